@@ -1,0 +1,5 @@
+"""What can go wrong with tasks and judging."""
+
+
+class TaskError(Exception):
+    """A task cannot be used; the message names the file, the line and what was expected."""

@@ -1,0 +1,582 @@
+"""The archive: all models, living and fossil, and everything that was learned about them.
+
+Verbs: `Archive.create` starts one, `commit` adds a generation (all of it or nothing), and the rest
+reads. Every method is one lease of the file, so any number of processes can watch.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+
+from lineage.errors import ArchiveError
+from lineage.records import (
+    Answer,
+    Block,
+    Chapter,
+    Event,
+    Floats,
+    Founder,
+    Generation,
+    Item,
+    Model,
+    Parent,
+    Rating,
+    Reading,
+    Scores,
+    Trust,
+)
+from lineage.schema import SCHEMA_VERSION, TABLES
+from lineage.store import Store
+
+Connection = duckdb.DuckDBPyConnection
+
+
+_MODELS = """
+SELECT id, kind, name, generation, operator, weights_sha256, died, cause FROM models
+WHERE ($ids IS NULL OR id IN $ids) AND ($living IS NULL OR (died IS NULL) = $living)
+ORDER BY id
+"""
+_PARENTS = """
+SELECT child, parent, share, role FROM parents JOIN models ON id = child
+WHERE ($ids IS NULL OR id IN $ids) AND ($living IS NULL OR (died IS NULL) = $living)
+ORDER BY child, share DESC, parent
+"""
+
+
+class Archive:
+    """An existing archive.
+
+    Args:
+        path: the database file.
+        on_wait: told once when another process has to be waited for.
+
+    Raises:
+        ArchiveError: the file is missing, corrupt, not an archive, or of a newer schema.
+    """
+
+    def __init__(self, path: Path, on_wait: Callable[[str], None] | None = None) -> None:
+        self.path = path
+        self._store = Store(path, on_wait)
+        with self._store.read() as db:
+            self._check_schema(db)
+
+    @classmethod
+    def create(
+        cls,
+        path: Path,
+        *,
+        seed: int,
+        config: dict[str, Any],
+        founders: Sequence[Founder],
+        basis: Sequence[int],
+        blocks: Sequence[Block],
+        on_wait: Callable[[str], None] | None = None,
+    ) -> "Archive":
+        """Start an archive: founders get the ids 1, 2, ... in the order given.
+
+        Args:
+            path: where; the folder must exist, the file must not.
+            seed: the campaign's seed.
+            config: the validated configuration, stored as JSON.
+            founders: the models brought in.
+            basis: for each row of a genome, the index into `founders` of its task vector.
+            blocks: the columns of a genome.
+            on_wait: told once when another process has to be waited for.
+
+        Raises:
+            ArchiveError: the file exists already or cannot be written.
+        """
+        if path.exists():
+            raise ArchiveError(f"{path} exists already")
+        # Made aside and renamed, so that a half-made archive never bears the name of a real one.
+        draft = path.with_name(f".{path.name}.new")
+        for leftover in (draft, draft.with_name(draft.name + ".wal")):
+            leftover.unlink(missing_ok=True)
+        store = Store(draft, on_wait)
+        with store.write() as db:
+            db.execute(TABLES)
+            db.execute("INSERT INTO meta VALUES ('schema_version', ?)", [str(SCHEMA_VERSION)])
+            db.execute(
+                "INSERT INTO campaigns (id, seed, config) VALUES (1, ?, ?)",
+                [seed, json.dumps(config)],
+            )
+            for number, founder in enumerate(founders, start=1):
+                db.execute(
+                    "INSERT INTO models VALUES (?, 'founder', ?, 0, 'founding', ?, NULL, NULL)",
+                    [number, founder.name, founder.weights_sha256],
+                )
+                db.execute(
+                    "INSERT INTO recipes VALUES (?, 'source', ?, NULL)", [number, founder.path]
+                )
+            for position, founder_index in enumerate(basis):
+                db.execute("INSERT INTO basis VALUES (?, ?)", [position, founder_index + 1])
+            for position, block in enumerate(blocks):
+                db.execute(
+                    "INSERT INTO blocks VALUES (?, ?, ?)", [position, block.name, block.parameters]
+                )
+        store.close()
+        draft.replace(path)
+        return cls(path, on_wait)
+
+    def _check_schema(self, db: Connection) -> None:
+        try:
+            row = db.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone()
+        except duckdb.CatalogException:
+            row = None
+        if row is None:
+            raise ArchiveError(f"{self.path} is a DuckDB file but not an archive of a colony")
+        if int(row[0]) > SCHEMA_VERSION:
+            raise ArchiveError(
+                f"{self.path} has schema {row[0]}, this colony reads up to {SCHEMA_VERSION}; "
+                "upgrade model-colony to open it"
+            )
+
+    def close(self) -> None:
+        """Release what the process holds; the file itself is never held."""
+        self._store.close()
+
+    # Writing
+
+    def commit(self, chapter: Chapter) -> None:
+        """Add a generation in one transaction.
+
+        Raises:
+            ArchiveError: the generation is not the next one, or the file cannot be written;
+                the archive is then as it was before.
+        """
+        summary = chapter.summary
+        with self._store.write() as db:
+            expected = _next_generation(db)
+            if summary.generation != expected:
+                raise ArchiveError(
+                    f"{self.path}: expected generation {expected} next, got {summary.generation}; "
+                    "is another campaign writing to this archive?"
+                )
+            _insert_births(db, chapter)
+            for death in chapter.deaths:
+                db.execute(
+                    "UPDATE models SET died = ?, cause = ? WHERE id = ?",
+                    [summary.generation, death.cause, death.id],
+                )
+            _insert_items(db, chapter)
+            for scores in chapter.scores:
+                _insert_scores(db, scores)
+            _insert_arena(db, chapter)
+            for event in chapter.events:
+                db.execute(
+                    "INSERT INTO events VALUES (?, ?, ?, ?)",
+                    [summary.generation, event.kind, event.model, event.detail],
+                )
+            db.execute(
+                "INSERT INTO generations VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    summary.generation,
+                    summary.epoch,
+                    summary.evaluations,
+                    summary.best,
+                    summary.median,
+                    summary.champion,
+                    summary.wall_s,
+                    summary.forward_s,
+                ],
+            )
+
+    def save_report_scores(
+        self, weights_sha256: str, items: Sequence[Item], scored: Scores
+    ) -> None:
+        """Keep what a report measured of one model (row 0 of `scored`), by its weights."""
+        with self._store.write() as db:
+            _insert(
+                db,
+                "INSERT OR IGNORE INTO report_scores SELECT w, s, t, i, e, p FROM columns",
+                w=_texts([weights_sha256] * len(items)),
+                s=_texts(item.split for item in items),
+                t=_texts(item.task for item in items),
+                i=_texts(item.id for item in items),
+                e=scored.exact[0],
+                p=scored.probability[0],
+            )
+
+    # The campaign
+
+    def campaign(self) -> tuple[int, dict[str, Any]]:
+        """The seed and the configuration that this archive was started with."""
+        ((seed, config),) = self._rows("SELECT seed, config FROM campaigns")
+        return int(seed), json.loads(config)
+
+    def generations(self) -> list[Generation]:
+        """All committed generations, oldest first."""
+        return [
+            Generation(*row) for row in self._rows("SELECT * FROM generations ORDER BY generation")
+        ]
+
+    def events(self, limit: int | None = None) -> list[tuple[int, Event]]:
+        """(generation, event), oldest first; only the last `limit` if given."""
+        rows = self._rows("SELECT generation, kind, model, detail FROM events ORDER BY rowid")
+        return [(row[0], Event(*row[1:])) for row in rows[-limit if limit else None :]]
+
+    # Models
+
+    def models(
+        self, *, living: bool | None = None, ids: Iterable[int] | None = None
+    ) -> list[Model]:
+        """Models with their parents, by id; all, the living, the fossils, or some."""
+        wanted = None if ids is None else sorted(set(ids))
+        chosen = {"ids": wanted, "living": living}
+        with self._store.read() as db:
+            rows = db.execute(_MODELS, chosen).fetchall()
+            links = db.execute(_PARENTS, chosen).fetchall()
+        parents: dict[int, list[Parent]] = {}
+        for child, parent, share, role in links:
+            parents.setdefault(child, []).append(Parent(parent, share, role))
+        return [replace(Model(*row), parents=tuple(parents.get(row[0], ()))) for row in rows]
+
+    def find(self, reference: str) -> Model:
+        """The model that a person means.
+
+        An id, `#id`, a founder's name, `champion`, or at least 4 first characters of a hash.
+
+        Raises:
+            ArchiveError: nothing, or more than one model, fits.
+        """
+        reference = reference.strip()
+        if reference == "champion":
+            history = self.generations()
+            if not history:
+                raise ArchiveError(f"{self.path} has no champion yet: no generation is complete")
+            reference = str(history[-1].champion)
+        number = reference.removeprefix("#")
+        if number.isdecimal() and len(number) < 10:
+            found = self.models(ids=[int(number)])
+        else:
+            ids = self._rows(
+                "SELECT id FROM models WHERE name = $text OR (length($text) >= 4 "
+                "AND starts_with(weights_sha256, $text))",
+                {"text": reference},
+            )
+            found = self.models(ids=[row[0] for row in ids])
+        if not found:
+            raise ArchiveError(
+                f"no model {reference!r} in {self.path}; `colony models` lists them all"
+            )
+        if len(found) > 1:
+            raise ArchiveError(
+                f"{reference!r} fits {len(found)} models: "
+                + ", ".join(model.label for model in found[:5])
+            )
+        return found[0]
+
+    def newest_id(self) -> int:
+        """The highest id that was ever given."""
+        return int(self._rows("SELECT max(id) FROM models")[0][0])
+
+    def founder_paths(self) -> dict[int, str]:
+        """Where each founder's checkpoint lies, by model id."""
+        return dict(
+            self._rows("SELECT model, path FROM recipes WHERE method = 'source' ORDER BY model")
+        )
+
+    def basis(self) -> list[int]:
+        """For each row of a genome, the founder whose task vector it scales."""
+        return [row[0] for row in self._rows("SELECT founder FROM basis ORDER BY position")]
+
+    def blocks(self) -> list[Block]:
+        """The columns of a genome."""
+        return [
+            Block(*row)
+            for row in self._rows("SELECT name, parameters FROM blocks ORDER BY position")
+        ]
+
+    def genomes(self, ids: Sequence[int]) -> Floats:
+        """The genomes of some offspring, in the order given: shape (ids, basis, blocks)."""
+        shape = (len(self.basis()), len(self.blocks()))
+        rows = dict(
+            self._rows(
+                "SELECT model, genome FROM recipes WHERE genome IS NOT NULL AND model IN $ids",
+                {"ids": list(ids)},
+            )
+        )
+        if missing := [i for i in ids if i not in rows]:
+            raise ArchiveError(f"{self.path}: no recipe for models {missing[:5]}")
+        return np.array([rows[i] for i in ids], dtype=np.float64).reshape(len(ids), *shape)
+
+    def children_counts(self) -> dict[int, int]:
+        """How many children each model has had."""
+        return dict(self._rows("SELECT parent, count(*) FROM parents GROUP BY parent"))
+
+    # Scores
+
+    def panel(self, epoch: int) -> list[Item]:
+        """The search items of an epoch, in the order they were dealt."""
+        rows = self._rows(
+            "SELECT id, task, split, prompt, key FROM panels JOIN items ON item = id "
+            "WHERE epoch = ? ORDER BY position",
+            [epoch],
+        )
+        return [Item(*row) for row in rows]
+
+    def scores(self, ids: Sequence[int], items: Sequence[str]) -> Scores:
+        """Scores of models on items; NaN where a model was not scored on an item."""
+        with self._store.read() as db:
+            columns = db.execute(
+                "SELECT list_position($ids, model) - 1 AS row, list_position($items, item) - 1 "
+                "AS col, exact, probability FROM scores WHERE model IN $ids AND item IN $items",
+                {"ids": list(ids), "items": list(items)},
+            ).fetchnumpy()
+        exact = np.full((len(ids), len(items)), np.nan)
+        probability = exact.copy()
+        exact[columns["row"], columns["col"]] = columns["exact"]
+        probability[columns["row"], columns["col"]] = columns["probability"]
+        return Scores(tuple(ids), tuple(items), exact, probability)
+
+    def selection_means(self) -> dict[int, dict[str, tuple[float, float]]]:
+        """Mean (exact, probability) per task on the selection split, for all scored there."""
+        rows = self._rows(
+            "SELECT model, task, avg(exact), avg(probability) FROM scores JOIN items ON item = id "
+            "WHERE split = 'selection' GROUP BY model, task ORDER BY model, task"
+        )
+        means: dict[int, dict[str, tuple[float, float]]] = {}
+        for model, task, exact, probability in rows:
+            means.setdefault(model, {})[task] = (exact, probability)
+        return means
+
+    def search_means(self, ids: Iterable[int]) -> dict[int, dict[str, tuple[float, float]]]:
+        """Mean (exact, probability) per task over all search items each model was scored on."""
+        rows = self._rows(
+            "SELECT model, task, avg(exact), avg(probability) FROM scores JOIN items ON item = id "
+            "WHERE split = 'search' AND model IN $ids GROUP BY model, task ORDER BY model, task",
+            {"ids": sorted(set(ids))},
+        )
+        means: dict[int, dict[str, tuple[float, float]]] = {}
+        for model, task, exact, probability in rows:
+            means.setdefault(model, {})[task] = (exact, probability)
+        return means
+
+    def report_scores(self, weights_sha256: str, items: Sequence[str]) -> Scores | None:
+        """What an earlier report measured of these weights, or None unless all items are there."""
+        rows = {
+            row[0]: row[1:]
+            for row in self._rows(
+                "SELECT item, exact, probability FROM report_scores "
+                "WHERE weights_sha256 = $sha AND item IN $items",
+                {"sha": weights_sha256, "items": list(items)},
+            )
+        }
+        if len(rows) < len(set(items)):
+            return None
+        table = np.array([rows[item] for item in items], dtype=np.float64).T
+        return Scores((0,), tuple(items), table[:1], table[1:])
+
+    # The arena
+
+    def answers(self, epoch: int) -> list[Answer]:
+        """Everything that was answered in the arena of an epoch."""
+        return [
+            Answer(*row)
+            for row in self._rows(
+                "SELECT item, model, answer FROM answers WHERE epoch = ? ORDER BY item, model",
+                [epoch],
+            )
+        ]
+
+    def readings(self, epoch: int) -> list[Reading]:
+        """Everything that judges read in the arena of an epoch."""
+        return [
+            Reading(*row)
+            for row in self._rows(
+                "SELECT item, judge, answer, log_likelihood FROM readings WHERE epoch = ? "
+                "ORDER BY item, judge, answer",
+                [epoch],
+            )
+        ]
+
+    def ratings(self, generation: int) -> dict[int, Rating]:
+        """The ratings as they stood after a generation."""
+        return {
+            row[0]: Rating(*row)
+            for row in self._rows(
+                "SELECT model, rating, deviation, prior FROM ratings WHERE generation = ? "
+                "ORDER BY model",
+                [generation],
+            )
+        }
+
+    def trust(self, generation: int) -> list[Trust]:
+        """Every judge's record as it stood after a generation."""
+        return [
+            Trust(*row)
+            for row in self._rows(
+                "SELECT judge, mode, hits, misses FROM trust WHERE generation = ? "
+                "ORDER BY judge, mode",
+                [generation],
+            )
+        ]
+
+    def inconsistencies(self) -> list[str]:
+        """Rows that contradict each other, in words; reads every table, so damage shows."""
+        problems = [
+            f"#{row[0]} is an offspring without a recipe"
+            for row in self._rows(
+                "SELECT id FROM models LEFT JOIN recipes ON model = id WHERE model IS NULL"
+            )
+        ]
+        problems += [
+            f"the parents of #{row[0]} have shares that sum to {row[1]:.6f}"
+            for row in self._rows(
+                "SELECT child, sum(share) AS total FROM parents GROUP BY child "
+                "HAVING abs(total - 1) > 1e-6 ORDER BY child"
+            )
+        ]
+        problems += [
+            f"#{row[0]} has no parents"
+            for row in self._rows(
+                "SELECT id FROM models LEFT JOIN parents ON child = id "
+                "WHERE kind = 'offspring' AND child IS NULL ORDER BY id"
+            )
+        ]
+        problems += [
+            f"#{row[0]} names #{row[1]} as a parent, which was never born"
+            for row in self._rows(
+                "SELECT child, parent FROM parents LEFT JOIN models ON id = parent "
+                "WHERE id IS NULL ORDER BY child"
+            )
+        ]
+        for table in self._rows("SELECT table_name FROM duckdb_tables() ORDER BY table_name"):
+            self._rows(f"SELECT count(COLUMNS(*)) FROM {table[0]}")  # noqa: S608
+        return problems
+
+    def _rows(self, query: str, parameters: Any = None) -> list[tuple[Any, ...]]:
+        with self._store.read() as db:
+            return db.execute(query, parameters).fetchall()
+
+
+def _next_generation(db: Connection) -> int:
+    row = db.execute("SELECT coalesce(max(generation) + 1, 0) FROM generations").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _insert(db: Connection, statement: str, **columns: Any) -> None:
+    """Run an insert that selects from `columns`: whole arrays at once, a row at a time is slow."""
+    db.register("columns", columns)
+    try:
+        db.execute(statement)
+    finally:
+        db.unregister("columns")
+
+
+def _texts(values: Iterable[str]) -> np.ndarray[Any, np.dtype[np.object_]]:
+    return np.array(list(values), dtype=object)
+
+
+def _insert_births(db: Connection, chapter: Chapter) -> None:
+    generation = chapter.summary.generation
+    for birth in chapter.births:
+        db.execute(
+            "INSERT INTO models VALUES (?, 'offspring', NULL, ?, ?, ?, NULL, NULL)",
+            [birth.id, generation, birth.operator, birth.weights_sha256],
+        )
+        db.execute(
+            "INSERT INTO recipes VALUES (?, 'linear', NULL, ?)",
+            [birth.id, birth.genome.ravel().tolist()],
+        )
+    links = [(birth.id, parent) for birth in chapter.births for parent in birth.parents]
+    if links:
+        _insert(
+            db,
+            "INSERT INTO parents SELECT c, p, s, r FROM columns",
+            c=np.array([child for child, _ in links]),
+            p=np.array([parent.id for _, parent in links]),
+            s=np.array([parent.share for _, parent in links]),
+            r=_texts(parent.role for _, parent in links),
+        )
+
+
+def _insert_items(db: Connection, chapter: Chapter) -> None:
+    if chapter.items:
+        _insert(
+            db,
+            "INSERT OR IGNORE INTO items SELECT i, t, s, p, k FROM columns",
+            i=_texts(item.id for item in chapter.items),
+            t=_texts(item.task for item in chapter.items),
+            s=_texts(item.split for item in chapter.items),
+            p=_texts(item.prompt for item in chapter.items),
+            k=_texts(item.key for item in chapter.items),
+        )
+    if chapter.panel:
+        _insert(
+            db,
+            "INSERT INTO panels SELECT e, n, i FROM columns",
+            e=np.full(len(chapter.panel), chapter.summary.epoch),
+            n=np.arange(len(chapter.panel)),
+            i=_texts(chapter.panel),
+        )
+
+
+def _insert_scores(db: Connection, scores: Scores) -> None:
+    if not scores.models:
+        return
+    _insert(
+        db,
+        "INSERT INTO scores SELECT m, i, e, p FROM columns",
+        m=np.repeat(np.array(scores.models), len(scores.items)),
+        i=_texts(scores.items * len(scores.models)),
+        e=scores.exact.ravel(),
+        p=scores.probability.ravel(),
+    )
+
+
+def _insert_arena(db: Connection, chapter: Chapter) -> None:
+    generation, epoch = chapter.summary.generation, chapter.summary.epoch
+    if answers := chapter.answers:
+        _insert(
+            db,
+            "INSERT INTO answers SELECT e, i, m, a FROM columns",
+            e=np.full(len(answers), epoch),
+            i=_texts(answer.item for answer in answers),
+            m=np.array([answer.model for answer in answers]),
+            a=_texts(answer.answer for answer in answers),
+        )
+    if readings := chapter.readings:
+        _insert(
+            db,
+            "INSERT INTO readings SELECT e, i, j, a, l FROM columns",
+            e=np.full(len(readings), epoch),
+            i=_texts(reading.item for reading in readings),
+            j=np.array([reading.judge for reading in readings]),
+            a=_texts(reading.answer for reading in readings),
+            l=np.array([reading.log_likelihood for reading in readings]),
+        )
+    if verdicts := chapter.verdicts:
+        _insert(
+            db,
+            "INSERT INTO verdicts SELECT g, i, m, s FROM columns",
+            g=np.full(len(verdicts), generation),
+            i=_texts(verdict.item for verdict in verdicts),
+            m=np.array([verdict.model for verdict in verdicts]),
+            s=np.array([verdict.support for verdict in verdicts]),
+        )
+    if trust := chapter.trust:
+        _insert(
+            db,
+            "INSERT INTO trust SELECT g, j, m, h, w FROM columns",
+            g=np.full(len(trust), generation),
+            j=np.array([record.judge for record in trust]),
+            m=_texts(record.mode for record in trust),
+            h=np.array([record.hits for record in trust]),
+            w=np.array([record.misses for record in trust]),
+        )
+    if ratings := chapter.ratings:
+        _insert(
+            db,
+            "INSERT INTO ratings SELECT g, m, r, d, p FROM columns",
+            g=np.full(len(ratings), generation),
+            m=np.array([rating.model for rating in ratings]),
+            r=np.array([rating.rating for rating in ratings]),
+            d=np.array([rating.deviation for rating in ratings]),
+            p=np.array([rating.prior for rating in ratings]),
+        )

@@ -1,0 +1,13 @@
+"""What can go wrong with an archive, said so that a user knows what to do."""
+
+
+class ArchiveError(Exception):
+    """An archive cannot be read or written; the message says why and what to do."""
+
+
+class ArchiveBusyError(ArchiveError):
+    """Another process holds the archive and did not let go in time."""
+
+
+class ArchiveFullError(ArchiveError):
+    """The disk under the archive has no room left."""

@@ -1,0 +1,38 @@
+"""One campaign per archive: a lock that dies with its process, even by `kill -9`."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lineage.errors import ArchiveBusyError, ArchiveError
+
+
+@contextmanager
+def campaign_lock(archive: Path) -> Iterator[None]:
+    """Hold the right to write generations to an archive; watchers need no lock.
+
+    Raises:
+        ArchiveBusyError: another campaign holds it; names its PID.
+        ArchiveError: the folder cannot be written.
+    """
+    path = archive.with_name(archive.name + ".lock")
+    try:
+        file = path.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise ArchiveError(f"cannot write beside {archive}: {error.strerror}") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read().strip() or "unknown"
+            raise ArchiveBusyError(
+                f"a campaign is running in {archive} already (PID {holder})"
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        # The file stays: removing it would let a third process lock another file of that name.
+        yield

@@ -1,0 +1,188 @@
+"""The rows of an archive as values: plain, frozen, and free of any database."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One question that was put to models, with its key."""
+
+    id: str
+    task: str
+    split: str
+    prompt: str
+    key: str
+
+
+@dataclass(frozen=True)
+class Block:
+    """One axis of a genome: a functionally closed part of the network."""
+
+    name: str
+    parameters: int
+
+
+@dataclass(frozen=True)
+class Founder:
+    """A model that was brought in: its checkpoint folder and the hash of what lies there."""
+
+    name: str
+    path: str
+    weights_sha256: str
+
+
+@dataclass(frozen=True)
+class Parent:
+    """One parent of a model: `share` of all parents sums to 1."""
+
+    id: int
+    share: float
+    role: str
+
+
+@dataclass(frozen=True)
+class Birth:
+    """A model as it enters the archive. `genome` has shape (basis, blocks)."""
+
+    id: int
+    operator: str
+    parents: tuple[Parent, ...]
+    genome: Floats
+    weights_sha256: str
+
+
+@dataclass(frozen=True)
+class Death:
+    """A model that became a fossil, and why."""
+
+    id: int
+    cause: str
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of several models on the same items, each of shape (models, items)."""
+
+    models: tuple[int, ...]
+    items: tuple[str, ...]
+    exact: Floats
+    probability: Floats
+
+
+@dataclass(frozen=True)
+class Rating:
+    """A Bradley-Terry strength in logits, its standard deviation, and the mean of its prior."""
+
+    model: int
+    rating: float
+    deviation: float
+    prior: float
+
+
+@dataclass(frozen=True)
+class Trust:
+    """How often a judge was right (`hits`) and wrong where a key could tell."""
+
+    judge: int
+    mode: str
+    hits: float
+    misses: float
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model answered to an item in the arena of an epoch."""
+
+    item: str
+    model: int
+    answer: str
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How likely a judge finds an answer (log-likelihood in nats, summed over its tokens)."""
+
+    item: str
+    judge: int
+    answer: str
+    log_likelihood: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The share of the jury's trust that stands behind a model's answer to an item."""
+
+    item: str
+    model: int
+    support: float
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something worth telling whoever watches."""
+
+    kind: str
+    model: int | None
+    detail: str
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One round of breeding, as summed up when it was committed."""
+
+    generation: int
+    epoch: int
+    evaluations: int
+    best: float
+    median: float
+    champion: int
+    wall_s: float
+    forward_s: float
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """Everything one generation adds to the archive: it is committed whole or not at all."""
+
+    summary: Generation
+    births: tuple[Birth, ...] = ()
+    deaths: tuple[Death, ...] = ()
+    items: tuple[Item, ...] = ()
+    panel: tuple[str, ...] = ()
+    scores: tuple[Scores, ...] = ()
+    answers: tuple[Answer, ...] = ()
+    readings: tuple[Reading, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+    trust: tuple[Trust, ...] = ()
+    ratings: tuple[Rating, ...] = ()
+    events: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True)
+class Model:
+    """A row of the archive: a founder or an offspring, living or fossil."""
+
+    id: int
+    kind: str
+    name: str | None
+    generation: int
+    operator: str
+    weights_sha256: str
+    died: int | None = None
+    cause: str | None = None
+    parents: tuple[Parent, ...] = field(default=())
+
+    @property
+    def living(self) -> bool:
+        """Whether it may be picked as a parent."""
+        return self.died is None
+
+    @property
+    def label(self) -> str:
+        """How people refer to it: a founder by name, an offspring by number."""
+        return self.name or f"#{self.id}"

@@ -1,0 +1,148 @@
+"""Leases: how several processes share one DuckDB file.
+
+DuckDB lets one process write or many read, so nobody may keep the file open. A lease attaches it
+to an in-memory connection, runs one transaction and detaches it again; after every detach the file
+on disk is complete, and copying it is a backup. Attaching takes well under a millisecond, opening
+a connection thirty, which is why the connection is kept and the file is not.
+"""
+
+import random
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Literal
+
+import duckdb
+
+from lineage.errors import ArchiveBusyError, ArchiveError, ArchiveFullError
+
+PATIENCE_S = 30.0
+"""How long to wait for whoever holds the file before giving up."""
+
+MENTION_AFTER_S = 1.0
+"""Waits shorter than this are nobody's business."""
+
+_HOLDER = re.compile(r"\(PID (\d+)\)")
+_BUSY = ("Could not set lock on file", "Conflicting lock is held")
+_FULL = (
+    "No space left on device",
+    "File too large",
+    "could not be extended",
+    "Disk quota exceeded",
+)
+
+
+class Store:
+    """One database file, leased for a transaction at a time.
+
+    Args:
+        path: the database file; it need not exist until the first write.
+        on_wait: called once per wait with a sentence such as "waiting for PID 6894 ...".
+    """
+
+    def __init__(self, path: Path, on_wait: Callable[[str], None] | None = None) -> None:
+        self.path = path
+        self._on_wait = on_wait
+        self._connection = duckdb.connect(":memory:", config={"threads": 1})
+        self._mutex = threading.Lock()
+
+    @contextmanager
+    def read(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Lease the file for reading. Fetch everything inside: open cursors would keep the lock."""
+        with self._lease("read") as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Lease the file for one transaction, committed on leaving and rolled back on an error."""
+        with self._lease("write") as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Give back the in-memory connection; the file is never held between leases."""
+        self._connection.close()
+
+    @contextmanager
+    def _lease(self, mode: Literal["read", "write"]) -> Iterator[duckdb.DuckDBPyConnection]:
+        with self._mutex:
+            try:
+                self._attach(mode)
+                try:
+                    self._connection.execute("USE colony")
+                    self._connection.execute("BEGIN")
+                    try:
+                        yield self._connection
+                    except BaseException:
+                        self._abandon()
+                        raise
+                    self._connection.execute("COMMIT")
+                except duckdb.Error:
+                    self._abandon()
+                    raise
+                finally:
+                    self._detach()
+            except duckdb.Error as error:
+                raise self._explained(error) from error
+
+    def _attach(self, mode: str) -> None:
+        """Attach the file, waiting with growing, jittered pauses while somebody else holds it."""
+        if mode == "read" and not self.path.exists():
+            raise ArchiveError(
+                f"no archive at {self.path}; `colony run --archive {self.path}` starts one"
+            )
+        options = "READ_ONLY" if mode == "read" else "READ_WRITE"
+        statement = f"ATTACH '{str(self.path).replace(chr(39), chr(39) * 2)}' AS colony ({options})"
+        start, pause, mentioned = time.monotonic(), 0.002, False
+        while True:
+            try:
+                self._connection.execute(statement)
+            except duckdb.IOException as error:
+                if not any(sign in str(error) for sign in _BUSY):
+                    raise
+                waited = time.monotonic() - start
+                if waited > PATIENCE_S:
+                    raise
+                if waited > MENTION_AFTER_S and not mentioned and self._on_wait:
+                    self._on_wait(f"waiting for {_holder(error)} to release {self.path}")
+                    mentioned = True
+                time.sleep(pause * random.uniform(0.5, 1.5))
+                pause = min(2 * pause, 0.05)
+            else:
+                return
+
+    def _abandon(self) -> None:
+        with suppress(duckdb.Error):  # a failed COMMIT has ended the transaction already
+            self._connection.execute("ROLLBACK")
+
+    def _detach(self) -> None:
+        """Leave the file. A checkpoint that fails here (a full disk) must not keep the lease."""
+        self._connection.execute("USE memory")
+        try:
+            self._connection.execute("DETACH colony")
+        except duckdb.Error:
+            self._connection.close()
+            self._connection = duckdb.connect(":memory:", config={"threads": 1})
+            raise
+
+    def _explained(self, error: duckdb.Error) -> ArchiveError:
+        text = str(error)
+        if any(sign in text for sign in _BUSY):
+            return ArchiveBusyError(
+                f"{self.path} is held by {_holder(error)} for more than {PATIENCE_S:.0f} s; "
+                "close that program and try again"
+            )
+        if any(sign in text for sign in _FULL):
+            return ArchiveFullError(
+                f"no room left on the disk of {self.path}; free some and run the same command "
+                "again, nothing committed is lost"
+            )
+        first_line = text.splitlines()[0] if text else type(error).__name__
+        return ArchiveError(f"cannot use archive {self.path}: {first_line}")
+
+
+def _holder(error: BaseException) -> str:
+    found = _HOLDER.search(str(error))
+    return f"PID {found.group(1)}" if found else "another process"

@@ -1,0 +1,235 @@
+"""The configuration of a campaign: TOML in, validated values out. Loads no torch.
+
+Every setting has a default, so `colony run` needs no file at all: it breeds the founders that ship
+with the project on the tasks that ship with it. Relative paths are relative to the file.
+"""
+
+import difflib
+import glob
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from population.errors import ConfigError
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Founders(_Section):
+    """Who is brought in."""
+
+    paths: list[str] = ["shipped:founders/*"]
+    """Checkpoint folders (globs allowed): one architecture, one tokenizer, safetensors."""
+    base: str | None = None
+    """The founder that the others were fine-tuned from, by name; merging is then done on the
+    differences from it. Without one, differences are taken from the founders' average. The
+    shipped founders have one, named "base"."""
+
+
+class Tasks(_Section):
+    """What the colony is to become good at."""
+
+    paths: list[str] = ["shipped:tasks/*"]
+    """Task folders (globs allowed), each with a task.toml and one JSONL file per split."""
+
+
+class Budget(_Section):
+    """When to stop."""
+
+    item_evaluations: int = Field(400_000, gt=0)
+    """One model on one item counts 1, whoever asks: breeding, selection or the arena."""
+    generations: int | None = Field(None, gt=0)
+    """Stop after this many generations, if the budget lasts."""
+
+
+class Search(_Section):
+    """How the colony breeds."""
+
+    population: int = Field(32, ge=4)
+    """Living offspring, and offspring born per generation. Founders live forever beside them."""
+    panel: int = Field(240, gt=0)
+    """Search items that everyone of a generation is scored on."""
+    rotate: int = Field(4, gt=0)
+    """Generations until a fresh panel is dealt; the living are then scored again."""
+    blocks: Literal["layer", "half", "group"] = "half"
+    """Where recipes may cut: whole layers; attention and feed-forward; or groups within both."""
+    groups: int = Field(2, ge=1)
+    """With blocks = "group": how many head groups and neuron groups a layer has."""
+    lowest: float = -0.5
+    """The smallest coefficient of a founder in a block."""
+    highest: float = 1.5
+    """The largest coefficient of a founder in a block."""
+    operators: dict[Literal["ensemble", "blend", "gate", "soup"], float] = {
+        "ensemble": 0.7,
+        "blend": 0.15,
+        "gate": 0.1,
+        "soup": 0.05,
+    }
+    """How often each way of making a child is taken."""
+    mutation: float = Field(0.05, ge=0)
+    """Standard deviation of the noise on a mutated coefficient."""
+    mutation_rate: float = Field(0.1, ge=0, le=1)
+    """Chance of a coefficient to be mutated."""
+    sharing: float = Field(1.0, ge=0)
+    """Exponent of fitness sharing: 0 is none, more rewards skills that few have."""
+    niches: float = Field(0.25, ge=0, le=1)
+    """Part of the living that is kept for shared fitness rather than for the mean score."""
+    challengers: int = Field(2, ge=1)
+    """Leaders per generation that are scored on the selection split for the title of champion."""
+
+
+class Arena(_Section):
+    """How models judge each other."""
+
+    items: int = Field(48, ge=1)
+    """Items of the panel that are also answered in the arena."""
+    judges: int = Field(3, ge=0)
+    """Models that read the others' answers (likelihood); consensus needs none."""
+    weight: float = Field(0.5, ge=0)
+    """How much a rating counts in choosing parents, against checkable scores; 0 ignores it."""
+    tournament: int = Field(4, ge=1)
+    """Candidates per tournament for the first parent."""
+
+
+class Run(_Section):
+    """How it is computed."""
+
+    seed: int = Field(0, ge=0)
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1, mps, ..."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Arithmetic of forward passes; auto: the checkpoints' own where the device is good at it."""
+    threads: int | None = Field(None, gt=0)
+    """CPU threads; default: all cores."""
+    batch_tokens: int = Field(8192, gt=0)
+    """Tokens in one forward pass at most."""
+
+
+class Config(_Section):
+    """Everything about a campaign that its user decides."""
+
+    founders: Founders = Founders()
+    tasks: Tasks = Tasks()
+    budget: Budget = Budget()
+    search: Search = Search()
+    arena: Arena = Arena()
+    run: Run = Run()
+
+
+def load_config(path: Path | None) -> Config:
+    """Read a configuration; None gives the defaults.
+
+    Raises:
+        ConfigError: the file is missing, not TOML, or a key or value is wrong.
+    """
+    if path is None:
+        return resolved(Config(), Path.cwd())
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"no configuration at {path}; `colony init {path}` writes one") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from None
+    return resolved(parsed(content, str(path)), path.resolve().parent)
+
+
+def parsed(content: dict[str, Any], source: str) -> Config:
+    """Validate the content of a configuration.
+
+    Raises:
+        ConfigError: a key or a value is wrong; names the nearest known key.
+    """
+    try:
+        return Config.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        if first["type"] != "extra_forbidden":
+            got = f", got {first['input']!r}" if first["type"] != "missing" else ""
+            raise ConfigError(f"{source}: {where}: {first['msg']}{got}") from None
+        *section, unknown = (str(part) for part in first["loc"])
+        fields = (
+            type(getattr(Config(), section[0])).model_fields if section else Config.model_fields
+        )
+        near = difflib.get_close_matches(unknown, fields, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(fields)}"
+        place = f" in [{section[0]}]" if section else ""
+        raise ConfigError(f"{source}: unknown key {unknown!r}{place}; {hint}") from None
+
+
+def resolved(config: Config, folder: Path) -> Config:
+    """The same configuration with every path absolute and every glob expanded, in name order.
+
+    Raises:
+        ConfigError: a path fits nothing.
+    """
+    founders = _expanded(config.founders.paths, folder, "founders")
+    tasks = _expanded(config.tasks.paths, folder, "tasks")
+    base = config.founders.base
+    if base is None and config.founders.paths == Founders().paths:
+        base = "base"
+    return config.model_copy(
+        update={
+            "founders": config.founders.model_copy(update={"paths": founders, "base": base}),
+            "tasks": config.tasks.model_copy(update={"paths": tasks}),
+        }
+    )
+
+
+def shipped_data() -> Path:
+    """Where the founders and tasks of the project lie: beside the code, or inside the wheel."""
+    package = Path(__file__).resolve().parent
+    checkout = package.parent / "data"
+    return checkout if (checkout / "founders").is_dir() else package / "shipped_data"
+
+
+def _expanded(patterns: list[str], folder: Path, section: str) -> list[str]:
+    found: list[str] = []
+    for pattern in patterns:
+        shipped = pattern.startswith("shipped:")
+        root = shipped_data() if shipped else folder
+        full = str(root / Path(pattern.removeprefix("shipped:")).expanduser())
+        matches = sorted(str(Path(match)) for match in glob.glob(full) if Path(match).is_dir())
+        if not matches:
+            raise ConfigError(f"[{section}] paths: {pattern!r} fits no folder (looked at {full})")
+        found += [match for match in matches if match not in found]
+    return found
+
+
+TEMPLATE_HEADER = """\
+# A campaign of colony. Every line shows its default: change what you need, delete the rest.
+#
+#   colony run {name} --archive my.duckdb
+"""
+
+
+def template(name: str) -> str:
+    """A configuration file in which every setting stands with its default and its meaning."""
+    lines = [TEMPLATE_HEADER.format(name=name)]
+    for section, field in Config.model_fields.items():
+        kind = field.annotation
+        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+            continue
+        lines += ["", f"[{section}]  # {(kind.__doc__ or '').strip()}"]
+        values = kind().model_dump()
+        for key, setting in kind.model_fields.items():
+            if setting.description:
+                lines.append(f"# {' '.join(setting.description.split())}")
+            lines.append(_toml_line(key, values[key]))
+    return "\n".join(lines) + "\n"
+
+
+def _toml_line(key: str, value: object) -> str:
+    if value is None:
+        return f"# {key} ="
+    if isinstance(value, str):
+        return f'{key} = "{value}"'
+    if isinstance(value, list):
+        return f"{key} = [{', '.join(chr(34) + str(v) + chr(34) for v in value)}]"
+    if isinstance(value, dict):
+        return f"{key} = {{ {', '.join(f'{k} = {v}' for k, v in value.items())} }}"
+    return f"{key} = {value}"

@@ -1,0 +1,21 @@
+"""What can go wrong when models are made and bred. Every message is one clear line."""
+
+
+class PopulationError(Exception):
+    """The base of what this package raises for users to read."""
+
+
+class ConfigError(PopulationError):
+    """A configuration is wrong; the message names the file, the key and what was expected."""
+
+
+class CheckpointError(PopulationError):
+    """A checkpoint cannot be a founder; the message says what was expected and what was found."""
+
+
+class CampaignError(PopulationError):
+    """A campaign cannot start or go on."""
+
+
+class Interrupted(PopulationError):  # noqa: N818 - it is no error, somebody asked for it
+    """The user asked to stop; everything committed is safe."""

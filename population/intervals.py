@@ -1,0 +1,43 @@
+"""Intervals: how sure a mean over tasks is, given the items that happened to be asked."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lineage.records import Floats
+
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean and its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+def mean_over_tasks(scores: Floats, tasks: Sequence[str]) -> Interval:
+    """The mean over tasks of the mean over a task's items, with a bootstrap interval.
+
+    Items are resampled within their task, as tasks are fixed and items are drawn. For the
+    difference of two models pass the differences of their scores: the pairing narrows it.
+
+    Args:
+        scores: shape (items,), in [0, 1] or differences of such.
+        tasks: the task of each item.
+    """
+    rng = np.random.default_rng(0)
+    names = np.array(tasks)
+    means, resampled = [], np.zeros(RESAMPLES)
+    for name in sorted(set(tasks)):
+        own = scores[names == name]
+        means.append(own.mean())
+        resampled += own[rng.integers(len(own), size=(RESAMPLES, len(own)))].mean(axis=1)
+    low, high = np.quantile(resampled / len(means), [0.025, 0.975])
+    return Interval(float(np.mean(means)), float(low), float(high))

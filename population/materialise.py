@@ -1,0 +1,117 @@
+"""From recipes to weights: all siblings of a generation in one pass over the founders.
+
+Every tensor is cut into segments (see `population.blocks`) and those into chunks small enough to
+stay in cache. A founder's chunk is read and widened to fp32 once and added to every sibling's
+accumulator, in the order of the founders, so that the bits of a model do not depend on which
+siblings were made beside it, on the number of threads, or on how deep its ancestry is. Rounding to
+the founders' dtype happens once, at the end.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+
+from lineage.records import Floats
+from population.blocks import Layout
+from population.checkpoints import Checkpoint, weights_sha256
+from population.recipes import Basis
+
+CHUNK = 256 * 1024
+"""Elements per chunk: an fp32 accumulator of 1 MiB stays in the second-level cache."""
+
+KEEP_IN_MEMORY = 1 << 30
+"""Founders that take less than this many bytes as fp32, all together, are widened only once."""
+
+SIBLINGS_IN_MEMORY = 2 << 30
+"""Bytes of finished siblings that may exist at a time."""
+
+State = dict[str, torch.Tensor]
+
+
+class Materialiser:
+    """Makes weights from genomes over fixed founders.
+
+    Args:
+        founders: compatible checkpoints, in the order of the basis.
+        basis: what the rows of a genome mean.
+        layout: what its columns mean.
+    """
+
+    def __init__(self, founders: Sequence[Checkpoint], basis: Basis, layout: Layout) -> None:
+        self.founders = founders
+        self.basis = basis
+        self.layout = layout
+        first = founders[0]
+        self._widened: dict[str, list[torch.Tensor]] | None = None
+        if 4 * first.parameters * len(founders) <= KEEP_IN_MEMORY:
+            self._widened = {
+                name: [founder.tensor(name).float() for founder in founders]
+                for name in first.tensors
+            }
+        size = sum(h.parameters * h.dtype.itemsize for h in first.tensors.values())
+        self.batch = max(1, SIBLINGS_IN_MEMORY // max(size, 1))
+        """How many siblings fit into memory together."""
+
+    def siblings(self, genomes: Sequence[Floats]) -> Iterator[State]:
+        """The weights for each genome (vectors, blocks), in order.
+
+        At most `batch` are made at a time; each should be dropped before the next is taken.
+        """
+        for start in range(0, len(genomes), self.batch):
+            yield from self._together(genomes[start : start + self.batch])
+
+    def one(self, genome: Floats) -> State:
+        """The weights for one genome."""
+        return next(self.siblings([genome]))
+
+    def sha256(self, state: State) -> str:
+        """The hash of a model's weights."""
+        return weights_sha256((name, state[name]) for name in sorted(state))
+
+    def _together(self, genomes: Sequence[Floats]) -> list[State]:
+        weights = np.stack([self.basis.weights(genome) for genome in genomes])
+        states: list[State] = [{} for _ in genomes]
+        for name, header in self.founders[0].tensors.items():
+            sources = self._sources(name)
+            merged = [torch.empty(header.shape, dtype=header.dtype) for _ in genomes]
+            for segment in self.layout.segments[name]:
+                width = segment.stop - segment.start
+                part = [_narrow(source, segment.dim, segment.start, width) for source in sources]
+                into = [_narrow(target, segment.dim, segment.start, width) for target in merged]
+                _weighted_sums(part, into, weights[:, :, segment.block])
+            for state, tensor in zip(states, merged, strict=True):
+                state[name] = tensor
+        return states
+
+    def _sources(self, name: str) -> list[torch.Tensor]:
+        if self._widened is not None:
+            return self._widened[name]
+        return [founder.tensor(name) for founder in self.founders]
+
+
+def _narrow(tensor: torch.Tensor, dim: int, start: int, width: int) -> torch.Tensor:
+    return tensor if tensor.dim() == 0 else tensor.narrow(dim, start, width)
+
+
+def _weighted_sums(
+    sources: Sequence[torch.Tensor], targets: Sequence[torch.Tensor], weights: Floats
+) -> None:
+    """Fill each target with its weighted sum of the sources, chunk by chunk along the rows.
+
+    Args:
+        sources: one view per founder, of one shape.
+        targets: one view per sibling, of that shape.
+        weights: shape (siblings, founders).
+    """
+    shape = sources[0].shape
+    rows = max(1, CHUNK // max(1, shape[1:].numel())) if shape else 1
+    for start in range(0, shape[0] if shape else 1, rows):
+        piece = [source[start : start + rows] if shape else source for source in sources]
+        wide = [chunk.float() for chunk in piece]
+        for target, row in zip(targets, weights, strict=True):
+            total = wide[0] * float(row[0])
+            for chunk, weight in zip(wide[1:], row[1:], strict=True):
+                if weight != 0.0:
+                    total.add_(chunk, alpha=float(weight))
+            (target[start : start + rows] if shape else target).copy_(total)

@@ -1,0 +1,317 @@
+"""A model at work: it scores, answers and judges. The only file that runs forward passes.
+
+Teacher forcing: for an exact-match key, greedy decoding gives the key if and only if the arg-max
+at every key position of ONE forward pass over prompt and key is the key's token. So scoring a
+candidate on a whole panel is a few batched passes and no decoding. Batches are made once per panel
+and shared by all siblings, which also fixes the arithmetic: the same model on the same panel gets
+the same bits whenever it is scored.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+from lineage.records import Floats, Item
+from population.errors import CheckpointError, PopulationError
+from population.materialise import State
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Sequences of similar length, padded on the right (causal attention never looks there).
+
+    Attributes:
+        rows: index of each sequence in the panel.
+        tokens: shape (sequences, length).
+        targets: shape (sequences, tail): the tokens to predict at the last `tail` positions.
+        wanted: shape (sequences, tail): which of them count.
+    """
+
+    rows: np.ndarray[Any, np.dtype[np.int64]]
+    tokens: torch.Tensor
+    targets: torch.Tensor
+    wanted: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Questions with given answers, tokenised and batched: what a forward pass needs."""
+
+    size: int
+    batches: tuple[Batch, ...]
+
+
+@dataclass
+class Meter:
+    """What was spent: one model on one item counts 1, whoever asked."""
+
+    evaluations: int = 0
+    forward_s: float = 0.0
+
+
+class Player:
+    """One network that can take the weights of any model of the colony in turn.
+
+    Args:
+        path: a founder's folder: its config and tokenizer serve for all.
+        device: a torch device, or "auto".
+        dtype: arithmetic of the forward passes, or "auto" for the checkpoint's where the device
+            is good at it.
+        stored: the dtype of the checkpoints' weights.
+        batch_tokens: tokens in one forward pass at most.
+        stops: the text that ends an answer, by task; tasks that are not named end with the
+            tokenizer's end-of-sequence token.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        stored: torch.dtype,
+        device: str = "auto",
+        dtype: str = "auto",
+        batch_tokens: int = 8192,
+        stops: dict[str, str] | None = None,
+    ) -> None:
+        self.device = chosen_device(device)
+        self.dtype = chosen_dtype(dtype, stored, self.device)
+        self.meter = Meter()
+        self._batch_tokens = batch_tokens
+        self._stops = stops or {}
+        try:
+            config = AutoConfig.from_pretrained(path, trust_remote_code=False)
+            self._tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
+            self._model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+        except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise CheckpointError(f"{path}: transformers cannot use it: {reason}") from None
+        self._model.requires_grad_(requires_grad=False).eval().to(self.device, self.dtype)
+        self._aliases = _aliases(self._model)
+        self._longest = getattr(config, "max_position_embeddings", None) or 1 << 30
+        if self._tokenizer.eos_token_id is None:
+            raise CheckpointError(f"{path}: its tokenizer has no end-of-sequence token")
+
+    def take(self, state: State) -> None:
+        """Become the model with these weights.
+
+        Raises:
+            CheckpointError: the names of the weights do not fit the architecture.
+        """
+        placed = {name: tensor.to(self.device, self.dtype) for name, tensor in state.items()}
+        for name, twin in self._aliases.items():
+            if name not in placed and twin in placed:
+                placed[name] = placed[twin]
+        wrong = self._model.load_state_dict(placed, strict=False, assign=True)
+        if wrong.missing_keys or wrong.unexpected_keys:
+            name = (wrong.missing_keys + wrong.unexpected_keys)[0]
+            kind = "lacks" if wrong.missing_keys else "has an unknown tensor"
+            raise CheckpointError(
+                f"the checkpoint {kind} {name}, which does not fit {type(self._model).__name__}"
+            )
+
+    def prepare(self, questions: Sequence[tuple[Item, str]]) -> Prepared:
+        """Tokenise and batch (item, answer) pairs, once for all models that will read them.
+
+        Raises:
+            PopulationError: a sequence is longer than the model's context.
+        """
+        rows = [
+            (number, self._prompt_ids(item), self._answer_ids(item, answer))
+            for number, (item, answer) in enumerate(questions)
+        ]
+        for number, prompt, answer in rows:
+            if len(prompt) + len(answer) > self._longest:
+                raise PopulationError(
+                    f"item {questions[number][0].id} takes {len(prompt) + len(answer)} tokens, "
+                    f"the models read {self._longest}"
+                )
+        rows.sort(key=lambda row: (len(row[1]) + len(row[2]), row[0]))
+        batches: list[Batch] = []
+        start = 0
+        while start < len(rows):
+            stop = start + 1
+            while (
+                stop < len(rows)
+                and (stop + 1 - start) * (len(rows[stop][1]) + len(rows[stop][2]))
+                <= self._batch_tokens
+            ):
+                stop += 1
+            batches.append(self._batch(rows[start:stop]))
+            start = stop
+        return Prepared(len(rows), tuple(batches))
+
+    def prepare_keys(self, items: Sequence[Item]) -> Prepared:
+        """Tokenise and batch items with their keys, for `score`."""
+        return self.prepare([(item, item.key) for item in items])
+
+    def score(self, prepared: Prepared) -> tuple[Floats, Floats]:
+        """Exact match under greedy decoding, and the probability of the answer.
+
+        Returns:
+            Two arrays of shape (questions,). A model whose logits are not finite scores 0.
+        """
+        hit, log_likelihood = self._read(prepared)
+        return hit, np.exp(log_likelihood)
+
+    def loglikelihood(self, questions: Sequence[tuple[Item, str]]) -> list[float]:
+        """The log-probability, in nats, of each answer including its end."""
+        return [float(value) for value in self._read(self.prepare(questions))[1]]
+
+    def generate(self, items: Sequence[Item]) -> list[str]:
+        """One answer per item, decoded greedily, without its end.
+
+        An answer that does not end is cut at twice the length of the longest key.
+        """
+        if not items:
+            return []
+        limit = 2 * max(len(self._answer_ids(item, item.key)) for item in items)
+        prompts = [self._prompt_ids(item) for item in items]
+        width = max(len(prompt) for prompt in prompts)
+        fill = self._tokenizer.eos_token_id
+        tokens = torch.tensor([[fill] * (width - len(p)) + p for p in prompts])
+        mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
+        self.meter.evaluations += len(items)
+        with self._timed(), torch.inference_mode():
+            out = self._model.generate(
+                tokens.to(self.device),
+                attention_mask=mask.to(self.device),
+                max_new_tokens=min(limit, max(1, self._longest - width)),
+                do_sample=False,
+                pad_token_id=fill,
+                eos_token_id=fill,
+            ).cpu()
+        return [
+            self._decoded(item, row[width:].tolist()) for item, row in zip(items, out, strict=True)
+        ]
+
+    def _decoded(self, item: Item, tokens: list[int]) -> str:
+        end = self._tokenizer.eos_token_id
+        if end in tokens:
+            tokens = tokens[: tokens.index(end)]
+        text: str = self._tokenizer.decode(tokens, skip_special_tokens=True)
+        stop = self._stops.get(item.task)
+        return text.split(stop, maxsplit=1)[0] if stop else text
+
+    def _prompt_ids(self, item: Item) -> list[int]:
+        ids: list[int] = self._tokenizer.encode(item.prompt)
+        # Some tokenizers end what they encode; a prompt must stay open.
+        return ids[:-1] if len(ids) > 1 and ids[-1] == self._tokenizer.eos_token_id else ids
+
+    def _answer_ids(self, item: Item, answer: str) -> list[int]:
+        """An answer and its end. Control tokens that stand in an answer stay plain text."""
+        stop = self._stops.get(item.task)
+        ids: list[int] = self._tokenizer.encode(
+            answer + (stop or ""), add_special_tokens=False, split_special_tokens=True
+        )
+        return ids if stop else [*ids, self._tokenizer.eos_token_id]
+
+    def _batch(self, rows: Sequence[tuple[int, list[int], list[int]]]) -> Batch:
+        length = max(len(prompt) + len(answer) for _, prompt, answer in rows)
+        # Logits are needed from the position before the earliest answer.
+        tail = length - min(len(prompt) for _, prompt, _ in rows) + 1
+        tokens = torch.zeros((len(rows), length), dtype=torch.long)
+        targets = torch.zeros((len(rows), tail), dtype=torch.long)
+        wanted = torch.zeros((len(rows), tail), dtype=torch.bool)
+        for row, (_, prompt, answer) in enumerate(rows):
+            sequence = prompt + answer
+            tokens[row, : len(sequence)] = torch.tensor(sequence)
+            first = len(prompt) - 1 - (length - tail)
+            targets[row, first : first + len(answer)] = torch.tensor(answer)
+            wanted[row, first : first + len(answer)] = True
+        return Batch(
+            rows=np.array([number for number, _, _ in rows]),
+            tokens=tokens.to(self.device),
+            targets=targets.to(self.device),
+            wanted=wanted.to(self.device),
+        )
+
+    def _read(self, prepared: Prepared) -> tuple[Floats, Floats]:
+        hit = np.zeros(prepared.size)
+        log_likelihood = np.full(prepared.size, -np.inf)
+        self.meter.evaluations += prepared.size
+        with self._timed(), torch.inference_mode():
+            for batch in prepared.batches:
+                logits = self._model(
+                    batch.tokens, use_cache=False, logits_to_keep=batch.targets.shape[1]
+                ).logits
+                right = (logits.argmax(dim=-1) == batch.targets) | ~batch.wanted
+                logs = logits.float().log_softmax(dim=-1)
+                logs = logs.gather(-1, batch.targets[..., None])[..., 0]
+                total = torch.where(batch.wanted, logs, 0.0).sum(dim=1)
+                total = torch.nan_to_num(total, nan=-torch.inf)
+                exact = right.all(dim=1) & torch.isfinite(total)
+                hit[batch.rows] = exact.double().cpu().numpy()
+                log_likelihood[batch.rows] = total.double().cpu().numpy()
+        return hit, log_likelihood
+
+    def _timed(self) -> "_Stopwatch":
+        return _Stopwatch(self.meter, self._synchronise)
+
+    def _synchronise(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+
+class _Stopwatch:
+    """Adds the time of a with-block to a meter."""
+
+    def __init__(self, meter: Meter, synchronise: Callable[[], None]) -> None:
+        self._meter, self._synchronise = meter, synchronise
+
+    def __enter__(self) -> None:
+        self._start = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self._synchronise()
+        self._meter.forward_s += time.perf_counter() - self._start
+
+
+def chosen_device(name: str) -> torch.device:
+    """The device that a name means; "auto" is the first accelerator, or the CPU.
+
+    Raises:
+        PopulationError: there is no such device.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise PopulationError(f"device {name!r} cannot be used: {reason}") from None
+    return device
+
+
+def chosen_dtype(name: str, stored: torch.dtype, device: torch.device) -> torch.dtype:
+    """The dtype of forward passes; "auto" is the stored one unless the CPU would crawl in it."""
+    if name != "auto":
+        return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[
+            name
+        ]
+    if device.type == "cpu" and stored != torch.float32:
+        native = stored == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        return stored if native else torch.float32
+    return stored
+
+
+def _aliases(model: torch.nn.Module) -> dict[str, str]:
+    """Names in the state dict that share their storage with another (tied embeddings)."""
+    by_storage: dict[int, list[str]] = {}
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        by_storage.setdefault(tensor.data_ptr(), []).append(name)
+    return {
+        name: twin
+        for names in by_storage.values()
+        for name in names
+        for twin in names
+        if name != twin
+    }

@@ -1,0 +1,15 @@
+"""Randomness that can be repeated: every draw has a generator keyed by what it is for.
+
+A campaign that was stopped and resumed, or spread over machines, must make the same models as one
+that ran through. So no generator lives longer than one use, and none is shared.
+"""
+
+from hashlib import blake2b
+
+import numpy as np
+
+
+def generator(seed: int, *key: int | str) -> np.random.Generator:
+    """A generator for one use, named by its key, such as `generator(seed, "mate", gen, child)`."""
+    text = "/".join(str(part) for part in (seed, *key))
+    return np.random.default_rng(int.from_bytes(blake2b(text.encode(), digest_size=16).digest()))

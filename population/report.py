@@ -1,0 +1,243 @@
+"""The report: what a campaign achieved, on items that it never saw.
+
+This is the only place that opens the sealed test split. Scores are exact match under greedy
+decoding; means are over tasks, so that every task counts the same.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from arena.generators import SPLITS
+from lineage import Archive
+from lineage.records import Floats, Item, Model, Scores
+from population.baselines import baselines
+from population.errors import CampaignError
+from population.intervals import Interval, mean_over_tasks
+from population.workshop import Progress, Workshop, silent
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a model did on one split: the mean over tasks, and each task."""
+
+    interval: Interval
+    tasks: Mapping[str, float]
+
+    def as_json(self) -> dict[str, Any]:
+        """As `report --json` prints it."""
+        return {
+            "mean": self.interval.mean,
+            "low": self.interval.low,
+            "high": self.interval.high,
+            "tasks": dict(self.tasks),
+        }
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of the report: a model, and its results by split."""
+
+    name: str
+    detail: str
+    results: Mapping[str, Result]
+    exact_on_test: Floats
+    id: int | None = None
+
+    @property
+    def test(self) -> Result:
+        """The sealed split, which is what counts."""
+        return self.results["test"]
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that a report says.
+
+    Attributes:
+        champion: the best living model by the selection split.
+        founders: all founders.
+        baselines: the standard merges of the same founders.
+        over_founder: the champion's gain over the founder that is best on the test split.
+        over_merge: its gain over the standard merge that is best on the test split.
+        composites: tasks that no founder was made for.
+        item_evaluations: what the campaign spent.
+        wall_s: how long it ran.
+        forward_fraction: the part of that time spent in forward passes.
+        generations: how many it ran.
+    """
+
+    champion: Entry
+    founders: tuple[Entry, ...]
+    baselines: tuple[Entry, ...]
+    over_founder: Interval
+    over_merge: Interval
+    composites: tuple[str, ...]
+    item_evaluations: int
+    wall_s: float
+    forward_fraction: float
+    generations: int
+    descriptions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def best_founder(self) -> Entry:
+        """The founder that is best on the test split."""
+        return max(self.founders, key=lambda entry: entry.test.interval.mean)
+
+    @property
+    def best_merge(self) -> Entry:
+        """The standard merge that is best on the test split."""
+        return max(self.baselines, key=lambda entry: entry.test.interval.mean)
+
+    def as_json(self) -> dict[str, Any]:
+        """The stable form that scripts read; a baseline's own keys are its test results."""
+
+        def splits(entry: Entry) -> dict[str, Any]:
+            return {split: entry.results[split].as_json() for split in reversed(SPLITS)}
+
+        return {
+            "champion": {"id": self.champion.id, **splits(self.champion)},
+            "founders": [
+                {"id": entry.id, "name": entry.name, **splits(entry)} for entry in self.founders
+            ],
+            "baselines": {
+                entry.name: {**entry.test.as_json(), "detail": entry.detail, **splits(entry)}
+                for entry in self.baselines
+            },
+            "gain": {
+                "over_best_founder": vars(self.over_founder),
+                "over_best_merge": vars(self.over_merge),
+            },
+            "budget": {"item_evaluations": self.item_evaluations},
+            "time": {"wall_s": self.wall_s, "forward_fraction": self.forward_fraction},
+            "generations": self.generations,
+        }
+
+
+def make_report(archive: Archive, workshop: Workshop, progress: Progress = silent) -> Report:
+    """Measure champion, founders and baselines on all three splits.
+
+    What was measured before is taken from the archive, by the hash of the weights.
+
+    Raises:
+        CampaignError: no generation is complete yet.
+    """
+    history = archive.generations()
+    if not history:
+        raise CampaignError(f"{archive.path}: nothing to report, no generation is complete")
+    bench = _Bench(archive, workshop, progress)
+    rows = archive.models(ids=archive.founder_paths())
+    genomes = [workshop.genome_of_founder(row) for row in range(len(rows))]
+    bench.measure(genomes, "founders")
+    founders = tuple(
+        bench.entry(genome, model.label, "founder", model.id)
+        for model, genome in zip(rows, genomes, strict=True)
+    )
+    merges = baselines(
+        workshop.basis,
+        len(workshop.layout.blocks),
+        [entry.results["selection"].interval.mean for entry in founders],
+        bench.on_selection,
+    )
+    bench.measure([merge.genome for merge in merges], "standard merges")
+    entries = tuple(bench.entry(merge.genome, merge.name, merge.detail) for merge in merges)
+    champion = _champion(archive, history[-1].champion, bench, workshop)
+    wall_s = sum(past.wall_s for past in history)
+    best_founder = max(founders, key=lambda entry: entry.test.interval.mean)
+    best_merge = max(entries, key=lambda entry: entry.test.interval.mean)
+    return Report(
+        champion=champion,
+        founders=founders,
+        baselines=entries,
+        over_founder=bench.gain(champion, best_founder),
+        over_merge=bench.gain(champion, best_merge),
+        composites=tuple(task.name for task in workshop.tasks if task.kind == "composite"),
+        item_evaluations=sum(past.evaluations for past in history),
+        wall_s=wall_s,
+        forward_fraction=sum(past.forward_s for past in history) / wall_s if wall_s else 0.0,
+        generations=history[-1].generation,
+        descriptions={task.name: task.description for task in workshop.tasks},
+    )
+
+
+def _champion(archive: Archive, model: int, bench: "_Bench", workshop: Workshop) -> Entry:
+    (row,) = archive.models(ids=[model])
+    genome = genome_of(archive, workshop, row)
+    bench.measure([genome], "champion")
+    return bench.entry(genome, row.label, row.operator, row.id)
+
+
+def genome_of(archive: Archive, workshop: Workshop, model: Model) -> Floats:
+    """The genome that makes a model of the archive, founder or offspring."""
+    if model.kind == "founder":
+        return workshop.genome_of_founder(list(archive.founder_paths()).index(model.id))
+    return np.asarray(archive.genomes([model.id])[0])
+
+
+class _Bench:
+    """Measures genomes on the fixed items of every split, each weights hash once."""
+
+    def __init__(self, archive: Archive, workshop: Workshop, progress: Progress) -> None:
+        self._archive, self._workshop, self._progress = archive, workshop, progress
+        self._items: list[Item] = [item for split in SPLITS for item in workshop.split(split)]
+        self._names = tuple(item.id for item in self._items)
+        self._splits = np.array([item.split for item in self._items])
+        self._tasks = [item.task for item in self._items]
+        self._exact: dict[bytes, Floats] = {}
+
+    def measure(self, genomes: list[Floats], what: str) -> None:
+        """Score what was never scored, now or in an earlier report."""
+        workshop = self._workshop
+        unknown: list[tuple[Floats, str]] = []
+        for number, (genome, state) in enumerate(
+            zip(genomes, workshop.materialiser.siblings(genomes), strict=True)
+        ):
+            self._progress(number, len(genomes), what)
+            sha = workshop.materialiser.sha256(state)
+            kept = self._archive.report_scores(sha, self._names)
+            if kept is None:
+                unknown.append((genome, sha))
+            else:
+                self._exact[genome.tobytes()] = kept.exact[0]
+        if not unknown:
+            return
+        prepared = workshop.player.prepare_keys(self._items)
+        scored = workshop.score([g for g, _ in unknown], prepared, self._progress, what)
+        for row, (genome, sha) in enumerate(unknown):
+            self._exact[genome.tobytes()] = scored.exact[row]
+            self._archive.save_report_scores(
+                sha,
+                self._items,
+                Scores((0,), self._names, scored.exact[[row]], scored.probability[[row]]),
+            )
+
+    def on_selection(self, genomes: list[Floats]) -> list[float]:
+        """Mean exact match over tasks on the selection split, for choosing baselines."""
+        items = [item for item in self._items if item.split == "selection"]
+        prepared = self._workshop.player.prepare_keys(items)
+        scored = self._workshop.score(genomes, prepared, self._progress, "standard merges")
+        tasks = [item.task for item in items]
+        return [mean_over_tasks(row, tasks).mean for row in scored.exact]
+
+    def entry(self, genome: Floats, name: str, detail: str, model: int | None = None) -> Entry:
+        """The results of a measured genome."""
+        exact = self._exact[genome.tobytes()]
+        results = {}
+        for split in SPLITS:
+            here = self._splits == split
+            tasks = self._tasks_in(split)
+            names = np.array(tasks)
+            results[split] = Result(
+                mean_over_tasks(exact[here], tasks),
+                {name: float(exact[here][names == name].mean()) for name in sorted(set(tasks))},
+            )
+        return Entry(name, detail, results, exact[self._splits == "test"], model)
+
+    def gain(self, model: Entry, other: Entry) -> Interval:
+        """How much better one is than the other on the test split, item by item."""
+        return mean_over_tasks(model.exact_on_test - other.exact_on_test, self._tasks_in("test"))
+
+    def _tasks_in(self, split: str) -> list[str]:
+        return [item.task for item in self._items if item.split == split]

@@ -1,0 +1,58 @@
+"""Who lives on. Everyone else becomes a fossil: its recipe stays, and it may be revived."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from arena.choosing import shared_fitness
+from lineage.records import Floats
+
+
+def survivors(
+    scores: Floats,
+    means: Floats,
+    hashes: Sequence[str],
+    size: int,
+    *,
+    protected: Sequence[int] = (),
+    niches: float = 0.25,
+    sharing: float = 1.0,
+) -> list[int]:
+    """Choose the survivors among candidates: some for their mean, some for what few can do.
+
+    Args:
+        scores: shape (candidates, items), all on the same items.
+        means: shape (candidates,): the score that the first kind of places goes by.
+        hashes: of the candidates' weights. Of equal models only the first can survive.
+        size: how many survive; all do if there are fewer distinct candidates.
+        protected: candidates that live on whatever they score.
+        niches: part of the places that goes by shared fitness.
+        sharing: exponent of fitness sharing.
+
+    Returns:
+        Indices of the survivors, ascending. Ties go to the earlier candidate, so the outcome does
+        not depend on anything but the arguments.
+    """
+    first_of = {sha: index for index, sha in reversed(list(enumerate(hashes)))}
+    distinct = [index for index, sha in enumerate(hashes) if first_of[sha] == index]
+    chosen = [first_of[hashes[index]] for index in protected]
+    by_mean = [i for i in sorted(distinct, key=lambda i: (-means[i], i)) if i not in chosen]
+    places = max(0, size - len(chosen))
+    chosen += by_mean[: places - round(niches * places)]
+    shared = shared_fitness(scores, sharing)
+    by_niche = [i for i in sorted(distinct, key=lambda i: (-shared[i], i)) if i not in chosen]
+    chosen += by_niche[: size - len(chosen)]
+    return sorted(chosen)
+
+
+def founder_entropy(shares: Floats) -> float:
+    """How evenly founders are represented, in [0, 1]: entropy over its maximum.
+
+    Args:
+        shares: shape (models, founders), each row summing to 1.
+    """
+    mean = shares.mean(axis=0)
+    present = mean[mean > 0]
+    if len(mean) < 2:
+        return 0.0
+    return float(-np.sum(present * np.log(present)) / np.log(len(mean)))

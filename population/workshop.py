@@ -1,0 +1,203 @@
+"""The workshop: founders, tasks and a network, opened and checked once, ready to make models.
+
+Campaigns, reports, exports and checks all work here. What is costly is done when first needed: a
+check replays recipes and never builds the network.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from arena import Task, load_tasks
+from lineage import Archive
+from lineage.records import Floats, Founder, Item
+from population.blocks import Layout, layout_of
+from population.checkpoints import Checkpoint, check_compatible, open_checkpoint
+from population.config import Config, parsed
+from population.errors import CampaignError, CheckpointError, ConfigError
+from population.materialise import Materialiser
+from population.player import Player, Prepared
+from population.recipes import Basis
+
+Progress = Callable[[int, int, str], None]
+"""Told (done, total, what) while something takes its time."""
+
+
+def silent(done: int, total: int, what: str) -> None:
+    """The progress of whoever does not want to hear of it."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Models and how they did on the same items.
+
+    Attributes:
+        hashes: SHA-256 of each model's weights.
+        exact: shape (models, items).
+        probability: shape (models, items).
+    """
+
+    hashes: tuple[str, ...]
+    exact: Floats
+    probability: Floats
+
+
+class Workshop:
+    """Everything that models are made of and measured with.
+
+    Args:
+        config: with paths resolved.
+        founders: the checkpoints, compatible with each other, in archive order.
+        basis: what the rows of a genome mean.
+        layout: what its columns mean.
+    """
+
+    def __init__(
+        self, config: Config, founders: Sequence[Checkpoint], basis: Basis, layout: Layout
+    ) -> None:
+        self.config = config
+        self.founders = tuple(founders)
+        self.basis = basis
+        self.layout = layout
+        torch.set_num_threads(config.run.threads or os.cpu_count() or 1)
+
+    @cached_property
+    def tasks(self) -> list[Task]:
+        """The tasks; no split is opened yet."""
+        return load_tasks(Path(path) for path in self.config.tasks.paths)
+
+    @cached_property
+    def materialiser(self) -> Materialiser:
+        """Makes weights from genomes."""
+        return Materialiser(self.founders, self.basis, self.layout)
+
+    @cached_property
+    def player(self) -> Player:
+        """The network that takes the weights of every model in turn."""
+        run = self.config.run
+        return Player(
+            self.founders[0].path,
+            stored=self.founders[0].dtype,
+            device=run.device,
+            dtype=run.dtype,
+            batch_tokens=run.batch_tokens,
+            stops={task.name: task.stop for task in self.tasks if task.stop is not None},
+        )
+
+    def split(self, name: str) -> list[Item]:
+        """All items of a split, task by task. Asking for `test` breaks its seal: reports only."""
+        return [item for task in self.tasks for item in task.items(name)]
+
+    def genome_of_founder(self, founder: int) -> Floats:
+        """The genome that makes founder number `founder` itself."""
+        return self.basis.genome_of_founder(founder, len(self.layout.blocks))
+
+    def score(
+        self,
+        genomes: Sequence[Floats],
+        prepared: Prepared,
+        progress: Progress = silent,
+        what: str = "scoring",
+    ) -> Scored:
+        """Make the models of some genomes together and score each on the same items.
+
+        `progress` is called before each model and may raise to stop.
+        """
+        hashes: list[str] = []
+        exact = np.zeros((len(genomes), prepared.size))
+        probability = np.zeros_like(exact)
+        for row, state in enumerate(self.materialiser.siblings(genomes)):
+            progress(row, len(genomes), what)
+            hashes.append(self.materialiser.sha256(state))
+            self.player.take(state)
+            exact[row], probability[row] = self.player.score(prepared)
+        progress(len(genomes), len(genomes), what)
+        return Scored(tuple(hashes), exact, probability)
+
+
+def open_workshop(config: Config, progress: Progress = silent) -> Workshop:
+    """Open and check the founders of a configuration.
+
+    Raises:
+        CheckpointError: a founder is missing, broken, or does not fit the others.
+        ConfigError: two founders share a name, or the base is not among them.
+    """
+    founders = [open_checkpoint(Path(path)) for path in config.founders.paths]
+    names = [founder.name for founder in founders]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigError(f"[founders] two folders are named {twice[0]!r}; rename one")
+    if config.founders.base is not None and config.founders.base not in names:
+        raise ConfigError(
+            f"[founders] base: no founder is named {config.founders.base!r}; "
+            f"there are {', '.join(names)}"
+        )
+    if len(founders) < 2:
+        raise ConfigError("[founders] a colony needs at least two founders")
+    check_compatible(founders)
+    for number, founder in enumerate(founders):
+        progress(number, len(founders), f"checking {founder.name}")
+        founder.check_finite()
+    base = None if config.founders.base is None else names.index(config.founders.base)
+    return Workshop(config, founders, Basis(tuple(names), base), _layout(config, founders[0]))
+
+
+def reopen_workshop(archive: Archive, progress: Progress = silent) -> Workshop:
+    """Open the workshop that an archive was started with, and make sure it is the same.
+
+    Raises:
+        CheckpointError: a founder has vanished or has other weights than it had.
+        CampaignError: the blocks are cut differently by this version of colony.
+    """
+    _, content = archive.campaign()
+    config = parsed(content, str(archive.path))
+    paths = archive.founder_paths()
+    models = {model.id: model for model in archive.models(ids=paths)}
+    founders = []
+    for number, (model, path) in enumerate(paths.items()):
+        row = models[model]
+        progress(number, len(paths), f"checking {row.label}")
+        founder = open_checkpoint(Path(path), row.name)
+        if founder.sha256() != row.weights_sha256:
+            raise CheckpointError(
+                f"founder {row.label!r} at {path} has other weights than when this archive was "
+                "started; put the original back"
+            )
+        founders.append(founder)
+    names = tuple(founder.name for founder in founders)
+    base = None if config.founders.base is None else names.index(config.founders.base)
+    layout = _layout(config, founders[0])
+    if list(layout.blocks) != archive.blocks():
+        raise CampaignError(
+            f"{archive.path} was bred on other blocks than this version of colony cuts"
+        )
+    return Workshop(config, founders, Basis(names, base), layout)
+
+
+def _layout(config: Config, founder: Checkpoint) -> Layout:
+    return layout_of(
+        {name: header.shape for name, header in founder.tensors.items()},
+        founder.config,
+        config.search.blocks,
+        config.search.groups,
+    )
+
+
+def found_archive(path: Path, workshop: Workshop, progress: Progress = silent) -> Archive:
+    """Start an archive with the founders of a workshop."""
+    founders = []
+    for number, founder in enumerate(workshop.founders):
+        progress(number, len(workshop.founders), f"hashing {founder.name}")
+        founders.append(Founder(founder.name, str(founder.path.resolve()), founder.sha256()))
+    return Archive.create(
+        path,
+        seed=workshop.config.run.seed,
+        config=workshop.config.model_dump(mode="json"),
+        founders=founders,
+        basis=workshop.basis.vectors,
+        blocks=workshop.layout.blocks,
+    )

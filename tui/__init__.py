@@ -1,0 +1,1 @@
+"""Showing: the command line, and what it prints. Loads no torch to show something."""

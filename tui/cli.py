@@ -1,0 +1,419 @@
+"""The command line: `colony`. Each command parses, calls, prints; the work is done elsewhere.
+
+torch takes seconds to load, so only the commands that run models import `population` modules that
+need it, and they do so inside the command.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lineage import Archive
+from lineage.ancestry import founder_shares, graph
+from lineage.drawing import pedigree
+from lineage.lock import campaign_lock
+from population.config import Config, load_config, parsed, template
+from population.errors import CampaignError, PopulationError
+from tui import tables
+from tui.console import StopRequest, clear_errors, err, out, print_json, progress_bar, waiting
+from tui.live import CampaignProgress
+
+DEFAULT_ARCHIVE = Path("colony.duckdb")
+
+app = typer.Typer(
+    help="A population of merged language models that improves itself.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_show_locals=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ArchiveOption = Annotated[
+    Path, typer.Option("--archive", "-a", help="The archive of the colony.", show_default=True)
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+ModelArgument = Annotated[
+    str,
+    typer.Argument(help="An id (12 or '#12'), a founder's name, a weights hash, or 'champion'."),
+]
+
+
+def _help(text: str, *examples: str) -> str:
+    """Help with examples at the end, one a line."""
+    lines = "\n\n".join(f"  [cyan]{example}[/]" for example in examples)
+    return f"{text}\n\n[bold]Examples[/]\n\n{lines}"
+
+
+@app.command(
+    help=_help(
+        "Start a campaign, or continue the one in the archive; ends with a report.",
+        "colony run",
+        "colony run my.toml --archive my.duckdb --seed 3",
+        "colony run --archive my.duckdb --budget 2000000   (continue, with more budget)",
+    )
+)
+def run(
+    config: Annotated[
+        Path | None, typer.Argument(help="A TOML file; without one, the shipped founders breed.")
+    ] = None,
+    archive: ArchiveOption = DEFAULT_ARCHIVE,
+    budget: Annotated[
+        int | None, typer.Option(min=1, help="Item evaluations in all.", show_default="400000")
+    ] = None,
+    generations: Annotated[
+        int | None, typer.Option(min=1, help="Stop after this many generations.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of a new campaign.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps, ... of a new campaign.")
+    ] = None,
+    headless: Annotated[
+        bool, typer.Option("--headless", help="A line per generation instead of a live view.")
+    ] = False,
+    report_after: Annotated[
+        bool,
+        typer.Option("--report/--no-report", help="Report on the sealed test split at the end."),
+    ] = True,
+) -> None:
+    with clear_errors(), campaign_lock(archive), StopRequest(archive) as stop:
+        asked = _config_for(archive, config, seed, device)
+        with progress_bar(quiet=headless) as progress:
+            progress(0, 1, "loading torch")
+            from population.campaign import Campaign
+            from population.report import make_report
+            from population.workshop import (
+                found_archive,
+                open_workshop,
+                reopen_workshop,
+            )
+
+            if archive.exists():
+                colony = Archive(archive, waiting)
+                workshop = reopen_workshop(colony, progress)
+                continued = True
+            else:
+                workshop = open_workshop(asked, progress)
+                # What is missing must be said before an archive is left behind.
+                workshop.split("search")
+                workshop.split("selection")
+                colony = found_archive(archive, workshop, progress)
+                continued = False
+            limits = asked.budget.model_copy(
+                update={
+                    key: value
+                    for key, value in (("item_evaluations", budget), ("generations", generations))
+                    if value is not None
+                }
+            )
+            stop.check()
+        history = colony.generations()
+        if continued and history:
+            err.print(f"continuing {archive} after generation {history[-1].generation}")
+        plain = headless or not err.is_terminal
+        with CampaignProgress(err, limits.item_evaluations, stop, plain) as shown:
+            Campaign(colony, workshop, limits, shown.on_step, shown.on_generation).run()
+        if report_after:
+            with progress_bar(quiet=headless) as progress:
+                finished = make_report(colony, workshop, lambda *step: _step(stop, progress, step))
+            out.print(tables.report_view(finished))
+        err.print(
+            f"archive: {archive}. Next: colony lineage champion, colony export champion DIR",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def _step(stop: StopRequest, progress: Any, step: tuple[int, int, str]) -> None:
+    stop.check()
+    progress(*step)
+
+
+def _config_for(archive: Path, path: Path | None, seed: int | None, device: str | None) -> Config:
+    """The configuration to run with: a new archive's from the file, an old one's from itself.
+
+    What an archive was started with cannot be changed, except for its budget: the same seed must
+    give the same colony.
+    """
+    given = load_config(path)
+    overrides = {key: v for key, v in (("seed", seed), ("device", device)) if v is not None}
+    given = given.model_copy(update={"run": given.run.model_copy(update=overrides)})
+    if not archive.exists():
+        return _pinned(given)
+    started_seed, content = Archive(archive, waiting).campaign()
+    stored = parsed(content, str(archive))
+    if seed is not None and seed != started_seed:
+        raise CampaignError(
+            f"{archive} was started with seed {started_seed}, not {seed}; "
+            "choose another --archive for a new campaign"
+        )
+    if device is not None and device != stored.run.device:
+        raise CampaignError(
+            f"{archive} was started on device {stored.run.device!r}, not {device!r}: other "
+            "arithmetic would make another colony; choose another --archive"
+        )
+    if path is not None:
+        for section in ("founders", "tasks", "search", "arena"):
+            if getattr(given, section) != getattr(stored, section):
+                raise CampaignError(
+                    f"{archive} was started with another [{section}] than {path} has; continue "
+                    "without a config, or choose another --archive for a new campaign"
+                )
+        return stored.model_copy(update={"budget": given.budget})
+    return stored
+
+
+def _pinned(config: Config) -> Config:
+    """Fix what depends on the machine, so that a resumed campaign computes as it began."""
+    threads = config.run.threads or len(os.sched_getaffinity(0))
+    return config.model_copy(update={"run": config.run.model_copy(update={"threads": threads})})
+
+
+@app.command(
+    help=_help(
+        "Champion, founders and standard merges on every task, all splits side by side.",
+        "colony report",
+        "colony report --archive my.duckdb --json | jq .champion.test.mean",
+    )
+)
+def report(archive: ArchiveOption = DEFAULT_ARCHIVE, as_json: JsonOption = False) -> None:
+    with clear_errors():
+        colony = Archive(archive, waiting)
+        with progress_bar() as progress:
+            progress(0, 1, "loading torch")
+            from population.report import make_report
+            from population.workshop import reopen_workshop
+
+            made = make_report(colony, reopen_workshop(colony, progress), progress)
+        if as_json:
+            print_json(made.as_json())
+        else:
+            out.print(tables.report_view(made))
+
+
+@app.command(
+    help=_help(
+        "List the models of the archive.",
+        "colony models",
+        "colony models --all --json",
+    )
+)
+def models(
+    archive: ArchiveOption = DEFAULT_ARCHIVE,
+    everyone: Annotated[bool, typer.Option("--all", help="Fossils as well.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    with clear_errors():
+        colony = Archive(archive, waiting)
+        history = colony.generations()
+        rows = tables.model_rows(
+            colony.models(living=None if everyone else True),
+            colony.selection_means(),
+            colony.ratings(history[-1].generation) if history else {},
+            history[-1].champion if history else None,
+        )
+        if as_json:
+            print_json(rows)
+        else:
+            out.print(tables.models_view(rows))
+
+
+@app.command(
+    help=_help(
+        "Everything about one model: parents, scores, rating and recipe.",
+        "colony show champion",
+        "colony show 212 --json",
+    )
+)
+def show(
+    model: ModelArgument, archive: ArchiveOption = DEFAULT_ARCHIVE, as_json: JsonOption = False
+) -> None:
+    with clear_errors():
+        colony = Archive(archive, waiting)
+        facts = _facts(colony, model)
+        if as_json:
+            print_json(facts)
+        else:
+            out.print(tables.model_view(facts))
+
+
+def _facts(colony: Archive, reference: str) -> dict[str, Any]:
+    row = colony.find(reference)
+    rated = [
+        (past.generation, colony.ratings(past.generation).get(row.id))
+        for past in colony.generations()[-1:]
+    ]
+    rating = rated[-1][1] if rated else None
+    names = {model.id: model.label for model in colony.models(ids=colony.founder_paths())}
+    recipe = None
+    if row.kind == "offspring":
+        recipe = {
+            "founders": [names[founder] for founder in colony.basis()],
+            "blocks": [block.name for block in colony.blocks()],
+            "coefficients": colony.genomes([row.id])[0].tolist(),
+        }
+    exact = {
+        "search": colony.search_means([row.id]).get(row.id, {}),
+        "selection": colony.selection_means().get(row.id, {}),
+    }
+    return {
+        "id": row.id,
+        "name": row.name,
+        "kind": row.kind,
+        "operator": row.operator,
+        "generation": row.generation,
+        "state": "living" if row.living else f"fossil since generation {row.died}: {row.cause}",
+        "weights_sha256": row.weights_sha256,
+        "parents": [{"id": p.id, "share": p.share, "role": p.role} for p in row.parents],
+        "rating": {"rating": rating.rating, "deviation": rating.deviation} if rating else None,
+        **{
+            split: {task: values[0] for task, values in means.items()}
+            for split, means in exact.items()
+        },
+        "recipe": recipe,
+    }
+
+
+@app.command(
+    help=_help(
+        "Draw a model's ancestors as a tree, with each founder's part in it.",
+        "colony lineage champion",
+        "colony lineage 212 --depth 8",
+    )
+)
+def lineage(
+    model: ModelArgument,
+    archive: ArchiveOption = DEFAULT_ARCHIVE,
+    depth: Annotated[int, typer.Option(min=1, help="Generations of ancestors to draw.")] = 3,
+    as_json: JsonOption = False,
+) -> None:
+    with clear_errors():
+        colony = Archive(archive, waiting)
+        row = colony.find(model)
+        ancestry = graph(colony.models())
+        shares = founder_shares(ancestry, row.id)
+        labels = {founder: ancestry.nodes[founder]["model"].label for founder in shares}
+        if as_json:
+            import networkx as nx
+
+            family = ancestry.subgraph({row.id, *nx.ancestors(ancestry, row.id)})
+            print_json(
+                {
+                    "model": row.id,
+                    "founder_shares": {labels[f]: share for f, share in shares.items()},
+                    "edges": [
+                        {"parent": parent, "child": child, "share": edge["share"]}
+                        for parent, child, edge in family.edges(data=True)
+                    ],
+                }
+            )
+            return
+        means = colony.selection_means()
+
+        def score(known: Any) -> str:
+            tasks = means.get(known.id)
+            if not tasks:
+                return ""
+            return f"selection {sum(exact for exact, _ in tasks.values()) / len(tasks):.3f}"
+
+        out.print(
+            pedigree(ancestry, row.id, depth=depth, describe=score),
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+        parts = sorted(shares.items(), key=lambda part: (-part[1], part[0]))
+        out.print(
+            "\nfounders by descent: "
+            + ", ".join(f"{labels[founder]} {share:.0%}" for founder, share in parts),
+            highlight=False,
+        )
+
+
+@app.command(
+    help=_help(
+        "Write a model as a plain transformers checkpoint, with its tokenizer and its recipe.",
+        "colony export champion ./champion",
+    )
+)
+def export(
+    model: ModelArgument,
+    folder: Annotated[Path, typer.Argument(help="Where to; must not exist yet.")],
+    archive: ArchiveOption = DEFAULT_ARCHIVE,
+) -> None:
+    with clear_errors():
+        colony = Archive(archive, waiting)
+        row = colony.find(model)
+        with progress_bar() as progress:
+            progress(0, 1, "loading torch")
+            from population.export import export as write
+            from population.workshop import reopen_workshop
+
+            write(colony, reopen_workshop(colony, progress), row, folder)
+        out.print(f"{row.label} is in {folder}", highlight=False, soft_wrap=True)
+
+
+@app.command(
+    help=_help(
+        "Replay recipes and compare hashes; exit code 1 if something is damaged.",
+        "colony check",
+        "colony check --sample 100 --json",
+    )
+)
+def check(
+    archive: ArchiveOption = DEFAULT_ARCHIVE,
+    sample: Annotated[
+        int | None, typer.Option(min=1, help="Replay this many models instead of all.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    with clear_errors():
+        colony = Archive(archive, waiting)
+        with progress_bar() as progress:
+            progress(0, 1, "loading torch")
+            from population.check import check as inspect
+
+            found = inspect(colony, sample, progress)
+        if as_json:
+            print_json(
+                {
+                    "founders": found.founders,
+                    "offspring": found.offspring,
+                    "replayed": found.replayed,
+                    "damages": [vars(damage) for damage in found.damages],
+                }
+            )
+        else:
+            for damage in found.damages:
+                out.print(f"[bold red]{damage.what}[/]: {damage.detail}", soft_wrap=True)
+            out.print(
+                f"{found.founders} founders hashed, {found.replayed} of {found.offspring} "
+                f"offspring replayed, {len(found.damages)} damaged",
+                highlight=False,
+            )
+        if found.damages:
+            raise typer.Exit(1)
+
+
+@app.command(
+    help=_help(
+        "Write a configuration in which every setting stands with its default and its meaning.",
+        "colony init",
+        "colony init my.toml",
+    )
+)
+def init(
+    path: Annotated[Path, typer.Argument(help="The file to write.")] = Path("colony.toml"),
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
+) -> None:
+    with clear_errors():
+        if path.exists() and not force:
+            raise PopulationError(f"{path} exists already; --force replaces it")
+        path.write_text(template(path.name), encoding="utf-8")
+        out.print(f"wrote {path}; next: colony run {path}", highlight=False, soft_wrap=True)
+
+
+def main() -> None:
+    """The entry point of the console script."""
+    app()

@@ -1,0 +1,128 @@
+"""Where output goes: answers to stdout, everything else to stderr; errors are one clear line."""
+
+import json
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from arena.errors import TaskError
+from lineage import ArchiveError
+from population.errors import Interrupted, PopulationError
+
+out = Console()
+err = Console(stderr=True)
+
+EXIT_ERROR = 1
+EXIT_INTERRUPTED = 130
+"""128 + SIGINT, as shells have it."""
+
+
+def print_json(value: Any) -> None:
+    """Print a value for scripts: plain JSON, no colour, no wrapping."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=1) + "\n")
+
+
+@contextmanager
+def clear_errors() -> Iterator[None]:
+    """Turn what can be expected to go wrong into one line and a non-zero exit code."""
+    try:
+        yield
+    except Interrupted as stopped:
+        err.print(str(stopped), style="yellow", highlight=False, soft_wrap=True)
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    except (ArchiveError, TaskError, PopulationError) as error:
+        _say(str(error))
+        raise typer.Exit(EXIT_ERROR) from None
+    except MemoryError:
+        _say("out of memory; lower [run] batch_tokens or [search] population")
+        raise typer.Exit(EXIT_ERROR) from None
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        _say(f"{error.strerror or error}{where}; what was committed is safe")
+        raise typer.Exit(EXIT_ERROR) from None
+
+
+def _say(message: str) -> None:
+    err.print(f"[bold red]error:[/] {_escaped(message)}", highlight=False, soft_wrap=True)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("[", r"\[")
+
+
+def waiting(message: str) -> None:
+    """Say that another process has to be waited for."""
+    err.print(_escaped(message), style="dim", highlight=False)
+
+
+class StopRequest:
+    """Ctrl-C and SIGTERM as a polite request: heard between two models, never inside a commit.
+
+    A second Ctrl-C stops at once, which is as safe as `kill -9`: the generation in flight is lost.
+    """
+
+    def __init__(self, archive: Path) -> None:
+        self.archive = archive
+        self.asked = False
+
+    def __enter__(self) -> "StopRequest":
+        self._before = {
+            number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+
+    def check(self) -> None:
+        """Stop here if somebody asked for it.
+
+        Raises:
+            Interrupted: somebody did; says how to go on.
+        """
+        if self.asked:
+            raise Interrupted(
+                f"stopped; everything committed is in {self.archive}. "
+                f"To continue: colony run --archive {self.archive}"
+            )
+
+
+@contextmanager
+def progress_bar(quiet: bool = False) -> Iterator[Callable[[int, int, str], None]]:
+    """A bar with the time left on stderr, as a `(done, total, what)` callable; it vanishes."""
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=err,
+        transient=True,
+        disable=quiet or not err.is_terminal,
+    )
+    with bar:
+        task = bar.add_task("starting", total=None)
+
+        def report(done: int, total: int, what: str) -> None:
+            bar.update(task, completed=done, total=total, description=what)
+
+        yield report

@@ -1,0 +1,102 @@
+"""The progress of a campaign: a live panel on a terminal, a line per generation elsewhere."""
+
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.table import Table
+
+from tui.console import StopRequest
+
+if TYPE_CHECKING:
+    from population.colony import Colony
+
+
+class CampaignProgress:
+    """Shows generation, budget spent, best and median, champion and time left.
+
+    Args:
+        console: where to.
+        budget: item evaluations in all.
+        stop: asked between two models.
+        plain: a line per generation instead of a live panel.
+    """
+
+    def __init__(self, console: Console, budget: int, stop: StopRequest, plain: bool) -> None:
+        self._console, self._budget, self._stop, self._plain = console, budget, stop, plain
+        self._spent_at_start: int | None = None
+        self._started = time.monotonic()
+        self._row: tuple[str, ...] | None = None
+        self._step = ""
+        self._bar = Progress(
+            TextColumn("budget"), BarColumn(bar_width=40), TaskProgressColumn(), console=console
+        )
+        self._task = self._bar.add_task("", total=budget)
+        self._live = Live(console=console, refresh_per_second=8, transient=True)
+
+    def __enter__(self) -> "CampaignProgress":
+        if not self._plain:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if not self._plain:
+            self._live.stop()
+
+    def on_step(self, done: int, total: int, what: str) -> None:
+        """Called between two models; stops the campaign if that was asked for."""
+        self._stop.check()
+        self._step = f"{what} {done}/{total}"
+        if not self._plain:
+            self._live.update(self._view())
+
+    def on_generation(self, colony: "Colony") -> None:
+        """Called after every commit."""
+        last = colony.history[-1]
+        if self._spent_at_start is None:
+            # A resumed campaign's pace is measured from where it was resumed.
+            self._spent_at_start = colony.spent if last.generation > 0 else 0
+        self._bar.update(self._task, completed=min(colony.spent, self._budget))
+        self._row = (
+            str(last.generation),
+            f"{colony.spent:,}",
+            f"{last.best:.3f}",
+            f"{last.median:.3f}",
+            f"#{last.champion}",
+            self._left(colony.spent),
+        )
+        if self._plain:
+            names = ("generation", "spent", "best", "median", "champion", "left")
+            pairs = zip(names, self._row, strict=True)
+            self._console.print(
+                "  ".join(f"{name} {value}" for name, value in pairs),
+                highlight=False,
+                soft_wrap=True,
+            )
+        else:
+            self._live.update(self._view())
+
+    def _left(self, spent: int) -> str:
+        done = spent - (self._spent_at_start or 0)
+        if done <= 0:
+            return "?"
+        seconds = (time.monotonic() - self._started) / done * max(0, self._budget - spent)
+        return f"{int(seconds // 60)}:{int(seconds % 60):02d}"
+
+    def _view(self) -> RenderableType:
+        table = Table(box=None, padding=(0, 2, 0, 0))
+        for name in ("generation", "spent", "best", "median", "champion", "time left"):
+            table.add_column(name, justify="right")
+        if self._row:
+            table.add_row(*self._row)
+        step = Table.grid()
+        step.add_row(f"[dim]{self._step}[/]")
+        return Group(table, self._bar, step)

@@ -1,0 +1,182 @@
+"""What the commands print: tables for people and plain values for scripts."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from lineage.records import Model, Rating
+
+if TYPE_CHECKING:
+    from population.report import Entry, Report
+
+
+def report_view(report: "Report") -> RenderableType:
+    """The report as a person reads it: the splits side by side, then every task."""
+    rows = [report.champion, *report.baselines, *report.founders]
+    overall = Table(
+        title="Mean exact match over all tasks, with 95 % intervals", title_style="bold"
+    )
+    overall.add_column("model")
+    overall.add_column("how")
+    for split in ("search", "selection", "test"):
+        overall.add_column(split, justify="right")
+    for number, entry in enumerate(rows):
+        title = "champion " + entry.name if entry is report.champion else entry.name
+        cells = [str(entry.results[split].interval) for split in ("search", "selection", "test")]
+        style = "bold green" if number == 0 else None
+        overall.add_row(
+            title,
+            entry.detail,
+            *cells,
+            style=style,
+            end_section=number in (0, len(report.baselines)),
+        )
+    spent = f"{report.item_evaluations:,} item evaluations in {report.generations} generations"
+    return Group(
+        overall,
+        Text(),
+        _tasks_view(report),
+        Text(),
+        Text(
+            f"champion over best founder ({report.best_founder.name}): {report.over_founder}\n"
+            f"champion over best merge ({report.best_merge.name}): {report.over_merge}\n"
+            f"{spent}, {report.wall_s:.0f} s, {report.forward_fraction:.0%} of it in forward passes"
+        ),
+    )
+
+
+def _tasks_view(report: "Report") -> Table:
+    table = Table(title="Exact match on the sealed test split, task by task", title_style="bold")
+    table.add_column("task")
+    table.add_column("champion", justify="right", style="bold green")
+    table.add_column("best founder", justify="right")
+    table.add_column("")
+    table.add_column("best merge", justify="right")
+    for task in report.champion.test.tasks:
+
+        def here(entry: "Entry", task: str = task) -> float:
+            return entry.test.tasks[task]
+
+        founder = max(report.founders, key=here)
+        composite = " (composite)" if task in report.composites else ""
+        table.add_row(
+            task + composite,
+            f"{here(report.champion):.2f}",
+            f"{here(founder):.2f}",
+            founder.name,
+            f"{max(here(entry) for entry in report.baselines):.2f}",
+        )
+    return table
+
+
+def model_rows(
+    models: list[Model],
+    selection: Mapping[int, Mapping[str, tuple[float, float]]],
+    ratings: Mapping[int, Rating],
+    champion: int | None,
+) -> list[dict[str, Any]]:
+    """What `colony models --json` prints."""
+    return [
+        {
+            "id": model.id,
+            "name": model.name,
+            "kind": model.kind,
+            "generation": model.generation,
+            "operator": model.operator,
+            "living": model.living,
+            "died": model.died,
+            "cause": model.cause,
+            "champion": model.id == champion,
+            "selection": _mean(selection.get(model.id)),
+            "rating": ratings[model.id].rating if model.id in ratings else None,
+            "parents": [
+                {"id": parent.id, "share": parent.share, "role": parent.role}
+                for parent in model.parents
+            ],
+            "weights_sha256": model.weights_sha256,
+        }
+        for model in models
+    ]
+
+
+def models_view(rows: list[dict[str, Any]]) -> Table:
+    """The models as a table."""
+    table = Table()
+    for name, justify in (
+        ("model", "left"),
+        ("born", "right"),
+        ("how", "left"),
+        ("selection", "right"),
+        ("rating", "right"),
+        ("parents", "left"),
+        ("state", "left"),
+    ):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    for row in rows:
+        parents = " ".join(f"#{parent['id']}" for parent in row["parents"][:3])
+        more = len(row["parents"]) - 3
+        state = "living" if row["living"] else f"fossil since {row['died']}"
+        table.add_row(
+            row["name"] or f"#{row['id']}",
+            str(row["generation"]),
+            row["operator"],
+            "" if row["selection"] is None else f"{row['selection']:.3f}",
+            "" if row["rating"] is None else f"{row['rating']:+.2f}",
+            parents + (f" +{more}" if more > 0 else ""),
+            "champion" if row["champion"] else state,
+            style="bold green" if row["champion"] else None if row["living"] else "dim",
+        )
+    return table
+
+
+def model_view(facts: dict[str, Any]) -> RenderableType:
+    """One model, as `colony show` prints it."""
+    head = Table.grid(padding=(0, 2))
+    for name in ("id", "name", "kind", "operator", "generation", "state", "weights_sha256"):
+        if facts[name] is not None:
+            head.add_row(Text(name, style="dim"), str(facts[name]))
+    if facts["parents"]:
+        head.add_row(
+            Text("parents", style="dim"),
+            ", ".join(f"#{p['id']} {p['share']:.0%} {p['role']}" for p in facts["parents"]),
+        )
+    if facts["rating"]:
+        rating = facts["rating"]
+        head.add_row(
+            Text("rating", style="dim"),
+            f"{rating['rating']:+.2f} ± {1.96 * rating['deviation']:.2f}",
+        )
+    scores = Table(title="Exact match", title_style="bold")
+    scores.add_column("task")
+    scores.add_column("search", justify="right")
+    scores.add_column("selection", justify="right")
+    for task in sorted({*facts["search"], *facts["selection"]}):
+        scores.add_row(task, *(_two(facts[split].get(task)) for split in ("search", "selection")))
+    parts: list[RenderableType] = [head, Text(), scores]
+    if facts["recipe"]:
+        parts += [Text(), recipe_view(facts["recipe"])]
+    return Group(*parts)
+
+
+def recipe_view(recipe: dict[str, Any]) -> Table:
+    """A recipe: a row per block, a column per founder, its coefficient in the cell."""
+    table = Table(title="Recipe: coefficient of each founder's task vector", title_style="bold")
+    table.add_column("block")
+    for name in recipe["founders"]:
+        table.add_column(name, justify="right")
+    for block, row in zip(recipe["blocks"], zip(*recipe["coefficients"], strict=True), strict=True):
+        table.add_row(block, *(f"{value:+.2f}" for value in row))
+    return table
+
+
+def _mean(tasks: Mapping[str, tuple[float, float]] | None) -> float | None:
+    if not tasks:
+        return None
+    return sum(exact for exact, _ in tasks.values()) / len(tasks)
+
+
+def _two(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
