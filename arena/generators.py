@@ -28,11 +28,12 @@ __all__ = ["GENERATORS", "SPLITS", "Generator", "deal", "split_of"]
 
 SPLITS = ("search", "selection", "test")
 
+LETTERS = ascii_lowercase
 DIGITS = "0123456789"
 KANJI = "〇一二三四五六七八九"
 
 _SPLIT_BY_REMAINDER = ("search",) * 6 + ("selection",) * 2 + ("test",) * 2
-_TO_CIPHER = str.maketrans(ascii_lowercase, "qjxmtzbwkdvhpcfnoysaeglriu")
+_TO_CIPHER = str.maketrans(LETTERS, "qjxmtzbwkdvhpcfnoysaeglriu")
 _TO_OTHER_SCRIPT = str.maketrans(DIGITS + KANJI, KANJI + DIGITS)
 _PATIENCE = 1000  # draws in a row that bring nothing new, before a split counts as used up
 
@@ -168,7 +169,7 @@ def _sum(rng: random.Random, easy: bool = False) -> tuple[str, str]:
 def _kanji_sum(rng: random.Random, easy: bool = False) -> tuple[str, str]:
     """A sum written in kanji numerals; no digit is greater than four when easy."""
     prompt, key = _sum(rng, easy)
-    while easy and max(prompt[4:] + key) > "4":
+    while easy and not set("56789").isdisjoint(prompt + key):
         prompt, key = _sum(rng, easy)
     return change_script(prompt), change_script(key)
 
@@ -180,24 +181,18 @@ GENERATORS: dict[str, Generator] = {
             "reverse",
             "skill",
             "Write the letters backwards.",
-            _rewriting("rev", 6, ascii_lowercase),
+            _rewriting("rev", 6, LETTERS),
         ),
-        Generator(
-            "rotate", "skill", "Move two letters to the end.", _rewriting("rot", 6, ascii_lowercase)
-        ),
-        Generator(
-            "double", "skill", "Write every letter twice.", _rewriting("dbl", 5, ascii_lowercase)
-        ),
-        Generator(
-            "sort", "skill", "Put the letters in order.", _rewriting("srt", 6, ascii_lowercase)
-        ),
+        Generator("rotate", "skill", "Move two letters to the end.", _rewriting("rot", 6, LETTERS)),
+        Generator("double", "skill", "Write every letter twice.", _rewriting("dbl", 5, LETTERS)),
+        Generator("sort", "skill", "Put the letters in order.", _rewriting("srt", 6, LETTERS)),
         Generator("sum", "skill", "Add two numbers of two digits.", _sum),
-        Generator("capital", "skill", "Write in capitals.", _rewriting("cap", 6, ascii_lowercase)),
+        Generator("capital", "skill", "Write in capitals.", _rewriting("cap", 6, LETTERS)),
         Generator(
             "cipher",
             "skill",
             "Write in a fixed secret alphabet.",
-            _rewriting("enc", 6, ascii_lowercase),
+            _rewriting("enc", 6, LETTERS),
         ),
         Generator(
             "kanji",
@@ -210,13 +205,13 @@ GENERATORS: dict[str, Generator] = {
             "reverse-capital",
             "composite",
             "Write the letters backwards and in capitals.",
-            _rewriting("rev.cap", 6, ascii_lowercase),
+            _rewriting("rev.cap", 6, LETTERS),
         ),
         Generator(
             "rotate-cipher",
             "composite",
             "Move two letters to the end and write in the secret alphabet.",
-            _rewriting("rot.enc", 6, ascii_lowercase),
+            _rewriting("rot.enc", 6, LETTERS),
         ),
         Generator(
             "reverse-kanji",

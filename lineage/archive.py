@@ -447,7 +447,7 @@ class Archive:
             )
         ]
         for table in self._rows("SELECT table_name FROM duckdb_tables() ORDER BY table_name"):
-            self._rows(f"SELECT count(COLUMNS(*)) FROM {table[0]}")  # noqa: S608
+            self._rows(f"SELECT bit_xor(hash(t)) FROM {table[0]} t")  # noqa: S608
         return problems
 
     def _rows(self, query: str, parameters: Any = None) -> list[tuple[Any, ...]]:

@@ -130,6 +130,7 @@ class Campaign:
         return colony.spent + self.cost_of_next(colony) > self._budget.item_evaluations
 
     def _reload(self) -> Colony:
+        self._start_clock()
         self._colony = load_colony(self._archive, self._workshop.basis, self._kinship)
         if self._on_generation:
             self._on_generation(self._colony)
@@ -186,7 +187,6 @@ class Campaign:
         founders, old = self._living(self._colony)
         chapter = self._closed(self._colony, founders, old, self._conceived, self._born)
         self._archive.commit(chapter)
-        self._start_clock()
         colony = self._reload()
         return None if self._done(colony) else colony
 

@@ -40,6 +40,8 @@ _INCIDENTAL = {
     "transformers_version",
     "use_cache",
 }
+# Named first when they differ: other keys only follow from them.
+_TELLING = {"model_type", "hidden_size", "num_hidden_layers", "vocab_size"}
 _DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 
@@ -212,7 +214,7 @@ def check_compatible(founders: Sequence[Checkpoint]) -> None:
     first = founders[0]
     for other in founders[1:]:
         here, there = _architecture(first), _architecture(other)
-        for key in sorted(here.keys() | there.keys()):
+        for key in sorted(here.keys() | there.keys(), key=lambda key: (key not in _TELLING, key)):
             if here.get(key) != there.get(key):
                 raise CheckpointError(
                     f"founder {other.name!r}: expected {key} {here.get(key)!r} as in "

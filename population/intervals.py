@@ -19,7 +19,7 @@ class Interval:
     high: float
 
     def __str__(self) -> str:
-        return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        return f"{self.mean:.3f} ±{(self.high - self.low) / 2:.3f}"
 
 
 def mean_over_tasks(scores: Floats, tasks: Sequence[str]) -> Interval:

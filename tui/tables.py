@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -17,7 +18,9 @@ def report_view(report: "Report") -> RenderableType:
     """The report as a person reads it: the splits side by side, then every task."""
     rows = [report.champion, *report.baselines, *report.founders]
     overall = Table(
-        title="Mean exact match over all tasks, with 95 % intervals", title_style="bold"
+        title="Mean exact match over all tasks, with 95 % intervals",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
     )
     overall.add_column("model")
     overall.add_column("how")
@@ -49,7 +52,11 @@ def report_view(report: "Report") -> RenderableType:
 
 
 def _tasks_view(report: "Report") -> Table:
-    table = Table(title="Exact match on the sealed test split, task by task", title_style="bold")
+    table = Table(
+        title="Exact match on the sealed test split, task by task",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+    )
     table.add_column("task")
     table.add_column("champion", justify="right", style="bold green")
     table.add_column("best founder", justify="right")
@@ -104,7 +111,7 @@ def model_rows(
 
 def models_view(rows: list[dict[str, Any]]) -> Table:
     """The models as a table."""
-    table = Table()
+    table = Table(box=box.SIMPLE_HEAD)
     for name, justify in (
         ("model", "left"),
         ("born", "right"),

@@ -1,0 +1,124 @@
+"""What tests share: the shipped founders, small campaigns on them, and checkpoints made to fit."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as the command line does, before torch loads
+
+import torch
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+from lineage import Archive
+from population.campaign import Campaign
+from population.config import Budget, Config, load_config, shipped_data
+from population.workshop import found_archive, open_workshop
+
+SHIPPED = shipped_data()
+
+SMALL = {
+    "founders": {"base": "base"},
+    "search": {"population": 6, "panel": 24, "rotate": 2, "challengers": 1},
+    "arena": {"items": 12, "judges": 2},
+    "budget": {"generations": 3},
+    "run": {"threads": 2},
+}
+"""A campaign of seconds: real founders, real tasks, few of everything."""
+
+
+@pytest.fixture(scope="session")
+def tasks_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three shipped tasks with short files. The sealed split is left out on purpose."""
+    folder = tmp_path_factory.mktemp("tasks")
+    names = sorted(path.name for path in (SHIPPED / "tasks").iterdir() if path.is_dir())
+    for name in names[:3]:
+        (folder / name).mkdir()
+        shutil.copy(SHIPPED / "tasks" / name / "task.toml", folder / name)
+        for split in ("search", "selection"):
+            lines = (SHIPPED / "tasks" / name / f"{split}.jsonl").read_text().splitlines()
+            (folder / name / f"{split}.jsonl").write_text("\n".join(lines[:8]) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_config(tmp_path_factory: pytest.TempPathFactory, tasks_folder: Path) -> Path:
+    """The path of a configuration for a campaign of seconds."""
+    path = tmp_path_factory.mktemp("config") / "small.toml"
+    path.write_text(small_toml(tasks_folder))
+    return path
+
+
+def small_toml(tasks: Path, **changes: dict[str, Any]) -> str:
+    """The small campaign as TOML, with some settings changed by section."""
+    lines = []
+    for section in (*SMALL, "tasks"):
+        lines.append(f"[{section}]")
+        settings = {**SMALL.get(section, {}), **changes.get(section, {})}
+        if section == "founders":
+            settings.setdefault("paths", [str(SHIPPED / "founders" / "*")])
+        if section == "tasks":
+            settings.setdefault("paths", [str(tasks / "*")])
+        lines += [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
+    return "\n".join(lines) + "\n"
+
+
+@pytest.fixture(scope="session")
+def run_small(small_config: Path) -> Callable[..., Archive]:
+    """Runs the small campaign into a path, up to a generation, and returns its archive."""
+
+    def run(path: Path, generations: int = 3, seed: int = 0) -> Archive:
+        config = load_config(small_config)
+        config = config.model_copy(update={"run": config.run.model_copy(update={"seed": seed})})
+        return campaign(config, path, generations)
+
+    return run
+
+
+def campaign(config: Config, path: Path, generations: int) -> Archive:
+    """Start or continue a campaign until a generation is complete."""
+    workshop = open_workshop(config)
+    archive = Archive(path) if path.exists() else found_archive(path, workshop)
+    limits = Budget(item_evaluations=10**9, generations=generations)
+    Campaign(archive, workshop, limits).run()
+    return archive
+
+
+@pytest.fixture(scope="session")
+def small_archive(
+    run_small: Callable[..., Archive], tmp_path_factory: pytest.TempPathFactory
+) -> Archive:
+    """A finished small campaign, shared by tests that only read."""
+    return run_small(tmp_path_factory.mktemp("archive") / "colony.duckdb")
+
+
+@pytest.fixture
+def make_checkpoint(tmp_path: Path) -> Callable[..., Path]:
+    """Makes tiny random Llama checkpoints with the shipped tokenizer."""
+    tokenizer = AutoTokenizer.from_pretrained(SHIPPED / "founders" / "base")
+
+    def make(name: str, seed: int = 0, **changes: Any) -> Path:
+        settings = {
+            "vocab_size": len(tokenizer),
+            "hidden_size": 32,
+            "intermediate_size": 48,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "max_position_embeddings": 64,
+            "tie_word_embeddings": True,
+            "eos_token_id": tokenizer.eos_token_id,
+            "pad_token_id": tokenizer.pad_token_id,
+            "bos_token_id": None,
+        }
+        torch.manual_seed(seed)
+        folder = tmp_path / "checkpoints" / name
+        LlamaForCausalLM(LlamaConfig(**settings | changes)).save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        return folder
+
+    return make

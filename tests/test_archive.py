@@ -1,0 +1,167 @@
+"""The archive: a generation is in it whole or not at all, and contradictions are refused."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pytest
+
+from lineage import Archive, ArchiveError
+from lineage.records import (
+    Answer,
+    Birth,
+    Block,
+    Chapter,
+    Death,
+    Event,
+    Founder,
+    Generation,
+    Item,
+    Parent,
+    Rating,
+    Reading,
+    Scores,
+    Trust,
+    Verdict,
+)
+
+SHA = "ab" * 32
+SUMMARY = Generation(0, 0, 100, 0.5, 0.4, 3, 1.0, 0.9)
+ITEMS = (
+    Item("t/search/0", "t", "search", "1+1=", "2"),
+    Item("t/search/1", "t", "search", "2+2=", "4"),
+    Item("t/selection/0", "t", "selection", "3+3=", "6"),
+)
+GENOME = np.array([[0.1, 0.2, 1 / 3]])
+BIRTH = Birth(3, "blend", (Parent(1, 0.5, "first"), Parent(2, 0.5, "mate")), GENOME, SHA)
+CHAPTER = Chapter(
+    SUMMARY,
+    births=(BIRTH,),
+    items=ITEMS,
+    panel=("t/search/1", "t/search/0"),
+    scores=(
+        Scores(
+            (1, 3),
+            ("t/search/0", "t/search/1"),
+            np.array([[0.0, 1.0], [1.0, 1.0]]),
+            np.array([[0.1, 0.9], [1 / 3, 0.8]]),
+        ),
+        Scores((3,), ("t/selection/0",), np.array([[1.0]]), np.array([[0.25]])),
+    ),
+    answers=(Answer("t/search/0", 1, "3"), Answer("t/search/0", 3, "2")),
+    readings=(Reading("t/search/0", 1, "2", -0.5),),
+    verdicts=(Verdict("t/search/0", 1, 0.2), Verdict("t/search/0", 3, 0.8)),
+    trust=(Trust(1, "likelihood", 2.0, 1.0),),
+    ratings=(Rating(1, -0.5, 0.1, 0.0), Rating(3, 0.5, 0.1, 0.0)),
+    events=(Event("champion", 3, "#3 is champion"),),
+)
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Callable[[], Archive]:
+    def create() -> Archive:
+        return Archive.create(
+            tmp_path / "colony.duckdb",
+            seed=7,
+            config={"a": 1},
+            founders=[Founder("base", "/b", SHA), Founder("adder", "/a", "cd" * 32)],
+            basis=[1],
+            blocks=[Block("x", 10), Block("y", 20), Block("z", 5)],
+        )
+
+    return create
+
+
+def test_what_is_committed_comes_back_exactly(make: Callable[[], Archive]) -> None:
+    archive = make()
+    archive.commit(CHAPTER)
+    assert archive.campaign() == (7, {"a": 1})
+    assert archive.generations() == [SUMMARY]
+    assert archive.basis() == [2]
+    assert archive.blocks() == [Block("x", 10), Block("y", 20), Block("z", 5)]
+    assert archive.founder_paths() == {1: "/b", 2: "/a"}
+    np.testing.assert_array_equal(archive.genomes([3])[0], GENOME)
+    assert [model.label for model in archive.models()] == ["base", "adder", "#3"]
+    assert archive.models(ids=[3])[0].parents == BIRTH.parents
+    assert [item.id for item in archive.panel(0)] == ["t/search/1", "t/search/0"]
+    scores = archive.scores([3, 2], ["t/search/1", "t/search/0"])
+    np.testing.assert_array_equal(scores.probability, [[0.8, 1 / 3], [np.nan, np.nan]])
+    assert archive.selection_means() == {3: {"t": (1.0, 0.25)}}
+    assert archive.answers(0) == list(CHAPTER.answers)
+    assert archive.readings(0) == list(CHAPTER.readings)
+    assert archive.trust(0) == list(CHAPTER.trust)
+    assert archive.ratings(0) == {1: CHAPTER.ratings[0], 3: CHAPTER.ratings[1]}
+    assert archive.events() == [(0, CHAPTER.events[0])]
+    assert archive.children_counts() == {1: 1, 2: 1}
+    assert archive.inconsistencies() == []
+
+
+def test_matches_can_be_read_with_plain_sql(make: Callable[[], Archive]) -> None:
+    archive = make()
+    archive.commit(CHAPTER)
+    with duckdb.connect(str(archive.path), read_only=True) as db:
+        rows = db.execute("SELECT model_a, answer_a, support_a, model_b FROM matches").fetchall()
+    assert rows == [(1, "3", 0.2, 3)]
+
+
+def test_the_dead_are_fossils_and_not_gone(make: Callable[[], Archive]) -> None:
+    archive = make()
+    archive.commit(CHAPTER)
+    archive.commit(Chapter(replace(SUMMARY, generation=1), deaths=(Death(3, "outscored"),)))
+    assert [model.id for model in archive.models(living=True)] == [1, 2]
+    (fossil,) = archive.models(living=False)
+    assert (fossil.died, fossil.cause, fossil.living) == (1, "outscored", False)
+
+
+def test_a_generation_out_of_turn_is_refused(make: Callable[[], Archive]) -> None:
+    archive = make()
+    archive.commit(CHAPTER)
+    with pytest.raises(ArchiveError, match="expected generation 1 next, got 0"):
+        archive.commit(CHAPTER)
+    assert archive.generations() == [SUMMARY]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        replace(BIRTH, parents=(Parent(3, 1.0, "first"),)),
+        replace(BIRTH, parents=(Parent(4, 1.0, "first"),)),
+        replace(BIRTH, parents=(Parent(1, 0.0, "first"),)),
+        replace(BIRTH, parents=(Parent(1, 1.0, "uncle"),)),
+        replace(BIRTH, id=2),
+        replace(BIRTH, weights_sha256="short"),
+    ],
+    ids=["own parent", "younger parent", "no share", "no such role", "id taken", "no hash"],
+)
+def test_impossible_births_are_refused_whole(make: Callable[[], Archive], broken: Birth) -> None:
+    archive = make()
+    with pytest.raises(ArchiveError):
+        archive.commit(replace(CHAPTER, births=(BIRTH, broken)))
+    assert [model.id for model in archive.models()] == [1, 2]
+    assert archive.generations() == []
+
+
+def test_models_are_found_as_people_name_them(make: Callable[[], Archive]) -> None:
+    archive = make()
+    archive.commit(CHAPTER)
+    for reference in ("3", "#3", "champion"):
+        assert archive.find(reference).id == 3
+    assert archive.find("adder").id == archive.find("cdcd").id == 2
+    with pytest.raises(ArchiveError, match="fits 2 models"):
+        archive.find("abab")
+    with pytest.raises(ArchiveError, match="colony models"):
+        archive.find("nobody")
+
+
+def test_report_scores_are_kept_by_weights(make: Callable[[], Archive]) -> None:
+    archive = make()
+    ids = [item.id for item in ITEMS]
+    assert archive.report_scores(SHA, ids) is None
+    row = Scores((0,), tuple(ids), np.array([[1.0, 0.0, 1.0]]), np.array([[0.5, 0.1, 0.9]]))
+    archive.save_report_scores(SHA, ITEMS, row)
+    kept = archive.report_scores(SHA, ids[::-1])
+    assert kept is not None
+    np.testing.assert_array_equal(kept.probability, [[0.9, 0.1, 0.5]])
+    assert archive.report_scores(SHA, [*ids, "another"]) is None

@@ -1,0 +1,40 @@
+"""Imports run one way, and what only shows something never waits for torch."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MAY_IMPORT = {
+    "lineage": set(),
+    "arena": {"lineage"},
+    "population": {"lineage", "arena"},
+    "tui": {"lineage", "arena", "population"},
+}
+
+
+@pytest.mark.parametrize("module", ["lineage", "arena", "tui", "tui.cli", "population.config"])
+def test_loads_no_torch(module: str) -> None:
+    heavy = "[m for m in ('torch', 'transformers', 'pygad') if m in sys.modules]"
+    code = f"import sys, {module}; print({heavy})"
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    assert found.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_imports_run_one_way(package: str) -> None:
+    for path in (ROOT / package).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{path}: relative import"
+                names = [node.module or ""]
+            ours = {name.split(".")[0] for name in names} & set(MAY_IMPORT)
+            assert ours <= MAY_IMPORT[package] | {package}, f"{path} imports {ours}"

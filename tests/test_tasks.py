@@ -1,0 +1,99 @@
+"""Tasks: broken ones are refused by file and line, and splits stay apart."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from arena.errors import TaskError
+from arena.generators import split_of
+from arena.tasks import deal_panel, load_task, load_tasks
+from population.config import shipped_data
+
+GOOD = '{"id": "a", "prompt": "1+1=", "key": "2"}\n{"id": "b", "prompt": "2+2=", "key": "4"}\n'
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Callable[..., Path]:
+    def task(search: str = GOOD, toml: str = 'name = "sums"\n', name: str = "sums") -> Path:
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "task.toml").write_text(toml)
+        (folder / "search.jsonl").write_text(search)
+        return folder
+
+    return task
+
+
+def test_items_are_read_with_their_split_and_place(make: Callable[..., Path]) -> None:
+    items = load_task(make()).items("search")
+    assert [(item.id, item.prompt, item.key) for item in items] == [
+        ("sums/search/a", "1+1=", "2"),
+        ("sums/search/b", "2+2=", "4"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lines", "complaint"),
+    [
+        (GOOD + "{broken", r"search\.jsonl:3: not JSON"),
+        (GOOD + "[1]", r":3: expected an object, got list"),
+        (GOOD + '{"prompt": "x"}', r":3: expected a non-empty text 'key', got None"),
+        (GOOD + '{"prompt": "", "key": "x"}', r":3: expected a non-empty text 'prompt'"),
+        (GOOD + '{"prompt": "x", "key": 5}', r":3: expected a non-empty text 'key', got 5"),
+        (GOOD + GOOD, r"the id 'sums/search/a' is used 2 times"),
+        ("\n\n", "holds no items"),
+    ],
+)
+def test_a_broken_file_is_named_by_line(
+    make: Callable[..., Path], lines: str, complaint: str
+) -> None:
+    with pytest.raises(TaskError, match=complaint):
+        load_task(make(lines)).items("search")
+
+
+@pytest.mark.parametrize(
+    ("toml", "complaint"),
+    [
+        ("name = ", "cannot be read"),
+        ('nmae = "x"', "unknown key 'nmae'"),
+        ("name = 3", "'name' must be a text"),
+        ('generator = "nothing"', "no generator 'nothing'; there are"),
+        ('name = "a/b"', "cannot hold a '/'"),
+    ],
+)
+def test_a_broken_description_is_refused(
+    make: Callable[..., Path], toml: str, complaint: str
+) -> None:
+    with pytest.raises(TaskError, match=complaint):
+        load_task(make(toml=toml))
+
+
+def test_missing_files_and_clashing_names_are_refused(make: Callable[..., Path]) -> None:
+    folder = make()
+    with pytest.raises(TaskError, match=r"test\.jsonl is missing"):
+        load_task(folder).items("test")
+    with pytest.raises(TaskError, match=r"it has no task\.toml"):
+        load_task(folder.parent)
+    with pytest.raises(TaskError, match="two tasks are named 'sums'"):
+        load_tasks([folder, make(name="other")])
+    with pytest.raises(TaskError, match="no tasks"):
+        load_tasks([])
+
+
+def test_a_task_without_generator_deals_from_its_file(make: Callable[..., Path]) -> None:
+    task = load_task(make())
+    assert task.deal(1, 2) == task.deal(1, 2)
+    assert len(task.deal(1, 1)) == 1
+    assert len(task.deal(1, 99)) == 2
+
+
+def test_dealt_items_are_fresh_repeatable_and_never_from_another_split() -> None:
+    tasks = load_tasks((shipped_data() / "tasks").iterdir())
+    panel = deal_panel(tasks, seed=5, count=10 * len(tasks))
+    assert len(panel) == 10 * len(tasks)
+    assert panel == deal_panel(tasks, seed=5, count=10 * len(tasks))
+    assert {item.prompt for item in panel} != {
+        item.prompt for item in deal_panel(tasks, seed=6, count=10 * len(tasks))
+    }
+    assert {split_of(item.prompt) for item in panel} == {"search"}
