@@ -6,6 +6,7 @@ newcomers cost. `arena` decides everything; this file only lends it the models.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -16,6 +17,16 @@ from arena.ratings import fit, matches_of
 from arena.verdicts import supports
 from lineage.records import Answer, Floats, Item, Rating, Reading, Trust, Verdict
 from population.player import Player
+
+T = TypeVar("T")
+
+
+class Lend(Protocol):
+    """Lends models: for each id, a player that has become that model does some work."""
+
+    def __call__(self, models: Sequence[int], work: Callable[[int, Player], T], /) -> list[T]:
+        """The results of the work, in the order of the models."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -39,8 +50,7 @@ def arena_items(panel: Sequence[Item], count: int) -> list[Item]:
 
 
 def play_round(
-    player: Player,
-    become: Callable[[int], None],
+    lend: Lend,
     *,
     contestants: Sequence[int],
     items: Sequence[Item],
@@ -55,8 +65,7 @@ def play_round(
     """Play a round among contestants.
 
     Args:
-        player: the network.
-        become: makes the player take the weights of a model.
+        lend: lets a player become each of some models and answer a question about each.
         contestants: ids; everyone answers every item.
         items: the arena's items, with their keys.
         solved: per contestant, exact match on `items`; who solved an item answered its key, which
@@ -71,23 +80,25 @@ def play_round(
     ids = [item.id for item in items]
     known = {(answer.item, answer.model) for answer in answered}
     fresh: list[Answer] = []
+    unsolved: dict[int, list[Item]] = {}
     for model in contestants:
-        missing = [n for n, item in enumerate(items) if (item.id, model) not in known]
-        right = [n for n in missing if solved[model][n] == 1.0]
-        wrong = [n for n in missing if solved[model][n] != 1.0]
-        fresh += [Answer(items[n].id, model, canonical(items[n].key)) for n in right]
-        if wrong:
-            become(model)
-            texts = player.generate([items[n] for n in wrong])
-            fresh += [
-                Answer(items[n].id, model, canonical(text))
-                for n, text in zip(wrong, texts, strict=True)
-            ]
+        for item, hit in zip(items, solved[model], strict=True):
+            if (item.id, model) in known:
+                continue
+            if hit == 1.0:
+                fresh.append(Answer(item.id, model, canonical(item.key)))
+            else:
+                unsolved.setdefault(model, []).append(item)
+    decoded = lend(list(unsolved), lambda model, player: player.generate(unsolved[model]))
+    for (model, asked), texts in zip(unsolved.items(), decoded, strict=True):
+        fresh += [
+            Answer(item.id, model, canonical(text)) for item, text in zip(asked, texts, strict=True)
+        ]
     answers = [answer for answer in answered if answer.model in set(contestants)] + fresh
     trusted = {(trust.judge, trust.mode): trust for trust in record}
     seated = sorted({reading.judge for reading in read})
     jury = seat_jury(contestants, relationship, trusted, jurors, seated)
-    readings = _missing_readings(player, become, jury, items, answers, read)
+    readings = _missing_readings(lend, jury, items, answers, read)
     heard = [reading for reading in read if reading.judge in jury] + readings
     slate = slate_of(contestants, ids, answers, heard)
     relations = {
@@ -115,8 +126,7 @@ def play_round(
 
 
 def _missing_readings(
-    player: Player,
-    become: Callable[[int], None],
+    lend: Lend,
     jury: Sequence[int],
     items: Sequence[Item],
     answers: Sequence[Answer],
@@ -126,16 +136,20 @@ def _missing_readings(
     by_id = {item.id: item for item in items}
     distinct = sorted({(answer.item, answer.answer) for answer in answers})
     heard = {(reading.item, reading.judge, reading.answer) for reading in read}
-    readings: list[Reading] = []
-    for judge in jury:
-        unread = [pair for pair in distinct if (pair[0], judge, pair[1]) not in heard]
-        if not unread:
-            continue
-        become(judge)
-        values = player.loglikelihood([(by_id[item], answer) for item, answer in unread])
-        floor = np.finfo(np.float64).min
-        readings += [
-            Reading(item, judge, answer, max(value, floor))
-            for (item, answer), value in zip(unread, values, strict=True)
-        ]
-    return readings
+    unread = {
+        judge: [pair for pair in distinct if (pair[0], judge, pair[1]) not in heard]
+        for judge in jury
+    }
+    unread = {judge: pairs for judge, pairs in unread.items() if pairs}
+    heard_now = lend(
+        list(unread),
+        lambda judge, player: player.loglikelihood(
+            [(by_id[item], answer) for item, answer in unread[judge]]
+        ),
+    )
+    floor = float(np.finfo(np.float64).min)  # a database cannot order minus infinity with ease
+    return [
+        Reading(item, judge, answer, max(value, floor))
+        for (judge, pairs), values in zip(unread.items(), heard_now, strict=True)
+        for (item, answer), value in zip(pairs, values, strict=True)
+    ]

@@ -9,6 +9,7 @@ transaction commits all of it. Nothing is kept in memory that the archive does n
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -30,10 +31,12 @@ from population.breeding import Breeder, Conception
 from population.colony import Colony, load_colony, merit, selection_score, task_means
 from population.config import Budget
 from population.first import equal_parents, first_genomes
-from population.player import Prepared
+from population.player import Player, Prepared
 from population.randomness import generator
 from population.survival import survivors
 from population.workshop import Progress, Workshop, silent
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -338,10 +341,17 @@ class Campaign:
             ended = [past.generation for past in before.history if past.epoch < epoch]
             record = self._archive.trust(ended[-1]) if ended else []
         current = before is not None and before.epoch == epoch
-        self._progress(0, len(living.ids), "arena")
+
+        def lend(models: Sequence[int], work: Callable[[int, Player], T]) -> list[T]:
+            return workshop.each(
+                [genome[model] for model in models],
+                lambda number, player, state: work(models[number], player),
+                self._progress,
+                "arena",
+            )
+
         return play_round(
-            workshop.player,
-            lambda model: workshop.player.take(workshop.materialiser.one(genome[model])),
+            lend,
             contestants=living.ids,
             items=items,
             solved={

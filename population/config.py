@@ -105,8 +105,8 @@ class Run(_Section):
     """Arithmetic of forward passes; auto: the checkpoints' own where the device is good at it."""
     threads: int | None = Field(None, gt=0)
     """CPU threads; default: all cores."""
-    batch_tokens: int = Field(8192, gt=0)
-    """Tokens in one forward pass at most."""
+    batch_tokens: int | None = Field(None, gt=0)
+    """Tokens in one forward pass at most; default: 2048 on a CPU, 32768 on an accelerator."""
 
 
 class Config(_Section):

@@ -7,8 +7,8 @@ and shared by all siblings, which also fixes the arithmetic: the same model on t
 the same bits whenever it is scored.
 """
 
-import time
-from collections.abc import Callable, Sequence
+import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from lineage.records import Floats, Item
 from population.errors import CheckpointError, PopulationError
 from population.materialise import State
+from population.meter import Meter
 
 
 @dataclass(frozen=True)
@@ -47,14 +48,6 @@ class Prepared:
     batches: tuple[Batch, ...]
 
 
-@dataclass
-class Meter:
-    """What was spent: one model on one item counts 1, whoever asked."""
-
-    evaluations: int = 0
-    forward_s: float = 0.0
-
-
 class Player:
     """One network that can take the weights of any model of the colony in turn.
 
@@ -64,7 +57,7 @@ class Player:
         dtype: arithmetic of the forward passes, or "auto" for the checkpoint's where the device
             is good at it.
         stored: the dtype of the checkpoints' weights.
-        batch_tokens: tokens in one forward pass at most.
+        batch_tokens: tokens in one forward pass at most; None chooses by device.
         stops: the text that ends an answer, by task; tasks that are not named end with the
             tokenizer's end-of-sequence token.
     """
@@ -76,13 +69,14 @@ class Player:
         stored: torch.dtype,
         device: str = "auto",
         dtype: str = "auto",
-        batch_tokens: int = 8192,
+        batch_tokens: int | None = None,
         stops: dict[str, str] | None = None,
     ) -> None:
         self.device = chosen_device(device)
         self.dtype = chosen_dtype(dtype, stored, self.device)
         self.meter = Meter()
-        self._batch_tokens = batch_tokens
+        # On a CPU what a layer computes should stay in cache; an accelerator wants full batches.
+        self._batch_tokens = batch_tokens or (2048 if self.device.type == "cpu" else 32768)
         self._stops = stops or {}
         try:
             config = AutoConfig.from_pretrained(path, trust_remote_code=False)
@@ -96,6 +90,18 @@ class Player:
         self._longest = getattr(config, "max_position_embeddings", None) or 1 << 30
         if self._tokenizer.eos_token_id is None:
             raise CheckpointError(f"{path}: its tokenizer has no end-of-sequence token")
+
+    @property
+    def bytes(self) -> int:
+        """Memory that the network's weights take."""
+        return sum(p.numel() * p.element_size() for p in self._model.parameters())
+
+    def clone(self) -> "Player":
+        """Another player that can work beside this one; they share nothing but the meter."""
+        twin = copy.copy(self)
+        twin._model = copy.deepcopy(self._model)
+        twin._tokenizer = copy.deepcopy(self._tokenizer)
+        return twin
 
     def take(self, state: State) -> None:
         """Become the model with these weights.
@@ -176,8 +182,7 @@ class Player:
         fill = self._tokenizer.eos_token_id
         tokens = torch.tensor([[fill] * (width - len(p)) + p for p in prompts])
         mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
-        self.meter.evaluations += len(items)
-        with self._timed(), torch.inference_mode():
+        with self.meter.forward(len(items)), torch.inference_mode():
             out = self._model.generate(
                 tokens.to(self.device),
                 attention_mask=mask.to(self.device),
@@ -234,8 +239,7 @@ class Player:
     def _read(self, prepared: Prepared) -> tuple[Floats, Floats]:
         hit = np.zeros(prepared.size)
         log_likelihood = np.full(prepared.size, -np.inf)
-        self.meter.evaluations += prepared.size
-        with self._timed(), torch.inference_mode():
+        with self.meter.forward(prepared.size), torch.inference_mode():
             for batch in prepared.batches:
                 logits = self._model(
                     batch.tokens, use_cache=False, logits_to_keep=batch.targets.shape[1]
@@ -249,27 +253,6 @@ class Player:
                 hit[batch.rows] = exact.double().cpu().numpy()
                 log_likelihood[batch.rows] = total.double().cpu().numpy()
         return hit, log_likelihood
-
-    def _timed(self) -> "_Stopwatch":
-        return _Stopwatch(self.meter, self._synchronise)
-
-    def _synchronise(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-
-
-class _Stopwatch:
-    """Adds the time of a with-block to a meter."""
-
-    def __init__(self, meter: Meter, synchronise: Callable[[], None]) -> None:
-        self._meter, self._synchronise = meter, synchronise
-
-    def __enter__(self) -> None:
-        self._start = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        self._synchronise()
-        self._meter.forward_s += time.perf_counter() - self._start
 
 
 def chosen_device(name: str) -> torch.device:

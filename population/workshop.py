@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -19,10 +20,13 @@ from lineage.records import Floats, Founder, Item
 from population.blocks import Layout, layout_of
 from population.checkpoints import Checkpoint, check_compatible, open_checkpoint
 from population.config import Config, parsed
+from population.crew import Crew
 from population.errors import CampaignError, CheckpointError, ConfigError
-from population.materialise import Materialiser
+from population.materialise import Materialiser, State
 from population.player import Player, Prepared
 from population.recipes import Basis
+
+T = TypeVar("T")
 
 Progress = Callable[[int, int, str], None]
 """Told (done, total, what) while something takes its time."""
@@ -89,6 +93,11 @@ class Workshop:
             stops={task.name: task.stop for task in self.tasks if task.stop is not None},
         )
 
+    @cached_property
+    def crew(self) -> Crew:
+        """The players that share the work of a generation."""
+        return Crew(self.player, self.config.run.threads)
+
     def split(self, name: str) -> list[Item]:
         """All items of a split, task by task. Asking for `test` breaks its seal: reports only."""
         return [item for task in self.tasks for item in task.items(name)]
@@ -108,16 +117,35 @@ class Workshop:
 
         `progress` is called before each model and may raise to stop.
         """
-        hashes: list[str] = []
-        exact = np.zeros((len(genomes), prepared.size))
-        probability = np.zeros_like(exact)
-        for row, state in enumerate(self.materialiser.siblings(genomes)):
-            progress(row, len(genomes), what)
-            hashes.append(self.materialiser.sha256(state))
-            self.player.take(state)
-            exact[row], probability[row] = self.player.score(prepared)
+
+        def score(number: int, player: Player, state: State) -> tuple[str, Floats, Floats]:
+            return self.materialiser.sha256(state), *player.score(prepared)
+
+        rows = self.each(genomes, score, progress, what)
+        return Scored(
+            hashes=tuple(sha for sha, _, _ in rows),
+            exact=np.array([exact for _, exact, _ in rows]),
+            probability=np.array([probability for _, _, probability in rows]),
+        )
+
+    def each(
+        self,
+        genomes: Sequence[Floats],
+        work: Callable[[int, Player, State], T],
+        progress: Progress = silent,
+        what: str = "working",
+    ) -> list[T]:
+        """Make the models of some genomes together and let the crew work with each.
+
+        `work` gets the model's number, a player that has become it, and its weights.
+        """
+        results = self.crew.each(
+            self.materialiser.siblings(genomes),
+            work,
+            lambda done: progress(done, len(genomes), what),
+        )
         progress(len(genomes), len(genomes), what)
-        return Scored(tuple(hashes), exact, probability)
+        return results
 
 
 def open_workshop(config: Config, progress: Progress = silent) -> Workshop:

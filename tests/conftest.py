@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as the command line does, before torch loads
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command line does, before torch loads
 
 import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM

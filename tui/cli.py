@@ -419,5 +419,5 @@ def main() -> None:
     # OpenMP's threads spin while they wait for each other. On a machine that does anything else
     # beside, the spinning takes the cores from the working: a forward pass of 30 ms was measured
     # at 2600 ms beside one other busy program, at 180 ms with this. Must be set before torch loads.
-    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     app()

@@ -1,0 +1,38 @@
+"""The meter: what a campaign spends, counted where it is spent."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Meter:
+    """What was spent, by all players of a crew together.
+
+    Attributes:
+        evaluations: item evaluations: one model on one item counts 1, whoever asked.
+        forward_s: wall time during which at least one forward pass was running.
+    """
+
+    def __init__(self) -> None:
+        self.evaluations = 0
+        self.forward_s = 0.0
+        self._mutex = threading.Lock()
+        self._running = 0
+        self._since = 0.0
+
+    @contextmanager
+    def forward(self, evaluations: int) -> Iterator[None]:
+        """Count item evaluations, and the time of the block as spent in forward passes."""
+        with self._mutex:
+            self.evaluations += evaluations
+            if self._running == 0:
+                self._since = time.perf_counter()
+            self._running += 1
+        try:
+            yield
+        finally:
+            with self._mutex:
+                self._running -= 1
+                if self._running == 0:
+                    self.forward_s += time.perf_counter() - self._since
