@@ -1,8 +1,9 @@
 """Breeding on pygad: its population holds the genomes of the living, its hooks do the rest.
 
-- `parent_selection_type`: an arena tournament picks a first parent for every child.
-- `crossover_type`: the first parent is attracted to its mates, an operator recombines them.
-- `mutation_type`: some coefficients get noise, all are kept inside the gene space.
+- `parent_selection_type`: an arena tournament picks a first parent for every child of two.
+- `crossover_type`: the first parent is attracted to its mate and an operator recombines them; an
+  ensemble is made of the best of the last brood.
+- `mutation_type`: every child's coefficients get noise and are kept inside the gene space.
 - `fitness_func` (one batch): the campaign makes the siblings and scores them together.
 - `on_generation`: the campaign lets the fittest of old and new survive and commits everything;
   the survivors are pygad's next population.
@@ -12,7 +13,7 @@ pygad's own generators are never used: every draw is keyed by (seed, generation,
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,8 @@ from arena.choosing import attraction, shared_fitness, tournament, tournament_st
 from lineage.records import Floats, Parent
 from population.colony import Colony, task_means
 from population.config import Arena, Search
-from population.operators import OPERATORS, Operator
+from population.operators import OPERATORS
+from population.operators.ensemble import rank_weights
 from population.randomness import generator
 
 _QUIET = logging.getLogger("colony.pygad")
@@ -63,14 +65,13 @@ class Breeder:
         self._score, self._settle = score, settle
         self._colony: Colony
         self._conceived: list[Conception] = []
-        self._plans: list[Operator] = []
-        self._names: list[str] = []
 
     def run(self, colony: Colony) -> None:
         """Breed until `settle` says to stop."""
         self._colony = colony
         vectors, blocks = colony.genomes.shape[1:]
         living = self._living_genomes()
+        brood = min(self._search.brood, len(living))
         space = {"low": self._search.lowest, "high": self._search.highest}
         engine = pygad.GA(
             num_generations=1 << 30,  # `settle` decides when to stop
@@ -84,8 +85,7 @@ class Breeder:
             on_generation=self._on_generation,
             gene_space=[space] * (vectors * blocks),
             gene_type=float,
-            keep_parents=0,  # survival is decided in `settle`, among old and new
-            keep_elitism=0,
+            keep_elitism=len(living) - brood,  # pygad breeds the rest; who lives, `settle` decides
             logger=_QUIET,
             suppress_warnings=True,
         )
@@ -96,13 +96,16 @@ class Breeder:
         return living.reshape(len(living), -1)
 
     def _fitness(self, engine: Any, genomes: Floats, indices: Any) -> Floats:
-        """The children's scores; the living that a run starts with are known already."""
+        """The children's scores; the living that a run starts with are known already.
+
+        pygad leaves out a child that equals one it has kept, and so it is never born.
+        """
         if engine.last_generation_offspring_mutation is None:
             return self._living_fitness()
         shape = self._colony.genomes.shape[1:]
         self._conceived = [
-            Conception(child.operator, child.parents, np.array(genome, float).reshape(shape))
-            for child, genome in zip(self._conceived, genomes, strict=True)
+            replace(self._conceived[index - engine.keep_elitism], genome=genome.reshape(shape))
+            for index, genome in zip(indices, np.array(genomes, dtype=np.float64), strict=True)
         ]
         return self._score(self._conceived)
 
@@ -127,50 +130,55 @@ class Breeder:
         return colony.genomes[chosen].reshape(count, -1), chosen
 
     def _recombined(self, parents: Floats, shape: tuple[int, int], engine: Any) -> Floats:
-        """A child per first parent: draw an operator, be attracted to mates, recombine."""
-        colony = self._colony
-        best_first = np.argsort(-task_means(colony.panel, colony.scores), kind="stable")
+        """A child per place: draw an operator, gather its parents, recombine."""
         names = sorted(name for name, often in self._search.operators.items() if often > 0)
         odds = np.array([self._search.operators[name] for name in names])
-        self._conceived, self._plans = [], []
-        for child, first in enumerate(engine.last_generation_parents_indices):
-            rng = generator(self._seed, "mating", colony.generation + 1, child)
+        brood = self._best_of_the_brood()
+        self._conceived = []
+        for child in range(shape[0]):
+            rng = generator(self._seed, "mating", self._colony.generation + 1, child)
             name = names[int(rng.choice(len(names), p=odds / odds.sum()))]
-            operator = OPERATORS[name]
-            if operator.elitist:
-                family = best_first[: operator.parents]
+            if OPERATORS[name].ensemble:
+                family, weights = brood, rank_weights(len(brood))
             else:
-                family = self._family(rng, int(first), operator.parents)
-            weights = np.full(len(family), 1.0 / len(family))
-            genome = operator.make(rng, colony.genomes[family], weights)
+                first = int(engine.last_generation_parents_indices[child])
+                family, weights = self._pair(rng, first), np.array([0.5, 0.5])
+            genome = OPERATORS[name].make(rng, self._colony.genomes[family], weights)
             self._conceived.append(Conception(name, self._parents(family, weights), genome))
-            self._plans.append(operator)
         return np.array([child.genome.ravel() for child in self._conceived])
 
-    def _family(self, rng: np.random.Generator, first: int, size: int) -> Any:
-        """A first parent and its mates, drawn without repetition by attraction."""
+    def _best_of_the_brood(self) -> list[int]:
+        """Members born in the last generation, best first; all offspring if there are too few."""
+        colony = self._colony
+        scores = task_means(colony.panel, colony.scores)
+        offspring = range(colony.founders, len(colony.members))
+        youngest = [i for i in offspring if colony.members[i].generation == colony.generation]
+        pool = youngest if len(youngest) >= 2 else list(offspring)
+        return sorted(pool, key=lambda member: (-scores[member], member))[: self._search.young]
+
+    def _pair(self, rng: np.random.Generator, first: int) -> list[int]:
+        """A first parent and the mate it is attracted to."""
         colony = self._colony
         pull = attraction(colony.scores, first, colony.relationship[first])
-        count = min(size - 1, int(np.count_nonzero(pull)))
-        mates = rng.choice(len(pull), size=count, replace=False, p=pull)
-        return np.concatenate([[first], mates])
+        return [first, int(rng.choice(len(pull), p=pull))]
 
-    def _parents(self, family: Any, weights: Floats) -> tuple[Parent, ...]:
-        roles = ["first", "mate"] if len(family) == 2 else ["first"] + ["ensemble"] * len(family)
+    def _parents(self, family: Sequence[int], weights: Floats) -> tuple[Parent, ...]:
+        roles = ("first", "mate") if len(family) == 2 else ("ensemble",) * len(family)
         return tuple(
             Parent(self._colony.members[row].id, float(weight), role)
-            for row, weight, role in zip(family, weights, roles, strict=False)
+            for row, weight, role in zip(family, weights, roles, strict=True)
         )
 
     def _mutated(self, genomes: Floats, engine: Any) -> Floats:
-        """Noise on some coefficients, and all of them inside the gene space."""
+        """Noise on the coefficients, and all of them inside the gene space."""
         low = np.array([space["low"] for space in engine.gene_space])
         high = np.array([space["high"] for space in engine.gene_space])
-        for child, (genome, operator) in enumerate(zip(genomes, self._plans, strict=True)):
-            if operator.mutated:
+        least, most = np.log(self._search.mutation)
+        for child, conceived in enumerate(self._conceived):
+            if OPERATORS[conceived.operator].mutated:
                 rng = generator(self._seed, "mutation", self._colony.generation + 1, child)
-                struck = rng.random(len(genome)) < self._search.mutation_rate
-                genomes[child] += struck * rng.normal(0.0, self._search.mutation, len(genome))
+                strength = np.exp(rng.uniform(least, most))
+                genomes[child] += strength * rng.standard_normal(genomes.shape[1])
         return np.clip(genomes, low, high)
 
     def _on_generation(self, engine: Any) -> str | None:

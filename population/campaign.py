@@ -120,11 +120,11 @@ class Campaign:
     def cost_of_next(self, colony: Colony) -> int:
         """Item evaluations that the next generation takes at most."""
         panel = len(colony.panel)
-        scored = self._search.population
+        scored = self._search.brood
         if self._epoch_of(colony.generation + 1) != colony.epoch:
             scored += len(colony.members)
         # In the arena a newcomer answers every item, and every answer may be new to every judge.
-        played = min(self._arena.items, panel) * self._search.population * (1 + self._arena.judges)
+        played = min(self._arena.items, panel) * self._search.brood * (1 + self._arena.judges)
         return scored * panel + self._search.challengers * len(self._selection) + played
 
     def _done(self, colony: Colony) -> bool:
@@ -221,11 +221,7 @@ class Campaign:
             means,
             candidates.hashes,
             self._search.population,
-            protected=[
-                row
-                for row, model in enumerate(candidates.ids)
-                if before is not None and model == before.champion
-            ],
+            protected=self._protected(before, candidates, means, born),
             niches=self._search.niches,
             sharing=self._search.sharing,
         )
@@ -274,6 +270,19 @@ class Campaign:
         )
 
     # Its parts
+
+    def _protected(
+        self, before: Colony | None, candidates: Group, means: Floats, born: Group
+    ) -> list[int]:
+        """Who lives on whatever it scores: the champion, and the best of the brood.
+
+        Rows of `candidates`, whose last rows are the brood.
+        """
+        start = len(candidates.ids) - len(born.ids)
+        brood = sorted(range(start, len(candidates.ids)), key=lambda row: (-means[row], row))
+        champion = [] if before is None else [before.champion]
+        reigning = [row for row, model in enumerate(candidates.ids) if model in champion]
+        return [*reigning, *brood[: self._search.young]]
 
     def _scored(self, genomes: Sequence[Floats], *, first_id: int, epoch: int, what: str) -> Group:
         """Make models and score them on the panel of an epoch."""

@@ -40,7 +40,7 @@ class Tasks(_Section):
 class Budget(_Section):
     """When to stop."""
 
-    item_evaluations: int = Field(400_000, gt=0)
+    item_evaluations: int = Field(240_000, gt=0)
     """One model on one item counts 1, whoever asks: breeding, selection or the arena."""
     generations: int | None = Field(None, gt=0)
     """Stop after this many generations, if the budget lasts."""
@@ -50,7 +50,12 @@ class Search(_Section):
     """How the colony breeds."""
 
     population: int = Field(32, ge=4)
-    """Living offspring, and offspring born per generation. Founders live forever beside them."""
+    """Living offspring. Founders live forever beside them."""
+    brood: int = Field(24, ge=2)
+    """Offspring born per generation; fewer than the living."""
+    young: int = Field(8, ge=2)
+    """The best of a brood live for a generation whatever their elders score; ensembles breed
+    from them. Elders owe part of their score to luck, and a search around them stands still."""
     panel: int = Field(240, gt=0)
     """Search items that everyone of a generation is scored on."""
     rotate: int = Field(4, gt=0)
@@ -59,21 +64,20 @@ class Search(_Section):
     """Where recipes may cut: whole layers; attention and feed-forward; or groups within both."""
     groups: int = Field(2, ge=1)
     """With blocks = "group": how many head groups and neuron groups a layer has."""
-    lowest: float = -0.5
+    lowest: float = -1.0
     """The smallest coefficient of a founder in a block."""
-    highest: float = 1.5
+    highest: float = 2.0
     """The largest coefficient of a founder in a block."""
     operators: dict[Literal["ensemble", "blend", "gate", "soup"], float] = {
-        "ensemble": 0.7,
-        "blend": 0.15,
-        "gate": 0.1,
-        "soup": 0.05,
+        "ensemble": 0.8,
+        "blend": 0.08,
+        "gate": 0.08,
+        "soup": 0.04,
     }
     """How often each way of making a child is taken."""
-    mutation: float = Field(0.05, ge=0)
-    """Standard deviation of the noise on a mutated coefficient."""
-    mutation_rate: float = Field(0.1, ge=0, le=1)
-    """Chance of a coefficient to be mutated."""
+    mutation: tuple[float, float] = (0.1, 0.3)
+    """Standard deviation of the noise on a child's coefficients, drawn between these for each
+    child, evenly on a logarithmic scale."""
     sharing: float = Field(1.0, ge=0)
     """Exponent of fitness sharing: 0 is none, more rewards skills that few have."""
     niches: float = Field(0.25, ge=0, le=1)
@@ -228,6 +232,8 @@ def _toml_line(key: str, value: object) -> str:
         return f"# {key} ="
     if isinstance(value, str):
         return f'{key} = "{value}"'
+    if isinstance(value, tuple):
+        return f"{key} = [{', '.join(map(str, value))}]"
     if isinstance(value, list):
         return f"{key} = [{', '.join(chr(34) + str(v) + chr(34) for v in value)}]"
     if isinstance(value, dict):

@@ -35,7 +35,7 @@ def survivors(
     """
     first_of = {sha: index for index, sha in reversed(list(enumerate(hashes)))}
     distinct = [index for index, sha in enumerate(hashes) if first_of[sha] == index]
-    chosen = [first_of[hashes[index]] for index in protected]
+    chosen = sorted({first_of[hashes[index]] for index in protected})[:size]
     by_mean = [i for i in sorted(distinct, key=lambda i: (-means[i], i)) if i not in chosen]
     places = max(0, size - len(chosen))
     chosen += by_mean[: places - round(niches * places)]

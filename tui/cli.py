@@ -60,7 +60,7 @@ def run(
     ] = None,
     archive: ArchiveOption = DEFAULT_ARCHIVE,
     budget: Annotated[
-        int | None, typer.Option(min=1, help="Item evaluations in all.", show_default="400000")
+        int | None, typer.Option(min=1, help="Item evaluations in all.", show_default="240000")
     ] = None,
     generations: Annotated[
         int | None, typer.Option(min=1, help="Stop after this many generations.")

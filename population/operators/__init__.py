@@ -3,14 +3,14 @@
 To add one: write a function `(rng, parents, weights) -> genome` and name it in `OPERATORS`.
 """
 
-from population.operators import blend, ensemble, gate, soup
+from population.operators import blend, ensemble, gate
 from population.operators.operator import Operator
 
 OPERATORS: dict[str, Operator] = {
-    "blend": Operator(parents=2, make=blend.make),
-    "ensemble": Operator(parents=8, make=ensemble.make),
-    "gate": Operator(parents=2, make=gate.make),
-    "soup": Operator(parents=8, make=soup.make, mutated=False, elitist=True),
+    "blend": Operator(blend.make),
+    "ensemble": Operator(ensemble.make, ensemble=True),
+    "gate": Operator(gate.make),
+    "soup": Operator(ensemble.make, ensemble=True, mutated=False),
 }
 
 __all__ = ["OPERATORS", "Operator"]

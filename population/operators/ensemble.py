@@ -1,20 +1,22 @@
-"""Ensemble recombination: sample around the parents' mean with their own covariance.
+"""Ensemble recombination: the weighted mean of the best of a brood.
 
-child = m + s * sum_i z_i sqrt(w_i) (p_i - m),  z_i ~ N(0, 1),  m = sum_i w_i p_i
-
-The real-coded ensemble crossover (REX; Akimoto et al. 2009) with Gaussian draws. With s = 1 the
-children scatter as their parents do, so the search keeps the shape that selection has found.
+Averaging the best siblings cancels the noise that each was born with and keeps what they have in
+common, which is what made them the best (the recombination of the (mu/mu_w, lambda) evolution
+strategy; Hansen and Ostermeier 2001, section 2). Mutated, it is the next step of a search; left as
+it is, it is a soup (Wortsman et al. 2022, arXiv 2203.05482), and often the best model of all.
 """
 
 import numpy as np
 
 from lineage.records import Floats
 
-SPREAD = 1.0
-
 
 def make(rng: np.random.Generator, parents: Floats, weights: Floats) -> Floats:
-    """See the module; all parents contribute by their weight."""
-    mean = np.tensordot(weights, parents, axes=1)
-    draws = rng.standard_normal(len(parents)) * np.sqrt(weights)
-    return np.asarray(mean + SPREAD * np.tensordot(draws, parents - mean, axes=1))
+    """The weighted mean of the parents; nothing is drawn."""
+    return np.asarray(np.tensordot(weights, parents, axes=1))
+
+
+def rank_weights(size: int) -> Floats:
+    """Shares of the parents by rank, best first, summing to 1: log(size + 1/2) - log(rank)."""
+    weights = np.log(size + 0.5) - np.log(np.arange(1, size + 1))
+    return np.asarray(weights / weights.sum())

@@ -27,13 +27,12 @@ class Operator:
     """A way of making children.
 
     Attributes:
-        parents: how many it takes.
         make: the recombination.
         mutated: whether its children are mutated afterwards.
-        elitist: its parents are simply the best by score, not picked by tournament and attraction.
+        ensemble: its parents are the best of the last brood and weigh by rank; otherwise the arena
+            picks the first and attraction its mate.
     """
 
-    parents: int
     make: Make
     mutated: bool = True
-    elitist: bool = False
+    ensemble: bool = False

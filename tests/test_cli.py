@@ -1,0 +1,206 @@
+"""The command line as a person meets it: help, one-line errors, exit codes, JSON."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from lineage import Archive
+from population.config import Config, load_config, parsed, template
+from population.errors import ConfigError
+from tests.conftest import SHIPPED, small_toml
+from tui.cli import app
+
+RUNNER = CliRunner()
+COMMANDS = ("run", "report", "models", "show", "lineage", "export", "check", "init")
+
+
+def colony(*arguments: object) -> tuple[int, str, str]:
+    done = RUNNER.invoke(app, [str(argument) for argument in arguments])
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done.exit_code, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_examples(command: str) -> None:
+    code, said, _ = colony(command, "--help")
+    assert code == 0
+    assert "Examples" in said
+    assert f"colony {command}" in said
+
+
+def test_the_installed_command_starts() -> None:
+    script = Path(sys.executable).with_name("colony")
+    done = subprocess.run([script, "--help"], capture_output=True, text=True, check=True)
+    assert "A population of merged language models" in done.stdout
+
+
+def test_models_show_lineage(small_archive: Archive) -> None:
+    path = small_archive.path
+    code, said, _ = colony("models", "--archive", path, "--json")
+    assert code == 0
+    rows = json.loads(said)
+    assert sum(row["champion"] for row in rows) == 1
+    assert all(row["living"] for row in rows)
+    everyone = json.loads(colony("models", "--all", "--archive", path, "--json")[1])
+    assert len(everyone) == len(small_archive.models()) > len(rows)
+    code, said, _ = colony("show", "champion", "--archive", path, "--json")
+    shown = json.loads(said)
+    assert shown["id"] == small_archive.generations()[-1].champion
+    newest = small_archive.models()[-1].id
+    shown = json.loads(colony("show", newest, "--archive", path, "--json")[1])
+    assert len(shown["recipe"]["coefficients"]) == len(small_archive.basis())
+    code, said, _ = colony("lineage", newest, "--archive", path)
+    assert code == 0
+    assert said.startswith(f"#{newest}  ")
+    assert "founders by descent:" in said
+    family = json.loads(colony("lineage", newest, "--archive", path, "--json")[1])
+    assert sum(family["founder_shares"].values()) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("command", [["models"], ["show", "champion"], ["show", "base"]])
+def test_tables_are_for_people(command: list[str], small_archive: Archive) -> None:
+    code, said, _ = colony(*command, "--archive", small_archive.path)
+    assert code == 0
+    assert "base" in said
+
+
+def test_check_and_export(small_archive: Archive, tmp_path: Path) -> None:
+    path = small_archive.path
+    code, said, _ = colony("check", "--archive", path, "--sample", 4, "--json")
+    assert (code, json.loads(said)["replayed"]) == (0, 4)
+    code, said, _ = colony("export", "champion", tmp_path / "out", "--archive", path)
+    assert code == 0
+    assert (tmp_path / "out" / "model.safetensors").exists()
+    code, _, said = colony("export", "champion", tmp_path / "out", "--archive", path)
+    assert code == 1
+    assert "exists already" in said
+
+
+def failure(*arguments: object) -> str:
+    """The one line that a failing command says."""
+    code, said, error = colony(*arguments)
+    assert code == 1
+    assert said == ""
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1, error
+    return error
+
+
+def test_what_is_not_there_is_said(small_archive: Archive, tmp_path: Path) -> None:
+    assert "no archive at" in failure("models", "--archive", tmp_path / "none.duckdb")
+    assert "no model '99999'" in failure("show", "99999", "--archive", small_archive.path)
+    (tmp_path / "text.duckdb").write_text("hello " * 5000)
+    assert "cannot use archive" in failure("models", "--archive", tmp_path / "text.duckdb")
+    assert "no configuration at" in failure("run", tmp_path / "no.toml", "--archive", "x.duckdb")
+    assert "cannot write beside" in failure("run", "--archive", tmp_path / "no" / "a.duckdb")
+
+
+Tweak = Callable[[Path], dict[str, dict[str, object]]]
+
+
+def missing_founder(folder: Path) -> dict[str, dict[str, object]]:
+    return {"founders": {"paths": [str(folder / "nowhere")]}}
+
+
+def wrong_base(folder: Path) -> dict[str, dict[str, object]]:
+    return {"founders": {"base": "bose"}}
+
+
+def truncated_founder(folder: Path) -> dict[str, dict[str, object]]:
+    shutil.copytree(SHIPPED / "founders", folder / "founders")
+    weights = folder / "founders" / "base" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    return {"founders": {"paths": [str(folder / "founders" / "*")]}}
+
+
+def broken_task(folder: Path) -> dict[str, dict[str, object]]:
+    task = next(path for path in (SHIPPED / "tasks").iterdir() if path.is_dir())
+    shutil.copytree(task, folder / "task")
+    with (folder / "task" / "selection.jsonl").open("a") as file:
+        file.write("{oops\n")
+    return {"tasks": {"paths": [str(folder / "task")]}}
+
+
+@pytest.mark.parametrize(
+    ("tweak", "complaint"),
+    [
+        (missing_founder, "fits no folder"),
+        (wrong_base, "no founder is named 'bose'; there are base"),
+        (truncated_founder, "model.safetensors is truncated or not safetensors"),
+        (broken_task, "selection.jsonl:41: not JSON"),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_leaves_nothing(
+    tweak: Tweak, complaint: str, tasks_folder: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "bad.toml"
+    config.write_text(small_toml(tasks_folder, **tweak(tmp_path)))
+    archive = tmp_path / "colony.duckdb"
+    assert complaint in failure("run", config, "--archive", archive, "--headless")
+    assert not archive.exists()
+
+
+def test_an_archive_keeps_what_it_was_started_with(
+    small_archive: Archive, small_config: Path, tmp_path: Path, tasks_folder: Path
+) -> None:
+    path = small_archive.path
+    assert "was started with seed 0, not 5" in failure("run", "--archive", path, "--seed", 5)
+    other = tmp_path / "other.toml"
+    other.write_text(small_toml(tasks_folder, search={"population": 9}))
+    assert "was started with another [search]" in failure("run", other, "--archive", path)
+
+
+# The configuration
+
+
+def test_the_template_is_the_default(tmp_path: Path) -> None:
+    path = tmp_path / "my.toml"
+    code, said, _ = colony("init", path)
+    assert code == 0
+    assert f"colony run {path}" in "".join(said.splitlines())
+    assert load_config(path).model_dump(exclude={"founders"}) == load_config(None).model_dump(
+        exclude={"founders"}
+    )
+    assert "exists already" in failure("init", path)
+    assert template("x.toml").count("\n#") > len(Config.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ({"serch": {}}, "unknown key 'serch'; did you mean 'search'"),
+        ({"search": {"popluation": 4}}, r"unknown key 'popluation' in \[search\]; did you mean"),
+        ({"search": {"population": 1}}, "search.population: .* greater than or equal to 4, got 1"),
+        ({"search": {"blocks": "atoms"}}, "search.blocks: .*'layer', 'half' or 'group'"),
+        ({"budget": {"generations": "many"}}, "budget.generations: .*integer.*got 'many'"),
+    ],
+)
+def test_a_wrong_setting_is_named(content: dict[str, object], complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        parsed(content, "my.toml")
+
+
+def test_broken_toml_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_text("[search\n")
+    with pytest.raises(ConfigError, match=r"bad\.toml"):
+        load_config(path)
+
+
+def test_relative_paths_are_relative_to_the_file(tmp_path: Path) -> None:
+    (tmp_path / "models" / "a").mkdir(parents=True)
+    path = tmp_path / "my.toml"
+    path.write_text('[founders]\npaths = ["models/*"]\n')
+    here = Path.cwd()
+    os.chdir("/")
+    try:
+        assert load_config(path).founders.paths == [str(tmp_path / "models" / "a")]
+    finally:
+        os.chdir(here)
