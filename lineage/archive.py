@@ -173,7 +173,7 @@ class Archive:
                     [summary.generation, event.kind, event.model, event.detail],
                 )
             db.execute(
-                "INSERT INTO generations VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO generations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
                     summary.generation,
                     summary.epoch,
@@ -183,6 +183,7 @@ class Archive:
                     summary.champion,
                     summary.wall_s,
                     summary.forward_s,
+                    summary.cpu_s,
                 ],
             )
 

@@ -143,6 +143,7 @@ class Generation:
     champion: int
     wall_s: float
     forward_s: float
+    cpu_s: float
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,8 @@ CREATE TABLE generations (
     median      DOUBLE NOT NULL,
     champion    INTEGER NOT NULL,
     wall_s      DOUBLE NOT NULL,
-    forward_s   DOUBLE NOT NULL
+    forward_s   DOUBLE NOT NULL,              -- wall time with a forward pass running
+    cpu_s       DOUBLE NOT NULL               -- processor time, of all cores together
 );
 CREATE TABLE events (
     generation INTEGER NOT NULL, kind VARCHAR NOT NULL, model INTEGER, detail VARCHAR NOT NULL

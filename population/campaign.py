@@ -239,7 +239,7 @@ class Campaign:
         if new_panel:
             scores.append(self._as_scores(founders + old, panel))
         merits = task_means(panel, living.merit)
-        wall_s, forward_s, evaluations = self._clock_read()
+        wall_s, forward_s, cpu_s, evaluations = self._clock_read()
         return Chapter(
             summary=Generation(
                 generation=generation,
@@ -250,6 +250,7 @@ class Campaign:
                 champion=champion,
                 wall_s=wall_s,
                 forward_s=forward_s,
+                cpu_s=cpu_s,
             ),
             births=tuple(
                 Birth(model, child.operator, child.parents, genome, sha)
@@ -410,15 +411,21 @@ class Campaign:
 
     def _start_clock(self) -> None:
         meter = self._workshop.player.meter
-        self._started = (time.perf_counter(), meter.forward_s, meter.evaluations)
+        self._started = (
+            time.perf_counter(),
+            meter.forward_s,
+            time.process_time(),
+            meter.evaluations,
+        )
 
-    def _clock_read(self) -> tuple[float, float, int]:
-        """Wall time, forward time and item evaluations since the last commit."""
-        wall, forward, evaluations = self._started
+    def _clock_read(self) -> tuple[float, float, float, int]:
+        """Wall, forward and processor time, and item evaluations, since the last commit."""
+        wall, forward, cpu, evaluations = self._started
         meter = self._workshop.player.meter
         return (
             time.perf_counter() - wall,
             meter.forward_s - forward,
+            time.process_time() - cpu,
             meter.evaluations - evaluations,
         )
 

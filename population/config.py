@@ -89,7 +89,7 @@ class Search(_Section):
 class Arena(_Section):
     """How models judge each other."""
 
-    items: int = Field(48, ge=1)
+    items: int = Field(36, ge=1)
     """Items of the panel that are also answered in the arena."""
     judges: int = Field(3, ge=0)
     """Models that read the others' answers (likelihood); consensus needs none."""

@@ -6,6 +6,7 @@ runs on one thread, a score does not depend on how many cores there are.
 """
 
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -43,6 +44,29 @@ class Crew:
             self._idle.put(player)
         self._size = size
         self._pool = ThreadPoolExecutor(size, thread_name_prefix="player")
+        self._settle_in()
+
+    def _settle_in(self) -> None:
+        """Start every thread and let it make its first forward pass, one after the other.
+
+        The number of threads within an operation belongs to the thread that calls it, but setting
+        it also reaches into the process-wide state of the maths library, and the first call of
+        that library chooses its code for the processor. Neither should happen beside a forward
+        pass whose bits are to be repeatable.
+        """
+        turn = threading.Lock()
+        everyone = threading.Barrier(self._size)
+
+        def first_pass() -> None:
+            with turn:
+                torch.set_num_threads(self._threads)
+                player = self._idle.get()
+                player.warm_up()
+                self._idle.put(player)
+            everyone.wait()  # so that no thread takes the turn of another
+
+        for started in [self._pool.submit(first_pass) for _ in range(self._size)]:
+            started.result()
 
     def each(
         self,
@@ -74,8 +98,6 @@ class Crew:
         return results
 
     def _job(self, number: int, state: State, work: Callable[[int, Player, State], T]) -> T:
-        # The number of threads belongs to the calling thread, so it is set where the work is done.
-        torch.set_num_threads(self._threads)
         player = self._idle.get()
         try:
             player.take(state)

@@ -81,11 +81,15 @@ class Player:
         try:
             config = AutoConfig.from_pretrained(path, trust_remote_code=False)
             self._tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
-            self._model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+            self._model = AutoModelForCausalLM.from_config(
+                config, trust_remote_code=False, dtype=self.dtype
+            )
         except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise CheckpointError(f"{path}: transformers cannot use it: {reason}") from None
-        self._model.requires_grad_(requires_grad=False).eval().to(self.device, self.dtype)
+        self._model.requires_grad_(requires_grad=False).eval()
+        # Not `.to(dtype)`: that would round what transformers keeps in fp32, such as RoPE's angles.
+        self._model.to(self.device)
         self._aliases = _aliases(self._model)
         self._longest = getattr(config, "max_position_embeddings", None) or 1 << 30
         if self._tokenizer.eos_token_id is None:
@@ -102,6 +106,11 @@ class Player:
         twin._model = copy.deepcopy(self._model)
         twin._tokenizer = copy.deepcopy(self._tokenizer)
         return twin
+
+    def warm_up(self) -> None:
+        """Make one forward pass, uncounted, so that everything that starts lazily has started."""
+        with torch.inference_mode():
+            self._model(torch.zeros((1, 4), dtype=torch.long, device=self.device), use_cache=False)
 
     def take(self, state: State) -> None:
         """Become the model with these weights.
@@ -172,11 +181,11 @@ class Player:
     def generate(self, items: Sequence[Item]) -> list[str]:
         """One answer per item, decoded greedily, without its end.
 
-        An answer that does not end is cut at twice the length of the longest key.
+        An answer that is longer than the longest key is cut there: it is wrong whatever follows.
         """
         if not items:
             return []
-        limit = 2 * max(len(self._answer_ids(item, item.key)) for item in items)
+        limit = 1 + max(len(self._answer_ids(item, item.key)) for item in items)
         prompts = [self._prompt_ids(item) for item in items]
         width = max(len(prompt) for prompt in prompts)
         fill = self._tokenizer.eos_token_id

@@ -65,7 +65,8 @@ class Report:
         composites: tasks that no founder was made for.
         item_evaluations: what the campaign spent.
         wall_s: how long it ran.
-        forward_fraction: the part of that time spent in forward passes.
+        forward_fraction: the part of that time with a forward pass running.
+        cores_busy: how many processor cores were at work, on average.
         generations: how many it ran.
     """
 
@@ -78,6 +79,7 @@ class Report:
     item_evaluations: int
     wall_s: float
     forward_fraction: float
+    cores_busy: float
     generations: int
     descriptions: Mapping[str, str] = field(default_factory=dict)
 
@@ -111,7 +113,11 @@ class Report:
                 "over_best_merge": vars(self.over_merge),
             },
             "budget": {"item_evaluations": self.item_evaluations},
-            "time": {"wall_s": self.wall_s, "forward_fraction": self.forward_fraction},
+            "time": {
+                "wall_s": self.wall_s,
+                "forward_fraction": self.forward_fraction,
+                "cores_busy": self.cores_busy,
+            },
             "generations": self.generations,
         }
 
@@ -157,6 +163,7 @@ def make_report(archive: Archive, workshop: Workshop, progress: Progress = silen
         item_evaluations=sum(past.evaluations for past in history),
         wall_s=wall_s,
         forward_fraction=sum(past.forward_s for past in history) / wall_s if wall_s else 0.0,
+        cores_busy=sum(past.cpu_s for past in history) / wall_s if wall_s else 0.0,
         generations=history[-1].generation,
         descriptions={task.name: task.description for task in workshop.tasks},
     )

@@ -23,7 +23,7 @@ SHIPPED = shipped_data()
 
 SMALL = {
     "founders": {"base": "base"},
-    "search": {"population": 6, "panel": 24, "rotate": 2, "challengers": 1},
+    "search": {"population": 6, "brood": 5, "young": 2, "panel": 24, "rotate": 2, "challengers": 1},
     "arena": {"items": 12, "judges": 2},
     "budget": {"generations": 3},
     "run": {"threads": 2},

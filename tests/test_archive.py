@@ -28,7 +28,7 @@ from lineage.records import (
 )
 
 SHA = "ab" * 32
-SUMMARY = Generation(0, 0, 100, 0.5, 0.4, 3, 1.0, 0.9)
+SUMMARY = Generation(0, 0, 100, 0.5, 0.4, 3, 1.0, 0.9, 1.8)
 ITEMS = (
     Item("t/search/0", "t", "search", "1+1=", "2"),
     Item("t/search/1", "t", "search", "2+2=", "4"),

@@ -46,7 +46,9 @@ def report_view(report: "Report") -> RenderableType:
         Text(
             f"champion over best founder ({report.best_founder.name}): {report.over_founder}\n"
             f"champion over best merge ({report.best_merge.name}): {report.over_merge}\n"
-            f"{spent}, {report.wall_s:.0f} s, {report.forward_fraction:.0%} of it in forward passes"
+            f"{spent}, {report.wall_s:.0f} s, "
+            f"{report.forward_fraction:.0%} of it in forward passes, "
+            f"{report.cores_busy:.1f} cores busy"
         ),
     )
 
