@@ -13,6 +13,7 @@ from typing import Any
 import duckdb
 import numpy as np
 
+from lineage.chapters import insert, texts, write_chapter
 from lineage.errors import ArchiveError
 from lineage.records import (
     Answer,
@@ -157,48 +158,20 @@ class Archive:
                     f"{self.path}: expected generation {expected} next, got {summary.generation}; "
                     "is another campaign writing to this archive?"
                 )
-            _insert_births(db, chapter)
-            for death in chapter.deaths:
-                db.execute(
-                    "UPDATE models SET died = ?, cause = ? WHERE id = ?",
-                    [summary.generation, death.cause, death.id],
-                )
-            _insert_items(db, chapter)
-            for scores in chapter.scores:
-                _insert_scores(db, scores)
-            _insert_arena(db, chapter)
-            for event in chapter.events:
-                db.execute(
-                    "INSERT INTO events VALUES (?, ?, ?, ?)",
-                    [summary.generation, event.kind, event.model, event.detail],
-                )
-            db.execute(
-                "INSERT INTO generations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [
-                    summary.generation,
-                    summary.epoch,
-                    summary.evaluations,
-                    summary.best,
-                    summary.median,
-                    summary.champion,
-                    summary.wall_s,
-                    summary.forward_s,
-                    summary.cpu_s,
-                ],
-            )
+            write_chapter(db, chapter)
 
     def save_report_scores(
         self, weights_sha256: str, items: Sequence[Item], scored: Scores
     ) -> None:
         """Keep what a report measured of one model (row 0 of `scored`), by its weights."""
         with self._store.write() as db:
-            _insert(
+            insert(
                 db,
                 "INSERT OR IGNORE INTO report_scores SELECT w, s, t, i, e, p FROM columns",
-                w=_texts([weights_sha256] * len(items)),
-                s=_texts(item.split for item in items),
-                t=_texts(item.task for item in items),
-                i=_texts(item.id for item in items),
+                w=texts([weights_sha256] * len(items)),
+                s=texts(item.split for item in items),
+                t=texts(item.task for item in items),
+                i=texts(item.id for item in items),
                 e=scored.exact[0],
                 p=scored.probability[0],
             )
@@ -335,23 +308,18 @@ class Archive:
         probability[columns["row"], columns["col"]] = columns["probability"]
         return Scores(tuple(ids), tuple(items), exact, probability)
 
-    def selection_means(self) -> dict[int, dict[str, tuple[float, float]]]:
-        """Mean (exact, probability) per task on the selection split, for all scored there."""
-        rows = self._rows(
-            "SELECT model, task, avg(exact), avg(probability) FROM scores JOIN items ON item = id "
-            "WHERE split = 'selection' GROUP BY model, task ORDER BY model, task"
-        )
-        means: dict[int, dict[str, tuple[float, float]]] = {}
-        for model, task, exact, probability in rows:
-            means.setdefault(model, {})[task] = (exact, probability)
-        return means
+    def task_means(
+        self, split: str, ids: Iterable[int] | None = None
+    ) -> dict[int, dict[str, tuple[float, float]]]:
+        """Mean (exact, probability) per task over all items of a split a model was scored on.
 
-    def search_means(self, ids: Iterable[int]) -> dict[int, dict[str, tuple[float, float]]]:
-        """Mean (exact, probability) per task over all search items each model was scored on."""
+        Of everybody who was scored there, or of some.
+        """
         rows = self._rows(
             "SELECT model, task, avg(exact), avg(probability) FROM scores JOIN items ON item = id "
-            "WHERE split = 'search' AND model IN $ids GROUP BY model, task ORDER BY model, task",
-            {"ids": sorted(set(ids))},
+            "WHERE split = $split AND ($ids IS NULL OR model IN $ids) "
+            "GROUP BY model, task ORDER BY model, task",
+            {"split": split, "ids": None if ids is None else sorted(set(ids))},
         )
         means: dict[int, dict[str, tuple[float, float]]] = {}
         for model, task, exact, probability in rows:
@@ -459,125 +427,3 @@ class Archive:
 def _next_generation(db: Connection) -> int:
     row = db.execute("SELECT coalesce(max(generation) + 1, 0) FROM generations").fetchone()
     return int(row[0]) if row else 0
-
-
-def _insert(db: Connection, statement: str, **columns: Any) -> None:
-    """Run an insert that selects from `columns`: whole arrays at once, a row at a time is slow."""
-    db.register("columns", columns)
-    try:
-        db.execute(statement)
-    finally:
-        db.unregister("columns")
-
-
-def _texts(values: Iterable[str]) -> np.ndarray[Any, np.dtype[np.object_]]:
-    return np.array(list(values), dtype=object)
-
-
-def _insert_births(db: Connection, chapter: Chapter) -> None:
-    generation = chapter.summary.generation
-    for birth in chapter.births:
-        db.execute(
-            "INSERT INTO models VALUES (?, 'offspring', NULL, ?, ?, ?, NULL, NULL)",
-            [birth.id, generation, birth.operator, birth.weights_sha256],
-        )
-        db.execute(
-            "INSERT INTO recipes VALUES (?, 'linear', NULL, ?)",
-            [birth.id, birth.genome.ravel().tolist()],
-        )
-    links = [(birth.id, parent) for birth in chapter.births for parent in birth.parents]
-    if links:
-        _insert(
-            db,
-            "INSERT INTO parents SELECT c, p, s, r FROM columns",
-            c=np.array([child for child, _ in links]),
-            p=np.array([parent.id for _, parent in links]),
-            s=np.array([parent.share for _, parent in links]),
-            r=_texts(parent.role for _, parent in links),
-        )
-
-
-def _insert_items(db: Connection, chapter: Chapter) -> None:
-    if chapter.items:
-        _insert(
-            db,
-            "INSERT OR IGNORE INTO items SELECT i, t, s, p, k FROM columns",
-            i=_texts(item.id for item in chapter.items),
-            t=_texts(item.task for item in chapter.items),
-            s=_texts(item.split for item in chapter.items),
-            p=_texts(item.prompt for item in chapter.items),
-            k=_texts(item.key for item in chapter.items),
-        )
-    if chapter.panel:
-        _insert(
-            db,
-            "INSERT INTO panels SELECT e, n, i FROM columns",
-            e=np.full(len(chapter.panel), chapter.summary.epoch),
-            n=np.arange(len(chapter.panel)),
-            i=_texts(chapter.panel),
-        )
-
-
-def _insert_scores(db: Connection, scores: Scores) -> None:
-    if not scores.models:
-        return
-    _insert(
-        db,
-        "INSERT INTO scores SELECT m, i, e, p FROM columns",
-        m=np.repeat(np.array(scores.models), len(scores.items)),
-        i=_texts(scores.items * len(scores.models)),
-        e=scores.exact.ravel(),
-        p=scores.probability.ravel(),
-    )
-
-
-def _insert_arena(db: Connection, chapter: Chapter) -> None:
-    generation, epoch = chapter.summary.generation, chapter.summary.epoch
-    if answers := chapter.answers:
-        _insert(
-            db,
-            "INSERT INTO answers SELECT e, i, m, a FROM columns",
-            e=np.full(len(answers), epoch),
-            i=_texts(answer.item for answer in answers),
-            m=np.array([answer.model for answer in answers]),
-            a=_texts(answer.answer for answer in answers),
-        )
-    if readings := chapter.readings:
-        _insert(
-            db,
-            "INSERT INTO readings SELECT e, i, j, a, l FROM columns",
-            e=np.full(len(readings), epoch),
-            i=_texts(reading.item for reading in readings),
-            j=np.array([reading.judge for reading in readings]),
-            a=_texts(reading.answer for reading in readings),
-            l=np.array([reading.log_likelihood for reading in readings]),
-        )
-    if verdicts := chapter.verdicts:
-        _insert(
-            db,
-            "INSERT INTO verdicts SELECT g, i, m, s FROM columns",
-            g=np.full(len(verdicts), generation),
-            i=_texts(verdict.item for verdict in verdicts),
-            m=np.array([verdict.model for verdict in verdicts]),
-            s=np.array([verdict.support for verdict in verdicts]),
-        )
-    if trust := chapter.trust:
-        _insert(
-            db,
-            "INSERT INTO trust SELECT g, j, m, h, w FROM columns",
-            g=np.full(len(trust), generation),
-            j=np.array([record.judge for record in trust]),
-            m=_texts(record.mode for record in trust),
-            h=np.array([record.hits for record in trust]),
-            w=np.array([record.misses for record in trust]),
-        )
-    if ratings := chapter.ratings:
-        _insert(
-            db,
-            "INSERT INTO ratings SELECT g, m, r, d, p FROM columns",
-            g=np.full(len(ratings), generation),
-            m=np.array([rating.model for rating in ratings]),
-            r=np.array([rating.rating for rating in ratings]),
-            d=np.array([rating.deviation for rating in ratings]),
-            p=np.array([rating.prior for rating in ratings]),
-        )

@@ -318,7 +318,7 @@ class Campaign:
             leaders: living offspring, best first.
             newcomers: whether the founders must be looked at as well.
         """
-        standing = self._archive.selection_means()
+        standing = self._archive.task_means("selection")
         unseen = [model for model in leaders if model not in standing]
         looked_at = unseen[: self._search.challengers]
         if newcomers:

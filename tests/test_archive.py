@@ -88,7 +88,7 @@ def test_what_is_committed_comes_back_exactly(make: Callable[[], Archive]) -> No
     assert [item.id for item in archive.panel(0)] == ["t/search/1", "t/search/0"]
     scores = archive.scores([3, 2], ["t/search/1", "t/search/0"])
     np.testing.assert_array_equal(scores.probability, [[0.8, 1 / 3], [np.nan, np.nan]])
-    assert archive.selection_means() == {3: {"t": (1.0, 0.25)}}
+    assert archive.task_means("selection") == {3: {"t": (1.0, 0.25)}}
     assert archive.answers(0) == list(CHAPTER.answers)
     assert archive.readings(0) == list(CHAPTER.readings)
     assert archive.trust(0) == list(CHAPTER.trust)

@@ -95,7 +95,8 @@ def test_what_a_campaign_leaves_makes_sense(small_archive: Archive) -> None:
         for parent in model.parents:
             assert parent.id < model.id
     best = {
-        i: np.mean([e + p for e, p in t.values()]) for i, t in archive.selection_means().items()
+        i: np.mean([e + p for e, p in t.values()])
+        for i, t in archive.task_means("selection").items()
     }
     ids = {model.id for model in living}
     assert best[champion.id] == max(score for model, score in best.items() if model in ids)

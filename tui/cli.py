@@ -112,7 +112,9 @@ def run(
         if continued and history:
             err.print(f"continuing {archive} after generation {history[-1].generation}")
         plain = headless or not err.is_terminal
-        with CampaignProgress(err, limits.item_evaluations, stop, plain) as shown:
+        with CampaignProgress(
+            err, limits.item_evaluations, limits.generations, stop, plain
+        ) as shown:
             Campaign(colony, workshop, limits, shown.on_step, shown.on_generation).run()
         if report_after:
             with progress_bar(quiet=headless) as progress:
@@ -209,7 +211,7 @@ def models(
         history = colony.generations()
         rows = tables.model_rows(
             colony.models(living=None if everyone else True),
-            colony.selection_means(),
+            colony.task_means("selection"),
             colony.ratings(history[-1].generation) if history else {},
             history[-1].champion if history else None,
         )
@@ -254,8 +256,8 @@ def _facts(colony: Archive, reference: str) -> dict[str, Any]:
             "coefficients": colony.genomes([row.id])[0].tolist(),
         }
     exact = {
-        "search": colony.search_means([row.id]).get(row.id, {}),
-        "selection": colony.selection_means().get(row.id, {}),
+        "search": colony.task_means("search", [row.id]).get(row.id, {}),
+        "selection": colony.task_means("selection").get(row.id, {}),
     }
     return {
         "id": row.id,
@@ -309,7 +311,7 @@ def lineage(
                 }
             )
             return
-        means = colony.selection_means()
+        means = colony.task_means("selection")
 
         def score(known: Any) -> str:
             tasks = means.get(known.id)

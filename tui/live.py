@@ -21,20 +21,29 @@ class CampaignProgress:
     Args:
         console: where to.
         budget: item evaluations in all.
+        generations: the last generation, or None.
         stop: asked between two models.
         plain: a line per generation instead of a live panel.
     """
 
-    def __init__(self, console: Console, budget: int, stop: StopRequest, plain: bool) -> None:
-        self._console, self._budget, self._stop, self._plain = console, budget, stop, plain
-        self._spent_at_start: int | None = None
+    def __init__(
+        self,
+        console: Console,
+        budget: int,
+        generations: int | None,
+        stop: StopRequest,
+        plain: bool,
+    ) -> None:
+        self._console, self._stop, self._plain = console, stop, plain
+        self._budget, self._generations = budget, generations
+        self._began_at: float | None = None
         self._started = time.monotonic()
         self._row: tuple[str, ...] | None = None
         self._step = ""
         self._bar = Progress(
-            TextColumn("budget"), BarColumn(bar_width=40), TaskProgressColumn(), console=console
+            TextColumn("done"), BarColumn(bar_width=40), TaskProgressColumn(), console=console
         )
-        self._task = self._bar.add_task("", total=budget)
+        self._task = self._bar.add_task("", total=100)
         self._live = Live(console=console, refresh_per_second=8, transient=True)
 
     def __enter__(self) -> "CampaignProgress":
@@ -61,17 +70,18 @@ class CampaignProgress:
     def on_generation(self, colony: "Colony") -> None:
         """Called after every commit."""
         last = colony.history[-1]
-        if self._spent_at_start is None:
+        done = self._part_done(last.generation, colony.spent)
+        if self._began_at is None:
             # A resumed campaign's pace is measured from where it was resumed.
-            self._spent_at_start = colony.spent if last.generation > 0 else 0
-        self._bar.update(self._task, completed=min(colony.spent, self._budget))
+            self._began_at = done if last.generation > 0 else 0.0
+        self._bar.update(self._task, completed=100 * done)
         self._row = (
             str(last.generation),
             f"{colony.spent:,}",
             f"{last.best:.3f}",
             f"{last.median:.3f}",
             f"#{last.champion}",
-            self._left(colony.spent),
+            self._left(done),
         )
         if self._plain:
             names = ("generation", "spent", "best", "median", "champion", "left")
@@ -84,11 +94,18 @@ class CampaignProgress:
         else:
             self._live.update(self._view())
 
-    def _left(self, spent: int) -> str:
-        done = spent - (self._spent_at_start or 0)
-        if done <= 0:
+    def _part_done(self, generation: int, spent: int) -> float:
+        """How much of the campaign is over, in [0, 1], by whichever limit comes first."""
+        parts = [spent / self._budget]
+        if self._generations is not None:
+            parts.append((generation + 1) / (self._generations + 1))
+        return min(1.0, max(parts))
+
+    def _left(self, done: float) -> str:
+        since = done - (self._began_at or 0.0)
+        if since <= 0.0:
             return "?"
-        seconds = (time.monotonic() - self._started) / done * max(0, self._budget - spent)
+        seconds = (time.monotonic() - self._started) / since * (1.0 - done)
         return f"{int(seconds // 60)}:{int(seconds % 60):02d}"
 
     def _view(self) -> RenderableType:
