@@ -85,6 +85,7 @@ class Breeder:
             on_generation=self._on_generation,
             gene_space=[space] * (vectors * blocks),
             gene_type=float,
+            keep_parents=0,
             keep_elitism=len(living) - brood,  # pygad breeds the rest; who lives, `settle` decides
             logger=_QUIET,
             suppress_warnings=True,

@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from population.errors import ConfigError
 
@@ -85,6 +85,16 @@ class Search(_Section):
     challengers: int = Field(2, ge=1)
     """Leaders per generation that are scored on the selection split for the title of champion."""
 
+    @model_validator(mode="after")
+    def _places_for_all(self) -> "Search":
+        if self.brood > self.population:
+            raise ValueError(f"brood ({self.brood}) cannot exceed population ({self.population})")
+        if self.young >= self.population:
+            raise ValueError(f"young ({self.young}) must be below population ({self.population})")
+        if self.lowest >= self.highest:
+            raise ValueError(f"lowest ({self.lowest}) must be below highest ({self.highest})")
+        return self
+
 
 class Arena(_Section):
     """How models judge each other."""
@@ -153,7 +163,8 @@ def parsed(content: dict[str, Any], source: str) -> Config:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         if first["type"] != "extra_forbidden":
-            got = f", got {first['input']!r}" if first["type"] != "missing" else ""
+            whole = first["type"] in {"missing", "value_error"}
+            got = "" if whole else f", got {first['input']!r}"
             raise ConfigError(f"{source}: {where}: {first['msg']}{got}") from None
         *section, unknown = (str(part) for part in first["loc"])
         fields = (

@@ -53,7 +53,7 @@ def small_config(tmp_path_factory: pytest.TempPathFactory, tasks_folder: Path) -
     return path
 
 
-def small_toml(tasks: Path, **changes: dict[str, Any]) -> str:
+def small_toml(tasks: Path, /, **changes: dict[str, Any]) -> str:
     """The small campaign as TOML, with some settings changed by section."""
     lines = []
     for section in (*SMALL, "tasks"):

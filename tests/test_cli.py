@@ -64,11 +64,14 @@ def test_models_show_lineage(small_archive: Archive) -> None:
     assert sum(family["founder_shares"].values()) == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize("command", [["models"], ["show", "champion"], ["show", "base"]])
-def test_tables_are_for_people(command: list[str], small_archive: Archive) -> None:
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [(["models"], "base"), (["show", "27"], "layer 3 attention"), (["show", "base"], "founder")],
+)
+def test_tables_are_for_people(command: list[str], expected: str, small_archive: Archive) -> None:
     code, said, _ = colony(*command, "--archive", small_archive.path)
     assert code == 0
-    assert "base" in said
+    assert expected in said
 
 
 def test_check_and_export(small_archive: Archive, tmp_path: Path) -> None:
@@ -179,6 +182,7 @@ def test_the_template_is_the_default(tmp_path: Path) -> None:
         ({"search": {"popluation": 4}}, r"unknown key 'popluation' in \[search\]; did you mean"),
         ({"search": {"population": 1}}, "search.population: .* greater than or equal to 4, got 1"),
         ({"search": {"blocks": "atoms"}}, "search.blocks: .*'layer', 'half' or 'group'"),
+        ({"search": {"brood": 99}}, r"search: .*brood \(99\) cannot exceed population \(32\)$"),
         ({"budget": {"generations": "many"}}, "budget.generations: .*integer.*got 'many'"),
     ],
 )

@@ -158,7 +158,7 @@ def model_view(facts: dict[str, Any]) -> RenderableType:
             Text("rating", style="dim"),
             f"{rating['rating']:+.2f} ± {1.96 * rating['deviation']:.2f}",
         )
-    scores = Table(title="Exact match", title_style="bold")
+    scores = Table(title="Exact match", title_style="bold", box=box.SIMPLE_HEAD)
     scores.add_column("task")
     scores.add_column("search", justify="right")
     scores.add_column("selection", justify="right")
@@ -172,10 +172,17 @@ def model_view(facts: dict[str, Any]) -> RenderableType:
 
 def recipe_view(recipe: dict[str, Any]) -> Table:
     """A recipe: a row per block, a column per founder, its coefficient in the cell."""
-    table = Table(title="Recipe: coefficient of each founder's task vector", title_style="bold")
+    table = Table(
+        title="Recipe: coefficient of each founder's task vector",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        padding=0,
+        pad_edge=False,
+        collapse_padding=True,
+    )
     table.add_column("block")
     for name in recipe["founders"]:
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", min_width=6)
     for block, row in zip(recipe["blocks"], zip(*recipe["coefficients"], strict=True), strict=True):
         table.add_row(block, *(f"{value:+.2f}" for value in row))
     return table
