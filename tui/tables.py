@@ -22,7 +22,7 @@ def report_view(report: "Report") -> RenderableType:
         title_style="bold",
         box=box.SIMPLE_HEAD,
     )
-    overall.add_column("model")
+    overall.add_column("model", min_width=15)
     overall.add_column("how")
     for split in ("search", "selection", "test"):
         overall.add_column(split, justify="right")
