@@ -17,7 +17,6 @@ import numpy as np
 
 from arena.judges.ballot import Floats, Integers, Slate
 
-ELO_PER_LOGIT = 400.0 / np.log(10.0)
 TIE_MARGIN = 0.02
 """Supports closer than this are a tie."""
 

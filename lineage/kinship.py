@@ -42,8 +42,11 @@ class Kinship:
         Raises:
             KeyError: a parent was never added, or has been forgotten.
         """
-        rows = [self._row[parent.id] for parent in parents]
-        shares = np.array([parent.share for parent in parents])
+        # In a fixed order: sums differ in their last bit with the order of their terms, and a
+        # resumed campaign, which reads parents from the archive, must come to the same bits.
+        ordered = sorted(parents, key=lambda parent: parent.id)
+        rows = [self._row[parent.id] for parent in ordered]
+        shares = np.array([parent.share for parent in ordered])
         between = shares @ self._phi[rows]
         among = np.outer(shares, shares) * self._phi[np.ix_(rows, rows)]
         distinct = 1.0 - np.sum(shares**2)

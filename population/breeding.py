@@ -93,8 +93,9 @@ class Breeder:
         engine.run()
 
     def _living_genomes(self) -> Floats:
+        """A copy: pygad overwrites its population in place."""
         living = self._colony.genomes[self._colony.founders :]
-        return living.reshape(len(living), -1)
+        return living.reshape(len(living), -1).copy()
 
     def _fitness(self, engine: Any, genomes: Floats, indices: Any) -> Floats:
         """The children's scores; the living that a run starts with are known already.

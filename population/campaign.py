@@ -30,6 +30,7 @@ from population.arena_round import Round, arena_items, play_round
 from population.breeding import Breeder, Conception
 from population.colony import Colony, load_colony, merit, selection_score, task_means
 from population.config import Budget
+from population.errors import CampaignError
 from population.first import equal_parents, first_genomes
 from population.player import Player, Prepared
 from population.randomness import generator
@@ -156,6 +157,7 @@ class Campaign:
             len(vectors),
             len(workshop.layout.blocks),
             self._search.population,
+            base=workshop.basis.base is not None,
         )
         conceived = [
             Conception(
@@ -300,6 +302,12 @@ class Campaign:
                 list(colony.genomes), self._panel_of(epoch)[1], self._progress, "the living, again"
             )
             exact, probability = scored.exact, scored.probability
+            for model, sha in zip(colony.members, scored.hashes, strict=True):
+                if model.kind == "offspring" and sha != model.weights_sha256:
+                    raise CampaignError(
+                        f"{model.label} was born with other weights than its recipe makes now; "
+                        "`colony check` tells what has changed"
+                    )
         hashes = tuple(model.weights_sha256 for model in colony.members)
         everyone = Group(colony.ids, hashes, colony.genomes, exact, probability)
         split = colony.founders

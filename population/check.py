@@ -4,7 +4,7 @@ import random
 from dataclasses import dataclass
 from pathlib import Path
 
-from lineage import Archive
+from lineage import Archive, ArchiveError
 from population.checkpoints import open_checkpoint
 from population.errors import CheckpointError, PopulationError
 from population.workshop import Progress, reopen_workshop, silent
@@ -68,6 +68,6 @@ def check(archive: Archive, sample: int | None = None, progress: Progress = sile
                     damages.append(
                         Damage(born.label, "its recipe makes other weights than were born")
                     )
-    except PopulationError as error:
+    except (ArchiveError, PopulationError) as error:
         damages.append(Damage("offspring", str(error)))
     return Findings(len(paths), len(chosen), len(offspring), tuple(damages))

@@ -7,7 +7,7 @@ so it does not depend on how they are split into files.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,15 +97,13 @@ class Checkpoint:
                 f"{self.name}: cannot read {name} from {header.file}: {error}"
             ) from None
 
-    def check_finite(self, progress: Callable[[str], None] | None = None) -> None:
+    def check_finite(self) -> None:
         """Read everything once.
 
         Raises:
             CheckpointError: a tensor holds NaN or infinity.
         """
         for name in self.tensors:
-            if progress:
-                progress(name)
             if not bool(torch.isfinite(self.tensor(name)).all()):
                 raise CheckpointError(
                     f"founder {self.name!r}: {name} holds NaN or infinity; this checkpoint is "

@@ -101,6 +101,7 @@ def load_colony(archive: Archive, basis: Basis, kinship: Kinship) -> Colony:
             archive.genomes(offspring).reshape(len(offspring), len(basis.vectors), blocks),
         ]
     )
+    genomes.setflags(write=False)  # what the archive says; breeding works on copies
     panel = tuple(archive.panel(history[-1].epoch))
     ids = [model.id for model in members]
     scores = archive.scores(ids, [item.id for item in panel])

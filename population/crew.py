@@ -33,7 +33,6 @@ class Crew:
     """
 
     def __init__(self, first: Player, cores: int | None = None) -> None:
-        self.lead = first
         cores = cores or os.cpu_count() or 1
         size = 1
         if first.device.type == "cpu":

@@ -17,9 +17,16 @@ SCATTER = 0.1
 
 
 def first_genomes(
-    rng: np.random.Generator, vectors: int, blocks: int, size: int
+    rng: np.random.Generator, vectors: int, blocks: int, size: int, *, base: bool
 ) -> list[tuple[str, Floats, tuple[int, ...]]]:
     """At least `size` genomes for the first population.
+
+    Args:
+        rng: for this use alone.
+        vectors: task vectors of the basis.
+        blocks: columns of a genome.
+        size: how many are needed.
+        base: whether there is one; without, every scale of task arithmetic makes the average.
 
     Returns:
         For each: how it was made, the genome (vectors, blocks), and which vectors it mixes.
@@ -28,7 +35,8 @@ def first_genomes(
     everyone = tuple(range(vectors))
     made: list[tuple[str, Floats, tuple[int, ...]]] = []
     if vectors > 1:
-        made += [("arithmetic", scale * ones, everyone) for scale in SCALES]
+        if base:
+            made += [("arithmetic", scale * ones, everyone) for scale in SCALES]
         made.append(("average", ones / vectors, everyone))
     pairs = list(combinations(range(vectors), 2))
     rng.shuffle(pairs)

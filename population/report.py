@@ -5,7 +5,7 @@ decoding; means are over tasks, so that every task counts the same.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -81,7 +81,6 @@ class Report:
     forward_fraction: float
     cores_busy: float
     generations: int
-    descriptions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def best_founder(self) -> Entry:
@@ -165,7 +164,6 @@ def make_report(archive: Archive, workshop: Workshop, progress: Progress = silen
         forward_fraction=sum(past.forward_s for past in history) / wall_s if wall_s else 0.0,
         cores_busy=sum(past.cpu_s for past in history) / wall_s if wall_s else 0.0,
         generations=history[-1].generation,
-        descriptions={task.name: task.description for task in workshop.tasks},
     )
 
 

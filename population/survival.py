@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from arena.choosing import shared_fitness
 from lineage.records import Floats
 
@@ -43,16 +41,3 @@ def survivors(
     by_niche = [i for i in sorted(distinct, key=lambda i: (-shared[i], i)) if i not in chosen]
     chosen += by_niche[: size - len(chosen)]
     return sorted(chosen)
-
-
-def founder_entropy(shares: Floats) -> float:
-    """How evenly founders are represented, in [0, 1]: entropy over its maximum.
-
-    Args:
-        shares: shape (models, founders), each row summing to 1.
-    """
-    mean = shares.mean(axis=0)
-    present = mean[mean > 0]
-    if len(mean) < 2:
-        return 0.0
-    return float(-np.sum(present * np.log(present)) / np.log(len(mean)))

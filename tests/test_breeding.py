@@ -77,7 +77,7 @@ def test_generators_differ_by_every_part_of_their_key() -> None:
 
 
 def test_the_first_population_holds_what_people_try_by_hand() -> None:
-    made = first_genomes(generator(0, "first"), vectors=4, blocks=3, size=10)
+    made = first_genomes(generator(0, "first"), vectors=4, blocks=3, size=10, base=True)
     assert len(made) >= 10
     kinds = {how for how, _, _ in made}
     assert {"arithmetic", "average", "pair", "mixture"} <= kinds

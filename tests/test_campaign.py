@@ -18,6 +18,7 @@ from population.check import check
 from population.config import Budget, load_config
 from population.errors import Interrupted
 from population.workshop import found_archive, open_workshop, reopen_workshop
+from tests.conftest import SHIPPED, campaign, small_toml
 
 RunSmall = Callable[..., Archive]
 COLONY = [sys.executable, "-c", "from tui.cli import main; main()"]
@@ -104,6 +105,19 @@ def test_what_a_campaign_leaves_makes_sense(small_archive: Archive) -> None:
     assert set(ratings) == ids
     assert any(abs(rating.rating) > 0 for rating in ratings.values())
     assert archive.trust(3)
+
+
+def test_founders_need_no_base(tasks_folder: Path, tmp_path: Path) -> None:
+    """Then differences are taken from the founders' average, and recipes replay all the same."""
+    path = tmp_path / "no-base.toml"
+    names = [str(SHIPPED / "founders" / name) for name in ("capital", "reverse", "sort")]
+    path.write_text(
+        small_toml(tasks_folder, founders={"paths": names}).replace('base = "base"', "")
+    )
+    archive = campaign(load_config(path), tmp_path / "no-base.duckdb", generations=1)
+    assert archive.basis() == [1, 2, 3]
+    assert archive.models(ids=[4])[0].operator == "average"
+    assert check(archive).damages == ()
 
 
 def test_genomes_stay_in_their_space(small_archive: Archive, small_config: Path) -> None:
