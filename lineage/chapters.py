@@ -1,7 +1,7 @@
 """How a generation is written: whole arrays at once, inside somebody else's transaction."""
 
-from collections.abc import Iterable
-from dataclasses import astuple
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, fields
 from typing import Any
 
 import duckdb
@@ -104,51 +104,21 @@ def _insert_scores(db: duckdb.DuckDBPyConnection, scores: Scores) -> None:
 
 def _insert_arena(db: duckdb.DuckDBPyConnection, chapter: Chapter) -> None:
     generation, epoch = chapter.summary.generation, chapter.summary.epoch
-    if answers := chapter.answers:
-        insert(
-            db,
-            "INSERT INTO answers SELECT e, i, m, a FROM columns",
-            e=np.full(len(answers), epoch),
-            i=texts(answer.item for answer in answers),
-            m=np.array([answer.model for answer in answers]),
-            a=texts(answer.answer for answer in answers),
-        )
-    if readings := chapter.readings:
-        insert(
-            db,
-            "INSERT INTO readings SELECT e, i, j, a, l FROM columns",
-            e=np.full(len(readings), epoch),
-            i=texts(reading.item for reading in readings),
-            j=np.array([reading.judge for reading in readings]),
-            a=texts(reading.answer for reading in readings),
-            l=np.array([reading.log_likelihood for reading in readings]),
-        )
-    if verdicts := chapter.verdicts:
-        insert(
-            db,
-            "INSERT INTO verdicts SELECT g, i, m, s FROM columns",
-            g=np.full(len(verdicts), generation),
-            i=texts(verdict.item for verdict in verdicts),
-            m=np.array([verdict.model for verdict in verdicts]),
-            s=np.array([verdict.support for verdict in verdicts]),
-        )
-    if trust := chapter.trust:
-        insert(
-            db,
-            "INSERT INTO trust SELECT g, j, m, h, w FROM columns",
-            g=np.full(len(trust), generation),
-            j=np.array([record.judge for record in trust]),
-            m=texts(record.mode for record in trust),
-            h=np.array([record.hits for record in trust]),
-            w=np.array([record.misses for record in trust]),
-        )
-    if ratings := chapter.ratings:
-        insert(
-            db,
-            "INSERT INTO ratings SELECT g, m, r, d, p FROM columns",
-            g=np.full(len(ratings), generation),
-            m=np.array([rating.model for rating in ratings]),
-            r=np.array([rating.rating for rating in ratings]),
-            d=np.array([rating.deviation for rating in ratings]),
-            p=np.array([rating.prior for rating in ratings]),
-        )
+    _insert_records(db, "answers", epoch, chapter.answers)
+    _insert_records(db, "readings", epoch, chapter.readings)
+    _insert_records(db, "verdicts", generation, chapter.verdicts)
+    _insert_records(db, "trust", generation, chapter.trust)
+    _insert_records(db, "ratings", generation, chapter.ratings)
+
+
+def _insert_records(
+    db: duckdb.DuckDBPyConnection, table: str, when: int, records: Sequence[Any]
+) -> None:
+    """Insert records whose fields are the table's columns, in order, after one that says when."""
+    if not records:
+        return
+    columns: dict[str, Any] = {"moment": np.full(len(records), when)}
+    for field in fields(records[0]):
+        values = [getattr(record, field.name) for record in records]
+        columns[field.name] = texts(values) if isinstance(values[0], str) else np.array(values)
+    insert(db, f"INSERT INTO {table} SELECT {', '.join(columns)} FROM columns", **columns)  # noqa: S608
