@@ -123,3 +123,30 @@ def _natural(name: str) -> list[tuple[bool, int, str]]:
     """Sort key that puts layer 10 after layer 9."""
     parts = re.split(r"(\d+)", name)
     return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]
+
+
+def filters(layout: Layout) -> dict[str, list[str]] | None:
+    """For each block, texts that its tensors' names contain and no other block's do.
+
+    As short as possible: a tensor's module if all of it lies in the block, else its full name.
+    None if blocks cut within tensors, which names cannot tell.
+    """
+    if any(len(segments) > 1 for segments in layout.segments.values()):
+        return None
+    home = {name: segments[0].block for name, segments in layout.segments.items()}
+    found: dict[str, list[str]] = {block.name: [] for block in layout.blocks}
+    for name, block in home.items():
+        parts = name.split(".")
+        candidates = [".".join(parts[:count]) + "." for count in range(1, len(parts))]
+        text = next(
+            (
+                candidate
+                for candidate in candidates
+                if all(home[other] == block for other in home if candidate in other)
+            ),
+            name,
+        )
+        texts = found[layout.blocks[block].name]
+        if text not in texts:
+            texts.append(text)
+    return found

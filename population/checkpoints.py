@@ -1,21 +1,34 @@
 """Checkpoints: folders with a config, a tokenizer and safetensors, opened without loading them.
 
-Only the headers are read until a tensor is asked for, and nothing that could run code is opened at
-all: no pickles, no `auto_map`. The hash of a model is taken over its tensors and not over a file,
-so it does not depend on how they are split into files.
+Only the headers are read until a tensor is asked for, then the file is mapped, and nothing that
+could run code is opened at all: no pickles, no `auto_map`. The hash of a model is taken over its
+tensors and not over a file, so it does not depend on how they are split into files.
+
+torch is not needed to open, check, hash or merge checkpoints, and starting it takes longer than
+most merges; it is imported when somebody asks for a torch tensor.
 """
 
+from __future__ import annotations
+
+import filecmp
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import mmap
+import struct
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
+import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from population.dtypes import DTYPES, Dtype, Raw, Wide, all_finite, widen
 from population.errors import CheckpointError
+
+if TYPE_CHECKING:
+    import torch
 
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -42,26 +55,48 @@ _INCIDENTAL = {
 }
 # Named first when they differ: other keys only follow from them.
 _TELLING = {"model_type", "hidden_size", "num_hidden_layers", "vocab_size"}
-_DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
 class TensorHeader:
-    """Where a tensor lies and what it is, as its file says."""
+    """Where a tensor lies and what it is, as its file says.
+
+    Attributes:
+        file: the safetensors file.
+        offset: of its first byte in the file.
+        shape: its sizes.
+        dtype: how its elements are stored.
+    """
 
     file: Path
+    offset: int
     shape: tuple[int, ...]
-    dtype: torch.dtype
+    dtype: Dtype
 
     @property
     def parameters(self) -> int:
         """Number of elements."""
-        return int(torch.Size(self.shape).numel())
+        count = 1
+        for size in self.shape:
+            count *= size
+        return count
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.parameters * self.dtype.size
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint folder, opened: its config and the headers of its tensors, by tensor name."""
+    """A checkpoint, opened: its config and the headers of its tensors, by tensor name.
+
+    Attributes:
+        name: what messages and recipes call it.
+        path: its folder, or a single safetensors file.
+        config: its config.json; empty for a single file.
+        tensors: headers by name.
+    """
 
     name: str
     path: Path
@@ -69,33 +104,64 @@ class Checkpoint:
     tensors: Mapping[str, TensorHeader]
 
     @property
-    def dtype(self) -> torch.dtype:
+    def dtype(self) -> Dtype:
         """The dtype of most of its parameters."""
-        weight: dict[torch.dtype, int] = {}
+        weight: dict[str, int] = {}
         for header in self.tensors.values():
-            weight[header.dtype] = weight.get(header.dtype, 0) + header.parameters
-        return max(weight, key=lambda dtype: weight[dtype])
+            if header.dtype.floating:
+                code = header.dtype.code
+                weight[code] = weight.get(code, 0) + header.parameters
+        return DTYPES[max(weight, key=lambda code: weight[code])] if weight else DTYPES["F32"]
 
     @property
     def parameters(self) -> int:
         """Number of elements of all tensors."""
         return sum(header.parameters for header in self.tensors.values())
 
+    def raw(self, name: str) -> Raw:
+        """One tensor as it lies in its file, mapped and read-only; bf16 comes as uint16.
+
+        Raises:
+            CheckpointError: the file has vanished or shrunk.
+        """
+        header = self.tensors[name]
+        if not header.size:
+            return np.empty(header.shape, header.dtype.raw)
+        try:
+            mapped = _mapped(header.file)
+            flat = np.frombuffer(mapped, header.dtype.raw, header.parameters, header.offset)
+        except (OSError, ValueError) as error:
+            raise CheckpointError(
+                f"{self.name}: cannot read {name} from {header.file}: {error}"
+            ) from None
+        return flat.reshape(header.shape)
+
+    def wide(self, name: str, start: int = 0, stop: int | None = None) -> Wide:
+        """Rows of a tensor (along its first dimension), widened; may be a read-only view."""
+        raw = self.raw(name)
+        return widen(raw[start:stop] if raw.ndim else raw, self.tensors[name].dtype)
+
+    def release(self, name: str) -> None:
+        """Let go of the memory that a mapped tensor takes; reading it again maps it again."""
+        header = self.tensors[name]
+        first = -(-header.offset // mmap.PAGESIZE) * mmap.PAGESIZE
+        whole_pages = (header.offset + header.size - first) // mmap.PAGESIZE * mmap.PAGESIZE
+        if whole_pages > 0 and hasattr(mmap, "MADV_DONTNEED"):
+            _mapped(header.file).madvise(mmap.MADV_DONTNEED, first, whole_pages)
+
     def tensor(self, name: str) -> torch.Tensor:
-        """Read one tensor, mapped from its file.
+        """One tensor for torch, copied from its file.
 
         Raises:
             CheckpointError: the file has vanished or is damaged.
         """
-        header = self.tensors[name]
-        try:
-            with safe_open(header.file, framework="pt") as file:
-                tensor: torch.Tensor = file.get_tensor(name)
-                return tensor
-        except (OSError, SafetensorError) as error:
-            raise CheckpointError(
-                f"{self.name}: cannot read {name} from {header.file}: {error}"
-            ) from None
+        import torch  # noqa: PLC0415 - see the module's docstring
+
+        raw = np.array(self.raw(name))
+        dtype = self.tensors[name].dtype
+        if dtype.code == "BF16":
+            return torch.from_numpy(raw.view(np.int16)).view(torch.bfloat16)
+        return torch.from_numpy(raw)
 
     def check_finite(self) -> None:
         """Read everything once.
@@ -103,25 +169,43 @@ class Checkpoint:
         Raises:
             CheckpointError: a tensor holds NaN or infinity.
         """
-        for name in self.tensors:
-            if not bool(torch.isfinite(self.tensor(name)).all()):
+        for name, header in self.tensors.items():
+            if not all_finite(self.raw(name), header.dtype):
                 raise CheckpointError(
                     f"founder {self.name!r}: {name} holds NaN or infinity; this checkpoint is "
                     "broken, leave it out"
                 )
+            self.release(name)
 
     def sha256(self) -> str:
         """The hash of its weights, see `weights_sha256`."""
-        return weights_sha256((name, self.tensor(name)) for name in sorted(self.tensors))
+
+        def tensors() -> Iterator[tuple[str, Dtype, Raw]]:
+            for name in sorted(self.tensors):
+                yield name, self.tensors[name].dtype, self.raw(name)
+                self.release(name)
+
+        return weights_sha256(tensors())
 
 
-def weights_sha256(tensors: Iterable[tuple[str, torch.Tensor]]) -> str:
+def _mapped(file: Path) -> mmap.mmap:
+    stat = file.stat()
+    return _map(file, stat.st_ino, stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=1024)
+def _map(file: Path, *_identity: int) -> mmap.mmap:
+    """Keyed by what changes when a file is replaced. Views keep a map alive that drops out."""
+    with file.open("rb") as opened:
+        return mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def weights_sha256(tensors: Iterable[tuple[str, Dtype, Raw]]) -> str:
     """SHA-256 over name, dtype, shape and bytes of every tensor, which must come sorted by name."""
     digest = hashlib.sha256()
-    for name, tensor in tensors:
-        digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
-        raw: Any = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
-        digest.update(raw)
+    for name, dtype, raw in tensors:
+        digest.update(f"{name}|torch.{dtype.name}|{raw.shape}|".encode())
+        digest.update(np.ascontiguousarray(raw).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
 
 
@@ -143,6 +227,8 @@ def open_checkpoint(path: Path, name: str | None = None) -> Checkpoint:
         ) from None
     except (OSError, ValueError) as error:
         raise CheckpointError(f"founder {name!r}: {path / 'config.json'}: {error}") from None
+    if not isinstance(config, dict):
+        raise CheckpointError(f"founder {name!r}: {path / 'config.json'} is no JSON object")
     if "auto_map" in config:
         raise CheckpointError(
             f"founder {name!r} wants to run code of its own (auto_map in config.json); "
@@ -150,7 +236,7 @@ def open_checkpoint(path: Path, name: str | None = None) -> Checkpoint:
         )
     tensors: dict[str, TensorHeader] = {}
     for file in _weight_files(path, name):
-        for tensor, header in _headers(file, name).items():
+        for tensor, header in read_headers(file, name).items():
             if tensor in tensors:
                 raise CheckpointError(f"founder {name!r}: {tensor} stands in two files")
             tensors[tensor] = header
@@ -164,9 +250,9 @@ def _weight_files(path: Path, name: str) -> list[Path]:
             files = sorted(
                 set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
             )
-        except (OSError, ValueError, KeyError, AttributeError) as error:
+            paths = [path / file for file in files]
+        except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
             raise CheckpointError(f"founder {name!r}: {index} is broken: {error}") from None
-        paths = [path / file for file in files]
         if missing := [file for file in paths if not file.is_file()]:
             raise CheckpointError(f"founder {name!r}: shard {missing[0]} is missing")
         return paths
@@ -182,25 +268,51 @@ def _weight_files(path: Path, name: str) -> list[Path]:
     raise CheckpointError(f"founder {name!r}: no model.safetensors in {path}")
 
 
-def _headers(file: Path, name: str) -> dict[str, TensorHeader]:
+def read_headers(file: Path, name: str) -> dict[str, TensorHeader]:
+    """The headers of one safetensors file.
+
+    Raises:
+        CheckpointError: the file is truncated, lies about its contents, or holds what cannot be
+            merged.
+    """
     try:
-        with safe_open(file, framework="pt") as opened:
-            slices = {key: opened.get_slice(key) for key in opened.keys()}  # noqa: SIM118
-            found = {key: (part.get_dtype(), part.get_shape()) for key, part in slices.items()}
-    except (OSError, SafetensorError) as error:
+        with safe_open(file, framework="np"):
+            pass  # the library checks that offsets and shapes fit the file and do not overlap
+        with file.open("rb") as opened:
+            (length,) = struct.unpack("<Q", opened.read(8))
+            content = json.loads(opened.read(length))
+    except (OSError, SafetensorError, ValueError, struct.error) as error:
         raise CheckpointError(
             f"founder {name!r}: {file} is truncated or not safetensors: {error}"
         ) from None
-    for key, (dtype, _) in found.items():
-        if dtype not in _DTYPES:
+    content.pop("__metadata__", None)
+    for key, entry in content.items():
+        if entry["dtype"] not in DTYPES:
             raise CheckpointError(
-                f"founder {name!r}: {key} is {dtype}; expected F32, F16 or BF16 (quantised "
-                "checkpoints cannot be merged, use the original)"
+                f"founder {name!r}: {key} is {entry['dtype']}; expected F32, F16 or BF16 "
+                "(quantised checkpoints cannot be merged, use the original)"
             )
     return {
-        key: TensorHeader(file, tuple(shape), _DTYPES[dtype])
-        for key, (dtype, shape) in found.items()
+        key: TensorHeader(
+            file,
+            8 + length + entry["data_offsets"][0],
+            tuple(entry["shape"]),
+            DTYPES[entry["dtype"]],
+        )
+        for key, entry in content.items()
     }
+
+
+def open_tensors(path: Path, name: str | None = None) -> Checkpoint:
+    """Open a single safetensors file as a checkpoint without a config, to merge by tensor name.
+
+    Raises:
+        CheckpointError: it is missing or damaged.
+    """
+    name = name or path.stem
+    if not path.is_file():
+        raise CheckpointError(f"founder {name!r}: no file at {path}")
+    return Checkpoint(name, path, {}, read_headers(path, name))
 
 
 def check_compatible(founders: Sequence[Checkpoint]) -> None:
@@ -231,15 +343,32 @@ def check_compatible(founders: Sequence[Checkpoint]) -> None:
                     f"founder {other.name!r}: expected {key} of shape {list(mine.shape)} as in "
                     f"{first.name!r}, got {list(theirs.shape)}"
                 )
-        if _vocabulary(first) != _vocabulary(other):
+        if not same_vocabulary(first, other):
             raise CheckpointError(
                 f"founder {other.name!r} has another tokenizer than {first.name!r}; "
                 "the same token would mean different things in their merge"
             )
 
 
+def same_vocabulary(one: Checkpoint, other: Checkpoint) -> bool:
+    """Whether two checkpoints turn the same text into the same tokens.
+
+    Raises:
+        CheckpointError: one has no tokenizer, or a broken one.
+    """
+    mine, theirs = one.path / "tokenizer.json", other.path / "tokenizer.json"
+    if mine.is_file() and theirs.is_file() and filecmp.cmp(mine, theirs, shallow=False):
+        return True  # and parsing megabytes of JSON is saved
+    return _vocabulary(one) == _vocabulary(other)
+
+
+def incidental(key: str) -> bool:
+    """Whether a key of config.json may differ between two fine-tunes of one architecture."""
+    return key in _INCIDENTAL
+
+
 def _architecture(checkpoint: Checkpoint) -> dict[str, Any]:
-    return {key: value for key, value in checkpoint.config.items() if key not in _INCIDENTAL}
+    return {key: value for key, value in checkpoint.config.items() if not incidental(key)}
 
 
 def _vocabulary(checkpoint: Checkpoint) -> str:

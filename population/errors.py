@@ -13,6 +13,10 @@ class CheckpointError(PopulationError):
     """A checkpoint cannot be a founder; the message says what was expected and what was found."""
 
 
+class RecipeError(PopulationError):
+    """A recipe cannot be made into weights; the message says which part of it and why."""
+
+
 class CampaignError(PopulationError):
     """A campaign cannot start or go on."""
 

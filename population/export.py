@@ -1,110 +1,83 @@
-"""Export: a model of the archive as a plain transformers checkpoint."""
+"""Export: a model of the archive as a recipe, or as a plain transformers checkpoint."""
 
-import json
-import shutil
-import tempfile
 from pathlib import Path
-from statistics import mean
-from typing import Any
-
-import torch
-from huggingface_hub import save_torch_state_dict
 
 from lineage import Archive
+from lineage.ancestry import graph
+from lineage.drawing import pedigree
 from lineage.records import Model
-from population.checkpoints import TOKENIZER_FILES, weights_sha256
-from population.errors import CampaignError, PopulationError
-from population.recipes import recipe_json
+from population.merging.card import Facts
+from population.merging.engine import Progress
+from population.merging.merge import Merged, merge
+from population.merging.recipe import Blocks, Recipe, Source
+from population.recipes import recipe_of
 from population.report import genome_of
 from population.workshop import Workshop
 
-COMPANIONS = ("config.json", "generation_config.json", *TOKENIZER_FILES)
+
+def recipe_of_model(archive: Archive, workshop: Workshop, model: Model) -> Recipe:
+    """The recipe of a model, founder or offspring, living or fossil."""
+    hashes = {row.id: row.weights_sha256 for row in archive.models(ids=archive.founder_paths())}
+    sources = [
+        Source(path=path, weights_sha256=hashes[founder])
+        for founder, path in archive.founder_paths().items()
+    ]
+    search = workshop.config.search
+    recipe = recipe_of(
+        workshop.basis,
+        workshop.layout,
+        Blocks(granularity=search.blocks, groups=search.groups),
+        genome_of(archive, workshop, model),
+        sources,
+    )
+    output = recipe.output.model_copy(update={"weights_sha256": model.weights_sha256})
+    return recipe.model_copy(update={"output": output})
 
 
-def export(archive: Archive, workshop: Workshop, model: Model, folder: Path) -> None:
+def export(
+    archive: Archive,
+    workshop: Workshop,
+    model: Model,
+    folder: Path,
+    progress: Progress = lambda *_: None,
+) -> Merged:
     """Write a model with its tokenizer, its recipe and a model card.
 
     The folder appears complete or not at all.
 
     Args:
         archive: where the model is.
-        workshop: what it is made of.
+        workshop: what it is made of; its founders were checked by hash.
         model: founder or offspring, living or fossil.
         folder: where to; must not exist, or be empty.
+        progress: told (bytes done, bytes in all, what).
 
     Raises:
         PopulationError: the folder is in use or cannot be written.
-        CampaignError: the remade weights are not those that were born.
+        CheckpointError: the remade weights are not those that were born.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise PopulationError(f"{folder} exists already; choose another folder or remove it")
-    genome = genome_of(archive, workshop, model)
-    founder = workshop.founders[0]
+    founders = {founder.name: founder for founder in workshop.founders}
+    return merge(
+        recipe_of_model(archive, workshop, model),
+        folder,
+        facts=_facts(archive, model),
+        threads=workshop.config.run.threads,
+        opened=founders,
+        progress=progress,
+    )
+
+
+def _facts(archive: Archive, model: Model) -> Facts:
+    scores = {
+        split: {task: exact for task, (exact, _) in means[model.id].items()}
+        for split in ("search", "selection")
+        if model.id in (means := archive.task_means(split, [model.id]))
+    }
     if model.kind == "founder":
-        founder = next(f for f in workshop.founders if f.name == model.name)
-        state = {name: founder.tensor(name) for name in founder.tensors}
-    else:
-        state = workshop.materialiser.one(genome)
-    sha = weights_sha256((name, state[name]) for name in sorted(state))
-    if sha != model.weights_sha256:
-        raise CampaignError(
-            f"{model.label} was born with weights {model.weights_sha256[:12]}, its recipe now "
-            f"makes {sha[:12]}; `colony check` tells what has changed"
-        )
-    recipe = recipe_json(
-        workshop.basis,
-        [block.name for block in workshop.layout.blocks],
-        genome,
-        {m.name: m.weights_sha256 for m in archive.models(ids=archive.founder_paths()) if m.name},
+        return Facts(model.label, "A founder of a colony.", scores=scores)
+    return Facts(
+        model.label,
+        f"Bred in a colony: {model.operator}, generation {model.generation}.",
+        pedigree(graph(archive.models()), model.id, depth=3),
+        scores,
     )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
-            draft = Path(scratch) / "model"
-            draft.mkdir()
-            _write(draft, founder.path, state)
-            (draft / "recipe.json").write_text(
-                json.dumps({"model": model.label, "weights_sha256": sha, **recipe}, indent=1),
-                encoding="utf-8",
-            )
-            (draft / "README.md").write_text(_card(model, recipe), encoding="utf-8")
-            if folder.exists():
-                folder.rmdir()
-            draft.rename(folder)
-    except OSError as error:
-        raise PopulationError(f"cannot write {folder}: {error}") from None
-
-
-def _write(folder: Path, source: Path, state: dict[str, torch.Tensor]) -> None:
-    save_torch_state_dict(state, folder, metadata={"format": "pt"})
-    for name in COMPANIONS:
-        if (source / name).is_file():
-            shutil.copyfile(source / name, folder / name)
-
-
-def _card(model: Model, recipe: dict[str, Any]) -> str:
-    rows = "\n".join(
-        f"| {founder['name']} | {mean(founder['weight_per_block']):+.3f} "
-        f"| `{founder['weights_sha256'][:16]}` |"
-        for founder in recipe["founders"]
-    )
-    return f"""---
-library_name: transformers
-tags:
-- merge
-- model-colony
-base_model_relation: merge
----
-
-# {model.label}
-
-Bred by [model-colony](https://pypi.org/project/model-colony/): {model.operator}, generation
-{model.generation}. It is a weighted sum of its founders, block by block; `recipe.json` beside
-this file holds every weight and remakes the model bit by bit.
-
-| founder | mean weight over blocks | weights |
-|---|---|---|
-{rows}
-
-SHA-256 of the weights: `{model.weights_sha256}`
-"""

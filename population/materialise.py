@@ -1,10 +1,12 @@
 """From recipes to weights: all siblings of a generation in one pass over the founders.
 
 Every tensor is cut into segments (see `population.blocks`) and those into chunks small enough to
-stay in cache. A founder's chunk is read and widened to fp32 once and added to every sibling's
-accumulator, in the order of the founders, so that the bits of a model do not depend on which
-siblings were made beside it, on the number of threads, or on how deep its ancestry is. Rounding to
-the founders' dtype happens once, at the end.
+stay in cache. A founder's chunk is read and widened to fp32 once, its difference to the base's is
+taken once, and it is added to every sibling's accumulator, in the order of the founders. Each
+product and each sum is rounded on its own, so the bits of a model do not depend on which siblings
+were made beside it, on the number of threads, or on how deep its ancestry is, and are those that
+`population.merging` makes from the same recipe. Rounding to the founders' dtype happens once, at
+the end.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,6 +17,7 @@ import torch
 from lineage.records import Floats
 from population.blocks import Layout
 from population.checkpoints import Checkpoint, weights_sha256
+from population.dtypes import BY_NAME, Dtype, Raw
 from population.recipes import Basis
 
 CHUNK = 256 * 1024
@@ -45,11 +48,8 @@ class Materialiser:
         first = founders[0]
         self._widened: dict[str, list[torch.Tensor]] | None = None
         if 4 * first.parameters * len(founders) <= KEEP_IN_MEMORY:
-            self._widened = {
-                name: [founder.tensor(name).float() for founder in founders]
-                for name in first.tensors
-            }
-        size = sum(h.parameters * h.dtype.itemsize for h in first.tensors.values())
+            self._widened = {name: self._read(name) for name in first.tensors}
+        size = sum(header.size for header in first.tensors.values())
         self.batch = max(1, SIBLINGS_IN_MEMORY // max(size, 1))
         """How many siblings fit into memory together."""
 
@@ -67,27 +67,46 @@ class Materialiser:
 
     def sha256(self, state: State) -> str:
         """The hash of a model's weights."""
-        return weights_sha256((name, state[name]) for name in sorted(state))
+        return state_sha256(state)
 
     def _together(self, genomes: Sequence[Floats]) -> list[State]:
         weights = np.stack([self.basis.weights(genome) for genome in genomes])
         states: list[State] = [{} for _ in genomes]
         for name, header in self.founders[0].tensors.items():
+            if not header.dtype.floating:
+                for state in states:
+                    state[name] = self.founders[0].tensor(name)
+                continue
+            dtype = getattr(torch, header.dtype.name)
             sources = self._sources(name)
-            merged = [torch.empty(header.shape, dtype=header.dtype) for _ in genomes]
+            merged = [torch.empty(header.shape, dtype=dtype) for _ in genomes]
             for segment in self.layout.segments[name]:
                 width = segment.stop - segment.start
                 part = [_narrow(source, segment.dim, segment.start, width) for source in sources]
                 into = [_narrow(target, segment.dim, segment.start, width) for target in merged]
-                _weighted_sums(part, into, weights[:, :, segment.block])
+                _weighted_sums(part, into, weights[:, :, segment.block], self.basis.base or 0)
             for state, tensor in zip(states, merged, strict=True):
                 state[name] = tensor
         return states
 
     def _sources(self, name: str) -> list[torch.Tensor]:
-        if self._widened is not None:
-            return self._widened[name]
-        return [founder.tensor(name) for founder in self.founders]
+        return self._widened[name] if self._widened is not None else self._read(name)
+
+    def _read(self, name: str) -> list[torch.Tensor]:
+        return [torch.from_numpy(np.array(founder.wide(name))) for founder in self.founders]
+
+
+def state_sha256(state: State) -> str:
+    """The hash of weights in memory, see `weights_sha256`."""
+
+    def tensors() -> Iterator[tuple[str, Dtype, Raw]]:
+        for name in sorted(state):
+            tensor = state[name].detach().cpu().contiguous()
+            dtype = BY_NAME[str(tensor.dtype).removeprefix("torch.")]
+            bits = tensor.view(torch.int16) if dtype.code == "BF16" else tensor
+            yield name, dtype, bits.numpy()
+
+    return weights_sha256(tensors())
 
 
 def _narrow(tensor: torch.Tensor, dim: int, start: int, width: int) -> torch.Tensor:
@@ -95,23 +114,31 @@ def _narrow(tensor: torch.Tensor, dim: int, start: int, width: int) -> torch.Ten
 
 
 def _weighted_sums(
-    sources: Sequence[torch.Tensor], targets: Sequence[torch.Tensor], weights: Floats
+    sources: Sequence[torch.Tensor], targets: Sequence[torch.Tensor], weights: Floats, first: int
 ) -> None:
     """Fill each target with its weighted sum of the sources, chunk by chunk along the rows.
 
     Args:
         sources: one view per founder, of one shape.
         targets: one view per sibling, of that shape.
-        weights: shape (siblings, founders).
+        weights: shape (siblings, founders); each row sums to 1.
+        first: the founder that the others' differences are taken to.
     """
     shape = sources[0].shape
+    others = [founder for founder in range(len(sources)) if founder != first]
+    used = [[(f, float(row[f])) for f in others if np.float32(row[f]) != 0] for row in weights]
     rows = max(1, CHUNK // max(1, shape[1:].numel())) if shape else 1
     for start in range(0, shape[0] if shape else 1, rows):
-        piece = [source[start : start + rows] if shape else source for source in sources]
-        wide = [chunk.float() for chunk in piece]
-        for target, row in zip(targets, weights, strict=True):
-            total = wide[0] * float(row[0])
-            for chunk, weight in zip(wide[1:], row[1:], strict=True):
-                if weight != 0.0:
-                    total.add_(chunk, alpha=float(weight))
+        pieces = [source[start : start + rows] if shape else source for source in sources]
+        base = pieces[first]
+        offsets = {founder: pieces[founder] - base for founder in others}
+        scratch = torch.empty_like(base)
+        for target, terms in zip(targets, used, strict=True):
+            if len(terms) == 1 and np.float32(terms[0][1]) == 1:
+                total = pieces[terms[0][0]]  # a founder itself, without any arithmetic
+            else:
+                total = base.clone()
+                for founder, weight in terms:
+                    torch.mul(offsets[founder], weight, out=scratch)
+                    total += scratch
             (target[start : start + rows] if shape else target).copy_(total)

@@ -1,18 +1,31 @@
-"""Linear recipes: how a genome becomes weights.
+"""Genomes: what they mean, and the recipes that they stand for.
 
-A genome has one coefficient per (basis vector, block). A basis vector is a task vector, a founder
-minus the origin; the origin is the base, or the founders' average where there is no base. So the
-weights of block b are a weighted sum of the founders, `sum_f C[f, b] * founder_f`, whose weights
-sum to one: a descendant of any depth is made in one pass over the founders.
+A genome gives each task vector a coefficient in each block, so a model is
+
+    weights = base + sum over founders f of genome[f, block] * (f - base)
+
+(task arithmetic, Ilharco et al. 2023, arXiv 2212.04089, with a scale for each block). Without a
+base among the founders their average takes its place and every founder has a row.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from lineage.records import Floats
+from population.blocks import Layout, filters
+from population.errors import RecipeError
+from population.merging.recipe import (
+    Blocks,
+    Choice,
+    Input,
+    Parameters,
+    PerBlock,
+    Recipe,
+    Source,
+    Step,
+)
 
 
 @dataclass(frozen=True)
@@ -55,20 +68,79 @@ class Basis:
         return genome
 
 
-def recipe_json(
-    basis: Basis, blocks: Sequence[str], genome: Floats, founder_hashes: Mapping[str, str]
-) -> dict[str, Any]:
-    """A recipe that somebody with the same founders can run: each founder's weight per block."""
+def recipe_of(
+    basis: Basis, layout: Layout, cut: Blocks, genome: Floats, sources: Sequence[Source]
+) -> Recipe:
+    """The recipe of a genome, over its founders.
+
+    Args:
+        basis: what the rows of the genome mean.
+        layout: what its columns mean.
+        cut: how the layout was made.
+        genome: shape (vectors, blocks).
+        sources: the founders, in the order of the basis.
+    """
+    names = [block.name for block in layout.blocks]
     weights = basis.weights(genome)
-    return {
-        "method": "linear",
-        "blocks": list(blocks),
-        "founders": [
-            {
-                "name": name,
-                "weights_sha256": founder_hashes[name],
-                "weight_per_block": [round(float(w), 10) for w in weights[row]],
-            }
-            for row, name in enumerate(basis.founders)
-        ],
-    }
+    merged = [founder for founder in basis.vectors if np.any(weights[founder])] or [
+        basis.vectors[0]
+    ]
+    models = [
+        Input(
+            model=basis.founders[founder],
+            parameters={
+                "weight": PerBlock(blocks=dict(zip(names, weights[founder].tolist(), strict=True)))
+            },
+        )
+        for founder in merged
+    ]
+    base = None if basis.base is None else basis.founders[basis.base]
+    step = Step(
+        name="offspring",
+        method="linear" if base is None else "task_arithmetic",
+        base=base,
+        models=models,
+        parameters={"normalize": False},
+        blocks=cut,
+    )
+    used = set(step.uses())
+    return Recipe(
+        sources={
+            name: source
+            for name, source in zip(basis.founders, sources, strict=True)
+            if name in used
+        },
+        steps=[step],
+    )
+
+
+def with_filters(recipe: Recipe, layout: Layout) -> Recipe:
+    """The same recipe with its blocks named by tensor names, as mergekit's filters do.
+
+    Raises:
+        RecipeError: blocks cut within tensors.
+    """
+    found = filters(layout)
+    if found is None:
+        raise RecipeError(
+            "mergekit cannot cut within tensors, as these blocks do; export the recipe as JSON"
+        )
+    (step,) = recipe.steps
+
+    def plain(parameters: Parameters) -> Parameters:
+        return {
+            name: [
+                Choice(filter=text, value=value.blocks[block])
+                for block, texts in found.items()
+                for text in texts
+            ]
+            if isinstance(value, PerBlock)
+            else value
+            for name, value in parameters.items()
+        }
+
+    models = [
+        model.model_copy(update={"parameters": plain(model.parameters)}) for model in step.models
+    ]
+    step = step.model_copy(update={"models": models, "blocks": None})
+    return recipe.model_copy(update={"steps": [step]})

@@ -86,7 +86,7 @@ class Workshop:
         run = self.config.run
         return Player(
             self.founders[0].path,
-            stored=self.founders[0].dtype,
+            stored=getattr(torch, self.founders[0].dtype.name),
             device=run.device,
             dtype=run.dtype,
             batch_tokens=run.batch_tokens,

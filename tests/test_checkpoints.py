@@ -23,7 +23,7 @@ def refuse(path: Path, reason: str) -> None:
 
 def test_a_good_checkpoint_is_opened_by_its_headers(make_checkpoint: Make) -> None:
     checkpoint = open_checkpoint(make_checkpoint("a"))
-    assert checkpoint.dtype == torch.float32
+    assert checkpoint.dtype.name == "float32"
     assert checkpoint.tensors["model.norm.weight"].shape == (32,)
     assert checkpoint.parameters == sum(
         t.numel() for t in load_file(checkpoint.path / "model.safetensors").values()

@@ -17,9 +17,12 @@ from population.check import check
 from population.checkpoints import open_checkpoint
 from population.config import load_config, shipped_data
 from population.errors import CampaignError, CheckpointError, PopulationError
-from population.export import export
+from population.export import export, recipe_of_model
 from population.intervals import mean_over_tasks
-from population.recipes import Basis
+from population.merging.merge import merge
+from population.merging.mergekit import from_yaml, to_yaml
+from population.merging.recipe import read_recipe
+from population.recipes import Basis, with_filters
 from population.report import Report, make_report
 from population.workshop import Workshop, found_archive, open_workshop, reopen_workshop
 from tests.conftest import campaign, small_toml
@@ -171,11 +174,26 @@ def test_an_exported_model_is_a_plain_checkpoint_that_answers_the_same(
         out = model.generate(**tokens, max_new_tokens=24, do_sample=False)
         text = tokenizer.decode(out[0, tokens["input_ids"].shape[1] :], skip_special_tokens=True)
         assert text.startswith(answer)
-    recipe = json.loads((folder / "recipe.json").read_text())
-    assert recipe["weights_sha256"] == newest.weights_sha256
-    weights = np.array([founder["weight_per_block"] for founder in recipe["founders"]])
-    np.testing.assert_allclose(weights.sum(axis=0), 1.0, atol=1e-6)
-    assert "base_model_relation: merge" in (folder / "README.md").read_text()
+    recipe = read_recipe(folder / "recipe.json")
+    assert recipe.output.weights_sha256 == newest.weights_sha256
+    again = merge(recipe, tmp_path / "again")
+    assert again.weights_sha256 == newest.weights_sha256
+    card = (folder / "README.md").read_text()
+    assert "base_model_relation: merge" in card
+    assert "| selection |" in card or "| search |" in card
+    assert "## Lineage" in card
+
+
+def test_a_recipe_in_mergekits_language_makes_the_same_weights(
+    small_archive: Archive, tmp_path: Path
+) -> None:
+    workshop = reopen_workshop(small_archive)
+    newest = small_archive.models()[-1]
+    recipe = recipe_of_model(small_archive, workshop, newest)
+    text = to_yaml(with_filters(recipe, workshop.layout))
+    assert "blocks" not in text
+    made = merge(from_yaml(text, "champion.yml"), tmp_path / "merged")
+    assert made.weights_sha256 == newest.weights_sha256
 
 
 def test_an_exported_founder_is_the_founder(small_archive: Archive, tmp_path: Path) -> None:

@@ -1,24 +1,35 @@
 """The command line: `colony`. Each command parses, calls, prints; the work is done elsewhere.
 
-torch takes seconds to load, so only the commands that run models import `population` modules that
-need it, and they do so inside the command.
+torch takes seconds to load and the archive's libraries half a second, so commands import what they
+need inside, and none waits for what it does not use.
 """
 
 import os
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lineage import Archive
-from lineage.ancestry import founder_shares, graph
-from lineage.drawing import pedigree
-from lineage.lock import campaign_lock
-from population.config import Config, load_config, parsed, template
 from population.errors import CampaignError, PopulationError
-from tui import tables
-from tui.console import StopRequest, clear_errors, err, out, print_json, progress_bar, waiting
+from tui import merge_commands, tables
+from tui.console import (
+    JsonOption,
+    StopRequest,
+    bytes_bar,
+    clear_errors,
+    described,
+    err,
+    out,
+    print_json,
+    progress_bar,
+    waiting,
+)
 from tui.live import CampaignProgress
+
+if TYPE_CHECKING:
+    from lineage import Archive
+    from population.config import Config
 
 DEFAULT_ARCHIVE = Path("colony.duckdb")
 
@@ -33,21 +44,23 @@ app = typer.Typer(
 ArchiveOption = Annotated[
     Path, typer.Option("--archive", "-a", help="The archive of the colony.", show_default=True)
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+
+
+def opened(archive: Path) -> "Archive":
+    """The archive, which says whom it has to wait for."""
+    from lineage import Archive
+
+    return Archive(archive, waiting)
+
+
 ModelArgument = Annotated[
     str,
     typer.Argument(help="An id (12 or '#12'), a founder's name, a weights hash, or 'champion'."),
 ]
 
 
-def _help(text: str, *examples: str) -> str:
-    """Help with examples at the end, one a line."""
-    lines = "\n\n".join(f"  [cyan]{example}[/]" for example in examples)
-    return f"{text}\n\n[bold]Examples[/]\n\n{lines}"
-
-
 @app.command(
-    help=_help(
+    help=described(
         "Start a campaign, or continue the one in the archive; ends with a report.",
         "colony run",
         "colony run my.toml --archive my.duckdb --seed 3",
@@ -77,6 +90,8 @@ def run(
         typer.Option("--report/--no-report", help="Report on the sealed test split at the end."),
     ] = True,
 ) -> None:
+    from lineage.lock import campaign_lock
+
     with clear_errors(), campaign_lock(archive), StopRequest(archive) as stop:
         asked = _config_for(archive, config, seed, device)
         with progress_bar(quiet=headless) as progress:
@@ -90,7 +105,7 @@ def run(
             )
 
             if archive.exists():
-                colony = Archive(archive, waiting)
+                colony = opened(archive)
                 workshop = reopen_workshop(colony, progress)
                 continued = True
             else:
@@ -132,18 +147,20 @@ def _step(stop: StopRequest, progress: Any, step: tuple[int, int, str]) -> None:
     progress(*step)
 
 
-def _config_for(archive: Path, path: Path | None, seed: int | None, device: str | None) -> Config:
+def _config_for(archive: Path, path: Path | None, seed: int | None, device: str | None) -> "Config":
     """The configuration to run with: a new archive's from the file, an old one's from itself.
 
     What an archive was started with cannot be changed, except for its budget: the same seed must
     give the same colony.
     """
+    from population.config import load_config, parsed
+
     given = load_config(path)
     overrides = {key: v for key, v in (("seed", seed), ("device", device)) if v is not None}
     given = given.model_copy(update={"run": given.run.model_copy(update=overrides)})
     if not archive.exists():
         return _pinned(given)
-    started_seed, content = Archive(archive, waiting).campaign()
+    started_seed, content = opened(archive).campaign()
     stored = parsed(content, str(archive))
     if seed is not None and seed != started_seed:
         raise CampaignError(
@@ -166,14 +183,14 @@ def _config_for(archive: Path, path: Path | None, seed: int | None, device: str 
     return stored
 
 
-def _pinned(config: Config) -> Config:
+def _pinned(config: "Config") -> "Config":
     """Fix what depends on the machine, so that a resumed campaign computes as it began."""
     threads = config.run.threads or len(os.sched_getaffinity(0))
     return config.model_copy(update={"run": config.run.model_copy(update={"threads": threads})})
 
 
 @app.command(
-    help=_help(
+    help=described(
         "Champion, founders and standard merges on every task, all splits side by side.",
         "colony report",
         "colony report --archive my.duckdb --json | jq .champion.test.mean",
@@ -181,7 +198,7 @@ def _pinned(config: Config) -> Config:
 )
 def report(archive: ArchiveOption = DEFAULT_ARCHIVE, as_json: JsonOption = False) -> None:
     with clear_errors():
-        colony = Archive(archive, waiting)
+        colony = opened(archive)
         with progress_bar() as progress:
             progress(0, 1, "loading torch")
             from population.report import make_report
@@ -195,7 +212,7 @@ def report(archive: ArchiveOption = DEFAULT_ARCHIVE, as_json: JsonOption = False
 
 
 @app.command(
-    help=_help(
+    help=described(
         "List the models of the archive.",
         "colony models",
         "colony models --all --json",
@@ -207,7 +224,7 @@ def models(
     as_json: JsonOption = False,
 ) -> None:
     with clear_errors():
-        colony = Archive(archive, waiting)
+        colony = opened(archive)
         history = colony.generations()
         rows = tables.model_rows(
             colony.models(living=None if everyone else True),
@@ -222,7 +239,7 @@ def models(
 
 
 @app.command(
-    help=_help(
+    help=described(
         "Everything about one model: parents, scores, rating and recipe.",
         "colony show champion",
         "colony show 212 --json",
@@ -232,7 +249,7 @@ def show(
     model: ModelArgument, archive: ArchiveOption = DEFAULT_ARCHIVE, as_json: JsonOption = False
 ) -> None:
     with clear_errors():
-        colony = Archive(archive, waiting)
+        colony = opened(archive)
         facts = _facts(colony, model)
         if as_json:
             print_json(facts)
@@ -240,7 +257,7 @@ def show(
             out.print(tables.model_view(facts))
 
 
-def _facts(colony: Archive, reference: str) -> dict[str, Any]:
+def _facts(colony: "Archive", reference: str) -> dict[str, Any]:
     row = colony.find(reference)
     rated = [
         (past.generation, colony.ratings(past.generation).get(row.id))
@@ -278,7 +295,7 @@ def _facts(colony: Archive, reference: str) -> dict[str, Any]:
 
 
 @app.command(
-    help=_help(
+    help=described(
         "Draw a model's ancestors as a tree, with each founder's part in it.",
         "colony lineage champion",
         "colony lineage 212 --depth 8",
@@ -291,8 +308,11 @@ def lineage(
     as_json: JsonOption = False,
 ) -> None:
     with clear_errors():
-        colony = Archive(archive, waiting)
+        colony = opened(archive)
         row = colony.find(model)
+        from lineage.ancestry import founder_shares, graph
+        from lineage.drawing import pedigree
+
         ancestry = graph(colony.models())
         shares = founder_shares(ancestry, row.id)
         labels = {founder: ancestry.nodes[founder]["model"].label for founder in shares}
@@ -333,31 +353,60 @@ def lineage(
         )
 
 
+class RecipeForm(StrEnum):
+    """How a recipe is written down."""
+
+    json = "json"
+    yaml = "yaml"
+
+
 @app.command(
-    help=_help(
-        "Write a model as a plain transformers checkpoint, with its tokenizer and its recipe.",
+    help=described(
+        "Write a model as a plain transformers checkpoint, or only its recipe.",
         "colony export champion ./champion",
+        "colony export champion champion.json --recipe json   (for colony merge)",
+        "colony export champion champion.yml --recipe yaml    (for mergekit)",
     )
 )
 def export(
     model: ModelArgument,
-    folder: Annotated[Path, typer.Argument(help="Where to; must not exist yet.")],
+    path: Annotated[Path, typer.Argument(help="Where to; must not exist yet.")],
     archive: ArchiveOption = DEFAULT_ARCHIVE,
+    recipe: Annotated[
+        RecipeForm | None, typer.Option(help="Write the recipe instead of the weights.")
+    ] = None,
 ) -> None:
     with clear_errors():
-        colony = Archive(archive, waiting)
+        colony = opened(archive)
         row = colony.find(model)
         with progress_bar() as progress:
             progress(0, 1, "loading torch")
             from population.export import export as write
+            from population.export import recipe_of_model
+            from population.merging.mergekit import to_yaml
+            from population.recipes import with_filters
             from population.workshop import reopen_workshop
 
-            write(colony, reopen_workshop(colony, progress), row, folder)
-        out.print(f"{row.label} is in {folder}", highlight=False, soft_wrap=True)
+            workshop = reopen_workshop(colony, progress)
+        if recipe is None:
+            with bytes_bar() as progress:
+                write(colony, workshop, row, path, progress)
+            out.print(f"{row.label} is in {path}", highlight=False, soft_wrap=True)
+            return
+        if path.exists():
+            raise PopulationError(f"{path} exists already; choose another name or remove it")
+        found = recipe_of_model(colony, workshop, row)
+        text = (
+            found.text()
+            if recipe is RecipeForm.json
+            else to_yaml(with_filters(found, workshop.layout))
+        )
+        path.write_text(text, encoding="utf-8")
+        out.print(f"the recipe of {row.label} is in {path}", highlight=False, soft_wrap=True)
 
 
 @app.command(
-    help=_help(
+    help=described(
         "Replay recipes and compare hashes; exit code 1 if something is damaged.",
         "colony check",
         "colony check --sample 100 --json",
@@ -371,7 +420,7 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     with clear_errors():
-        colony = Archive(archive, waiting)
+        colony = opened(archive)
         with progress_bar() as progress:
             progress(0, 1, "loading torch")
             from population.check import check as inspect
@@ -399,7 +448,7 @@ def check(
 
 
 @app.command(
-    help=_help(
+    help=described(
         "Write a configuration in which every setting stands with its default and its meaning.",
         "colony init",
         "colony init my.toml",
@@ -412,8 +461,13 @@ def init(
     with clear_errors():
         if path.exists() and not force:
             raise PopulationError(f"{path} exists already; --force replaces it")
+        from population.config import template
+
         path.write_text(template(path.name), encoding="utf-8")
         out.print(f"wrote {path}; next: colony run {path}", highlight=False, soft_wrap=True)
+
+
+app.add_typer(merge_commands.app)
 
 
 def main() -> None:

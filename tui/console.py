@@ -7,16 +7,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
+    DownloadColumn,
     MofNCompleteColumn,
     Progress,
     TextColumn,
     TimeRemainingColumn,
+    TransferSpeedColumn,
 )
 
 from arena.errors import TaskError
@@ -26,9 +28,17 @@ from population.errors import Interrupted, PopulationError
 out = Console()
 err = Console(stderr=True)
 
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+
 EXIT_ERROR = 1
 EXIT_INTERRUPTED = 130
 """128 + SIGINT, as shells have it."""
+
+
+def described(text: str, *examples: str) -> str:
+    """Help with examples at the end, one a line."""
+    lines = "\n\n".join(f"  [cyan]{example}[/]" for example in examples)
+    return f"{text}\n\n[bold]Examples[/]\n\n{lines}"
 
 
 def print_json(value: Any) -> None:
@@ -108,6 +118,23 @@ class StopRequest:
 
 
 @contextmanager
+def bytes_bar(quiet: bool = False) -> Iterator[Callable[[int, int, str], None]]:
+    """As `progress_bar`, for bytes: with the speed."""
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=err,
+        transient=True,
+        disable=quiet or not err.is_terminal,
+    )
+    with _reporting(bar) as report:
+        yield report
+
+
+@contextmanager
 def progress_bar(quiet: bool = False) -> Iterator[Callable[[int, int, str], None]]:
     """A bar with the time left on stderr, as a `(done, total, what)` callable; it vanishes."""
     bar = Progress(
@@ -119,6 +146,12 @@ def progress_bar(quiet: bool = False) -> Iterator[Callable[[int, int, str], None
         transient=True,
         disable=quiet or not err.is_terminal,
     )
+    with _reporting(bar) as report:
+        yield report
+
+
+@contextmanager
+def _reporting(bar: Progress) -> Iterator[Callable[[int, int, str], None]]:
     with bar:
         task = bar.add_task("starting", total=None)
 

@@ -1,0 +1,96 @@
+"""Numbers as checkpoints store them, and as merging computes with them, without torch.
+
+Merging computes in fp32 (fp64 where a checkpoint is fp64), whatever the stored dtype is. numpy has
+no bf16, but a bf16 number is the upper half of an fp32 number, so a shift widens it, and rounding
+to the nearest even is integer arithmetic too. Both are exact and give the bits that torch gives.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Raw = npt.NDArray[Any]
+"""A tensor's elements as they lie in the file; bf16 as uint16."""
+
+Wide = npt.NDArray[Any]
+"""fp32, or fp64 where a checkpoint stores that."""
+
+HALF_A_STEP, LAST_BIT, SIXTEEN = np.uint32(0x7FFF), np.uint32(1), np.uint32(16)
+
+
+@dataclass(frozen=True)
+class Dtype:
+    """A stored dtype.
+
+    Attributes:
+        code: as in a safetensors header, "BF16".
+        name: as torch and transformers call it, "bfloat16".
+        raw: what numpy reads it as.
+        floating: whether it can be merged; others are only copied.
+        mantissa: explicit bits of the mantissa; 0 for integers.
+    """
+
+    code: str
+    name: str
+    raw: np.dtype[Any]
+    floating: bool
+    mantissa: int = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes per element."""
+        return self.raw.itemsize
+
+
+DTYPES: dict[str, Dtype] = {
+    dtype.code: dtype
+    for dtype in (
+        Dtype("F64", "float64", np.dtype("<f8"), True, 52),
+        Dtype("F32", "float32", np.dtype("<f4"), True, 23),
+        Dtype("F16", "float16", np.dtype("<f2"), True, 10),
+        Dtype("BF16", "bfloat16", np.dtype("<u2"), True, 7),
+        Dtype("I64", "int64", np.dtype("<i8"), False),
+        Dtype("I32", "int32", np.dtype("<i4"), False),
+        Dtype("BOOL", "bool", np.dtype("?"), False),
+    )
+}
+"""What a checkpoint may hold, by safetensors code."""
+
+BY_NAME = {dtype.name: dtype for dtype in DTYPES.values()}
+BF16, F16, F32, F64 = DTYPES["BF16"], DTYPES["F16"], DTYPES["F32"], DTYPES["F64"]
+
+
+def widen(raw: Raw, dtype: Dtype) -> Wide:
+    """Stored elements as fp32 (fp64 if they are fp64), exactly; may be a view of `raw`."""
+    if dtype is BF16:
+        wide = raw.astype(np.uint32)
+        wide <<= SIXTEEN
+        return wide.view(np.float32)
+    if dtype.floating and dtype.size < 4:
+        return raw.astype(np.float32)
+    return raw
+
+
+def narrow(wide: Wide, dtype: Dtype) -> Raw:
+    """Round to the nearest, ties to even, as torch does. Too large becomes infinity, as there."""
+    if dtype is not BF16:
+        with np.errstate(over="ignore"):
+            return np.ascontiguousarray(wide, dtype=dtype.raw)
+    bits = np.ascontiguousarray(wide, dtype=np.float32).view(np.uint32)
+    rounded = bits >> SIXTEEN
+    rounded &= LAST_BIT
+    rounded += bits
+    rounded += HALF_A_STEP
+    rounded >>= SIXTEEN
+    return rounded.astype(np.uint16)
+
+
+def all_finite(raw: Raw, dtype: Dtype) -> bool:
+    """Whether stored elements hold neither NaN nor infinity."""
+    if not dtype.floating:
+        return True
+    if dtype is BF16:
+        return not bool(((raw & np.uint16(0x7F80)) == np.uint16(0x7F80)).any())
+    return bool(np.isfinite(raw).all())

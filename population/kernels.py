@@ -1,0 +1,295 @@
+"""The inner loops of merging on a CPU, compiled by numba.
+
+An array library makes one pass over memory for each operation; a loop that does ten of them at once
+is several times faster. Each function here does, in the same order and rounding, what the array
+code beside its caller does on other devices, and the tests compare the two. Products and sums are
+never fused (no fast math), so the bits are those of numpy and torch.
+
+Compiled code is cached on disk: the first merge ever takes some seconds longer. All functions let
+go of the interpreter, so threads run side by side. Arrays are flat and of one length.
+"""
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+_jit = njit(nogil=True, cache=True, error_model="numpy")
+
+BLOCK = 2048
+"""Elements that a few fp32 rows of which fit into the first-level cache."""
+
+
+@_jit
+def widen_bf16(raw: Any, bits: Any) -> None:
+    """bf16 (as uint16) to fp32 (as uint32)."""
+    for i in range(raw.size):
+        bits[i] = np.uint32(raw[i]) << np.uint32(16)
+
+
+@_jit
+def narrow_bf16(bits: Any, raw: Any) -> bool:
+    """fp32 (as uint32) to bf16 (as uint16), to nearest even. Whether all of it is finite."""
+    worst = np.uint16(0)
+    for i in range(bits.size):
+        b = np.uint32(bits[i])
+        r = np.uint16(
+            (b + np.uint32(0x7FFF) + ((b >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)
+        )
+        raw[i] = r
+        worst = max(worst, r & np.uint16(0x7FFF))
+    return bool(worst < np.uint16(0x7F80))
+
+
+@_jit
+def add_weighted(total: Any, values: Any, first: Any, weight: Any) -> None:
+    """`total += weight * (values - first)`."""
+    for i in range(total.size):
+        total[i] += weight * (values[i] - first[i])
+
+
+@_jit
+def distances(one: Any, other: Any, out: Any) -> None:
+    """`|one - other|`."""
+    for i in range(out.size):
+        out[i] = abs(one[i] - other[i])
+
+
+@_jit
+def count_around(values: Any, value: Any) -> tuple[int, int]:
+    """How many values are smaller than one, and how many are not larger."""
+    below = upto = 0
+    for i in range(values.size):
+        below += values[i] < value
+        upto += values[i] <= value
+    return below, upto
+
+
+@_jit
+def gather_between(values: Any, low: Any, high: Any, out: Any) -> tuple[int, int]:
+    """Collect what lies in [low, high]: how many were smaller, and how many were collected.
+
+    `out` needs room for one value more than are collected: a store costs less than a branch.
+    """
+    below = found = 0
+    for i in range(values.size):
+        value = values[i]
+        below += value < low
+        out[found] = value
+        found += (value >= low) & (value <= high)
+    return below, found
+
+
+@_jit
+def thin_all(model: Any, base: Any, weight: Any, out: Any) -> None:
+    """The weighted task vector."""
+    for i in range(out.size):
+        out[i] = (model[i] - base[i]) * weight
+
+
+@_jit
+def thin_band(
+    model: Any, base: Any, band: Any, ties: Any, factor: Any, weight: Any, out: Any
+) -> None:
+    """The weighted task vector, where its magnitude lies in a band.
+
+    Args:
+        model: values.
+        base: values.
+        band: (low, high, infinity).
+        ties: (skip, take): how many magnitudes equal to `low` are still to be dropped, and how many
+            equal to `high` may still be kept; counted down.
+        factor: on what is kept.
+        weight: on that.
+        out: the result.
+    """
+    low, high = band[0], band[1]
+    none = np.float32(0)
+    for start in range(0, out.size, BLOCK):
+        stop = min(start + BLOCK, out.size)
+        drop, allow = ties[0], ties[1]
+        least, most = low, high
+        if drop > 0 or high < band[2]:
+            bottom, top = _count_equal(model[start:stop], base[start:stop], low, high)
+            if bottom <= drop:  # then all of them go, and comparing is enough
+                least = np.nextafter(low, band[2]) if bottom else low
+                ties[0] -= bottom
+                drop = 0
+            if top > allow and allow <= 0:
+                most = np.nextafter(high, -band[2])
+            ties[1] -= min(top, max(allow, 0))
+            if drop > 0 or top > allow > 0:
+                if drop > 0:
+                    ties[0] = 0
+                for i in range(start, stop):
+                    offset = model[i] - base[i]
+                    size = abs(offset)
+                    keep = (size >= least) & (size <= most)
+                    if size == high:
+                        keep = keep & (allow > 0)
+                        allow -= 1
+                    if size == low and drop > 0:
+                        keep = False
+                        drop -= 1
+                    out[i] = (offset if keep else none) * factor * weight
+                continue
+        _thin_block(
+            model[start:stop], base[start:stop], least, most, factor, weight, out[start:stop]
+        )
+
+
+@_jit
+def _count_equal(model: Any, base: Any, low: Any, high: Any) -> tuple[int, int]:
+    bottom = top = np.int32(0)
+    for i in range(model.size):
+        size = abs(model[i] - base[i])
+        bottom += np.int32(size == low)
+        top += np.int32(size == high)
+    return bottom, top
+
+
+@_jit
+def _thin_block(
+    model: Any, base: Any, least: Any, most: Any, factor: Any, weight: Any, out: Any
+) -> None:
+    none = np.float32(0)
+    for i in range(out.size):
+        offset = model[i] - base[i]
+        size = abs(offset)
+        kept = offset if (size >= least) & (size <= most) else none
+        out[i] = kept * factor * weight
+
+
+@_jit
+def thin_mask(model: Any, base: Any, mask: Any, factor: Any, weight: Any, out: Any) -> None:
+    """The weighted task vector, where a mask is true."""
+    for i in range(out.size):
+        offset = model[i] - base[i]
+        kept = offset if mask[i] else np.float32(0)
+        out[i] = kept * factor * weight
+
+
+@_jit
+def l1_norms(sizes: Any, mask: Any) -> tuple[float, float]:
+    """The sum of all, and of those where a mask is true.
+
+    In four lanes each, written out: the sum is the same on every processor.
+    """
+    none = np.float32(0)
+    whole = kept = 0.0
+    even = sizes.size - sizes.size % 4
+    for start in range(0, even, BLOCK):
+        a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = none
+        part, here = sizes[start : min(start + BLOCK, even)], mask[start : min(start + BLOCK, even)]
+        for i in range(0, part.size, 4):
+            s0, s1, s2, s3 = part[i], part[i + 1], part[i + 2], part[i + 3]
+            a0 += s0
+            a1 += s1
+            a2 += s2
+            a3 += s3
+            b0 += s0 if here[i] else none
+            b1 += s1 if here[i + 1] else none
+            b2 += s2 if here[i + 2] else none
+            b3 += s3 if here[i + 3] else none
+        whole += float(a0) + float(a1) + float(a2) + float(a3)
+        kept += float(b0) + float(b1) + float(b2) + float(b3)
+    for i in range(even, sizes.size):
+        whole += sizes[i]
+        kept += sizes[i] if mask[i] else none
+    return whole, kept
+
+
+@_jit
+def win_by_rank(sizes: Any, columns: int, unsure: Any, draws: Any, keep: Any) -> int:
+    """Where it is unsure, keep what is larger than another element of its row, drawn at random.
+
+    Args:
+        sizes: magnitudes, whole rows.
+        columns: length of a row, at least 2.
+        unsure: mask; what is true here is false in `keep`.
+        draws: uint32, one for each that is unsure.
+        keep: the mask that wins are written into.
+
+    Returns:
+        How many draws were used.
+    """
+    used = 0
+    places = np.empty(columns + 1, np.int32)
+    for start in range(0, sizes.size, columns):
+        # Without branches: whether an element is unsure is as unforeseeable as can be.
+        found = 0
+        for column in range(columns):
+            places[found] = column
+            found += unsure[start + column]
+        for place in range(found):
+            column = places[place]
+            scaled = np.uint64(draws[used + place]) * np.uint64(columns - 1)
+            rival = np.int32(scaled >> np.uint64(32))
+            rival += rival >= column
+            own, theirs = sizes[start + column], sizes[start + rival]
+            keep[start + column] = (own > theirs) | ((own == theirs) & (rival < column))
+        used += found
+    return used
+
+
+@_jit
+def sum_parts(parts: Any, divisor: Any, scale: Any, base: Any, out: Any) -> None:
+    """`base + scale * sum(parts) / divisor`; parts have shape (models, elements)."""
+    for start in range(0, out.size, BLOCK):
+        total = out[start : start + BLOCK]
+        _sum_block(parts, start, total)
+        below = base[start : start + BLOCK]
+        for i in range(total.size):
+            total[i] = total[i] / divisor * scale + below[i]
+
+
+@_jit
+def _sum_block(parts: Any, start: int, total: Any) -> None:
+    first = parts[0, start : start + BLOCK]
+    for i in range(total.size):
+        total[i] = first[i]
+    for k in range(1, parts.shape[0]):
+        part = parts[k, start : start + BLOCK]
+        for i in range(total.size):
+            total[i] += part[i]
+
+
+@_jit
+def elect_parts(parts: Any, weights: Any, normalize: bool, scale: Any, base: Any, out: Any) -> None:
+    """`base + scale * (what has the sign of the sum) / (the weights behind it)`.
+
+    Args:
+        parts: shape (models, elements).
+        weights: shape (models,).
+        normalize: divide by the weights of those that took part; by 1 if there are none.
+        scale: on the sum.
+        base: what it is added to.
+        out: the result.
+    """
+    one, none = np.float32(1), np.float32(0)
+    sign = np.empty(BLOCK, parts.dtype)
+    share = np.empty(BLOCK, parts.dtype)
+    for start in range(0, out.size, BLOCK):
+        total = out[start : start + BLOCK]
+        _sum_block(parts, start, total)
+        for i in range(total.size):
+            sign[i] = one if total[i] >= none else -one
+            share[i] = none
+            total[i] = none
+        for k in range(parts.shape[0]):
+            _vote(parts[k, start : start + BLOCK], weights[k], sign, total, share)
+        below = base[start : start + BLOCK]
+        if normalize:
+            for i in range(total.size):
+                total[i] = total[i] / (share[i] if share[i] != none else one)
+        for i in range(total.size):
+            total[i] = total[i] * sign[i] * scale + below[i]
+
+
+@_jit
+def _vote(part: Any, weight: Any, sign: Any, total: Any, share: Any) -> None:
+    none = np.float32(0)
+    for i in range(part.size):
+        value = part[i] * sign[i]
+        total[i] += value if value > none else none
+        share[i] += weight if value > none else none

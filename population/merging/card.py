@@ -1,0 +1,127 @@
+"""The model card of a merge: what the hub reads, and what a person wants to know."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from population.merging.recipe import Recipe
+
+UNRESOLVED = "other"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a model beside its recipe.
+
+    Attributes:
+        title: its name.
+        story: how it came to be, a sentence or two.
+        lineage: its ancestors, drawn as text.
+        scores: by split, the score of each task.
+    """
+
+    title: str
+    story: str = ""
+    lineage: str = ""
+    scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+
+def licence_of(folder: Path) -> str | None:
+    """The licence that a model's own card states."""
+    try:
+        text = (folder / "README.md").read_text(encoding="utf-8")
+        _, front, _ = text.split("---\n", 2)
+        content = yaml.safe_load(front)
+    except (OSError, ValueError, yaml.YAMLError):
+        return None
+    licence = content.get("license") if isinstance(content, dict) else None
+    return licence if isinstance(licence, str) else None
+
+
+def card(
+    recipe: Recipe, facts: Facts, licences: Mapping[str, str | None], sha256: str, base: str | None
+) -> str:
+    """Write the model card.
+
+    Args:
+        recipe: what was merged.
+        facts: what else is known.
+        licences: of the sources, by name; None where a card says nothing.
+        sha256: of the weights.
+        base: the name of the base among the sources, if there is one.
+    """
+    front: dict[str, Any] = {
+        "library_name": "transformers",
+        "tags": ["merge", "model-colony"],
+        "base_model": [_hub_name(recipe.sources[name].path) for name in _ordered(recipe, base)],
+        "base_model_relation": "merge",
+    }
+    known = {licence for licence in licences.values() if licence}
+    if len(known) == 1 and None not in licences.values():
+        front["license"] = known.pop()
+    elif known:
+        front["license"] = UNRESOLVED
+    rows = "\n".join(
+        f"| {name} | {_hub_name(recipe.sources[name].path)} "
+        f"| {licences.get(name) or 'not stated'} |"
+        for name in _ordered(recipe, base)
+    )
+    parts = [
+        f"---\n{_yaml(front)}---\n\n# {facts.title}\n",
+        facts.story,
+        f"Merged by [model-colony](https://pypi.org/project/model-colony/): {_methods(recipe)}. "
+        "`recipe.json` beside this file says everything; `colony merge recipe.json OUT` makes "
+        "these weights again, bit by bit.",
+        f"| source | where from | licence |\n|---|---|---|\n{rows}",
+    ]
+    if len(known) > 1:
+        parts.append(
+            f"**The sources have different licences ({', '.join(sorted(known))}). Whoever "
+            "publishes this model has to satisfy all of them.**"
+        )
+    if facts.scores:
+        parts.append(_table(facts.scores))
+    if facts.lineage:
+        parts.append(f"## Lineage\n\n```\n{facts.lineage.rstrip()}\n```")
+    parts.append(f"SHA-256 of the weights: `{sha256}`\n")
+    return "\n\n".join(part for part in parts if part)
+
+
+def _yaml(content: Mapping[str, Any]) -> str:
+    text: str = yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True)
+    return text
+
+
+def _ordered(recipe: Recipe, base: str | None) -> Sequence[str]:
+    return sorted(recipe.sources, key=lambda name: name != base)
+
+
+def _hub_name(path: str) -> str:
+    """A hub id as it is; of a local path its last part, for paths mean nothing to others."""
+    parts = [part if _is_hub_id(part) else Path(part).name for part in path.split("+")]
+    return "+".join(parts)
+
+
+def _is_hub_id(path: str) -> bool:
+    return path.count("/") == 1 and not path.startswith((".", "/", "~")) and not Path(path).exists()
+
+
+def _methods(recipe: Recipe) -> str:
+    if len(recipe.steps) > 3:
+        return f"{len(recipe.steps)} steps, the last of them {recipe.steps[-1].method}"
+    return ", then ".join(step.method for step in recipe.steps)
+
+
+def _table(scores: Mapping[str, Mapping[str, float]]) -> str:
+    tasks = sorted({task for of_split in scores.values() for task in of_split})
+    head = "| task | " + " | ".join(scores) + " |\n|---|" + "---|" * len(scores)
+    rows = [
+        f"| {task} | "
+        + " | ".join(f"{s[task]:.3f}" if task in s else "" for s in scores.values())
+        + " |"
+        for task in tasks
+    ]
+    return "## Scores\n\n" + "\n".join([head, *rows])

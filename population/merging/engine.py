@@ -1,0 +1,211 @@
+"""Running a merge: opens the sources, builds the graph, fills the files tensor by tensor."""
+
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+from population.checkpoints import Checkpoint, same_vocabulary
+from population.dtypes import BY_NAME, Dtype, all_finite
+from population.errors import CheckpointError, RecipeError
+from population.merging.backends import Backend, backend_for
+from population.merging.graph import MergeStep, Node, RouteNode, Spec
+from population.merging.leaves import Leaf, Moved, Vocabularies, common_vocabulary
+from population.merging.operands import matrix, spans
+from population.merging.recipe import Recipe
+from population.merging.writer import Shards, size_of
+from population.sources import open_source
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A merge, ready to run.
+
+    Attributes:
+        recipe: what is merged.
+        leaves: the sources, opened, by name.
+        result: the last step.
+        tensors: what will be written.
+        vocabularies: if the sources' vocabularies had to be brought to one.
+    """
+
+    recipe: Recipe
+    leaves: Mapping[str, Leaf]
+    result: Node
+    tensors: Mapping[str, Spec]
+    vocabularies: Vocabularies | None
+
+    @property
+    def reference(self) -> Leaf:
+        """The source that gives config and tokenizer: the base of bases, or the first model."""
+        known = {step.name: step for step in self.recipe.steps}
+        name = self.recipe.steps[-1].name
+        while name in known:
+            name = known[name].uses()[0]
+        return self.leaves[name]
+
+
+def plan(
+    recipe: Recipe,
+    say: Callable[[str], None] = lambda _: None,
+    opened: Mapping[str, Checkpoint] | None = None,
+) -> Plan:
+    """Open the sources of a recipe and lay out what is to be done; no weight is read.
+
+    Args:
+        recipe: what to merge.
+        say: told what takes long.
+        opened: sources that are open already, by name.
+
+    Raises:
+        CheckpointError: a source is missing, broken, or does not fit the others.
+        RecipeError: the recipe asks for what these sources cannot give.
+    """
+    used = _used(recipe)
+    leaves = {
+        name: Leaf(name, (opened or {}).get(name) or open_source(source.path, name, say))
+        for name, source in recipe.sources.items()
+        if name in used
+    }
+    vocabularies = _vocabularies(recipe, leaves)
+    nodes: dict[str, Node] = dict(leaves)
+    if vocabularies is not None:
+        nodes = {name: Moved(leaf, vocabularies) for name, leaf in leaves.items()}
+    for step in recipe.steps:
+        if step.name not in used:
+            continue
+        if step.method == "route":
+            nodes[step.name] = RouteNode(step, nodes)
+        else:
+            nodes[step.name] = MergeStep(step, nodes, compat=recipe.mergekit_compat)
+    result = nodes[recipe.steps[-1].name]
+    wanted = BY_NAME[recipe.output.dtype] if recipe.output.dtype else None
+    tensors = {
+        name: Spec(spec.shape, wanted if wanted and spec.dtype.floating else spec.dtype)
+        for name, spec in result.tensors.items()
+    }
+    return Plan(recipe, leaves, result, tensors, vocabularies)
+
+
+def _used(recipe: Recipe) -> set[str]:
+    """What the result depends on."""
+    used = {recipe.steps[-1].name}
+    for step in reversed(recipe.steps):
+        if step.name in used:
+            used |= set(step.uses())
+    return used
+
+
+def _vocabularies(recipe: Recipe, leaves: Mapping[str, Leaf]) -> Vocabularies | None:
+    ordered = list(leaves.values())
+    with_config = [leaf for leaf in ordered if leaf.config]
+    choice = recipe.output.tokenizer
+    if len(with_config) < len(ordered) or (choice is None and len(ordered) < 2):
+        if choice is not None:
+            raise RecipeError("tokenizer: single safetensors files have none")
+        return None
+    if choice is None:
+        first = ordered[0].checkpoint
+        for other in ordered[1:]:
+            if not same_vocabulary(first, other.checkpoint):
+                raise CheckpointError(
+                    f"{other.name!r} has another tokenizer than {first.name!r}, so the same row of "
+                    "their embeddings means different tokens; choose whose it should be: "
+                    '"tokenizer": {"source": "union"} (or "base", or a source) in "output", '
+                    "tokenizer_source in YAML"
+                )
+        return None
+    base = _base(recipe, list(leaves))
+    found = common_vocabulary(ordered, base, choice)
+    return None if found.alignment.identical else found
+
+
+def _base(recipe: Recipe, names: list[str]) -> int | None:
+    for step in reversed(recipe.steps):
+        if step.base in names:
+            return names.index(step.base)
+    return None
+
+
+def run(
+    planned: Plan,
+    folder: Path,
+    *,
+    device: str = "auto",
+    threads: int | None = None,
+    shard: int | None = None,
+    progress: Progress = lambda *_: None,
+) -> None:
+    """Compute all tensors of a plan and write them as safetensors into a folder.
+
+    Args:
+        planned: what to do.
+        folder: where to; exists.
+        device: "auto" and "cpu" compute with numpy, others with torch.
+        threads: tensors at a time on the CPU; all cores by default.
+        shard: bytes in a file at most.
+        progress: told (bytes done, bytes in all, what); may raise to stop.
+
+    Raises:
+        CheckpointError: the result holds NaN or infinity.
+    """
+    backend = backend_for(device)
+    tensors = planned.tensors
+    files = Shards(folder, tensors) if shard is None else Shards(folder, tensors, shard)
+    largest_first = sorted(tensors, key=lambda name: -size_of(tensors[name]))
+    total, done = sum(size_of(spec) for spec in tensors.values()), 0
+    workers = 1 if device not in {"auto", "cpu"} else threads or os.cpu_count() or 1
+    _prepare(planned.result, backend)
+    pool = ThreadPoolExecutor(workers)
+    try:
+        jobs = {
+            pool.submit(_fill, planned, name, backend, files): size_of(tensors[name])
+            for name in largest_first
+        }
+        for job in as_completed(jobs):
+            job.result()
+            done += jobs[job]
+            progress(done, total, "merging")
+        files.close()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+        files.abandon()
+
+
+def _prepare(result: Node, backend: Backend) -> None:
+    """Take what all tensors share before threads start: coordinates and Gram matrices."""
+    if isinstance(result, MergeStep):
+        result.prepare(backend)
+
+
+def _fill(planned: Plan, name: str, backend: Backend, files: Shards) -> None:
+    spec = planned.tensors[name]
+    if not spec.dtype.floating:
+        node, tensor = planned.result.copy_of(name)
+        assert isinstance(node, Leaf)
+        files.write(name, 0, node.checkpoint.raw(tensor))
+        return
+    operand = planned.result.operand(name, backend)
+    rows, columns = matrix(spec.shape)
+    for start, stop in spans(rows, columns, backend.chunk):
+        values, finite = backend.get(operand.read(start, stop), spec.dtype)
+        if not finite:
+            raise CheckpointError(_not_finite(planned, name, spec.dtype))
+        files.write(name, start * columns * spec.dtype.size, values)
+    operand.release()
+
+
+def _not_finite(planned: Plan, name: str, dtype: Dtype) -> str:
+    """Whose fault it is that a result is no number."""
+    for leaf in planned.leaves.values():
+        if name in leaf.checkpoint.tensors and not all_finite(
+            leaf.checkpoint.raw(name), leaf.checkpoint.tensors[name].dtype
+        ):
+            return f"{leaf.name!r}: {name} holds NaN or infinity; this checkpoint is broken"
+    return (
+        f"the merge of {name} does not fit {dtype.name} (it overflows, or divides by 0); use "
+        "smaller weights or a wider dtype"
+    )

@@ -1,0 +1,190 @@
+"""A merge from end to end: a recipe in, a checkpoint that stands on its own out."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from population.checkpoints import TOKENIZER_FILES, Checkpoint, TensorHeader, open_tensors
+from population.errors import CheckpointError, PopulationError, RecipeError
+from population.merging.card import Facts, card, licence_of
+from population.merging.chat_templates import chat_template
+from population.merging.engine import Plan, Progress, plan, run
+from population.merging.preflight import Needs, preflight
+from population.merging.recipe import Recipe
+from population.merging.writer import copy_files, new_folder
+from population.vocabulary import write_tokenizer
+
+RECIPE = "recipe.json"
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What a merge made.
+
+    Attributes:
+        folder: where it is.
+        weights_sha256: of its weights.
+        tensors: how many.
+        needs: what it took.
+    """
+
+    folder: Path
+    weights_sha256: str
+    tensors: int
+    needs: Needs
+
+
+def merge(
+    recipe: Recipe,
+    folder: Path,
+    *,
+    facts: Facts | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    shard: int | None = None,
+    pin: bool = False,
+    opened: Mapping[str, Checkpoint] | None = None,
+    progress: Progress = lambda *_: None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Merged:
+    """Run a recipe and write the result; complete, or not at all.
+
+    Args:
+        recipe: what to merge.
+        folder: where to; must not exist, or be empty. If it ends in ".safetensors", only the
+            weights are written, as one file.
+        facts: what the model card should tell beside the recipe.
+        device: where to compute.
+        threads: tensors at a time on the CPU.
+        shard: bytes in a file at most.
+        pin: write the hashes of the sources into the recipe that lies beside the result.
+        opened: sources that are open and checked already.
+        progress: told (bytes done, bytes in all, what); may raise to stop.
+        say: told what takes long, and what should be known.
+
+    Raises:
+        RecipeError: the recipe asks for what these sources cannot give.
+        CheckpointError: a source is unusable, or the result is not what the recipe promised.
+        PopulationError: the disk or the memory will not do.
+    """
+    _check_sources(recipe, opened or {}, say)
+    planned = plan(recipe, say, opened)
+    needs = preflight(planned, folder)
+    for warning in needs.warnings:
+        say(f"note: {warning}")
+    template = _template(planned)  # before anything is written: it may be wrong
+    single = folder.suffix == ".safetensors"
+    if single and folder.exists():
+        raise PopulationError(f"{folder} exists already; choose another name or remove it")
+    with new_folder(folder, only="model.safetensors" if single else None) as draft:
+        run(
+            planned,
+            draft,
+            device=device,
+            threads=threads,
+            shard=needs.disk + 1 if single else shard,
+            progress=progress,
+        )
+        sha = _hash(draft)
+        promised = recipe.output.weights_sha256
+        if promised and promised != sha:
+            raise CheckpointError(
+                f"the recipe promises weights {promised[:12]}, these sources make {sha[:12]}; "
+                "they are not the sources it was written for"
+            )
+        if not single:
+            _write_rest(planned, draft, template)
+            written = _as_written(planned, sha, pin)
+            (draft / RECIPE).write_text(written.text(), encoding="utf-8")
+            text = _card(planned, facts or Facts(folder.name), sha)
+            (draft / "README.md").write_text(text, encoding="utf-8")
+    return Merged(folder, sha, len(planned.tensors), needs)
+
+
+def _check_sources(
+    recipe: Recipe, opened: Mapping[str, Checkpoint], say: Callable[[str], None]
+) -> None:
+    from population.sources import open_source  # noqa: PLC0415
+
+    for name, source in recipe.sources.items():
+        if source.weights_sha256 is None or name in opened:
+            continue
+        found = open_source(source.path, name, say).sha256()
+        if found != source.weights_sha256:
+            raise CheckpointError(
+                f"{name!r} at {source.path} has weights {found[:12]}, the recipe was written for "
+                f"{source.weights_sha256[:12]}"
+            )
+
+
+def _hash(folder: Path) -> str:
+    """The hash of what was written, read back."""
+    tensors: dict[str, TensorHeader] = {}
+    for file in sorted(folder.glob("*.safetensors")):
+        tensors |= open_tensors(file).tensors
+    return Checkpoint(folder.name, folder, {}, tensors).sha256()
+
+
+def _template(planned: Plan) -> str | None:
+    choice = planned.recipe.output.chat_template
+    if choice is None:
+        return None
+    found = chat_template(choice, [leaf.checkpoint.path for leaf in planned.leaves.values()])
+    if found is None:
+        raise RecipeError("chat_template: auto, but no source has a chat template")
+    return found
+
+
+def _write_rest(planned: Plan, draft: Path, template: str | None) -> None:
+    reference = planned.reference.checkpoint
+    config = planned.result.config
+    if not config:
+        return
+    (draft / "config.json").write_text(
+        json.dumps(_config(config, planned), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
+    copy_files(reference.path, draft, ("generation_config.json", "preprocessor_config.json"))
+    if planned.vocabularies is not None:
+        write_tokenizer(planned.vocabularies.alignment, planned.vocabularies.tokenizers, draft)
+    else:
+        choice = planned.recipe.output.tokenizer
+        donor = planned.leaves.get(choice.source) if choice else None
+        source = reference if donor is None else donor.checkpoint
+        copy_files(source.path, draft, TOKENIZER_FILES)
+    if template is not None:
+        (draft / "chat_template.jinja").write_text(template, encoding="utf-8")
+
+
+def _config(config: Mapping[str, Any], planned: Plan) -> dict[str, Any]:
+    """The config of the result: its dtype is what was written, its origin is nobody's folder."""
+    plain = {key: value for key, value in config.items() if key != "_name_or_path"}
+    sizes: dict[str, int] = {}
+    for spec in planned.tensors.values():
+        if spec.dtype.floating:
+            sizes[spec.dtype.name] = sizes.get(spec.dtype.name, 0) + 1
+    if sizes:
+        key = "torch_dtype" if "torch_dtype" in plain else "dtype"
+        plain[key] = max(sizes, key=lambda name: sizes[name])
+    return plain
+
+
+def _as_written(planned: Plan, sha: str, pin: bool) -> Recipe:
+    recipe = planned.recipe
+    sources = {name: recipe.sources[name] for name in planned.leaves}
+    if pin:
+        sources = {
+            name: source.model_copy(
+                update={"weights_sha256": planned.leaves[name].checkpoint.sha256()}
+            )
+            for name, source in sources.items()
+        }
+    output = recipe.output.model_copy(update={"weights_sha256": sha})
+    return recipe.model_copy(update={"sources": {**recipe.sources, **sources}, "output": output})
+
+
+def _card(planned: Plan, facts: Facts, sha: str) -> str:
+    licences = {name: licence_of(leaf.checkpoint.path) for name, leaf in planned.leaves.items()}
+    base = next((step.base for step in planned.recipe.steps if step.base in planned.leaves), None)
+    return card(planned.recipe, facts, licences, sha, base)

@@ -1,0 +1,283 @@
+"""mergekit's YAML, in and out: github.com/arcee-ai/mergekit, as of 0.1.5."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from population.errors import RecipeError
+from population.merging.recipe import (
+    Input,
+    Output,
+    PerBlock,
+    Recipe,
+    Slice,
+    Source,
+    Step,
+    TokenizerChoice,
+    first_problem,
+)
+
+RESULT = "merged"
+
+
+def from_yaml(text: str, where: str) -> Recipe:
+    """Read a merge configuration.
+
+    Raises:
+        RecipeError: it is no YAML, wrong, or uses what only mergekit has.
+    """
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        line = str(error).splitlines()[0]
+        raise RecipeError(f"{where}: neither a recipe (JSON) nor YAML: {line}") from None
+    if not isinstance(content, dict) or "merge_method" not in content:
+        raise RecipeError(f"{where}: neither a recipe (JSON) nor a mergekit YAML (no merge_method)")
+    if "modules" in content:
+        raise RecipeError(
+            f"{where}: 'modules' is not supported; merge the whole model with 'models'"
+        )
+    names = _Names()
+    try:
+        return _recipe(content, names)
+    except ValidationError as error:
+        raise RecipeError(first_problem(error, where)) from None
+    except (TypeError, AttributeError, KeyError, ValueError) as error:
+        raise RecipeError(f"{where}: not as mergekit has it: {error!r}") from None
+
+
+def _recipe(content: Mapping[str, Any], names: "_Names") -> Recipe:
+    method = content["merge_method"]
+    base = names.of(content.get("base_model"))
+    models = [_input(entry, names) for entry in content.get("models") or []]
+    slices = [
+        Slice(
+            sources=[_input(source, names) for source in entry["sources"]],
+            base=names.of(entry.get("base_model")),
+            parameters=_parameters(entry),
+        )
+        for entry in content.get("slices") or []
+    ]
+    unknown = content.keys() - {
+        "merge_method",
+        "base_model",
+        "models",
+        "slices",
+        "parameters",
+        "dtype",
+        "out_dtype",
+        "tokenizer",
+        "tokenizer_source",
+        "chat_template",
+    }
+    if unknown:
+        raise ValueError(f"unknown key {sorted(unknown)[0]!r}")
+    tokenizer = None
+    if content.get("tokenizer"):
+        settings = dict(content["tokenizer"])
+        tokens = settings.get("tokens") or {}
+        settings["tokens"] = {
+            token: {
+                **rule,
+                **({"source": names.in_rule(rule["source"])} if "source" in rule else {}),
+            }
+            for token, rule in tokens.items()
+        }
+        settings["source"] = _tokenizer_source(settings.get("source", "union"), names)
+        tokenizer = TokenizerChoice.model_validate(settings)
+    elif content.get("tokenizer_source"):
+        tokenizer = TokenizerChoice(source=_tokenizer_source(content["tokenizer_source"], names))
+    step = Step(
+        name=names.free(RESULT),
+        method=method,
+        base=base,
+        models=models,
+        slices=slices,
+        parameters=_parameters(content),
+    )
+    output = Output(
+        dtype=content.get("out_dtype") or content.get("dtype"),
+        tokenizer=tokenizer,
+        chat_template=content.get("chat_template"),
+    )
+    return Recipe(sources=names.sources, steps=[step], output=output)
+
+
+def _parameters(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _setting(value) for name, value in (entry.get("parameters") or {}).items()}
+
+
+def _setting(value: Any) -> Any:
+    """YAML reads 1e-5 as text; mergekit takes it for a number, as whoever wrote it does."""
+    if isinstance(value, str):
+        return float(value)
+    if isinstance(value, list):
+        return [_setting(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _setting(v) if key == "value" else v for key, v in value.items()}
+    return value
+
+
+def _input(entry: Any, names: "_Names") -> Input:
+    layers = entry.get("layer_range")
+    model = names.of(entry["model"])
+    assert model is not None
+    return Input(
+        model=model,
+        layer_range=tuple(layers) if layers else None,
+        parameters=_parameters(entry),
+    )
+
+
+def _tokenizer_source(value: Any, names: "_Names") -> str:
+    if value in {"union", "base"}:
+        return str(value)
+    return names.of(value) or "union"
+
+
+class _Names:
+    """Short names for model references: the last part of the path, made unique."""
+
+    def __init__(self) -> None:
+        self._of_path: dict[str, str] = {}
+
+    @property
+    def sources(self) -> dict[str, Source]:
+        """All sources so far."""
+        return {name: Source(path=path) for path, name in self._of_path.items()}
+
+    def of(self, reference: Any) -> str | None:
+        """The name of a reference: "path", "path+lora", or {model: {path: ...}, lora: ...}."""
+        if reference is None:
+            return None
+        path = _path(reference)
+        if path not in self._of_path:
+            self._of_path[path] = self.free(_short(path))
+        return self._of_path[path]
+
+    def in_rule(self, source: Any) -> Any:
+        """A token rule's source, with its model by name."""
+        if isinstance(source, dict) and "model" in source and "kind" in source:
+            return {**source, "model": self.of(source["model"])}
+        return source if isinstance(source, dict) and "kind" in source else self.of(source)
+
+    def free(self, wanted: str) -> str:
+        """A name that is not taken."""
+        name, number = wanted, 2
+        while name in self._of_path.values():
+            name, number = f"{wanted}-{number}", number + 1
+        return name
+
+
+def _path(reference: Any) -> str:
+    if isinstance(reference, str):
+        return reference
+    model, lora = reference["model"], reference.get("lora")
+    path = str(model["path"] if isinstance(model, dict) else model)
+    if not lora:
+        return path
+    return f"{path}+{lora['path'] if isinstance(lora, dict) else lora}"
+
+
+def _short(path: str) -> str:
+    last = Path(path.rsplit("+", maxsplit=1)[-1]).name.removesuffix(".safetensors")
+    return last.split("@", maxsplit=1)[0] or "model"
+
+
+def to_yaml(recipe: Recipe) -> str:
+    """Write a recipe in mergekit's language.
+
+    Raises:
+        RecipeError: it cannot be said there; says why.
+    """
+    if len(recipe.steps) != 1:
+        raise RecipeError(
+            f"mergekit's YAML has one step, this recipe has {len(recipe.steps)}; export it as JSON"
+        )
+    (step,) = recipe.steps
+    if step.method == "route" and any(scale != 1 for _, _, scale in step.path):
+        raise RecipeError(
+            "mergekit has no scales between layers; this route can only be exported as JSON"
+        )
+    paths = {name: source.path for name, source in recipe.sources.items()}
+    content: dict[str, Any] = {"merge_method": step.method}
+    if step.base:
+        content["base_model"] = paths[step.base]
+    if step.method == "route":
+        content["merge_method"] = "passthrough"
+        content["slices"] = [
+            {"sources": [{"model": paths[step.models[m].model], "layer_range": [first, stop]}]}
+            for m, first, stop in _ranges(step.path)
+        ]
+    elif step.slices:
+        content["slices"] = [
+            {
+                **({"base_model": paths[piece.base]} if piece.base else {}),
+                "sources": [_source_yaml(source, paths) for source in piece.sources],
+                **_parameters_yaml(piece.parameters),
+            }
+            for piece in step.slices
+        ]
+    else:
+        content["models"] = [_source_yaml(model, paths) for model in step.models]
+    content |= _parameters_yaml(step.parameters)
+    output = recipe.output
+    if output.dtype:
+        content |= {"dtype": "float32", "out_dtype": output.dtype}
+    if output.tokenizer:
+        content["tokenizer"] = _tokenizer_yaml(output.tokenizer, paths)
+    if output.chat_template:
+        content["chat_template"] = output.chat_template
+    text: str = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    return text
+
+
+def _source_yaml(source: Input, paths: Mapping[str, str]) -> dict[str, Any]:
+    layers = {"layer_range": list(source.layer_range)} if source.layer_range else {}
+    return {"model": paths[source.model], **layers, **_parameters_yaml(source.parameters)}
+
+
+def _parameters_yaml(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    content = {}
+    for name, value in parameters.items():
+        if isinstance(value, PerBlock):
+            raise RecipeError(
+                "mergekit has no blocks; only where they are whole tensors can they be said with "
+                "filters"
+            )
+        if isinstance(value, list):
+            value = [v if isinstance(v, float | bool) else _choice(v) for v in value]  # noqa: PLW2901
+        elif not isinstance(value, float | bool | None):
+            value = _choice(value)  # noqa: PLW2901
+        content[name] = value
+    return {"parameters": content} if content else {}
+
+
+def _choice(value: Any) -> dict[str, Any]:
+    content: dict[str, Any] = value.model_dump(exclude_none=True)
+    return content
+
+
+def _tokenizer_yaml(choice: TokenizerChoice, paths: Mapping[str, str]) -> dict[str, Any]:
+    content: dict[str, Any] = {"source": paths.get(choice.source, choice.source)}
+    if choice.tokens:
+        content["tokens"] = {
+            token: rule.model_dump(exclude_defaults=True) for token, rule in choice.tokens.items()
+        }
+    if choice.pad_to_multiple_of:
+        content["pad_to_multiple_of"] = choice.pad_to_multiple_of
+    return content
+
+
+def _ranges(path: list[tuple[int, int, float]]) -> list[tuple[int, int, int]]:
+    """A path as runs of consecutive layers of one model: (model, first, stop)."""
+    runs: list[tuple[int, int, int]] = []
+    for model, layer, _ in path:
+        if runs and runs[-1][0] == model and runs[-1][2] == layer:
+            runs[-1] = (model, runs[-1][1], layer + 1)
+        else:
+            runs.append((model, layer, layer + 1))
+    return runs

@@ -1,0 +1,173 @@
+"""Before any byte is written: what would go wrong, and what somebody should know."""
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from population.architectures import architecture_of
+from population.checkpoints import Checkpoint, incidental, same_vocabulary
+from population.errors import CheckpointError, PopulationError
+from population.merging.card import licence_of
+from population.merging.engine import Plan
+from population.merging.writer import size_of
+
+OWN_MEMORY = 300 * 10**6
+"""Bytes that a merge takes whatever its size."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a merge takes.
+
+    Attributes:
+        disk: bytes that will be written.
+        memory: bytes in memory at most, about.
+        warnings: what is allowed but should be known, a line each.
+    """
+
+    disk: int
+    memory: int
+    warnings: tuple[str, ...]
+
+
+def preflight(planned: Plan, folder: Path) -> Needs:
+    """Check disk and memory, and look for what fits only by shape.
+
+    Architectures, shapes and tokenizers that cannot be merged are refused before, in the planning.
+
+    Raises:
+        PopulationError: the disk or the memory will not do.
+    """
+    disk = sum(size_of(spec) for spec in planned.tensors.values())
+    largest = max((size_of(spec) for spec in planned.tensors.values()), default=0)
+    memory = largest * (len(planned.leaves) + 2) + OWN_MEMORY
+    place = next(parent for parent in folder.absolute().parents if parent.exists())
+    free = shutil.disk_usage(place).free
+    if free < disk * 1.01:
+        raise PopulationError(
+            f"{folder}: needs {gigabytes(disk)}, but only {gigabytes(free)} are free on that disk"
+        )
+    available = available_memory()
+    if available is not None and available < memory:
+        raise PopulationError(
+            f"merging takes about {gigabytes(memory)} of memory, but only "
+            f"{gigabytes(available)} are free"
+        )
+    return Needs(disk, memory, tuple(_warnings(planned)))
+
+
+def _warnings(planned: Plan) -> list[str]:
+    found: list[str] = []
+    reference = planned.reference.checkpoint
+    for leaf in planned.leaves.values():
+        found += differences(reference, leaf.checkpoint)
+    dtypes = sorted({leaf.checkpoint.dtype.name for leaf in planned.leaves.values()})
+    if len(dtypes) > 1:
+        found.append(f"the sources have different dtypes: {', '.join(dtypes)}")
+    licences = {licence_of(leaf.checkpoint.path) for leaf in planned.leaves.values()} - {None}
+    if len(licences) > 1:
+        names = ", ".join(sorted(str(licence) for licence in licences))
+        found.append(f"the sources have different licences ({names}); all of them bind the merge")
+    return found
+
+
+def differences(reference: Checkpoint, other: Checkpoint) -> list[str]:
+    """Settings in which two models differ although their tensors may fit."""
+    found: list[str] = []
+    here, there = reference.config, other.config
+    if not here or not there:
+        return found
+    for key in sorted(here.keys() | there.keys()):
+        if not incidental(key) and here.get(key) != there.get(key):
+            mine, theirs = _short(here.get(key)), _short(there.get(key))
+            found.append(
+                f"{other.name!r} has {key} {theirs}, {reference.name!r} has {mine}; the merge "
+                f"takes {mine}"
+            )
+    return found
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def available_memory() -> int | None:
+    """Bytes that can be had without swapping, or None where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        entry = next(line for line in lines if line.startswith("MemAvailable:"))
+        return int(entry.split()[1]) * 1024
+    except (OSError, StopIteration, ValueError):
+        pass
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError):
+        return None
+
+
+def gigabytes(size: float) -> str:
+    """A size for people."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What `colony inspect` shows of a checkpoint."""
+
+    name: str
+    architecture: str
+    layers: int | None
+    hidden: int | None
+    vocabulary: int | None
+    tied: bool
+    dtype: str
+    parameters: int
+    size: int
+    files: int
+    licence: str | None
+    fits: str
+
+
+def profile(checkpoint: Checkpoint, reference: Checkpoint) -> Profile:
+    """Describe a checkpoint, and whether it can be merged with another one."""
+    config: Mapping[str, Any] = checkpoint.config
+    architecture = architecture_of(config)
+    text = config.get("text_config") or config
+    return Profile(
+        name=checkpoint.name,
+        architecture=str(config.get("model_type", "by tensor names")),
+        layers=None if architecture is None else architecture.layers(config),
+        hidden=text.get("hidden_size") or text.get("n_embd"),
+        vocabulary=text.get("vocab_size"),
+        tied=bool(config.get("tie_word_embeddings", False)),
+        dtype=checkpoint.dtype.name,
+        parameters=checkpoint.parameters,
+        size=sum(header.size for header in checkpoint.tensors.values()),
+        files=len({header.file for header in checkpoint.tensors.values()}),
+        licence=licence_of(checkpoint.path),
+        fits=_fits(reference, checkpoint),
+    )
+
+
+def _fits(reference: Checkpoint, other: Checkpoint) -> str:
+    """Whether two checkpoints can be merged, and if not, the first reason."""
+    if other is reference:
+        return "is compared with"
+    mine, theirs = reference.tensors, other.tensors
+    for name in sorted(mine.keys() | theirs.keys()):
+        if name not in theirs or name not in mine:
+            return f"no: {'lacks' if name in mine else 'has besides'} {name}"
+        if mine[name].shape != theirs[name].shape:
+            shapes = f"{list(theirs[name].shape)} for {list(mine[name].shape)}"
+            return f"no: {name} is {shapes}"
+    try:
+        if reference.config and other.config and not same_vocabulary(reference, other):
+            return "yes, with a tokenizer source: other tokens"
+    except CheckpointError as error:
+        return f"no: {error}"
+    differing = len(differences(reference, other))
+    return f"yes, {differing} settings differ" if differing else "yes"

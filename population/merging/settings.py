@@ -1,0 +1,128 @@
+"""From parameters as they are written to a number for each tensor.
+
+What is written closer to a model wins: its own parameters, its slice's, the step's, the method's
+default. A gradient is spread over the layers of a slice from its first to its last; what belongs to
+no layer takes its beginning (mergekit's rule).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from population.errors import RecipeError
+from population.merging.recipe import Choice, Parameters, PerBlock, Setting
+from population.methods.method import Floats, Method, Settings
+
+
+@dataclass
+class Units:
+    """What settings are resolved for: tensors, or parts of them.
+
+    Attributes:
+        names: shape (units,), the output tensor of each.
+        depth: shape (units,), from 0 (first layer) to 1 (last layer).
+        blocks: shape (units,), the block that each lies in; empty if nothing is set per block.
+    """
+
+    names: list[str]
+    depth: Floats
+    blocks: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._containing: dict[str, np.ndarray[tuple[int], np.dtype[np.bool_]]] = {}
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def containing(self, text: str) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+        """Which names contain a text."""
+        if text not in self._containing:
+            self._containing[text] = np.array([text in name for name in self.names])
+        return self._containing[text]
+
+
+def resolve(
+    method: Method,
+    units: Units,
+    shared: Sequence[Parameters],
+    per_model: Sequence[Parameters],
+    where: str,
+    *,
+    compat: bool,
+) -> Settings:
+    """The settings of a method.
+
+    Args:
+        method: what they are for.
+        units: what they are resolved for.
+        shared: parameters for all models, the closest first.
+        per_model: each model's own.
+        where: named in errors.
+        compat: see `Settings`.
+
+    Raises:
+        RecipeError: a parameter is missing, of the wrong kind, or out of its range.
+    """
+    values: dict[str, Floats] = {}
+    for parameter in method.parameters:
+        chains = [[own, *shared] for own in per_model] if parameter.per_model else [list(shared)]
+        columns = []
+        for chain in chains:
+            column = _column([p.get(parameter.name) for p in chain], units, where, parameter.name)
+            missing = np.isnan(column)
+            if missing.any():
+                if parameter.default is None:
+                    raise RecipeError(
+                        f"{where}: {method.name} needs {parameter.name!r} ({parameter.meaning}) "
+                        f"for {units.names[int(np.argmax(missing))]}"
+                    )
+                column[missing] = float(parameter.default)
+            if (column < parameter.low).any() or (column > parameter.high).any():
+                raise RecipeError(
+                    f"{where}: {parameter.name} must lie between {parameter.low:g} and "
+                    f"{parameter.high:g}"
+                )
+            columns.append(column)
+        values[parameter.name] = np.stack(columns, axis=1) if parameter.per_model else columns[0]
+    return Settings(values, compat)
+
+
+def _column(chain: Sequence[Setting | None], units: Units, where: str, name: str) -> Floats:
+    column = np.full(len(units), np.nan)
+    for setting in chain:
+        if setting is None:
+            continue
+        found = _values(setting, units, where, name)
+        column = np.where(np.isnan(column), found, column)
+        if not np.isnan(column).any():
+            break
+    return column
+
+
+def _values(setting: Setting, units: Units, where: str, name: str) -> Floats:
+    if isinstance(setting, float | bool):
+        if not np.isfinite(setting):
+            raise RecipeError(f"{where}: {name} is {setting}, which is no number")
+        return np.full(len(units), float(setting))
+    if isinstance(setting, PerBlock):
+        if missing := sorted(set(units.blocks) - setting.blocks.keys()):
+            raise RecipeError(f"{where}: {name} has no value for block {missing[0]!r}")
+        return np.array([setting.blocks[block] for block in units.blocks])
+    if isinstance(setting, Choice):
+        setting = [setting]
+    column = np.full(len(units), np.nan)
+    if not setting:
+        return column
+    if isinstance(setting[0], Choice):
+        for choice in setting:
+            assert isinstance(choice, Choice)
+            found = _values(choice.value, units, where, name)
+            if choice.filter not in {None, "*"}:
+                found = np.where(units.containing(str(choice.filter)), found, np.nan)
+            column = np.where(np.isnan(column), found, column)
+        return column
+    steps = np.array([float(value) for value in setting if not isinstance(value, Choice)])
+    if any(isinstance(value, bool) for value in setting):
+        return np.asarray(steps[(units.depth * (len(steps) - 1)).astype(int)])
+    return np.asarray(np.interp(units.depth * (len(steps) - 1), np.arange(len(steps)), steps))

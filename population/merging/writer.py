@@ -1,0 +1,203 @@
+"""Writing a checkpoint: sharded safetensors, filled in place, complete or not there at all.
+
+Every tensor's place in its file is known before the first is computed, so the headers are written
+first and chunks go straight to where they belong, from any thread, without being collected. That is
+why the format is written here and not by the safetensors library, which wants whole tensors; the
+library reads every header back before the folder gets its name.
+"""
+
+import glob
+import json
+import os
+import shutil
+import struct
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from population.checkpoints import read_headers
+from population.dtypes import Raw
+from population.errors import PopulationError
+from population.merging.graph import Spec
+
+SHARD = 5 * 10**9
+"""Bytes in a file, unless one tensor alone is larger."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a tensor goes: a file, by number, and the offset of its first byte."""
+
+    file: int
+    offset: int
+
+
+class Shards:
+    """The weight files of a checkpoint that is being written.
+
+    Args:
+        folder: where to; exists.
+        tensors: what will be written, by name.
+        shard: bytes in a file at most.
+    """
+
+    def __init__(self, folder: Path, tensors: Mapping[str, Spec], shard: int = SHARD) -> None:
+        groups = _grouped(tensors, shard)
+        count = len(groups)
+        self.files = [
+            folder
+            / (f"model-{n:05d}-of-{count:05d}.safetensors" if count > 1 else "model.safetensors")
+            for n in range(1, count + 1)
+        ]
+        self.places: dict[str, Place] = {}
+        self._handles: list[int] = []
+        self._header_lengths: list[int] = []
+        for number, (file, names) in enumerate(zip(self.files, groups, strict=True)):
+            start, offset = _write_header(file, names, tensors), 0
+            self._header_lengths.append(start - 8)
+            self._handles.append(os.open(file, os.O_WRONLY))
+            for name in names:
+                self.places[name] = Place(number, start + offset)
+                offset += size_of(tensors[name])
+            _reserve(self._handles[-1], start + offset)
+        if count > 1:
+            total = sum(size_of(spec) for spec in tensors.values())
+            index = {
+                "metadata": {"total_size": total},
+                "weight_map": {n: self.files[p.file].name for n, p in sorted(self.places.items())},
+            }
+            (folder / "model.safetensors.index.json").write_text(
+                json.dumps(index, indent=1), encoding="utf-8"
+            )
+
+    def write(self, tensor: str, offset: int, values: Raw) -> None:
+        """Write elements of a tensor, `offset` bytes behind its first."""
+        place = self.places[tensor]
+        view = memoryview(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
+        position = place.offset + offset
+        while view:
+            written = os.pwrite(self._handles[place.file], view, position)
+            view, position = view[written:], position + written
+
+    def close(self) -> None:
+        """Make sure that everything is on the disk, then make it a file that can be read.
+
+        Until now the length of the header was 0, which no reader accepts: a file that was not
+        finished cannot be taken for one that was.
+
+        Raises:
+            OSError: the disk refused it.
+        """
+        for handle, length in zip(self._handles, self._header_lengths, strict=True):
+            os.fsync(handle)
+            os.pwrite(handle, struct.pack("<Q", length), 0)
+            os.fsync(handle)
+        self.abandon()
+        for file in self.files:
+            read_headers(file, file.name)
+
+    def abandon(self) -> None:
+        """Close the files as they are."""
+        while self._handles:
+            os.close(self._handles.pop())
+
+
+def size_of(spec: Spec) -> int:
+    """Bytes of a tensor."""
+    count = 1
+    for length in spec.shape:
+        count *= length
+    return count * spec.dtype.size
+
+
+def _grouped(tensors: Mapping[str, Spec], shard: int) -> list[list[str]]:
+    groups: list[list[str]] = [[]]
+    filled = 0
+    for name, spec in tensors.items():
+        size = size_of(spec)
+        if groups[-1] and filled + size > shard:
+            groups.append([])
+            filled = 0
+        groups[-1].append(name)
+        filled += size
+    for group in groups:  # widest first, so that everything is aligned
+        group.sort(key=lambda name: -tensors[name].dtype.size)
+    return groups
+
+
+def _write_header(file: Path, names: Sequence[str], tensors: Mapping[str, Spec]) -> int:
+    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    offset = 0
+    for name in names:
+        spec = tensors[name]
+        header[name] = {
+            "dtype": spec.dtype.code,
+            "shape": list(spec.shape),
+            "data_offsets": [offset, offset + size_of(spec)],
+        }
+        offset += size_of(spec)
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    file.write_bytes(bytes(8) + text)  # the length of the header comes last, see `Shards.close`
+    return 8 + len(text)
+
+
+def _reserve(handle: int, size: int) -> None:
+    """Take the disk space now, so that a full disk says so before hours of work."""
+    if hasattr(os, "posix_fallocate") and size:
+        try:
+            os.posix_fallocate(handle, 0, size)
+        except OSError as error:
+            if error.errno not in _NOT_SUPPORTED:
+                raise
+
+
+_NOT_SUPPORTED = {22, 38, 95}  # EINVAL, ENOSYS, EOPNOTSUPP: some file systems cannot
+
+
+@contextmanager
+def new_folder(folder: Path, only: str | None = None) -> Iterator[Path]:
+    """A folder that appears complete or not at all: filled under another name, then renamed.
+
+    Args:
+        folder: where to.
+        only: of all that is written, this file alone is wanted, and takes the name itself.
+
+    Raises:
+        PopulationError: it is in use, or cannot be written.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise PopulationError(f"{folder} exists already; choose another folder or remove it")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(folder)
+        prefix = f".{folder.name}.{os.getpid()}."
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=prefix) as scratch:
+            draft = Path(scratch) / "model"
+            draft.mkdir()
+            yield draft
+            if folder.exists():
+                folder.rmdir()
+            (draft / only if only else draft).rename(folder)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise PopulationError(f"cannot write {folder}: {reason}") from None
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a killed process left of its attempt at the same folder."""
+    for left in folder.parent.glob(f".{glob.escape(folder.name)}.*.*"):
+        owner = left.name.removeprefix(f".{folder.name}.").split(".")[0]
+        if owner.isdecimal() and not Path(f"/proc/{owner}").exists() and Path("/proc").exists():
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def copy_files(source: Path, into: Path, names: Sequence[str]) -> None:
+    """Copy those of some files that exist."""
+    for name in names:
+        if (source / name).is_file():
+            shutil.copyfile(source / name, into / name)

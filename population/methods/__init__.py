@@ -1,0 +1,64 @@
+"""Merge methods: one file per family, one registry.
+
+Names, parameters and arithmetic are mergekit's where it defines a method, computed in fp32
+whatever the stored dtype. Where that differs from what mergekit 0.1.5 does, on purpose:
+
+- model_stock: task vectors shorter than 1e-6 keep their angle (mergekit clamps the norms).
+- sce: small task vectors keep their weights (mergekit equals them below a mean square of 1e-6).
+- della: rows of length 1 are kept with probability `density` (mergekit divides 0 by 0), and ranks
+  are those of fp32 magnitudes (in bf16 it tells 512 of 1536 ranks apart).
+- dare: the density is not rounded to bf16 for bf16 models.
+- ties, breadcrumbs: exactly as many elements are kept as asked for, and among equal magnitudes it
+  is the place that decides (mergekit's choice is arbitrary).
+- arcee_fusion: quartiles are exact (mergekit samples large tensors).
+- masks are drawn per (seed, tensor, model), so that one tensor can be remade alone; mergekit draws
+  all from one stream.
+
+`compat` in the settings brings back the first two, for whoever needs mergekit's numbers.
+"""
+
+from population.methods.arcee_fusion import ArceeFusion
+from population.methods.linear import Linear, Passthrough, TaskArithmetic
+from population.methods.method import Combination, Method, Streamed
+from population.methods.model_stock import ModelStock
+from population.methods.nearswap import NearSwap
+from population.methods.ram import Ram, RamPlus
+from population.methods.sce import Sce
+from population.methods.spherical import Karcher, MultiSlerp, NuSlerp, Slerp
+from population.methods.task_vectors import (
+    Breadcrumbs,
+    BreadcrumbsTies,
+    DareLinear,
+    DareTies,
+    Della,
+    DellaLinear,
+    Ties,
+)
+
+METHODS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        Linear(),
+        TaskArithmetic(),
+        Passthrough(),
+        Slerp(),
+        NuSlerp(),
+        MultiSlerp(),
+        Karcher(),
+        ModelStock(),
+        Ties(),
+        DareLinear(),
+        DareTies(),
+        DellaLinear(),
+        Della(),
+        Breadcrumbs(),
+        BreadcrumbsTies(),
+        Sce(),
+        NearSwap(),
+        Ram(),
+        RamPlus(),
+        ArceeFusion(),
+    )
+}
+
+__all__ = ["METHODS", "Combination", "Method", "Streamed"]
