@@ -1,7 +1,7 @@
 """Running a merge: opens the sources, builds the graph, fills the files tensor by tensor."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,9 +71,11 @@ def plan(
         if name in used
     }
     vocabularies = _vocabularies(recipe, leaves)
-    nodes: dict[str, Node] = dict(leaves)
+    sources = dict(leaves)
     if vocabularies is not None:
-        nodes = {name: Moved(leaf, vocabularies) for name, leaf in leaves.items()}
+        sources = {name: Moved(leaf, vocabularies) for name, leaf in leaves.items()}
+    _share_tensors(sources.values())
+    nodes: dict[str, Node] = dict(sources)
     for step in recipe.steps:
         if step.name not in used:
             continue
@@ -88,6 +90,14 @@ def plan(
         for name, spec in result.tensors.items()
     }
     return Plan(recipe, leaves, result, tensors, vocabularies)
+
+
+def _share_tensors(leaves: Iterable[Leaf]) -> None:
+    """Give leaves with equal tensors the same object: comparing a thousand steps gets cheap."""
+    known: list[Mapping[str, Spec]] = []
+    for leaf in leaves:
+        leaf.tensors = next((one for one in known if one == leaf.tensors), leaf.tensors)
+        known.append(leaf.tensors)
 
 
 def _used(recipe: Recipe) -> set[str]:
@@ -158,7 +168,6 @@ def run(
     largest_first = sorted(tensors, key=lambda name: -size_of(tensors[name]))
     total, done = sum(size_of(spec) for spec in tensors.values()), 0
     workers = 1 if device not in {"auto", "cpu"} else threads or os.cpu_count() or 1
-    _prepare(planned.result, backend)
     pool = ThreadPoolExecutor(workers)
     try:
         jobs = {
@@ -173,12 +182,6 @@ def run(
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
         files.abandon()
-
-
-def _prepare(result: Node, backend: Backend) -> None:
-    """Take what all tensors share before threads start: coordinates and Gram matrices."""
-    if isinstance(result, MergeStep):
-        result.prepare(backend)
 
 
 def _fill(planned: Plan, name: str, backend: Backend, files: Shards) -> None:

@@ -9,7 +9,9 @@ over the founders' weights. Where angles are needed, the leaves' Gram matrices a
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
+from threading import Lock
 from typing import Any, Protocol
 
 import numpy as np
@@ -63,6 +65,10 @@ class Node(Protocol):
     def tensors(self) -> Mapping[str, Spec]:
         """Its tensors, by name."""
 
+    @property
+    def depths(self) -> Mapping[str, float]:
+        """How deep each lies: 0 in the first layer and outside of all, 1 in the last."""
+
     def operand(self, tensor: str, backend: Backend) -> Operand:
         """One of its tensors."""
 
@@ -91,12 +97,14 @@ class Part:
     units: Units
     segments: list[Segment | None]
     settings: Settings
-    rows: dict[str, list[int]] = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.rows = {}
+    @cached_property
+    def rows(self) -> Mapping[str, list[int]]:
+        """The units of each output tensor."""
+        rows: dict[str, list[int]] = {}
         for row, name in enumerate(self.units.names):
-            self.rows.setdefault(name, []).append(row)
+            rows.setdefault(name, []).append(row)
+        return rows
 
     @property
     def nodes(self) -> list[Node]:
@@ -139,16 +147,21 @@ class MergeStep:
             self.config, self.tensors, self.parts = self._from_slices()
         else:
             self.config, self.tensors, self.parts = self._from_models()
-        self._part_of = {name: part for part in self.parts for name in part.names}
         self._expansions: dict[int, Expansion] = {}
+        self._expanding = Lock()
 
-    def _from_models(self) -> tuple[Mapping[str, Any], dict[str, Spec], list[Part]]:
+    def _from_models(self) -> tuple[Mapping[str, Any], Mapping[str, Spec], list[Part]]:
         step = self._step
         base, models, parameters = self._roles(step.base, step.models)
         reference = base or models[0]
         names = tuple(reference.tensors)
         nodes = [base, *models] if base else models
-        inputs = [tuple(_named(node, name, reference) for name in names) for node in nodes]
+        # Most models of a graph have the very same tensors, and a graph may have thousands.
+        alike = all(node.tensors is reference.tensors for node in nodes)
+        inputs = [
+            names if alike else tuple(_named(node, name, reference) for name in names)
+            for node in nodes
+        ]
         blocks: list[str] = []
         segments: list[Segment | None] = [None] * len(names)
         unit_names = list(names)
@@ -163,16 +176,25 @@ class MergeStep:
             unit_names = [name for name, _ in cut]
             segments = [segment for _, segment in cut]
             blocks = [layout.blocks[segment.block].name for _, segment in cut]
-        units = Units(unit_names, _depths(unit_names, reference.config), blocks)
+        depths = np.array([reference.depths[name] for name in unit_names])
+        units = Units(unit_names, depths, blocks)
         where = f"step {step.name!r}"
         settings = resolve(
             self.method, units, [step.parameters], parameters, where, compat=self._compat
         )
         part = Part(base, models, names, inputs, units, segments, settings)
+        if alike:
+            return reference.config, reference.tensors, [part]
         tensors = {name: self._spec(part, row) for row, name in enumerate(names)}
         return reference.config, tensors, [part]
 
-    def _from_slices(self) -> tuple[Mapping[str, Any], dict[str, Spec], list[Part]]:
+    @cached_property
+    def depths(self) -> Mapping[str, float]:
+        reference = self.parts[0].nodes[0]
+        same = self.tensors is reference.tensors
+        return reference.depths if same else depths_of(self.tensors, self.config)
+
+    def _from_slices(self) -> tuple[Mapping[str, Any], Mapping[str, Spec], list[Part]]:
         step = self._step
         parts: list[Part] = []
         tensors: dict[str, Spec] = {}
@@ -261,6 +283,10 @@ class MergeStep:
                 )
         return Spec(specs[0].shape, widest([spec.dtype for spec in specs]))
 
+    @cached_property
+    def _part_of(self) -> Mapping[str, Part]:
+        return {name: part for part in self.parts for name in part.names}
+
     def copy_of(self, tensor: str) -> tuple[Node, str]:
         part = self._part_of[tensor]
         return part.nodes[0].copy_of(part.inputs[0][part.names.index(tensor)])
@@ -270,17 +296,6 @@ class MergeStep:
         if isinstance(self.method, Combination) and self.method.axis(part.settings) == "tensor":
             return self._combination(part, tensor, backend)
         return self._single(part, tensor, backend)
-
-    def prepare(self, backend: Backend) -> None:
-        """Express combinations over their leaves, so that threads may call `operand`."""
-        if isinstance(self.method, Combination):
-            for part in self.parts:
-                if self.method.axis(part.settings) == "tensor":
-                    self.expansion(part, backend)
-        for part in self.parts:
-            for node in part.nodes:
-                if isinstance(node, MergeStep):
-                    node.prepare(backend)
 
     def _combination(self, part: Part, tensor: str, backend: Backend) -> Operand:
         expansion = self.expansion(part, backend)
@@ -300,11 +315,11 @@ class MergeStep:
         )
 
     def expansion(self, part: Part, backend: Backend) -> Expansion:
-        """A part of this combination over its leaves."""
-        key = id(part)
-        if key not in self._expansions:
-            self._expansions[key] = expanded(self, part, backend)
-        return self._expansions[key]
+        """A part of this combination over its leaves; made by whichever thread asks first."""
+        with self._expanding:
+            if id(part) not in self._expansions:
+                self._expansions[id(part)] = expanded(self, part, backend)
+            return self._expansions[id(part)]
 
     def _single(self, part: Part, tensor: str, backend: Backend) -> Operand:
         place = part.names.index(tensor)
@@ -357,6 +372,10 @@ class RouteNode:
             name: self._models[model].tensors[tensor]
             for name, (model, tensor, _) in self._sources.items()
         }
+
+    @cached_property
+    def depths(self) -> Mapping[str, float]:
+        return depths_of(self.tensors, self.config)
 
     def operand(self, tensor: str, backend: Backend) -> Operand:
         model, name, change = self._sources[tensor]
@@ -508,12 +527,15 @@ def _named(node: Node, name: str, reference: Node) -> str:
     )
 
 
-def _depths(names: Sequence[str], config: Mapping[str, Any]) -> Floats:
+def depths_of(tensors: Mapping[str, Spec], config: Mapping[str, Any]) -> dict[str, float]:
     """How deep tensors lie: 0 in the first layer and outside of all, 1 in the last."""
     architecture = architecture_of(config)
-    layers = [None if architecture is None else layer_of(architecture, name) for name in names]
-    last = max((layer for layer in layers if layer is not None), default=0)
-    return np.array([0.0 if n is None else n / last if last else 1.0 for n in layers])
+    layers = {n: None if architecture is None else layer_of(architecture, n) for n in tensors}
+    last = max((layer for layer in layers.values() if layer is not None), default=0)
+    return {
+        name: 0.0 if layer is None else layer / last if last else 1.0
+        for name, layer in layers.items()
+    }
 
 
 def _architecture(node: Node) -> Architecture:

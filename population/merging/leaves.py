@@ -13,7 +13,7 @@ from population.checkpoints import Checkpoint
 from population.dtypes import widen
 from population.errors import RecipeError
 from population.merging.backends import Backend
-from population.merging.graph import Node, Spec
+from population.merging.graph import Node, Spec, depths_of
 from population.merging.operands import Computed, Operand, Stored, matrix
 from population.merging.recipe import TokenizerChoice
 from population.vocabulary import (
@@ -50,6 +50,10 @@ class Leaf:
             name: Spec(header.shape, header.dtype)
             for name, header in self.checkpoint.tensors.items()
         }
+
+    @cached_property
+    def depths(self) -> Mapping[str, float]:
+        return depths_of(self.tensors, self.config)
 
     def operand(self, tensor: str, backend: Backend) -> Operand:
         checkpoint = self.checkpoint
