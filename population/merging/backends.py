@@ -5,6 +5,8 @@ so weighted sums have the same bits everywhere. numpy is the default because it 
 of the time, which for most merges is the larger part.
 """
 
+import ctypes
+import os
 from typing import Any, Protocol
 
 import numpy as np
@@ -35,11 +37,26 @@ class Backend(Protocol):
         """Inner products of flat vectors, shape (vectors, vectors), summed in fp64."""
 
 
+def keep_memory() -> None:
+    """Ask glibc to keep freed memory for the next chunk instead of handing it back each time.
+
+    Fetching it again cost a fifth of a merge. Where the C library is another, nothing happens.
+    """
+    trim_threshold, mmap_threshold = -1, -3
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
+    if mallopt is not None:
+        mallopt(mmap_threshold, 1 << 25)
+        mallopt(trim_threshold, 1 << 28)
+
+
 class Numpy:
     """The CPU, one thread for each tensor."""
 
-    chunk = 1 << 17
+    chunk = 1 << 16
     """fp32 chunks of 256 KiB: the handful that a method needs stays in the second-level cache."""
+
+    def __init__(self) -> None:
+        keep_memory()
 
     def put(self, raw: Raw, dtype: Dtype) -> Array:
         if dtype is not BF16:

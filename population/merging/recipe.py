@@ -40,7 +40,8 @@ from population.methods import METHODS
 
 Name = Annotated[str, StringConstraints(min_length=1)]
 Hash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Number = float | bool
+Finite = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Number = Finite | bool
 
 
 class _Strict(BaseModel):
@@ -57,7 +58,7 @@ class Choice(_Strict):
 class PerBlock(_Strict):
     """A value for each block, by block name."""
 
-    blocks: dict[str, float]
+    blocks: dict[str, Finite]
 
 
 Setting = Number | list[Number] | Choice | list[Choice] | PerBlock
@@ -120,7 +121,7 @@ class Step(_Strict):
     base: Name | None = None
     models: list[Input] = []
     slices: list[Slice] = []
-    path: list[tuple[int, int, float]] = []
+    path: list[tuple[int, int, Finite]] = []
     parameters: Parameters = {}
     blocks: Blocks | None = None
     seed: int = Field(0, ge=0)
@@ -137,6 +138,13 @@ class Step(_Strict):
         if self.method == "route":
             if not self.models or not self.path or self.slices:
                 raise ValueError("a route has 'models' and a 'path'")
+            if (
+                self.base
+                or self.blocks
+                or self.parameters
+                or any(m.parameters for m in self.models)
+            ):
+                raise ValueError("a route has no base, no parameters and no blocks")
             return self
         if self.method not in METHODS:
             raise ValueError(
@@ -144,6 +152,8 @@ class Step(_Strict):
             )
         if bool(self.models) == bool(self.slices) or self.path:
             raise ValueError("a step has either 'models' or 'slices'")
+        if any(model.layer_range is not None for model in self.models):
+            raise ValueError("'models' are merged whole; a layer_range belongs into 'slices'")
         known = {parameter.name for parameter in METHODS[self.method].parameters}
         places = [self.parameters, *(m.parameters for m in self.models)]
         for piece in self.slices:
@@ -156,6 +166,12 @@ class Step(_Strict):
                     f"{self.method} has no parameter {unknown[0]!r}; it has "
                     f"{', '.join(sorted(known)) or 'none'}"
                 )
+            for name, value in place.items():
+                if isinstance(value, PerBlock) and (self.blocks is None or self.slices):
+                    raise ValueError(
+                        f"{name} is set per block, which takes 'models' and 'blocks' (how they are "
+                        'cut, such as {"granularity": "half"})'
+                    )
         return self
 
     def uses(self) -> list[str]:
@@ -248,7 +264,7 @@ def read_recipe(path: Path) -> Recipe:
         RecipeError: it cannot be read, or is wrong; names the place.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # some editors put a byte order mark first
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no text"
         raise RecipeError(f"cannot read the recipe {path}: {reason}") from None
@@ -283,11 +299,18 @@ def first_problem(error: ValidationError, where: str) -> str:
 
 def seen_from(recipe: Recipe, folder: Path) -> Recipe:
     """A recipe whose relative source paths are seen from a folder, where they exist there."""
-    sources = {}
-    for name, source in recipe.sources.items():
-        parts = [
-            str(folder / part) if (folder / part).exists() else part
-            for part in source.path.split("+")
-        ]
-        sources[name] = source.model_copy(update={"path": "+".join(parts)})
+    sources = {
+        name: source.model_copy(update={"path": _seen_from(source.path, folder)})
+        for name, source in recipe.sources.items()
+    }
     return recipe.model_copy(update={"sources": sources})
+
+
+def _seen_from(path: str, folder: Path) -> str:
+    """As `population.sources` reads it: "+" joins a base and an adapter, if nothing is named so."""
+    if (folder / path).exists():
+        return str(folder / path)
+    base, plus, adapter = path.rpartition("+")
+    if not base or not adapter:
+        return path
+    return f"{_seen_from(base, folder)}{plus}{_seen_from(adapter, folder)}"

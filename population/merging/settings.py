@@ -108,6 +108,10 @@ def _values(setting: Setting, units: Units, where: str, name: str) -> Floats:
     if isinstance(setting, PerBlock):
         if missing := sorted(set(units.blocks) - setting.blocks.keys()):
             raise RecipeError(f"{where}: {name} has no value for block {missing[0]!r}")
+        if unknown := sorted(setting.blocks.keys() - set(units.blocks)):
+            raise RecipeError(
+                f"{where}: {name} has a value for {unknown[0]!r}, no block is so named"
+            )
         return np.array([setting.blocks[block] for block in units.blocks])
     if isinstance(setting, Choice):
         setting = [setting]

@@ -22,21 +22,21 @@ class Thinning(ABC):
     """What is kept of a task vector."""
 
     @abstractmethod
-    def part(self, chunk: Chunk, model: Array, weight: float) -> Array:
+    def part(self, chunk: Chunk, model: Array, weight: float, out: Array = None) -> Array:
         """A chunk of the weighted task vector of a model, with what is dropped set to 0.
 
-        May be written over the model.
+        On a CPU it is written into `out`.
         """
 
 
 class KeepAll(Thinning):
     """All of it."""
 
-    def part(self, chunk: Chunk, model: Array, weight: float) -> Array:
+    def part(self, chunk: Chunk, model: Array, weight: float, out: Array = None) -> Array:
         if not is_numpy_array(model):
             return (model - chunk.base) * weight
-        kernels.thin_all(_flat(model), _flat(chunk.base), model.dtype.type(weight), _flat(model))
-        return model
+        kernels.thin_all(_flat(model), _flat(chunk.base), model.dtype.type(weight), _flat(out))
+        return out
 
 
 @dataclass
@@ -63,7 +63,7 @@ class Band(Thinning):
     def __post_init__(self) -> None:
         self._ties = np.array([self.skip, self.take])
 
-    def part(self, chunk: Chunk, model: Array, weight: float) -> Array:
+    def part(self, chunk: Chunk, model: Array, weight: float, out: Array = None) -> Array:
         if not is_numpy_array(model):
             offset = model - chunk.base
             mask = self.mask(namespace(offset).abs(offset))
@@ -76,9 +76,9 @@ class Band(Thinning):
             self._ties,
             kind(self.factor),
             kind(weight),
-            _flat(model),
+            _flat(out),
         )
-        return model
+        return out
 
     def mask(self, size: Array) -> Array:
         """Which of the next magnitudes to keep."""
@@ -134,7 +134,7 @@ class Masked(Thinning):
     mask: Mask
     factor: float = 1.0
 
-    def part(self, chunk: Chunk, model: Array, weight: float) -> Array:
+    def part(self, chunk: Chunk, model: Array, weight: float, out: Array = None) -> Array:
         mask = self.mask[chunk.start : chunk.stop]
         if not is_numpy_array(model):
             return where_or_zero(mask, model - chunk.base) * self.factor * weight
@@ -145,9 +145,9 @@ class Masked(Thinning):
             _flat(mask),
             kind(self.factor),
             kind(weight),
-            _flat(model),
+            _flat(out),
         )
-        return model
+        return out
 
 
 def masked(group: Group, model: int, decide: Decide, rescale: bool) -> Thinning:

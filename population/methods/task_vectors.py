@@ -52,10 +52,12 @@ class TaskVectors(Streamed):
         normalize, scale = bool(settings.one("normalize")), settings.one("lambda")
 
         def merge(chunk: Chunk) -> Array:
-            parts = [
-                thinning.part(chunk, model, weight)
-                for thinning, model, weight in zip(thinnings, chunk.models, weights, strict=True)
-            ]
+            parts = _room(len(weights), chunk.base)
+            for number, (thinning, model) in enumerate(zip(thinnings, chunk.models, strict=True)):
+                room = parts[number]
+                made = thinning.part(chunk, model, weights[number], room)
+                if made is not room:
+                    parts[number] = made
             if self.votes:
                 return elected(parts, weights, normalize, scale, chunk.base)
             share = sum(weights) if normalize else 1.0
@@ -64,19 +66,19 @@ class TaskVectors(Streamed):
         return merge
 
 
-def summed(parts: list[Array], divisor: float, scale: float, base: Array) -> Array:
+def summed(parts: Array, divisor: float, scale: float, base: Array) -> Array:
     """`base + scale * sum(parts) / divisor`."""
     if is_numpy_array(base):
         kind, out = base.dtype.type, np.empty_like(base)
         kernels.sum_parts(
-            _rows(parts), kind(divisor), kind(scale), base.reshape(-1), out.reshape(-1)
+            _flat(parts), kind(divisor), kind(scale), base.reshape(-1), out.reshape(-1)
         )
         return out
     return sum(parts[1:], start=parts[0]) / divisor * scale + base
 
 
 def elected(
-    parts: list[Array], weights: list[float], normalize: bool, scale: float, base: Array
+    parts: Array, weights: list[float], normalize: bool, scale: float, base: Array
 ) -> Array:
     """`base + scale * (what has the sign of the sum) / (the weights behind it)`.
 
@@ -85,7 +87,7 @@ def elected(
     if is_numpy_array(base):
         kind, out = base.dtype.type, np.empty_like(base)
         kernels.elect_parts(
-            _rows(parts),
+            _flat(parts),
             np.array(weights, base.dtype),
             normalize,
             kind(scale),
@@ -110,8 +112,13 @@ def signs(values: Array) -> Array:
     return namespace(values).astype(values >= 0, values.dtype) * 2 - 1
 
 
-def _rows(parts: list[Array]) -> npt.NDArray[Any]:
-    return np.stack([part.reshape(-1) for part in parts])
+def _room(count: int, base: Array) -> Array:
+    """Room for the parts of a chunk: on a CPU one array, as the compiled loops want them."""
+    return np.empty((count, *base.shape), base.dtype) if is_numpy_array(base) else [None] * count
+
+
+def _flat(parts: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return parts.reshape(len(parts), -1)
 
 
 class Ties(TaskVectors):
