@@ -21,6 +21,9 @@ from population.checkpoints import Checkpoint, TensorHeader, read_headers
 from population.dtypes import Raw, Wide, narrow, widen
 from population.errors import CheckpointError
 
+BLOCK = 256
+"""Rows of a change that are computed together."""
+
 _LORA = re.compile(r"(.+?)\.lora_(embedding_)?([AB])(?:\.default)?(?:\.weight)?")
 
 
@@ -39,9 +42,18 @@ class Update:
     scale: float
 
     def rows(self, start: int, stop: int) -> Wide:
-        """Some rows of the change."""
-        change: Wide = (self.left[start:stop] * np.float32(self.scale)) @ self.right
-        return change
+        """Some rows of the change.
+
+        Computed in blocks that lie where they lie whatever is asked for: a product's last bits may
+        depend on its shape, and who reads in other chunks has to see the same weights.
+        """
+        first = start - start % BLOCK
+        blocks = [
+            (self.left[at : at + BLOCK] * np.float32(self.scale)) @ self.right
+            for at in range(first, stop, BLOCK)
+        ]
+        change: Wide = np.concatenate(blocks)
+        return change[start - first : stop - first]
 
 
 @dataclass(frozen=True)
@@ -50,13 +62,19 @@ class Adapted(Checkpoint):
 
     Attributes:
         base: what it was trained on.
+        adapter: its folder.
         updates: by tensor name.
         replaced: tensors that the adapter brings whole, by name, opened.
     """
 
     base: Checkpoint
+    adapter: Path
     updates: Mapping[str, Update]
     replaced: Mapping[str, Raw]
+
+    @property
+    def reference(self) -> str:
+        return f"{self.base.reference}+{self.adapter.resolve()}"
 
     def raw(self, name: str) -> Raw:
         header = self.tensors[name]
@@ -131,6 +149,7 @@ def adapted(base: Checkpoint, folder: Path, name: str) -> Adapted:
         base.config,
         headers,
         base,
+        folder,
         updates,
         {target: raw for target, (_, raw) in whole.items()},
     )

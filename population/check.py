@@ -2,11 +2,10 @@
 
 import random
 from dataclasses import dataclass
-from pathlib import Path
 
 from lineage import Archive, ArchiveError
-from population.checkpoints import open_checkpoint
 from population.errors import CheckpointError, PopulationError
+from population.sources import open_source
 from population.workshop import Progress, reopen_workshop, silent
 
 
@@ -43,7 +42,7 @@ def check(archive: Archive, sample: int | None = None, progress: Progress = sile
         row = founders[model]
         progress(number, len(paths), f"founder {row.label}")
         try:
-            if open_checkpoint(Path(path), row.name).sha256() != row.weights_sha256:
+            if open_source(path, row.name).sha256() != row.weights_sha256:
                 damages.append(Damage(f"founder {row.label}", f"the weights in {path} changed"))
         except CheckpointError as error:
             damages.append(Damage(f"founder {row.label}", str(error)))

@@ -104,6 +104,11 @@ class Checkpoint:
     tensors: Mapping[str, TensorHeader]
 
     @property
+    def reference(self) -> str:
+        """What opens it again, from anywhere; see `population.sources`."""
+        return str(self.path.resolve())
+
+    @property
     def dtype(self) -> Dtype:
         """The dtype of most of its parameters."""
         weight: dict[str, int] = {}

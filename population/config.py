@@ -23,7 +23,8 @@ class Founders(_Section):
     """Who is brought in."""
 
     paths: list[str] = ["shipped:founders/*"]
-    """Checkpoint folders (globs allowed): one architecture, one tokenizer, safetensors."""
+    """Checkpoint folders (globs allowed): one architecture, one tokenizer, safetensors. A LoRA
+    adapter is written BASE+ADAPTER (globs allowed in ADAPTER) and stays low-rank on disk."""
     base: str | None = None
     """The founder that the others were fine-tuned from, by name; merging is then done on the
     differences from it. Without one, differences are taken from the founders' average. The
@@ -208,11 +209,20 @@ def _expanded(patterns: list[str], folder: Path, section: str) -> list[str]:
         shipped = pattern.startswith("shipped:")
         root = shipped_data() if shipped else folder
         full = str(root / Path(pattern.removeprefix("shipped:")).expanduser())
-        matches = sorted(str(Path(match)) for match in glob.glob(full) if Path(match).is_dir())
+        matches = _matches(full)
+        base, plus, adapter = full.rpartition("+")
+        if plus and not matches and section == "founders":
+            adapters = _matches(str(folder / Path(adapter).expanduser()))
+            matches = [f"{base}+{match}" for match in adapters]
         if not matches:
             raise ConfigError(f"[{section}] paths: {pattern!r} fits no folder (looked at {full})")
         found += [match for match in matches if match not in found]
     return found
+
+
+def _matches(pattern: str) -> list[str]:
+    found = [Path(match) for match in glob.glob(pattern)]
+    return sorted(str(path) for path in found if path.is_dir() or path.suffix == ".gguf")
 
 
 TEMPLATE_HEADER = """\

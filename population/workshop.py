@@ -18,13 +18,14 @@ from arena import Task, load_tasks
 from lineage import Archive
 from lineage.records import Floats, Founder, Item
 from population.blocks import Layout, layout_of
-from population.checkpoints import Checkpoint, check_compatible, open_checkpoint
+from population.checkpoints import Checkpoint, check_compatible
 from population.config import Config, parsed
 from population.crew import Crew
 from population.errors import CampaignError, CheckpointError, ConfigError
 from population.materialise import Materialiser, State
 from population.player import Player, Prepared
 from population.recipes import Basis
+from population.sources import open_source
 
 T = TypeVar("T")
 
@@ -155,7 +156,7 @@ def open_workshop(config: Config, progress: Progress = silent) -> Workshop:
         CheckpointError: a founder is missing, broken, or does not fit the others.
         ConfigError: two founders share a name, or the base is not among them.
     """
-    founders = [open_checkpoint(Path(path)) for path in config.founders.paths]
+    founders = [open_source(path) for path in config.founders.paths]
     names = [founder.name for founder in founders]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ConfigError(f"[founders] two folders are named {twice[0]!r}; rename one")
@@ -189,7 +190,7 @@ def reopen_workshop(archive: Archive, progress: Progress = silent) -> Workshop:
     for number, (model, path) in enumerate(paths.items()):
         row = models[model]
         progress(number, len(paths), f"checking {row.label}")
-        founder = open_checkpoint(Path(path), row.name)
+        founder = open_source(path, row.name)
         if founder.sha256() != row.weights_sha256:
             raise CheckpointError(
                 f"founder {row.label!r} at {path} has other weights than when this archive was "
@@ -220,7 +221,7 @@ def found_archive(path: Path, workshop: Workshop, progress: Progress = silent) -
     founders = []
     for number, founder in enumerate(workshop.founders):
         progress(number, len(workshop.founders), f"hashing {founder.name}")
-        founders.append(Founder(founder.name, str(founder.path.resolve()), founder.sha256()))
+        founders.append(Founder(founder.name, founder.reference, founder.sha256()))
     return Archive.create(
         path,
         seed=workshop.config.run.seed,
