@@ -49,6 +49,55 @@ def add_weighted(total: Any, values: Any, first: Any, weight: Any) -> None:
 
 
 @_jit
+def weighted_sum_bf16(raws: Any, weights: Any, total: Any) -> None:
+    """`total = weights[0] * x_0 + sum_i weights[i] * (x_i - x_0)` of bf16 (as uint16) arrays.
+
+    Args:
+        raws: a tuple of arrays.
+        weights: fp32, one for each.
+        total: the result, fp32.
+    """
+    first = np.empty(BLOCK, np.float32)
+    other = np.empty(BLOCK, np.float32)
+    for start in range(0, total.size, BLOCK):
+        here = total[start : start + BLOCK]
+        base = first[: here.size]
+        widen_bf16(raws[0][start : start + BLOCK], base.view(np.uint32))
+        _scale(base, weights[0], here)
+        for k in range(1, len(raws)):
+            values = other[: here.size]
+            widen_bf16(raws[k][start : start + BLOCK], values.view(np.uint32))
+            add_weighted(here, values, base, weights[k])
+
+
+@_jit
+def _scale(values: Any, weight: Any, out: Any) -> None:
+    for i in range(out.size):
+        out[i] = values[i] * weight
+
+
+@_jit
+def dot(one: Any, other: Any) -> float:
+    """The inner product, summed in fp64 over blocks, the same on every processor."""
+    total = 0.0
+    lanes = np.empty(256, one.dtype)
+    for start in range(0, one.size, BLOCK):
+        a, b = one[start : start + BLOCK], other[start : start + BLOCK]
+        lanes[:] = 0
+        for row in range(0, a.size, 256):
+            _add_products(a[row : row + 256], b[row : row + 256], lanes)
+        for i in range(256):
+            total += lanes[i]
+    return total
+
+
+@_jit
+def _add_products(one: Any, other: Any, lanes: Any) -> None:
+    for i in range(one.size):
+        lanes[i] += one[i] * other[i]
+
+
+@_jit
 def distances(one: Any, other: Any, out: Any) -> None:
     """`|one - other|`."""
     for i in range(out.size):

@@ -77,10 +77,12 @@ class Numpy:
         return raw, kernels.narrow_bf16(bits.reshape(-1), raw.reshape(-1))
 
     def gram(self, vectors: list[Array]) -> npt.NDArray[np.float64]:
-        stacked = np.empty((len(vectors), vectors[0].size))
-        for row, vector in zip(stacked, vectors, strict=True):
-            row[:] = vector.reshape(-1)
-        return np.asarray(stacked @ stacked.T)
+        gram = np.empty((len(vectors), len(vectors)))
+        flat = [np.ascontiguousarray(vector).reshape(-1) for vector in vectors]
+        for row, one in enumerate(flat):
+            for column, other in enumerate(flat[: row + 1]):
+                gram[row, column] = gram[column, row] = kernels.dot(one, other)
+        return gram
 
 
 class Torch:

@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from population import kernels
 from population.checkpoints import Checkpoint
-from population.dtypes import DTYPES, Dtype
-from population.merging.backends import Backend
+from population.dtypes import BF16, DTYPES, Dtype, Raw
+from population.merging.backends import Backend, Numpy
 from population.methods import Streamed
 from population.methods.method import Array, Axis, Chunk, Combination, Settings, Span
 
@@ -60,6 +60,12 @@ class Stored:
         self.rows, self.columns = matrix(header.shape)
         self._dtype: Dtype = header.dtype
         self._raw = checkpoint.raw(name).reshape(self.rows, self.columns)
+        self.bf16 = self._dtype is BF16 and isinstance(backend, Numpy)
+        """Whether `raw` may be summed as it is."""
+
+    def raw(self, start: int, stop: int) -> Raw:
+        """Elements as they are stored, flat."""
+        return self._raw[start:stop].reshape(-1)
 
     def read(self, start: int, stop: int) -> Array:
         wide = self._backend.put(self._raw[start:stop], self._dtype)
@@ -134,8 +140,24 @@ class WeightedSum:
         self._unscaled = _all_one(self._scale)
         if self._unscaled and len(wanted) == 1 and _all_one(wanted[0][1]):
             self._first, self._others = wanted[0][0], []
+        self._stored = self._all_stored()
+
+    def _all_stored(self) -> tuple[list[Stored], npt.NDArray[np.float32]] | None:
+        """Operands and coefficients, if they can be summed straight from the files."""
+        stored = [self._first, *(other for other, _ in self._others)]
+        weights = [self._scale, *(coefficient for _, coefficient in self._others)]
+        tensors = [o for o in stored if isinstance(o, Stored) and o.bf16]
+        if len(tensors) < len(stored) or not all(isinstance(w, float) for w in weights):
+            return None
+        return tensors, np.array(weights, np.float32)
 
     def read(self, start: int, stop: int) -> Array:
+        if self._stored is not None:
+            tensors, weights = self._stored
+            total = np.empty((stop - start, self.columns), np.float32)
+            raws = tuple(tensor.raw(start, stop) for tensor in tensors)
+            kernels.weighted_sum_bf16(raws, weights, total.reshape(-1))
+            return total
         first = self._first.read(start, stop)
         if not self._others and self._unscaled:
             return first

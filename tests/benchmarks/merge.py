@@ -41,7 +41,7 @@ for case in cases:
         torch.manual_seed(7)
         start = time.perf_counter()
         with torch.no_grad():
-            merge_state_dicts(case["method"], chosen, base=case["base"],
+            merge_state_dicts(chosen, case["method"], base=case["base"],
                               parameters=case["parameters"])
         times.append(time.perf_counter() - start)
     print(json.dumps([case["method"], times]), flush=True)

@@ -1,0 +1,70 @@
+"""Added tokens: their settings, and the roles that a tokenizer's configuration gives them."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from population.vocabulary.failures import read_json
+
+_ROLE_LISTS = {"additional_special_tokens", "extra_special_tokens"}
+_FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
+
+
+def token_settings(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of an added token, all of them spelled out, without its id."""
+    return {"content": entry["content"], **token_flags(entry)}
+
+
+def token_flags(entry: Mapping[str, Any]) -> dict[str, bool]:
+    """How an added token matches, with the library's defaults for what is not said."""
+    special = bool(entry.get("special", False))
+    flags = {flag: bool(entry.get(flag, False)) for flag in _FLAGS}
+    return {**flags, "normalized": bool(entry.get("normalized", not special))}
+
+
+def config_tokens(folder: Path, name: str) -> list[dict[str, Any]]:
+    """The tokens in tokenizer_config.json; transformers adds them if tokenizer.json lacks them."""
+    file = folder / "tokenizer_config.json"
+    if not file.is_file():
+        return []
+    config = read_json(file, name)
+    mentioned = sorted(
+        ((int(row), entry) for row, entry in (config.get("added_tokens_decoder") or {}).items()),
+        key=lambda pair: pair[0],
+    )
+    found = {entry["content"]: token_settings(entry) for _, entry in mentioned}
+    for token in _roles(config):
+        found.setdefault(token, token_settings({"content": token, "special": True}))
+    return [entry for token, entry in found.items() if token]
+
+
+def without_tokens(settings: Mapping[str, Any], gone: set[str]) -> dict[str, Any]:
+    """The settings of a tokenizer without the roles of tokens that are gone."""
+    left: dict[str, Any] = {}
+    for key, value in settings.items():
+        if key.endswith("_token") and _content(value) in gone:
+            continue
+        if key in _ROLE_LISTS and isinstance(value, list):
+            left[key] = [item for item in value if _content(item) not in gone]
+        elif key in _ROLE_LISTS and isinstance(value, dict):
+            left[key] = {role: item for role, item in value.items() if _content(item) not in gone}
+        else:
+            left[key] = value
+    return left
+
+
+def _roles(config: Mapping[str, Any]) -> Iterator[str]:
+    """The tokens that a configuration gives a role: eos_token, pad_token and so on."""
+    for key, value in config.items():
+        if key.endswith("_token"):
+            several = [value]
+        elif key in _ROLE_LISTS and isinstance(value, dict | list):
+            several = list(value.values()) if isinstance(value, dict) else value
+        else:
+            continue
+        yield from (token for token in map(_content, several) if token)
+
+
+def _content(value: object) -> str | None:
+    content = value.get("content") if isinstance(value, dict) else value
+    return content if isinstance(content, str) else None
