@@ -27,6 +27,12 @@ BLOCK = 256
 _LORA = re.compile(r"(.+?)\.lora_(embedding_)?([AB])(?:\.default)?(?:\.weight)?")
 
 
+# Settings of peft with which the base plus the factors is not the model that was trained.
+_NOT_PLAIN = ("use_qalora", "use_bdlora", "alora_invocation_tokens", "arrow_config", "kasa_config",
+              "layer_replication")  # fmt: skip
+_CHANGING = ("pissa", "olora", "corda", "loftq", "lora_ga")
+
+
 @dataclass(frozen=True)
 class Update:
     """A low-rank change of a weight: `scale * (left @ right)`.
@@ -83,9 +89,10 @@ class Adapted(Checkpoint):
         return self.replaced[name] if name in self.replaced else self.base.raw(name)
 
     def wide(self, name: str, start: int = 0, stop: int | None = None) -> Wide:
-        if name in self.replaced:
-            return widen(self.replaced[name][start:stop], self.tensors[name].dtype)
-        wide = self.base.wide(name, start, stop)
+        if name in self.replaced:  # and perhaps updated: peft saves embeddings with their factors
+            wide = widen(self.replaced[name][start:stop], self.tensors[name].dtype)
+        else:
+            wide = self.base.wide(name, start, stop)
         if name not in self.updates:
             return wide
         return wide + self.updates[name].rows(start, start + len(wide))
@@ -108,10 +115,9 @@ def adapted(base: Checkpoint, folder: Path, name: str) -> Adapted:
         raise CheckpointError(
             f"adapter {name!r}: {folder / 'adapter_config.json'}: {error}"
         ) from None
-    if config.get("peft_type") != "LORA" or config.get("use_dora"):
-        kind = "DoRA" if config.get("use_dora") else config.get("peft_type")
+    if kind := _other_kind(config):
         raise CheckpointError(
-            f"adapter {name!r} is a {kind}; only plain LoRA can be merged here, merge it with peft "
+            f"adapter {name!r} is {kind}; only plain LoRA can be merged here, merge it with peft "
             "first"
         )
     file = folder / "adapter_model.safetensors"
@@ -128,7 +134,8 @@ def adapted(base: Checkpoint, folder: Path, name: str) -> Adapted:
             target = _target(base, f"{module}.weight", name)
             factors.setdefault(target, {})[side + (embedding or "")] = opened.wide(key)
         else:
-            target = _target(base, plain.replace(".modules_to_save.default", ""), name)
+            plain = plain.replace(".modules_to_save.default", "").replace(".base_layer", "")
+            target = _target(base, plain, name)
             whole[target] = opened.tensors[key], opened.raw(key)
     if not factors and not whole:
         raise CheckpointError(f"adapter {name!r}: {file} holds no LoRA weights")
@@ -155,6 +162,23 @@ def adapted(base: Checkpoint, folder: Path, name: str) -> Adapted:
     )
 
 
+def _other_kind(config: Any) -> str | None:
+    """What an adapter is, if it is no plain LoRA."""
+    if not isinstance(config, dict):
+        return "nothing that peft wrote (its adapter_config.json is no JSON object)"
+    if config.get("peft_type") != "LORA":
+        return f"of type {config.get('peft_type')}"
+    if config.get("use_dora"):
+        return "a DoRA"
+    for setting in _NOT_PLAIN:
+        if config.get(setting):
+            return f"a LoRA with {setting}"
+    start = str(config.get("init_lora_weights")).lower()
+    if start.startswith(_CHANGING):
+        return f"a LoRA that changes its base before training (init_lora_weights: {start})"
+    return None
+
+
 def _target(base: Checkpoint, wanted: str, adapter: str) -> str:
     for name in (wanted, wanted.removeprefix("model."), f"model.{wanted}"):
         if name in base.tensors:
@@ -178,20 +202,26 @@ def _update(
             f"adapter {name!r}: {target} has only one of its two factors"
         ) from None
     module = target.removesuffix(".weight")
-    rank = _by_pattern(config.get("rank_pattern"), module, config.get("r") or a.shape[0])
-    alpha = _by_pattern(config.get("alpha_pattern"), module, config.get("lora_alpha") or rank)
-    scale = alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
-    # Embeddings and GPT-2's Conv1D store what a linear layer would call the transpose.
-    left, right = (a.T, b.T) if embedding or config.get("fan_in_fan_out") else (b, a)
-    shape = base.tensors[target].shape
-    if (
-        left.ndim != 2
-        or (left.shape[0], right.shape[1]) != tuple(shape)
-        or left.shape[1] != len(right)
-    ):
+    try:
+        rank = _by_pattern(config.get("rank_pattern"), module, config.get("r") or a.shape[0])
+        alpha = _by_pattern(config.get("alpha_pattern"), module, config.get("lora_alpha") or rank)
+        scale = alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
+    except (ArithmeticError, AttributeError, IndexError, TypeError, ValueError, re.error) as error:
         raise CheckpointError(
-            f"adapter {name!r}: its factors for {target} make {left.shape[0]} x {right.shape[-1]}, "
-            f"expected {list(shape)} as in {base.name!r}"
+            f"adapter {name!r}: its adapter_config.json gives no scale for {target}: {error}"
+        ) from None
+    # Embeddings and GPT-2's Conv1D store what a linear layer would call the transpose. peft's word
+    # on it counts only where the shape fits both ways: it has one for all modules, the last one's.
+    shape = base.tensors[target].shape
+    matrices = a.ndim == b.ndim == 2
+    across = matrices and shape == (a.shape[1], len(b))
+    along = matrices and shape == (len(b), a.shape[1])
+    turned = config.get("fan_in_fan_out") if across and along else across
+    left, right = (a.T, b.T) if embedding or turned else (b, a)
+    if not (across if embedding else across or along) or left.shape[1] != len(right):
+        raise CheckpointError(
+            f"adapter {name!r}: its factors for {target} are {list(b.shape)} and {list(a.shape)}, "
+            f"which does not make {list(shape)} as in {base.name!r}"
         )
     if not (np.isfinite(left).all() and np.isfinite(right).all()):
         raise CheckpointError(f"adapter {name!r}: {target} holds NaN or infinity")

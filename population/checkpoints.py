@@ -41,6 +41,7 @@ TOKENIZER_FILES = (
     "tokenizer.model",
     "chat_template.jinja",
 )
+VOCABULARY_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
 # What may differ between two fine-tunes of one architecture.
 _INCIDENTAL = {
     "_name_or_path",
@@ -130,9 +131,9 @@ class Checkpoint:
             CheckpointError: the file has vanished or shrunk.
         """
         header = self.tensors[name]
-        if not header.size:
-            return np.empty(header.shape, header.dtype.raw)
         try:
+            if not header.size:
+                return np.empty(header.shape, header.dtype.raw)
             mapped = _mapped(header.file)
             flat = np.frombuffer(mapped, header.dtype.raw, header.parameters, header.offset)
         except (OSError, ValueError) as error:
@@ -177,7 +178,7 @@ class Checkpoint:
         for name, header in self.tensors.items():
             if not all_finite(self.raw(name), header.dtype):
                 raise CheckpointError(
-                    f"founder {self.name!r}: {name} holds NaN or infinity; this checkpoint is "
+                    f"{self.name!r}: {name} holds NaN or infinity; this checkpoint is "
                     "broken, leave it out"
                 )
             self.release(name)
@@ -223,27 +224,27 @@ def open_checkpoint(path: Path, name: str | None = None) -> Checkpoint:
     """
     name = name or path.name
     if not path.is_dir():
-        raise CheckpointError(f"founder {name!r}: no folder at {path}")
+        raise CheckpointError(f"{name!r}: no folder at {path}")
     try:
         config = json.loads((path / "config.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CheckpointError(
-            f"founder {name!r}: {path} holds no config.json, so it is no transformers checkpoint"
+            f"{name!r}: {path} holds no config.json, so it is no transformers checkpoint"
         ) from None
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"founder {name!r}: {path / 'config.json'}: {error}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{name!r}: {path / 'config.json'}: {error}") from None
     if not isinstance(config, dict):
-        raise CheckpointError(f"founder {name!r}: {path / 'config.json'} is no JSON object")
+        raise CheckpointError(f"{name!r}: {path / 'config.json'} is no JSON object")
     if "auto_map" in config:
         raise CheckpointError(
-            f"founder {name!r} wants to run code of its own (auto_map in config.json); "
+            f"{name!r} wants to run code of its own (auto_map in config.json); "
             "only architectures that transformers knows can be used"
         )
     tensors: dict[str, TensorHeader] = {}
     for file in _weight_files(path, name):
         for tensor, header in read_headers(file, name).items():
             if tensor in tensors:
-                raise CheckpointError(f"founder {name!r}: {tensor} stands in two files")
+                raise CheckpointError(f"{name!r}: {tensor} stands in two files")
             tensors[tensor] = header
     return Checkpoint(name, path, config, tensors)
 
@@ -256,10 +257,12 @@ def _weight_files(path: Path, name: str) -> list[Path]:
                 set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
             )
             paths = [path / file for file in files]
+            if outside := [file for file in files if Path(file).name != file]:
+                raise ValueError(f"{outside[0]!r} is no file of this folder")
         except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-            raise CheckpointError(f"founder {name!r}: {index} is broken: {error}") from None
+            raise CheckpointError(f"{name!r}: {index} is broken: {error}") from None
         if missing := [file for file in paths if not file.is_file()]:
-            raise CheckpointError(f"founder {name!r}: shard {missing[0]} is missing")
+            raise CheckpointError(f"{name!r}: shard {missing[0]} is missing")
         return paths
     single = path / "model.safetensors"
     if single.is_file():
@@ -267,10 +270,10 @@ def _weight_files(path: Path, name: str) -> list[Path]:
     pickled = [file.name for pattern in ("*.bin", "*.pt", "*.pth") for file in path.glob(pattern)]
     if pickled:
         raise CheckpointError(
-            f"founder {name!r}: {pickled[0]} is a pickle, which can run code when loaded; "
+            f"{name!r}: {pickled[0]} is a pickle, which can run code when loaded; "
             "convert it to safetensors first"
         )
-    raise CheckpointError(f"founder {name!r}: no model.safetensors in {path}")
+    raise CheckpointError(f"{name!r}: no model.safetensors in {path}")
 
 
 def read_headers(file: Path, name: str) -> dict[str, TensorHeader]:
@@ -288,13 +291,13 @@ def read_headers(file: Path, name: str) -> dict[str, TensorHeader]:
             content = json.loads(opened.read(length))
     except (OSError, SafetensorError, ValueError, struct.error) as error:
         raise CheckpointError(
-            f"founder {name!r}: {file} is truncated or not safetensors: {error}"
+            f"{name!r}: {file} is truncated or not safetensors: {error}"
         ) from None
     content.pop("__metadata__", None)
     for key, entry in content.items():
         if entry["dtype"] not in DTYPES:
             raise CheckpointError(
-                f"founder {name!r}: {key} is {entry['dtype']}; expected F32, F16 or BF16 "
+                f"{name!r}: {key} is {entry['dtype']}; expected F32, F16 or BF16 "
                 "(quantised checkpoints cannot be merged, use the original)"
             )
     return {
@@ -316,7 +319,7 @@ def open_tensors(path: Path, name: str | None = None) -> Checkpoint:
     """
     name = name or path.stem
     if not path.is_file():
-        raise CheckpointError(f"founder {name!r}: no file at {path}")
+        raise CheckpointError(f"{name!r}: no file at {path}")
     return Checkpoint(name, path, {}, read_headers(path, name))
 
 
@@ -372,6 +375,11 @@ def incidental(key: str) -> bool:
     return key in _INCIDENTAL
 
 
+def has_tokenizer(checkpoint: Checkpoint) -> bool:
+    """Whether a checkpoint turns text into tokens at all; a vision model does not."""
+    return any((checkpoint.path / file).is_file() for file in VOCABULARY_FILES)
+
+
 def _architecture(checkpoint: Checkpoint) -> dict[str, Any]:
     return {key: value for key, value in checkpoint.config.items() if not incidental(key)}
 
@@ -383,10 +391,10 @@ def _vocabulary(checkpoint: Checkpoint) -> str:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise CheckpointError(f"founder {checkpoint.name!r}: {path}: {error}") from None
+            raise CheckpointError(f"{checkpoint.name!r}: {path}: {error}") from None
         parts = ("model", "added_tokens", "normalizer", "pre_tokenizer", "decoder")
         return json.dumps([content.get(part) for part in parts], sort_keys=True)
-    for file in ("tokenizer.model", "vocab.json", "vocab.txt"):
+    for file in VOCABULARY_FILES[1:]:
         if (checkpoint.path / file).is_file():
             return hashlib.sha256((checkpoint.path / file).read_bytes()).hexdigest()
-    raise CheckpointError(f"founder {checkpoint.name!r} has no tokenizer in {checkpoint.path}")
+    raise CheckpointError(f"{checkpoint.name!r} has no tokenizer in {checkpoint.path}")

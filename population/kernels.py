@@ -42,6 +42,15 @@ def narrow_bf16(bits: Any, raw: Any) -> bool:
 
 
 @_jit
+def is_finite(bits: Any) -> bool:
+    """Whether fp32 values (as uint32) hold neither NaN nor infinity."""
+    worst = np.uint32(0)
+    for i in range(bits.size):
+        worst = max(worst, bits[i] & np.uint32(0x7FFFFFFF))
+    return bool(worst < np.uint32(0x7F800000))
+
+
+@_jit
 def add_weighted(total: Any, values: Any, first: Any, weight: Any) -> None:
     """`total += weight * (values - first)`."""
     for i in range(total.size):

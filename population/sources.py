@@ -3,8 +3,8 @@
 - a folder with config.json and safetensors, or one safetensors file (merged by tensor names);
 - "base+adapter": a checkpoint with a PEFT LoRA adapter applied, in fp32 and only when it is read;
 - a GGUF file, which transformers turns into a checkpoint once, kept in the user's cache;
-- a hub id ("org/name" or "org/name@revision"), if nothing of that name is on disk. Only safetensors
-  and json are fetched.
+- a hub id ("org/name" or "org/name@revision"), if nothing of that name is on disk. Only
+  safetensors, settings, the tokenizer and the card, which states the licence, are fetched.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from population.adapters import adapted
-from population.checkpoints import Checkpoint, open_checkpoint, open_tensors
+from population.checkpoints import TOKENIZER_FILES, Checkpoint, open_checkpoint, open_tensors
 from population.errors import CheckpointError
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
-FETCHED = ("*.safetensors", "*.json")
+FETCHED = ("*.safetensors", "*.json", *TOKENIZER_FILES, "README.md")
 
 
 def open_source(
@@ -116,7 +116,7 @@ def _converted(path: Path, say: Callable[[str], None]) -> Path:
             draft.rename(target)
     except ImportError as error:
         raise CheckpointError(f"{path}: GGUF needs two more packages: {error}") from None
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
-        reason = str(error).splitlines()[0]
+    except Exception as error:  # noqa: BLE001 - what is no GGUF may break its reader anywhere
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise CheckpointError(f"{path}: transformers cannot convert it: {reason}") from None
     return target

@@ -70,6 +70,9 @@ def merge(
             wanted = wanted.model_copy(update={"steps": steps})
         if mergekit_compat:
             wanted = wanted.model_copy(update={"mergekit_compat": True})
+        if seed is not None or mergekit_compat:  # what was promised was promised without them
+            output = wanted.output.model_copy(update={"weights_sha256": None})
+            wanted = wanted.model_copy(update={"output": output})
 
         def say(text: str) -> None:
             err.print(text, style="dim", highlight=False, markup=False, soft_wrap=True)
@@ -145,12 +148,13 @@ def inspect(
         if as_json:
             print_json([asdict(found) for found in profiles])
         else:
-            table = Table(box=None, pad_edge=False, header_style="bold")
-            for head in ("model", "architecture", "layers", "hidden", "tokens", "parameters"):
-                table.add_column(
-                    head, justify="left" if head in {"model", "architecture"} else "right"
-                )
-            for head in ("dtype", "size", "licence", "fits the first"):
+            table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
+            table.add_column("model", overflow="fold")
+            table.add_column("type", overflow="fold")
+            for head in ("layers", "hidden", "tokens", "params", "size"):
+                table.add_column(head, justify="right", no_wrap=True)
+            table.add_column("dtype", no_wrap=True)
+            for head in ("licence", "fits the first"):
                 table.add_column(head, overflow="fold")
             for found in profiles:
                 table.add_row(
@@ -160,9 +164,9 @@ def inspect(
                     _or_dash(found.hidden),
                     _or_dash(found.vocabulary),
                     f"{found.parameters / 1e6:,.1f} M",
-                    found.dtype,
                     gigabytes(found.size),
-                    found.licence or "not stated",
+                    found.dtype,
+                    found.licence or "-",
                     found.fits,
                 )
             out.print(table)

@@ -30,6 +30,9 @@ class Backend(Protocol):
     def array(self, values: npt.NDArray[Any]) -> Array:
         """A numpy array, where computing happens."""
 
+    def finite(self, wide: Array) -> bool:
+        """Whether values hold neither NaN nor infinity."""
+
     def get(self, wide: Array, dtype: Dtype) -> tuple[Raw, bool]:
         """Round to a stored dtype, back in the processor's memory; and whether it is finite."""
 
@@ -67,6 +70,11 @@ class Numpy:
 
     def array(self, values: npt.NDArray[Any]) -> Array:
         return values
+
+    def finite(self, wide: Array) -> bool:
+        if wide.dtype == np.float32:
+            return bool(kernels.is_finite(wide.view(np.uint32).reshape(-1)))
+        return bool(np.isfinite(wide).all())
 
     def get(self, wide: Array, dtype: Dtype) -> tuple[Raw, bool]:
         if dtype is not BF16 or wide.dtype != np.float32:
@@ -115,6 +123,9 @@ class Torch:
 
     def array(self, values: npt.NDArray[Any]) -> Array:
         return self._torch.from_numpy(np.array(values)).to(self.device)
+
+    def finite(self, wide: Array) -> bool:
+        return bool(self._torch.isfinite(wide).all())
 
     def get(self, wide: Array, dtype: Dtype) -> tuple[Raw, bool]:
         torch = self._torch

@@ -1,5 +1,6 @@
 """Chat templates by name, as mergekit's `chat_template` has them."""
 
+import json
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -52,11 +53,7 @@ def chat_template(choice: str, folders: Iterable[Path]) -> str | None:
     if choice in NAMED:
         return NAMED[choice]
     if choice == "auto":
-        found = Counter(
-            path.read_text(encoding="utf-8")
-            for folder in folders
-            if (path := folder / "chat_template.jinja").is_file()
-        )
+        found = Counter(template for folder in folders if (template := _own_template(folder)))
         return found.most_common(1)[0][0] if found else None
     if "{" not in choice:
         raise RecipeError(
@@ -64,3 +61,15 @@ def chat_template(choice: str, folders: Iterable[Path]) -> str | None:
             f"{', '.join(NAMED)}"
         )
     return choice
+
+
+def _own_template(folder: Path) -> str | None:
+    """A model's template: a file of its own, or as older models have it, among the settings."""
+    try:
+        if (folder / "chat_template.jinja").is_file():
+            return (folder / "chat_template.jinja").read_text(encoding="utf-8")
+        settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+        template = settings.get("chat_template")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return template if isinstance(template, str) else None

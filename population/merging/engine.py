@@ -6,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
-from population.checkpoints import Checkpoint, same_vocabulary
+from population.checkpoints import Checkpoint, has_tokenizer, same_vocabulary
 from population.dtypes import BY_NAME, Dtype, all_finite
 from population.errors import CheckpointError, RecipeError
 from population.merging.backends import Backend, backend_for
-from population.merging.graph import MergeStep, Node, RouteNode, Spec
+from population.merging.graph import MergeStep, Node, RouteNode, Spec, forget
 from population.merging.leaves import Leaf, Moved, Vocabularies, common_vocabulary
 from population.merging.operands import matrix, spans
 from population.merging.recipe import Recipe
@@ -111,15 +111,16 @@ def _used(recipe: Recipe) -> set[str]:
 
 def _vocabularies(recipe: Recipe, leaves: Mapping[str, Leaf]) -> Vocabularies | None:
     ordered = list(leaves.values())
-    with_config = [leaf for leaf in ordered if leaf.config]
+    speaking = [leaf for leaf in ordered if leaf.config and has_tokenizer(leaf.checkpoint)]
     choice = recipe.output.tokenizer
-    if len(with_config) < len(ordered) or (choice is None and len(ordered) < 2):
-        if choice is not None:
-            raise RecipeError("tokenizer: single safetensors files have none")
+    if choice is not None and len(speaking) < len(ordered):
+        mute = next(leaf for leaf in ordered if leaf not in speaking)
+        raise RecipeError(f"tokenizer: {mute.name!r} has none that could be brought to another")
+    if len(speaking) < 2 and choice is None:
         return None
     if choice is None:
-        first = ordered[0].checkpoint
-        for other in ordered[1:]:
+        first = speaking[0].checkpoint
+        for other in speaking[1:]:
             if not same_vocabulary(first, other.checkpoint):
                 raise CheckpointError(
                     f"{other.name!r} has another tokenizer than {first.name!r}, so the same row of "
@@ -199,6 +200,7 @@ def _fill(planned: Plan, name: str, backend: Backend, files: Shards) -> None:
             raise CheckpointError(_not_finite(planned, name, spec.dtype))
         files.write(name, start * columns * spec.dtype.size, values)
     operand.release()
+    forget()
 
 
 def _not_finite(planned: Plan, name: str, dtype: Dtype) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from threading import Lock
+from threading import Lock, local
 from typing import Any, Protocol
 
 import numpy as np
@@ -43,6 +43,9 @@ from population.routes import Step as RouteStep
 
 Names = tuple[str, ...]
 
+HIGHEST = 200
+"""Steps upon steps that are computed one after the other, each within the next."""
+
 
 @dataclass(frozen=True)
 class Spec:
@@ -56,6 +59,8 @@ class Node(Protocol):
     """A model of the graph."""
 
     name: str
+    height: int
+    """How many steps below it, and with it, are computed one after the other."""
 
     @property
     def config(self) -> Mapping[str, Any]:
@@ -99,6 +104,11 @@ class Part:
     settings: Settings
 
     @cached_property
+    def place(self) -> Mapping[str, int]:
+        """Of each output tensor, in `names`."""
+        return {name: place for place, name in enumerate(self.names)}
+
+    @cached_property
     def rows(self) -> Mapping[str, list[int]]:
         """The units of each output tensor."""
         rows: dict[str, list[int]] = {}
@@ -122,7 +132,7 @@ class Expansion:
     """A part of a combination over its leaves.
 
     Attributes:
-        leaves: (node, its tensor for each unit); the others are relative to the first.
+        leaves: (node, its tensor for each of the part's); the others are relative to the first.
         vectors: shape (units, leaves): coordinates of the result.
     """
 
@@ -147,6 +157,11 @@ class MergeStep:
             self.config, self.tensors, self.parts = self._from_slices()
         else:
             self.config, self.tensors, self.parts = self._from_models()
+        method = self.method
+        together = isinstance(method, Combination) and all(
+            part.straight and method.axis(part.settings) == "tensor" for part in self.parts
+        )
+        self.height = _height(step, nodes, 0 if together else 1)
         self._expansions: dict[int, Expansion] = {}
         self._expanding = Lock()
 
@@ -204,7 +219,7 @@ class MergeStep:
             where = f"step {step.name!r}, slice {number}"
             base, models, parameters = self._roles(piece.base or step.base, piece.sources)
             nodes = [base, *models] if base else models
-            ranges = [_range(piece.sources, self._nodes, node, where) for node in nodes]
+            ranges = _ranges(piece.sources, None if base is None else piece.base or step.base)
             depth = {stop - start for start, stop in ranges}
             if len(depth) != 1 or min(depth) < 1:
                 raise RecipeError(f"{where}: all sources must give the same number of layers")
@@ -287,9 +302,13 @@ class MergeStep:
     def _part_of(self) -> Mapping[str, Part]:
         return {name: part for part in self.parts for name in part.names}
 
-    def copy_of(self, tensor: str) -> tuple[Node, str]:
+    def below(self, tensor: str) -> tuple[Node, str]:
+        """What a tensor that cannot be merged is copied from."""
         part = self._part_of[tensor]
-        return part.nodes[0].copy_of(part.inputs[0][part.names.index(tensor)])
+        return part.nodes[0], part.inputs[0][part.place[tensor]]
+
+    def copy_of(self, tensor: str) -> tuple[Node, str]:
+        return _origin(self, tensor)
 
     def operand(self, tensor: str, backend: Backend) -> Operand:
         part = self._part_of[tensor]
@@ -299,11 +318,8 @@ class MergeStep:
 
     def _combination(self, part: Part, tensor: str, backend: Backend) -> Operand:
         expansion = self.expansion(part, backend)
-        rows = part.rows[tensor]
-        operands = [
-            readable(node.operand(names[rows[0]], backend), node, backend)
-            for node, names in expansion.leaves
-        ]
+        place, rows = part.place[tensor], part.rows[tensor]
+        operands = [readable(node, names[place], backend) for node, names in expansion.leaves]
         segments = [part.segments[row] for row in rows]
         shape = self.tensors[tensor].shape
         return WeightedSum(
@@ -322,8 +338,7 @@ class MergeStep:
             return self._expansions[id(part)]
 
     def _single(self, part: Part, tensor: str, backend: Backend) -> Operand:
-        place = part.names.index(tensor)
-        rows = part.rows[tensor]
+        place, rows = part.place[tensor], part.rows[tensor]
         if len(rows) > 1:
             raise RecipeError(
                 f"step {self.name!r}: {self.method.name} cannot cut within tensors; use blocks of "
@@ -333,7 +348,7 @@ class MergeStep:
             {name: values[rows] for name, values in part.settings.values.items()}, self._compat
         )
         operands = [
-            readable(node.operand(names[place], backend), node, backend)
+            readable(node, names[place], backend)
             for node, names in zip(part.nodes, part.inputs, strict=True)
         ]
         inputs = Inputs(
@@ -360,6 +375,7 @@ class RouteNode:
 
     def __init__(self, step: Step, nodes: Mapping[str, Node]) -> None:
         self.name = step.name
+        self.height = _height(step, nodes, 1)
         self._models = [nodes[entry.model] for entry in step.models]
         configs = [node.config for node in self._models]
         architecture = _architecture(self._models[0])
@@ -382,9 +398,30 @@ class RouteNode:
         operand = self._models[model].operand(name, backend)
         return operand if change == IDENTITY else Affine(operand, change.scale, change.shift)
 
-    def copy_of(self, tensor: str) -> tuple[Node, str]:
+    def below(self, tensor: str) -> tuple[Node, str]:
+        """What a tensor that cannot be merged is copied from."""
         model, name, _ = self._sources[tensor]
-        return self._models[model].copy_of(name)
+        return self._models[model], name
+
+    def copy_of(self, tensor: str) -> tuple[Node, str]:
+        return _origin(self, tensor)
+
+
+def _height(step: Step, nodes: Mapping[str, Node], more: int) -> int:
+    height = max(nodes[name].height for name in step.uses()) + more
+    if height > HIGHEST:
+        raise RecipeError(
+            f"step {step.name!r}: more than {HIGHEST} steps lie upon each other that are no "
+            "weighted sums; write one of those before it as a model, and go on from that"
+        )
+    return height
+
+
+def _origin(node: Node, tensor: str) -> tuple[Node, str]:
+    """The source that a tensor is copied from; without recursion, see `expanded`."""
+    while isinstance(node, MergeStep | RouteNode):
+        node, tensor = node.below(tensor)
+    return node.copy_of(tensor)
 
 
 def expanded(root: MergeStep, part: Part, backend: Backend) -> Expansion:
@@ -399,7 +436,7 @@ def expanded(root: MergeStep, part: Part, backend: Backend) -> Expansion:
     while stack:
         node, names, done = stack.pop()
         key = (id(node), names)
-        inner = part if node is root else _passable(node, names)
+        inner = part if node is root else _passable(node, names, part)
         if inner is None:
             leaves.setdefault(key, (node, names))
         elif done:
@@ -432,30 +469,32 @@ def expanded(root: MergeStep, part: Part, backend: Backend) -> Expansion:
     return Expansion(found, vectors[id(root), part.names])
 
 
-def _passable(node: Node, names: Names) -> Part | None:
-    """The part of a combination that an expansion may look through, or None for a leaf."""
+def _passable(node: Node, names: Names, root: Part) -> Part | None:
+    """The part of a combination that an expansion may look through, or None for a leaf.
+
+    What is cut within tensors must be cut as the expanded part is.
+    """
     if not isinstance(node, MergeStep) or not isinstance(node.method, Combination):
         return None
     (part, *more) = node.parts
     if more or not part.straight or part.names != names:
         return None
     cut = len(part.units) != len(part.names)
-    return None if cut or node.method.axis(part.settings) != "tensor" else part
+    if cut and (part.units.names != root.units.names or part.segments != root.segments):
+        return None
+    return None if node.method.axis(part.settings) != "tensor" else part
 
 
 def _spread(part: Part) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
     """For each unit, the place of its tensor."""
-    place = {name: number for number, name in enumerate(part.names)}
-    return np.array([place[name] for name in part.units.names], dtype=np.intp)
+    return np.array([part.place[name] for name in part.units.names], dtype=np.intp)
 
 
 def _gram(part: Part, leaves: Sequence[tuple[Node, Names]], backend: Backend) -> Floats:
     """Inner products of the first leaf and the others' differences to it, for each unit."""
     gram = np.zeros((len(part.units), len(leaves), len(leaves)))
     for place, name in enumerate(part.names):
-        operands = [
-            readable(node.operand(names[place], backend), node, backend) for node, names in leaves
-        ]
+        operands = [readable(node, names[place], backend) for node, names in leaves]
         rows, columns = operands[0].rows, operands[0].columns
         cuts = [(row, part.segments[row]) for row in part.rows[name]]
         for start, stop in spans(rows, columns, backend.chunk):
@@ -496,10 +535,28 @@ def _coefficient(
     return np.repeat(along, rows // shape[0])[:, None]
 
 
-def readable(operand: Operand, node: Node, backend: Backend) -> Operand:
-    """An operand that may be read again and in any order."""
-    del node
-    return held(operand, backend) if isinstance(operand, Merge | Affine) else operand
+def readable(node: Node, tensor: str, backend: Backend) -> Operand:
+    """A tensor that may be read again and in any order.
+
+    What has to be held in memory for that is held once for an output tensor, whoever asks: where
+    steps share ancestors, computing them anew each time would double with every step.
+    """
+    memo: dict[tuple[int, str], Operand] = _THREAD.__dict__.setdefault("held", {})
+    key = (id(node), tensor)
+    if key in memo:
+        return memo[key]
+    operand = node.operand(tensor, backend)
+    if isinstance(operand, Merge | Affine):
+        operand = memo[key] = held(operand, backend)
+    return operand
+
+
+def forget() -> None:
+    """Let go of what this thread holds for an output tensor."""
+    _THREAD.__dict__.pop("held", None)
+
+
+_THREAD = local()
 
 
 def widest(dtypes: Sequence[Dtype]) -> Dtype:
@@ -582,16 +639,16 @@ class _Stack:
                 yield name
 
 
-def _range(
-    sources: Sequence[Input], nodes: Mapping[str, Node], node: Node, where: str
-) -> tuple[int, int]:
-    """The layers that a slice takes of a model; of an unlisted base, those of the first source."""
-    for entry in sources:
-        if nodes[entry.model] is node and entry.layer_range is not None:
-            return entry.layer_range
-    if sources[0].layer_range is None:
-        raise RecipeError(f"{where}: a source has no layer_range")
-    return sources[0].layer_range
+def _ranges(sources: Sequence[Input], base: str | None) -> list[tuple[int, int]]:
+    """The layers that a slice takes: of the base, if there is one, and of each other model.
+
+    Of a base that is not listed they are those of the first source.
+    """
+    given = [(entry.model, entry.layer_range) for entry in sources if entry.layer_range]
+    others = [layers for model, layers in given if model != base]
+    if base is None:
+        return others
+    return [next((layers for model, layers in given if model == base), given[0][1]), *others]
 
 
 def _config_of_path(layers: Sequence[tuple[Node, int]], name: str) -> dict[str, Any]:

@@ -37,6 +37,8 @@ class Leaf:
         checkpoint: opened.
     """
 
+    height = 0
+
     def __init__(self, name: str, checkpoint: Checkpoint) -> None:
         self.name, self.checkpoint = name, checkpoint
 
@@ -161,7 +163,8 @@ def embeddings(checkpoint: Checkpoint) -> set[str]:
 
 def embedding_rows(checkpoint: Checkpoint) -> int:
     """How many tokens a model has rows for."""
-    config = checkpoint.config.get("text_config") or checkpoint.config
+    nested = checkpoint.config.get("text_config")
+    config = nested if isinstance(nested, Mapping) else checkpoint.config
     rows = config.get("vocab_size")
     if not isinstance(rows, int):
         raise RecipeError(f"{checkpoint.name!r}: its config does not say its vocab_size")

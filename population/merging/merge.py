@@ -12,7 +12,7 @@ from population.merging.card import Facts, card, licence_of
 from population.merging.chat_templates import chat_template
 from population.merging.engine import Plan, Progress, plan, run
 from population.merging.preflight import Needs, preflight
-from population.merging.recipe import Recipe
+from population.merging.recipe import Recipe, seen_from
 from population.merging.writer import copy_files, new_folder
 from population.vocabulary import write_tokenizer
 
@@ -171,7 +171,8 @@ def _config(config: Mapping[str, Any], planned: Plan) -> dict[str, Any]:
 
 
 def _as_written(planned: Plan, sha: str, pin: bool) -> Recipe:
-    recipe = planned.recipe
+    """The recipe with the hash of what it makes, and with paths that hold from anywhere."""
+    recipe = seen_from(planned.recipe, Path.cwd())
     sources = {name: recipe.sources[name] for name in planned.leaves}
     if pin:
         sources = {

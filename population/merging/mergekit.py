@@ -21,6 +21,20 @@ from population.merging.recipe import (
 )
 
 RESULT = "merged"
+_KEYS = {
+    "merge_method",
+    "base_model",
+    "models",
+    "slices",
+    "parameters",
+    "dtype",
+    "out_dtype",
+    "tokenizer",
+    "tokenizer_source",
+    "chat_template",
+}
+PARTS = 10**6
+"""Values in a configuration, at most. Aliases let a few lines of YAML stand for any number."""
 
 
 def from_yaml(text: str, where: str) -> Recipe:
@@ -31,7 +45,7 @@ def from_yaml(text: str, where: str) -> Recipe:
     """
     try:
         content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         line = str(error).splitlines()[0]
         raise RecipeError(f"{where}: neither a recipe (JSON) nor YAML: {line}") from None
     if not isinstance(content, dict) or "merge_method" not in content:
@@ -40,19 +54,47 @@ def from_yaml(text: str, where: str) -> Recipe:
         raise RecipeError(
             f"{where}: 'modules' is not supported; merge the whole model with 'models'"
         )
+    if _is_larger(content, PARTS):
+        raise RecipeError(f"{where}: its aliases stand for more than {PARTS} values")
     names = _Names()
     try:
         return _recipe(content, names)
     except ValidationError as error:
         raise RecipeError(first_problem(error, where)) from None
-    except (TypeError, AttributeError, KeyError, ValueError) as error:
+    except KeyError as error:
+        raise RecipeError(f"{where}: not as mergekit has it: a part lacks {error}") from None
+    except (TypeError, AttributeError, ValueError) as error:
         raise RecipeError(f"{where}: not as mergekit has it: {error!r}") from None
 
 
+def _is_larger(content: Any, limit: int) -> bool:
+    """Whether it holds more values than that, each alias counted as what it stands for."""
+    left = [content]
+    while left and limit >= 0:
+        value = left.pop()
+        limit -= 1
+        if isinstance(value, dict | list):
+            left += value.values() if isinstance(value, dict) else value
+            limit -= len(value)
+    return limit < 0
+
+
+def _check_keys(entry: Mapping[str, Any], known: set[str]) -> None:
+    """Refuse other keys; mergekit drops what it does not know, and so what was misspelt."""
+    if unknown := sorted(map(str, entry.keys() - known)):
+        raise ValueError(f"unknown key {unknown[0]!r}; here may be {', '.join(sorted(known))}")
+
+
 def _recipe(content: Mapping[str, Any], names: "_Names") -> Recipe:
+    _check_keys(content, _KEYS)
+    for entry in content.get("slices") or []:
+        _check_keys(entry, {"sources", "base_model", "parameters"})
     method = content["merge_method"]
     base = names.of(content.get("base_model"))
     models = [_input(entry, names) for entry in content.get("models") or []]
+    # To mergekit a base is always one of the models, so an average counts it, listed or not.
+    if models and base and method == "linear" and base not in {model.model for model in models}:
+        models.append(Input(model=base))
     slices = [
         Slice(
             sources=[_input(source, names) for source in entry["sources"]],
@@ -61,20 +103,6 @@ def _recipe(content: Mapping[str, Any], names: "_Names") -> Recipe:
         )
         for entry in content.get("slices") or []
     ]
-    unknown = content.keys() - {
-        "merge_method",
-        "base_model",
-        "models",
-        "slices",
-        "parameters",
-        "dtype",
-        "out_dtype",
-        "tokenizer",
-        "tokenizer_source",
-        "chat_template",
-    }
-    if unknown:
-        raise ValueError(f"unknown key {sorted(unknown)[0]!r}")
     tokenizer = None
     if content.get("tokenizer"):
         settings = dict(content["tokenizer"])
@@ -122,6 +150,7 @@ def _setting(value: Any) -> Any:
 
 
 def _input(entry: Any, names: "_Names") -> Input:
+    _check_keys(entry, {"model", "layer_range", "parameters"})
     layers = entry.get("layer_range")
     model = names.of(entry["model"])
     assert model is not None
@@ -133,7 +162,7 @@ def _input(entry: Any, names: "_Names") -> Input:
 
 
 def _tokenizer_source(value: Any, names: "_Names") -> str:
-    if value in {"union", "base"}:
+    if value in ("union", "base"):
         return str(value)
     return names.of(value) or "union"
 
@@ -175,11 +204,15 @@ class _Names:
 def _path(reference: Any) -> str:
     if isinstance(reference, str):
         return reference
-    model, lora = reference["model"], reference.get("lora")
-    path = str(model["path"] if isinstance(model, dict) else model)
-    if not lora:
-        return path
-    return f"{path}+{lora['path'] if isinstance(lora, dict) else lora}"
+    model, lora = _revised(reference["model"]), reference.get("lora")
+    return f"{model}+{_revised(lora)}" if lora else model
+
+
+def _revised(part: Any) -> str:
+    """A path, with its revision if one is asked for."""
+    if not isinstance(part, dict):
+        return str(part)
+    return f"{part['path']}@{part['revision']}" if part.get("revision") else str(part["path"])
 
 
 def _short(path: str) -> str:
@@ -265,11 +298,22 @@ def _tokenizer_yaml(choice: TokenizerChoice, paths: Mapping[str, str]) -> dict[s
     content: dict[str, Any] = {"source": paths.get(choice.source, choice.source)}
     if choice.tokens:
         content["tokens"] = {
-            token: rule.model_dump(exclude_defaults=True) for token, rule in choice.tokens.items()
+            token: _rule_yaml(rule.model_dump(exclude_defaults=True), paths)
+            for token, rule in choice.tokens.items()
         }
     if choice.pad_to_multiple_of:
         content["pad_to_multiple_of"] = choice.pad_to_multiple_of
     return content
+
+
+def _rule_yaml(rule: dict[str, Any], paths: Mapping[str, str]) -> dict[str, Any]:
+    """A token's rule, with its model by path."""
+    source = rule.get("source")
+    if isinstance(source, str):
+        return rule | {"source": paths.get(source, source)}
+    if isinstance(source, dict) and source.get("model") in paths:
+        return rule | {"source": source | {"model": paths[source["model"]]}}
+    return rule
 
 
 def _ranges(path: list[tuple[int, int, float]]) -> list[tuple[int, int, int]]:

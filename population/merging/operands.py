@@ -15,6 +15,7 @@ import numpy.typing as npt
 from population import kernels
 from population.checkpoints import Checkpoint
 from population.dtypes import BF16, DTYPES, Dtype, Raw
+from population.errors import CheckpointError
 from population.merging.backends import Backend, Numpy
 from population.methods import Streamed
 from population.methods.method import Array, Axis, Chunk, Combination, Settings, Span
@@ -69,6 +70,11 @@ class Stored:
 
     def read(self, start: int, stop: int) -> Array:
         wide = self._backend.put(self._raw[start:stop], self._dtype)
+        if not self._backend.finite(wide):  # a method might drop it, and nobody would know
+            raise CheckpointError(
+                f"{self._checkpoint.name!r}: {self._name} holds NaN or infinity; this checkpoint "
+                "is broken"
+            )
         return wide if self._dtype.size < 4 else wide + 0.0
 
     def release(self) -> None:

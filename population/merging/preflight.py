@@ -12,7 +12,7 @@ from population.checkpoints import Checkpoint, incidental, same_vocabulary
 from population.errors import CheckpointError, PopulationError
 from population.merging.card import licence_of
 from population.merging.engine import Plan
-from population.merging.writer import size_of
+from population.merging.writer import check_unused, size_of
 
 OWN_MEMORY = 300 * 10**6
 """Bytes that a merge takes whatever its size."""
@@ -34,13 +34,14 @@ class Needs:
 
 
 def preflight(planned: Plan, folder: Path) -> Needs:
-    """Check disk and memory, and look for what fits only by shape.
+    """Check place, disk and memory, and look for what fits only by shape.
 
     Architectures, shapes and tokenizers that cannot be merged are refused before, in the planning.
 
     Raises:
-        PopulationError: the disk or the memory will not do.
+        PopulationError: the place is taken, or the disk or the memory will not do.
     """
+    check_unused(folder)
     disk = sum(size_of(spec) for spec in planned.tensors.values())
     largest = max((size_of(spec) for spec in planned.tensors.values()), default=0)
     memory = largest * (len(planned.leaves) + 2) + OWN_MEMORY
@@ -64,6 +65,12 @@ def _warnings(planned: Plan) -> list[str]:
     reference = planned.reference.checkpoint
     for leaf in planned.leaves.values():
         found += differences(reference, leaf.checkpoint)
+    if not any(step.slices or step.method == "route" for step in planned.recipe.steps):
+        found += [
+            warning
+            for leaf in planned.leaves.values()
+            for warning in _left_out(reference, leaf.checkpoint)
+        ]
     dtypes = sorted({leaf.checkpoint.dtype.name for leaf in planned.leaves.values()})
     if len(dtypes) > 1:
         found.append(f"the sources have different dtypes: {', '.join(dtypes)}")
@@ -72,6 +79,18 @@ def _warnings(planned: Plan) -> list[str]:
         names = ", ".join(sorted(str(licence) for licence in licences))
         found.append(f"the sources have different licences ({names}); all of them bind the merge")
     return found
+
+
+def _left_out(reference: Checkpoint, other: Checkpoint) -> list[str]:
+    """What a model has beside the tensors that are merged."""
+    extra = sorted(other.tensors.keys() - reference.tensors.keys())
+    if not extra:
+        return []
+    more = f" and {len(extra) - 1} more" if len(extra) > 1 else ""
+    return [
+        f"{other.name!r} has {extra[0]}{more}, which {reference.name!r} has not; the merge leaves "
+        "that out"
+    ]
 
 
 def differences(reference: Checkpoint, other: Checkpoint) -> list[str]:
@@ -136,7 +155,8 @@ def profile(checkpoint: Checkpoint, reference: Checkpoint) -> Profile:
     """Describe a checkpoint, and whether it can be merged with another one."""
     config: Mapping[str, Any] = checkpoint.config
     architecture = architecture_of(config)
-    text = config.get("text_config") or config
+    nested = config.get("text_config")
+    text = nested if isinstance(nested, Mapping) else config
     return Profile(
         name=checkpoint.name,
         architecture=str(config.get("model_type", "by tensor names")),

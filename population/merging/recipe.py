@@ -290,8 +290,11 @@ def parse_recipe(text: str, where: str) -> Recipe:
 
 
 def first_problem(error: ValidationError, where: str) -> str:
-    """The first thing that is wrong, in one line."""
-    problem = error.errors()[0]
+    """What is wrong, in one line: of all complaints the first of those that go deepest.
+
+    A parameter may have several forms, and the one that it nearly has complains deepest.
+    """
+    problem = max(error.errors(), key=lambda found: len(found["loc"]))
     place = ".".join(str(part) for part in problem["loc"])
     message = problem["msg"].removeprefix("Value error, ")
     return f"{where}: {place + ': ' if place else ''}{message}"

@@ -56,14 +56,12 @@ class Shards:
         self.places: dict[str, Place] = {}
         self._handles: list[int] = []
         self._header_lengths: list[int] = []
-        for number, (file, names) in enumerate(zip(self.files, groups, strict=True)):
-            start, offset = _write_header(file, names, tensors), 0
-            self._header_lengths.append(start - 8)
-            self._handles.append(os.open(file, os.O_WRONLY))
-            for name in names:
-                self.places[name] = Place(number, start + offset)
-                offset += size_of(tensors[name])
-            _reserve(self._handles[-1], start + offset)
+        try:
+            for number, (file, names) in enumerate(zip(self.files, groups, strict=True)):
+                self._begin(number, file, names, tensors)
+        except OSError:
+            self.abandon()
+            raise
         if count > 1:
             total = sum(size_of(spec) for spec in tensors.values())
             index = {
@@ -73,6 +71,18 @@ class Shards:
             (folder / "model.safetensors.index.json").write_text(
                 json.dumps(index, indent=1), encoding="utf-8"
             )
+
+    def _begin(
+        self, number: int, file: Path, names: Sequence[str], tensors: Mapping[str, Spec]
+    ) -> None:
+        """Write the header of a file, and take the space for what follows."""
+        start, offset = _write_header(file, names, tensors), 0
+        self._header_lengths.append(start - 8)
+        self._handles.append(os.open(file, os.O_WRONLY))
+        for name in names:
+            self.places[name] = Place(number, start + offset)
+            offset += size_of(tensors[name])
+        _reserve(self._handles[-1], start + offset)
 
     def write(self, tensor: str, offset: int, values: Raw) -> None:
         """Write elements of a tensor, `offset` bytes behind its first."""
@@ -159,6 +169,16 @@ def _reserve(handle: int, size: int) -> None:
 _NOT_SUPPORTED = {22, 38, 95}  # EINVAL, ENOSYS, EOPNOTSUPP: some file systems cannot
 
 
+def check_unused(folder: Path) -> None:
+    """Make sure that writing there overwrites nothing.
+
+    Raises:
+        PopulationError: something is there.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise PopulationError(f"{folder} exists already; choose another name or remove it")
+
+
 @contextmanager
 def new_folder(folder: Path, only: str | None = None) -> Iterator[Path]:
     """A folder that appears complete or not at all: filled under another name, then renamed.
@@ -170,8 +190,7 @@ def new_folder(folder: Path, only: str | None = None) -> Iterator[Path]:
     Raises:
         PopulationError: it is in use, or cannot be written.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise PopulationError(f"{folder} exists already; choose another folder or remove it")
+    check_unused(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         _sweep(folder)
