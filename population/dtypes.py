@@ -84,7 +84,9 @@ def narrow(wide: Wide, dtype: Dtype) -> Raw:
     rounded += bits
     rounded += HALF_A_STEP
     rounded >>= SIXTEEN
-    return rounded.astype(np.uint16)
+    raw = rounded.astype(np.uint16)
+    raw[np.isnan(wide)] = 0x7FC0
+    return raw
 
 
 def all_finite(raw: Raw, dtype: Dtype) -> bool:

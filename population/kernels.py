@@ -36,6 +36,8 @@ def narrow_bf16(bits: Any, raw: Any) -> bool:
         r = np.uint16(
             (b + np.uint32(0x7FFF) + ((b >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)
         )
+        if b & np.uint32(0x7FFFFFFF) > np.uint32(0x7F800000):
+            r = np.uint16(0x7FC0)
         raw[i] = r
         worst = max(worst, r & np.uint16(0x7FFF))
     return bool(worst < np.uint16(0x7F80))
@@ -89,7 +91,7 @@ def _scale(values: Any, weight: Any, out: Any) -> None:
 def dot(one: Any, other: Any) -> float:
     """The inner product, summed in fp64 over blocks, the same on every processor."""
     total = 0.0
-    lanes = np.empty(256, one.dtype)
+    lanes = np.empty(256)
     for start in range(0, one.size, BLOCK):
         a, b = one[start : start + BLOCK], other[start : start + BLOCK]
         lanes[:] = 0
@@ -103,7 +105,7 @@ def dot(one: Any, other: Any) -> float:
 @_jit
 def _add_products(one: Any, other: Any, lanes: Any) -> None:
     for i in range(one.size):
-        lanes[i] += one[i] * other[i]
+        lanes[i] += np.float64(one[i]) * np.float64(other[i])
 
 
 @_jit
@@ -234,7 +236,7 @@ def l1_norms(sizes: Any, mask: Any) -> tuple[float, float]:
     Rows of 256 are summed one below the other, which is fast, and the same on every processor.
     """
     whole = kept = 0.0
-    all_rows, kept_rows = np.empty(256, np.float32), np.empty(256, np.float32)
+    all_rows, kept_rows = np.empty(256, sizes.dtype), np.empty(256, sizes.dtype)
     for start in range(0, sizes.size, BLOCK):
         block, here = sizes[start : start + BLOCK], mask[start : start + BLOCK]
         all_rows[:], kept_rows[:] = 0, 0

@@ -134,7 +134,7 @@ def _weighted_sums(
         offsets = {founder: pieces[founder] - base for founder in others}
         scratch = torch.empty_like(base)
         for target, terms in zip(targets, used, strict=True):
-            if len(terms) == 1 and np.float32(terms[0][1]) == 1:
+            if len(terms) == 1 and abs(terms[0][1] - 1) < 1e-14:
                 total = pieces[terms[0][0]]  # a founder itself, without any arithmetic
             else:
                 total = base.clone()

@@ -18,6 +18,7 @@ from lineage import Archive
 from population.campaign import Campaign
 from population.config import Budget, Config, load_config, shipped_data
 from population.workshop import found_archive, open_workshop
+from tests.model_zoo import Zoo
 
 SHIPPED = shipped_data()
 
@@ -43,6 +44,12 @@ def tasks_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             lines = (SHIPPED / "tasks" / name / f"{split}.jsonl").read_text().splitlines()
             (folder / name / f"{split}.jsonl").write_text("\n".join(lines[:8]) + "\n")
     return folder
+
+
+@pytest.fixture(scope="session")
+def zoo(tmp_path_factory: pytest.TempPathFactory) -> Zoo:
+    """Models to read: what changes one takes a copy."""
+    return Zoo(tmp_path_factory.mktemp("zoo"))
 
 
 @pytest.fixture(scope="session")

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from population.config import shipped_data
 from population.errors import PopulationError
 from population.merging.merge import Merged, merge
 from population.merging.recipe import Recipe, parse_recipe
-from tests.conftest import SHIPPED
 
 TOKENS = 79
 """Of the shipped tokenizer."""
@@ -33,6 +33,28 @@ LLAMA = {
     "tie_word_embeddings": False,
     "dtype": "float32",
 }
+
+GOOD_RECIPE: dict[str, Any] = {
+    "recipe": 1,
+    "sources": {"base": {"path": "models/base"}, "math": {"path": "models/math"}},
+    "steps": [
+        {
+            "name": "calm",
+            "method": "slerp",
+            "base": "base",
+            "models": [{"model": "math"}],
+            "parameters": {"t": 0.4},
+        },
+        {
+            "name": "deep",
+            "method": "route",
+            "models": ["calm", "math"],
+            "path": [[0, 0, 1.0], [0, 1, 1.0], [1, 1, 0.7], [0, 2, 1.0]],
+        },
+    ],
+    "output": {"dtype": "bfloat16"},
+}
+"""Without a fault; its models do not exist."""
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 
@@ -75,7 +97,7 @@ def write_llama(
 def give_tokenizer(folder: Path) -> None:
     """Put the shipped tokenizer beside a model."""
     for name in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copy(SHIPPED / "founders" / "base" / name, folder)
+        shutil.copy(shipped_data() / "founders" / "base" / name, folder)
 
 
 def arrays_of(folder: Path) -> Arrays:

@@ -10,8 +10,9 @@ from population.checkpoints import Checkpoint, has_tokenizer, same_vocabulary
 from population.dtypes import BY_NAME, Dtype, all_finite
 from population.errors import CheckpointError, RecipeError
 from population.merging.backends import Backend, backend_for
-from population.merging.graph import MergeStep, Node, RouteNode, Spec, forget
+from population.merging.graph import MergeStep, RouteNode
 from population.merging.leaves import Leaf, Moved, Vocabularies, common_vocabulary
+from population.merging.nodes import Node, Spec, forget
 from population.merging.operands import matrix, spans
 from population.merging.recipe import Recipe
 from population.merging.writer import Shards, size_of
@@ -191,6 +192,8 @@ def _fill(planned: Plan, name: str, backend: Backend, files: Shards) -> None:
         node, tensor = planned.result.copy_of(name)
         assert isinstance(node, Leaf)
         files.write(name, 0, node.checkpoint.raw(tensor))
+        return
+    if size_of(spec) == 0:
         return
     operand = planned.result.operand(name, backend)
     rows, columns = matrix(spec.shape)

@@ -13,7 +13,7 @@ from population.checkpoints import Checkpoint
 from population.dtypes import widen
 from population.errors import RecipeError
 from population.merging.backends import Backend
-from population.merging.graph import Node, Spec, depths_of
+from population.merging.nodes import Node, Spec, depths_of
 from population.merging.operands import Computed, Operand, Stored, matrix
 from population.merging.recipe import TokenizerChoice
 from population.vocabulary import (

@@ -75,7 +75,7 @@ class Stored:
                 f"{self._checkpoint.name!r}: {self._name} holds NaN or infinity; this checkpoint "
                 "is broken"
             )
-        return wide if self._dtype.size < 4 else wide + 0.0
+        return wide if self._dtype.size < 4 else wide * 1.0
 
     def release(self) -> None:
         self._checkpoint.release(self._name)
@@ -189,7 +189,7 @@ class WeightedSum:
 
 
 def _all_one(coefficient: Coefficient) -> bool:
-    return bool(np.all(np.asarray(coefficient, np.float32) == 1))
+    return bool(np.all(np.abs(np.asarray(coefficient) - 1) < 1e-14))
 
 
 def _part(coefficient: Coefficient, start: int, stop: int, like: Array) -> Any:

@@ -22,7 +22,7 @@ import numpy as np
 from population.checkpoints import read_headers
 from population.dtypes import Raw
 from population.errors import PopulationError
-from population.merging.graph import Spec
+from population.merging.nodes import Spec
 
 SHARD = 5 * 10**9
 """Bytes in a file, unless one tensor alone is larger."""

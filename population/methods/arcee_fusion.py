@@ -38,8 +38,10 @@ class ArceeFusion(Streamed):
 def _importance(chunk: Chunk) -> Array:
     (model,) = chunk.models
     xp = namespace(model)
-    p, q = _softmax(model) + 1e-8, _softmax(chunk.base) + 1e-8
-    divergence = xp.sum(p * xp.log(p / q), axis=-1, keepdims=True)
+    # In fp64: of models that are close, the divergence would else be what rounding leaves.
+    wide, base = xp.astype(model, xp.float64), xp.astype(chunk.base, xp.float64)
+    p, q = _softmax(wide) + 1e-8, _softmax(base) + 1e-8
+    divergence = xp.astype(xp.sum(p * xp.log(p / q), axis=-1, keepdims=True), model.dtype)
     return xp.abs(model - chunk.base) * divergence
 
 

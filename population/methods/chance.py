@@ -52,13 +52,15 @@ def by_rank(group: Group, model: int, density: float, epsilon: float) -> Decide:
     keep = draws.below(low).reshape(rows, columns)
     unsure = draws.below(high).reshape(rows, columns)
     unsure ^= keep
+    all_rivals = bits.random_raw(-(-int(np.count_nonzero(unsure)) // 2)).view(np.uint32)
+    used = 0
 
     def decide(size: Array, start: int, stop: int) -> Mask:
+        nonlocal used
         sizes: npt.NDArray[Any] = size if is_numpy_array(size) else size.cpu().numpy()
         here, open_questions = keep[start:stop], unsure[start:stop].reshape(-1)
-        count = int(np.count_nonzero(open_questions))
-        rivals = bits.random_raw(-(-count // 2)).view(np.uint32)
-        kernels.win_by_rank(
+        rivals = all_rivals[used:]
+        used += kernels.win_by_rank(
             np.ascontiguousarray(sizes).reshape(-1),
             columns,
             open_questions,

@@ -14,6 +14,9 @@ from population.methods.method import WEIGHT, Axis, Combination, Floats, Paramet
 NEARLY_PARALLEL = 0.9995
 """Above this cosine, SLERP is LERP (mergekit's threshold)."""
 
+NEARLY_STRAIGHT = 5e-8
+"""Up to this squared sine, NuSLERP is LERP. mergekit says 1e-16, but computes in fp32."""
+
 
 class Slerp(Combination):
     """From the base (t = 0) to the other model (t = 1) along the great circle (Shoemake 1985)."""
@@ -59,7 +62,7 @@ class NuSlerp(Combination):
         one, other = span.offsets()
         lengths = np.maximum(span.norm(one), 1e-7) * np.maximum(span.norm(other), 1e-7)
         cosine = np.clip(span.dot(one, other) / lengths, -1.0, 1.0)
-        straight = 1 - cosine**2 <= 1e-16
+        straight = 1 - cosine**2 <= NEARLY_STRAIGHT
         merged = _interpolated(one, other, t, np.where(straight, 0.0, cosine), straight)
         return merged if span.base is None else merged + span.base
 
@@ -91,7 +94,8 @@ class MultiSlerp(Combination):
         mean = weighted(weight, directions)
         length = span.norm(mean)
         opposed = length < eps
-        if np.any(opposed) and len(models) != 2:
+        moved = (norms > 0).any(axis=0)
+        if np.any(opposed & moved) and len(models) != 2:
             raise RecipeError(
                 "multislerp: the weighted directions cancel out, so they have no mean direction; "
                 "use other weights"

@@ -1,0 +1,108 @@
+"""Models of a merge's graph, and what every kind of them needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from threading import local
+from typing import Any, Protocol
+
+from population.architectures import architecture_of, layer_of
+from population.dtypes import F32, F64, Dtype
+from population.errors import RecipeError
+from population.merging.backends import Backend
+from population.merging.operands import Affine, Merge, Operand, held
+
+Names = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a tensor of a model is: its shape and stored dtype."""
+
+    shape: tuple[int, ...]
+    dtype: Dtype
+
+
+class Node(Protocol):
+    """A model of the graph."""
+
+    name: str
+    height: int
+    """How many steps below it, and with it, are computed one after the other."""
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """Its config.json."""
+
+    @property
+    def tensors(self) -> Mapping[str, Spec]:
+        """Its tensors, by name."""
+
+    @property
+    def depths(self) -> Mapping[str, float]:
+        """How deep each lies: 0 in the first layer and outside of all, 1 in the last."""
+
+    def operand(self, tensor: str, backend: Backend) -> Operand:
+        """One of its tensors."""
+
+    def copy_of(self, tensor: str) -> tuple[Node, str]:
+        """The source and the name of a tensor that cannot be merged, such as a counter."""
+
+
+def readable(node: Node, tensor: str, backend: Backend) -> Operand:
+    """A tensor that may be read again and in any order.
+
+    What has to be held in memory for that is held once for an output tensor, whoever asks: where
+    steps share ancestors, computing them anew each time would double with every step.
+    """
+    memo: dict[tuple[int, str], Operand] = _THREAD.__dict__.setdefault("held", {})
+    key = (id(node), tensor)
+    if key in memo:
+        return memo[key]
+    operand = node.operand(tensor, backend)
+    if isinstance(operand, Merge | Affine):
+        operand = memo[key] = held(operand, backend)
+    return operand
+
+
+def forget() -> None:
+    """Let go of what this thread holds for an output tensor."""
+    _THREAD.__dict__.pop("held", None)
+
+
+_THREAD = local()
+
+
+def widest(dtypes: Sequence[Dtype]) -> Dtype:
+    """The dtype that holds all of some, as torch promotes them."""
+    codes = {dtype.code for dtype in dtypes}
+    if len(codes) == 1 or not all(dtype.floating for dtype in dtypes):
+        return dtypes[0]
+    return F64 if "F64" in codes else F32
+
+
+def named(node: Node, name: str, reference: Node) -> str:
+    """The tensor of a model that corresponds to one of the reference's."""
+    if name in node.tensors:
+        return name
+    architecture = architecture_of(node.config)
+    if architecture is not None and name.endswith("lm_head.weight"):
+        tied = [n for n in node.tensors if n.endswith(architecture.embedding)]
+        if tied:
+            return tied[0]
+    raise RecipeError(
+        f"{node.name!r} has no tensor {name}, which {reference.name!r} has; models that are merged "
+        "need the same tensors (colony inspect shows them)"
+    )
+
+
+def depths_of(tensors: Mapping[str, Spec], config: Mapping[str, Any]) -> dict[str, float]:
+    """How deep tensors lie: 0 in the first layer and outside of all, 1 in the last."""
+    architecture = architecture_of(config)
+    layers = {n: None if architecture is None else layer_of(architecture, n) for n in tensors}
+    last = max((layer for layer in layers.values() if layer is not None), default=0)
+    return {
+        name: 0.0 if layer is None else layer / last if last else 1.0
+        for name, layer in layers.items()
+    }
