@@ -41,6 +41,8 @@ TOKENIZER_FILES = (
     "tokenizer.model",
     "chat_template.jinja",
 )
+NEIGHBOURHOOD = 2 << 20
+"""Bytes; a multiple of every page size."""
 VOCABULARY_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
 # What may differ between two fine-tunes of one architecture.
 _INCIDENTAL = {
@@ -150,10 +152,14 @@ class Checkpoint:
     def release(self, name: str) -> None:
         """Let go of the memory that a mapped tensor takes; reading it again maps it again."""
         header = self.tensors[name]
-        first = -(-header.offset // mmap.PAGESIZE) * mmap.PAGESIZE
-        whole_pages = (header.offset + header.size - first) // mmap.PAGESIZE * mmap.PAGESIZE
-        if whole_pages > 0 and hasattr(mmap, "MADV_DONTNEED"):
-            _mapped(header.file).madvise(mmap.MADV_DONTNEED, first, whole_pages)
+        if not header.size or not hasattr(mmap, "MADV_DONTNEED"):
+            return
+        # Reading a page maps its neighbours too, so more is let go of than the tensor has. Whoever
+        # is reading there has it mapped again without noticing.
+        first = header.offset // NEIGHBOURHOOD * NEIGHBOURHOOD
+        mapped = _mapped(header.file)
+        stop = min(len(mapped), -(-(header.offset + header.size) // NEIGHBOURHOOD) * NEIGHBOURHOOD)
+        mapped.madvise(mmap.MADV_DONTNEED, first, stop - first)
 
     def tensor(self, name: str) -> torch.Tensor:
         """One tensor for torch, copied from its file.
