@@ -97,6 +97,9 @@ class Adapted(Checkpoint):
             return wide
         return wide + self.updates[name].rows(start, start + len(wide))
 
+    def stores(self, name: str) -> bool:
+        return super().stores(name) and name not in self.updates
+
     def release(self, name: str) -> None:
         if name not in self.replaced:
             self.base.release(name)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import filecmp
 import hashlib
 import json
+import math
 import mmap
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -79,10 +80,7 @@ class TensorHeader:
     @property
     def parameters(self) -> int:
         """Number of elements."""
-        count = 1
-        for size in self.shape:
-            count *= size
-        return count
+        return math.prod(self.shape)
 
     @property
     def size(self) -> int:
@@ -148,6 +146,10 @@ class Checkpoint:
         """Rows of a tensor (along its first dimension), widened; may be a read-only view."""
         raw = self.raw(name)
         return widen(raw[start:stop] if raw.ndim else raw, self.tensors[name].dtype)
+
+    def stores(self, name: str) -> bool:
+        """Whether `raw` is the whole truth of a tensor; if not, `wide` knows it better."""
+        return name in self.tensors
 
     def release(self, name: str) -> None:
         """Let go of the memory that a mapped tensor takes; reading it again maps it again."""
@@ -374,6 +376,12 @@ def same_vocabulary(one: Checkpoint, other: Checkpoint) -> bool:
     if mine.is_file() and theirs.is_file() and filecmp.cmp(mine, theirs, shallow=False):
         return True  # and parsing megabytes of JSON is saved
     return _vocabulary(one) == _vocabulary(other)
+
+
+def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The part of a config that describes the text model: all of it, unless there are others."""
+    nested = config.get("text_config")
+    return nested if isinstance(nested, Mapping) else config
 
 
 def incidental(key: str) -> bool:

@@ -29,14 +29,12 @@ class Dtype:
         name: as torch and transformers call it, "bfloat16".
         raw: what numpy reads it as.
         floating: whether it can be merged; others are only copied.
-        mantissa: explicit bits of the mantissa; 0 for integers.
     """
 
     code: str
     name: str
     raw: np.dtype[Any]
     floating: bool
-    mantissa: int = 0
 
     @property
     def size(self) -> int:
@@ -47,10 +45,10 @@ class Dtype:
 DTYPES: dict[str, Dtype] = {
     dtype.code: dtype
     for dtype in (
-        Dtype("F64", "float64", np.dtype("<f8"), True, 52),
-        Dtype("F32", "float32", np.dtype("<f4"), True, 23),
-        Dtype("F16", "float16", np.dtype("<f2"), True, 10),
-        Dtype("BF16", "bfloat16", np.dtype("<u2"), True, 7),
+        Dtype("F64", "float64", np.dtype("<f8"), True),
+        Dtype("F32", "float32", np.dtype("<f4"), True),
+        Dtype("F16", "float16", np.dtype("<f2"), True),
+        Dtype("BF16", "bfloat16", np.dtype("<u2"), True),
         Dtype("I64", "int64", np.dtype("<i8"), False),
         Dtype("I32", "int32", np.dtype("<i4"), False),
         Dtype("BOOL", "bool", np.dtype("?"), False),

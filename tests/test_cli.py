@@ -9,22 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from lineage import Archive
 from population.config import Config, load_config, parsed, template
 from population.errors import ConfigError
+from tests.command_helpers import colony, failure
 from tests.conftest import SHIPPED, small_toml
-from tui.cli import app
 
-RUNNER = CliRunner()
 COMMANDS = ("run", "report", "models", "show", "lineage", "export", "check", "init")
-
-
-def colony(*arguments: object) -> tuple[int, str, str]:
-    done = RUNNER.invoke(app, [str(argument) for argument in arguments])
-    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-    return done.exit_code, done.stdout, done.stderr
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -84,16 +76,6 @@ def test_check_and_export(small_archive: Archive, tmp_path: Path) -> None:
     code, _, said = colony("export", "champion", tmp_path / "out", "--archive", path)
     assert code == 1
     assert "exists already" in said
-
-
-def failure(*arguments: object) -> str:
-    """The one line that a failing command says."""
-    code, said, error = colony(*arguments)
-    assert code == 1
-    assert said == ""
-    assert error.startswith("error: ")
-    assert error.count("\n") == 1, error
-    return error
 
 
 def test_what_is_not_there_is_said(small_archive: Archive, tmp_path: Path) -> None:

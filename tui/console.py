@@ -4,7 +4,7 @@ import json
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
@@ -16,6 +16,7 @@ from rich.progress import (
     DownloadColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TextColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
@@ -117,41 +118,29 @@ class StopRequest:
             )
 
 
-@contextmanager
-def bytes_bar(quiet: bool = False) -> Iterator[Callable[[int, int, str], None]]:
-    """As `progress_bar`, for bytes: with the speed."""
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-        console=err,
-        transient=True,
-        disable=quiet or not err.is_terminal,
-    )
-    with _reporting(bar) as report:
-        yield report
-
-
-@contextmanager
-def progress_bar(quiet: bool = False) -> Iterator[Callable[[int, int, str], None]]:
+def progress_bar(
+    quiet: bool = False,
+) -> AbstractContextManager[Callable[[int, int, str], None]]:
     """A bar with the time left on stderr, as a `(done, total, what)` callable; it vanishes."""
+    return _bar(quiet, MofNCompleteColumn())
+
+
+def bytes_bar(quiet: bool = False) -> AbstractContextManager[Callable[[int, int, str], None]]:
+    """As `progress_bar`, for bytes: with the speed."""
+    return _bar(quiet, DownloadColumn(), TransferSpeedColumn())
+
+
+@contextmanager
+def _bar(quiet: bool, *counting: ProgressColumn) -> Iterator[Callable[[int, int, str], None]]:
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
+        *counting,
         TimeRemainingColumn(),
         console=err,
         transient=True,
         disable=quiet or not err.is_terminal,
     )
-    with _reporting(bar) as report:
-        yield report
-
-
-@contextmanager
-def _reporting(bar: Progress) -> Iterator[Callable[[int, int, str], None]]:
     with bar:
         task = bar.add_task("starting", total=None)
 

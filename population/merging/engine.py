@@ -15,7 +15,7 @@ from population.merging.leaves import Leaf, Moved, Vocabularies, common_vocabula
 from population.merging.nodes import Node, Spec, forget
 from population.merging.operands import matrix, spans
 from population.merging.recipe import Recipe
-from population.merging.writer import Shards, size_of
+from population.merging.writer import Shards
 from population.sources import open_source
 
 Progress = Callable[[int, int, str], None]
@@ -167,13 +167,13 @@ def run(
     backend = backend_for(device)
     tensors = planned.tensors
     files = Shards(folder, tensors) if shard is None else Shards(folder, tensors, shard)
-    largest_first = sorted(tensors, key=lambda name: -size_of(tensors[name]))
-    total, done = sum(size_of(spec) for spec in tensors.values()), 0
+    largest_first = sorted(tensors, key=lambda name: -tensors[name].size)
+    total, done = sum(spec.size for spec in tensors.values()), 0
     workers = 1 if device not in {"auto", "cpu"} else threads or os.cpu_count() or 1
     pool = ThreadPoolExecutor(workers)
     try:
         jobs = {
-            pool.submit(_fill, planned, name, backend, files): size_of(tensors[name])
+            pool.submit(_fill, planned, name, backend, files): tensors[name].size
             for name in largest_first
         }
         for job in as_completed(jobs):
@@ -193,7 +193,7 @@ def _fill(planned: Plan, name: str, backend: Backend, files: Shards) -> None:
         assert isinstance(node, Leaf)
         files.write(name, 0, node.checkpoint.raw(tensor))
         return
-    if size_of(spec) == 0:
+    if spec.size == 0:
         return
     operand = planned.result.operand(name, backend)
     rows, columns = matrix(spec.shape)

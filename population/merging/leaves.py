@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from population.adapters import Adapted
 from population.architectures import architecture_of
-from population.checkpoints import Checkpoint
+from population.checkpoints import Checkpoint, text_config
 from population.dtypes import widen
 from population.errors import RecipeError
 from population.merging.backends import Backend
@@ -59,7 +58,7 @@ class Leaf:
 
     def operand(self, tensor: str, backend: Backend) -> Operand:
         checkpoint = self.checkpoint
-        if isinstance(checkpoint, Adapted) and tensor in checkpoint.updates:
+        if not checkpoint.stores(tensor):
             rows, columns = matrix(checkpoint.tensors[tensor].shape)
             return Computed(
                 rows,
@@ -123,7 +122,7 @@ class Moved(Leaf):
         def gathered(model: int, rows: Rows) -> Matrix:
             checkpoint = leaves[model].checkpoint
             name = _same_embedding(checkpoint, tensor)
-            if isinstance(checkpoint, Adapted) and name in checkpoint.updates:
+            if not checkpoint.stores(name):
                 return _flat(checkpoint.wide(name)[rows])
             return _flat(widen(checkpoint.raw(name)[rows], checkpoint.tensors[name].dtype))
 
@@ -163,9 +162,7 @@ def embeddings(checkpoint: Checkpoint) -> set[str]:
 
 def embedding_rows(checkpoint: Checkpoint) -> int:
     """How many tokens a model has rows for."""
-    nested = checkpoint.config.get("text_config")
-    config = nested if isinstance(nested, Mapping) else checkpoint.config
-    rows = config.get("vocab_size")
+    rows = text_config(checkpoint.config).get("vocab_size")
     if not isinstance(rows, int):
         raise RecipeError(f"{checkpoint.name!r}: its config does not say its vocab_size")
     return rows

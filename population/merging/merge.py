@@ -14,6 +14,7 @@ from population.merging.engine import Plan, Progress, plan, run
 from population.merging.preflight import Needs, preflight
 from population.merging.recipe import Recipe, seen_from
 from population.merging.writer import copy_files, new_folder
+from population.sources import open_source
 from population.vocabulary import write_tokenizer
 
 RECIPE = "recipe.json"
@@ -69,8 +70,7 @@ def merge(
         CheckpointError: a source is unusable, or the result is not what the recipe promised.
         PopulationError: the disk or the memory will not do.
     """
-    _check_sources(recipe, opened or {}, say)
-    planned = plan(recipe, say, opened)
+    planned = plan(recipe, say, _checked(recipe, opened or {}, say))
     needs = preflight(planned, folder)
     for warning in needs.warnings:
         say(f"note: {warning}")
@@ -103,20 +103,22 @@ def merge(
     return Merged(folder, sha, len(planned.tensors), needs)
 
 
-def _check_sources(
+def _checked(
     recipe: Recipe, opened: Mapping[str, Checkpoint], say: Callable[[str], None]
-) -> None:
-    from population.sources import open_source  # noqa: PLC0415
-
+) -> dict[str, Checkpoint]:
+    """What is open already, and the sources whose hashes the recipe states, opened and compared."""
+    checked = dict(opened)
     for name, source in recipe.sources.items():
         if source.weights_sha256 is None or name in opened:
             continue
-        found = open_source(source.path, name, say).sha256()
+        checked[name] = open_source(source.path, name, say)
+        found = checked[name].sha256()
         if found != source.weights_sha256:
             raise CheckpointError(
                 f"{name!r} at {source.path} has weights {found[:12]}, the recipe was written for "
                 f"{source.weights_sha256[:12]}"
             )
+    return checked
 
 
 def _hash(folder: Path) -> str:
@@ -176,7 +178,9 @@ def _as_written(planned: Plan, sha: str, pin: bool) -> Recipe:
     sources = {name: recipe.sources[name] for name in planned.leaves}
     if pin:
         sources = {
-            name: source.model_copy(
+            name: source
+            if source.weights_sha256  # stated, so it was checked
+            else source.model_copy(
                 update={"weights_sha256": planned.leaves[name].checkpoint.sha256()}
             )
             for name, source in sources.items()

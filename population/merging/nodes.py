@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from threading import local
@@ -22,6 +23,11 @@ class Spec:
 
     shape: tuple[int, ...]
     dtype: Dtype
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return math.prod(self.shape) * self.dtype.size
 
 
 class Node(Protocol):

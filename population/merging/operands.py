@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from array_api_compat import device
 
 from population import kernels
 from population.checkpoints import Checkpoint
@@ -18,7 +19,7 @@ from population.dtypes import BF16, DTYPES, Dtype, Raw
 from population.errors import CheckpointError
 from population.merging.backends import Backend, Numpy
 from population.methods import Streamed
-from population.methods.method import Array, Axis, Chunk, Combination, Settings, Span
+from population.methods.method import Array, Axis, Chunk, Combination, Settings, Span, namespace
 
 Floats = npt.NDArray[np.float64]
 Coefficient = float | npt.NDArray[Any]
@@ -348,10 +349,8 @@ def held(operand: Operand, backend: Backend) -> Held:
     for start, stop in spans(operand.rows, operand.columns, backend.chunk):
         part = operand.read(start, stop)
         if whole is None:
-            empty = np.empty((operand.rows, operand.columns), np.float32)
-            whole = backend.array(empty)
-            if str(part.dtype).endswith("float64"):
-                whole = whole + backend.array(np.zeros((1, 1)))
+            shape = (operand.rows, operand.columns)
+            whole = namespace(part).empty(shape, dtype=part.dtype, device=device(part))
         whole[start:stop] = part
     operand.release()
     return Held(whole)

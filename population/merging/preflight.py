@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from population.architectures import architecture_of
-from population.checkpoints import Checkpoint, incidental, same_vocabulary
+from population.checkpoints import Checkpoint, incidental, same_vocabulary, text_config
 from population.errors import CheckpointError, PopulationError
 from population.merging.card import licence_of
 from population.merging.engine import Plan
-from population.merging.writer import check_unused, size_of
+from population.merging.writer import check_unused
 
 OWN_MEMORY = 300 * 10**6
 """Bytes that a merge takes whatever its size."""
@@ -42,8 +42,8 @@ def preflight(planned: Plan, folder: Path) -> Needs:
         PopulationError: the place is taken, or the disk or the memory will not do.
     """
     check_unused(folder)
-    disk = sum(size_of(spec) for spec in planned.tensors.values())
-    largest = max((size_of(spec) for spec in planned.tensors.values()), default=0)
+    disk = sum(spec.size for spec in planned.tensors.values())
+    largest = max((spec.size for spec in planned.tensors.values()), default=0)
     memory = largest * (len(planned.leaves) + 2) + OWN_MEMORY
     place = next(parent for parent in folder.absolute().parents if parent.exists())
     free = shutil.disk_usage(place).free
@@ -155,8 +155,7 @@ def profile(checkpoint: Checkpoint, reference: Checkpoint) -> Profile:
     """Describe a checkpoint, and whether it can be merged with another one."""
     config: Mapping[str, Any] = checkpoint.config
     architecture = architecture_of(config)
-    nested = config.get("text_config")
-    text = nested if isinstance(nested, Mapping) else config
+    text = text_config(config)
     return Profile(
         name=checkpoint.name,
         architecture=str(config.get("model_type", "by tensor names")),

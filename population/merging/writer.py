@@ -63,7 +63,7 @@ class Shards:
             self.abandon()
             raise
         if count > 1:
-            total = sum(size_of(spec) for spec in tensors.values())
+            total = sum(spec.size for spec in tensors.values())
             index = {
                 "metadata": {"total_size": total},
                 "weight_map": {n: self.files[p.file].name for n, p in sorted(self.places.items())},
@@ -81,7 +81,7 @@ class Shards:
         self._handles.append(os.open(file, os.O_WRONLY))
         for name in names:
             self.places[name] = Place(number, start + offset)
-            offset += size_of(tensors[name])
+            offset += tensors[name].size
         _reserve(self._handles[-1], start + offset)
 
     def write(self, tensor: str, offset: int, values: Raw) -> None:
@@ -116,24 +116,15 @@ class Shards:
             os.close(self._handles.pop())
 
 
-def size_of(spec: Spec) -> int:
-    """Bytes of a tensor."""
-    count = 1
-    for length in spec.shape:
-        count *= length
-    return count * spec.dtype.size
-
-
 def _grouped(tensors: Mapping[str, Spec], shard: int) -> list[list[str]]:
     groups: list[list[str]] = [[]]
     filled = 0
     for name, spec in tensors.items():
-        size = size_of(spec)
-        if groups[-1] and filled + size > shard:
+        if groups[-1] and filled + spec.size > shard:
             groups.append([])
             filled = 0
         groups[-1].append(name)
-        filled += size
+        filled += spec.size
     for group in groups:  # widest first, so that everything is aligned
         group.sort(key=lambda name: -tensors[name].dtype.size)
     return groups
@@ -147,9 +138,9 @@ def _write_header(file: Path, names: Sequence[str], tensors: Mapping[str, Spec])
         header[name] = {
             "dtype": spec.dtype.code,
             "shape": list(spec.shape),
-            "data_offsets": [offset, offset + size_of(spec)],
+            "data_offsets": [offset, offset + spec.size],
         }
-        offset += size_of(spec)
+        offset += spec.size
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     file.write_bytes(bytes(8) + text)  # the length of the header comes last, see `Shards.close`

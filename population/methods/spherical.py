@@ -33,7 +33,7 @@ class Slerp(Combination):
         lengths = _or_one(span.norm(near), 1e-8) * _or_one(span.norm(far), 1e-8)
         cosine = np.clip(span.dot(near, far) / lengths, -1.0, 1.0)
         straight = np.abs(cosine) > NEARLY_PARALLEL
-        return _interpolated(near, far, t, np.where(straight, 0.0, cosine), straight)
+        return _interpolated(near, far, t, cosine, straight)
 
 
 class NuSlerp(Combination):
@@ -63,7 +63,7 @@ class NuSlerp(Combination):
         lengths = np.maximum(span.norm(one), 1e-7) * np.maximum(span.norm(other), 1e-7)
         cosine = np.clip(span.dot(one, other) / lengths, -1.0, 1.0)
         straight = 1 - cosine**2 <= NEARLY_STRAIGHT
-        merged = _interpolated(one, other, t, np.where(straight, 0.0, cosine), straight)
+        merged = _interpolated(one, other, t, cosine, straight)
         return merged if span.base is None else merged + span.base
 
 
@@ -165,7 +165,7 @@ def _interpolated(
     cosine: Floats,
     straight: npt.NDArray[np.bool_],
 ) -> Floats:
-    angle = np.arccos(cosine)
+    angle = np.arccos(np.where(straight, 0.0, cosine))
     sine = np.where(straight, 1.0, np.sin(angle))
     first = np.where(straight, 1 - t, np.sin((1 - t) * angle) / sine)
     second = np.where(straight, t, np.sin(t * angle) / sine)
