@@ -10,13 +10,13 @@ from arena.judges.ballot import Floats
 EPSILON = 1e-3
 
 
-def shared_fitness(scores: Floats, alpha: float = 1.0) -> Floats:
+def shared_fitness(scores: Floats, alpha: float = 1.0, epsilon: float = EPSILON) -> Floats:
     """Fitness where what few can do is worth more.
 
     F_i = sum_j s_ij / (eps + sum_k s_kj)^alpha  (M2N2, arXiv 2508.16204, section 3), scaled to a
     mean of 1 so that it can be multiplied with other strengths.
     """
-    crowd = EPSILON + scores.sum(axis=0)
+    crowd = epsilon + scores.sum(axis=0)
     fitness = np.sum(scores / crowd**alpha, axis=1)
     mean = fitness.mean()
     return np.asarray(fitness / mean) if mean > 0 else np.ones(len(scores))

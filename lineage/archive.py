@@ -25,10 +25,12 @@ from lineage.records import (
     Generation,
     Item,
     Model,
+    OperatorRecord,
     Parent,
     Rating,
     Reading,
     Scores,
+    SearchRecord,
     Trust,
 )
 from lineage.schema import SCHEMA_VERSION, TABLES
@@ -131,6 +133,11 @@ class Archive:
             row = None
         if row is None:
             raise ArchiveError(f"{self.path} is a DuckDB file but not an archive of a colony")
+        if int(row[0]) < SCHEMA_VERSION:
+            raise ArchiveError(
+                f"{self.path} has schema {row[0]}, of an earlier colony whose recipes made other "
+                f"bits; this one reads schema {SCHEMA_VERSION}. Start a new archive"
+            )
         if int(row[0]) > SCHEMA_VERSION:
             raise ArchiveError(
                 f"{self.path} has schema {row[0]}, this colony reads up to {SCHEMA_VERSION}; "
@@ -267,17 +274,44 @@ class Archive:
         ]
 
     def genomes(self, ids: Sequence[int]) -> Floats:
-        """The genomes of some offspring, in the order given: shape (ids, basis, blocks)."""
-        shape = (len(self.basis()), len(self.blocks()))
+        """The genomes of some offspring, in the order given: shape (ids, genes).
+
+        Raises:
+            ArchiveError: one of them has no recipe.
+        """
         rows = dict(
             self._rows(
                 "SELECT model, genome FROM recipes WHERE genome IS NOT NULL AND model IN $ids",
                 {"ids": list(ids)},
             )
         )
-        if missing := [i for i in ids if i not in rows]:
+        if missing := [model for model in ids if model not in rows]:
             raise ArchiveError(f"{self.path}: no recipe for models {missing[:5]}")
-        return np.array([rows[i] for i in ids], dtype=np.float64).reshape(len(ids), *shape)
+        return np.array([rows[model] for model in ids], dtype=np.float64)
+
+    def search(self, generation: int) -> SearchRecord:
+        """Where the search stood after a generation.
+
+        Raises:
+            ArchiveError: it was not written down.
+        """
+        rows = self._rows("SELECT * EXCLUDE (generation) FROM searches WHERE generation = ?",
+                          [generation])  # fmt: skip
+        if not rows:
+            raise ArchiveError(f"{self.path}: generation {generation} has no search to go on from")
+        *numbers, centre, average, gradient, square = rows[0]
+        return SearchRecord(*numbers, *map(np.array, (centre, average, gradient, square)))
+
+    def operators(self, generation: int) -> list[OperatorRecord]:
+        """What was known of every operator after a generation."""
+        return [
+            OperatorRecord(*row)
+            for row in self._rows(
+                "SELECT * EXCLUDE (generation) FROM operators WHERE generation = ? "
+                "ORDER BY operator",
+                [generation],
+            )
+        ]
 
     def children_counts(self) -> dict[int, int]:
         """How many children each model has had."""
@@ -361,6 +395,15 @@ class Archive:
                 "SELECT item, judge, answer, log_likelihood FROM readings WHERE epoch = ? "
                 "ORDER BY item, judge, answer",
                 [epoch],
+            )
+        ]
+
+    def judges(self, epoch: int) -> list[int]:
+        """Who has read anything in the arena of an epoch."""
+        return [
+            row[0]
+            for row in self._rows(
+                "SELECT DISTINCT judge FROM readings WHERE epoch = ? ORDER BY judge", [epoch]
             )
         ]
 

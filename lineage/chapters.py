@@ -28,7 +28,19 @@ def write_chapter(db: duckdb.DuckDBPyConnection, chapter: Chapter) -> None:
             "INSERT INTO events VALUES (?, ?, ?, ?)",
             [summary.generation, event.kind, event.model, event.detail],
         )
-    db.execute("INSERT INTO generations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", list(astuple(summary)))
+    if chapter.search:
+        values = [
+            value.tolist() if isinstance(value, np.ndarray) else value
+            for value in (getattr(chapter.search, part.name) for part in fields(chapter.search))
+        ]
+        _insert_row(db, "searches", [summary.generation, *values])
+    _insert_records(db, "operators", summary.generation, chapter.operators)
+    _insert_row(db, "generations", list(astuple(summary)))
+
+
+def _insert_row(db: duckdb.DuckDBPyConnection, table: str, values: Sequence[Any]) -> None:
+    places = ", ".join("?" * len(values))
+    db.execute(f"INSERT INTO {table} VALUES ({places})", list(values))  # noqa: S608
 
 
 def insert(db: duckdb.DuckDBPyConnection, statement: str, **columns: Any) -> None:
@@ -53,8 +65,8 @@ def _insert_births(db: duckdb.DuckDBPyConnection, chapter: Chapter) -> None:
             [birth.id, generation, birth.operator, birth.weights_sha256],
         )
         db.execute(
-            "INSERT INTO recipes VALUES (?, 'linear', NULL, ?)",
-            [birth.id, birth.genome.ravel().tolist()],
+            "INSERT INTO recipes VALUES (?, ?, NULL, ?)",
+            [birth.id, birth.method, birth.genome.ravel().tolist()],
         )
     links = [(birth.id, parent) for birth in chapter.births for parent in birth.parents]
     if links:

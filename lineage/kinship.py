@@ -19,6 +19,7 @@ class Kinship:
     def __init__(self, founders: Sequence[int]) -> None:
         self._row = {founder: index for index, founder in enumerate(founders)}
         self._phi = 0.5 * np.eye(len(founders))
+        self._lines = np.eye(len(founders))
         self.newest = max(founders, default=0)
 
     @classmethod
@@ -58,6 +59,7 @@ class Kinship:
         grown[size, :size] = grown[:size, size] = between
         grown[size, size] = 0.5 * (1.0 + inbreeding)
         self._phi = grown
+        self._lines = np.vstack([self._lines, shares @ self._lines[rows]])
         self._row[child] = size
         self.newest = max(self.newest, child)
 
@@ -66,6 +68,7 @@ class Kinship:
         kept = [model for model in models if model in self._row]
         rows = [self._row[model] for model in kept]
         self._phi = self._phi[np.ix_(rows, rows)]
+        self._lines = self._lines[rows]
         self._row = {model: index for index, model in enumerate(kept)}
 
     def relationship(self, models: Sequence[int]) -> Floats:
@@ -74,3 +77,7 @@ class Kinship:
         phi = self._phi[np.ix_(rows, rows)]
         own = np.sqrt(np.diag(phi))
         return np.asarray(phi / np.outer(own, own))
+
+    def lines(self, models: Sequence[int]) -> Floats:
+        """Each founder's share in `models`: shape (models, founders), rows sum to 1."""
+        return np.asarray(self._lines[[self._row[model] for model in models]])

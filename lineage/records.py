@@ -47,13 +47,14 @@ class Parent:
 
 @dataclass(frozen=True)
 class Birth:
-    """A model as it enters the archive. `genome` has shape (basis, blocks)."""
+    """A model as it enters the archive: its genome (genes,), and by `method` what that means."""
 
     id: int
     operator: str
     parents: tuple[Parent, ...]
     genome: Floats
     weights_sha256: str
+    method: str = "linear"
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,35 @@ class Generation:
     wall_s: float
     forward_s: float
     cpu_s: float
+    founder_entropy: float
+    mean_kinship: float
+    item_coverage: float
+
+
+@dataclass(frozen=True)
+class OperatorRecord:
+    """What is known of a way of making children; what counts fades with time."""
+
+    operator: str
+    often: float
+    tries: float
+    successes: float
+    cost: float
+
+
+@dataclass(frozen=True)
+class SearchRecord:
+    """Where the search stands: its centre and what moves it, each of shape (genes,)."""
+
+    origin: int
+    steps: int
+    level: int
+    stalled: int
+    stride: float
+    centre: Floats
+    average: Floats
+    gradient: Floats
+    square: Floats
 
 
 @dataclass(frozen=True)
@@ -162,6 +192,8 @@ class Chapter:
     trust: tuple[Trust, ...] = ()
     ratings: tuple[Rating, ...] = ()
     events: tuple[Event, ...] = ()
+    search: SearchRecord | None = None
+    operators: tuple[OperatorRecord, ...] = ()
 
 
 @dataclass(frozen=True)

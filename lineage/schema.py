@@ -5,10 +5,11 @@ descends from are rows of `parents`. Ids grow with birth, so `parent < child` is
 ancestry has no cycle, and the database itself refuses a birth that breaks it.
 
 A linear recipe is a genome: one coefficient per (basis vector, block), row-major over `basis` and
-`blocks`. The weights of block b are `origin_b + sum_v genome[v, b] * (founder_v - origin)_b`.
+`blocks`. The weights of block b are `origin_b + sum_v genome[v, b] * (founder_v - origin)_b`. The
+genome of a route is what the campaign's search space says: a path through layers, with scales.
 """
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 TABLES = """
 CREATE TABLE meta (key VARCHAR PRIMARY KEY, value VARCHAR NOT NULL);
@@ -49,11 +50,11 @@ CREATE TABLE blocks (position INTEGER PRIMARY KEY, name VARCHAR NOT NULL UNIQUE,
                      parameters BIGINT NOT NULL);
 CREATE TABLE recipes (
     model  INTEGER PRIMARY KEY,
-    method VARCHAR NOT NULL CHECK (method IN ('source', 'linear')),
+    method VARCHAR NOT NULL CHECK (method IN ('source', 'linear', 'route')),
     path   VARCHAR,                           -- where a founder's checkpoint lies
     genome DOUBLE[],
     CHECK ((method = 'source') = (path IS NOT NULL)),
-    CHECK ((method = 'linear') = (genome IS NOT NULL))
+    CHECK ((method <> 'source') = (genome IS NOT NULL))
 );
 
 CREATE TABLE items (
@@ -104,7 +105,25 @@ CREATE TABLE generations (
     champion    INTEGER NOT NULL,
     wall_s      DOUBLE NOT NULL,
     forward_s   DOUBLE NOT NULL,              -- wall time with a forward pass running
-    cpu_s       DOUBLE NOT NULL               -- processor time, of all cores together
+    cpu_s       DOUBLE NOT NULL,              -- processor time, of all cores together
+    founder_entropy DOUBLE NOT NULL,          -- effective founders of the living / founders
+    mean_kinship    DOUBLE NOT NULL,          -- of two of the living
+    item_coverage   DOUBLE NOT NULL           -- share of the panel that somebody living solves
+);
+-- What the search had learned when a generation was committed; it goes on from there.
+CREATE TABLE searches (
+    generation INTEGER PRIMARY KEY,
+    origin     INTEGER NOT NULL,              -- the model that the emitter's children descend from
+    steps      INTEGER NOT NULL, level INTEGER NOT NULL, stalled INTEGER NOT NULL,
+    stride     DOUBLE NOT NULL,               -- factor on the length of its steps
+    centre     DOUBLE[] NOT NULL, average DOUBLE[] NOT NULL,
+    gradient   DOUBLE[] NOT NULL, square  DOUBLE[] NOT NULL
+);
+CREATE TABLE operators (
+    generation INTEGER NOT NULL, operator VARCHAR NOT NULL,
+    often      DOUBLE NOT NULL,               -- how often it was expected to be taken
+    tries      DOUBLE NOT NULL, successes DOUBLE NOT NULL, cost DOUBLE NOT NULL, -- these fade
+    PRIMARY KEY (generation, operator)
 );
 CREATE TABLE events (
     generation INTEGER NOT NULL, kind VARCHAR NOT NULL, model INTEGER, detail VARCHAR NOT NULL

@@ -7,9 +7,12 @@ dimension. Architectures without a known inner layout are cut by layer half, whi
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
 
 from lineage.records import Block
 
@@ -20,11 +23,41 @@ OUTSIDE = "outside"
 
 _LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks|block|layer)\.(\d+)\.")
 _ATTENTION = re.compile(r"attn|attention|input_layernorm|ln_1\b|q_norm|k_norm")
-# Rows of the first set and columns of the second belong to a head or a hidden unit.
-_HEAD_ROWS = re.compile(r"\.(q|k|v)_proj\.(weight|bias)$")
-_HEAD_COLUMNS = re.compile(r"\.o_proj\.weight$")
-_UNIT_ROWS = re.compile(r"\.(gate|up)_proj\.(weight|bias)$")
-_UNIT_COLUMNS = re.compile(r"\.down_proj\.weight$")
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How tensors of a kind are cut into groups of heads or of hidden units.
+
+    Attributes:
+        pattern: a regular expression that their names contain.
+        kind: what the groups are groups of: "heads" are cut into a divisor of the number of
+            key-value heads; anything else into as many groups as are asked for.
+        dim: the dimension that is cut.
+        stacked: how many matrices lie side by side along it, each of which is cut.
+    """
+
+    pattern: str
+    kind: str
+    dim: int
+    stacked: int = 1
+
+
+CUTS = (
+    # Llama, Mistral, Qwen, Gemma, Phi and their kin.
+    Cut(r"\.(q|k|v)_proj\.(weight|bias)$", "heads", dim=0),
+    Cut(r"\.o_proj\.weight$", "heads", dim=1),
+    Cut(r"\.(gate|up)_proj\.(weight|bias)$", "units", dim=0),
+    Cut(r"\.down_proj\.weight$", "units", dim=1),
+    # GPT-2, whose matrices are transposed, and whose queries, keys and values are one matrix.
+    Cut(r"\.attn\.c_attn\.weight$", "heads", dim=1, stacked=3),
+    Cut(r"\.attn\.c_attn\.bias$", "heads", dim=0, stacked=3),
+    Cut(r"\.attn\.c_proj\.weight$", "heads", dim=0),
+    Cut(r"\.mlp\.c_fc\.weight$", "units", dim=1),
+    Cut(r"\.mlp\.c_fc\.bias$", "units", dim=0),
+    Cut(r"\.mlp\.c_proj\.weight$", "units", dim=0),
+)
+"""The inner layout of the architectures that are known."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +113,7 @@ def layout_of(
     config: Mapping[str, Any],
     granularity: Granularity = "half",
     groups: int = 2,
+    cuts: Sequence[Cut] = CUTS,
 ) -> Layout:
     """Cut an architecture into blocks.
 
@@ -90,33 +124,54 @@ def layout_of(
             each half (and one for the layer's norms) where the inner layout is known.
         groups: with "group", how many head groups and neuron groups; lowered to a divisor of the
             number of key-value heads, since a group shares its keys and values.
+        cuts: the inner layout: for any other module than a known one, declare it here.
     """
     builder = _Builder()
-    heads = config.get("num_key_value_heads") or config.get("num_attention_heads") or 1
+    heads = config.get("num_key_value_heads") or config.get("num_attention_heads")
+    heads = heads or config.get("n_head") or 1
     head_groups = next(g for g in range(min(groups, heads), 0, -1) if heads % g == 0)
-    units = config.get("intermediate_size") or 1
-    unit_groups = groups if isinstance(units, int) and units % groups == 0 else 1
     for name in sorted(shapes, key=_natural):
         shape = shapes[name]
         layer = _LAYER.search(name)
-        if layer is None:
-            builder.add(name, shape, [OUTSIDE])
-            continue
-        place = f"layer {layer.group(1)}"
+        cut = next((cut for cut in cuts if re.search(cut.pattern, name)), None)
+        place = f"layer {layer.group(1)} " if layer else ""
         half = "attention" if _ATTENTION.search(name) else "feed-forward"
-        if granularity == "layer":
-            builder.add(name, shape, [place])
-        elif granularity == "half":
-            builder.add(name, shape, [f"{place} {half}"])
-        elif _HEAD_ROWS.search(name) or _HEAD_COLUMNS.search(name):
-            parts = [f"{place} heads {number}" for number in range(head_groups)]
-            builder.add(name, shape, parts, dim=1 if _HEAD_COLUMNS.search(name) else 0)
-        elif _UNIT_ROWS.search(name) or _UNIT_COLUMNS.search(name):
-            parts = [f"{place} units {number}" for number in range(unit_groups)]
-            builder.add(name, shape, parts, dim=1 if _UNIT_COLUMNS.search(name) else 0)
+        if layer and granularity == "layer":
+            builder.add(name, shape, [place.strip()])
+        elif layer and granularity == "half":
+            builder.add(name, shape, [place + half])
+        elif cut and granularity == "group":
+            count = head_groups if cut.kind == "heads" else groups
+            if shape[cut.dim] % (count * cut.stacked):
+                count = 1
+            parts = [f"{place}{cut.kind} {number}" for number in range(count)]
+            builder.add(name, shape, parts * cut.stacked, dim=cut.dim)
         else:
-            builder.add(name, shape, [f"{place} rest"])
+            builder.add(name, shape, [f"{place}rest" if layer else OUTSIDE])
     return builder.layout()
+
+
+def levels_of(layout: Layout) -> tuple[npt.NDArray[np.int64], ...]:
+    """Blocks taken together, from coarse to fine: whole layers, halves of them, every block.
+
+    For each level the group of each block, shape (blocks,); a level that is like the one before it
+    is left out.
+    """
+
+    def layer(name: str) -> str:
+        return " ".join(name.split()[:2])
+
+    def half(name: str) -> str:
+        inside = name.removeprefix(layer(name))
+        return layer(name) + (" attention" if "heads" in inside else inside.split("units")[0])
+
+    names = [block.name for block in layout.blocks]
+    levels: list[npt.NDArray[np.int64]] = []
+    for cut in (layer, half, str):
+        _, group = np.unique([cut(name) for name in names], return_inverse=True)
+        if not levels or group.max() > levels[-1].max():
+            levels.append(group)
+    return tuple(levels)
 
 
 def _natural(name: str) -> list[tuple[bool, int, str]]:

@@ -1,19 +1,22 @@
 """Breeding on pygad: its population holds the genomes of the living, its hooks do the rest.
 
 - `parent_selection_type`: an arena tournament picks a first parent for every child of two.
-- `crossover_type`: the first parent is attracted to its mate and an operator recombines them; an
-  ensemble is made of the best of the last brood.
-- `mutation_type`: every child's coefficients get noise and are kept inside the gene space.
-- `fitness_func` (one batch): the campaign makes the siblings and scores them together.
-- `on_generation`: the campaign lets the fittest of old and new survive and commits everything;
-  the survivors are pygad's next population.
+- `crossover_type`: the brood is conceived. An evolution strategy steps around its centre in
+  mirrored pairs; a bandit shares the other places among the operators, which recombine a first
+  parent with the mate that it is attracted to, or the best of the living.
+- `mutation_type`: recombined children get noise, and all become valid genomes.
+- `fitness_func` (one batch): the host makes the siblings and scores them on the same few items.
+- `on_generation`: the most promising are looked at on the panel that the living were scored on, the
+  survivors of old and new live on, the emitter moves, the bandit learns, and the host commits it.
 
-pygad's own generators are never used: every draw is keyed by (seed, generation, child).
+pygad's own generators are never used: every draw is keyed by (seed, generation, child). What is
+bred, and on what it is scored, is the host's business: a campaign on language models, or a
+benchmark on anything else that has a `Space`.
 """
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,36 +24,57 @@ import pygad
 
 from arena.choosing import attraction, shared_fitness, tournament, tournament_strength
 from lineage.records import Floats, Parent
-from population.colony import Colony, task_means
+from population.alarms import Alarm, Vitals, alarms, vital_signs
+from population.alarms import Answer as Remedy
+from population.alarms import answer as remedy_for
+from population.bandit import odds
+from population.brood import CENTRE, EMITTER, Brood, Conception, Host
 from population.config import Arena, Search
-from population.operators import OPERATORS
+from population.emitter import directions, mirrored
+from population.geometry import Geometry
+from population.judging import judge
+from population.operators import OPERATORS, Mating
 from population.operators.ensemble import rank_weights
 from population.randomness import generator
+from population.spaces import SearchSpace
+from population.stock import Stock
 
 _QUIET = logging.getLogger("colony.pygad")
 _QUIET.addHandler(logging.NullHandler())
 _QUIET.propagate = False
 
 
-@dataclass(frozen=True)
-class Conception:
-    """A child before it has weights: how it came about."""
+class _Engine(pygad.GA):  # type: ignore[misc]
+    """pygad that scores every child, once.
 
-    operator: str
-    parents: tuple[Parent, ...]
-    genome: Floats
+    pygad looks every genome up among those that it has kept, gene by gene, in order to save an
+    evaluation; with long genomes that costs more than the evaluation. The living are known already.
+    """
+
+    def cal_pop_fitness(self) -> Floats:
+        """The fitness of the population: that of the elders as it is known, then the children's."""
+        if self.last_generation_offspring_mutation is None:
+            return np.asarray(self.fitness_func(self, self.population, None))
+        kept = self.last_generation_elitism_indices if self.keep_elitism else []
+        children = self.population[self.keep_elitism :]
+        return np.concatenate(
+            [
+                self.previous_generation_fitness[kept],
+                self.fitness_func(self, children, range(self.keep_elitism, len(self.population))),
+            ]
+        )
 
 
 class Breeder:
-    """Runs pygad over the living of a colony, generation by generation.
+    """Runs pygad over the living, generation by generation.
 
     Args:
         seed: the campaign's.
         search: how to breed.
         arena: how parents are picked.
-        score: called once per generation with all its children; returns their fitness.
-        settle: called after each generation; commits it and returns the colony as it is now,
-            or None to stop.
+        space: what genomes mean.
+        host: where they live.
+        geometry: of what genomes make; without one, operators that need it are never taken.
     """
 
     def __init__(
@@ -58,136 +82,214 @@ class Breeder:
         seed: int,
         search: Search,
         arena: Arena,
-        score: Callable[[Sequence[Conception]], Floats],
-        settle: Callable[[], Colony | None],
+        space: SearchSpace,
+        host: Host,
+        geometry: Geometry | None = None,
     ) -> None:
         self._seed, self._search, self._arena = seed, search, arena
-        self._score, self._settle = score, settle
-        self._colony: Colony
+        self._space, self._host, self._geometry = space, host, geometry
+        self._stock: Stock
+        self._going: bool
+        self._alarms: list[Alarm] = []
+        self._remedy = Remedy()
+        self._odds: dict[str, float] = {}
+        self._steps: Floats
         self._conceived: list[Conception] = []
+        self._brood: Brood
 
-    def run(self, colony: Colony) -> None:
-        """Breed until `settle` says to stop."""
-        self._colony = colony
-        vectors, blocks = colony.genomes.shape[1:]
+    def run(self, stock: Stock) -> None:
+        """Breed until the host says to stop."""
+        self._stock, self._going = stock, True
+        while self._going:
+            self._engine().run()
+
+    def _engine(self) -> _Engine:
+        """A pygad for as many as live now: it cannot change its size."""
         living = self._living_genomes()
         brood = min(self._search.brood, len(living))
-        space = {"low": self._search.lowest, "high": self._search.highest}
-        engine = pygad.GA(
-            num_generations=1 << 30,  # `settle` decides when to stop
+        genes, types = self._space.space.pygad_space()
+        return _Engine(
+            num_generations=1 << 30,  # the host decides when to stop
             initial_population=living,
             num_parents_mating=len(living),
             fitness_func=self._fitness,
-            fitness_batch_size=len(living),
+            fitness_batch_size=brood,
             parent_selection_type=self._first_parents,
-            crossover_type=self._recombined,
+            crossover_type=self._conceive,
             mutation_type=self._mutated,
             on_generation=self._on_generation,
-            gene_space=[space] * (vectors * blocks),
-            gene_type=float,
+            gene_space=genes,
+            gene_type=types,
             keep_parents=0,
-            keep_elitism=len(living) - brood,  # pygad breeds the rest; who lives, `settle` decides
+            keep_elitism=len(living) - brood,  # pygad breeds the rest; who lives, `judge` decides
             logger=_QUIET,
             suppress_warnings=True,
         )
-        engine.run()
 
     def _living_genomes(self) -> Floats:
         """A copy: pygad overwrites its population in place."""
-        living = self._colony.genomes[self._colony.founders :]
-        return living.reshape(len(living), -1).copy()
+        return self._stock.genomes[self._stock.founders :].copy()
 
-    def _fitness(self, engine: Any, genomes: Floats, indices: Any) -> Floats:
-        """The children's scores; the living that a run starts with are known already.
-
-        pygad leaves out a child that equals one it has kept, and so it is never born.
-        """
-        if engine.last_generation_offspring_mutation is None:
-            return self._living_fitness()
-        shape = self._colony.genomes.shape[1:]
-        self._conceived = [
-            replace(self._conceived[index - engine.keep_elitism], genome=genome.reshape(shape))
-            for index, genome in zip(indices, np.array(genomes, dtype=np.float64), strict=True)
-        ]
-        return self._score(self._conceived)
-
-    def _living_fitness(self) -> Floats:
-        return task_means(self._colony.panel, self._colony.scores)[self._colony.founders :]
+    # pygad's hooks, in the order it calls them
 
     def _first_parents(self, fitness: Floats, count: int, engine: Any) -> tuple[Floats, Any]:
-        """One first parent per child, by tournament in the arena. Founders may win as well."""
-        colony = self._colony
-        unrated = [colony.ratings.get(model.id) for model in colony.members]
-        rating = np.array([rated.rating if rated else 0.0 for rated in unrated])
-        deviation = np.array([rated.deviation if rated else 1.0 for rated in unrated])
-        shared = shared_fitness(colony.scores, self._search.sharing)
-        winners = []
-        for child in range(count):
-            rng = generator(self._seed, "tournament", colony.generation + 1, child)
+        """A first parent for every child that will be recombined, by tournament in the arena.
+
+        Founders may win as well. Children of the emitter need none.
+        """
+        self._alarms, self._remedy = self._examine()
+        stock = self._stock
+        shared = shared_fitness(stock.scores, self._sharing)
+        chosen = np.zeros(count, dtype=np.int64)
+        pairs = self._pairs(count)
+        for child in range(1 + 2 * pairs if pairs else 0, count):
+            rng = self._draw("tournament", child)
             strength = tournament_strength(
-                rng, rating, deviation, shared, colony.children, self._arena.weight
+                rng, stock.rating, stock.deviation, shared, stock.children, self._arena.weight
             )
-            winners.append(tournament(rng, strength, self._arena.tournament))
-        chosen = np.array(winners)
-        return colony.genomes[chosen].reshape(count, -1), chosen
+            chosen[child] = tournament(rng, strength, self._arena.tournament)
+        return stock.genomes[chosen], chosen
 
-    def _recombined(self, parents: Floats, shape: tuple[int, int], engine: Any) -> Floats:
-        """A child per place: draw an operator, gather its parents, recombine."""
-        names = sorted(name for name, often in self._search.operators.items() if often > 0)
-        odds = np.array([self._search.operators[name] for name in names])
-        brood = self._best_of_the_brood()
-        self._conceived = []
-        for child in range(shape[0]):
-            rng = generator(self._seed, "mating", self._colony.generation + 1, child)
-            name = names[int(rng.choice(len(names), p=odds / odds.sum()))]
-            if OPERATORS[name].ensemble:
-                family, weights = brood, rank_weights(len(brood))
-            else:
-                first = int(engine.last_generation_parents_indices[child])
-                family, weights = self._pair(rng, first), np.array([0.5, 0.5])
-            genome = OPERATORS[name].make(rng, self._colony.genomes[family], weights)
-            self._conceived.append(Conception(name, self._parents(family, weights), genome))
-        return np.array([child.genome.ravel() for child in self._conceived])
-
-    def _best_of_the_brood(self) -> list[int]:
-        """Members born in the last generation, best first; all offspring if there are too few."""
-        colony = self._colony
-        scores = task_means(colony.panel, colony.scores)
-        offspring = range(colony.founders, len(colony.members))
-        youngest = [i for i in offspring if colony.members[i].generation == colony.generation]
-        pool = youngest if len(youngest) >= 2 else list(offspring)
-        return sorted(pool, key=lambda member: (-scores[member], member))[: self._search.young]
-
-    def _pair(self, rng: np.random.Generator, first: int) -> list[int]:
-        """A first parent and the mate it is attracted to."""
-        colony = self._colony
-        pull = attraction(colony.scores, first, colony.relationship[first])
-        return [first, int(rng.choice(len(pull), p=pull))]
-
-    def _parents(self, family: Sequence[int], weights: Floats) -> tuple[Parent, ...]:
-        roles = ("first", "mate") if len(family) == 2 else ("ensemble",) * len(family)
-        return tuple(
-            Parent(self._colony.members[row].id, float(weight), role)
-            for row, weight, role in zip(family, weights, roles, strict=True)
-        )
+    def _conceive(self, parents: Floats, shape: tuple[int, int], engine: Any) -> Floats:
+        """The brood: the centre, mirrored pairs around it, and children of the operators."""
+        self._odds = self._shared_out()
+        stepped = self._emitted(shape[0])
+        firsts = engine.last_generation_parents_indices[len(stepped) :]
+        mated = [self._mated(child, int(first)) for child, first in enumerate(firsts)]
+        self._conceived = (stepped + mated)[: shape[0]]
+        return np.array([child.genome for child in self._conceived])
 
     def _mutated(self, genomes: Floats, engine: Any) -> Floats:
-        """Noise on the coefficients, and all of them inside the gene space."""
-        low = np.array([space["low"] for space in engine.gene_space])
-        high = np.array([space["high"] for space in engine.gene_space])
+        """Noise on what was recombined, and all of it inside the space.
+
+        It starts from what was conceived: pygad has cut whole genes down to the integer below.
+        """
+        space = self._space.space
+        genomes = np.array([child.genome for child in self._conceived])
         least, most = np.log(self._search.mutation)
         for child, conceived in enumerate(self._conceived):
-            if OPERATORS[conceived.operator].mutated:
-                rng = generator(self._seed, "mutation", self._colony.generation + 1, child)
-                strength = np.exp(rng.uniform(least, most))
-                genomes[child] += strength * rng.standard_normal(genomes.shape[1])
-        return np.clip(genomes, low, high)
+            if conceived.operator in OPERATORS and OPERATORS[conceived.operator].mutated:
+                rng = self._draw("mutation", child)
+                noise = np.exp(rng.uniform(least, most)) * rng.standard_normal(space.genes)
+                flipped = rng.random(space.genes) < 2.0 / space.blocks
+                flips = flipped * rng.choice((-1.0, 1.0), space.genes)
+                genomes[child] += np.where(space.integer, flips, noise * space.step)
+        return self._space.repaired(genomes)
+
+    def _fitness(self, engine: Any, genomes: Floats, indices: Any) -> Floats:
+        """The children's shared fitness; that of the living that a run starts with is known."""
+        if engine.last_generation_offspring_mutation is None:
+            return self._stock.means[self._stock.founders :]
+        conceived = [
+            replace(child, genome=np.array(genome, dtype=np.float64))
+            for child, genome in zip(self._conceived, genomes, strict=True)
+        ]
+        self._brood = replace(self._host.trial(conceived), steps=self._steps)
+        return shared_fitness(self._brood.scores, self._sharing, epsilon=1.0)
 
     def _on_generation(self, engine: Any) -> str | None:
-        colony = self._settle()
-        if colony is None:
+        judged = judge(
+            self._stock, self._brood, self._space.space, self._search, self._host, self._sharing
+        )
+        settled = self._host.settle(replace(judged, alarms=tuple(self._alarms)))
+        self._going = settled is not None
+        if settled is None:
             return "stop"
-        self._colony = colony
+        grown = len(settled.ids) != len(self._stock.ids)
+        self._stock = settled
+        if grown:
+            return "stop"
         engine.population = self._living_genomes()
-        engine.last_generation_fitness = self._living_fitness()
+        engine.last_generation_fitness = settled.means[settled.founders :]
         return None
+
+    # Conceiving
+
+    def _draw(self, what: str, child: int = 0) -> np.random.Generator:
+        return generator(self._seed, what, self._stock.generation + 1, child)
+
+    @property
+    def _sharing(self) -> float:
+        return self._search.sharing * self._remedy.novelty
+
+    def _examine(self) -> tuple[list[Alarm], Remedy]:
+        """The colony's vital signs before it breeds, and what is done about them."""
+        stock, rows = self._stock, self._stock.offspring
+        signs = vital_signs(
+            stock.lines[rows], stock.relationship[np.ix_(rows, rows)], stock.scores[rows]
+        )
+        best = Vitals(1.0, 0.0, max(stock.coverage, signs.item_coverage), 1.0)
+        raised = alarms(signs, best) if self._search.alarms else []
+        return raised, remedy_for(raised, self._search.brood)
+
+    def _shared_out(self) -> dict[str, float]:
+        """How likely each operator makes the next child that the emitter does not make."""
+        bandit = self._stock.bandit
+        usual = {name: arm.often for name, arm in bandit.items()}
+        drawn = odds(bandit, self._draw("bandit")) if self._search.bandit else usual
+        return {
+            name: odd
+            for name, odd in sorted(drawn.items())
+            if self._geometry is not None or not OPERATORS[name].geometric
+        }
+
+    def _pairs(self, brood: int) -> int:
+        """How many mirrored pairs there are in a brood, beside the centre."""
+        brood = min(brood, self._search.brood)
+        return max(0, min(round(self._search.emitter * brood / 2), (brood - 1) // 2))
+
+    def _emitted(self, brood: int) -> list[Conception]:
+        """The averaged centre and the mirrored pairs around the centre."""
+        stock, pairs = self._stock, self._pairs(brood)
+        self._steps = np.empty((0, self._space.space.genes))
+        if not pairs:
+            return []
+        emitter = stock.emitter
+        self._steps = directions(self._draw("emitter"), self._space.space, emitter.level, pairs)
+        parents = (Parent(stock.origin, 1.0, "first"),)
+        around = mirrored(emitter.centre, self._steps, self._search.sigma * emitter.stride)
+        return [
+            Conception(CENTRE, parents, emitter.average),
+            *(Conception(EMITTER, parents, genome) for genome in around),
+        ]
+
+    def _mated(self, child: int, first: int) -> Conception:
+        """A child of an operator that the bandit draws."""
+        rng = self._draw("mating", child)
+        chances = np.array(list(self._odds.values()))
+        name = list(self._odds)[int(rng.choice(len(chances), p=chances / chances.sum()))]
+        operator = OPERATORS[name]
+        if operator.ensemble:
+            family = self._stock.best_offspring(self._search.family)
+            weights = rank_weights(len(family))
+        else:
+            mate = self._newcomer(rng) if child < self._remedy.new_blood else self._mate(rng, first)
+            family, weights = [first, mate], np.array([0.5, 0.5])
+        mating = Mating(
+            rng, self._stock.genomes[family], weights, self._space.space, self._geometry
+        )
+        return Conception(name, self._parents(family, weights), operator.make(mating))
+
+    def _mate(self, rng: np.random.Generator, first: int) -> int:
+        """The mate that a first parent is attracted to."""
+        stock = self._stock
+        if not self._search.attraction:
+            others = [row for row in range(len(stock.ids)) if row != first]
+            return int(rng.choice(others))
+        pull = attraction(stock.scores, first, stock.relationship[first])
+        return int(rng.choice(len(pull), p=pull))
+
+    def _newcomer(self, rng: np.random.Generator) -> int:
+        """New blood: a founder, whoever would be attractive."""
+        return int(rng.integers(self._stock.founders))
+
+    def _parents(self, family: Sequence[int], weights: Floats) -> tuple[Parent, ...]:
+        """Parents with their shares; one that is chosen twice is one parent with both."""
+        roles = ("first", "mate") if len(family) == 2 else ("ensemble",) * len(family)
+        shares: dict[int, float] = {}
+        role: dict[int, str] = {}
+        for row, weight, name in zip(family, weights, roles, strict=True):
+            parent = self._stock.ids[row]
+            shares[parent] = shares.get(parent, 0.0) + float(weight)
+            role.setdefault(parent, name)
+        return tuple(Parent(parent, share, role[parent]) for parent, share in shares.items())

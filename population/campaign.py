@@ -1,79 +1,60 @@
-"""A campaign: generations of breeding, each committed whole, until the budget is spent.
+"""A campaign: generations of breeding, each committed whole, until there is a reason to stop.
 
-In each generation the arena and the niches pick parents, pygad's hooks write recipes, the siblings
-are made together and scored together on this epoch's panel, the fittest of old and new survive,
-the leaders are looked at on the selection split, the survivors meet in the arena, and one
-transaction commits all of it. Nothing is kept in memory that the archive does not hold.
+The breeder conceives, judges and moves on (`population.breeding`); a campaign is its host on real
+language models. It makes siblings together, lets the gate stop who has lost its language, scores
+the brood on a few fresh items and the most promising on the panel; `population.closing` crowns the
+champion, lets the survivors meet in the arena and writes the chapter, and one transaction commits
+all of it. Nothing is kept in memory that the archive does not hold.
 """
 
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from arena.tasks import deal_panel
 from lineage import Archive
 from lineage.kinship import Kinship
-from lineage.records import (
-    Birth,
-    Chapter,
-    Death,
-    Event,
-    Floats,
-    Generation,
-    Item,
-    Scores,
-)
-from population.arena_round import Round, arena_items, play_round
-from population.breeding import Breeder, Conception
-from population.colony import Colony, load_colony, merit, selection_score, task_means
+from lineage.records import Birth, Chapter, Floats
+from population.bandit import start
+from population.breeding import Breeder
+from population.brood import Brood, Conception, Judged, Panel
+from population.closing import LAST_CHALLENGE, Clock, Closer, Ending
+from population.coherence import Limits as Coherence
+from population.colony import Colony, load_colony, merit, selection_score, task_means, task_weights
 from population.config import Budget
+from population.dealing import Deal, Dealer
+from population.emitter import started
 from population.errors import CampaignError
-from population.first import equal_parents, first_genomes
-from population.player import Player, Prepared
+from population.first import equal_parents
+from population.gate import Gate, open_gate
+from population.materialise import State, state_sha256
+from population.player import Player
 from population.randomness import generator
-from population.survival import survivors
+from population.results import Results, stacked
+from population.spaces.parameter import ParameterSpace
+from population.stock import Stock
+from population.stopping import Limits, Standing, reason_to_stop
 from population.workshop import Progress, Workshop, silent
 
-T = TypeVar("T")
+GATE_ITEMS = 240
+"""Search items that the gate's few are picked from, so that every task is among them."""
 
 
-@dataclass(frozen=True)
-class Group:
-    """Models with their recipes and their scores on the current panel; rows follow `ids`."""
+@dataclass
+class Generating:
+    """What is known of the generation in flight; lost if the campaign stops before it is committed.
 
-    ids: tuple[int, ...]
-    hashes: tuple[str, ...]
-    genomes: Floats
-    exact: Floats
-    probability: Floats
+    Attributes:
+        brood: the children's results on the generation's items.
+        living: everyone's results on the panel.
+        finals: by row of the brood, its results on the panel so far, round by round.
+        late: by row of the brood, what it died of when it was asked to answer.
+    """
 
-    @property
-    def merit(self) -> Floats:
-        """What breeding goes by, shape (models, items)."""
-        return merit(self.exact, self.probability)
-
-    def __add__(self, other: "Group") -> "Group":
-        return Group(
-            self.ids + other.ids,
-            self.hashes + other.hashes,
-            np.concatenate([self.genomes, other.genomes]),
-            np.concatenate([self.exact, other.exact]),
-            np.concatenate([self.probability, other.probability]),
-        )
-
-    def only(self, rows: Sequence[int]) -> "Group":
-        """Some of the models."""
-        kept = list(rows)
-        return Group(
-            tuple(self.ids[row] for row in kept),
-            tuple(self.hashes[row] for row in kept),
-            self.genomes[kept],
-            self.exact[kept],
-            self.probability[kept],
-        )
+    brood: Results
+    living: Results
+    finals: dict[int, list[Results]] = field(default_factory=dict)
+    late: dict[int, str] = field(default_factory=dict)
 
 
 class Campaign:
@@ -97,352 +78,317 @@ class Campaign:
         on_generation: Callable[[Colony], None] | None = None,
     ) -> None:
         self._archive, self._workshop = archive, workshop
-        self._search, self._arena = workshop.config.search, workshop.config.arena
-        self._budget = budget or workshop.config.budget
+        self._search = workshop.config.search
+        self._limits = _limits(budget or workshop.config.budget)
         self._progress = progress
         self._on_generation = on_generation
         self._seed = archive.campaign()[0]
-        self._selection = workshop.split("selection")
-        self._prepared_selection = workshop.player.prepare_keys(self._selection)
         self._kinship = Kinship.replayed(archive.models())
-        self._panel: tuple[int, list[Item], Prepared] | None = None
+        self._dealer = Dealer(self._seed, self._search, workshop.tasks, workshop.player)
+        self._clock = Clock(workshop.player.meter)
+        self._closer = Closer(archive, workshop, self._dealer, self._kinship, self._clock, progress)
+        self._gate: Gate | None = None
+        self._colony: Colony
+        self._now: Generating
 
-    def run(self) -> None:
-        """Breed until the budget is spent. Returns at once if it is spent already."""
-        self._start_clock()
+    def run(self) -> str:
+        """Breed until there is a reason to stop; that reason. Returns at once if there is one."""
+        self._clock.start()
+        self._open_gate()
         if not self._archive.generations():
             self._archive.commit(self._founding())
         colony = self._reload()
-        if self._done(colony):
-            return
-        breeder = Breeder(self._seed, self._search, self._arena, self._score, self._settle)
-        breeder.run(colony)
+        if self._reason(colony) is None:
+            breeder = Breeder(
+                self._seed,
+                self._search,
+                self._workshop.config.arena,
+                self._workshop.space,
+                self,
+                self._workshop.geometry,
+            )
+            breeder.run(colony.stock)
+        return self._reason(self._colony) or "interrupted"
 
     def cost_of_next(self, colony: Colony) -> int:
         """Item evaluations that the next generation takes at most."""
-        panel = len(colony.panel)
-        scored = self._search.brood
-        if self._epoch_of(colony.generation + 1) != colony.epoch:
-            scored += len(colony.members)
+        config, panel, size = self._workshop.config, len(colony.panel), self._dealer.size
+        search, newcomers = config.search, config.search.finalists
+        cost = search.brood * (size(search.items) + config.gate.texts)
+        cost += search.finalists * (panel + config.gate.answers)
+        if self._dealer.epoch_of(colony.generation + 1) != colony.epoch:
+            cost += len(colony.members) * size(search.panel)
+            newcomers += len(colony.members)
+        cost += search.challengers * LAST_CHALLENGE * len(self._closer.selection)
         # In the arena a newcomer answers every item, and every answer may be new to every judge.
-        played = min(self._arena.items, panel) * self._search.brood * (1 + self._arena.judges)
-        return scored * panel + self._search.challengers * len(self._selection) + played
+        # Who takes the seat of a judge that dies reads everybody's; founders do not die.
+        played = min(size(config.arena.items), panel)
+        seated = set(self._archive.judges(colony.epoch)) & set(colony.ids[: colony.stock.founders])
+        seats = max(0, config.arena.judges - len(seated))
+        asked = newcomers * (1 + config.arena.judges) + seats * len(colony.members)
+        return cost + played * asked
 
-    def _done(self, colony: Colony) -> bool:
-        if self._budget.generations is not None and colony.generation >= self._budget.generations:
-            return True
-        return colony.spent + self.cost_of_next(colony) > self._budget.item_evaluations
+    # What the breeder asks of its host
+
+    def trial(self, conceived: Sequence[Conception]) -> Brood:
+        """Make the brood, let the gate look at it, and score it on fresh items."""
+        deal = self._dealer.brood(self._colony.generation + 1)
+        brood, results = self._tried(conceived, deal, "offspring")
+        self._now = Generating(brood=results, living=self._on_panel())
+        return brood
+
+    def panel(self) -> Panel:
+        """The panel of the next generation, and the living on it."""
+        deal = self._dealer.panel(self._dealer.epoch_of(self._colony.generation + 1))
+        return Panel(self._now.living.merit, task_weights(deal.items), deal.rounds)
+
+    def look(self, brood: Brood, rows: Sequence[int], columns: Sequence[int]) -> Floats:
+        """Score some of the brood on a round of the panel; NaN for who cannot answer coherently."""
+        deal = self._dealer.panel(self._dealer.epoch_of(self._colony.generation + 1))
+        number = deal.rounds.index(tuple(columns))
+
+        def scored(place: int, player: Player, state: State) -> tuple[str | None, Floats, Floats]:
+            cause = None
+            if self._gate and number == 0:
+                cause = self._gate.examine_answers(player)[1]
+            return cause, *player.score(deal.by_round[number])
+
+        genomes = [brood.conceived[row].genome for row in rows]
+        found = self._workshop.each(genomes, scored, self._progress, "finalists")
+        for row, (cause, exact, probability) in zip(rows, found, strict=True):
+            if cause:
+                self._now.late[row] = cause
+            results = Results(exact[None], probability[None])
+            self._now.finals.setdefault(row, []).append(results)
+        merits = np.array([merit(exact, probability) for _, exact, probability in found])
+        merits[[cause is not None for cause, *_ in found]] = np.nan
+        return merits
+
+    def settle(self, judged: Judged) -> Stock | None:
+        """Commit the generation; the stock as it is then, or None when there is reason to stop."""
+        before, brood, now = self._colony, judged.brood, self._now
+        generation, first = before.generation + 1, before.stock.next_id
+        fresh = self._dealer.brood(generation).items
+        deal = self._dealer.panel(self._dealer.epoch_of(generation))
+        new_panel = self._dealer.epoch_of(generation) != before.epoch
+        order = np.argsort(np.concatenate(deal.rounds))
+        finals = stacked([now.finals[row] for row in judged.finishers], order, now.living)
+        finishers = [first + row for row in judged.finishers]
+        everyone = (*before.ids, *finishers)
+        living = (*before.ids[: before.stock.founders], *judged.living)
+        genomes = dict(zip(before.ids, before.stock.genomes, strict=True))
+        genomes |= {first + row: brood.conceived[row].genome for row in judged.finishers}
+        births = self._born(brood, first)
+        end = Ending(
+            generation=generation,
+            living=living,
+            standing=(now.living + finals).only([everyone.index(model) for model in living]),
+            genomes=genomes,
+            births=births,
+            deaths={**judged.deaths, **{first + row: cause for row, cause in now.late.items()}},
+            scores=[
+                now.brood.rows([birth.id for birth in births], fresh),
+                finals.rows(finishers, deal.items),
+                *([now.living.rows(before.ids, deal.items)] if new_panel else []),
+            ],
+            items=[*fresh, *(deal.items if new_panel else [])],
+            origin=judged.origin,
+            emitter=judged.emitter,
+            bandit=judged.bandit,
+            alarms=tuple(alarm.detail for alarm in judged.alarms),
+        )
+        self._archive.commit(self._closer.chapter(before, end, self._is_last(before, generation)))
+        colony = self._reload()
+        return None if self._reason(colony) else colony.stock
+
+    # Generation 0
+
+    def _founding(self) -> Chapter:
+        """The founders, and the most promising of what people would try by hand."""
+        workshop, search = self._workshop, self._search
+        founders = len(workshop.founders)
+        first = workshop.space.first(generator(self._seed, "first"), 2 * search.population)
+        conceived = [
+            Conception(how, equal_parents(tuple(row + 1 for row in mixed)), genome)
+            for how, genome, mixed in first
+        ]
+        few, deal = self._dealer.brood(0).items, self._dealer.panel(0)
+        brood, tried = self._tried(conceived, self._dealer.brood(0), "first population")
+        chosen = self._promising(brood, task_means(few, tried.merit))
+        births = self._born(brood, founders + 1)
+        living = (*range(1, founders + 1), *(births[row].id for row in chosen))
+        genomes = [
+            *(workshop.genome_of_founder(row) for row in range(founders)),
+            *(conceived[row].genome for row in chosen),
+        ]
+        scored = workshop.score(genomes, deal.prepared, self._progress, "first panel")
+        standing = Results(scored.exact, scored.probability)
+        means = task_means(deal.items, standing.merit)
+        head = founders + int(np.argmax(means[founders:]))
+        end = Ending(
+            generation=0,
+            living=living,
+            standing=standing,
+            genomes=dict(zip(living, genomes, strict=True)),
+            births=births,
+            deaths={
+                birth.id: brood.causes[row] or "unpromising"
+                for row, birth in enumerate(births)
+                if row not in chosen
+            },
+            scores=[
+                tried.rows([birth.id for birth in births], few),
+                standing.rows(living, deal.items),
+            ],
+            items=[*few, *deal.items, *self._closer.selection],
+            origin=living[head],
+            emitter=started(genomes[head]),
+            bandit=start({str(name): often for name, often in search.operators.items()}),
+        )
+        return self._closer.chapter(None, end, last=False)
+
+    def _promising(self, brood: Brood, worth: Floats) -> list[int]:
+        """Rows of the first population that get a place: the best that live and are like no other.
+
+        Raises:
+            CampaignError: there are hardly any.
+        """
+        taken = {founder.sha256() for founder in self._workshop.founders}
+        chosen: list[int] = []
+        for row in np.argsort(-worth, kind="stable").tolist():
+            fit = brood.causes[row] is None and brood.hashes[row] not in taken
+            if fit and len(chosen) < self._search.population:
+                chosen.append(row)
+                taken.add(brood.hashes[row])
+        if len(chosen) < 2:
+            causes = ", ".join(sorted({cause for cause in brood.causes if cause}))
+            raise CampaignError(
+                f"of {len(brood.causes)} first merges of these founders {len(chosen)} can live; "
+                f"the others died of: {causes or 'being like a founder or each other'}"
+            )
+        return sorted(chosen)
+
+    def _born(self, brood: Brood, first: int) -> tuple[Birth, ...]:
+        """The births of a brood, whose kinship is known from here on."""
+        method = "linear" if isinstance(self._workshop.space, ParameterSpace) else "route"
+        births = tuple(
+            Birth(first + row, child.operator, child.parents, child.genome, sha, method)
+            for row, (child, sha) in enumerate(zip(brood.conceived, brood.hashes, strict=True))
+        )
+        for birth in births:
+            self._kinship.born(birth.id, birth.parents)
+        return births
+
+    # Making and scoring
+
+    def _tried(
+        self, conceived: Sequence[Conception], deal: Deal, what: str
+    ) -> tuple[Brood, Results]:
+        """Make models and score them on a few items, unless the gate stops them."""
+
+        def tried(
+            number: int, player: Player, state: State
+        ) -> tuple[str, str | None, Floats, Floats]:
+            sha, gate, nothing = state_sha256(state), self._gate, np.zeros(len(deal.items))
+            cause = gate.examine_weights(state)[1] if gate else None
+            if cause:
+                return sha, cause, nothing, nothing
+            exact, probability = player.score(deal.prepared)
+            # Reading costs as much as several items, and who can do anything at all can read.
+            if gate and merit(exact, probability).mean() < self._workshop.config.gate.suspicious:
+                cause = gate.examine_reading(player)[1]
+            return sha, cause, exact, probability
+
+        genomes = [child.genome for child in conceived]
+        rows = self._workshop.each(genomes, tried, self._progress, what)
+        results = Results(
+            np.array([exact for _, _, exact, _ in rows]),
+            np.array([probability for *_, probability in rows]),
+        )
+        hashes, causes = tuple(row[0] for row in rows), tuple(row[1] for row in rows)
+        return Brood(tuple(conceived), hashes, results.merit, causes), results
+
+    def _on_panel(self) -> Results:
+        """The living on the panel of the next generation: they are scored again where it is new."""
+        colony = self._colony
+        epoch = self._dealer.epoch_of(colony.generation + 1)
+        if epoch == colony.epoch:
+            return Results(colony.exact, colony.probability)
+        scored = self._workshop.score(
+            list(colony.stock.genomes),
+            self._dealer.panel(epoch).prepared,
+            self._progress,
+            "the living, again",
+        )
+        for model, sha in zip(colony.members, scored.hashes, strict=True):
+            if model.kind == "offspring" and sha != model.weights_sha256:
+                raise CampaignError(
+                    f"{model.label} was born with other weights than its recipe makes now; "
+                    "`colony check` tells what has changed"
+                )
+        return Results(scored.exact, scored.probability)
+
+    def _open_gate(self) -> None:
+        """Let the founders set the standard of coherence."""
+        settings = self._workshop.config.gate
+        if not settings.enabled:
+            return
+        scaled = not isinstance(self._workshop.space, ParameterSpace)
+        self._gate = open_gate(
+            self._workshop,
+            self._dealer.few("gate", GATE_ITEMS),
+            read=settings.texts,
+            answer=settings.answers,
+            limits=Coherence(
+                # The scales of a route go into its weights, so their length says nothing.
+                norm_ratio=np.inf if scaled else settings.norms,
+                surprise=settings.surprise,
+            ),
+        )
+
+    # When to stop, and what is next
+
+    def _reason(self, colony: Colony) -> str | None:
+        """Why to stop now, or None."""
+        standing = self._archive.task_means("selection")
+        history = [
+            selection_score(standing[past.champion])
+            for past in colony.history
+            if past.champion in standing
+        ]
+        return reason_to_stop(
+            Standing(
+                colony.generation,
+                colony.spent,
+                colony.worked_s,
+                history,
+                self.cost_of_next(colony),
+            ),
+            self._limits,
+        )
+
+    def _is_last(self, before: Colony, generation: int) -> bool:
+        """Whether the budget will probably not pay for another generation after this one."""
+        spent = before.spent + self._clock.read()[3]
+        cost = self.cost_of_next(before)
+        budget = self._limits.item_evaluations
+        return generation == self._limits.generations or (
+            budget is not None and spent + 2 * cost > budget
+        )
 
     def _reload(self) -> Colony:
-        self._start_clock()
-        self._colony = load_colony(self._archive, self._workshop.basis, self._kinship)
+        self._clock.start()
+        self._colony = load_colony(self._archive, self._workshop.space, self._kinship)
         if self._on_generation:
             self._on_generation(self._colony)
         return self._colony
 
-    # A generation: founding it, or breeding it
 
-    def _founding(self) -> Chapter:
-        """Generation 0: the founders, and a first population of what people would try by hand."""
-        workshop = self._workshop
-        vectors = workshop.basis.vectors
-        founders = self._scored(
-            [workshop.genome_of_founder(row) for row in range(len(workshop.founders))],
-            first_id=1,
-            epoch=0,
-            what="founders",
-        )
-        first = first_genomes(
-            generator(self._seed, "first"),
-            len(vectors),
-            len(workshop.layout.blocks),
-            self._search.population,
-            base=workshop.basis.base is not None,
-        )
-        conceived = [
-            Conception(
-                made,
-                equal_parents(tuple(vectors[v] + 1 for v in mixed)),
-                np.clip(genome, self._search.lowest, self._search.highest),
-            )
-            for made, genome, mixed in first
-        ]
-        born = self._scored(
-            [child.genome for child in conceived],
-            first_id=len(founders.ids) + 1,
-            epoch=0,
-            what="first population",
-        )
-        return self._closed(None, founders, born.only([]), conceived, born)
-
-    def _score(self, conceived: Sequence[Conception]) -> Floats:
-        """Make and score the children of the next generation; their fitness."""
-        epoch = self._epoch_of(self._colony.generation + 1)
-        self._conceived = conceived
-        self._born = self._scored(
-            [child.genome for child in conceived],
-            first_id=self._colony.next_id,
-            epoch=epoch,
-            what="offspring",
-        )
-        return task_means(self._panel_of(epoch)[0], self._born.merit)
-
-    def _settle(self) -> Colony | None:
-        """Close the generation; the colony as it is then, or None when the budget is spent."""
-        founders, old = self._living(self._colony)
-        chapter = self._closed(self._colony, founders, old, self._conceived, self._born)
-        self._archive.commit(chapter)
-        colony = self._reload()
-        return None if self._done(colony) else colony
-
-    def _closed(
-        self,
-        before: Colony | None,
-        founders: Group,
-        old: Group,
-        conceived: Sequence[Conception],
-        born: Group,
-    ) -> Chapter:
-        """Everything that a generation adds to the archive, once its children are scored.
-
-        Args:
-            before: the colony that bred, or None for generation 0.
-            founders: scored on this epoch's panel.
-            old: the living offspring so far, likewise.
-            conceived: how the children came about.
-            born: the children, scored.
-        """
-        generation = 0 if before is None else before.generation + 1
-        epoch = self._epoch_of(generation)
-        new_panel = before is None or epoch != before.epoch
-        panel = self._panel_of(epoch)[0]
-        candidates = old + born
-        means = task_means(panel, candidates.merit)
-        kept = survivors(
-            candidates.merit,
-            means,
-            candidates.hashes,
-            self._search.population,
-            protected=self._protected(before, candidates, means, born),
-            niches=self._search.niches,
-            sharing=self._search.sharing,
-        )
-        living = founders + candidates.only(kept)
-        leaders = [row for row in np.argsort(-means, kind="stable") if int(row) in kept]
-        champion, selection = self._crowned(
-            living, [candidates.ids[row] for row in leaders], newcomers=before is None
-        )
-        for child, model in zip(conceived, born.ids, strict=True):
-            self._kinship.born(model, child.parents)
-        self._kinship.keep(living.ids)
-        played = self._played(before, epoch, living)
-        deaths = [Death(model, "outscored") for model in candidates.ids if model not in living.ids]
-        scores = [self._as_scores(born, panel)]
-        if new_panel:
-            scores.append(self._as_scores(founders + old, panel))
-        merits = task_means(panel, living.merit)
-        wall_s, forward_s, cpu_s, evaluations = self._clock_read()
-        return Chapter(
-            summary=Generation(
-                generation=generation,
-                epoch=epoch,
-                evaluations=evaluations,
-                best=float(merits.max()),
-                median=float(np.median(merits)),
-                champion=champion,
-                wall_s=wall_s,
-                forward_s=forward_s,
-                cpu_s=cpu_s,
-            ),
-            births=tuple(
-                Birth(model, child.operator, child.parents, genome, sha)
-                for model, child, genome, sha in zip(
-                    born.ids, conceived, born.genomes, born.hashes, strict=True
-                )
-            ),
-            deaths=tuple(deaths),
-            items=(*(panel if new_panel else ()), *(self._selection if before is None else ())),
-            panel=tuple(item.id for item in panel) if new_panel else (),
-            scores=(*scores, *selection),
-            answers=played.answers,
-            readings=played.readings,
-            verdicts=played.verdicts,
-            trust=played.trust,
-            ratings=played.ratings,
-            events=_events(before, epoch, champion),
-        )
-
-    # Its parts
-
-    def _protected(
-        self, before: Colony | None, candidates: Group, means: Floats, born: Group
-    ) -> list[int]:
-        """Who lives on whatever it scores: the champion, and the best of the brood.
-
-        Rows of `candidates`, whose last rows are the brood.
-        """
-        start = len(candidates.ids) - len(born.ids)
-        brood = sorted(range(start, len(candidates.ids)), key=lambda row: (-means[row], row))
-        champion = [] if before is None else [before.champion]
-        reigning = [row for row, model in enumerate(candidates.ids) if model in champion]
-        return [*reigning, *brood[: self._search.young]]
-
-    def _scored(self, genomes: Sequence[Floats], *, first_id: int, epoch: int, what: str) -> Group:
-        """Make models and score them on the panel of an epoch."""
-        scored = self._workshop.score(genomes, self._panel_of(epoch)[1], self._progress, what)
-        ids = tuple(range(first_id, first_id + len(genomes)))
-        return Group(ids, scored.hashes, np.array(genomes), scored.exact, scored.probability)
-
-    def _living(self, colony: Colony) -> tuple[Group, Group]:
-        """Founders and living offspring with scores on the panel of the next generation."""
-        epoch = self._epoch_of(colony.generation + 1)
-        exact, probability = colony.exact, colony.probability
-        if epoch != colony.epoch:
-            scored = self._workshop.score(
-                list(colony.genomes), self._panel_of(epoch)[1], self._progress, "the living, again"
-            )
-            exact, probability = scored.exact, scored.probability
-            for model, sha in zip(colony.members, scored.hashes, strict=True):
-                if model.kind == "offspring" and sha != model.weights_sha256:
-                    raise CampaignError(
-                        f"{model.label} was born with other weights than its recipe makes now; "
-                        "`colony check` tells what has changed"
-                    )
-        hashes = tuple(model.weights_sha256 for model in colony.members)
-        everyone = Group(colony.ids, hashes, colony.genomes, exact, probability)
-        split = colony.founders
-        return everyone.only(range(split)), everyone.only(range(split, len(colony.ids)))
-
-    def _crowned(
-        self, living: Group, leaders: Sequence[int], *, newcomers: bool
-    ) -> tuple[int, list[Scores]]:
-        """The champion, and the selection scores that had to be taken to choose it.
-
-        The leaders of this generation that were never seen on the selection split are looked at;
-        of all the living that were ever seen there, the best is champion.
-
-        Args:
-            living: everyone who may be champion.
-            leaders: living offspring, best first.
-            newcomers: whether the founders must be looked at as well.
-        """
-        standing = self._archive.task_means("selection")
-        unseen = [model for model in leaders if model not in standing]
-        looked_at = unseen[: self._search.challengers]
-        if newcomers:
-            looked_at = [model for model in living.ids if model not in leaders] + looked_at
-        results: list[Scores] = []
-        score = {model: selection_score(means) for model, means in standing.items()}
-        if looked_at:
-            rows = [living.ids.index(model) for model in looked_at]
-            scored = self._workshop.score(
-                list(living.genomes[rows]), self._prepared_selection, self._progress, "challengers"
-            )
-            items = tuple(item.id for item in self._selection)
-            results.append(Scores(tuple(looked_at), items, scored.exact, scored.probability))
-            merits = task_means(self._selection, merit(scored.exact, scored.probability))
-            score |= dict(zip(looked_at, merits.tolist(), strict=True))
-        seen = [model for model in living.ids if model in score]
-        return max(seen, key=lambda model: (score[model], -model)), results
-
-    def _played(self, before: Colony | None, epoch: int, living: Group) -> Round:
-        """The survivors and the founders meet in the arena."""
-        panel = self._panel_of(epoch)[0]
-        items = arena_items(panel, self._arena.items)
-        columns = [panel.index(item) for item in items]
-        genome = dict(zip(living.ids, living.genomes, strict=True))
-        workshop = self._workshop
-        rated: dict[int, float] = {}
-        record = []
-        if before is not None:
-            rated = self._priors(before, epoch, living.ids)
-            ended = [past.generation for past in before.history if past.epoch < epoch]
-            record = self._archive.trust(ended[-1]) if ended else []
-        current = before is not None and before.epoch == epoch
-
-        def lend(models: Sequence[int], work: Callable[[int, Player], T]) -> list[T]:
-            return workshop.each(
-                [genome[model] for model in models],
-                lambda number, player, state: work(models[number], player),
-                self._progress,
-                "arena",
-            )
-
-        return play_round(
-            lend,
-            contestants=living.ids,
-            items=items,
-            solved={
-                model: row[columns] for model, row in zip(living.ids, living.exact, strict=True)
-            },
-            answered=self._archive.answers(epoch) if current else [],
-            read=self._archive.readings(epoch) if current else [],
-            record=record,
-            relationship=self._kinship.relationship(living.ids),
-            prior=np.array([rated.get(model, 0.0) for model in living.ids]),
-            jurors=self._arena.judges,
-        )
-
-    def _priors(self, before: Colony, epoch: int, contestants: Sequence[int]) -> dict[int, float]:
-        """Where each rating's fit starts from.
-
-        A newborn starts at its parents' mean. Who was there keeps the prior of its first round in
-        this epoch, since that round's matches are counted again; a new epoch brings new matches,
-        and then the prior is what was known before.
-        """
-        ratings = before.ratings
-        priors = {
-            model: known.prior if epoch == before.epoch else known.rating
-            for model, known in ratings.items()
-        }
-        for child, model in zip(self._conceived, self._born.ids, strict=True):
-            if model in contestants:
-                priors[model] = sum(p.share * ratings[p.id].rating for p in child.parents)
-        return priors
-
-    # Panels, scores and the clock
-
-    def _epoch_of(self, generation: int) -> int:
-        return generation // self._search.rotate
-
-    def _panel_of(self, epoch: int) -> tuple[list[Item], Prepared]:
-        """The panel of an epoch, dealt from the seed and prepared once for everyone."""
-        if self._panel is None or self._panel[0] != epoch:
-            seed = int(generator(self._seed, "panel", epoch).integers(1 << 31))
-            items = deal_panel(self._workshop.tasks, seed, self._search.panel)
-            self._panel = (epoch, items, self._workshop.player.prepare_keys(items))
-        return self._panel[1], self._panel[2]
-
-    def _as_scores(self, group: Group, items: Sequence[Item]) -> Scores:
-        names = tuple(item.id for item in items)
-        return Scores(group.ids, names, group.exact, group.probability)
-
-    def _start_clock(self) -> None:
-        meter = self._workshop.player.meter
-        self._started = (
-            time.perf_counter(),
-            meter.forward_s,
-            time.process_time(),
-            meter.evaluations,
-        )
-
-    def _clock_read(self) -> tuple[float, float, float, int]:
-        """Wall, forward and processor time, and item evaluations, since the last commit."""
-        wall, forward, cpu, evaluations = self._started
-        meter = self._workshop.player.meter
-        return (
-            time.perf_counter() - wall,
-            meter.forward_s - forward,
-            time.process_time() - cpu,
-            meter.evaluations - evaluations,
-        )
-
-
-def _events(before: Colony | None, epoch: int, champion: int) -> tuple[Event, ...]:
-    events: list[Event] = []
-    if before is None or before.epoch != epoch:
-        events.append(Event("panel", None, f"fresh search items dealt for epoch {epoch}"))
-    if before is None or before.champion != champion:
-        previous = "" if before is None else f" after #{before.champion}"
-        events.append(Event("champion", champion, f"#{champion} is champion{previous}"))
-    return tuple(events)
+def _limits(budget: Budget) -> Limits:
+    return Limits(
+        item_evaluations=budget.item_evaluations,
+        generations=budget.generations,
+        seconds=None if budget.minutes is None else 60.0 * budget.minutes,
+        stagnation=budget.stagnation,
+        target=budget.target,
+    )

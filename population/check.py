@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from lineage import Archive, ArchiveError
 from population.errors import CheckpointError, PopulationError
+from population.materialise import state_sha256
 from population.sources import open_source
 from population.workshop import Progress, reopen_workshop, silent
 
@@ -56,14 +57,14 @@ def check(archive: Archive, sample: int | None = None, progress: Progress = sile
         )
         return Findings(len(paths), 0, len(offspring), tuple(damages))
     try:
-        maker = reopen_workshop(archive).materialiser
+        maker = reopen_workshop(archive).maker
         size = max(1, min(maker.batch, 32))
         for start in range(0, len(chosen), size):
             batch = chosen[start : start + size]
             progress(start, len(chosen), "replaying recipes")
             genomes = archive.genomes([model.id for model in batch])
             for born, state in zip(batch, maker.siblings(list(genomes)), strict=True):
-                if maker.sha256(state) != born.weights_sha256:
+                if state_sha256(state) != born.weights_sha256:
                     damages.append(
                         Damage(born.label, "its recipe makes other weights than were born")
                     )

@@ -12,7 +12,10 @@ import numpy as np
 from lineage import Archive
 from lineage.kinship import Kinship
 from lineage.records import Floats, Generation, Item, Model, Rating
-from population.recipes import Basis
+from population.bandit import Arm
+from population.emitter import Emitter
+from population.spaces import SearchSpace
+from population.stock import Stock
 
 
 @dataclass(frozen=True)
@@ -22,35 +25,25 @@ class Colony:
     Attributes:
         history: all committed generations.
         members: everyone living; founders never die, so that nothing is out of reach.
-        founders: how many of the members are founders.
-        genomes: shape (members, vectors, blocks).
-        panel: the search items of the current epoch.
+        panel: the search items that the living are compared on.
         exact: shape (members, items): exact match on the panel.
         probability: shape (members, items): probability of the key.
-        relationship: shape (members, members), coefficients of relationship.
-        children: how many children each member has had.
         ratings: the arena's, by model id.
-        champion: id of the best living model on the selection split.
-        next_id: the id of the next birth.
+        stock: all of it as the breeder needs it.
     """
 
     history: tuple[Generation, ...]
     members: tuple[Model, ...]
-    founders: int
-    genomes: Floats
     panel: tuple[Item, ...]
     exact: Floats
     probability: Floats
-    relationship: Floats
-    children: Floats
     ratings: dict[int, Rating]
-    champion: int
-    next_id: int
+    stock: Stock
 
     @property
     def ids(self) -> tuple[int, ...]:
         """Ids of the members."""
-        return tuple(model.id for model in self.members)
+        return self.stock.ids
 
     @property
     def generation(self) -> int:
@@ -68,9 +61,9 @@ class Colony:
         return sum(generation.evaluations for generation in self.history)
 
     @property
-    def scores(self) -> Floats:
-        """What breeding goes by, shape (members, items) in [0, 1]; see `merit`."""
-        return merit(self.exact, self.probability)
+    def worked_s(self) -> float:
+        """Seconds of work so far, over all runs."""
+        return sum(generation.wall_s for generation in self.history)
 
 
 def merit(exact: Floats, probability: Floats) -> Floats:
@@ -82,44 +75,69 @@ def merit(exact: Floats, probability: Floats) -> Floats:
     return 0.5 * (exact + probability)
 
 
-def load_colony(archive: Archive, basis: Basis, kinship: Kinship) -> Colony:
+def load_colony(archive: Archive, space: SearchSpace, kinship: Kinship) -> Colony:
     """The colony as the archive's last generation left it. Needs one committed generation.
 
     Args:
         archive: where it lives.
-        basis: what the rows of a genome mean.
+        space: what genomes mean.
         kinship: among the living, as of that generation (see `Kinship.replayed`).
     """
     history = tuple(archive.generations())
+    last = history[-1]
     members = tuple(archive.models(living=True))
     founders = sum(model.kind == "founder" for model in members)
-    blocks = len(archive.blocks())
-    offspring = [model.id for model in members[founders:]]
-    genomes = np.concatenate(
-        [
-            np.array([basis.genome_of_founder(row, blocks) for row in range(founders)]),
-            archive.genomes(offspring).reshape(len(offspring), len(basis.vectors), blocks),
-        ]
+    ids = tuple(model.id for model in members)
+    genomes = np.array(
+        [*(space.founder(row) for row in range(founders)), *archive.genomes(ids[founders:])]
     )
     genomes.setflags(write=False)  # what the archive says; breeding works on copies
-    panel = tuple(archive.panel(history[-1].epoch))
-    ids = [model.id for model in members]
-    scores = archive.scores(ids, [item.id for item in panel])
+    panel = tuple(archive.panel(last.epoch))
+    known = archive.scores(ids, [item.id for item in panel])
+    scores = merit(known.exact, known.probability)
     children = archive.children_counts()
-    return Colony(
-        history=history,
-        members=members,
+    ratings = archive.ratings(last.generation)
+    search = archive.search(last.generation)
+    stock = Stock(
+        generation=last.generation,
+        ids=ids,
         founders=founders,
         genomes=genomes,
-        panel=panel,
-        exact=scores.exact,
-        probability=scores.probability,
+        hashes=tuple(model.weights_sha256 for model in members),
+        scores=scores,
+        means=scores @ task_weights(panel),
         relationship=kinship.relationship(ids),
+        lines=kinship.lines(ids),
         children=np.array([children.get(i, 0) for i in ids], dtype=np.float64),
-        ratings=archive.ratings(history[-1].generation),
-        champion=history[-1].champion,
+        rating=np.array([ratings[i].rating if i in ratings else 0.0 for i in ids]),
+        deviation=np.array([ratings[i].deviation if i in ratings else 1.0 for i in ids]),
+        champion=last.champion,
         next_id=archive.newest_id() + 1,
+        emitter=Emitter(
+            centre=search.centre,
+            average=search.average,
+            gradient=search.gradient,
+            square=search.square,
+            steps=search.steps,
+            level=search.level,
+            stalled=search.stalled,
+            stride=search.stride,
+        ),
+        origin=search.origin,
+        bandit={
+            row.operator: Arm(row.often, row.tries, row.successes, row.cost)
+            for row in archive.operators(last.generation)
+        },
+        coverage=max(past.item_coverage for past in history),
     )
+    return Colony(history, members, panel, known.exact, known.probability, ratings, stock)
+
+
+def task_weights(items: tuple[Item, ...] | list[Item]) -> Floats:
+    """The weight of each item in a mean over tasks of means over a task's items, shape (items,)."""
+    tasks = [item.task for item in items]
+    count = {name: tasks.count(name) for name in set(tasks)}
+    return np.array([1.0 / (len(count) * count[task]) for task in tasks])
 
 
 def task_means(items: tuple[Item, ...] | list[Item], scores: Floats) -> Floats:
@@ -132,9 +150,7 @@ def task_means(items: tuple[Item, ...] | list[Item], scores: Floats) -> Floats:
     Returns:
         shape (models,).
     """
-    tasks = np.array([item.task for item in items])
-    names = sorted(set(tasks.tolist()))
-    return np.asarray(np.mean([scores[:, tasks == name].mean(axis=1) for name in names], axis=0))
+    return np.asarray(scores @ task_weights(items))
 
 
 def selection_score(means: dict[str, tuple[float, float]]) -> float:

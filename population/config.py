@@ -6,6 +6,7 @@ with the project on the tasks that ship with it. Relative paths are relative to 
 
 import difflib
 import glob
+import json
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +14,10 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from population.errors import ConfigError
+
+Operator = Literal[
+    "blend", "ensemble", "gate", "iso_line", "singular", "slerp", "soup", "split_point"
+]
 
 
 class _Section(BaseModel):
@@ -39,62 +44,132 @@ class Tasks(_Section):
 
 
 class Budget(_Section):
-    """When to stop."""
+    """When to stop: at whichever limit comes first. Only the first one is set by default."""
 
     item_evaluations: int = Field(240_000, gt=0)
     """One model on one item counts 1, whoever asks: breeding, selection or the arena."""
     generations: int | None = Field(None, gt=0)
-    """Stop after this many generations, if the budget lasts."""
+    """Stop after this many generations."""
+    minutes: float | None = Field(None, gt=0)
+    """Stop after this much work, over all runs of the campaign."""
+    stagnation: int | None = Field(None, gt=0)
+    """Stop when the champion has not improved on the selection split for this many generations."""
+    target: float | None = Field(None, gt=0, le=1)
+    """Stop when the champion's score on the selection split reaches this."""
 
 
 class Search(_Section):
     """How the colony breeds."""
 
-    population: int = Field(32, ge=4)
+    space: Literal["parameter", "flow", "both"] = "parameter"
+    """What a genome is: coefficients of the founders in every block; a path through their layers;
+    or a path through their layers and those of a model merged from them."""
+    population: int = Field(28, ge=4)
     """Living offspring. Founders live forever beside them."""
-    brood: int = Field(24, ge=2)
-    """Offspring born per generation; fewer than the living."""
-    young: int = Field(8, ge=2)
-    """The best of a brood live for a generation whatever their elders score; ensembles breed
-    from them. Elders owe part of their score to luck, and a search around them stands still."""
-    panel: int = Field(240, gt=0)
-    """Search items that everyone of a generation is scored on."""
-    rotate: int = Field(4, gt=0)
+    brood: int = Field(28, ge=4)
+    """Offspring born per generation; no more than the living."""
+    items: int = Field(36, ge=2)
+    """Search items that a brood is scored on: fresh ones for every generation, the same for all."""
+    panel: int = Field(120, gt=0)
+    """Search items that the living are compared on."""
+    rotate: int = Field(40, gt=0)
     """Generations until a fresh panel is dealt; the living are then scored again."""
+    finalists: int = Field(2, ge=1)
+    """Most promising of a brood that are looked at again, on the panel, and may get a place."""
+    race: float = Field(0.05, ge=0, lt=1)
+    """On the panel, stop who can no longer get a place: the chance to err in a generation. 0 stops
+    only who is out for certain."""
+    rounds: int = Field(4, ge=1)
+    """Rounds of items in such a race; with 1 nobody is stopped."""
+    emitter: float = Field(0.86, ge=0, le=1)
+    """Part of a brood that an evolution strategy makes, in mirrored pairs around its centre; the
+    rest is made by operators from parents that were chosen one by one."""
+    sigma: float = Field(0.3, gt=0)
+    """Length of its steps: standard deviation of each gene."""
+    rate: float = Field(0.05, gt=0)
+    """How far its centre moves per generation, per gene."""
+    patience: int = Field(10, ge=1)
+    """Generations without a better centre until blocks are cut more finely or, where they are as
+    fine as can be, it goes to the best of the living."""
+    operators: dict[Operator, float] = {
+        "blend": 1.0,
+        "ensemble": 1.0,
+        "gate": 1.0,
+        "iso_line": 1.0,
+        "singular": 1.0,
+        "slerp": 1.0,
+        "soup": 1.0,
+        "split_point": 1.0,
+    }
+    """How often each operator is expected to be taken, relative to the others; 0 is never."""
+    bandit: bool = True
+    """Whether the operators are taken more often that earned more places per item evaluation."""
+    attraction: bool = True
+    """Whether a mate is chosen for what the first parent lacks; otherwise by chance."""
+    family: int = Field(8, ge=2)
+    """How many of the best of the living an ensemble or a soup is made of."""
+    mutation: tuple[float, float] = (0.02, 0.2)
+    """Standard deviation of the noise on a recombined child, drawn between these for each child,
+    evenly on a logarithmic scale."""
+    sharing: float = Field(1.0, ge=0)
+    """Exponent of fitness sharing: 0 is none, more rewards skills that few have."""
+    survival: Literal["novelty", "niches", "elitism", "map_elites", "m2n2"] = "novelty"
+    """Who lives on: dominated novelty search; places by mean and by shared fitness; the best by
+    mean; the best of each cell of a grid; or shared fitness alone, as M2N2 has it."""
+    challengers: int = Field(1, ge=1)
+    """Leaders per generation that are scored on the selection split for the title of champion."""
+    crown: int = Field(5, ge=1)
+    """Generations from one such challenge to the next."""
+    alarms: bool = True
+    """Whether a colony that collapses gets more novelty and new blood by itself."""
     blocks: Literal["layer", "half", "group"] = "half"
     """Where recipes may cut: whole layers; attention and feed-forward; or groups within both."""
     groups: int = Field(2, ge=1)
     """With blocks = "group": how many head groups and neuron groups a layer has."""
+    coarse: bool = False
+    """Whether the emitter starts with one coefficient per founder and layer, and cuts more finely
+    where progress stalls."""
     lowest: float = -1.0
     """The smallest coefficient of a founder in a block."""
     highest: float = 2.0
     """The largest coefficient of a founder in a block."""
-    operators: dict[Literal["ensemble", "blend", "gate", "soup"], float] = {
-        "ensemble": 0.8,
-        "blend": 0.08,
-        "gate": 0.08,
-        "soup": 0.04,
-    }
-    """How often each way of making a child is taken."""
-    mutation: tuple[float, float] = (0.1, 0.3)
-    """Standard deviation of the noise on a child's coefficients, drawn between these for each
-    child, evenly on a logarithmic scale."""
-    sharing: float = Field(1.0, ge=0)
-    """Exponent of fitness sharing: 0 is none, more rewards skills that few have."""
-    niches: float = Field(0.25, ge=0, le=1)
-    """Part of the living that is kept for shared fitness rather than for the mean score."""
-    challengers: int = Field(2, ge=1)
-    """Leaders per generation that are scored on the selection split for the title of champion."""
+    repeats: int = Field(1, ge=1)
+    """In data-flow space: how often a path may come by all layers."""
+    longest: int | None = Field(None, ge=1)
+    """In data-flow space: layers that a path may have; by default half as many again as
+    a founder has."""
+    scales: tuple[float, float] = (0.5, 1.5)
+    """In data-flow space: the smallest and the largest scale of a step."""
 
     @model_validator(mode="after")
     def _places_for_all(self) -> "Search":
         if self.brood > self.population:
             raise ValueError(f"brood ({self.brood}) cannot exceed population ({self.population})")
-        if self.young >= self.population:
-            raise ValueError(f"young ({self.young}) must be below population ({self.population})")
         if self.lowest >= self.highest:
             raise ValueError(f"lowest ({self.lowest}) must be below highest ({self.highest})")
+        if not 0 < self.mutation[0] <= self.mutation[1]:
+            raise ValueError(f"mutation {self.mutation} must be positive, and the smaller first")
+        if sum(self.operators.values()) <= 0 or min(self.operators.values()) < 0:
+            raise ValueError("operators: none may be negative, and one must be positive")
         return self
+
+
+class Gate(_Section):
+    """Who dies at birth: models that have lost their language."""
+
+    enabled: bool = True
+    """Whether newborn models are examined at all."""
+    suspicious: float = Field(0.05, ge=0, le=1)
+    """A newborn that scores less than this on its generation's items has to read a few texts, to
+    show that it still has its language; 1 lets everybody read."""
+    texts: int = Field(8, ge=1)
+    """How many texts."""
+    answers: int = Field(4, ge=0)
+    """Items that it answers freely before it gets a place among the living."""
+    norms: float = Field(3.0, gt=0)
+    """How many times larger than any founder's its weights may be."""
+    surprise: float = Field(3.0, gt=1)
+    """How many times the perplexity of the worst founder it may have."""
 
 
 class Arena(_Section):
@@ -131,6 +206,7 @@ class Config(_Section):
     tasks: Tasks = Tasks()
     budget: Budget = Budget()
     search: Search = Search()
+    gate: Gate = Gate()
     arena: Arena = Arena()
     run: Run = Run()
 
@@ -251,8 +327,8 @@ def template(name: str) -> str:
 def _toml_line(key: str, value: object) -> str:
     if value is None:
         return f"# {key} ="
-    if isinstance(value, str):
-        return f'{key} = "{value}"'
+    if isinstance(value, bool | str):
+        return f"{key} = {json.dumps(value)}"
     if isinstance(value, tuple):
         return f"{key} = [{', '.join(map(str, value))}]"
     if isinstance(value, list):

@@ -10,8 +10,9 @@ from population.merging.card import Facts
 from population.merging.engine import Progress
 from population.merging.merge import Merged, merge
 from population.merging.recipe import Blocks, Recipe, Source
-from population.recipes import recipe_of
+from population.recipes import recipe_of, route_recipe
 from population.report import genome_of
+from population.spaces.parameter import ParameterSpace
 from population.workshop import Workshop
 
 
@@ -22,14 +23,13 @@ def recipe_of_model(archive: Archive, workshop: Workshop, model: Model) -> Recip
         Source(path=path, weights_sha256=hashes[founder])
         for founder, path in archive.founder_paths().items()
     ]
-    search = workshop.config.search
-    recipe = recipe_of(
-        workshop.basis,
-        workshop.layout,
-        Blocks(granularity=search.blocks, groups=search.groups),
-        genome_of(archive, workshop, model),
-        sources,
-    )
+    search, basis, layout = workshop.config.search, workshop.basis, workshop.layout
+    cut = Blocks(granularity=search.blocks, groups=search.groups)
+    genome, space = genome_of(archive, workshop, model), workshop.space
+    if isinstance(space, ParameterSpace):
+        recipe = recipe_of(basis, layout, cut, space.coefficients(genome), sources)
+    else:
+        recipe = route_recipe(basis, layout, cut, space, genome, sources)
     output = recipe.output.model_copy(update={"weights_sha256": model.weights_sha256})
     return recipe.model_copy(update={"output": output})
 

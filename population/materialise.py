@@ -54,7 +54,7 @@ class Materialiser:
         """How many siblings fit into memory together."""
 
     def siblings(self, genomes: Sequence[Floats]) -> Iterator[State]:
-        """The weights for each genome (vectors, blocks), in order.
+        """The weights for each genome, in order: (vectors, blocks), or that in a row.
 
         At most `batch` are made at a time; each should be dropped before the next is taken.
         """
@@ -65,12 +65,9 @@ class Materialiser:
         """The weights for one genome."""
         return next(self.siblings([genome]))
 
-    def sha256(self, state: State) -> str:
-        """The hash of a model's weights."""
-        return state_sha256(state)
-
     def _together(self, genomes: Sequence[Floats]) -> list[State]:
-        weights = np.stack([self.basis.weights(genome) for genome in genomes])
+        shape = (len(self.basis.vectors), len(self.layout.blocks))
+        weights = np.stack([self.basis.weights(genome.reshape(shape)) for genome in genomes])
         states: list[State] = [{} for _ in genomes]
         for name, header in self.founders[0].tensors.items():
             if not header.dtype.floating:

@@ -15,12 +15,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoTokenizer
 
 from lineage.records import Floats, Item
+from population.coherence import Answered
 from population.errors import CheckpointError, PopulationError
 from population.materialise import State
 from population.meter import Meter
+from population.networks import Networks
 
 
 @dataclass(frozen=True)
@@ -81,19 +83,18 @@ class Player:
         try:
             config = AutoConfig.from_pretrained(path, trust_remote_code=False)
             self._tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
-            self._model = AutoModelForCausalLM.from_config(
-                config, trust_remote_code=False, dtype=self.dtype
-            )
+            self._networks = Networks(config, self.dtype, self.device)
         except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise CheckpointError(f"{path}: transformers cannot use it: {reason}") from None
-        self._model.requires_grad_(requires_grad=False).eval()
-        # Not `.to(dtype)`: that would round what transformers keeps in fp32, such as RoPE's angles.
-        self._model.to(self.device)
-        self._aliases = _aliases(self._model)
         self._longest = getattr(config, "max_position_embeddings", None) or 1 << 30
         if self._tokenizer.eos_token_id is None:
             raise CheckpointError(f"{path}: its tokenizer has no end-of-sequence token")
+
+    @property
+    def _model(self) -> Any:
+        """The network that has become the model taken last."""
+        return self._networks.working
 
     @property
     def bytes(self) -> int:
@@ -103,7 +104,7 @@ class Player:
     def clone(self) -> "Player":
         """Another player that can work beside this one; they share nothing but the meter."""
         twin = copy.copy(self)
-        twin._model = copy.deepcopy(self._model)
+        twin._networks = copy.deepcopy(self._networks)
         twin._tokenizer = copy.deepcopy(self._tokenizer)
         return twin
 
@@ -113,22 +114,12 @@ class Player:
             self._model(torch.zeros((1, 4), dtype=torch.long, device=self.device), use_cache=False)
 
     def take(self, state: State) -> None:
-        """Become the model with these weights.
+        """Become the model with these weights, of whatever depth.
 
         Raises:
             CheckpointError: the names of the weights do not fit the architecture.
         """
-        placed = {name: tensor.to(self.device, self.dtype) for name, tensor in state.items()}
-        for name, twin in self._aliases.items():
-            if name not in placed and twin in placed:
-                placed[name] = placed[twin]
-        wrong = self._model.load_state_dict(placed, strict=False, assign=True)
-        if wrong.missing_keys or wrong.unexpected_keys:
-            name = (wrong.missing_keys + wrong.unexpected_keys)[0]
-            kind = "lacks" if wrong.missing_keys else "has an unknown tensor"
-            raise CheckpointError(
-                f"the checkpoint {kind} {name}, which does not fit {type(self._model).__name__}"
-            )
+        self._networks.take(state)
 
     def prepare(self, questions: Sequence[tuple[Item, str]]) -> Prepared:
         """Tokenise and batch (item, answer) pairs, once for all models that will read them.
@@ -140,26 +131,17 @@ class Player:
             (number, self._prompt_ids(item), self._answer_ids(item, answer))
             for number, (item, answer) in enumerate(questions)
         ]
-        for number, prompt, answer in rows:
-            if len(prompt) + len(answer) > self._longest:
-                raise PopulationError(
-                    f"item {questions[number][0].id} takes {len(prompt) + len(answer)} tokens, "
-                    f"the models read {self._longest}"
-                )
-        rows.sort(key=lambda row: (len(row[1]) + len(row[2]), row[0]))
-        batches: list[Batch] = []
-        start = 0
-        while start < len(rows):
-            stop = start + 1
-            while (
-                stop < len(rows)
-                and (stop + 1 - start) * (len(rows[stop][1]) + len(rows[stop][2]))
-                <= self._batch_tokens
-            ):
-                stop += 1
-            batches.append(self._batch(rows[start:stop]))
-            start = stop
-        return Prepared(len(rows), tuple(batches))
+        return self._batched(rows, [item for item, _ in questions])
+
+    def prepare_texts(self, items: Sequence[Item]) -> Prepared:
+        """Tokenise and batch items as running text, from prompt to end, for `surprise`.
+
+        Raises:
+            PopulationError: a text is longer than the model's context.
+        """
+        texts = [self._prompt_ids(item) + self._answer_ids(item, item.key) for item in items]
+        rows = [(number, text[:1], text[1:]) for number, text in enumerate(texts)]
+        return self._batched(rows, items)
 
     def prepare_keys(self, items: Sequence[Item]) -> Prepared:
         """Tokenise and batch items with their keys, for `score`."""
@@ -178,14 +160,33 @@ class Player:
         """The log-probability, in nats, of each answer including its end."""
         return [float(value) for value in self._read(self.prepare(questions))[1]]
 
+    def surprise(self, prepared: Prepared) -> float:
+        """Mean negative log-likelihood per token of some texts, in nats; infinite if broken.
+
+        Args:
+            prepared: texts from `prepare_texts`, at least one; or anything else that was prepared,
+                of which the answers are read.
+        """
+        tokens = sum(int(batch.wanted.sum()) for batch in prepared.batches)
+        return -float(self._read(prepared)[1].sum()) / tokens
+
     def generate(self, items: Sequence[Item]) -> list[str]:
         """One answer per item, decoded greedily, without its end.
 
         An answer that is longer than the longest key is cut there: it is wrong whatever follows.
         """
+        return [answer.text for answer in self.answer_freely(items, beyond=1)]
+
+    def answer_freely(self, items: Sequence[Item], beyond: int = 32) -> list[Answered]:
+        """One answer per item, decoded greedily, and whether it ended by itself.
+
+        Args:
+            items: what to answer, all together.
+            beyond: an answer is cut when it is this many tokens longer than the longest key.
+        """
         if not items:
             return []
-        limit = 1 + max(len(self._answer_ids(item, item.key)) for item in items)
+        limit = beyond + max(len(self._answer_ids(item, item.key)) for item in items)
         prompts = [self._prompt_ids(item) for item in items]
         width = max(len(prompt) for prompt in prompts)
         fill = self._tokenizer.eos_token_id
@@ -204,13 +205,16 @@ class Player:
             self._decoded(item, row[width:].tolist()) for item, row in zip(items, out, strict=True)
         ]
 
-    def _decoded(self, item: Item, tokens: list[int]) -> str:
+    def _decoded(self, item: Item, tokens: list[int]) -> Answered:
         end = self._tokenizer.eos_token_id
-        if end in tokens:
+        ended = end in tokens
+        if ended:
             tokens = tokens[: tokens.index(end)]
         text: str = self._tokenizer.decode(tokens, skip_special_tokens=True)
         stop = self._stops.get(item.task)
-        return text.split(stop, maxsplit=1)[0] if stop else text
+        if stop and stop in text:
+            return Answered(text.split(stop, maxsplit=1)[0], ended=True)
+        return Answered(text, ended)
 
     def _prompt_ids(self, item: Item) -> list[int]:
         ids: list[int] = self._tokenizer.encode(item.prompt)
@@ -224,6 +228,31 @@ class Player:
             answer + (stop or ""), add_special_tokens=False, split_special_tokens=True
         )
         return ids if stop else [*ids, self._tokenizer.eos_token_id]
+
+    def _batched(
+        self, rows: list[tuple[int, list[int], list[int]]], items: Sequence[Item]
+    ) -> Prepared:
+        """Batches of similar length, of (number in `items`, what is given, what is to follow)."""
+        for number, prompt, answer in rows:
+            if len(prompt) + len(answer) > self._longest:
+                raise PopulationError(
+                    f"item {items[number].id} takes {len(prompt) + len(answer)} tokens, "
+                    f"the models read {self._longest}"
+                )
+        rows.sort(key=lambda row: (len(row[1]) + len(row[2]), row[0]))
+        batches: list[Batch] = []
+        start = 0
+        while start < len(rows):
+            stop = start + 1
+            while (
+                stop < len(rows)
+                and (stop + 1 - start) * (len(rows[stop][1]) + len(rows[stop][2]))
+                <= self._batch_tokens
+            ):
+                stop += 1
+            batches.append(self._batch(rows[start:stop]))
+            start = stop
+        return Prepared(len(rows), tuple(batches))
 
     def _batch(self, rows: Sequence[tuple[int, list[int], list[int]]]) -> Batch:
         length = max(len(prompt) + len(answer) for _, prompt, answer in rows)
@@ -293,17 +322,3 @@ def chosen_dtype(name: str, stored: torch.dtype, device: torch.device) -> torch.
         native = stored == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()
         return stored if native else torch.float32
     return stored
-
-
-def _aliases(model: torch.nn.Module) -> dict[str, str]:
-    """Names in the state dict that share their storage with another (tied embeddings)."""
-    by_storage: dict[int, list[str]] = {}
-    for name, tensor in model.state_dict(keep_vars=True).items():
-        by_storage.setdefault(tensor.data_ptr(), []).append(name)
-    return {
-        name: twin
-        for names in by_storage.values()
-        for name in names
-        for twin in names
-        if name != twin
-    }

@@ -16,7 +16,8 @@ from lineage.records import Floats, Item, Model, Scores
 from population.baselines import baselines
 from population.errors import CampaignError
 from population.intervals import Interval, mean_over_tasks
-from population.workshop import Progress, Workshop, silent
+from population.materialise import state_sha256
+from population.workshop import Maker, Progress, Workshop, silent
 
 
 @dataclass(frozen=True)
@@ -146,8 +147,12 @@ def make_report(archive: Archive, workshop: Workshop, progress: Progress = silen
         [entry.results["selection"].interval.mean for entry in founders],
         bench.on_selection,
     )
-    bench.measure([merge.genome for merge in merges], "standard merges")
-    entries = tuple(bench.entry(merge.genome, merge.name, merge.detail) for merge in merges)
+    merged = [merge.genome.ravel() for merge in merges]
+    bench.measure(merged, "standard merges", workshop.materialiser)
+    entries = tuple(
+        bench.entry(genome, merge.name, merge.detail)
+        for merge, genome in zip(merges, merged, strict=True)
+    )
     champion = _champion(archive, history[-1].champion, bench, workshop)
     wall_s = sum(past.wall_s for past in history)
     best_founder = max(founders, key=lambda entry: entry.test.interval.mean)
@@ -192,15 +197,16 @@ class _Bench:
         self._tasks = [item.task for item in self._items]
         self._exact: dict[bytes, Floats] = {}
 
-    def measure(self, genomes: list[Floats], what: str) -> None:
+    def measure(self, genomes: list[Floats], what: str, maker: Maker | None = None) -> None:
         """Score what was never scored, now or in an earlier report."""
         workshop = self._workshop
+        maker = maker or workshop.maker
         unknown: list[tuple[Floats, str]] = []
         for number, (genome, state) in enumerate(
-            zip(genomes, workshop.materialiser.siblings(genomes), strict=True)
+            zip(genomes, maker.siblings(genomes), strict=True)
         ):
             self._progress(number, len(genomes), what)
-            sha = workshop.materialiser.sha256(state)
+            sha = state_sha256(state)
             kept = self._archive.report_scores(sha, self._names)
             if kept is None:
                 unknown.append((genome, sha))
@@ -209,7 +215,7 @@ class _Bench:
         if not unknown:
             return
         prepared = workshop.player.prepare_keys(self._items)
-        scored = workshop.score([g for g, _ in unknown], prepared, self._progress, what)
+        scored = workshop.score([g for g, _ in unknown], prepared, self._progress, what, maker)
         for row, (genome, sha) in enumerate(unknown):
             self._exact[genome.tobytes()] = scored.exact[row]
             self._archive.save_report_scores(
@@ -222,7 +228,8 @@ class _Bench:
         """Mean exact match over tasks on the selection split, for choosing baselines."""
         items = [item for item in self._items if item.split == "selection"]
         prepared = self._workshop.player.prepare_keys(items)
-        scored = self._workshop.score(genomes, prepared, self._progress, "standard merges")
+        maker = self._workshop.materialiser
+        scored = self._workshop.score(genomes, prepared, self._progress, "standard merges", maker)
         tasks = [item.task for item in items]
         return [mean_over_tasks(row, tasks).mean for row in scored.exact]
 

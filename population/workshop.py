@@ -5,11 +5,11 @@ check replays recipes and never builds the network.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -17,15 +17,23 @@ import torch
 from arena import Task, load_tasks
 from lineage import Archive
 from lineage.records import Floats, Founder, Item
-from population.blocks import Layout, layout_of
+from population.architectures import architecture_of
+from population.blocks import Layout, layout_of, levels_of
 from population.checkpoints import Checkpoint, check_compatible
 from population.config import Config, parsed
 from population.crew import Crew
 from population.errors import CampaignError, CheckpointError, ConfigError
-from population.materialise import Materialiser, State
+from population.geometry import Geometry, geometry_of
+from population.materialise import Materialiser, State, state_sha256
+from population.materialise_routes import RouteMaterialiser
+from population.operators import OPERATORS
 from population.player import Player, Prepared
 from population.recipes import Basis
 from population.sources import open_source
+from population.spaces.both import BothSpace
+from population.spaces.chosen import parameter_space, route_space
+from population.spaces.flow import FlowSpace
+from population.spaces.parameter import ParameterSpace
 
 T = TypeVar("T")
 
@@ -50,6 +58,17 @@ class Scored:
     hashes: tuple[str, ...]
     exact: Floats
     probability: Floats
+
+
+class Maker(Protocol):
+    """Makes weights from genomes."""
+
+    batch: int
+    """How many siblings fit into memory together."""
+
+    def siblings(self, genomes: Sequence[Floats], /) -> Iterator[State]:
+        """The weights for each genome, in order."""
+        ...
 
 
 class Workshop:
@@ -77,9 +96,60 @@ class Workshop:
         return load_tasks(Path(path) for path in self.config.tasks.paths)
 
     @cached_property
+    def space(self) -> ParameterSpace | FlowSpace | BothSpace:
+        """What genomes mean."""
+        search = self.config.search
+        if search.space == "parameter":
+            return self.parameter_space
+        architecture = architecture_of(self.founders[0].config)
+        if architecture is None:
+            kind = self.founders[0].config.get("model_type")
+            raise ConfigError(
+                f'[search] space = "{search.space}": layers of a {kind} are not known'
+            )
+        usable = [name for name, often in search.operators.items() if often > 0]
+        if all(OPERATORS[name].geometric for name in usable):
+            raise ConfigError(
+                f"[search] operators: a path has no coefficients for {', '.join(usable)}"
+            )
+        return route_space(
+            search,
+            len(self.founders),
+            self.basis.vectors,
+            len(self.layout.blocks),
+            architecture.layers(self.founders[0].config),
+        )
+
+    @cached_property
+    def parameter_space(self) -> ParameterSpace:
+        """Merging in parameter space, which is where standard merges are made."""
+        search = self.config.search
+        return parameter_space(
+            search,
+            len(self.founders),
+            self.basis.vectors,
+            len(self.layout.blocks),
+            levels_of(self.layout) if search.coarse else (),
+        )
+
+    @cached_property
+    def maker(self) -> Maker:
+        """Makes weights from genomes of `space`."""
+        if isinstance(self.space, ParameterSpace):
+            return self.materialiser
+        return RouteMaterialiser(self.founders, self.basis, self.layout, self.space)
+
+    @cached_property
     def materialiser(self) -> Materialiser:
-        """Makes weights from genomes."""
+        """Makes weights from genomes of `parameter_space`."""
         return Materialiser(self.founders, self.basis, self.layout)
+
+    @cached_property
+    def geometry(self) -> Geometry | None:
+        """Angles between what genomes make; paths have none."""
+        if not isinstance(self.space, ParameterSpace):
+            return None
+        return geometry_of(self.founders, self.basis, self.layout)
 
     @cached_property
     def player(self) -> Player:
@@ -105,7 +175,7 @@ class Workshop:
 
     def genome_of_founder(self, founder: int) -> Floats:
         """The genome that makes founder number `founder` itself."""
-        return self.basis.genome_of_founder(founder, len(self.layout.blocks))
+        return self.space.founder(founder)
 
     def score(
         self,
@@ -113,16 +183,18 @@ class Workshop:
         prepared: Prepared,
         progress: Progress = silent,
         what: str = "scoring",
+        maker: Maker | None = None,
     ) -> Scored:
         """Make the models of some genomes together and score each on the same items.
 
-        `progress` is called before each model and may raise to stop.
+        `progress` is called before each model and may raise to stop. `maker` is for genomes of
+        another space than this workshop's.
         """
 
         def score(number: int, player: Player, state: State) -> tuple[str, Floats, Floats]:
-            return self.materialiser.sha256(state), *player.score(prepared)
+            return state_sha256(state), *player.score(prepared)
 
-        rows = self.each(genomes, score, progress, what)
+        rows = self.each(genomes, score, progress, what, maker)
         return Scored(
             hashes=tuple(sha for sha, _, _ in rows),
             exact=np.array([exact for _, exact, _ in rows]),
@@ -135,13 +207,14 @@ class Workshop:
         work: Callable[[int, Player, State], T],
         progress: Progress = silent,
         what: str = "working",
+        maker: Maker | None = None,
     ) -> list[T]:
         """Make the models of some genomes together and let the crew work with each.
 
         `work` gets the model's number, a player that has become it, and its weights.
         """
         results = self.crew.each(
-            self.materialiser.siblings(genomes),
+            (maker or self.maker).siblings(genomes),
             work,
             lambda done: progress(done, len(genomes), what),
         )

@@ -22,9 +22,22 @@ from tests.model_zoo import Zoo
 
 SHIPPED = shipped_data()
 
-SMALL = {
+FOUNDERS = ("base", "capital", "cipher", "double")
+
+SMALL: dict[str, dict[str, Any]] = {
     "founders": {"base": "base"},
-    "search": {"population": 6, "brood": 5, "young": 2, "panel": 24, "rotate": 2, "challengers": 1},
+    "search": {
+        "population": 6,
+        "brood": 6,
+        "emitter": 0.4,
+        "items": 12,
+        "panel": 24,
+        "rotate": 2,
+        "finalists": 2,
+        "rounds": 2,
+        "crown": 1,
+    },
+    "gate": {"texts": 2, "answers": 2},
     "arena": {"items": 12, "judges": 2},
     "budget": {"generations": 3},
     "run": {"threads": 2},
@@ -67,11 +80,17 @@ def small_toml(tasks: Path, /, **changes: dict[str, Any]) -> str:
         lines.append(f"[{section}]")
         settings = {**SMALL.get(section, {}), **changes.get(section, {})}
         if section == "founders":
-            settings.setdefault("paths", [str(SHIPPED / "founders" / "*")])
+            settings.setdefault("paths", [str(SHIPPED / "founders" / name) for name in FOUNDERS])
         if section == "tasks":
             settings.setdefault("paths", [str(tasks / "*")])
-        lines += [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
+        lines += [f"{key} = {_toml(value)}" for key, value in settings.items()]
     return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_toml(part)}" for key, part in value.items()) + " }"
+    return json.dumps(value)
 
 
 @pytest.fixture(scope="session")
@@ -101,6 +120,32 @@ def small_archive(
 ) -> Archive:
     """A finished small campaign, shared by tests that only read."""
     return run_small(tmp_path_factory.mktemp("archive") / "colony.duckdb")
+
+
+@pytest.fixture(scope="session")
+def routed_archive(
+    tmp_path_factory: pytest.TempPathFactory, tasks_folder: Path
+) -> Callable[[str], Archive]:
+    """Finished small campaigns in data-flow space ("flow") or in both spaces, made when asked for.
+
+    Shared by tests that only read.
+    """
+    folder = tmp_path_factory.mktemp("routed")
+
+    def routed(space: str) -> Archive:
+        path = folder / f"{space}.duckdb"
+        if path.exists():
+            return Archive(path)
+        return campaign(load_config(routed_config(folder, tasks_folder, space)), path, 3)
+
+    return routed
+
+
+def routed_config(folder: Path, tasks: Path, space: str) -> Path:
+    """The path of a configuration for a small campaign whose genomes are paths."""
+    path = folder / f"{space}.toml"
+    path.write_text(small_toml(tasks, search={"space": space, "longest": 6}))
+    return path
 
 
 @pytest.fixture

@@ -83,6 +83,19 @@ def test_shares_sum_to_one_and_only_ancestors_have_any(models: list[Model]) -> N
         assert set(shares) <= {model.id, *nx.ancestors(ancestry, model.id)}
 
 
+@given(families())
+@settings(max_examples=40, deadline=None)
+def test_lines_kept_birth_by_birth_are_the_founders_shares(models: list[Model]) -> None:
+    ids = [model.id for model in models]
+    founders = [model.id for model in models if not model.parents]
+    lines = Kinship.replayed(models).lines(ids)
+    assert lines.shape == (len(ids), len(founders))
+    ancestry = graph(models)
+    for row, model in zip(lines, ids, strict=True):
+        shares = founder_shares(ancestry, model)
+        assert row.tolist() == pytest.approx([shares.get(founder, 0.0) for founder in founders])
+
+
 def test_forgetting_the_dead_changes_nothing_for_the_living() -> None:
     whole, kept = Kinship([1, 2, 3]), Kinship([1, 2, 3])
     for model in COUSINS[3:5]:
@@ -94,6 +107,8 @@ def test_forgetting_the_dead_changes_nothing_for_the_living() -> None:
         kept.born(model.id, model.parents)
     living = [3, 4, 5, 6, 7]
     assert whole.relationship(living).tolist() == kept.relationship(living).tolist()
+    assert whole.lines(living).tolist() == kept.lines(living).tolist()
+    assert kept.lines([7, 3]).tolist() == [[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]]
 
 
 def test_a_pedigree_as_text() -> None:

@@ -19,22 +19,24 @@ from lineage.records import (
     Founder,
     Generation,
     Item,
+    OperatorRecord,
     Parent,
     Rating,
     Reading,
     Scores,
+    SearchRecord,
     Trust,
     Verdict,
 )
 
 SHA = "ab" * 32
-SUMMARY = Generation(0, 0, 100, 0.5, 0.4, 3, 1.0, 0.9, 1.8)
+SUMMARY = Generation(0, 0, 100, 0.5, 0.4, 3, 1.0, 0.9, 1.8, 0.75, 1 / 3, 0.5)
 ITEMS = (
     Item("t/search/0", "t", "search", "1+1=", "2"),
     Item("t/search/1", "t", "search", "2+2=", "4"),
     Item("t/selection/0", "t", "selection", "3+3=", "6"),
 )
-GENOME = np.array([[0.1, 0.2, 1 / 3]])
+GENOME = np.array([0.1, 0.2, 1 / 3])
 BIRTH = Birth(3, "blend", (Parent(1, 0.5, "first"), Parent(2, 0.5, "mate")), GENOME, SHA)
 CHAPTER = Chapter(
     SUMMARY,
@@ -55,7 +57,22 @@ CHAPTER = Chapter(
     verdicts=(Verdict("t/search/0", 1, 0.2), Verdict("t/search/0", 3, 0.8)),
     trust=(Trust(1, "likelihood", 2.0, 1.0),),
     ratings=(Rating(1, -0.5, 0.1, 0.0), Rating(3, 0.5, 0.1, 0.0)),
-    events=(Event("champion", 3, "#3 is champion"),),
+    events=(Event("champion", 3, "#3 is champion"), Event("alarm", None, "all are kin")),
+    search=SearchRecord(
+        origin=3,
+        steps=7,
+        level=1,
+        stalled=2,
+        stride=0.8**3,
+        centre=GENOME,
+        average=GENOME / 7,
+        gradient=np.array([0.0, -1e-300, 5e-324]),
+        square=np.array([1e300, 0.1 + 0.2, np.pi]),
+    ),
+    operators=(
+        OperatorRecord("blend", 1 / 3, 0.1 + 0.2, 0.0, 1e6 / 7),
+        OperatorRecord("soup", 2 / 3, 5.0, 2.91, 720.0),
+    ),
 )
 
 
@@ -93,9 +110,37 @@ def test_what_is_committed_comes_back_exactly(make: Callable[[], Archive]) -> No
     assert archive.readings(0) == list(CHAPTER.readings)
     assert archive.trust(0) == list(CHAPTER.trust)
     assert archive.ratings(0) == {1: CHAPTER.ratings[0], 3: CHAPTER.ratings[1]}
-    assert archive.events() == [(0, CHAPTER.events[0])]
+    assert archive.judges(0) == [1]
+    assert archive.events() == [(0, event) for event in CHAPTER.events]
     assert archive.children_counts() == {1: 1, 2: 1}
     assert archive.inconsistencies() == []
+
+
+def test_what_the_search_has_learned_comes_back_to_the_bit(make: Callable[[], Archive]) -> None:
+    archive = make()
+    archive.commit(CHAPTER)
+    found, written = archive.search(0), CHAPTER.search
+    assert written is not None
+    assert (found.origin, found.steps, found.level, found.stalled) == (3, 7, 1, 2)
+    assert found.stride == 0.8**3
+    for part in ("centre", "average", "gradient", "square"):
+        assert getattr(found, part).tobytes() == getattr(written, part).tobytes()
+    assert archive.operators(0) == list(CHAPTER.operators)
+    assert archive.operators(1) == []
+    with pytest.raises(ArchiveError, match="generation 1 has no search to go on from"):
+        archive.search(1)
+
+
+def test_genomes_come_in_the_order_asked_for_and_the_missing_are_named(
+    make: Callable[[], Archive],
+) -> None:
+    archive = make()
+    route = replace(BIRTH, id=4, genome=2 * GENOME, method="route", weights_sha256="ef" * 32)
+    archive.commit(replace(CHAPTER, births=(BIRTH, route)))
+    np.testing.assert_array_equal(archive.genomes([4, 3]), [2 * GENOME, GENOME])
+    for missing in (1, 99):  # a founder has a path instead
+        with pytest.raises(ArchiveError, match=rf"no recipe for models \[{missing}\]"):
+            archive.genomes([3, missing])
 
 
 def test_matches_can_be_read_with_plain_sql(make: Callable[[], Archive]) -> None:
@@ -132,8 +177,19 @@ def test_a_generation_out_of_turn_is_refused(make: Callable[[], Archive]) -> Non
         replace(BIRTH, parents=(Parent(1, 1.0, "uncle"),)),
         replace(BIRTH, id=2),
         replace(BIRTH, weights_sha256="short"),
+        replace(BIRTH, id=4, method="source"),
+        replace(BIRTH, id=4, method="magic"),
     ],
-    ids=["own parent", "younger parent", "no share", "no such role", "id taken", "no hash"],
+    ids=[
+        "own parent",
+        "younger parent",
+        "no share",
+        "no such role",
+        "id taken",
+        "no hash",
+        "a founder's method",
+        "no such method",
+    ],
 )
 def test_impossible_births_are_refused_whole(make: Callable[[], Archive], broken: Birth) -> None:
     archive = make()

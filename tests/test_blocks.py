@@ -1,10 +1,12 @@
 """Blocks: every weight lies in exactly one, and what means something together stays together."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from population.blocks import OUTSIDE, Granularity, layout_of
+from population.blocks import OUTSIDE, Cut, Granularity, layout_of, levels_of
 
 ARCHITECTURES = {
     "llama": {"num_key_value_heads": 2, "num_attention_heads": 4, "intermediate_size": 48},
@@ -71,3 +73,63 @@ def test_groups_never_cut_through_a_key_value_head() -> None:
     shapes, config = shapes_of("llama")
     layout = layout_of(shapes, config, "group", groups=3)  # 3 does not divide 2 heads
     assert len(layout.segments["model.layers.0.self_attn.k_proj.weight"]) == 2
+
+
+def test_gpt2_heads_keep_their_queries_keys_and_values_together() -> None:
+    shapes = {
+        "transformer.h.0.attn.c_attn.weight": (8, 24),
+        "transformer.h.0.attn.c_attn.bias": (24,),
+        "transformer.h.0.attn.c_proj.weight": (8, 8),
+        "transformer.h.0.mlp.c_fc.weight": (8, 32),
+        "transformer.h.0.mlp.c_proj.weight": (32, 8),
+        "transformer.h.0.ln_1.weight": (8,),
+    }
+    layout = layout_of(shapes, {"n_head": 2}, "group", groups=2)
+    names = [block.name for block in layout.blocks]
+    fused = layout.segments["transformer.h.0.attn.c_attn.weight"]
+    assert [(names[s.block], s.dim, s.start, s.stop) for s in fused] == [
+        ("layer 0 heads 0", 1, 0, 4),
+        ("layer 0 heads 1", 1, 4, 8),
+        ("layer 0 heads 0", 1, 8, 12),
+        ("layer 0 heads 1", 1, 12, 16),
+        ("layer 0 heads 0", 1, 16, 20),
+        ("layer 0 heads 1", 1, 20, 24),
+    ]
+    read = layout.segments["transformer.h.0.attn.c_proj.weight"]
+    assert [(names[s.block], s.dim) for s in read] == [
+        ("layer 0 heads 0", 0),
+        ("layer 0 heads 1", 0),
+    ]
+    assert {names[s.block] for s in layout.segments["transformer.h.0.mlp.c_fc.weight"]} == {
+        "layer 0 units 0",
+        "layer 0 units 1",
+    }
+    assert names[layout.segments["transformer.h.0.ln_1.weight"][0].block] == "layer 0 rest"
+
+
+def test_any_module_can_declare_its_layout() -> None:
+    cuts = (Cut("w1", "units", dim=1), Cut("b1", "units", dim=0), Cut("w2", "units", dim=0))
+    shapes = {"w1": (64, 256), "b1": (256,), "w2": (256, 10), "b2": (10,)}
+    layout = layout_of(shapes, {}, "group", groups=32, cuts=cuts)
+    assert len(layout.blocks) == 33
+    third = {name: layout.segments[name][2] for name in ("w1", "b1", "w2")}
+    assert {segment.block for segment in third.values()} == {third["w1"].block}
+    assert {(s.start, s.stop) for s in third.values()} == {(16, 24)}
+    assert layout.blocks[layout.segments["b2"][0].block].name == OUTSIDE
+
+
+def test_blocks_are_taken_together_from_coarse_to_fine() -> None:
+    shapes = {
+        f"model.layers.{layer}.{name}": (8, 8)
+        for layer in (0, 1)
+        for name in ("self_attn.q_proj.weight", "mlp.up_proj.weight", "mlp.down_proj.weight")
+    } | {"model.norm.weight": (8,)}
+    layout = layout_of(shapes, {"num_attention_heads": 2, "intermediate_size": 8}, "group", 2)
+    levels = levels_of(layout)
+    counts = [int(level.max()) + 1 for level in levels]
+    assert counts == sorted(counts)
+    assert counts[0] == 3  # two layers, and what lies outside
+    assert counts[-1] == len(layout.blocks)
+    for coarse, fine in pairwise(levels):
+        parents = {(int(f), int(c)) for f, c in zip(fine, coarse, strict=True)}
+        assert len(parents) == int(fine.max()) + 1  # a fine group lies in one coarse group

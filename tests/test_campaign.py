@@ -6,21 +6,31 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
+from typing import get_args
 
 import duckdb
 import numpy as np
 import pytest
 
 from lineage import Archive
+from population.alarms import Alarm
 from population.campaign import Campaign
 from population.check import check
+from population.checkpoints import open_checkpoint
+from population.coherence import Cause
 from population.config import Budget, load_config
-from population.errors import Interrupted
+from population.errors import CampaignError, Interrupted
+from population.export import export
+from population.gate import FINE
+from population.operators import OPERATORS
 from population.workshop import found_archive, open_workshop, reopen_workshop
-from tests.conftest import SHIPPED, campaign, small_toml
+from tests.conftest import SHIPPED, campaign, routed_config, small_toml
 
 RunSmall = Callable[..., Archive]
+ENDLESS = Budget(item_evaluations=10**9, generations=3)
+ALL_BRED = "all of the 3 generations asked for are bred"
 COLONY = [sys.executable, "-c", "from tui.cli import main; main()"]
 ROOT = Path(__file__).parent.parent
 
@@ -60,23 +70,67 @@ def test_the_same_seed_gives_the_same_archive_and_another_seed_another(
     assert len(theirs - mine) > len(theirs) / 2
 
 
-def test_a_resumed_campaign_is_an_uninterrupted_one(
-    run_small: RunSmall, small_archive: Archive, tmp_path: Path, small_config: Path
-) -> None:
-    """Stopped after a generation, and again in the middle of the next, then run to the end."""
-    path = tmp_path / "resumed.duckdb"
-    archive = run_small(path, generations=1)
+def interrupt(archive: Archive, when: str, generation: int) -> None:
+    """Go on with a campaign and stop it: in the middle of something, in a generation."""
+    campaign: Campaign
 
-    def stop_half_way(done: int, total: int, what: str) -> None:
-        if what == "offspring" and done == total // 2:
+    def stop(done: int, total: int, what: str) -> None:
+        begun = archive.generations()
+        if what == when and done == total // 2 and len(begun) == generation:
             raise Interrupted
 
-    interrupted = Campaign(archive, reopen_workshop(archive), progress=stop_half_way)
+    campaign = Campaign(archive, reopen_workshop(archive), ENDLESS, progress=stop)
     with pytest.raises(Interrupted):
-        interrupted.run()
-    assert archive.generations()[-1].generation == 1
-    Campaign(archive, reopen_workshop(archive)).run()
+        campaign.run()
+    assert len(archive.generations()) == generation
+
+
+def test_a_resumed_campaign_is_an_uninterrupted_one(
+    small_archive: Archive, tmp_path: Path, small_config: Path
+) -> None:
+    """Stopped in the middle of anything that takes its time, and run to the end."""
+    workshop = open_workshop(load_config(small_config))
+    archive = found_archive(tmp_path / "resumed.duckdb", workshop)
+    interrupt(archive, "first population", 0)
+    interrupt(archive, "first panel", 0)
+    interrupt(archive, "offspring", 1)
+    interrupt(archive, "finalists", 1)
+    interrupt(archive, "the living, again", 2)
+    interrupt(archive, "arena", 2)
+    interrupt(archive, "offspring", 3)
+    assert Campaign(archive, reopen_workshop(archive), ENDLESS).run() == ALL_BRED
     assert_same(archive, small_archive)
+
+
+@pytest.mark.parametrize("space", ["flow", "both"])
+def test_campaigns_of_routes_are_campaigns_too(
+    space: str, routed_archive: Callable[[str], Archive], tasks_folder: Path, tmp_path: Path
+) -> None:
+    """Resumed exactly, replayed exactly, exported exactly."""
+    whole = routed_archive(space)
+    config = load_config(routed_config(tmp_path, tasks_folder, space))
+    archive = found_archive(tmp_path / "resumed.duckdb", open_workshop(config))
+    interrupt(archive, "offspring", 1)
+    interrupt(archive, "finalists", 3)
+    Campaign(archive, reopen_workshop(archive), ENDLESS).run()
+    assert_same(archive, whole)
+    found = check(whole)
+    assert found.replayed == found.offspring > 20
+    assert found.damages == ()
+    with duckdb.connect(str(whole.path), read_only=True) as db:
+        methods = db.execute("SELECT DISTINCT method FROM recipes ORDER BY method").fetchall()
+    assert methods == [("route",), ("source",)]
+    workshop = reopen_workshop(whole)
+    offspring = [model for model in whole.models() if model.kind == "offspring"]
+    genomes = whole.genomes([model.id for model in offspring])
+    assert np.array_equal(workshop.space.repaired(genomes), genomes)
+    steps = [len(workshop.space.route(genome).steps) for genome in genomes]
+    assert max(steps) <= 6
+    deepest = offspring[int(np.argmax(steps))]
+    for number, model in enumerate((deepest, whole.find("champion"))):
+        made = export(whole, workshop, model, tmp_path / f"exported-{number}")
+        assert made.weights_sha256 == model.weights_sha256
+        assert open_checkpoint(tmp_path / f"exported-{number}").sha256() == model.weights_sha256
 
 
 def test_what_a_campaign_leaves_makes_sense(small_archive: Archive) -> None:
@@ -86,7 +140,7 @@ def test_what_a_campaign_leaves_makes_sense(small_archive: Archive) -> None:
     assert [past.epoch for past in history] == [0, 0, 1, 1]
     everyone = archive.models()
     living = [model for model in everyone if model.living]
-    assert {model.kind for model in everyone[:3]} == {"founder"}
+    assert {model.kind for model in everyone[:4]} == {"founder"}
     assert all(model.living for model in everyone if model.kind == "founder")
     assert sum(model.kind == "offspring" for model in living) == 6
     assert archive.inconsistencies() == []
@@ -105,6 +159,50 @@ def test_what_a_campaign_leaves_makes_sense(small_archive: Archive) -> None:
     assert set(ratings) == ids
     assert any(abs(rating.rating) > 0 for rating in ratings.values())
     assert archive.trust(3)
+    for past in history:
+        for sign in (past.founder_entropy, past.mean_kinship, past.item_coverage):
+            assert 0 <= sign <= 1
+        assert past.evaluations > 0
+        assert past.best >= past.median
+
+
+def test_every_birth_has_a_score_and_every_death_a_cause(small_archive: Archive) -> None:
+    everyone = small_archive.models()
+    for generation in (1, 2, 3):
+        born = [model for model in everyone if model.generation == generation]
+        made = [model.operator for model in born]
+        assert made[:3] == ["centre", "emitter", "emitter"]
+        assert len(made) == 6
+        assert set(made[3:]) <= set(OPERATORS)
+        scored = small_archive.task_means("search", [model.id for model in born])
+        assert set(scored) == {model.id for model in born}
+    causes = {"unpromising", "outraced", "outscored", *get_args(Cause)}
+    assert {model.cause for model in everyone if not model.living} <= causes
+    for model in everyone:
+        if model.died is not None and model.cause != "outscored":
+            assert model.died == model.generation  # who never had a place dies as it is born
+
+
+def test_the_archive_holds_what_the_search_has_learned(small_archive: Archive) -> None:
+    everyone = {model.id: model for model in small_archive.models()}
+    genes = 3 * len(small_archive.blocks())
+    for generation in range(4):
+        search = small_archive.search(generation)
+        assert len(search.centre) == len(search.square) == genes
+        origin = everyone[search.origin]
+        assert origin.generation <= generation
+        assert origin.died is None or origin.died > generation
+        operators = small_archive.operators(generation)
+        assert {row.operator for row in operators} == set(OPERATORS)
+        assert sum(row.often for row in operators) == pytest.approx(1.0)
+        tried = sum(row.tries for row in operators)
+        assert tried == pytest.approx(3 * sum(0.97**age for age in range(generation)))
+    started, moved = small_archive.search(0), small_archive.search(1)
+    np.testing.assert_array_equal(small_archive.genomes([started.origin])[0], started.centre)
+    assert (started.steps, started.stalled) == (0, 0)
+    assert not started.gradient.any()
+    assert moved.steps == 1
+    assert moved.gradient.any()
 
 
 def test_founders_need_no_base(tasks_folder: Path, tmp_path: Path) -> None:
@@ -137,12 +235,171 @@ def test_every_recipe_replays_to_its_hash(small_archive: Archive) -> None:
 def test_the_budget_is_never_exceeded(small_config: Path, tmp_path: Path) -> None:
     workshop = open_workshop(load_config(small_config))
     archive = found_archive(tmp_path / "budget.duckdb", workshop)
-    Campaign(archive, workshop, Budget(item_evaluations=1900)).run()
-    spent = sum(past.evaluations for past in archive.generations())
-    assert spent <= 1900
-    assert len(archive.generations()) > 1
-    Campaign(archive, workshop, Budget(item_evaluations=1900)).run()
-    assert sum(past.evaluations for past in archive.generations()) == spent
+    budget = Budget(item_evaluations=2500)
+    bounds: list[int] = []
+    campaign = Campaign(
+        archive,
+        workshop,
+        budget,
+        on_generation=lambda colony: bounds.append(campaign.cost_of_next(colony)),
+    )
+    reason = campaign.run()
+    history = archive.generations()
+    spent = sum(past.evaluations for past in history)
+    assert spent <= 2500 < spent + bounds[-1]
+    assert reason.startswith(f"{spent:,} of 2,500 item evaluations are spent, and the next")
+    assert len(history) > 3
+    for bound, past in zip(bounds, history[1:], strict=False):
+        assert past.evaluations <= bound
+    assert Campaign(archive, workshop, budget).run() == reason
+    assert archive.generations() == history
+
+
+def test_a_campaign_stops_for_the_first_reason_and_names_it(
+    small_config: Path, tmp_path: Path
+) -> None:
+    workshop = open_workshop(load_config(small_config))
+    archive = found_archive(tmp_path / "reasons.duckdb", workshop)
+
+    def stopped(**limits: float) -> str:
+        budget = Budget.model_validate({"item_evaluations": 10**9, **limits})
+        return Campaign(archive, workshop, budget).run()
+
+    assert "selection score is" in stopped(target=1e-9)
+    assert "the target was 0.000" in stopped(target=1e-9)
+    assert stopped(minutes=1e-9).startswith("the campaign has worked for")
+    assert [past.generation for past in archive.generations()] == [0]
+    assert stopped(generations=1) == "all of the 1 generations asked for are bred"
+    assert len(archive.generations()) == 2
+    reason = stopped(stagnation=1, generations=30)
+    assert reason.startswith("in 1 generations the champion's selection score has not risen above")
+    score = {
+        model: np.mean([(exact + probability) / 2 for exact, probability in means.values()])
+        for model, means in archive.task_means("selection").items()
+    }
+    reached = [score[past.champion] for past in archive.generations()]
+    assert all(later > former for former, later in pairwise(reached[:-1]))
+    assert reached[-1] <= max(reached[:-1])
+
+
+def test_who_has_lost_its_language_dies_at_birth_of_it(tasks_folder: Path, tmp_path: Path) -> None:
+    """All nine founders at once are too much for many first merges; their recipes stay."""
+    path = tmp_path / "many.toml"
+    everybody = {"paths": [str(SHIPPED / "founders" / "*")]}
+    path.write_text(small_toml(tasks_folder, founders=everybody))
+    archive = campaign(load_config(path), tmp_path / "many.duckdb", generations=1)
+    first = [m for m in archive.models() if m.kind == "offspring" and m.generation == 0]
+    lost = [model for model in first if model.cause == "lost its language"]
+    assert lost
+    assert all(model.died == 0 for model in lost)
+    assert len(archive.genomes([model.id for model in lost])) == len(lost)
+    panel = [item.id for item in archive.panel(0)]
+    assert np.isnan(archive.scores([model.id for model in lost], panel).exact).all()
+    assert check(archive).damages == ()
+
+
+def test_who_cannot_answer_gets_no_place(
+    small_config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "population.gate.Gate.examine_answers",
+        lambda gate, player, health=FINE: (health, "endless answers"),
+    )
+    archive = campaign(load_config(small_config), tmp_path / "mute.duckdb", generations=1)
+    born = [model for model in archive.models() if model.generation == 1]
+    assert sorted(str(model.cause) for model in born) == [
+        *["endless answers"] * 2,
+        *["unpromising"] * 4,
+    ]
+    assert archive.search(1).stalled == 1
+    assert check(archive).damages == ()
+
+
+def test_leaders_are_challenged_every_few_generations_and_at_the_end(
+    tasks_folder: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "crowned.toml"
+    path.write_text(small_toml(tasks_folder, search={"crown": 3}))
+    workshop = open_workshop(load_config(path))
+    archive = found_archive(tmp_path / "crowned.duckdb", workshop)
+    seen: dict[int, int] = {}
+
+    def watch(done: int, total: int, what: str) -> None:
+        if what == "challengers":
+            seen[len(archive.generations())] = total
+
+    limits = Budget(item_evaluations=10**9, generations=5)
+    Campaign(archive, workshop, limits, progress=watch).run()
+    assert seen[0] == 1
+    assert set(seen) <= {0, 3, 5}
+    assert seen.get(3, 1) == 1
+    assert seen.get(5, 0) <= 3
+
+
+STRICT = {"suspicious": 1.0, "surprise": 1.0 + 1e-9}
+"""A gate at which everybody reads, and nobody may be worse than the worst founder."""
+
+
+def test_a_colony_may_start_with_fewer_than_it_has_places_for(
+    tasks_folder: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "few.toml"
+    path.write_text(
+        small_toml(
+            tasks_folder,
+            founders={"paths": [str(SHIPPED / "founders" / name) for name in ("base", "capital")]},
+            search={"space": "flow", "longest": 4, "population": 12, "brood": 12},
+            gate=STRICT,
+        )
+    )
+    config = load_config(path)
+    whole = campaign(config, tmp_path / "few.duckdb", generations=3)
+    sizes = [
+        sum(
+            model.kind == "offspring"
+            and model.generation <= generation
+            and (model.died is None or model.died > generation)
+            for model in whole.models()
+        )
+        for generation in range(4)
+    ]
+    born = [sum(m.generation == g for m in whole.models()) for g in range(1, 4)]
+    assert 2 <= sizes[0] < 12
+    assert sizes == sorted(sizes)
+    assert sizes[0] < sizes[-1]
+    assert born == sizes[:3]
+    archive = found_archive(tmp_path / "resumed.duckdb", open_workshop(config))
+    interrupt(archive, "offspring", 2)
+    Campaign(archive, reopen_workshop(archive), ENDLESS).run()
+    assert_same(archive, whole)
+
+
+def test_founders_without_coherent_offspring_are_no_colony(
+    tasks_folder: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "none.toml"
+    path.write_text(small_toml(tasks_folder, gate=STRICT | {"norms": 1e-9}))
+    workshop = open_workshop(load_config(path))
+    archive = found_archive(tmp_path / "none.duckdb", workshop)
+    told = "of 24 first merges of these founders 0 can live; .* lost its language, norms exploded"
+    with pytest.raises(CampaignError, match=told):
+        Campaign(archive, workshop, ENDLESS).run()
+    assert archive.generations() == []
+
+
+def test_alarms_are_events_and_do_not_keep_a_campaign_from_going_on(
+    small_config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raised = [Alarm("coverage", "much is lost"), Alarm("kinship", "all are kin")]
+    monkeypatch.setattr("population.breeding.alarms", lambda signs, best: raised)
+    config = load_config(small_config)
+    whole = campaign(config, tmp_path / "whole.duckdb", generations=3)
+    told = [(g, event.detail) for g, event in whole.events() if event.kind == "alarm"]
+    assert told == [(g, alarm.detail) for g in (1, 2, 3) for alarm in raised]
+    archive = found_archive(tmp_path / "resumed.duckdb", open_workshop(config))
+    interrupt(archive, "offspring", 2)
+    Campaign(archive, reopen_workshop(archive), ENDLESS).run()
+    assert_same(archive, whole)
 
 
 def test_a_campaign_never_opens_the_sealed_split(tasks_folder: Path) -> None:
@@ -191,8 +448,9 @@ def test_kill_at_any_moment_loses_only_the_generation_in_flight(
         acknowledged = Archive(path).generations()[-1].generation
         assert acknowledged >= generation
     with start(path, small_config) as process:
-        process.communicate(timeout=120)
+        _, said = process.communicate(timeout=120)
         assert process.returncode == 0
+    assert f"stopped: {ALL_BRED}" in said
     assert_same(Archive(path), small_archive)
 
 

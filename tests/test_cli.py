@@ -13,10 +13,23 @@ import pytest
 from lineage import Archive
 from population.config import Config, load_config, parsed, template
 from population.errors import ConfigError
+from population.export import recipe_of_model
+from population.merging.recipe import read_recipe
+from population.workshop import reopen_workshop
 from tests.command_helpers import colony, failure
 from tests.conftest import SHIPPED, small_toml
 
-COMMANDS = ("run", "report", "models", "show", "lineage", "export", "check", "init")
+COMMANDS = (
+    "run",
+    "report",
+    "models",
+    "show",
+    "operators",
+    "lineage",
+    "export",
+    "check",
+    "init",
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -47,13 +60,80 @@ def test_models_show_lineage(small_archive: Archive) -> None:
     assert shown["id"] == small_archive.generations()[-1].champion
     newest = small_archive.models()[-1].id
     shown = json.loads(colony("show", newest, "--archive", path, "--json")[1])
-    assert len(shown["recipe"]["coefficients"]) == len(small_archive.basis())
+    recipe = shown["recipe"]
+    assert recipe["founders"] == ["capital", "cipher", "double"]
+    assert recipe["blocks"] == [block.name for block in small_archive.blocks()]
+    shape = len(recipe["founders"]), len(recipe["blocks"])
+    genome = small_archive.genomes([newest])[0]
+    assert recipe["coefficients"] == genome.reshape(shape).tolist()
+    assert "steps" not in recipe
+    founder = json.loads(colony("show", "base", "--archive", path, "--json")[1])
+    assert founder["recipe"] is None
     code, said, _ = colony("lineage", newest, "--archive", path)
     assert code == 0
     assert said.startswith(f"#{newest}  ")
     assert "founders by descent:" in said
     family = json.loads(colony("lineage", newest, "--archive", path, "--json")[1])
     assert sum(family["founder_shares"].values()) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("space", ["flow", "both"])
+def test_a_routes_recipe_is_a_path(space: str, routed_archive: Callable[[str], Archive]) -> None:
+    """It is read from the archive alone, and says what the workshop makes of the genome."""
+    archive = routed_archive(space)
+    workshop = reopen_workshop(archive)
+    sources = ["base", "capital", "cipher", "double", "merged"]
+    for model in [m for m in archive.models() if m.kind == "offspring"][::5]:
+        code, said, _ = colony("show", model.id, "--archive", archive.path, "--json")
+        assert code == 0
+        recipe = json.loads(said)["recipe"]
+        genome = archive.genomes([model.id])[0]
+        route = workshop.space.route(genome)
+        assert recipe["steps"] == [[sources[s.model], s.layer, s.scale] for s in route.steps]
+        if space == "flow":
+            assert set(recipe) == {"steps"}
+        else:
+            shape = len(recipe["founders"]), len(recipe["blocks"])
+            coefficients = genome[: shape[0] * shape[1]].reshape(shape)
+            assert recipe["coefficients"] == coefficients.tolist()
+    code, said, _ = colony("show", "champion", "--archive", archive.path)
+    assert code == 0
+    assert "path through layers" in said
+    assert ("in the merged model" in said) == (space == "both")
+
+
+def test_what_is_known_of_operators(small_archive: Archive, tmp_path: Path) -> None:
+    path = small_archive.path
+    code, said, _ = colony("operators", "--archive", path, "--json")
+    assert code == 0
+    rows = json.loads(said)
+    known = small_archive.operators(3)
+    assert [row["operator"] for row in rows] == [record.operator for record in known]
+    assert set(rows[0]) == {
+        "operator",
+        "expected",
+        "tries",
+        "successes",
+        "cost",
+        "births",
+        "living",
+    }
+    assert sum(row["expected"] for row in rows) == pytest.approx(1.0)
+    everyone = small_archive.models()
+    for row in rows:
+        mine = [model for model in everyone if model.operator == row["operator"]]
+        assert row["births"] == len(mine)
+        assert row["living"] == sum(model.living for model in mine)
+        # What was tried fades, what was born stays.
+        assert row["successes"] <= row["tries"] <= row["births"]
+        assert (row["cost"] > 0) == (row["births"] > 0)
+    assert sum(row["births"] for row in rows) == 3 * 3  # of six children three are the emitter's
+    code, said, _ = colony("operators", "--archive", path)
+    assert code == 0
+    assert "split_point" in said
+    young = tmp_path / "young.duckdb"
+    Archive.create(young, seed=0, config={}, founders=[], basis=[], blocks=[])
+    assert json.loads(colony("operators", "--archive", young, "--json")[1]) == []
 
 
 @pytest.mark.parametrize(
@@ -76,6 +156,34 @@ def test_check_and_export(small_archive: Archive, tmp_path: Path) -> None:
     code, _, said = colony("export", "champion", tmp_path / "out", "--archive", path)
     assert code == 1
     assert "exists already" in said
+
+
+@pytest.mark.parametrize(
+    ("space", "why"), [("flow", "mergekit has no scales"), ("both", "mergekit's YAML has one step")]
+)
+def test_routes_are_exported_as_json_and_refused_as_yaml(
+    space: str, why: str, routed_archive: Callable[[str], Archive], tmp_path: Path
+) -> None:
+    archive = routed_archive(space)
+    models = [model for model in archive.models() if model.kind == "offspring"]
+    workshop = reopen_workshop(archive)
+    steps = {model.id: recipe_of_model(archive, workshop, model).steps for model in models}
+    model = next(
+        model
+        for model in models
+        if len(steps[model.id]) > 1
+        or (space == "flow" and any(scale != 1 for *_, scale in steps[model.id][0].path))
+    )
+    to = tmp_path / "recipe"
+    code, _, _ = colony(
+        "export", model.id, to.with_suffix(".json"), "--archive", archive.path, "--recipe", "json"
+    )
+    assert code == 0
+    assert read_recipe(to.with_suffix(".json")).output.weights_sha256 == model.weights_sha256
+    assert why in failure(
+        "export", model.id, to.with_suffix(".yml"), "--archive", archive.path, "--recipe", "yaml"
+    )
+    assert not to.with_suffix(".yml").exists()
 
 
 def test_what_is_not_there_is_said(small_archive: Archive, tmp_path: Path) -> None:
@@ -107,6 +215,14 @@ def truncated_founder(folder: Path) -> dict[str, dict[str, object]]:
     return {"founders": {"paths": [str(folder / "founders" / "*")]}}
 
 
+def no_operator_for_paths(folder: Path) -> dict[str, dict[str, object]]:
+    return {"search": {"space": "flow", "operators": {"slerp": 1.0}}}
+
+
+def too_short_for_paths(folder: Path) -> dict[str, dict[str, object]]:
+    return {"search": {"space": "both", "longest": 2}}
+
+
 def broken_task(folder: Path) -> dict[str, dict[str, object]]:
     task = next(path for path in (SHIPPED / "tasks").iterdir() if path.is_dir())
     shutil.copytree(task, folder / "task")
@@ -122,6 +238,8 @@ def broken_task(folder: Path) -> dict[str, dict[str, object]]:
         (wrong_base, "no founder is named 'bose'; there are base"),
         (truncated_founder, "model.safetensors is truncated or not safetensors"),
         (broken_task, "selection.jsonl:41: not JSON"),
+        (no_operator_for_paths, "[search] operators: a path has no coefficients for slerp"),
+        (too_short_for_paths, "routes of 2 layers at most leave no room"),
     ],
 )
 def test_bad_input_is_one_clear_line_and_leaves_nothing(
@@ -142,6 +260,8 @@ def test_an_archive_keeps_what_it_was_started_with(
     other = tmp_path / "other.toml"
     other.write_text(small_toml(tasks_folder, search={"population": 9}))
     assert "was started with another [search]" in failure("run", other, "--archive", path)
+    other.write_text(small_toml(tasks_folder, gate={"enabled": False}))
+    assert "was started with another [gate]" in failure("run", other, "--archive", path)
 
 
 # The configuration
@@ -166,7 +286,12 @@ def test_the_template_is_the_default(tmp_path: Path) -> None:
         ({"search": {"popluation": 4}}, r"unknown key 'popluation' in \[search\]; did you mean"),
         ({"search": {"population": 1}}, "search.population: .* greater than or equal to 4, got 1"),
         ({"search": {"blocks": "atoms"}}, "search.blocks: .*'layer', 'half' or 'group'"),
-        ({"search": {"brood": 99}}, r"search: .*brood \(99\) cannot exceed population \(32\)$"),
+        ({"search": {"brood": 99}}, r"search: .*brood \(99\) cannot exceed population \(24\)$"),
+        ({"search": {"items": 1}}, "search.items: .* greater than or equal to 2, got 1"),
+        ({"search": {"mutation": [0.0, 0.1]}}, "search: .*mutation .* must be positive"),
+        ({"search": {"operators": {"blend": 0}}}, "search: .*operators: .* one must be positive$"),
+        ({"search": {"operators": {"magic": 1}}}, "search.operators.magic.*: .*'blend'"),
+        ({"search": {"space": "time"}}, "search.space: .*'parameter', 'flow' or 'both'"),
         ({"budget": {"generations": "many"}}, "budget.generations: .*integer.*got 'many'"),
     ],
 )

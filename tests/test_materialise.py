@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from population import materialise
 from population.blocks import Granularity, layout_of
 from population.checkpoints import Checkpoint, open_checkpoint
-from population.materialise import Materialiser
+from population.materialise import Materialiser, state_sha256
 from population.recipes import Basis
 
 Maker = Callable[..., Materialiser]
@@ -70,6 +70,7 @@ def test_a_founder_is_remade_from_its_genome(maker: Maker) -> None:
         state = made.one(made.basis.genome_of_founder(row, len(made.layout.blocks)))
         for name in founder.tensors:
             assert torch.equal(state[name], founder.tensor(name))
+        assert state_sha256(state) == founder.sha256()
 
 
 def test_siblings_and_threads_do_not_change_a_bit(
@@ -77,21 +78,23 @@ def test_siblings_and_threads_do_not_change_a_bit(
 ) -> None:
     made = maker()
     genomes = random_genomes(made, 5)
-    alone = [made.sha256(made.one(genome)) for genome in genomes]
-    together = [made.sha256(state) for state in made.siblings(genomes)]
+    alone = [state_sha256(made.one(genome)) for genome in genomes]
+    together = [state_sha256(state) for state in made.siblings(genomes)]
     assert together == alone
     assert len(set(alone)) == len(alone)
+    flat = [genome.ravel() for genome in genomes]
+    assert [state_sha256(state) for state in made.siblings(flat)] == alone
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(1)
-        assert [made.sha256(state) for state in made.siblings(genomes)] == alone
+        assert [state_sha256(state) for state in made.siblings(genomes)] == alone
     finally:
         torch.set_num_threads(threads)
     monkeypatch.setattr(materialise, "KEEP_IN_MEMORY", 0)
     monkeypatch.setattr(materialise, "SIBLINGS_IN_MEMORY", 1)
     streamed = maker()
     assert streamed.batch == 1
-    assert [streamed.sha256(state) for state in streamed.siblings(genomes)] == alone
+    assert [state_sha256(state) for state in streamed.siblings(genomes)] == alone
 
 
 @given(st.integers(0, 2**31), st.floats(-0.5, 1.5))

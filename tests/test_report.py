@@ -25,22 +25,28 @@ from population.merging.recipe import read_recipe
 from population.recipes import Basis, with_filters
 from population.report import Report, make_report
 from population.workshop import Workshop, found_archive, open_workshop, reopen_workshop
-from tests.conftest import campaign, small_toml
+from tests.conftest import campaign, routed_config, small_toml
 
 
 @pytest.fixture(scope="module")
-def reported(
-    tmp_path_factory: pytest.TempPathFactory, tasks_folder: Path
-) -> tuple[Archive, Report]:
-    """A small campaign on tasks that do have a sealed split, and its report."""
-    folder = tmp_path_factory.mktemp("reported")
-    tasks = folder / "tasks"
+def with_test_split(tmp_path_factory: pytest.TempPathFactory, tasks_folder: Path) -> Path:
+    """Tasks that do have a sealed split."""
+    tasks = tmp_path_factory.mktemp("reported") / "tasks"
     shutil.copytree(tasks_folder, tasks)
     for task in tasks.iterdir():
         lines = (shipped_data() / "tasks" / task.name / "test.jsonl").read_text().splitlines()
         (task / "test.jsonl").write_text("\n".join(lines[:12]) + "\n")
+    return tasks
+
+
+@pytest.fixture(scope="module")
+def reported(
+    tmp_path_factory: pytest.TempPathFactory, with_test_split: Path
+) -> tuple[Archive, Report]:
+    """A small campaign and its report."""
+    folder = tmp_path_factory.mktemp("colony")
     path = folder / "small.toml"
-    path.write_text(small_toml(tasks))
+    path.write_text(small_toml(with_test_split))
     archive = campaign(load_config(path), folder / "colony.duckdb", generations=1)
     return archive, make_report(archive, reopen_workshop(archive))
 
@@ -66,6 +72,20 @@ def test_the_report_keeps_its_form(reported: tuple[Archive, Report]) -> None:
     assert said["budget"] == {"item_evaluations": spent}
     assert 0 < said["time"]["forward_fraction"] < 1
     assert said["champion"]["id"] == archive.generations()[-1].champion
+
+
+@pytest.mark.parametrize("space", ["flow", "both"])
+def test_a_colony_of_routes_has_a_report_of_the_same_form(
+    space: str, reported: tuple[Archive, Report], with_test_split: Path, tmp_path: Path
+) -> None:
+    """Founders and standard merges are those of any other colony, to the last digit."""
+    config = load_config(routed_config(tmp_path, with_test_split, space))
+    archive = campaign(config, tmp_path / "colony.duckdb", generations=1)
+    plain, routed = reported[1], make_report(archive, reopen_workshop(archive))
+    assert routed.as_json().keys() == plain.as_json().keys()
+    assert routed.as_json()["founders"] == plain.as_json()["founders"]
+    assert routed.as_json()["baselines"] == plain.as_json()["baselines"]
+    assert routed.champion.id == archive.generations()[-1].champion
 
 
 def test_a_second_report_says_the_same_and_asks_nothing_again(

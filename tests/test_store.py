@@ -108,6 +108,17 @@ def test_a_newer_schema_is_refused(small_archive: Archive, tmp_path: Path) -> No
         Archive(newer)
 
 
+def test_an_older_schema_is_refused(small_archive: Archive, tmp_path: Path) -> None:
+    older = tmp_path / "older.duckdb"
+    older.write_bytes(small_archive.path.read_bytes())
+    with duckdb.connect(str(older)) as db:
+        db.execute("UPDATE meta SET value = '1' WHERE key = 'schema_version'")
+    with pytest.raises(ArchiveError, match=r"has schema 1, .* this one reads schema 2") as caught:
+        Archive(older)
+    assert "\n" not in str(caught.value)
+    assert "Start a new archive" in str(caught.value)
+
+
 def test_flipped_bytes_are_noticed(small_archive: Archive, tmp_path: Path) -> None:
     """Every block carries a checksum: whatever is read was written so, or an error says not."""
     whole = small_archive.path.read_bytes()

@@ -110,9 +110,10 @@ def run(
                 continued = True
             else:
                 workshop = open_workshop(asked, progress)
-                # What is missing must be said before an archive is left behind.
+                # What is missing or impossible must be said before an archive is left behind.
                 workshop.split("search")
                 workshop.split("selection")
+                workshop.maker.siblings([])
                 colony = found_archive(archive, workshop, progress)
                 continued = False
             limits = asked.budget.model_copy(
@@ -130,7 +131,8 @@ def run(
         with CampaignProgress(
             err, limits.item_evaluations, limits.generations, stop, plain
         ) as shown:
-            Campaign(colony, workshop, limits, shown.on_step, shown.on_generation).run()
+            reason = Campaign(colony, workshop, limits, shown.on_step, shown.on_generation).run()
+        err.print(f"stopped: {reason}", highlight=False, soft_wrap=True)
         if report_after:
             with progress_bar(quiet=headless) as progress:
                 finished = make_report(colony, workshop, lambda *step: _step(stop, progress, step))
@@ -173,7 +175,7 @@ def _config_for(archive: Path, path: Path | None, seed: int | None, device: str 
             "arithmetic would make another colony; choose another --archive"
         )
     if path is not None:
-        for section in ("founders", "tasks", "search", "arena"):
+        for section in ("founders", "tasks", "search", "gate", "arena"):
             if getattr(given, section) != getattr(stored, section):
                 raise CampaignError(
                     f"{archive} was started with another [{section}] than {path} has; continue "
@@ -264,14 +266,6 @@ def _facts(colony: "Archive", reference: str) -> dict[str, Any]:
         for past in colony.generations()[-1:]
     ]
     rating = rated[-1][1] if rated else None
-    names = {model.id: model.label for model in colony.models(ids=colony.founder_paths())}
-    recipe = None
-    if row.kind == "offspring":
-        recipe = {
-            "founders": [names[founder] for founder in colony.basis()],
-            "blocks": [block.name for block in colony.blocks()],
-            "coefficients": colony.genomes([row.id])[0].tolist(),
-        }
     exact = {
         "search": colony.task_means("search", [row.id]).get(row.id, {}),
         "selection": colony.task_means("selection").get(row.id, {}),
@@ -290,8 +284,52 @@ def _facts(colony: "Archive", reference: str) -> dict[str, Any]:
             split: {task: values[0] for task, values in means.items()}
             for split, means in exact.items()
         },
-        "recipe": recipe,
+        "recipe": _recipe(colony, row.id) if row.kind == "offspring" else None,
     }
+
+
+def _recipe(colony: "Archive", model: int) -> dict[str, Any]:
+    """What an offspring's genome says; no founder is opened."""
+    from population.config import parsed
+    from population.spaces.chosen import depth_of, parameter_space, route_space
+    from population.spaces.flow import FlowSpace
+
+    names = [row.label for row in colony.models(ids=colony.founder_paths())]
+    # Founders are the first models of an archive.
+    rows, blocks = [founder - 1 for founder in colony.basis()], colony.blocks()
+    search = parsed(colony.campaign()[1], str(colony.path)).search
+    genome = colony.genomes([model])[0]
+    linear = {"founders": [names[row] for row in rows], "blocks": [block.name for block in blocks]}
+    if search.space == "parameter":
+        space = parameter_space(search, len(names), rows, len(blocks))
+        return {**linear, "coefficients": space.coefficients(genome).tolist()}
+    depth = depth_of(search, len(names), rows, len(blocks), len(genome))
+    routes = route_space(search, len(names), rows, len(blocks), depth)
+    sources = [*names, "merged"]
+    steps = [(sources[step.model], step.layer, step.scale) for step in routes.route(genome).steps]
+    if isinstance(routes, FlowSpace):
+        return {"steps": steps}
+    return {**linear, "coefficients": routes.merged(genome)[0].tolist(), "steps": steps}
+
+
+@app.command(
+    help=described(
+        "What the colony has learned of its operators, which recombine parents.",
+        "colony operators",
+        "colony operators --archive my.duckdb --json | jq '.[] | select(.living > 0)'",
+    )
+)
+def operators(archive: ArchiveOption = DEFAULT_ARCHIVE, as_json: JsonOption = False) -> None:
+    with clear_errors():
+        colony = opened(archive)
+        history = colony.generations()
+        rows = tables.operator_rows(
+            colony.operators(history[-1].generation) if history else [], colony.models()
+        )
+        if as_json:
+            print_json(rows)
+        else:
+            out.print(tables.operators_view(rows))
 
 
 @app.command(

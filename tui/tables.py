@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lineage.records import Model, Rating
+from lineage.records import Model, OperatorRecord, Rating
 
 if TYPE_CHECKING:
     from population.report import Entry, Report
@@ -165,15 +165,26 @@ def model_view(facts: dict[str, Any]) -> RenderableType:
     for task in sorted({*facts["search"], *facts["selection"]}):
         scores.add_row(task, *(_two(facts[split].get(task)) for split in ("search", "selection")))
     parts: list[RenderableType] = [head, Text(), scores]
-    if facts["recipe"]:
-        parts += [Text(), recipe_view(facts["recipe"])]
+    for view in recipe_views(facts["recipe"] or {}):
+        parts += [Text(), view]
     return Group(*parts)
 
 
-def recipe_view(recipe: dict[str, Any]) -> Table:
-    """A recipe: a row per block, a column per founder, its coefficient in the cell."""
+def recipe_views(recipe: dict[str, Any]) -> list[Table]:
+    """A recipe: the coefficients of what is merged, and the path of what is routed."""
+    views = []
+    if "coefficients" in recipe:
+        views.append(_coefficients_view(recipe))
+    if "steps" in recipe:
+        views.append(_path_view(recipe["steps"]))
+    return views
+
+
+def _coefficients_view(recipe: dict[str, Any]) -> Table:
+    """A row per block, a column per founder, its coefficient in the cell."""
+    merged = " in the merged model" if "steps" in recipe else ""
     table = Table(
-        title="Recipe: coefficient of each founder's task vector",
+        title=f"Recipe: coefficient of each founder's task vector{merged}",
         title_style="bold",
         box=box.SIMPLE_HEAD,
         padding=0,
@@ -185,6 +196,56 @@ def recipe_view(recipe: dict[str, Any]) -> Table:
         table.add_column(name, justify="right", min_width=6)
     for block, row in zip(recipe["blocks"], zip(*recipe["coefficients"], strict=True), strict=True):
         table.add_row(block, *(f"{value:+.2f}" for value in row))
+    return table
+
+
+def _path_view(steps: list[tuple[str, int, float]]) -> Table:
+    """A row per layer of the model: whose it is, which one, and how its input is scaled."""
+    table = Table(title="Recipe: path through layers", title_style="bold", box=box.SIMPLE_HEAD)
+    for name in ("layer", "of", "its layer", "scale"):
+        table.add_column(name, justify="left" if name == "of" else "right")
+    for number, (model, layer, scale) in enumerate(steps):
+        table.add_row(str(number), model, str(layer), f"{scale:.2f}")
+    return table
+
+
+def operator_rows(known: list[OperatorRecord], models: list[Model]) -> list[dict[str, Any]]:
+    """What `colony operators --json` prints."""
+    born = {row.operator: [m for m in models if m.operator == row.operator] for row in known}
+    return [
+        {
+            "operator": row.operator,
+            "expected": row.often,
+            "tries": row.tries,
+            "successes": row.successes,
+            "cost": row.cost,
+            "births": len(born[row.operator]),
+            "living": sum(model.living for model in born[row.operator]),
+        }
+        for row in known
+    ]
+
+
+def operators_view(rows: list[dict[str, Any]]) -> Table:
+    """The operators as a table."""
+    table = Table(
+        title="Operators; what was tried counts less with every generation",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+    )
+    table.add_column("operator")
+    for name in ("expected", "tries", "successes", "items asked", "births", "living"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(
+            row["operator"],
+            f"{row['expected']:.0%}",
+            f"{row['tries']:.1f}",
+            f"{row['successes']:.1f}",
+            f"{row['cost']:,.0f}",
+            str(row["births"]),
+            str(row["living"]),
+        )
     return table
 
 

@@ -1,16 +1,30 @@
 """Ways to make a child's genome from its parents' genomes, one file each.
 
-To add one: write a function `(rng, parents, weights) -> genome` and name it in `OPERATORS`.
+To add one: write a function `(mating) -> genome` and name it in `OPERATORS`. The emitter, which
+makes most children, follows a gradient and is no recombination: see `population.emitter`.
 """
 
-from population.operators import blend, ensemble, gate
-from population.operators.operator import Operator
+from population.operators import (
+    blend,
+    ensemble,
+    gate,
+    iso_line,
+    singular,
+    slerp,
+    soup,
+    split_point,
+)
+from population.operators.operator import Mating, Operator
 
 OPERATORS: dict[str, Operator] = {
     "blend": Operator(blend.make),
-    "ensemble": Operator(ensemble.make, ensemble=True),
+    "ensemble": Operator(ensemble.make, ensemble=True, mutated=False),
     "gate": Operator(gate.make),
-    "soup": Operator(ensemble.make, ensemble=True, mutated=False),
+    "iso_line": Operator(iso_line.make, mutated=False),
+    "singular": Operator(singular.make, mutated=False, geometric=True),
+    "slerp": Operator(slerp.make, geometric=True),
+    "soup": Operator(soup.make, ensemble=True, mutated=False),
+    "split_point": Operator(split_point.make, geometric=True),
 }
 
-__all__ = ["OPERATORS", "Operator"]
+__all__ = ["OPERATORS", "Mating", "Operator"]

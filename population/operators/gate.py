@@ -3,9 +3,10 @@
 import numpy as np
 
 from lineage.records import Floats
+from population.operators.operator import Mating
 
 
-def make(rng: np.random.Generator, parents: Floats, weights: Floats) -> Floats:
+def make(mating: Mating) -> Floats:
     """Each block is the second parent's with the chance of its weight, else the first's."""
-    from_mate = rng.random(parents.shape[2]) < weights[1]
-    return np.asarray(np.where(from_mate, parents[1], parents[0]))
+    from_mate = mating.rng.random(mating.space.blocks) < mating.weights[1]
+    return np.asarray(np.where(mating.per_block(from_mate), mating.parents[1], mating.parents[0]))

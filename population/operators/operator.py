@@ -6,19 +6,38 @@ from typing import Protocol
 import numpy as np
 
 from lineage.records import Floats
+from population.geometry import Geometry
+from population.spaces import Space
+
+
+@dataclass(frozen=True)
+class Mating:
+    """What a child is made from.
+
+    Attributes:
+        rng: for this child alone.
+        parents: shape (parents, genes); the first parent is row 0.
+        weights: shape (parents,): the parents' shares in the child, summing to 1.
+        space: what genomes may be.
+        geometry: lengths and angles of what genomes make, or None where there are none.
+    """
+
+    rng: np.random.Generator
+    parents: Floats
+    weights: Floats
+    space: Space
+    geometry: Geometry | None = None
+
+    def per_block(self, values: Floats) -> Floats:
+        """Values of shape (blocks,) for each gene of its block, shape (genes,)."""
+        return np.asarray(values[self.space.block])
 
 
 class Make(Protocol):
     """A recombination."""
 
-    def __call__(self, rng: np.random.Generator, parents: Floats, weights: Floats) -> Floats:
-        """Make a genome of shape (vectors, blocks).
-
-        Args:
-            rng: for this child alone.
-            parents: shape (parents, vectors, blocks); the first parent is row 0.
-            weights: the parents' shares in the child, summing to 1.
-        """
+    def __call__(self, mating: Mating, /) -> Floats:
+        """Make a genome of shape (genes,); it need not be valid yet."""
         ...
 
 
@@ -29,10 +48,12 @@ class Operator:
     Attributes:
         make: the recombination.
         mutated: whether its children are mutated afterwards.
-        ensemble: its parents are the best of the last brood and weigh by rank; otherwise the arena
+        ensemble: its parents are the best of the living and weigh by rank; otherwise the arena
             picks the first and attraction its mate.
+        geometric: whether it needs a geometry: only coefficients have one, a path has not.
     """
 
     make: Make
     mutated: bool = True
     ensemble: bool = False
+    geometric: bool = False

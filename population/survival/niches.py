@@ -1,9 +1,37 @@
-"""Who lives on. Everyone else becomes a fossil: its recipe stays, and it may be revived."""
+"""Niches: most places go by mean, some by shared fitness, which is for what few can do."""
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from arena.choosing import shared_fitness
 from lineage.records import Floats
+from population.survival.candidates import Candidates
+
+
+def niches(
+    candidates: Candidates, size: int, *, part: float = 0.25, sharing: float = 1.0
+) -> list[int]:
+    """See `Rule`, and `survivors`, which is given the candidates in the order of their births.
+
+    Args:
+        candidates: who may survive.
+        size: how many do.
+        part: part of the places that goes by shared fitness.
+        sharing: exponent of fitness sharing.
+    """
+    order = np.argsort(candidates.born, kind="stable")
+    place = np.argsort(order)
+    kept = survivors(
+        candidates.scores[order],
+        candidates.means[order],
+        [candidates.hashes[row] for row in order],
+        size,
+        protected=[int(place[row]) for row in candidates.protected],
+        niches=part,
+        sharing=sharing,
+    )
+    return sorted(int(order[row]) for row in kept)
 
 
 def survivors(

@@ -1,0 +1,289 @@
+"""Closing a generation: the champion is crowned, the survivors meet, and its chapter is written."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from lineage import Archive
+from lineage.kinship import Kinship
+from lineage.records import (
+    Birth,
+    Chapter,
+    Death,
+    Event,
+    Floats,
+    Generation,
+    Item,
+    OperatorRecord,
+    Scores,
+    SearchRecord,
+)
+from population.alarms import vital_signs
+from population.arena_round import Round, arena_items, play_round
+from population.bandit import Bandit
+from population.colony import Colony, selection_score, task_means
+from population.dealing import Dealer
+from population.emitter import Emitter
+from population.meter import Meter
+from population.player import Player
+from population.results import Results
+from population.workshop import Progress, Workshop
+
+T = TypeVar("T")
+
+LAST_CHALLENGE = 3
+"""In the last generation so many times as many leaders are looked at for the title."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """A generation that is to be closed.
+
+    Attributes:
+        generation: its number.
+        living: ids of everyone who lives on, the founders first.
+        standing: their results on the panel.
+        genomes: theirs, by id.
+        births: who was born.
+        deaths: by id, what who died of.
+        scores: what was measured on search items.
+        items: those that the archive does not have yet.
+        origin: of the emitter.
+        emitter: where the search stands.
+        bandit: what is known of the operators.
+        alarms: what was found to be wrong.
+    """
+
+    generation: int
+    living: tuple[int, ...]
+    standing: Results
+    genomes: dict[int, Floats]
+    births: tuple[Birth, ...]
+    deaths: dict[int, str]
+    scores: list[Scores]
+    items: list[Item]
+    origin: int
+    emitter: Emitter
+    bandit: Bandit
+    alarms: tuple[str, ...] = ()
+
+
+class Clock:
+    """What was spent since the last commit, as the meter has it."""
+
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
+        self.start()
+
+    def start(self) -> None:
+        """Count from here."""
+        self._began = self._now()
+
+    def read(self) -> tuple[float, float, float, int]:
+        """Wall, forward and processor time in seconds, and item evaluations."""
+        now = self._now()
+        wall, forward, cpu = (now[part] - self._began[part] for part in range(3))
+        return wall, forward, cpu, int(now[3] - self._began[3])
+
+    def _now(self) -> tuple[float, float, float, int]:
+        meter = self._meter
+        return time.perf_counter(), meter.forward_s, time.process_time(), meter.evaluations
+
+
+class Closer:
+    """Closes generations.
+
+    Args:
+        archive: where the campaign is kept.
+        workshop: what models are made of.
+        dealer: which items are asked.
+        kinship: of the living; it forgets the dead when a generation is closed.
+        clock: what the generation took.
+        progress: told while models work.
+    """
+
+    def __init__(
+        self,
+        archive: Archive,
+        workshop: Workshop,
+        dealer: Dealer,
+        kinship: Kinship,
+        clock: Clock,
+        progress: Progress,
+    ) -> None:
+        self._archive, self._workshop, self._dealer = archive, workshop, dealer
+        self._search, self._arena = workshop.config.search, workshop.config.arena
+        self._kinship, self._clock, self._progress = kinship, clock, progress
+        self.selection = workshop.split("selection")
+        self._prepared_selection = workshop.player.prepare_keys(self.selection)
+
+    def chapter(self, before: Colony | None, end: Ending, last: bool) -> Chapter:
+        """Everything that a generation adds to the archive.
+
+        Args:
+            before: the colony that bred, or None for generation 0.
+            end: how the generation ends.
+            last: whether it is the last one, as far as can be told.
+        """
+        epoch = self._dealer.epoch_of(end.generation)
+        panel = self._dealer.panel(epoch).items
+        fresh = before is None or before.epoch != epoch
+        merits = task_means(panel, end.standing.merit)
+        champion, selection = self._crowned(before, end, merits, last)
+        self._kinship.keep(end.living)
+        played = self._played(before, epoch, end)
+        founders = len(self._workshop.founders)
+        offspring = list(end.living[founders:])
+        signs = vital_signs(
+            self._kinship.lines(offspring),
+            self._kinship.relationship(offspring),
+            end.standing.merit[founders:],
+        )
+        wall_s, forward_s, cpu_s, evaluations = self._clock.read()
+        return Chapter(
+            summary=Generation(
+                generation=end.generation,
+                epoch=epoch,
+                evaluations=evaluations,
+                best=float(merits.max()),
+                median=float(np.median(merits)),
+                champion=champion,
+                wall_s=wall_s,
+                forward_s=forward_s,
+                cpu_s=cpu_s,
+                founder_entropy=signs.founder_entropy,
+                mean_kinship=signs.mean_kinship,
+                item_coverage=signs.item_coverage,
+            ),
+            births=end.births,
+            deaths=tuple(Death(model, cause) for model, cause in sorted(end.deaths.items())),
+            items=tuple(end.items),
+            panel=tuple(item.id for item in panel) if fresh else (),
+            scores=(*end.scores, *selection),
+            answers=played.answers,
+            readings=played.readings,
+            verdicts=played.verdicts,
+            trust=played.trust,
+            ratings=played.ratings,
+            events=(
+                *(Event("alarm", None, alarm) for alarm in end.alarms),
+                *_events(before, epoch, champion),
+            ),
+            search=SearchRecord(
+                origin=end.origin,
+                steps=end.emitter.steps,
+                level=end.emitter.level,
+                stalled=end.emitter.stalled,
+                stride=end.emitter.stride,
+                centre=end.emitter.centre,
+                average=end.emitter.average,
+                gradient=end.emitter.gradient,
+                square=end.emitter.square,
+            ),
+            operators=tuple(
+                OperatorRecord(name, arm.often, arm.tries, arm.successes, arm.cost)
+                for name, arm in end.bandit.items()
+            ),
+        )
+
+    def _crowned(
+        self, before: Colony | None, end: Ending, merits: Floats, last: bool
+    ) -> tuple[int, list[Scores]]:
+        """The champion, and the selection scores that had to be taken to choose it.
+
+        Every few generations, and in the last one, the leaders that were never seen on the
+        selection split are looked at there, if they lead the champion on the panel; of all the
+        living that were ever seen there, the best is champion.
+        """
+        standing = self._archive.task_means("selection") if before else {}
+        score = {model: selection_score(means) for model, means in standing.items()}
+        living, results = end.living, []
+        if before is None or last or end.generation % self._search.crown == 0:
+            reigning = merits[living.index(before.stock.champion)] if before else -np.inf
+            order = np.argsort(-merits, kind="stable")
+            unseen = [int(row) for row in order if living[row] not in score]
+            leaders = [living[row] for row in unseen if merits[row] > reigning]
+            places = self._search.challengers * (LAST_CHALLENGE if last else 1)
+            if challengers := leaders[:places]:
+                scored = self._workshop.score(
+                    [end.genomes[model] for model in challengers],
+                    self._prepared_selection,
+                    self._progress,
+                    "challengers",
+                )
+                fresh = Results(scored.exact, scored.probability)
+                results.append(fresh.rows(challengers, self.selection))
+                taken = task_means(self.selection, fresh.merit)
+                score |= dict(zip(challengers, taken.tolist(), strict=True))
+        seen = [model for model in living if model in score]
+        return max(seen, key=lambda model: (score[model], -model)), results
+
+    def _played(self, before: Colony | None, epoch: int, end: Ending) -> Round:
+        """The survivors and the founders meet in the arena."""
+        panel = self._dealer.panel(epoch).items
+        items = arena_items(panel, self._arena.items)
+        columns = [panel.index(item) for item in items]
+        rated: dict[int, float] = {}
+        record = []
+        if before is not None:
+            rated = _priors(before, epoch, end.births, end.living)
+            ended = [past.generation for past in before.history if past.epoch < epoch]
+            record = self._archive.trust(ended[-1]) if ended else []
+        current = before is not None and before.epoch == epoch
+
+        def lend(models: Sequence[int], work: Callable[[int, Player], T]) -> list[T]:
+            return self._workshop.each(
+                [end.genomes[model] for model in models],
+                lambda number, player, state: work(models[number], player),
+                self._progress,
+                "arena",
+            )
+
+        return play_round(
+            lend,
+            contestants=end.living,
+            items=items,
+            solved={
+                model: row[columns]
+                for model, row in zip(end.living, end.standing.exact, strict=True)
+            },
+            answered=self._archive.answers(epoch) if current else [],
+            read=self._archive.readings(epoch) if current else [],
+            record=record,
+            relationship=self._kinship.relationship(end.living),
+            prior=np.array([rated.get(model, 0.0) for model in end.living]),
+            jurors=self._arena.judges,
+        )
+
+
+def _priors(
+    before: Colony, epoch: int, births: Sequence[Birth], contestants: Sequence[int]
+) -> dict[int, float]:
+    """Where each rating's fit starts from.
+
+    A newborn starts at its parents' mean. Who was there keeps the prior of its first round in this
+    epoch, since that round's matches are counted again; a new epoch brings new matches, and then
+    the prior is what was known before.
+    """
+    ratings = before.ratings
+    priors = {
+        model: known.prior if epoch == before.epoch else known.rating
+        for model, known in ratings.items()
+    }
+    for birth in births:
+        if birth.id in contestants:
+            priors[birth.id] = sum(p.share * ratings[p.id].rating for p in birth.parents)
+    return priors
+
+
+def _events(before: Colony | None, epoch: int, champion: int) -> tuple[Event, ...]:
+    events: list[Event] = []
+    if before is None or before.epoch != epoch:
+        events.append(Event("panel", None, f"fresh search items dealt for epoch {epoch}"))
+    if before is None or before.stock.champion != champion:
+        previous = "" if before is None else f" after #{before.stock.champion}"
+        events.append(Event("champion", champion, f"#{champion} is champion{previous}"))
+    return tuple(events)

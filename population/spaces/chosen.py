@@ -1,0 +1,41 @@
+"""The search space that a configuration asks for, over founders of which little need be known."""
+
+from collections.abc import Sequence
+
+from population.config import Search
+from population.spaces.both import BothSpace
+from population.spaces.flow import FlowSpace
+from population.spaces.parameter import ParameterSpace
+from population.spaces.space import Integers
+
+
+def parameter_space(
+    search: Search,
+    founders: int,
+    vectors: Sequence[int],
+    blocks: int,
+    levels: Sequence[Integers] = (),
+) -> ParameterSpace:
+    """Merging by coefficients, see `ParameterSpace`."""
+    return ParameterSpace(
+        founders, tuple(vectors), blocks, search.lowest, search.highest, tuple(levels)
+    )
+
+
+def route_space(
+    search: Search, founders: int, vectors: Sequence[int], blocks: int, depth: int
+) -> FlowSpace | BothSpace:
+    """Paths through the layers of founders that have `depth` each, and of a merge of them."""
+    longest = search.longest or depth + depth // 2
+    sources = founders + (search.space == "both")
+    flow = FlowSpace((depth,) * sources, search.repeats, longest, search.scales)
+    if search.space == "flow":
+        return flow
+    return BothSpace(tuple(vectors), blocks, search.lowest, search.highest, flow)
+
+
+def depth_of(search: Search, founders: int, vectors: Sequence[int], blocks: int, genes: int) -> int:
+    """The founders' number of layers, from the length of a genome of `route_space`."""
+    both = search.space == "both"
+    slots = (genes - both * len(vectors) * blocks) // 2
+    return slots // ((founders + both) * search.repeats)

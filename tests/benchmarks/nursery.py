@@ -1,0 +1,207 @@
+"""Our breeder on anything that can be scored: a host that keeps everything in memory.
+
+It stands where a campaign stands, without the archive, the arena and the language models; how
+children are conceived, judged and survive is the project's own code, the same lines.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from lineage.kinship import Kinship
+from lineage.records import Floats, Parent
+from population.bandit import start
+from population.breeding import Breeder
+from population.brood import Brood, Conception, Judged, Panel
+from population.config import Arena, Search
+from population.emitter import started
+from population.first import equal_parents
+from population.geometry import Geometry
+from population.randomness import generator
+from population.spaces import SearchSpace
+from population.spaces.space import Integers
+from population.stock import Stock
+
+Evaluate = Callable[[Floats, Integers], Floats]
+"""Scores (genomes, items) in [0, 1] of genomes on some of the training items."""
+
+
+class Nursery:
+    """Breeds in memory until the budget is spent.
+
+    Args:
+        seed: of all draws.
+        search: how to breed.
+        space: what genomes mean.
+        items: how many training items there are.
+        evaluate: scores genomes.
+        budget: item evaluations.
+        watch: told (item evaluations spent, genome of the champion) after every generation.
+        geometry: of what genomes make, if it is known.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        search: Search,
+        space: SearchSpace,
+        items: int,
+        evaluate: Evaluate,
+        budget: int,
+        watch: Callable[[int, Floats], None],
+        geometry: Geometry | None = None,
+    ) -> None:
+        self._seed, self._search, self._space = seed, search, space
+        self._items, self._evaluate, self._budget = items, evaluate, budget
+        self._watch, self._geometry = watch, geometry
+        self._spent = 0
+        self._stock: Stock
+        self._kinship: Kinship
+
+    def run(self, founders: int) -> None:
+        """Found a colony of this many founders and breed."""
+        self._stock = self._founded(founders)
+        if not self._done():
+            arena = Arena(weight=0.0)  # nobody judges here
+            Breeder(self._seed, self._search, arena, self._space, self, self._geometry).run(
+                self._stock
+            )
+
+    # What the breeder asks of its host
+
+    def trial(self, conceived: Sequence[Conception]) -> Brood:
+        """Score the brood on fresh items."""
+        genomes = np.array([child.genome for child in conceived])
+        asked = self._dealt("slice", self._stock.generation + 1, self._search.items)
+        return Brood(
+            tuple(conceived),
+            tuple(map(_hash, genomes)),
+            self._scored(genomes, asked),
+            (None,) * len(conceived),
+        )
+
+    def panel(self) -> Panel:
+        """The panel of this epoch; the living are scored again where it is new."""
+        scores = self._stock.scores
+        if (self._stock.generation + 1) % self._search.rotate == 0:
+            scores = self._scored(self._stock.genomes, self._asked(self._stock.generation + 1))
+        count = scores.shape[1]
+        rounds = tuple(
+            part.tolist() for part in np.array_split(np.arange(count), self._search.rounds)
+        )
+        return Panel(scores, np.full(count, 1.0 / count), rounds)
+
+    def look(self, brood: Brood, rows: Sequence[int], columns: Sequence[int]) -> Floats:
+        """Score some of the brood on a part of the panel."""
+        genomes = np.array([brood.conceived[row].genome for row in rows])
+        return self._scored(genomes, self._asked(self._stock.generation + 1)[list(columns)])
+
+    def settle(self, judged: Judged) -> Stock | None:
+        """Let the survivors be the stock."""
+        before, brood = self._stock, judged.brood
+        born = [before.next_id + row for row in judged.finishers]
+        for model, row in zip(born, judged.finishers, strict=True):
+            self._kinship.born(model, brood.conceived[row].parents)
+        ids = (*before.ids[: before.founders], *judged.living)
+        self._kinship.keep(ids)
+        rows = {model: row for row, model in enumerate((*before.ids, *born))}
+        chosen = [rows[model] for model in ids]
+        finished = [brood.conceived[row].genome for row in judged.finishers]
+        genomes, hashes = [*before.genomes, *finished], [*before.hashes]
+        hashes += [brood.hashes[row] for row in judged.finishers]
+        scores = np.concatenate([judged.panel.scores, judged.finished])[chosen]
+        children = dict(zip(before.ids, before.children.tolist(), strict=True))
+        for child in brood.conceived:
+            for parent in child.parents:
+                children[parent.id] += 1
+        means = scores @ judged.panel.weights
+        self._stock = Stock(
+            generation=before.generation + 1,
+            ids=ids,
+            founders=before.founders,
+            genomes=np.array([genomes[row] for row in chosen]),
+            hashes=tuple(hashes[row] for row in chosen),
+            scores=scores,
+            means=means,
+            relationship=self._kinship.relationship(ids),
+            lines=self._kinship.lines(ids),
+            children=np.array([children.get(model, 0.0) for model in ids]),
+            rating=np.zeros(len(ids)),
+            deviation=np.zeros(len(ids)),
+            champion=self._crowned(ids, means, judged),
+            next_id=before.next_id + len(brood.conceived),
+            emitter=judged.emitter,
+            origin=judged.origin,
+            bandit=judged.bandit,
+            coverage=judged.coverage,
+        )
+        self._watch(self._spent, self._stock.genomes[ids.index(self._stock.champion)])
+        return None if self._done() else self._stock
+
+    # Its parts
+
+    def _founded(self, founders: int) -> Stock:
+        """Generation 0: founders, and the best of a first population on a few items."""
+        own = [self._space.founder(number) for number in range(founders)]
+        first = self._space.first(generator(self._seed, "first"), self._search.population)
+        genomes = np.array([genome for _, genome, _ in first])
+        few = self._scored(genomes, self._dealt("slice", 0, self._search.items)).mean(axis=1)
+        best = sorted(np.argsort(-few, kind="stable")[: self._search.population].tolist())
+        everyone = np.array([*own, *genomes[best]])
+        scores = self._scored(everyone, self._asked(0))
+        ids = tuple(range(1, len(everyone) + 1))
+        self._kinship = Kinship(ids[:founders])
+        for place, row in enumerate(best):
+            parents: tuple[Parent, ...] = equal_parents(tuple(n + 1 for n in first[row][2]))
+            self._kinship.born(founders + 1 + place, parents)
+        means = scores.mean(axis=1)
+        head = founders + int(np.argmax(means[founders:]))
+        champion = int(np.argmax(means))
+        self._watch(self._spent, everyone[champion])
+        return Stock(
+            generation=0,
+            ids=ids,
+            founders=founders,
+            genomes=everyone,
+            hashes=tuple(map(_hash, everyone)),
+            scores=scores,
+            means=means,
+            relationship=self._kinship.relationship(ids),
+            lines=self._kinship.lines(ids),
+            children=np.zeros(len(ids)),
+            rating=np.zeros(len(ids)),
+            deviation=np.zeros(len(ids)),
+            champion=ids[champion],
+            next_id=len(ids) + 1,
+            emitter=started(everyone[head]),
+            origin=ids[head],
+            bandit=start({str(name): often for name, often in self._search.operators.items()}),
+        )
+
+    def _crowned(self, ids: tuple[int, ...], means: Floats, judged: Judged) -> int:
+        """The best of the living on the panel."""
+        return ids[int(np.argmax(means))]
+
+    def _scored(self, genomes: Floats, asked: Integers) -> Floats:
+        self._spent += len(genomes) * len(asked)
+        return self._evaluate(genomes, asked)
+
+    def _dealt(self, what: str, number: int, count: int) -> Integers:
+        rng = generator(self._seed, what, number)
+        return rng.choice(self._items, min(count, self._items), replace=False)
+
+    def _asked(self, generation: int) -> Integers:
+        return self._dealt("panel", generation // self._search.rotate, self._search.panel)
+
+    def _done(self) -> bool:
+        panel = min(self._search.panel, self._items)
+        next_cost = self._search.brood * min(self._search.items, self._items)
+        next_cost += self._search.finalists * panel
+        if (self._stock.generation + 1) % self._search.rotate == 0:
+            next_cost += len(self._stock.ids) * panel
+        return self._spent + next_cost > self._budget
+
+
+def _hash(genome: Floats) -> str:
+    """Only ever compared, within this process; the usual hash of bytes is the fastest there is."""
+    return str(hash(genome.tobytes()))

@@ -1,0 +1,341 @@
+"""Merging language models: a campaign and its rivals on the founders and tasks that ship.
+
+    python -m tests.benchmarks.search --budget 240000 --seeds 5 --json OUT
+    python -m tests.benchmarks.search --ablations --budget 120000 --seeds 3 --json OUT
+
+Everyone may spend the same number of item evaluations: one model on one item counts 1. At every
+checkpoint it is remembered what each would report, and when a search is over these models are
+scored on the sealed test split: exact match, as a mean over tasks.
+
+- colony is a campaign as users run it; it decides itself which items it asks, and pays for the
+  arena, the gate and the selection split as well.
+- sweep, random_search, stock_pygad and cma_es search a coefficient for every founder and block, as
+  the colony does; m2n2, map_elites and pso have all weights of a model in a row. They score each
+  candidate on one fixed panel of search items, by the colony's own merit.
+
+With --ablations the colony runs with one part taken away at a time.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command line does, before torch loads
+
+import numpy as np
+import torch
+
+from arena.errors import TaskError
+from arena.tasks import deal_panel
+from lineage.records import Floats, Item
+from population.baselines import baselines, uniform
+from population.campaign import Campaign
+from population.checkpoints import Checkpoint
+from population.colony import Colony, merit, task_means
+from population.config import Budget, Config, load_config
+from population.errors import PopulationError
+from population.materialise import State
+from population.player import Player, Prepared
+from population.randomness import generator
+from population.recipes import Basis
+from population.workshop import Maker, Workshop, found_archive, open_workshop
+from tests.benchmarks.harness import (
+    BenchmarkError,
+    Budgeted,
+    Method,
+    Results,
+    Run,
+    Trail,
+    checkpoints,
+    chosen,
+    parser_of,
+    positive,
+    run_all,
+)
+from tests.benchmarks.rivals import RIVALS
+from tests.benchmarks.rivals.cma_es import CmaEsSettings
+from tests.benchmarks.rivals.m2n2 import M2N2Settings
+from tests.benchmarks.rivals.map_elites import MapElitesSettings
+from tests.benchmarks.rivals.problem import Problem, Referee, Spent
+from tests.benchmarks.rivals.pso import MIDDLE_OF_SWEEP
+from tests.benchmarks.rivals.random_search import RandomSearchSettings
+from tests.benchmarks.rivals.stock_pygad import StockPygadSettings
+
+CHECKPOINTS = (30_000, 60_000, 120_000, 240_000)
+"""Item evaluations after which the incumbents are remembered; and at the end."""
+
+PANEL = 240
+"""Search items that a rival scores every candidate on."""
+
+BOX = (0.0, 1.0)
+"""Where random search and pygad look: a stronger prior than the colony's own box of -1 to 2."""
+
+MERGES = ("sweep", "random_search", "stock_pygad", "cma_es", "cma_es_tuned")
+"""They search coefficients."""
+
+WEIGHTS = ("m2n2", "map_elites", "pso")
+"""They search weights."""
+
+Variant = Callable[[Config], Config]
+"""Another configuration of the colony."""
+
+
+def changed(section: str, **settings: Any) -> Variant:
+    """The variant with some settings of a section changed."""
+
+    def change(config: Config) -> Config:
+        content = config.model_dump()
+        content[section] |= settings
+        return Config.model_validate(content)
+
+    return change
+
+
+VARIANTS: dict[str, Variant] = {
+    "colony": lambda config: config,
+    "no_blocks": changed("search", blocks="layer"),
+    "no_attraction": changed("search", attraction=False),
+    "no_sharing": changed("search", sharing=0.0),
+    "no_arena": changed("arena", weight=0.0, judges=0),
+    "no_race": changed("search", rounds=1),
+    "no_bandit": changed("search", bandit=False),
+    "no_emitter": changed("search", emitter=0.0),
+    "no_gate": changed("gate", enabled=False),
+    "survival_niches": changed("search", survival="niches"),
+    "survival_elitism": changed("search", survival="elitism"),
+}
+"""The colony, and the colony without one of its parts."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What is asked of every method.
+
+    Attributes:
+        config: of the colony; its founders and tasks are everyone's.
+        budget: item evaluations.
+        panel: search items that a rival scores every candidate on.
+        box: the smallest and the largest coefficient that random_search and stock_pygad draw.
+    """
+
+    config: Config
+    budget: int
+    panel: int = PANEL
+    box: tuple[float, float] = BOX
+
+    @cached_property
+    def workshop(self) -> Workshop:
+        """Where rivals work."""
+        return open_workshop(self.config)
+
+    def trail(self, first: Floats, told: Callable[[int], None]) -> Trail:
+        """A trail that starts at a founder."""
+        return Trail(checkpoints(CHECKPOINTS, self.budget), first, told)
+
+    def settings(self) -> dict[str, Any]:
+        """What results depend on."""
+        return {
+            "budget": self.budget,
+            "panel": self.panel,
+            "box": self.box,
+            "founders": {founder.name: founder.sha256() for founder in self.workshop.founders},
+            "tasks": [task.name for task in self.workshop.tasks],
+            "config": self.config.model_dump(
+                mode="json",
+                exclude={
+                    "budget": True,
+                    "founders": {"paths"},
+                    "tasks": {"paths"},
+                    "run": {"seed"},
+                },
+            ),
+        }
+
+
+# The methods
+
+
+def methods(experiment: Experiment) -> dict[str, Method]:
+    """The colony and its rivals."""
+    found: dict[str, Method] = {"colony": partial(colony, experiment, VARIANTS["colony"])}
+    for name in (*MERGES, *WEIGHTS):
+        found[name] = partial(rival, experiment, name)
+    return found
+
+
+def ablations(experiment: Experiment) -> dict[str, Method]:
+    """The colony and its variants."""
+    return {name: partial(colony, experiment, variant) for name, variant in VARIANTS.items()}
+
+
+def colony(experiment: Experiment, variant: Variant, seed: int, told: Callable[[int], None]) -> Run:
+    """A campaign; it reports its champion."""
+    workshop = open_workshop(changed("run", seed=seed)(variant(experiment.config)))
+    trail = experiment.trail(workshop.genome_of_founder(0), told)
+
+    def note(state: Colony) -> None:
+        champion = state.ids.index(state.stock.champion)
+        trail.tell(state.spent, state.stock.genomes[champion])
+
+    with TemporaryDirectory() as folder, trail.clock():
+        archive = found_archive(Path(folder) / "colony.duckdb", workshop)
+        limit = Budget(item_evaluations=experiment.budget)
+        Campaign(archive, workshop, limit, on_generation=note).run()
+    return measured(workshop, workshop.maker, trail)
+
+
+def rival(experiment: Experiment, name: str, seed: int, told: Callable[[int], None]) -> Run:
+    """A rival; it reports the best that it has seen on its panel."""
+    workshop, basis = experiment.workshop, experiment.workshop.basis
+    maker: Maker = workshop.materialiser
+    founders = np.array([workshop.parameter_space.founder(f) for f in range(len(basis.founders))])
+    if name in WEIGHTS:
+        maker = flat = FlatMaker(workshop.founders)
+        founders = flat.founders
+    items = deal_panel(
+        workshop.tasks, int(generator(seed, "panel").integers(1 << 31)), experiment.panel
+    )
+    prepared = workshop.player.prepare_keys(items)
+    trail = experiment.trail(founders[0], told)
+
+    def evaluate(vectors: Floats) -> Floats:
+        return merit(*scored(workshop, maker, vectors, prepared))
+
+    problem = Budgeted(founders, evaluate, len(items), trail)
+    with trail.clock(), suppress(Spent):
+        if name == "sweep":
+            sweep(problem, basis, len(workshop.layout.blocks))
+        else:
+            settings = settings_of(name, experiment, items)
+            RIVALS[name.removesuffix("_tuned")](problem, generator(seed, name), settings)
+    return measured(workshop, maker, trail)
+
+
+def settings_of(name: str, experiment: Experiment, items: Sequence[Item]) -> Any:
+    """A rival's settings: the published ones, as far as they are not about these models."""
+    space = experiment.workshop.parameter_space
+    names = [task.name for task in experiment.workshop.tasks]
+    tasks = np.array([names.index(item.task) for item in items])
+    even, odd = (np.flatnonzero(tasks % 2 == rest) for rest in (0, 1))
+    equal = np.full(space.space.genes, 1 / len(space.vectors))
+    known = {
+        "random_search": RandomSearchSettings(*experiment.box),
+        "stock_pygad": StockPygadSettings(*experiment.box),
+        # mergekit-evolve: a weight for each model and group of layers, at first all the same.
+        "cma_es": CmaEsSettings(sigma=1 / 6, start=equal),
+        # What no published tool does: started at a good task arithmetic, with the colony's steps.
+        "cma_es_tuned": CmaEsSettings(sigma=0.3, start=np.full(space.space.genes, 0.5)),
+        "m2n2": M2N2Settings(),
+        "map_elites": MapElitesSettings((even, odd)),
+        "pso": MIDDLE_OF_SWEEP,
+    }
+    return known[name]
+
+
+def sweep(problem: Problem, basis: Basis, blocks: int) -> None:
+    """The standard merges that people make by hand, chosen on search items; it stops by itself."""
+
+    referee = Referee(problem)
+
+    def on_search(genomes: Sequence[Floats]) -> list[float]:
+        means: list[float] = referee.means(np.array([g.ravel() for g in genomes])).tolist()
+        return means
+
+    alone = on_search(list(problem.founders))
+    on_search([uniform(basis, blocks).genome])
+    baselines(basis, blocks, alone, on_search)
+
+
+class FlatMaker:
+    """Makes weights from weights: a `Maker` for searches that know of no blocks.
+
+    A vector holds all floating tensors of a model one after the other, in the order of their names.
+
+    Args:
+        founders: compatible checkpoints.
+    """
+
+    batch = 1
+
+    def __init__(self, founders: Sequence[Checkpoint]) -> None:
+        first = founders[0]
+        self._headers = {
+            name: header for name, header in sorted(first.tensors.items()) if header.dtype.floating
+        }
+        self._others = {
+            name: first.tensor(name) for name in first.tensors if name not in self._headers
+        }
+        self.founders: Floats = np.array(
+            [
+                np.concatenate([np.ravel(founder.wide(name)) for name in self._headers])
+                for founder in founders
+            ],
+            dtype=np.float64,
+        )
+
+    def siblings(self, genomes: Sequence[Floats], /) -> Iterator[State]:
+        """The weights for each vector, rounded to the founders' dtype."""
+        sizes = [header.parameters for header in self._headers.values()]
+        for vector in genomes:
+            parts = torch.split_with_sizes(torch.from_numpy(vector.astype(np.float32)), sizes)
+            yield self._others | {
+                name: part.view(header.shape).to(getattr(torch, header.dtype.name))
+                for (name, header), part in zip(self._headers.items(), parts, strict=True)
+            }
+
+
+# Scoring
+
+
+def scored(
+    workshop: Workshop, maker: Maker, vectors: Sequence[Floats] | Floats, prepared: Prepared
+) -> tuple[Floats, Floats]:
+    """Exact match and probability of the key, shape (vectors, items) each."""
+
+    def score(number: int, player: Player, state: State) -> tuple[Floats, Floats]:
+        return player.score(prepared)
+
+    exact, probability = zip(*workshop.each(list(vectors), score, maker=maker), strict=True)
+    return np.array(exact), np.array(probability)
+
+
+def measured(workshop: Workshop, maker: Maker, trail: Trail) -> Run:
+    """What a search came to: only now the test split is opened."""
+    items = workshop.split("test")
+    prepared = workshop.player.prepare_keys(items)
+    exact, _ = scored(workshop, maker, list(trail.incumbents.values()), prepared)
+    reported = zip(map(str, trail.incumbents), task_means(items, exact).tolist(), strict=True)
+    return Run({"test": dict(reported)}, trail.seconds, trail.spent)
+
+
+# The command line
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run what is asked for and print it."""
+    parser = parser_of(__doc__)
+    parser.add_argument("--budget", type=positive, required=True, help="item evaluations")
+    parser.add_argument(
+        "--box", nargs=2, type=float, default=BOX, help="of random_search and stock_pygad"
+    )
+    parser.add_argument("--ablations", action="store_true", help="compare variants of the colony")
+    args = parser.parse_args(arguments)
+    try:
+        config = changed("run", threads=args.threads)(load_config(None))
+        experiment = Experiment(config, args.budget, box=tuple(args.box))
+        known = ablations(experiment) if args.ablations else methods(experiment)
+        results = Results(args.json, experiment.settings())
+        run_all(chosen(known, args.methods), args.seeds, args.budget, results)
+    except (BenchmarkError, PopulationError, TaskError) as error:
+        parser.exit(2, f"search: {error}\n")
+    sys.stdout.write(results.text())
+
+
+if __name__ == "__main__":
+    main()

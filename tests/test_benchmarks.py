@@ -1,0 +1,325 @@
+"""The benchmarks of search count honestly, resume, and come to the same from the same seed."""
+
+import json
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from shutil import copy
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from population.config import Config, resolved
+from tests.benchmarks import digits, harness, mlp, search
+from tests.benchmarks.encodings import Merged, Plain, PlainSpace
+from tests.benchmarks.harness import BenchmarkError, Budgeted, Results, Run, Trail
+from tests.benchmarks.rivals.problem import Spent
+from tests.conftest import SHIPPED
+
+IMAGES = 1437
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+# What they share
+
+
+def test_checkpoints_end_with_the_budget() -> None:
+    assert harness.checkpoints((200, 500), 100) == [100]
+    assert harness.checkpoints((200, 500), 500) == [200, 500]
+    assert harness.checkpoints((200, 500), 501) == [200, 500, 501]
+
+
+def test_the_interval_is_students() -> None:
+    half = 4.3026527 / 3**0.5
+    assert harness.interval([1.0, 2.0, 3.0]) == pytest.approx((2.0, 2.0 - half, 2.0 + half))
+    assert harness.interval([0.5]) == (0.5, None, None)
+
+
+def test_a_checkpoint_inside_of_a_batch_sees_what_comes_before_it() -> None:
+    vectors = np.array([[0.2], [0.1], [0.4], [0.3], [0.9]])
+    trail = Trail([2, 6, 8], np.array([0.0]))
+    problem = Budgeted(vectors, lambda asked: np.repeat(asked, 2, axis=1), 2, trail)
+    with pytest.raises(Spent):
+        problem.scores(vectors)
+    assert trail.spent == 0
+    problem.scores(vectors[:4])
+    assert trail.spent == 8
+    assert {at: float(found[0]) for at, found in trail.incumbents.items()} == {
+        2: 0.2,
+        6: 0.4,
+        8: 0.4,
+    }
+
+
+def test_a_trail_does_not_take_more_than_its_budget() -> None:
+    with pytest.raises(BenchmarkError, match="a budget of 10 item evaluations does not pay"):
+        Trail([5, 10], np.zeros(1)).tell(11, np.ones(1))
+
+
+def test_results_go_on_where_they_stopped(tmp_path: Path) -> None:
+    path, started = tmp_path / "out.json", []
+
+    def method(name: str, seed: int, told: object) -> Run:
+        if (name, seed) == ("b", 1):
+            raise KeyboardInterrupt
+        started.append((name, seed))
+        return Run({"test": {"10": float(seed)}}, seconds=1.0, spent=10)
+
+    methods = {name: partial(method, name) for name in "ab"}
+    with pytest.raises(KeyboardInterrupt):
+        harness.run_all(methods, 3, 10, Results(path, {"budget": 10}), quiet=True)
+    assert started == [("a", 0), ("b", 0), ("a", 1)]
+    started.clear()
+    del methods["b"]
+    results = Results(path, {"budget": 10})
+    harness.run_all(methods, 3, 10, results, quiet=True)
+    assert started == [("a", 2)]
+    assert json.loads(path.read_text()) == json.loads(results.text())
+    assert results.as_json()["methods"]["a"]["test"] == {"10": [0.0, 1.0, 2.0]}
+    assert results.as_json()["methods"]["a"]["mean"] == {"10": 1.0}
+    with pytest.raises(BenchmarkError, match=r"other settings \(budget\)"):
+        Results(path, {"budget": 11})
+    path.write_text("{}")
+    with pytest.raises(BenchmarkError, match="no results to continue"):
+        Results(path, {"budget": 10})
+    with pytest.raises(BenchmarkError, match="no folder"):
+        Results(tmp_path / "nowhere" / "out.json", {"budget": 10})
+
+
+# Two small networks
+
+
+@pytest.fixture(scope="module")
+def founders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three founders that know a few digits each, as two arrays."""
+    path = tmp_path_factory.mktemp("digits") / "founders.npz"
+    three = [mlp.trained(range(low, low + 4), seed=low) for low in (0, 3, 6)]
+    np.savez(path, b=three[0], a=np.stack(three[1:]))
+    return path
+
+
+def run_digits(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, Any]:
+    digits.main([*map(str, arguments), "--threads", "1"])
+    content: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return content
+
+
+def without_times(methods: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: {
+            what: value
+            for what, value in kept.items()
+            if what != "seconds" and not what.endswith("_per_s")
+        }
+        for name, kept in methods.items()
+    }
+
+
+def test_digits(capsys: pytest.CaptureFixture[str], founders: Path, tmp_path: Path) -> None:
+    names, out = ["colony", "m2n2", "cma_es"], tmp_path / "out.json"
+    asked = ("--founders", founders, "--passes", 40, "--methods", ",".join(names))
+    content = run_digits(capsys, *asked, "--json", out)
+    assert json.loads(out.read_text()) == content
+    assert list(content["methods"]) == names
+    for kept in content["methods"].values():
+        assert list(kept["test"]) == list(kept["train"]) == list(kept["mean"]) == ["40"]
+        assert kept["mean"]["40"] == kept["test"]["40"][0]
+        assert 35 * IMAGES < kept["spent"][0] <= 40 * IMAGES
+        assert kept["passes_per_s"] > 0
+    assert content["methods"]["colony"]["train"]["40"][0] > 0.5  # each founder: 0.4
+    again = run_digits(capsys, *asked)
+    assert without_times(again["methods"]) == without_times(content["methods"])
+
+
+def test_digits_from_scratch(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ("--scratch", "--passes", 30, "--methods", "colony,ga,cma_es")
+    rough, smooth = run_digits(capsys, *asked), run_digits(capsys, *asked, "--smooth")
+    assert list(rough["methods"]) == ["colony", "ga"]
+    assert rough["methods"]["ga"]["test"] != smooth["methods"]["ga"]["test"]
+    assert all(kept["spent"][0] <= 30 * IMAGES for kept in smooth["methods"].values())
+
+
+def test_digits_says_what_it_skips(capsys: pytest.CaptureFixture[str]) -> None:
+    digits.main(["--scratch", "--passes", "2", "--threads", "1", "--methods", "ga,cma_es"])
+    assert capsys.readouterr().err.startswith("nothing to merge from scratch: cma_es skipped\n")
+
+
+@pytest.mark.parametrize(
+    ("arrays", "complaint"),
+    [
+        ({"a": np.zeros(7)}, "'a' is float64 of shape (7,); expected numbers of shape (19210,)"),
+        ({"a": np.zeros(mlp.SIZE)}, "holds 1 founders; expected two or more"),
+        ({"a": np.full((2, mlp.SIZE), np.nan)}, "'a' holds numbers that are not finite"),
+        ({"a": np.array([{}])}, "is no .npz file of founders"),
+        (None, "is no .npz file of founders"),
+    ],
+)
+def test_broken_founders_are_one_line(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    arrays: dict[str, Any] | None,
+    complaint: str,
+) -> None:
+    path = tmp_path / "broken.npz"
+    path.write_bytes(b"PK\x03\x04, but not for long")
+    if arrays is not None:
+        np.savez(path, **arrays)
+    with pytest.raises(SystemExit) as stopped:
+        digits.main(["--founders", str(path), "--passes", "40"])
+    captured = capsys.readouterr()
+    assert stopped.value.code == 2
+    assert complaint in captured.err
+    assert captured.err.count("\n") == 1
+    assert not captured.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--passes", "5", "--methods", "colony"], "does not pay for the first population"),
+        (
+            ["--passes", "5", "--methods", "colony,magic"],
+            "no method 'magic' here; there are colony",
+        ),
+        (
+            ["--passes", "5", "--scratch", "--founders", "f.npz"],
+            "--scratch has founders of its own",
+        ),
+    ],
+)
+def test_digits_refuses_in_one_line(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], complaint: str
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        digits.main(arguments)
+    assert stopped.value.code == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_founders_come_in_the_order_of_their_keys(founders: Path) -> None:
+    np.testing.assert_array_equal(
+        mlp.read_founders(founders), [mlp.trained(range(d, d + 4), seed=d) for d in (3, 6, 0)]
+    )
+
+
+def test_networks_are_what_they_say() -> None:
+    asked = mlp.digits()[0].only(np.arange(100))
+    weights = mlp.untrained(3, seed=0)
+    w1, b1, w2, b2 = np.split(weights[1].astype(np.float64), np.cumsum(mlp.SIZES)[:-1])
+    hidden = np.maximum(0.0, asked.pixels.numpy() @ w1.reshape(64, 256) + b1)
+    right = (hidden @ w2.reshape(256, 10) + b2).argmax(axis=1) == asked.labels.numpy()
+    np.testing.assert_array_equal(mlp.scores(weights, asked)[1], right)
+    smooth = mlp.scores(weights, asked, smooth=True)[1]
+    assert (smooth[right] > 0.5).all()
+    assert (smooth[~right] < 0.5).all()
+    assert smooth.min() > 0.0
+
+
+def test_a_block_is_whole_hidden_units() -> None:
+    block = mlp.blocks(32)
+    w1, b1, w2, b2 = np.split(block, np.cumsum(mlp.SIZES)[:-1])
+    for unit in range(256):
+        own = {*w1.reshape(64, 256)[:, unit], b1[unit], *w2.reshape(256, 10)[unit]}
+        assert own == {unit // 8}
+    np.testing.assert_array_equal(b2, range(32, 42))
+
+
+def test_merges_of_networks() -> None:
+    founders = mlp.untrained(3, seed=1)
+    merged = Merged(founders)
+    np.testing.assert_array_equal(merged.weights(merged.founders), founders)
+    mixture = merged.weights(np.full((1, merged.space.space.genes), 1 / 3))
+    np.testing.assert_allclose(mixture[0], founders.mean(axis=0), atol=1e-8)
+    gram = merged.geometry.vectors.sum(axis=0)
+    np.testing.assert_allclose(gram, founders @ founders.T, rtol=1e-4, atol=1e-4)
+    plain = Plain(founders)
+    np.testing.assert_array_equal(plain.weights(plain.founders), founders)
+    first = PlainSpace(plain.founders).first(np.random.default_rng(0), 4)
+    assert [mixed for *_, mixed in first] == [(0,), (1,), (2,), (0,)]
+
+
+# Language models
+
+
+BUDGET = 560
+"""Item evaluations: for a few generations, or 23 candidates of a rival."""
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> search.Experiment:
+    """A base and two skills on three tasks of few items, in which everything is small."""
+    folder = tmp_path_factory.mktemp("tasks")
+    for name in ("capital", "double", "reverse"):
+        (folder / name).mkdir()
+        copy(SHIPPED / "tasks" / name / "task.toml", folder / name)
+        for split in ("search", "selection", "test"):
+            lines = (SHIPPED / "tasks" / name / f"{split}.jsonl").read_text().splitlines()
+            (folder / name / f"{split}.jsonl").write_text("\n".join(lines[:6]) + "\n")
+    content = {
+        "founders": {
+            "paths": [str(SHIPPED / "founders" / name) for name in ("base", "capital", "reverse")],
+            "base": "base",
+        },
+        "tasks": {"paths": [str(folder / "*")]},
+        "search": {"population": 4, "brood": 4, "items": 6, "panel": 12, "rotate": 3},
+        "arena": {"items": 3, "judges": 1},
+        "gate": {"texts": 2, "answers": 1},
+        "run": {"threads": 1},
+    }
+    return search.Experiment(resolved(Config.model_validate(content), folder), BUDGET, panel=24)
+
+
+def test_search(small: search.Experiment) -> None:
+    names = ["colony", "sweep", "cma_es", "m2n2"]
+    methods = harness.chosen(search.methods(small), ",".join(names))
+
+    def run() -> dict[str, Any]:
+        results = Results(None, small.settings())
+        harness.run_all(methods, 1, small.budget, results, quiet=True)
+        return json.loads(results.text())["methods"]  # type: ignore[no-any-return]
+
+    found = run()
+    assert list(found) == names
+    for name, kept in found.items():
+        assert list(kept["test"]) == list(kept["mean"]) == [str(BUDGET)]
+        assert 0.0 <= kept["mean"][str(BUDGET)] <= 1.0
+        assert 0 < kept["spent"][0] <= BUDGET
+        assert kept["seconds"][0] > 0.0
+        if name in {"cma_es", "m2n2"}:
+            assert kept["spent"][0] == BUDGET // 24 * 24
+    assert without_times(run()) == without_times(found)
+
+
+def test_what_results_depend_on_names_no_folder(small: search.Experiment) -> None:
+    settings = json.dumps(small.settings())
+    assert str(SHIPPED) not in settings
+    assert json.loads(settings)["tasks"] == ["capital", "double", "reverse"]
+
+
+def test_flat_weights_make_the_founders_again(small: search.Experiment) -> None:
+    flat = search.FlatMaker(small.workshop.founders)
+    for founder, state in zip(
+        small.workshop.founders, flat.siblings(list(flat.founders)), strict=True
+    ):
+        assert sorted(state) == sorted(founder.tensors)
+        for name, tensor in state.items():
+            assert tensor.dtype == founder.tensor(name).dtype
+            assert torch.equal(tensor, founder.tensor(name))
+
+
+@pytest.mark.parametrize("name", [name for name in search.VARIANTS if name != "colony"])
+def test_a_variant_takes_one_part_away(name: str) -> None:
+    usual = Config().model_dump()
+    variant = search.VARIANTS[name](Config()).model_dump()
+    assert [section for section in usual if usual[section] != variant[section]] == [
+        {"no_arena": "arena", "no_gate": "gate"}.get(name, "search")
+    ]
