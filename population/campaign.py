@@ -15,24 +15,24 @@ import numpy as np
 from lineage import Archive
 from lineage.kinship import Kinship
 from lineage.records import Birth, Chapter, Floats
-from population.bandit import start
-from population.breeding import Breeder
-from population.brood import Brood, Conception, Judged, Panel
+from population.breeding.bandit import start
+from population.breeding.breeder import Breeder
+from population.breeding.brood import Brood, Conception, Judged, Panel
+from population.breeding.emitter import started
+from population.breeding.stock import Stock
 from population.closing import LAST_CHALLENGE, Clock, Closer, Ending
 from population.coherence import Limits as Coherence
 from population.colony import Colony, load_colony, merit, selection_score, task_means, task_weights
 from population.config import Budget
 from population.dealing import Deal, Dealer
-from population.emitter import started
 from population.errors import CampaignError
-from population.first import equal_parents
 from population.gate import Gate, open_gate
 from population.materialise import State, state_sha256
 from population.player import Player
 from population.randomness import generator
 from population.results import Results, stacked
+from population.spaces.first import equal_parents
 from population.spaces.parameter import ParameterSpace
-from population.stock import Stock
 from population.stopping import Limits, Standing, reason_to_stop
 from population.workshop import Progress, Workshop, silent
 

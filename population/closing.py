@@ -21,12 +21,12 @@ from lineage.records import (
     Scores,
     SearchRecord,
 )
-from population.alarms import vital_signs
 from population.arena_round import Round, arena_items, play_round
-from population.bandit import Bandit
+from population.breeding.alarms import vital_signs
+from population.breeding.bandit import Bandit
+from population.breeding.emitter import Emitter
 from population.colony import Colony, selection_score, task_means
 from population.dealing import Dealer
-from population.emitter import Emitter
 from population.meter import Meter
 from population.player import Player
 from population.results import Results

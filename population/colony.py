@@ -12,10 +12,10 @@ import numpy as np
 from lineage import Archive
 from lineage.kinship import Kinship
 from lineage.records import Floats, Generation, Item, Model, Rating
-from population.bandit import Arm
-from population.emitter import Emitter
+from population.breeding.bandit import Arm
+from population.breeding.emitter import Emitter
+from population.breeding.stock import Stock
 from population.spaces import SearchSpace
-from population.stock import Stock
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,8 @@ class Search(_Section):
     patience: int = Field(10, ge=1)
     """Generations without a better centre until blocks are cut more finely or, where they are as
     fine as can be, it goes to the best of the living."""
+    shortest: float = Field(0.3, gt=0, le=1)
+    """Where progress stalls the evolution strategy's steps get shorter, down to this part."""
     operators: dict[Operator, float] = {
         "blend": 1.0,
         "ensemble": 1.0,

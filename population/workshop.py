@@ -19,6 +19,7 @@ from lineage import Archive
 from lineage.records import Floats, Founder, Item
 from population.architectures import architecture_of
 from population.blocks import Layout, layout_of, levels_of
+from population.breeding.operators import OPERATORS
 from population.checkpoints import Checkpoint, check_compatible
 from population.config import Config, parsed
 from population.crew import Crew
@@ -26,7 +27,6 @@ from population.errors import CampaignError, CheckpointError, ConfigError
 from population.geometry import Geometry, geometry_of
 from population.materialise import Materialiser, State, state_sha256
 from population.materialise_routes import RouteMaterialiser
-from population.operators import OPERATORS
 from population.player import Player, Prepared
 from population.recipes import Basis
 from population.sources import open_source

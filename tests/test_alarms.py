@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from population.alarms import (
+from population.breeding.alarms import (
     Alarm,
     Answer,
     Thresholds,

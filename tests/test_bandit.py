@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from population.bandit import Outcome, from_json, odds, start, to_json, updated
+from population.breeding.bandit import Outcome, from_json, odds, start, to_json, updated
 
 PRIOR = {"ensemble": 0.8, "blend": 0.08, "gate": 0.08, "soup": 0.04}
 EVEN = {"a": 1.0, "b": 1.0}

@@ -8,21 +8,21 @@ import pytest
 
 from lineage.kinship import Kinship
 from lineage.records import Floats
-from population.alarms import Alarm
-from population.bandit import start
-from population.breeding import Breeder
-from population.brood import CENTRE, EMITTER, Brood, Conception, Judged, Panel
+from population.breeding.alarms import Alarm
+from population.breeding.bandit import start
+from population.breeding.breeder import Breeder
+from population.breeding.brood import CENTRE, EMITTER, Brood, Conception, Judged, Panel
+from population.breeding.emitter import directions, mirrored, started
+from population.breeding.operators import OPERATORS
+from population.breeding.stock import Stock
 from population.config import Arena, Search
-from population.emitter import directions, mirrored, started
-from population.first import equal_parents
 from population.geometry import Geometry
-from population.operators import OPERATORS
 from population.randomness import generator
 from population.spaces import SearchSpace
 from population.spaces.both import BothSpace
+from population.spaces.first import equal_parents
 from population.spaces.flow import FlowSpace
 from population.spaces.parameter import ParameterSpace
-from population.stock import Stock
 
 SEED, FOUNDERS, PANEL = 11, 4, 20
 SPACES: dict[str, SearchSpace] = {
@@ -183,7 +183,7 @@ def test_alarms_are_answered_in_the_generation_after_whoever_breeds_it(
     raised = [Alarm("coverage", "much is lost"), Alarm("kinship", "all are kin")]
     quiet = Nest()
     quiet.bred(20)
-    monkeypatch.setattr("population.breeding.alarms", lambda signs, best: raised)
+    monkeypatch.setattr("population.breeding.breeder.alarms", lambda signs, best: raised)
     whole, again, deaf = Nest(emitter=0.0), Nest(emitter=0.0), Nest(alarms=False)
     whole.bred(20)
     for _ in range(20):

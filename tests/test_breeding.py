@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from lineage.records import Floats
-from population.first import equal_parents, first_genomes
+from population.breeding.operators import OPERATORS, Mating
+from population.breeding.operators.ensemble import rank_weights
+from population.breeding.operators.iso_line import ISO, LINE
+from population.breeding.operators.singular import STRENGTH
+from population.breeding.operators.slerp import BEYOND, arc
 from population.geometry import Geometry
-from population.operators import OPERATORS, Mating
-from population.operators.ensemble import rank_weights
-from population.operators.iso_line import ISO, LINE
-from population.operators.singular import STRENGTH
-from population.operators.slerp import BEYOND, arc
 from population.randomness import generator
 from population.spaces.both import BothSpace
+from population.spaces.first import equal_parents, first_genomes
 from population.spaces.flow import FlowSpace
 from population.spaces.parameter import ParameterSpace
 

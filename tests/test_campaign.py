@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from lineage import Archive
-from population.alarms import Alarm
+from population.breeding.alarms import Alarm
+from population.breeding.operators import OPERATORS
 from population.campaign import Campaign
 from population.check import check
 from population.checkpoints import open_checkpoint
@@ -24,7 +25,6 @@ from population.config import Budget, load_config
 from population.errors import CampaignError, Interrupted
 from population.export import export
 from population.gate import FINE
-from population.operators import OPERATORS
 from population.workshop import found_archive, open_workshop, reopen_workshop
 from tests.conftest import SHIPPED, campaign, routed_config, small_toml
 
@@ -391,7 +391,7 @@ def test_alarms_are_events_and_do_not_keep_a_campaign_from_going_on(
     small_config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     raised = [Alarm("coverage", "much is lost"), Alarm("kinship", "all are kin")]
-    monkeypatch.setattr("population.breeding.alarms", lambda signs, best: raised)
+    monkeypatch.setattr("population.breeding.breeder.alarms", lambda signs, best: raised)
     config = load_config(small_config)
     whole = campaign(config, tmp_path / "whole.duckdb", generations=3)
     told = [(g, event.detail) for g, event in whole.events() if event.kind == "alarm"]

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 from lineage.records import Floats
-from population.emitter import (
+from population.breeding.emitter import (
     DAMPING,
     MOMENTUM,
     SHORTER,
-    SHORTEST,
     SMOOTHING,
     Emitter,
     centred_ranks,
@@ -102,11 +101,11 @@ def test_two_steps_by_hand() -> None:
 
 def test_strides_get_shorter_down_to_the_shortest() -> None:
     emitter = replace(started(np.zeros(2), level=1), stalled=7, steps=5)
-    once = shortened(emitter)
+    once = shortened(emitter, 0.3)
     assert once == replace(emitter, stride=SHORTER, stalled=0)
     for _ in range(30):
-        once = shortened(once)
-    assert once.stride == SHORTEST
+        once = shortened(once, 0.3)
+    assert once.stride == 0.3
 
 
 def test_what_it_was_is_left_alone() -> None:

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from lineage.records import Floats, Parent
-from population.bandit import Arm
-from population.bandit import start as bandit_of
-from population.brood import CENTRE, EMITTER, Brood, Conception, Judged, Panel
+from population.breeding.bandit import Arm
+from population.breeding.bandit import start as bandit_of
+from population.breeding.brood import CENTRE, EMITTER, Brood, Conception, Judged, Panel
+from population.breeding.emitter import SHORTER, moved, started
+from population.breeding.judging import judge, promising
+from population.breeding.stock import Stock
 from population.config import Search
-from population.emitter import SHORTER, moved, started
-from population.judging import judge, promising
 from population.spaces import Space
-from population.stock import Stock
 
 ITEMS = 8
 """On the panel."""

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from population.racing import log_wealth, still_racing
+from population.breeding.racing import log_wealth, still_racing
 
 ROUNDS = (15, 30, 60, 120)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from population.shrinkage import shrunk, variances_between
+from population.breeding.shrinkage import shrunk, variances_between
 
 
 def sampled(

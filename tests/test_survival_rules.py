@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from population.survival import RULES, Candidates, survivors
-from population.survival.dominated_novelty import dominated_novelty
-from population.survival.map_elites import cells, map_elites
-from population.survival.niches import niches
-from population.survival.replacement import m2n2
+from population.breeding.survival import RULES, Candidates, survivors
+from population.breeding.survival.dominated_novelty import dominated_novelty
+from population.breeding.survival.map_elites import cells, map_elites
+from population.breeding.survival.niches import niches
+from population.breeding.survival.replacement import m2n2
 
 
 @pytest.fixture(params=sorted(RULES))

@@ -14,8 +14,8 @@ import numpy as np
 
 from lineage.records import Floats
 from population.errors import PopulationError
-from population.first import first_genomes
 from population.routes import Route
+from population.spaces.first import first_genomes
 from population.spaces.flow import First, FlowSpace, sources_used
 from population.spaces.space import Space
 

@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from lineage.records import Floats
-from population.first import first_genomes
+from population.spaces.first import first_genomes
 from population.spaces.flow import First
 from population.spaces.space import Integers, Space
 
@@ -65,7 +65,7 @@ class ParameterSpace:
         return self.space.repaired(genomes)
 
     def first(self, rng: np.random.Generator, size: int) -> list[First]:
-        """What people try by hand, and chance; see `population.first`."""
+        """What people try by hand, and chance; see `population.spaces.first`."""
         rows = len(self.vectors)
         made = first_genomes(rng, rows, self.blocks, size, base=rows < self.founders)
         return [

@@ -10,17 +10,17 @@ import numpy as np
 
 from lineage.kinship import Kinship
 from lineage.records import Floats, Parent
-from population.bandit import start
-from population.breeding import Breeder
-from population.brood import Brood, Conception, Judged, Panel
+from population.breeding.bandit import start
+from population.breeding.breeder import Breeder
+from population.breeding.brood import Brood, Conception, Judged, Panel
+from population.breeding.emitter import started
+from population.breeding.stock import Stock
 from population.config import Arena, Search
-from population.emitter import started
-from population.first import equal_parents
 from population.geometry import Geometry
 from population.randomness import generator
 from population.spaces import SearchSpace
+from population.spaces.first import equal_parents
 from population.spaces.space import Integers
-from population.stock import Stock
 
 Evaluate = Callable[[Floats, Integers], Floats]
 """Scores (genomes, items) in [0, 1] of genomes on some of the training items."""

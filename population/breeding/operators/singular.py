@@ -9,7 +9,7 @@ use stay unused. So the child is a linear recipe over the founders like its pare
 import numpy as np
 
 from lineage.records import Floats
-from population.operators.operator import Mating
+from population.breeding.operators.operator import Mating
 
 STRENGTH = 0.2
 """Standard deviation of the noise, as a part of each singular value."""

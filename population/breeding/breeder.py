@@ -24,20 +24,20 @@ import pygad
 
 from arena.choosing import attraction, shared_fitness, tournament, tournament_strength
 from lineage.records import Floats, Parent
-from population.alarms import Alarm, Vitals, alarms, vital_signs
-from population.alarms import Answer as Remedy
-from population.alarms import answer as remedy_for
-from population.bandit import odds
-from population.brood import CENTRE, EMITTER, Brood, Conception, Host
+from population.breeding.alarms import Alarm, Vitals, alarms, vital_signs
+from population.breeding.alarms import Answer as Remedy
+from population.breeding.alarms import answer as remedy_for
+from population.breeding.bandit import odds
+from population.breeding.brood import CENTRE, EMITTER, Brood, Conception, Host
+from population.breeding.emitter import directions, mirrored
+from population.breeding.judging import judge
+from population.breeding.operators import OPERATORS, Mating
+from population.breeding.operators.ensemble import rank_weights
+from population.breeding.stock import Stock
 from population.config import Arena, Search
-from population.emitter import directions, mirrored
 from population.geometry import Geometry
-from population.judging import judge
-from population.operators import OPERATORS, Mating
-from population.operators.ensemble import rank_weights
 from population.randomness import generator
 from population.spaces import SearchSpace
-from population.stock import Stock
 
 _QUIET = logging.getLogger("colony.pygad")
 _QUIET.addHandler(logging.NullHandler())

@@ -11,7 +11,7 @@ is a total order, by mean and then by hash, where AC/DC's order of equals is tha
 import numpy as np
 
 from lineage.records import Floats
-from population.survival.candidates import (
+from population.breeding.survival.candidates import (
     Candidates,
     fittest_first,
     heads_of_lines,

@@ -11,15 +11,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lineage.records import Floats
-from population.bandit import Outcome, updated
-from population.brood import CENTRE, Brood, Host, Judged, Panel
+from population.breeding.bandit import Outcome, updated
+from population.breeding.brood import CENTRE, Brood, Host, Judged, Panel
+from population.breeding.emitter import Emitter, moved, shortened, started
+from population.breeding.racing import still_racing
+from population.breeding.shrinkage import shrunk, variances_between
+from population.breeding.stock import Stock
+from population.breeding.survival import RULES, Candidates
 from population.config import Search
-from population.emitter import Emitter, moved, shortened, started
-from population.racing import still_racing
-from population.shrinkage import shrunk, variances_between
 from population.spaces import Space
-from population.stock import Stock
-from population.survival import RULES, Candidates
 
 MANY = 1 << 20
 """Items that could be asked, as far as shrinkage is concerned: there are always more."""
@@ -236,7 +236,7 @@ def _followed(
     if centre is not None and not _surely_better(
         candidates.scores[best], candidates.scores[centre]
     ):
-        return shortened(emitter), stock.origin
+        return shortened(emitter, search.shortest), stock.origin
     model = int(candidates.born[best])
     return started(_genome_of(model, stock, brood), emitter.level), model
 

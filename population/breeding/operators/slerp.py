@@ -8,7 +8,7 @@ read, and the child is a linear recipe like any other.
 import numpy as np
 
 from lineage.records import Floats
-from population.operators.operator import Mating
+from population.breeding.operators.operator import Mating
 
 BEYOND = 0.2
 """How far beyond a parent a block may go, as a part of the arc."""

@@ -7,7 +7,7 @@ al. 2022, arXiv 2203.05482).
 import numpy as np
 
 from lineage.records import Floats
-from population.operators.operator import Mating
+from population.breeding.operators.operator import Mating
 
 
 def make(mating: Mating) -> Floats:

@@ -1,10 +1,10 @@
 """Ways to make a child's genome from its parents' genomes, one file each.
 
 To add one: write a function `(mating) -> genome` and name it in `OPERATORS`. The emitter, which
-makes most children, follows a gradient and is no recombination: see `population.emitter`.
+makes most children, follows a gradient and is no recombination: see `population.breeding.emitter`.
 """
 
-from population.operators import (
+from population.breeding.operators import (
     blend,
     ensemble,
     gate,
@@ -14,7 +14,7 @@ from population.operators import (
     soup,
     split_point,
 )
-from population.operators.operator import Mating, Operator
+from population.breeding.operators.operator import Mating, Operator
 
 OPERATORS: dict[str, Operator] = {
     "blend": Operator(blend.make),

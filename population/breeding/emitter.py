@@ -52,9 +52,9 @@ class Emitter:
     stride: float = 1.0
 
 
-SHORTER, SHORTEST = 0.8, 0.3
-"""What the stride is multiplied by when progress stalls, and where that ends. Long steps find the
-way, but what they find is best for the noise that they make; short ones then find the place."""
+SHORTER = 0.8
+"""What the stride is multiplied by when progress stalls. Long steps find the way, but what they
+find is best for the noise that they make; short ones then find the place."""
 
 
 def started(centre: Floats, level: int = 0) -> Emitter:
@@ -74,9 +74,9 @@ def directions(rng: np.random.Generator, space: Space, level: int, pairs: int) -
     return np.asarray(drawn[:, together] * space.step)
 
 
-def shortened(emitter: Emitter) -> Emitter:
-    """The emitter with a shorter stride, from where it is."""
-    return replace(emitter, stride=max(SHORTEST, SHORTER * emitter.stride), stalled=0)
+def shortened(emitter: Emitter, shortest: float) -> Emitter:
+    """The emitter with a shorter stride, but no shorter than `shortest`, from where it is."""
+    return replace(emitter, stride=max(shortest, SHORTER * emitter.stride), stalled=0)
 
 
 def mirrored(centre: Floats, steps: Floats, sigma: float) -> Floats:

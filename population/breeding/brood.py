@@ -7,10 +7,10 @@ from typing import Protocol
 import numpy as np
 
 from lineage.records import Floats, Parent
-from population.alarms import Alarm
-from population.bandit import Arm
-from population.emitter import Emitter
-from population.stock import Stock
+from population.breeding.alarms import Alarm
+from population.breeding.bandit import Arm
+from population.breeding.emitter import Emitter
+from population.breeding.stock import Stock
 
 CENTRE, EMITTER = "centre", "emitter"
 """How children of the evolution strategy came about: its averaged centre, and steps around it."""

@@ -7,7 +7,7 @@ along the line between two of them keeps what they have in common.
 import numpy as np
 
 from lineage.records import Floats
-from population.operators.operator import Mating
+from population.breeding.operators.operator import Mating
 
 ISO = 0.02
 """Noise, in natural steps of a gene."""

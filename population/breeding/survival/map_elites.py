@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from lineage.records import Floats
-from population.survival.candidates import (
+from population.breeding.survival.candidates import (
     Candidates,
     Integers,
     fittest_first,

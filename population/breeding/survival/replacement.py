@@ -6,7 +6,7 @@ section 3; there one child is born and one dies, here a brood is born and as man
 """
 
 from arena.choosing import shared_fitness
-from population.survival.candidates import Candidates, fittest_first, protected, seated
+from population.breeding.survival.candidates import Candidates, fittest_first, protected, seated
 
 
 def m2n2(candidates: Candidates, size: int, *, sharing: float = 1.0) -> list[int]:

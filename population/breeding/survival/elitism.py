@@ -1,6 +1,6 @@
 """Elitism: the best by mean. The plainest rule, and the one to beat."""
 
-from population.survival.candidates import Candidates, fittest_first, protected, seated
+from population.breeding.survival.candidates import Candidates, fittest_first, protected, seated
 
 
 def elitism(candidates: Candidates, size: int) -> list[int]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from arena.choosing import shared_fitness
 from lineage.records import Floats
-from population.survival.candidates import Candidates
+from population.breeding.survival.candidates import Candidates
 
 
 def niches(

@@ -9,12 +9,12 @@ Rules, one file each. To add one: write a function `(candidates, size) -> rows` 
   spread over machines.
 """
 
-from population.survival.candidates import Candidates, Rule
-from population.survival.dominated_novelty import novelty
-from population.survival.elitism import elitism
-from population.survival.map_elites import map_elites
-from population.survival.niches import niches, survivors
-from population.survival.replacement import m2n2
+from population.breeding.survival.candidates import Candidates, Rule
+from population.breeding.survival.dominated_novelty import novelty
+from population.breeding.survival.elitism import elitism
+from population.breeding.survival.map_elites import map_elites
+from population.breeding.survival.niches import niches, survivors
+from population.breeding.survival.replacement import m2n2
 
 RULES: dict[str, Rule] = {
     "elitism": elitism,

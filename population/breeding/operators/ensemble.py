@@ -8,7 +8,7 @@ ensemble crossover: Akimoto et al. 2009, section 3, with the weights of an evolu
 import numpy as np
 
 from lineage.records import Floats
-from population.operators.operator import Mating
+from population.breeding.operators.operator import Mating
 
 
 def make(mating: Mating) -> Floats:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from lineage.records import Floats
-from population.operators.operator import Mating
+from population.breeding.operators.operator import Mating
 
 BEYOND = 0.2
 """How far beyond a parent a block may go, as a part of the distance between the two."""

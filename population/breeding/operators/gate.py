@@ -3,7 +3,7 @@
 import numpy as np
 
 from lineage.records import Floats
-from population.operators.operator import Mating
+from population.breeding.operators.operator import Mating
 
 
 def make(mating: Mating) -> Floats:

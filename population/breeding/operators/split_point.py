@@ -8,8 +8,8 @@ between two blocks, never inside one.
 import numpy as np
 
 from lineage.records import Floats
-from population.operators.operator import Mating
-from population.operators.slerp import arc
+from population.breeding.operators.operator import Mating
+from population.breeding.operators.slerp import arc
 
 
 def make(mating: Mating) -> Floats:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from lineage.records import Floats
-from population.bandit import Arm
-from population.emitter import Emitter
+from population.breeding.bandit import Arm
+from population.breeding.emitter import Emitter
 from population.spaces.space import Integers
 
 
