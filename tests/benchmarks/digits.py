@@ -83,7 +83,6 @@ FROM_SCRATCH = Search(
     emitter=1.0,
     sigma=0.04,
     rate=0.01,
-    shortest=0.05,
     mutation=(0.005, 0.02),
 )
 """How the colony learns from scratch."""

@@ -179,8 +179,8 @@ class Nursery:
         )
 
     def _crowned(self, ids: tuple[int, ...], means: Floats, judged: Judged) -> int:
-        """The best of the living on the panel."""
-        return ids[int(np.argmax(means))]
+        """The best of the living on the panel; of equals the youngest, who has learned longer."""
+        return ids[int(np.flatnonzero(means == means.max())[-1])]
 
     def _scored(self, genomes: Floats, asked: Integers) -> Floats:
         self._spent += len(genomes) * len(asked)
