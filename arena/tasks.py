@@ -155,7 +155,12 @@ def load_tasks(folders: Iterable[Path]) -> list[Task]:
     return tasks
 
 
+def each_of(count: int, tasks: int) -> int:
+    """How many items of each task make about `count`: at least one."""
+    return max(1, round(count / tasks))
+
+
 def deal_panel(tasks: Sequence[Task], seed: int, count: int) -> list[Item]:
     """A panel: about `count` search items spread evenly over the tasks (at least one of each)."""
-    each = max(1, round(count / len(tasks)))
+    each = each_of(count, len(tasks))
     return [item for task in tasks for item in task.deal(seed, each)]

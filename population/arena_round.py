@@ -14,6 +14,7 @@ from arena.judges import JUDGES, slate_of
 from arena.jury import seat_jury
 from arena.players import canonical
 from arena.ratings import fit, matches_of
+from arena.tasks import each_of
 from arena.verdicts import supports
 from lineage.records import Answer, Floats, Item, Rating, Reading, Trust, Verdict
 from population.player import Player
@@ -45,7 +46,7 @@ def arena_items(panel: Sequence[Item], count: int) -> list[Item]:
     by_task: dict[str, list[Item]] = {}
     for item in panel:
         by_task.setdefault(item.task, []).append(item)
-    each = max(1, round(count / len(by_task)))
+    each = each_of(count, len(by_task))
     return [item for items in by_task.values() for item in items[:each]]
 
 

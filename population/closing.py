@@ -172,21 +172,8 @@ class Closer:
                 *(Event("alarm", None, alarm) for alarm in end.alarms),
                 *_events(before, epoch, champion),
             ),
-            search=SearchRecord(
-                origin=end.origin,
-                steps=end.emitter.steps,
-                level=end.emitter.level,
-                stalled=end.emitter.stalled,
-                stride=end.emitter.stride,
-                centre=end.emitter.centre,
-                average=end.emitter.average,
-                gradient=end.emitter.gradient,
-                square=end.emitter.square,
-            ),
-            operators=tuple(
-                OperatorRecord(name, arm.often, arm.tries, arm.successes, arm.cost)
-                for name, arm in end.bandit.items()
-            ),
+            search=SearchRecord(origin=end.origin, **vars(end.emitter)),
+            operators=tuple(OperatorRecord(name, **vars(arm)) for name, arm in end.bandit.items()),
         )
 
     def _crowned(

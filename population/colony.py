@@ -5,7 +5,7 @@ campaign is the same code path as a running one, and whoever changes the archive
 generations is heard.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -113,19 +113,10 @@ def load_colony(archive: Archive, space: SearchSpace, kinship: Kinship) -> Colon
         deviation=np.array([ratings[i].deviation if i in ratings else 1.0 for i in ids]),
         champion=last.champion,
         next_id=archive.newest_id() + 1,
-        emitter=Emitter(
-            centre=search.centre,
-            average=search.average,
-            gradient=search.gradient,
-            square=search.square,
-            steps=search.steps,
-            level=search.level,
-            stalled=search.stalled,
-            stride=search.stride,
-        ),
+        emitter=Emitter(**{part.name: getattr(search, part.name) for part in fields(Emitter)}),
         origin=search.origin,
         bandit={
-            row.operator: Arm(row.often, row.tries, row.successes, row.cost)
+            row.operator: Arm(**{part.name: getattr(row, part.name) for part in fields(Arm)})
             for row in archive.operators(last.generation)
         },
         coverage=max(past.item_coverage for past in history),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from arena.tasks import Task, deal_panel
+from arena.tasks import Task, deal_panel, each_of
 from lineage.records import Item
 from population.config import Search
 from population.player import Player, Prepared
@@ -45,7 +45,7 @@ class Dealer:
 
     def size(self, count: int) -> int:
         """How many items are dealt at most where this many are asked for."""
-        return len(self._tasks) * max(1, round(count / len(self._tasks)))
+        return len(self._tasks) * each_of(count, len(self._tasks))
 
     def epoch_of(self, generation: int) -> int:
         """The epoch that a generation belongs to; each has a panel."""

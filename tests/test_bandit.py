@@ -1,11 +1,9 @@
 """The bandit: it starts as asked, finds the better operator, starves none, and forgets."""
 
-import json
-
 import numpy as np
 import pytest
 
-from population.breeding.bandit import Outcome, from_json, odds, start, to_json, updated
+from population.breeding.bandit import Outcome, odds, start, updated
 
 PRIOR = {"ensemble": 0.8, "blend": 0.08, "gate": 0.08, "soup": 0.04}
 EVEN = {"a": 1.0, "b": 1.0}
@@ -98,11 +96,6 @@ def test_the_same_generator_gives_the_same_odds() -> None:
     assert odds_of(bandit) == odds_of(bandit)
     backwards = dict(reversed(bandit.items()))
     assert odds_of(backwards) == odds_of(bandit)
-
-
-def test_a_bandit_survives_json() -> None:
-    bandit = lived(start(PRIOR), 7, dict.fromkeys(PRIOR, 0.3))
-    assert from_json(json.loads(json.dumps(to_json(bandit)))) == bandit
 
 
 def test_nonsense_is_refused() -> None:

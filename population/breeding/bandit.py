@@ -10,7 +10,7 @@ All is a value: no state is kept here, and draws come from the generator that is
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -126,16 +126,6 @@ def updated(
             cost=arm.cost + outcome.cost,
         )
     return arms
-
-
-def to_json(bandit: Bandit) -> dict[str, dict[str, float]]:
-    """The bandit as plain dictionaries; floats survive JSON unchanged."""
-    return {name: asdict(arm) for name, arm in bandit.items()}
-
-
-def from_json(plain: Mapping[str, Mapping[str, float]]) -> dict[str, Arm]:
-    """The bandit that `to_json` wrote."""
-    return {name: Arm(**arm) for name, arm in plain.items()}
 
 
 def _chance_to_be_best(arms: Sequence[Arm], rng: np.random.Generator) -> Floats:
