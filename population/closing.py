@@ -24,6 +24,7 @@ from lineage.records import (
 from population.arena_round import Round, arena_items, play_round
 from population.breeding.alarms import vital_signs
 from population.breeding.bandit import Bandit
+from population.breeding.brood import CENTRE
 from population.breeding.emitter import Emitter
 from population.colony import Colony, selection_score, task_means
 from population.dealing import Dealer
@@ -181,9 +182,10 @@ class Closer:
     ) -> tuple[int, list[Scores]]:
         """The champion, and the selection scores that had to be taken to choose it.
 
-        Every few generations, and in the last one, the leaders that were never seen on the
-        selection split are looked at there, if they lead the champion on the panel; of all the
-        living that were ever seen there, the best is champion.
+        Every few generations, and in the last one, the newest centre and the leaders that were
+        never seen on the selection split are looked at there; leaders, if they lead the champion on
+        the panel. A centre need not: it has learned longer than a champion whom one lucky panel
+        keeps ahead. Of all the living that were ever seen there, the best is champion.
         """
         standing = self._archive.task_means("selection") if before else {}
         score = {model: selection_score(means) for model, means in standing.items()}
@@ -193,8 +195,9 @@ class Closer:
             order = np.argsort(-merits, kind="stable")
             unseen = [int(row) for row in order if living[row] not in score]
             leaders = [living[row] for row in unseen if merits[row] > reigning]
+            centres = [b.id for b in end.births if b.operator == CENTRE and b.id in living]
             places = self._search.challengers * (LAST_CHALLENGE if last else 1)
-            if challengers := leaders[:places]:
+            if challengers := list(dict.fromkeys([*centres, *leaders]))[:places]:
                 scored = self._workshop.score(
                     [end.genomes[model] for model in challengers],
                     self._prepared_selection,

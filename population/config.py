@@ -128,9 +128,10 @@ class Search(_Section):
     """Where recipes may cut: whole layers; attention and feed-forward; or groups within both."""
     groups: int = Field(2, ge=1)
     """With blocks = "group": how many head groups and neuron groups a layer has."""
-    coarse: bool = False
+    coarse: bool | Literal["auto"] = "auto"
     """Whether the emitter starts with one coefficient per founder and layer, and cuts more finely
-    where progress stalls."""
+    where progress stalls. auto: where genomes have more than 256 coefficients (deep models, many
+    founders), of which the few steps of a generation could say little one by one."""
     lowest: float = -1.0
     """The smallest coefficient of a founder in a block."""
     highest: float = 2.0

@@ -129,7 +129,7 @@ class Workshop:
             len(self.founders),
             self.basis.vectors,
             len(self.layout.blocks),
-            levels_of(self.layout) if search.coarse else (),
+            levels_of(self.layout),
         )
 
     @cached_property

@@ -40,12 +40,14 @@ def test_children_stand_opposite_each_other() -> None:
     assert children.tolist() == [[3.5, 4.0], [3.25, 3.0], [2.5, 4.0], [2.75, 5.0]]
 
 
-def test_steps_are_normal_and_as_long_as_genes_are() -> None:
+def test_steps_go_forward_or_back_and_are_as_long_as_genes_are() -> None:
     space = space_of(3, step=np.array([1.0, 0.1, 5.0]))
     steps = directions(generator(0, "emitter"), space, 0, 20_000)
     assert steps.shape == (20_000, 3)
-    np.testing.assert_allclose(steps.mean(axis=0), 0.0, atol=0.1)
-    np.testing.assert_allclose(steps.std(axis=0), space.step, rtol=0.02)
+    np.testing.assert_array_equal(np.abs(steps), np.tile(space.step, (20_000, 1)))
+    forward = steps > 0
+    np.testing.assert_allclose(forward.mean(axis=0), 0.5, atol=0.02)
+    np.testing.assert_allclose(np.corrcoef(forward.T), np.eye(3), atol=0.03)
     assert np.array_equal(steps, directions(generator(0, "emitter"), space, 0, 20_000))
 
 
@@ -58,10 +60,18 @@ def test_genes_of_a_group_step_together_until_the_finest_level() -> None:
     assert (coarse == coarse[:, :1]).all()
     assert (fine[:, 0] == fine[:, 1]).all()
     assert (fine[:, 2] == fine[:, 3]).all()
-    assert (fine[:, 0] != fine[:, 2]).all()
+    assert (fine[:, 0] != fine[:, 2]).any()
     assert np.array_equal(finer, fine)  # there is nothing finer
     alone = directions(generator(1, "emitter"), replace(space, levels=()), 0, 50)
-    assert len({*alone[0].tolist()}) == 4
+    assert len({tuple(gene) for gene in alone.T.tolist()}) == 4
+
+
+def test_whole_genes_step_by_normal_lengths() -> None:
+    space = space_of(2, step=np.array([2.0, 1.0]), integer=np.array([True, False]))
+    steps = directions(generator(0, "emitter"), space, 0, 20_000)
+    np.testing.assert_allclose(steps[:, 0].std(), 2.0, rtol=0.02)
+    assert len(np.unique(steps[:, 0])) == 20_000
+    assert set(steps[:, 1].tolist()) == {-1.0, 1.0}
 
 
 def test_ranks_are_centred_and_shared_by_equals() -> None:

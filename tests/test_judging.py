@@ -173,7 +173,7 @@ def test_the_centre_finishes_whatever_it_scores() -> None:
     found, host = judged(stock, brood, dict.fromkeys(range(7), 0), race=0.0)
     assert [len(rows) for rows, _ in host.asked] == [3, 1]
     assert found.finishers == (0,)
-    assert found.deaths[20] == "outscored"
+    assert found.deaths.keys() == {6, *range(21, 27)}
 
 
 def test_scores_come_back_in_the_panels_order() -> None:
@@ -238,6 +238,14 @@ def test_champion_and_origin_live_whatever_they_score() -> None:
     stock = stock_of(0, 1, 2, 3, 4, champion=3, origin=4)
     found, _ = judged(stock, brood_of("blend", scores=few(0.5)), {0: 8}, population=3)
     assert found.living == (3, 4, 20)
+
+
+def test_the_newest_centre_lives_whatever_it_scores() -> None:
+    """Otherwise one lucky elite would hold the search up."""
+    stock = stock_of(8, 7, 6, 5)
+    found, _ = judged(stock, brood_of(*EMITTED, scores=few(*[0.5] * 7)), {0: 1, 1: 2, 2: 2})
+    assert set(found.living) == {3, 4, 5, 20}
+    assert found.origin == 3
 
 
 def test_a_twin_of_the_living_gets_no_place() -> None:

@@ -125,6 +125,19 @@ def test_the_space_is_what_was_asked_for() -> None:
     assert (both.flow.layers, both.flow.limit, both.models) == ((4, 4, 4, 4), 9, 1)
 
 
+def test_a_search_is_coarse_if_it_is_asked_to_or_has_many_coefficients() -> None:
+    def levels(layers: int, **asked: object) -> int:
+        found = levels_of(layout_of(shapes(layers), LLAMA, "half"))
+        blocks = 1 + 2 * layers
+        search = Search.model_validate(asked)
+        return len(parameter_space(search, 4, [0, 1, 2, 3], blocks, found).levels)
+
+    assert levels(4) == 0
+    assert levels(32) == 2
+    assert levels(4, coarse=True) == 2
+    assert levels(32, coarse=False) == 0
+
+
 @pytest.mark.parametrize("depth", [1, 2, 5])
 @pytest.mark.parametrize("repeats", [1, 3])
 @pytest.mark.parametrize("kind", ["flow", "both"])

@@ -115,7 +115,7 @@ def vital_signs(founder_shares: Floats, relationship: Floats, scores: Floats) ->
         # Who is alone can only mate with itself.
         mean_kinship=float(relationship[pairs].mean()) if living > 1 else 1.0,
         item_coverage=float((scores > 0.5).any(axis=0).mean()),
-        distinct=len(np.unique(scores, axis=0)) / living,
+        distinct=len({row.tobytes() for row in scores}) / living,
     )
 
 

@@ -95,6 +95,7 @@ class Breeder:
         self._odds: dict[str, float] = {}
         self._steps: Floats
         self._conceived: list[Conception] = []
+        self._genomes: Floats
         self._brood: Brood
 
     def run(self, stock: Stock) -> None:
@@ -152,20 +153,20 @@ class Breeder:
 
     def _conceive(self, parents: Floats, shape: tuple[int, int], engine: Any) -> Floats:
         """The brood: the centre, mirrored pairs around it, and children of the operators."""
-        self._odds = self._shared_out()
         stepped = self._emitted(shape[0])
         firsts = engine.last_generation_parents_indices[len(stepped) :]
+        self._odds = self._shared_out() if len(firsts) else {}
         mated = [self._mated(child, int(first)) for child, first in enumerate(firsts)]
         self._conceived = (stepped + mated)[: shape[0]]
-        return np.array([child.genome for child in self._conceived])
+        self._genomes = np.array([child.genome for child in self._conceived])
+        return self._genomes
 
     def _mutated(self, genomes: Floats, engine: Any) -> Floats:
         """Noise on what was recombined, and all of it inside the space.
 
         It starts from what was conceived: pygad has cut whole genes down to the integer below.
         """
-        space = self._space.space
-        genomes = np.array([child.genome for child in self._conceived])
+        space, genomes = self._space.space, self._genomes
         least, most = np.log(self._search.mutation)
         for child, conceived in enumerate(self._conceived):
             if conceived.operator in OPERATORS and OPERATORS[conceived.operator].mutated:
@@ -180,9 +181,10 @@ class Breeder:
         """The children's shared fitness; that of the living that a run starts with is known."""
         if engine.last_generation_offspring_mutation is None:
             return self._stock.means[self._stock.founders :]
+        own = np.array(genomes, dtype=np.float64)  # pygad overwrites its population in place
         conceived = [
-            replace(child, genome=np.array(genome, dtype=np.float64))
-            for child, genome in zip(self._conceived, genomes, strict=True)
+            replace(child, genome=genome)
+            for child, genome in zip(self._conceived, own, strict=True)
         ]
         self._brood = replace(self._host.trial(conceived), steps=self._steps)
         return shared_fitness(self._brood.scores, self._sharing, epsilon=1.0)

@@ -92,7 +92,7 @@ def promising(brood: Brood, count: int) -> list[int]:
     the children that came about in the same way, emitted or recombined.
     """
     alive = [row for row, cause in enumerate(brood.causes) if cause is None]
-    centre = [row for row in alive if brood.conceived[row].operator == CENTRE]
+    centre = [row for row in alive if _is_centre(brood, row)]
     if not alive:
         return []
     kinds = np.array([row in brood.emitted for row in alive])
@@ -122,7 +122,7 @@ def _raced(stock: Stock, brood: Brood, panel: Panel, search: Search, host: Host)
         racing = [
             row for row, scores in zip(racing, fresh, strict=True) if not np.isnan(scores).any()
         ]
-        if number == len(panel.rounds) or not racing:
+        if number == len(panel.rounds) or all(_is_centre(brood, row) for row in racing):
             continue
         stays = still_racing(
             np.array([np.concatenate(seen[row]) for row in racing]),
@@ -133,9 +133,7 @@ def _raced(stock: Stock, brood: Brood, panel: Panel, search: Search, host: Host)
             entrants=entrants,
         )
         racing = [
-            row
-            for row, stay in zip(racing, stays, strict=True)
-            if stay or brood.conceived[row].operator == CENTRE
+            row for row, stay in zip(racing, stays, strict=True) if stay or _is_centre(brood, row)
         ]
     order = np.argsort(np.concatenate(panel.rounds), kind="stable")
     scores = [np.concatenate(seen[row])[order] for row in racing]
@@ -167,7 +165,7 @@ def _candidates(stock: Stock, brood: Brood, panel: Panel, race: Race) -> Candida
         hashes=[*(stock.hashes[row] for row in old), *(brood.hashes[r] for r in race.finishers)],
         protected=[
             int(row)
-            for model in dict.fromkeys((stock.champion, stock.origin))
+            for model in dict.fromkeys((stock.champion, stock.origin, _newest_centre(stock, brood)))
             for row in np.flatnonzero(born == model)
         ],
         founder_line=np.concatenate(
@@ -175,6 +173,20 @@ def _candidates(stock: Stock, brood: Brood, panel: Panel, race: Race) -> Candida
         ),
         born=born,
     )
+
+
+def _is_centre(brood: Brood, row: int) -> bool:
+    return brood.conceived[row].operator == CENTRE
+
+
+def _newest_centre(stock: Stock, brood: Brood) -> int | None:
+    """Id of the brood's centre, which gets a place whatever it scores.
+
+    The best of many on one panel is partly the luckiest. If the centre had to beat it for a place,
+    one lucky elite would hold the search up until the next panel.
+    """
+    rows = range(len(brood.conceived))
+    return next((stock.next_id + row for row in rows if _is_centre(brood, row)), None)
 
 
 def _deaths(
@@ -213,15 +225,8 @@ def _followed(
     a while, genomes are cut more finely, or if that is done the steps get shorter. If one of the
     living is better beyond doubt, it starts anew from there.
     """
-    row_of = {int(model): row for row, model in enumerate(candidates.born)}
-    centre = next(
-        (
-            row_of[stock.next_id + row]
-            for row, child in enumerate(brood.conceived)
-            if child.operator == CENTRE and stock.next_id + row in row_of
-        ),
-        None,
-    )
+    row_of: dict[int | None, int] = {int(model): row for row, model in enumerate(candidates.born)}
+    centre = row_of.get(_newest_centre(stock, brood))
     origin = row_of.get(stock.origin)
     if centre is not None and centre in kept:
         before = candidates.means[origin] if origin is not None else 0.0

@@ -8,6 +8,9 @@ from population.spaces.flow import FlowSpace
 from population.spaces.parameter import ParameterSpace
 from population.spaces.space import Integers
 
+MANY_GENES = 256
+"""With more coefficients than this a search is coarse at first, unless it is told otherwise."""
+
 
 def parameter_space(
     search: Search,
@@ -16,9 +19,16 @@ def parameter_space(
     blocks: int,
     levels: Sequence[Integers] = (),
 ) -> ParameterSpace:
-    """Merging by coefficients, see `ParameterSpace`."""
+    """Merging by coefficients, see `ParameterSpace`; `levels` are for searches that are coarse."""
+    many = len(vectors) * blocks > MANY_GENES
+    coarse = many if search.coarse == "auto" else search.coarse
     return ParameterSpace(
-        founders, tuple(vectors), blocks, search.lowest, search.highest, tuple(levels)
+        founders,
+        tuple(vectors),
+        blocks,
+        search.lowest,
+        search.highest,
+        tuple(levels) if coarse else (),
     )
 
 
