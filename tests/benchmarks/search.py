@@ -106,6 +106,7 @@ VARIANTS: dict[str, Variant] = {
     "no_race": changed("search", rounds=1),
     "no_bandit": changed("search", bandit=False),
     "no_emitter": changed("search", emitter=0.0),
+    "no_recombination": changed("search", emitter=1.0),
     "no_gate": changed("gate", enabled=False),
     "survival_niches": changed("search", survival="niches"),
     "survival_elitism": changed("search", survival="elitism"),
