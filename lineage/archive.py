@@ -6,6 +6,8 @@ reads. Every method is one lease of the file, so any number of processes can wat
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +101,7 @@ class Archive:
         draft = path.with_name(f".{path.name}.new")
         for leftover in (draft, draft.with_name(draft.name + ".wal")):
             leftover.unlink(missing_ok=True)
-        store = Store(draft, on_wait)
+        store = Store(draft, on_wait, new=True)
         with store.write() as db:
             db.execute(TABLES)
             db.execute("INSERT INTO meta VALUES ('schema_version', ?)", [str(SCHEMA_VERSION)])
@@ -126,6 +128,10 @@ class Archive:
     def close(self) -> None:
         """Release what the process holds; the file itself is never held."""
         self._store.close()
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        """A lease for questions that have a module of their own, see `lineage.queries`."""
+        return self._store.read()
 
     # Writing
 
@@ -188,7 +194,7 @@ class Archive:
         """Models with their parents, by id; all, the living, the fossils, or some."""
         wanted = None if ids is None else sorted(set(ids))
         rows = self._rows(_MODELS, {"ids": wanted, "living": living})
-        return [_model(*row) for row in rows]
+        return [_model(row) for row in rows]
 
     def find(self, reference: str) -> Model:
         """The model that a person means.
@@ -417,10 +423,11 @@ class Archive:
             return db.execute(query, parameters).fetchall()
 
 
-def _model(*row: Any) -> Model:
+def _model(row: tuple[Any, ...]) -> Model:
+    """A row of `_MODELS`; the parent with the greatest share comes first."""
     *own, parents, shares, roles = row
     links = sorted(zip(parents, shares, roles, strict=True), key=lambda link: (-link[1], link[0]))
-    return Model(*own, parents=tuple(Parent(*link) for link in links))
+    return replace(Model(*own), parents=tuple(Parent(*link) for link in links))
 
 
 def _next_generation(db: Connection) -> int:

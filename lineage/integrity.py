@@ -39,25 +39,20 @@ _CONTRADICTIONS = (
         "SELECT generations.generation, champion FROM generations "
         "ANTI JOIN models ON id = champion ORDER BY ALL",
     ),
-    *(
-        (
-            f"{table} name #{{0}}, which was never born",
-            f"SELECT DISTINCT t.{column} FROM {table} AS t ANTI JOIN models ON id = t.{column} "
-            f"WHERE t.{column} IS NOT NULL ORDER BY ALL",  # noqa: S608
-        )
-        for table, column in (
-            ("scores", "model"),
-            ("answers", "model"),
-            ("readings", "judge"),
-            ("ratings", "model"),
-            ("events", "model"),
-        )
-    ),
     (
         "scores name item {0}, which is not known",
         "SELECT DISTINCT item FROM scores ANTI JOIN items ON items.id = item ORDER BY item",
     ),
 )
+
+_NAMED = (
+    ("scores", "model"),
+    ("answers", "model"),
+    ("readings", "judge"),
+    ("ratings", "model"),
+    ("events", "model"),
+)
+"""Columns that name models."""
 
 MOST = 20
 """So many contradictions of a kind are named; the rest would be more of the same."""
@@ -72,7 +67,15 @@ def contradictions(db: duckdb.DuckDBPyConnection) -> list[str]:
         duckdb.Error: part of the file cannot be read.
     """
     problems = []
-    for words, query in _CONTRADICTIONS:
+    named = [
+        (
+            f"{table} name #{{0}}, which was never born",
+            f"SELECT DISTINCT {column} FROM {table} ANTI JOIN models ON id = {column} "  # noqa: S608
+            f"WHERE {column} IS NOT NULL ORDER BY {column}",
+        )
+        for table, column in _NAMED
+    ]
+    for words, query in (*_CONTRADICTIONS, *named):
         rows = db.execute(query).fetchmany(MOST + 1)
         problems += [words.format(*row) for row in rows[:MOST]]
         if len(rows) > MOST:

@@ -22,7 +22,7 @@ time.sleep(float(sys.argv[2]))
 
 @pytest.fixture
 def shelf(tmp_path: Path) -> Store:
-    made = Store(tmp_path / "it's a file.duckdb")
+    made = Store(tmp_path / "it's a file.duckdb", new=True)
     with made.write() as db:
         db.execute("CREATE TABLE numbers (n INTEGER)")
     return made
