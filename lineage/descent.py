@@ -9,7 +9,7 @@ birth it is strictly lower triangular: who descends from whom is a breadth-first
 much of whom is in everybody is one pass from the oldest to the youngest.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 import numpy as np
@@ -17,31 +17,24 @@ import numpy.typing as npt
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import breadth_first_order
 
+from lineage.pedigree import Ids, Pedigree
 from lineage.records import Floats
-
-Ids = npt.NDArray[np.int32]
 
 
 class Descent:
-    """Who descends from whom among models 1 to `newest`.
+    """Who descends from whom in a pedigree.
 
     Args:
-        newest: the highest id.
-        founders: ids of those who were brought in, ascending.
-        child: shape (links,), ascending.
-        parent: shape (links,), each below its child.
-        share: shape (links,), the parent's part in the child.
+        pedigree: all links of an archive, such as `Archive.pedigree` gives.
     """
 
-    def __init__(
-        self, newest: int, founders: Sequence[int], child: Ids, parent: Ids, share: Floats
-    ) -> None:
-        self.newest = newest
-        self.founders = np.array(founders, dtype=np.int32)
+    def __init__(self, pedigree: Pedigree) -> None:
+        self.newest = newest = pedigree.newest
+        self.founders = pedigree.founders
         starts = np.zeros(newest + 2, dtype=np.int32)
-        np.cumsum(np.bincount(child, minlength=newest + 1), out=starts[1:])
-        size = (newest + 1, newest + 1)
-        self._parents = csr_array((share, parent.astype(np.int32, copy=False), starts), shape=size)
+        np.cumsum(np.bincount(pedigree.child, minlength=newest + 1), out=starts[1:])
+        links = pedigree.share, pedigree.parent.astype(np.int32, copy=False), starts
+        self._parents = csr_array(links, shape=(newest + 1, newest + 1))
 
     @cached_property
     def _children(self) -> csr_array:
@@ -50,7 +43,7 @@ class Descent:
     @cached_property
     def births(self) -> Ids:
         """How many children each model has, by id: shape (newest + 1,)."""
-        return np.diff(self._children.indptr)
+        return np.asarray(np.diff(self._children.indptr))
 
     def parents(self, model: int) -> dict[int, float]:
         """A model's parents and their shares."""

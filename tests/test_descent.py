@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from lineage import ancestry as reference
 from lineage.descent import Descent
+from lineage.pedigree import Pedigree
 from lineage.records import Model
 from tests.test_ancestry import COUSINS, HALF, families, family
 
@@ -17,11 +18,13 @@ def descent(models: list[Model]) -> Descent:
     links = [(m.id, p.id, p.share) for m in models for p in m.parents]
     child, parent, share = zip(*links, strict=True) if links else ((), (), ())
     return Descent(
-        max(model.id for model in models),
-        [model.id for model in models if not model.parents],
-        np.array(child, dtype=np.int32),
-        np.array(parent, dtype=np.int32),
-        np.array(share, dtype=np.float64),
+        Pedigree(
+            max(model.id for model in models),
+            np.array([model.id for model in models if not model.parents], dtype=np.int32),
+            np.array(child, dtype=np.int32),
+            np.array(parent, dtype=np.int32),
+            np.array(share, dtype=np.float64),
+        )
     )
 
 
@@ -116,11 +119,13 @@ def test_a_lineage_of_thousands_of_generations_is_no_deeper_than_any_other() -> 
 def test_ids_that_were_never_born_and_late_founders_do_no_harm() -> None:
     # 1 and 2 are founders, 3 their child, 4 was never born, 5 is a founder, 6 a child of 3 and 5.
     fast = Descent(
-        6,
-        [1, 2, 5],
-        np.array([3, 3, 6, 6], dtype=np.int32),
-        np.array([1, 2, 3, 5], dtype=np.int32),
-        np.array([0.25, 0.75, 0.5, 0.5]),
+        Pedigree(
+            6,
+            np.array([1, 2, 5], dtype=np.int32),
+            np.array([3, 3, 6, 6], dtype=np.int32),
+            np.array([1, 2, 3, 5], dtype=np.int32),
+            np.array([0.25, 0.75, 0.5, 0.5]),
+        )
     )
     assert fast.founder_shares()[6].tolist() == pytest.approx([0.125, 0.375, 0.5])
     assert fast.founder_shares()[4].tolist() == [0.0, 0.0, 0.0]

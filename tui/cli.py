@@ -12,26 +12,27 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from population.errors import CampaignError, PopulationError
-from tui import merge_commands, tables
+from tui import lineage_commands, merge_commands, tables
 from tui.console import (
+    DEFAULT_ARCHIVE,
+    ArchiveOption,
     JsonOption,
+    ModelArgument,
     StopRequest,
     bytes_bar,
     clear_errors,
     described,
     err,
+    opened,
     out,
     print_json,
     progress_bar,
-    waiting,
 )
 from tui.live import CampaignProgress
 
 if TYPE_CHECKING:
     from lineage import Archive
     from population.config import Config
-
-DEFAULT_ARCHIVE = Path("colony.duckdb")
 
 app = typer.Typer(
     help="A population of merged language models that improves itself.",
@@ -40,23 +41,6 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-ArchiveOption = Annotated[
-    Path, typer.Option("--archive", "-a", help="The archive of the colony.", show_default=True)
-]
-
-
-def opened(archive: Path) -> "Archive":
-    """The archive, which says whom it has to wait for."""
-    from lineage import Archive
-
-    return Archive(archive, waiting)
-
-
-ModelArgument = Annotated[
-    str,
-    typer.Argument(help="An id (12 or '#12'), a founder's name, a weights hash, or 'champion'."),
-]
 
 
 @app.command(
@@ -332,65 +316,6 @@ def operators(archive: ArchiveOption = DEFAULT_ARCHIVE, as_json: JsonOption = Fa
             out.print(tables.operators_view(rows))
 
 
-@app.command(
-    help=described(
-        "Draw a model's ancestors as a tree, with each founder's part in it.",
-        "colony lineage champion",
-        "colony lineage 212 --depth 8",
-    )
-)
-def lineage(
-    model: ModelArgument,
-    archive: ArchiveOption = DEFAULT_ARCHIVE,
-    depth: Annotated[int, typer.Option(min=1, help="Generations of ancestors to draw.")] = 3,
-    as_json: JsonOption = False,
-) -> None:
-    with clear_errors():
-        colony = opened(archive)
-        row = colony.find(model)
-        from lineage.ancestry import founder_shares, graph
-        from lineage.drawing import pedigree
-
-        ancestry = graph(colony.models())
-        shares = founder_shares(ancestry, row.id)
-        labels = {founder: ancestry.nodes[founder]["model"].label for founder in shares}
-        if as_json:
-            import networkx as nx
-
-            family = ancestry.subgraph({row.id, *nx.ancestors(ancestry, row.id)})
-            print_json(
-                {
-                    "model": row.id,
-                    "founder_shares": {labels[f]: share for f, share in shares.items()},
-                    "edges": [
-                        {"parent": parent, "child": child, "share": edge["share"]}
-                        for parent, child, edge in family.edges(data=True)
-                    ],
-                }
-            )
-            return
-        means = colony.task_means("selection")
-
-        def score(known: Any) -> str:
-            tasks = means.get(known.id)
-            if not tasks:
-                return ""
-            return f"selection {sum(exact for exact, _ in tasks.values()) / len(tasks):.3f}"
-
-        out.print(
-            pedigree(ancestry, row.id, depth=depth, describe=score),
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
-        parts = sorted(shares.items(), key=lambda part: (-part[1], part[0]))
-        out.print(
-            "\nfounders by descent: "
-            + ", ".join(f"{labels[founder]} {share:.0%}" for founder, share in parts),
-            highlight=False,
-        )
-
-
 class RecipeForm(StrEnum):
     """How a recipe is written down."""
 
@@ -505,6 +430,7 @@ def init(
         out.print(f"wrote {path}; next: colony run {path}", highlight=False, soft_wrap=True)
 
 
+app.add_typer(lineage_commands.app)
 app.add_typer(merge_commands.app)
 
 
