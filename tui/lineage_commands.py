@@ -217,3 +217,57 @@ def _as_json(colony: "Archive", descent: "Descent", family: "Family", model: int
         "models": nodes(family),
         "edges": edges(family),
     }
+
+
+@app.command(
+    help=described(
+        "Find models, living and fossil, by what is known of them.",
+        'colony find "gen>300 and task:kanji>0.8 and founder:adder>20%"',
+        'colony find "fossil and cause~language"',
+        'colony find "descendant-of:#150 and not (operator=emitter or fitness<0.5)" --json',
+        'colony find "living" --sort founder:adder --limit 5',
+        'colony find "child-of:champion or champion" --sort gen --ascending',
+        "colony find --fields                   (everything that can be asked)",
+    )
+)
+def find(
+    text: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILTER",
+            help="Conditions with and, or, not and brackets; operators > >= < <= = != and ~ "
+            "(contains). Without one, everybody.",
+        ),
+    ] = "",
+    archive: ArchiveOption = DEFAULT_ARCHIVE,
+    sort: Annotated[str, typer.Option(help="A field; the largest first.")] = "fitness",
+    ascending: Annotated[bool, typer.Option("--ascending", help="The smallest first.")] = False,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, help="Show so many at most.", show_default="20; with --json all"),
+    ] = None,
+    fields: Annotated[bool, typer.Option("--fields", help="List the fields and stop.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    with clear_errors():
+        from tui.lineage_tables import fields_view, found_rows, found_view
+
+        if fields:
+            out.print(fields_view())
+            return
+        colony = opened(archive)
+        from lineage.queries.find import find as look
+
+        most = limit or (None if as_json else 20)
+        found = look(colony, text, sort=sort, ascending=ascending, limit=most)
+        rows = found_rows(found, colony.models(ids=found.ids))
+        if as_json:
+            print_json(rows)
+            return
+        out.print(found_view(found, rows))
+        more = f"; the first {len(rows)} are shown, --limit shows more"
+        out.print(
+            f"{found.count:,} found" + more * (len(rows) < found.count),
+            highlight=False,
+            soft_wrap=True,
+        )
