@@ -172,8 +172,15 @@ class Archive:
 
     def campaign(self) -> tuple[int, dict[str, Any]]:
         """The seed and the configuration that this archive was started with."""
-        ((seed, config),) = self._rows("SELECT seed, config FROM campaigns")
+        ((seed, config),) = self._rows("SELECT seed, config FROM campaigns WHERE id = 1")
         return int(seed), json.loads(config)
+
+    def intervene(self, config: dict[str, Any], detail: str) -> None:
+        """Change the configuration in the middle of a campaign; `detail` tells the events why."""
+        with self._store.write() as db:
+            last = max(_next_generation(db) - 1, 0)
+            db.execute("UPDATE campaigns SET config = ? WHERE id = 1", [json.dumps(config)])
+            db.execute("INSERT INTO events VALUES (?, 'intervention', NULL, ?)", [last, detail])
 
     def generations(self) -> list[Generation]:
         """All committed generations, oldest first."""
@@ -239,6 +246,28 @@ class Archive:
     def newest_id(self) -> int:
         """The highest id that was ever given."""
         return int(self._rows("SELECT max(id) FROM models")[0][0])
+
+    def offspring(self) -> list[int]:
+        """Ids of all that were bred, ascending."""
+        return [
+            row[0]
+            for row in self._rows("SELECT id FROM models WHERE kind = 'offspring' ORDER BY id")
+        ]
+
+    def with_weights(self, sha256: str) -> list[Model]:
+        """Models that have these weights, by id; different recipes may make the same."""
+        ids = self._rows("SELECT id FROM models WHERE weights_sha256 = ?", [sha256])
+        return self.models(ids=[row[0] for row in ids])
+
+    def keyframes(self) -> list[str]:
+        """Hashes of the weights of everyone who was ever champion."""
+        return [
+            row[0]
+            for row in self._rows(
+                "SELECT DISTINCT weights_sha256 FROM models "
+                "WHERE id IN (SELECT champion FROM generations) ORDER BY ALL"
+            )
+        ]
 
     def founder_paths(self) -> dict[int, str]:
         """Where each founder's checkpoint lies, by model id."""

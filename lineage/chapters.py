@@ -15,10 +15,16 @@ def write_chapter(db: duckdb.DuckDBPyConnection, chapter: Chapter) -> None:
     """Write everything that a generation adds."""
     summary = chapter.summary
     _insert_births(db, chapter)
-    for death in chapter.deaths:
+    if chapter.deaths:
         db.execute(
-            "UPDATE models SET died = ?, cause = ? WHERE id = ?",
-            [summary.generation, death.cause, death.id],
+            "UPDATE models SET died = $generation, cause = dead.cause "
+            "FROM (SELECT unnest($ids) AS id, unnest($causes) AS cause) AS dead "
+            "WHERE models.id = dead.id",
+            {
+                "generation": summary.generation,
+                "ids": [death.id for death in chapter.deaths],
+                "causes": [death.cause for death in chapter.deaths],
+            },
         )
     _insert_items(db, chapter)
     for scores in chapter.scores:
