@@ -2,6 +2,9 @@
 
 import duckdb
 
+_BRED_HERE = "id NOT IN (SELECT model FROM origins WHERE campaign <> 1)"
+"""Generations of other campaigns stay in the archives that models came from."""
+
 _CONTRADICTIONS = (
     (
         "#{0} is missing: ids go on to #{1} without it",
@@ -15,12 +18,12 @@ _CONTRADICTIONS = (
     (
         "#{0} was born in generation {1}, which was never completed",
         "SELECT id, generation FROM models ANTI JOIN generations USING (generation) "
-        "WHERE kind = 'offspring' ORDER BY id",
+        f"WHERE kind = 'offspring' AND {_BRED_HERE} ORDER BY id",
     ),
     (
         "#{0} died in generation {1}, which was never completed",
         "SELECT id, died FROM models ANTI JOIN generations ON generations.generation = died "
-        "WHERE died IS NOT NULL ORDER BY id",
+        f"WHERE died IS NOT NULL AND {_BRED_HERE} ORDER BY id",
     ),
     (
         "#{0} is younger than its parent #{1}, by generation",
