@@ -2,9 +2,7 @@
 
 import duckdb
 
-_BRED_HERE = "id NOT IN (SELECT model FROM origins WHERE campaign <> 1)"
-"""Generations of other campaigns stay in the archives that models came from."""
-
+# Generations of other campaigns stay in the archives that models came from (see `origins`).
 _CONTRADICTIONS = (
     (
         "#{0} is missing: ids go on to #{1} without it",
@@ -18,12 +16,14 @@ _CONTRADICTIONS = (
     (
         "#{0} was born in generation {1}, which was never completed",
         "SELECT id, generation FROM models ANTI JOIN generations USING (generation) "
-        f"WHERE kind = 'offspring' AND {_BRED_HERE} ORDER BY id",
+        "WHERE kind = 'offspring' AND id NOT IN (SELECT model FROM origins WHERE campaign <> 1) "
+        "ORDER BY id",
     ),
     (
         "#{0} died in generation {1}, which was never completed",
         "SELECT id, died FROM models ANTI JOIN generations ON generations.generation = died "
-        f"WHERE died IS NOT NULL AND {_BRED_HERE} ORDER BY id",
+        "WHERE died IS NOT NULL AND id NOT IN (SELECT model FROM origins WHERE campaign <> 1) "
+        "ORDER BY id",
     ),
     (
         "#{0} is younger than its parent #{1}, by generation",

@@ -172,9 +172,11 @@ def _written(
         db.execute("INSERT INTO basis VALUES (?, ?)", [position, founder])
     db.execute("INSERT INTO blocks SELECT * FROM a.blocks")
     _insert_founders(db, first, second, union)
-    last = max((past.generation for past in first.generations()), default=0)
+    # As late as everything that happened: nobody may die before having had all its children.
+    last = max((past.generation for side in (first, second) for past in side.generations()),
+               default=0)  # fmt: skip
     for side in sides:
-        fate = "died" if side.schema == "a" else f"coalesce(died, greatest(generation, {last}))"
+        fate = "died" if side.schema == "a" else f"coalesce(died, {last})"
         cause = "cause" if side.schema == "a" else f"coalesce(cause, '{CAUSE}')"
         # What is put together here are numbers that were counted above, and names of tables.
         db.execute(
