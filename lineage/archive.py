@@ -6,6 +6,7 @@ reads. Every method is one lease of the file, so any number of processes can wat
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ import numpy as np
 
 from lineage.chapters import insert, texts, write_chapter
 from lineage.errors import ArchiveError
+from lineage.integrity import contradictions
+from lineage.migrations import migrate
+from lineage.pedigree import Pedigree, read_pedigree
 from lineage.records import (
     Answer,
     Block,
@@ -40,14 +44,11 @@ Connection = duckdb.DuckDBPyConnection
 
 
 _MODELS = """
-SELECT id, kind, name, generation, operator, weights_sha256, died, cause FROM models
+SELECT id, kind, name, generation, operator, weights_sha256, died, cause,
+       parents, shares, roles::VARCHAR[]
+FROM models
 WHERE ($ids IS NULL OR id IN $ids) AND ($living IS NULL OR (died IS NULL) = $living)
 ORDER BY id
-"""
-_PARENTS = """
-SELECT child, parent, share, role FROM parents JOIN models ON id = child
-WHERE ($ids IS NULL OR id IN $ids) AND ($living IS NULL OR (died IS NULL) = $living)
-ORDER BY child, share DESC, parent
 """
 
 
@@ -56,7 +57,8 @@ class Archive:
 
     Args:
         path: the database file.
-        on_wait: told once when another process has to be waited for.
+        on_wait: told, in a sentence, when another process has to be waited for or an archive of
+            an earlier schema is brought forward.
 
     Raises:
         ArchiveError: the file is missing, corrupt, not an archive, or of a newer schema.
@@ -65,8 +67,7 @@ class Archive:
     def __init__(self, path: Path, on_wait: Callable[[str], None] | None = None) -> None:
         self.path = path
         self._store = Store(path, on_wait)
-        with self._store.read() as db:
-            self._check_schema(db)
+        migrate(self._store, on_wait)
 
     @classmethod
     def create(
@@ -100,7 +101,7 @@ class Archive:
         draft = path.with_name(f".{path.name}.new")
         for leftover in (draft, draft.with_name(draft.name + ".wal")):
             leftover.unlink(missing_ok=True)
-        store = Store(draft, on_wait)
+        store = Store(draft, on_wait, new=True)
         with store.write() as db:
             db.execute(TABLES)
             db.execute("INSERT INTO meta VALUES ('schema_version', ?)", [str(SCHEMA_VERSION)])
@@ -110,11 +111,9 @@ class Archive:
             )
             for number, founder in enumerate(founders, start=1):
                 db.execute(
-                    "INSERT INTO models VALUES (?, 'founder', ?, 0, 'founding', ?, NULL, NULL)",
-                    [number, founder.name, founder.weights_sha256],
-                )
-                db.execute(
-                    "INSERT INTO recipes VALUES (?, 'source', ?, NULL)", [number, founder.path]
+                    "INSERT INTO models VALUES (?, 'founder', ?, 0, 'founding', ?, [], [], [], "
+                    "'source', ?, NULL, NULL, NULL)",
+                    [number, founder.name, founder.weights_sha256, founder.path],
                 )
             for position, founder_index in enumerate(basis):
                 db.execute("INSERT INTO basis VALUES (?, ?)", [position, founder_index + 1])
@@ -126,27 +125,13 @@ class Archive:
         draft.replace(path)
         return cls(path, on_wait)
 
-    def _check_schema(self, db: Connection) -> None:
-        try:
-            row = db.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone()
-        except duckdb.CatalogException:
-            row = None
-        if row is None:
-            raise ArchiveError(f"{self.path} is a DuckDB file but not an archive of a colony")
-        if int(row[0]) < SCHEMA_VERSION:
-            raise ArchiveError(
-                f"{self.path} has schema {row[0]}, of an earlier colony whose recipes made other "
-                f"bits; this one reads schema {SCHEMA_VERSION}. Start a new archive"
-            )
-        if int(row[0]) > SCHEMA_VERSION:
-            raise ArchiveError(
-                f"{self.path} has schema {row[0]}, this colony reads up to {SCHEMA_VERSION}; "
-                "upgrade model-colony to open it"
-            )
-
     def close(self) -> None:
         """Release what the process holds; the file itself is never held."""
         self._store.close()
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        """A lease for questions that have a module of their own, see `lineage.queries`."""
+        return self._store.read()
 
     # Writing
 
@@ -187,8 +172,15 @@ class Archive:
 
     def campaign(self) -> tuple[int, dict[str, Any]]:
         """The seed and the configuration that this archive was started with."""
-        ((seed, config),) = self._rows("SELECT seed, config FROM campaigns")
+        ((seed, config),) = self._rows("SELECT seed, config FROM campaigns WHERE id = 1")
         return int(seed), json.loads(config)
+
+    def intervene(self, config: dict[str, Any], detail: str) -> None:
+        """Change the configuration in the middle of a campaign; `detail` tells the events why."""
+        with self._store.write() as db:
+            last = max(_next_generation(db) - 1, 0)
+            db.execute("UPDATE campaigns SET config = ? WHERE id = 1", [json.dumps(config)])
+            db.execute("INSERT INTO events VALUES (?, 'intervention', NULL, ?)", [last, detail])
 
     def generations(self) -> list[Generation]:
         """All committed generations, oldest first."""
@@ -208,14 +200,8 @@ class Archive:
     ) -> list[Model]:
         """Models with their parents, by id; all, the living, the fossils, or some."""
         wanted = None if ids is None else sorted(set(ids))
-        chosen = {"ids": wanted, "living": living}
-        with self._store.read() as db:
-            rows = db.execute(_MODELS, chosen).fetchall()
-            links = db.execute(_PARENTS, chosen).fetchall()
-        parents: dict[int, list[Parent]] = {}
-        for child, parent, share, role in links:
-            parents.setdefault(child, []).append(Parent(parent, share, role))
-        return [replace(Model(*row), parents=tuple(parents.get(row[0], ()))) for row in rows]
+        rows = self._rows(_MODELS, {"ids": wanted, "living": living})
+        return [_model(row) for row in rows]
 
     def find(self, reference: str) -> Model:
         """The model that a person means.
@@ -252,9 +238,36 @@ class Archive:
             )
         return found[0]
 
+    def pedigree(self) -> Pedigree:
+        """Who descends from whom, of everybody at once, as arrays."""
+        with self._store.read() as db:
+            return read_pedigree(db)
+
     def newest_id(self) -> int:
         """The highest id that was ever given."""
         return int(self._rows("SELECT max(id) FROM models")[0][0])
+
+    def offspring(self) -> list[int]:
+        """Ids of all that were bred, ascending."""
+        return [
+            row[0]
+            for row in self._rows("SELECT id FROM models WHERE kind = 'offspring' ORDER BY id")
+        ]
+
+    def with_weights(self, sha256: str) -> list[Model]:
+        """Models that have these weights, by id; different recipes may make the same."""
+        ids = self._rows("SELECT id FROM models WHERE weights_sha256 = ?", [sha256])
+        return self.models(ids=[row[0] for row in ids])
+
+    def keyframes(self) -> list[str]:
+        """Hashes of the weights of everyone who was ever champion."""
+        return [
+            row[0]
+            for row in self._rows(
+                "SELECT DISTINCT weights_sha256 FROM models "
+                "WHERE id IN (SELECT champion FROM generations) ORDER BY ALL"
+            )
+        ]
 
     def founder_paths(self) -> dict[int, str]:
         """Where each founder's checkpoint lies, by model id."""
@@ -431,40 +444,19 @@ class Archive:
 
     def inconsistencies(self) -> list[str]:
         """Rows that contradict each other, in words; reads every table, so damage shows."""
-        problems = [
-            f"#{row[0]} is an offspring without a recipe"
-            for row in self._rows(
-                "SELECT id FROM models LEFT JOIN recipes ON model = id WHERE model IS NULL"
-            )
-        ]
-        problems += [
-            f"the parents of #{row[0]} have shares that sum to {row[1]:.6f}"
-            for row in self._rows(
-                "SELECT child, sum(share) AS total FROM parents GROUP BY child "
-                "HAVING abs(total - 1) > 1e-6 ORDER BY child"
-            )
-        ]
-        problems += [
-            f"#{row[0]} has no parents"
-            for row in self._rows(
-                "SELECT id FROM models LEFT JOIN parents ON child = id "
-                "WHERE kind = 'offspring' AND child IS NULL ORDER BY id"
-            )
-        ]
-        problems += [
-            f"#{row[0]} names #{row[1]} as a parent, which was never born"
-            for row in self._rows(
-                "SELECT child, parent FROM parents LEFT JOIN models ON id = parent "
-                "WHERE id IS NULL ORDER BY child"
-            )
-        ]
-        for table in self._rows("SELECT table_name FROM duckdb_tables() ORDER BY table_name"):
-            self._rows(f"SELECT bit_xor(hash(t)) FROM {table[0]} t")  # noqa: S608
-        return problems
+        with self._store.read() as db:
+            return contradictions(db)
 
     def _rows(self, query: str, parameters: Any = None) -> list[tuple[Any, ...]]:
         with self._store.read() as db:
             return db.execute(query, parameters).fetchall()
+
+
+def _model(row: tuple[Any, ...]) -> Model:
+    """A row of `_MODELS`; the parent with the greatest share comes first."""
+    *own, parents, shares, roles = row
+    links = sorted(zip(parents, shares, roles, strict=True), key=lambda link: (-link[1], link[0]))
+    return replace(Model(*own), parents=tuple(Parent(*link) for link in links))
 
 
 def _next_generation(db: Connection) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 import duckdb
 import numpy as np
 
+from lineage.errors import ArchiveError
 from lineage.records import Chapter, Scores
 
 
@@ -14,10 +15,16 @@ def write_chapter(db: duckdb.DuckDBPyConnection, chapter: Chapter) -> None:
     """Write everything that a generation adds."""
     summary = chapter.summary
     _insert_births(db, chapter)
-    for death in chapter.deaths:
+    if chapter.deaths:
         db.execute(
-            "UPDATE models SET died = ?, cause = ? WHERE id = ?",
-            [summary.generation, death.cause, death.id],
+            "UPDATE models SET died = $generation, cause = dead.cause "
+            "FROM (SELECT unnest($ids) AS id, unnest($causes) AS cause) AS dead "
+            "WHERE models.id = dead.id",
+            {
+                "generation": summary.generation,
+                "ids": [death.id for death in chapter.deaths],
+                "causes": [death.cause for death in chapter.deaths],
+            },
         )
     _insert_items(db, chapter)
     for scores in chapter.scores:
@@ -58,26 +65,40 @@ def texts(values: Iterable[str]) -> np.ndarray[Any, np.dtype[np.object_]]:
 
 
 def _insert_births(db: duckdb.DuckDBPyConnection, chapter: Chapter) -> None:
-    generation = chapter.summary.generation
-    for birth in chapter.births:
-        db.execute(
-            "INSERT INTO models VALUES (?, 'offspring', NULL, ?, ?, ?, NULL, NULL)",
-            [birth.id, generation, birth.operator, birth.weights_sha256],
+    """Births are numbered without gaps, so whoever has a smaller number is there to be a parent.
+
+    Raises:
+        ArchiveError: these are not the next numbers.
+    """
+    births = chapter.births
+    if not births:
+        return
+    ((newest,),) = db.execute("SELECT coalesce(max(id), 0) FROM models").fetchall()
+    if [birth.id for birth in births] != list(range(newest + 1, newest + 1 + len(births))):
+        raise ArchiveError(
+            f"the next births are numbered from {newest + 1}; "
+            f"got {births[0].id} to {births[-1].id}, or not in order"
         )
-        db.execute(
-            "INSERT INTO recipes VALUES (?, ?, NULL, ?)",
-            [birth.id, birth.method, birth.genome.ravel().tolist()],
-        )
-    links = [(birth.id, parent) for birth in chapter.births for parent in birth.parents]
-    if links:
-        insert(
-            db,
-            "INSERT INTO parents SELECT c, p, s, r FROM columns",
-            c=np.array([child for child, _ in links]),
-            p=np.array([parent.id for _, parent in links]),
-            s=np.array([parent.share for _, parent in links]),
-            r=texts(parent.role for _, parent in links),
-        )
+    db.execute(
+        """
+        INSERT INTO models BY NAME SELECT
+            unnest($ids) AS id, 'offspring' AS kind, $generation AS generation,
+            unnest($operators) AS operator, unnest($hashes) AS weights_sha256,
+            unnest($parents) AS parents, unnest($shares) AS shares, unnest($roles) AS roles,
+            unnest($methods) AS method, unnest($genomes) AS genome
+        """,
+        {
+            "ids": [birth.id for birth in births],
+            "generation": chapter.summary.generation,
+            "operators": [birth.operator for birth in births],
+            "hashes": [birth.weights_sha256 for birth in births],
+            "parents": [[parent.id for parent in birth.parents] for birth in births],
+            "shares": [[parent.share for parent in birth.parents] for birth in births],
+            "roles": [[parent.role for parent in birth.parents] for birth in births],
+            "methods": [birth.method for birth in births],
+            "genomes": [birth.genome.ravel().tolist() for birth in births],
+        },
+    )
 
 
 def _insert_items(db: duckdb.DuckDBPyConnection, chapter: Chapter) -> None:

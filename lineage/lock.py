@@ -8,6 +8,9 @@ from pathlib import Path
 
 from lineage.errors import ArchiveBusyError, ArchiveError
 
+_held: set[Path] = set()
+"""What this process has locked: asking again for what one has is no conflict."""
+
 
 @contextmanager
 def campaign_lock(archive: Path) -> Iterator[None]:
@@ -17,7 +20,10 @@ def campaign_lock(archive: Path) -> Iterator[None]:
         ArchiveBusyError: another campaign holds it; names its PID.
         ArchiveError: the folder cannot be written.
     """
-    path = archive.with_name(archive.name + ".lock")
+    path = archive.with_name(archive.name + ".lock").absolute()
+    if path in _held:
+        yield
+        return
     try:
         file = path.open("a+", encoding="utf-8")
     except OSError as error:
@@ -34,5 +40,9 @@ def campaign_lock(archive: Path) -> Iterator[None]:
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
-        # The file stays: removing it would let a third process lock another file of that name.
-        yield
+        _held.add(path)
+        try:
+            # The file stays: removing it would let a third process lock another file of that name.
+            yield
+        finally:
+            _held.discard(path)

@@ -1,61 +1,105 @@
 """The tables of an archive.
 
-Everything that was ever born is a row of `models`; how it is made is a row of `recipes`; who it
-descends from are rows of `parents`. Ids grow with birth, so `parent < child` is a proof that the
-ancestry has no cycle, and the database itself refuses a birth that breaks it.
+::
+
+    campaigns ─┬─ generations ── searches, operators        what each round of breeding came to
+               │       │
+               │       └── events                           alarms, interventions, new champions
+               │
+    models ────┴─ a row per birth, whole or not at all:
+      │             who      id, name or number, generation, operator
+      │             whence   parents[], shares[], roles[]   ── view `parents`, a row per edge
+      │             how      method, path or genome[]       ── view `recipes`, a row per model
+      │             what     weights_sha256                 ── a file of the cache, if kept
+      │             fate     died, cause                    ── view `chronicle`, with the events
+      │
+      ├── scores ────── items ── panels                     who solves what, of which epoch
+      ├── answers ───┬─ readings ── trust                   what was said, and who judged it how
+      │              └─ verdicts ── view `matches`
+      └── ratings
+
+    basis, blocks      what the columns of a genome mean
+    report_scores      what reports measured, by weights
+    origins            where models came from that were born in another archive
+
+Everything that was ever born is one row of `models`, with its parents and its recipe in that row:
+a birth cannot be recorded by half, and the row itself refuses what cannot be. Ids grow with birth
+and have no gaps (`lineage.chapters` sees to that, in the transaction of the birth), so `parent <
+child` proves that the ancestry has no cycle and that every parent exists.
+
+At a million models the row costs about 37 bytes for the hash, 7 to 8 bytes a gene and 20 for all
+else (`python -m tests.benchmarks.lineage`): hexadecimal text, which any shell can show, takes no
+more on disk than a BLOB, as DuckDB packs it. The one index on `models` is that of the primary key.
 
 A linear recipe is a genome: one coefficient per (basis vector, block), row-major over `basis` and
 `blocks`. The weights of block b are `origin_b + sum_v genome[v, b] * (founder_v - origin)_b`. The
 genome of a route is what the campaign's search space says: a path through layers, with scales.
 """
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 TABLES = """
 CREATE TABLE meta (key VARCHAR PRIMARY KEY, value VARCHAR NOT NULL);
 
--- One row: what this campaign was started with.
+-- What this archive was started with is number 1; others came in with models from elsewhere.
 CREATE TABLE campaigns (
-    id         INTEGER PRIMARY KEY CHECK (id = 1),
+    id         INTEGER PRIMARY KEY CHECK (id > 0),
     seed       BIGINT NOT NULL,
     config     VARCHAR NOT NULL,              -- JSON of the validated configuration
-    started_at TIMESTAMP NOT NULL DEFAULT current_timestamp
+    started_at TIMESTAMP NOT NULL DEFAULT current_timestamp,
+    archive    VARCHAR,                       -- the archive that it was forked or taken from,
+    generation INTEGER,                       -- and the last generation that came along
+    CHECK ((archive IS NULL) = (generation IS NULL))
 );
 
+CREATE TYPE parent_role AS ENUM ('first', 'mate', 'ensemble');
 CREATE TABLE models (
     id             INTEGER PRIMARY KEY CHECK (id > 0),
     kind           VARCHAR NOT NULL CHECK (kind IN ('founder', 'offspring')),
     name           VARCHAR UNIQUE,            -- founders have one, offspring need none
     generation     INTEGER NOT NULL CHECK (generation >= 0),
     operator       VARCHAR NOT NULL,
-    weights_sha256 VARCHAR NOT NULL CHECK (length(weights_sha256) = 64),
+    weights_sha256 VARCHAR NOT NULL CHECK (regexp_full_match(weights_sha256, '[0-9a-f]{64}')),
+    parents        INTEGER[] NOT NULL,        -- each once, all older than their child
+    shares         DOUBLE[] NOT NULL,         -- of each parent, in the same order; they sum to 1
+    roles          parent_role[] NOT NULL,    -- of each parent, in the same order
+    method         VARCHAR NOT NULL CHECK (method IN ('source', 'linear', 'route')),
+    path           VARCHAR,                   -- where a founder's checkpoint lies
+    genome         DOUBLE[],                  -- what an offspring is made by
     died           INTEGER,                   -- the generation it became a fossil in
     cause          VARCHAR,
+    CHECK ((kind = 'founder') = (name IS NOT NULL)),
+    CHECK ((kind = 'founder') = (method = 'source')),
+    CHECK ((kind = 'founder') = (len(parents) = 0)),
+    CHECK ((kind = 'founder') = (path IS NOT NULL)),
+    CHECK ((kind = 'founder') = (genome IS NULL)),
+    CHECK (list_count(genome) = len(genome) AND isfinite(list_sum(genome))),
+    CHECK (list_min(parents) > 0 AND list_max(parents) < id),
+    CHECK (len(list_distinct(parents)) = len(parents)),
+    CHECK (list_count(shares) = len(parents) AND list_count(roles) = len(parents)),
+    CHECK (len(shares) = len(parents) AND len(roles) = len(parents)),
+    CHECK (list_min(shares) > 0 AND abs(list_sum(shares) - 1) < 1e-6),
     CHECK ((died IS NULL) = (cause IS NULL)),
-    CHECK ((kind = 'founder') = (name IS NOT NULL))
+    CHECK (died >= generation)
 );
+CREATE VIEW parents AS
+SELECT id AS child, unnest(parents) AS parent, unnest(shares) AS share,
+       unnest(roles::VARCHAR[]) AS role
+FROM models;
+CREATE VIEW recipes AS SELECT id AS model, method, path, genome FROM models;
 
-CREATE TABLE parents (
-    child  INTEGER NOT NULL,
-    parent INTEGER NOT NULL CHECK (parent > 0),
-    share  DOUBLE NOT NULL CHECK (share > 0 AND share <= 1),
-    role   VARCHAR NOT NULL CHECK (role IN ('first', 'mate', 'ensemble')),
-    CHECK (parent < child),
-    PRIMARY KEY (child, parent)
+-- Models that were born elsewhere, and their ids there.
+CREATE TABLE origins (
+    model    INTEGER PRIMARY KEY,
+    campaign INTEGER NOT NULL,
+    id_there INTEGER NOT NULL CHECK (id_there > 0),
+    UNIQUE (campaign, id_there)
 );
 
 -- The axes of a genome.
 CREATE TABLE basis  (position INTEGER PRIMARY KEY, founder INTEGER NOT NULL);
 CREATE TABLE blocks (position INTEGER PRIMARY KEY, name VARCHAR NOT NULL UNIQUE,
                      parameters BIGINT NOT NULL);
-CREATE TABLE recipes (
-    model  INTEGER PRIMARY KEY,
-    method VARCHAR NOT NULL CHECK (method IN ('source', 'linear', 'route')),
-    path   VARCHAR,                           -- where a founder's checkpoint lies
-    genome DOUBLE[],
-    CHECK ((method = 'source') = (path IS NOT NULL)),
-    CHECK ((method <> 'source') = (genome IS NOT NULL))
-);
 
 CREATE TABLE items (
     id VARCHAR PRIMARY KEY, task VARCHAR NOT NULL, split VARCHAR NOT NULL
@@ -125,9 +169,17 @@ CREATE TABLE operators (
     tries      DOUBLE NOT NULL, successes DOUBLE NOT NULL, cost DOUBLE NOT NULL, -- these fade
     PRIMARY KEY (generation, operator)
 );
+-- What no other table tells. Births and deaths are rows of `models`; `chronicle` has it all.
 CREATE TABLE events (
-    generation INTEGER NOT NULL, kind VARCHAR NOT NULL, model INTEGER, detail VARCHAR NOT NULL
+    generation INTEGER NOT NULL,
+    kind       VARCHAR NOT NULL CHECK (kind IN ('panel', 'champion', 'alarm', 'intervention')),
+    model      INTEGER,
+    detail     VARCHAR NOT NULL
 );
+CREATE VIEW chronicle AS
+SELECT generation, 'birth' AS kind, id AS model, operator AS detail FROM models
+UNION ALL SELECT died, 'death', id, cause FROM models WHERE died IS NOT NULL
+UNION ALL SELECT generation, kind, model, detail FROM events;
 
 -- What `report` measured, by weights, so that a report is paid for once. Campaigns never read it.
 CREATE TABLE report_scores (

@@ -4,6 +4,9 @@ DuckDB lets one process write or many read, so nobody may keep the file open. A 
 to an in-memory connection, runs one transaction and detaches it again; after every detach the file
 on disk is complete, and copying it is a backup. Attaching takes well under a millisecond, opening
 a connection thirty, which is why the connection is kept and the file is not.
+
+`Leases` is all that the rest of colony knows of this: what shares a database in another way, a
+server for instance, takes the place of `Store` by offering the same two contexts.
 """
 
 import random
@@ -11,9 +14,9 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import duckdb
 
@@ -26,27 +29,61 @@ MENTION_AFTER_S = 1.0
 """Waits shorter than this are nobody's business."""
 
 _HOLDER = re.compile(r"\(PID (\d+)\)")
-_BUSY = ("Could not set lock on file", "Conflicting lock is held")
+_BUSY = ("Could not set lock on file", "Conflicting lock is held", "Unique file handle conflict")
 _FULL = (
     "No space left on device",
     "File too large",
     "could not be extended",
     "Disk quota exceeded",
 )
+_READ_ONLY = ("Permission denied", "Read-only file system", "Operation not permitted")
+_NOT_WHOLE = (
+    "checksum",
+    "not a valid DuckDB database file",
+    "Could not read",
+    "could not read",
+    "Corrupt",
+    "corrupt",
+    "Serialization Error",
+    "INTERNAL Error",
+)
+
+
+class Leases(Protocol):
+    """A database that is shared with other processes, for one transaction at a time."""
+
+    path: Path
+
+    def read(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        """Lease it for reading. Fetch everything inside: open cursors would keep the lock."""
+        ...
+
+    def write(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        """Lease it for one transaction, committed on leaving and rolled back on an error."""
+        ...
+
+    def close(self) -> None:
+        """Give back what the process holds."""
+        ...
 
 
 class Store:
     """One database file, leased for a transaction at a time.
 
     Args:
-        path: the database file; it need not exist until the first write.
+        path: the database file.
         on_wait: called once per wait with a sentence such as "waiting for PID 6894 ...".
+        new: the file is made by the first write; otherwise it has to be there. (Attaching would
+            make it, so an archive that vanished would come back empty.)
     """
 
-    def __init__(self, path: Path, on_wait: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self, path: Path, on_wait: Callable[[str], None] | None = None, *, new: bool = False
+    ) -> None:
         self.path = path
         self._on_wait = on_wait
-        self._connection = duckdb.connect(":memory:", config={"threads": 1})
+        self._new = new
+        self._connection = _connection()
         self._mutex = threading.Lock()
 
     @contextmanager
@@ -85,11 +122,11 @@ class Store:
                 finally:
                     self._detach()
             except duckdb.Error as error:
-                raise self._explained(error) from error
+                raise explained(self.path, error) from error
 
     def _attach(self, mode: str) -> None:
         """Attach the file, waiting with growing, jittered pauses while somebody else holds it."""
-        if mode == "read" and not self.path.exists():
+        if not self.path.exists() and not (self._new and mode == "write"):
             raise ArchiveError(
                 f"no archive at {self.path}; `colony run --archive {self.path}` starts one"
             )
@@ -99,7 +136,7 @@ class Store:
         while True:
             try:
                 self._connection.execute(statement)
-            except duckdb.IOException as error:
+            except duckdb.Error as error:
                 if not any(sign in str(error) for sign in _BUSY):
                     raise
                 waited = time.monotonic() - start
@@ -111,6 +148,7 @@ class Store:
                 time.sleep(pause * random.uniform(0.5, 1.5))
                 pause = min(2 * pause, 0.05)
             else:
+                self._new = False
                 return
 
     def _abandon(self) -> None:
@@ -119,30 +157,49 @@ class Store:
 
     def _detach(self) -> None:
         """Leave the file. A checkpoint that fails here (a full disk) must not keep the lease."""
-        self._connection.execute("USE memory")
         try:
+            self._connection.execute("USE memory")
             self._connection.execute("DETACH colony")
-        except duckdb.Error:
+        except duckdb.Error:  # also what damage does to a connection that came upon it
             self._connection.close()
-            self._connection = duckdb.connect(":memory:", config={"threads": 1})
+            self._connection = _connection()
             raise
 
-    def _explained(self, error: duckdb.Error) -> ArchiveError:
-        text = str(error)
-        if any(sign in text for sign in _BUSY):
-            return ArchiveBusyError(
-                f"{self.path} is held by {_holder(error)} for more than {PATIENCE_S:.0f} s; "
-                "close that program and try again"
-            )
-        if any(sign in text for sign in _FULL):
-            return ArchiveFullError(
-                f"no room left on the disk of {self.path}; free some and run the same command "
-                "again, nothing committed is lost"
-            )
-        first_line = text.splitlines()[0] if text else type(error).__name__
-        return ArchiveError(f"cannot use archive {self.path}: {first_line}")
+
+def _connection() -> duckdb.DuckDBPyConnection:
+    return duckdb.connect(":memory:", config={"threads": 1})
+
+
+def explained(path: Path, error: duckdb.Error) -> ArchiveError:
+    """What went wrong with a database file, in one line that says what to do."""
+    text = str(error)
+    if any(sign in text for sign in _BUSY):
+        return ArchiveBusyError(
+            f"{path} is held by {_holder(error)} for more than {PATIENCE_S:.0f} s; "
+            "close that program and try again"
+        )
+    if any(sign in text for sign in _FULL):
+        return ArchiveFullError(
+            f"no room left on the disk of {path}; free some and run the same command "
+            "again, nothing committed is lost"
+        )
+    if any(sign in text for sign in _READ_ONLY):
+        return ArchiveError(
+            f"{path} cannot be written: {_first_line(text)}; nothing was changed. Copy it to "
+            "where you may write"
+        )
+    if any(sign in text for sign in _NOT_WHOLE):
+        return ArchiveError(
+            f"{path} is damaged: {_first_line(text)}; nothing was changed. Restore a copy; "
+            "`colony check` says whether it is whole"
+        )
+    return ArchiveError(f"cannot use archive {path}: {_first_line(text)}")
+
+
+def _first_line(text: str) -> str:
+    return text.splitlines()[0] if text else "no reason given"
 
 
 def _holder(error: BaseException) -> str:
     found = _HOLDER.search(str(error))
-    return f"PID {found.group(1)}" if found else "another process"
+    return f"PID {found.group(1)}" if found else "another part of this program"

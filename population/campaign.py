@@ -34,6 +34,7 @@ from population.results import Results, stacked
 from population.spaces.first import equal_parents
 from population.spaces.parameter import ParameterSpace
 from population.stopping import Limits, Standing, reason_to_stop
+from population.weights.revive import Keeper
 from population.workshop import Progress, Workshop, silent
 
 GATE_ITEMS = 240
@@ -87,6 +88,7 @@ class Campaign:
         self._dealer = Dealer(self._seed, self._search, workshop.tasks, workshop.player)
         self._clock = Clock(workshop.player.meter)
         self._closer = Closer(archive, workshop, self._dealer, self._kinship, self._clock, progress)
+        self._keeper = Keeper(archive, workshop)
         self._gate: Gate | None = None
         self._colony: Colony
         self._now: Generating
@@ -378,7 +380,8 @@ class Campaign:
 
     def _reload(self) -> Colony:
         self._clock.start()
-        self._colony = load_colony(self._archive, self._workshop.space, self._kinship)
+        self._colony = colony = load_colony(self._archive, self._workshop.space, self._kinship)
+        self._keeper.keep(colony.members[colony.ids.index(colony.stock.champion)])
         if self._on_generation:
             self._on_generation(self._colony)
         return self._colony

@@ -202,6 +202,14 @@ class Run(_Section):
     """Tokens in one forward pass at most; default: 2048 on a CPU, 32768 on an accelerator."""
 
 
+class Weights(_Section):
+    """What is kept on disk beside the archive; every model can be made again from its recipe."""
+
+    quota_gb: float = Field(1.0, ge=0)
+    """Room for weights in the folder ARCHIVE.weights, in 10^9 bytes: of champions, and of what
+    `colony revive` brings back. The least recently used make room, champions last. 0 keeps none."""
+
+
 class Config(_Section):
     """Everything about a campaign that its user decides."""
 
@@ -212,6 +220,7 @@ class Config(_Section):
     gate: Gate = Gate()
     arena: Arena = Arena()
     run: Run = Run()
+    weights: Weights = Weights()
 
 
 def load_config(path: Path | None) -> Config:

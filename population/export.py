@@ -3,8 +3,10 @@
 from pathlib import Path
 
 from lineage import Archive
-from lineage.ancestry import graph
-from lineage.drawing import pedigree
+from lineage.descent import Descent
+from lineage.drawing import plain
+from lineage.drawing.tree import tree
+from lineage.queries.family import family_of
 from lineage.records import Model
 from population.merging.card import Facts
 from population.merging.engine import Progress
@@ -75,9 +77,11 @@ def _facts(archive: Archive, model: Model) -> Facts:
     }
     if model.kind == "founder":
         return Facts(model.label, "A founder of a colony.", scores=scores)
+    descent = Descent(archive.pedigree())
+    family = family_of(archive, [model.id, *descent.ancestors(model.id, 3).tolist()], descent)
     return Facts(
         model.label,
         f"Bred in a colony: {model.operator}, generation {model.generation}.",
-        pedigree(graph(archive.models()), model.id, depth=3),
+        plain(tree(family, model.id, depth=3)),
         scores,
     )

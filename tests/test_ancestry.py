@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lineage.ancestry import founder_shares, graph, kinship
-from lineage.drawing import pedigree
 from lineage.kinship import Kinship
 from lineage.records import Model, Parent
 
@@ -109,28 +108,3 @@ def test_forgetting_the_dead_changes_nothing_for_the_living() -> None:
     assert whole.relationship(living).tolist() == kept.relationship(living).tolist()
     assert whole.lines(living).tolist() == kept.lines(living).tolist()
     assert kept.lines([7, 3]).tolist() == [[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]]
-
-
-def test_a_pedigree_as_text() -> None:
-    drawn = pedigree(graph(COUSINS), 7, depth=3, describe=lambda model: f"score {model.id / 10}")
-    assert drawn == (
-        "#7  blend, gen 4, score 0.7\n"
-        "├─ #4  50%  blend, gen 1, score 0.4\n"
-        "│  ├─ f1  50%  founder, score 0.1\n"
-        "│  └─ f2  50%  founder, score 0.2\n"
-        "└─ #5  50%  blend, gen 2, score 0.5\n"
-        "   ├─ f1  50%  founder, score 0.1\n"
-        "   └─ f2  50%  founder, score 0.2"
-    )
-
-
-def test_a_pedigree_stops_at_its_depth_and_names_repeated_ancestors_once() -> None:
-    models = family(((1, HALF), (2, HALF)), ((4, 0.6), (3, 0.4)), ((5, HALF), (4, HALF)))
-    assert pedigree(graph(models), 6, depth=1).splitlines() == [
-        "#6  blend, gen 3",
-        "├─ #4  50%  blend, gen 1",
-        "│  └─ … 2 more ancestors",
-        "└─ #5  50%  blend, gen 2",
-        "   └─ … 4 more ancestors",
-    ]
-    assert "   ├─ #4  60%  (see above)" in pedigree(graph(models), 6, depth=4).splitlines()

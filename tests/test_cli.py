@@ -71,7 +71,7 @@ def test_models_show_lineage(small_archive: Archive) -> None:
     assert founder["recipe"] is None
     code, said, _ = colony("lineage", newest, "--archive", path)
     assert code == 0
-    assert said.startswith(f"#{newest}  ")
+    assert said[2:].startswith(f"#{newest}  ")
     assert "founders by descent:" in said
     family = json.loads(colony("lineage", newest, "--archive", path, "--json")[1])
     assert sum(family["founder_shares"].values()) == pytest.approx(1.0)

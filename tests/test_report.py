@@ -250,16 +250,17 @@ def copied(small_archive: Archive, tmp_path: Path) -> Callable[[str], Archive]:
     ("statement", "what"),
     [
         (
-            "UPDATE recipes SET genome = list_concat([genome[1] + 0.25], genome[2:]) "
-            "WHERE model = 15",
+            "UPDATE models SET genome = list_concat([genome[1] + 0.25], genome[2:]) "
+            "WHERE id = 15",
             "#15",
         ),
         (f"UPDATE models SET weights_sha256 = '{'0' * 64}' WHERE id = 12", "#12"),
         (f"UPDATE models SET weights_sha256 = '{'0' * 64}' WHERE id = 2", "founder"),
-        ("UPDATE recipes SET path = '/nowhere' WHERE model = 1", "founder base"),
-        ("DELETE FROM recipes WHERE model = 14", "row"),
-        ("UPDATE parents SET share = share / 2 WHERE child = 13", "row"),
-        ("DELETE FROM parents WHERE child = 13", "row"),
+        ("UPDATE models SET path = '/nowhere' WHERE id = 1", "founder base"),
+        ("DELETE FROM models WHERE id = 14", "row"),
+        ("DELETE FROM generations WHERE generation = 1", "row"),
+        ("UPDATE generations SET champion = 4711 WHERE generation = 1", "row"),
+        ("UPDATE scores SET model = 4711 WHERE model = 13", "row"),
     ],
 )
 def test_damage_is_found_and_named(

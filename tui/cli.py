@@ -12,26 +12,27 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from population.errors import CampaignError, PopulationError
-from tui import merge_commands, tables
+from tui import archive_commands, keeping_commands, lineage_commands, merge_commands, tables
 from tui.console import (
+    DEFAULT_ARCHIVE,
+    ArchiveOption,
     JsonOption,
+    ModelArgument,
     StopRequest,
     bytes_bar,
     clear_errors,
     described,
     err,
+    opened,
     out,
     print_json,
     progress_bar,
-    waiting,
 )
 from tui.live import CampaignProgress
 
 if TYPE_CHECKING:
     from lineage import Archive
     from population.config import Config
-
-DEFAULT_ARCHIVE = Path("colony.duckdb")
 
 app = typer.Typer(
     help="A population of merged language models that improves itself.",
@@ -40,23 +41,6 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-ArchiveOption = Annotated[
-    Path, typer.Option("--archive", "-a", help="The archive of the colony.", show_default=True)
-]
-
-
-def opened(archive: Path) -> "Archive":
-    """The archive, which says whom it has to wait for."""
-    from lineage import Archive
-
-    return Archive(archive, waiting)
-
-
-ModelArgument = Annotated[
-    str,
-    typer.Argument(help="An id (12 or '#12'), a founder's name, a weights hash, or 'champion'."),
-]
 
 
 @app.command(
@@ -106,6 +90,7 @@ def run(
 
             if archive.exists():
                 colony = opened(archive)
+                _give_room(colony, asked)
                 workshop = reopen_workshop(colony, progress)
                 continued = True
             else:
@@ -152,8 +137,8 @@ def _step(stop: StopRequest, progress: Any, step: tuple[int, int, str]) -> None:
 def _config_for(archive: Path, path: Path | None, seed: int | None, device: str | None) -> "Config":
     """The configuration to run with: a new archive's from the file, an old one's from itself.
 
-    What an archive was started with cannot be changed, except for its budget: the same seed must
-    give the same colony.
+    What an archive was started with cannot be changed, except for its budget and the room for
+    weights: the same seed must give the same colony.
     """
     from population.config import load_config, parsed
 
@@ -181,8 +166,21 @@ def _config_for(archive: Path, path: Path | None, seed: int | None, device: str 
                     f"{archive} was started with another [{section}] than {path} has; continue "
                     "without a config, or choose another --archive for a new campaign"
                 )
-        return stored.model_copy(update={"budget": given.budget})
+        return stored.model_copy(update={"budget": given.budget, "weights": given.weights})
     return stored
+
+
+def _give_room(colony: "Archive", asked: "Config") -> None:
+    """Let the archive know of another quota: disks fill up in the middle of campaigns."""
+    from population.config import parsed
+
+    content = colony.campaign()[1]
+    quota = parsed(content, str(colony.path)).weights.quota_gb
+    if asked.weights.quota_gb != quota:
+        content["weights"] = asked.weights.model_dump(mode="json")
+        colony.intervene(
+            content, f"weights may take {asked.weights.quota_gb:g} GB; it was {quota:g} GB"
+        )
 
 
 def _pinned(config: "Config") -> "Config":
@@ -332,65 +330,6 @@ def operators(archive: ArchiveOption = DEFAULT_ARCHIVE, as_json: JsonOption = Fa
             out.print(tables.operators_view(rows))
 
 
-@app.command(
-    help=described(
-        "Draw a model's ancestors as a tree, with each founder's part in it.",
-        "colony lineage champion",
-        "colony lineage 212 --depth 8",
-    )
-)
-def lineage(
-    model: ModelArgument,
-    archive: ArchiveOption = DEFAULT_ARCHIVE,
-    depth: Annotated[int, typer.Option(min=1, help="Generations of ancestors to draw.")] = 3,
-    as_json: JsonOption = False,
-) -> None:
-    with clear_errors():
-        colony = opened(archive)
-        row = colony.find(model)
-        from lineage.ancestry import founder_shares, graph
-        from lineage.drawing import pedigree
-
-        ancestry = graph(colony.models())
-        shares = founder_shares(ancestry, row.id)
-        labels = {founder: ancestry.nodes[founder]["model"].label for founder in shares}
-        if as_json:
-            import networkx as nx
-
-            family = ancestry.subgraph({row.id, *nx.ancestors(ancestry, row.id)})
-            print_json(
-                {
-                    "model": row.id,
-                    "founder_shares": {labels[f]: share for f, share in shares.items()},
-                    "edges": [
-                        {"parent": parent, "child": child, "share": edge["share"]}
-                        for parent, child, edge in family.edges(data=True)
-                    ],
-                }
-            )
-            return
-        means = colony.task_means("selection")
-
-        def score(known: Any) -> str:
-            tasks = means.get(known.id)
-            if not tasks:
-                return ""
-            return f"selection {sum(exact for exact, _ in tasks.values()) / len(tasks):.3f}"
-
-        out.print(
-            pedigree(ancestry, row.id, depth=depth, describe=score),
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
-        parts = sorted(shares.items(), key=lambda part: (-part[1], part[0]))
-        out.print(
-            "\nfounders by descent: "
-            + ", ".join(f"{labels[founder]} {share:.0%}" for founder, share in parts),
-            highlight=False,
-        )
-
-
 class RecipeForm(StrEnum):
     """How a recipe is written down."""
 
@@ -445,48 +384,6 @@ def export(
 
 @app.command(
     help=described(
-        "Replay recipes and compare hashes; exit code 1 if something is damaged.",
-        "colony check",
-        "colony check --sample 100 --json",
-    )
-)
-def check(
-    archive: ArchiveOption = DEFAULT_ARCHIVE,
-    sample: Annotated[
-        int | None, typer.Option(min=1, help="Replay this many models instead of all.")
-    ] = None,
-    as_json: JsonOption = False,
-) -> None:
-    with clear_errors():
-        colony = opened(archive)
-        with progress_bar() as progress:
-            progress(0, 1, "loading torch")
-            from population.check import check as inspect
-
-            found = inspect(colony, sample, progress)
-        if as_json:
-            print_json(
-                {
-                    "founders": found.founders,
-                    "offspring": found.offspring,
-                    "replayed": found.replayed,
-                    "damages": [vars(damage) for damage in found.damages],
-                }
-            )
-        else:
-            for damage in found.damages:
-                out.print(f"[bold red]{damage.what}[/]: {damage.detail}", soft_wrap=True)
-            out.print(
-                f"{found.founders} founders hashed, {found.replayed} of {found.offspring} "
-                f"offspring replayed, {len(found.damages)} damaged",
-                highlight=False,
-            )
-        if found.damages:
-            raise typer.Exit(1)
-
-
-@app.command(
-    help=described(
         "Write a configuration in which every setting stands with its default and its meaning.",
         "colony init",
         "colony init my.toml",
@@ -505,6 +402,9 @@ def init(
         out.print(f"wrote {path}; next: colony run {path}", highlight=False, soft_wrap=True)
 
 
+app.add_typer(keeping_commands.app)
+app.add_typer(lineage_commands.app)
+app.add_typer(archive_commands.app)
 app.add_typer(merge_commands.app)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -26,10 +26,22 @@ from arena.errors import TaskError
 from lineage import ArchiveError
 from population.errors import Interrupted, PopulationError
 
+if TYPE_CHECKING:
+    from lineage import Archive
+
 out = Console()
 err = Console(stderr=True)
 
+DEFAULT_ARCHIVE = Path("colony.duckdb")
+
+ArchiveOption = Annotated[
+    Path, typer.Option("--archive", "-a", help="The archive of the colony.", show_default=True)
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+ModelArgument = Annotated[
+    str,
+    typer.Argument(help="An id (12 or '#12'), a founder's name, a weights hash, or 'champion'."),
+]
 
 EXIT_ERROR = 1
 EXIT_INTERRUPTED = 130
@@ -73,6 +85,13 @@ def _say(message: str) -> None:
 
 def _escaped(text: str) -> str:
     return text.replace("[", r"\[")
+
+
+def opened(archive: Path) -> "Archive":
+    """The archive, which says whom it has to wait for."""
+    from lineage import Archive  # noqa: PLC0415 - a quarter of a second for few
+
+    return Archive(archive, waiting)
 
 
 def waiting(message: str) -> None:

@@ -1,0 +1,172 @@
+"""A subset of the archive as a graph with lanes, as `git log --graph` draws history.
+
+In a population nearly every model is a merge, so a whole colony needs hundreds of lanes; a few
+generations of ancestors need about ten. Lane 0 belongs to the line of the fitter parent, and a
+parent that is awaited already is joined, not given a lane of its own.
+"""
+
+from dataclasses import dataclass, field
+
+from lineage.drawing.family import Family
+from lineage.drawing.text import Drawing, Glyphs, Row, Span, Style, cells, columns, shown
+
+MOST_LANES = 12
+"""More lanes than this nobody can follow; what does not fit is counted at the model (`+2`)."""
+
+_ROOM = 34
+"""Cells that a row keeps for what it says about its model."""
+
+_TAKEN = 0
+"""Nobody's id: a lane that ends in this row cannot begin in it."""
+
+_MATTERS = (0, 1, 2, 3, 4)
+"""How much each column matters: label, fitness, parents not drawn, birth, operator."""
+
+
+@dataclass
+class _Lanes:
+    """Who is awaited in which lane, from one row to the next."""
+
+    most: int
+    line: frozenset[int]
+    awaited: list[int | None] = field(default_factory=lambda: [None])
+    ended: int | None = None
+    """The lane that ended in the row above: who is put right below would seem to be a parent."""
+
+    def of(self, node: int) -> int | None:
+        """The lane that awaits a model."""
+        return self.awaited.index(node) if node in self.awaited else None
+
+    def seat(self, node: int, avoid: int | None = None) -> int | None:
+        """A lane for a model: a free one, a new one, or None if there is no room."""
+        if node in self.line and self.awaited[0] is None:
+            self.awaited[0] = node
+            return 0
+        for lane in range(1, len(self.awaited)):
+            if self.awaited[lane] is None and lane != avoid:
+                self.awaited[lane] = node
+                return lane
+        if len(self.awaited) == avoid:
+            self.awaited.append(None)
+        if len(self.awaited) >= self.most:
+            return None
+        self.awaited.append(node)
+        return len(self.awaited) - 1
+
+
+@dataclass(frozen=True)
+class _Edges:
+    """What a row draws to the sides of its model: lanes by what happens to them."""
+
+    joined: list[int]
+    begun: list[int]
+    ended: list[int]
+    lost: int
+
+
+def lanes(family: Family, focus: int, style: Style | None = None) -> Drawing:
+    """All of a family, the youngest first, with edges to their parents.
+
+    Args:
+        family: what to draw: all of it.
+        focus: whose line keeps lane 0.
+        style: how wide, and with which signs.
+    """
+    style = style or Style()
+    glyphs = style.glyphs
+    most = max(2, min(MOST_LANES, (style.width - _ROOM) // 2))
+    state = _Lanes(most, frozenset(family.line(focus)))
+    graphs: list[Row] = []
+    facts: list[list[Span]] = []
+    for node in sorted(family.models, reverse=True):
+        lane = state.of(node)
+        if lane is None:
+            lane = state.seat(node, avoid=state.ended)
+        before = list(state.awaited)
+        parents = [parent for parent in family.parents(node) if parent in family.models]
+        edges = _led_on(state, node, lane, parents)
+        graphs.append(_graph_row(family, node, lane, before, edges, glyphs))
+        state.ended = lane if lane is not None and state.awaited[lane] is None else None
+        while len(state.awaited) > 1 and state.awaited[-1] is None:
+            state.awaited.pop()
+        row = family.models[node]
+        unseen = len(row.parents) - len(parents)
+        note = f"+{edges.lost} " * bool(edges.lost) + glyphs.more * bool(unseen)
+        facts.append(
+            [
+                Span(family.label(node)),
+                Span(family.score(node)),
+                Span(note, "dim"),
+                Span(f"gen {row.generation}", "dim"),
+                Span(shown(row.operator), "dim"),
+            ]
+        )
+    reach = max(sum(cells(span.text) for span in graph) for graph in graphs)
+    texts = columns(facts, _MATTERS, style.width - reach - 2)
+    return [
+        [*graph, Span(" " * (reach + 2 - sum(cells(span.text) for span in graph))), *text]
+        for graph, text in zip(graphs, texts, strict=True)
+    ]
+
+
+def _led_on(state: _Lanes, node: int, lane: int | None, parents: list[int]) -> _Edges:
+    """Let a model's lane and others lead on to its parents."""
+    edges = _Edges([], [], [], 0)
+    if lane is None:
+        return _Edges([], [], [], len(parents))
+    state.awaited[lane] = None
+    lost = 0
+    for number, parent in enumerate(parents):
+        there = state.of(parent)
+        if there is not None:
+            if number == 0 and lane == 0 and parent in state.line:
+                # The line goes straight on, and whoever waited elsewhere comes over to it.
+                state.awaited[there] = _TAKEN
+                state.awaited[0] = parent
+                edges.ended.append(there)
+            else:
+                edges.joined.append(there)
+        elif state.awaited[lane] is None and (lane or parent in state.line):
+            state.awaited[lane] = parent
+        else:
+            begun = state.seat(parent)
+            if begun is None:
+                lost += 1
+            else:
+                edges.begun.append(begun)
+    for ended in edges.ended:
+        state.awaited[ended] = None
+    return _Edges(edges.joined, edges.begun, edges.ended, lost)
+
+
+def _graph_row(
+    family: Family, node: int, lane: int | None, before: list[int | None], edges: _Edges,
+    glyphs: Glyphs,
+) -> Row:  # fmt: skip
+    if lane is None:  # no room for its lane: it stands alone behind all of them
+        lane = len(before)
+    touched = {**dict.fromkeys(edges.joined, "joined"), **dict.fromkeys(edges.begun, "begun")}
+    touched |= dict.fromkeys(edges.ended, "ended")
+    first, last = min([lane, *touched]), max([lane, *touched])
+    row: Row = []
+    for at in range(max(len(before), last + 1)):
+        if at == lane:
+            row.append(family.sign(node, glyphs))
+        elif at in touched:
+            row.append(Span(_corner(touched[at], at, first, last, glyphs), "edge"))
+        elif at < len(before) and before[at] is not None:
+            row.append(Span(glyphs.down, "edge"))
+        else:
+            row.append(Span(glyphs.across if first < at < last else " ", "edge"))
+        row.append(Span(glyphs.across if first <= at < last else " ", "edge"))
+    return row
+
+
+def _corner(kind: str, at: int, first: int, last: int, glyphs: Glyphs) -> str:
+    """The sign where an edge meets a lane: at its left end, its right end, or on its way."""
+    left, right, middle = {
+        "joined": (glyphs.tee, glyphs.split, glyphs.both),
+        "begun": (glyphs.turn_down_right, glyphs.turn_down, glyphs.fork),
+        "ended": (glyphs.turn_up_right, glyphs.turn_up, glyphs.join),
+    }[kind]
+    return left if at == first else right if at == last else middle

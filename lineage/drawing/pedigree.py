@@ -1,0 +1,130 @@
+"""A pedigree as genealogists draw it: two parents a model, numbered, without crossing lines.
+
+Slots have Ahnentafel numbers: the model is 1, the parents of n are 2n (the fitter one) and 2n + 1.
+An ancestor that is met again is drawn once and referred to (`=8`: the same model as slot 8).
+"""
+
+from collections import deque
+from dataclasses import dataclass
+
+from lineage.drawing.family import Family
+from lineage.drawing.text import Drawing, Row, Span, Style, cells
+
+DEEPEST = 10
+"""2^10 rows are more than anybody reads."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A place in a pedigree: who stands there, and the slot where it was drawn already, if any."""
+
+    model: int
+    same_as: int | None
+
+
+def slots(family: Family, model: int, depth: int) -> dict[int, Slot]:
+    """Who stands in which slot, generation by generation; no slots above a repeated ancestor."""
+    found: dict[int, Slot] = {}
+    first: dict[int, int] = {}
+    queue = deque([(1, model)])
+    while queue:
+        number, node = queue.popleft()
+        found[number] = Slot(node, first.get(node))
+        if node in first:
+            continue
+        first[node] = number
+        if number.bit_length() <= depth and node in family.models:
+            parents = [parent for parent in family.parents(node) if parent in family.models]
+            queue.extend((2 * number + place, parent) for place, parent in enumerate(parents[:2]))
+    return found
+
+
+def pedigree(family: Family, model: int, depth: int = 4, style: Style | None = None) -> Drawing:
+    """A pedigree, children on the left; as many generations as the width has room for.
+
+    Of more than two parents the two fittest are drawn, and the others counted (`+6`).
+
+    Args:
+        family: holds the model and its ancestors up to `depth`.
+        model: whose pedigree to draw.
+        depth: how many generations of ancestors to draw, at most.
+        style: how wide, and with which signs.
+    """
+    style = style or Style()
+    for shown in range(min(depth, DEEPEST), -1, -1):
+        found = slots(family, model, shown)
+        texts = {number: _text(family, found, number, style) for number in found}
+        widths = _widths(texts)
+        # Each column but the last is followed by a joint of five cells: `name ─┤ ┌─`.
+        if shown <= 1 or sum(widths) + 4 * (len(widths) - 1) <= style.width:
+            break
+    rows, _ = _drawn(1, texts, widths, style)
+    return rows
+
+
+def _drawn(
+    number: int, texts: dict[int, Row], widths: list[int], style: Style
+) -> tuple[Drawing, int]:
+    """The rows of a slot and those above it, and which of them is its own."""
+    glyphs = style.glyphs
+    own = list(texts[number])
+    parents = [parent for parent in (2 * number, 2 * number + 1) if parent in texts]
+    if not parents:
+        return [own], 0
+    width = widths[number.bit_length() - 1]
+    taken = sum(cells(span.text) for span in own)
+    own.append(Span(f" {glyphs.across * (width - taken)}{glyphs.across}", "edge"))
+    blank = " " * (width + 2)
+    if len(parents) == 1:
+        rows, at = _drawn(parents[0], texts, widths, style)
+        lead = [Span(glyphs.across * 2, "edge")]
+        return [
+            [*own, *lead, *row] if place == at else [Span(blank + "  "), *row]
+            for place, row in enumerate(rows)
+        ], at
+    above, up = _drawn(parents[0], texts, widths, style)
+    below, down = _drawn(parents[1], texts, widths, style)
+    down += len(above) + 1
+    middle: Drawing = [[*own, Span(glyphs.split, "edge")]]
+    rows = above + middle + below
+    at = len(above)
+    for place, row in enumerate(rows):
+        if place == at:
+            continue
+        if place == up:
+            joint = glyphs.top + glyphs.across
+        elif place == down:
+            joint = glyphs.elbow + glyphs.across
+        else:
+            joint = (glyphs.down if up < place < down else " ") + " "
+        rows[place] = [Span(blank), Span(joint, "edge"), *row]
+    return rows, at
+
+
+def _text(family: Family, found: dict[int, Slot], number: int, style: Style) -> Row:
+    glyphs, slot = style.glyphs, found[number]
+    text = [
+        Span(f"{number} ", "dim"),
+        family.sign(slot.model, glyphs),
+        Span(f" {family.label(slot.model)}"),
+    ]
+    if slot.model in family.fitness:
+        text.append(Span(f" {family.fitness[slot.model]:.3f}"))
+    if slot.same_as is not None:
+        return [*text, Span(f" ={slot.same_as}", "dim")]
+    parents = family.models[slot.model].parents
+    drawn = [place for place in (2 * number, 2 * number + 1) if place in found]
+    if parents and not drawn:
+        return [*text, Span(f" {glyphs.more}", "dim")]
+    if len(parents) > len(drawn):
+        text.append(Span(f" +{len(parents) - len(drawn)}", "dim"))
+    return text
+
+
+def _widths(texts: dict[int, Row]) -> list[int]:
+    """Cells of the widest text of each generation that has another one to its right."""
+    widths = [0] * max(number.bit_length() for number in texts)
+    for number, text in texts.items():
+        place = number.bit_length() - 1
+        widths[place] = max(widths[place], sum(cells(span.text) for span in text))
+    return widths

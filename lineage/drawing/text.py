@@ -1,0 +1,185 @@
+"""What drawings are made of: spans of text with a tone, and the signs of a terminal."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+from unicodedata import combining, east_asian_width
+
+Tone = Literal["plain", "champion", "living", "fossil", "founder", "edge", "gain", "loss", "dim"]
+
+
+class Span(NamedTuple):
+    """A piece of a row, and what it means: front ends may colour it."""
+
+    text: str
+    tone: Tone = "plain"
+
+
+Row = list[Span]
+Drawing = list[Row]
+
+
+@dataclass(frozen=True)
+class Glyphs:
+    """The signs that drawings are made of, each one cell wide.
+
+    Attributes:
+        champion: of all models, the best.
+        living: may be picked as a parent.
+        fossil: kept as a recipe only.
+        founder: was brought in.
+        more: has ancestors that are not drawn.
+        cross: stands before another parent.
+        skip: stands for rows that are left out.
+        across: a line from left to right.
+        down: a line from top to bottom.
+        tee: a line that goes down and sends one to the right.
+        elbow: the last of such lines.
+        top: a line from the right that goes down.
+        turn_down: a line from the left that goes down.
+        turn_up: a line from the left that goes up.
+        turn_down_right: a line from the right that goes down, in lanes.
+        turn_up_right: a line from the right that goes up, in lanes.
+        split: a line from the left that goes up and down.
+        both: four lines that meet.
+        fork: a line from left to right that sends one down.
+        join: a line from left to right that one from above joins.
+        shades: from nothing to much.
+        bars: from little to much.
+    """
+
+    champion: str
+    living: str
+    fossil: str
+    founder: str
+    more: str
+    cross: str
+    skip: str
+    across: str
+    down: str
+    tee: str
+    elbow: str
+    top: str
+    turn_down: str
+    turn_up: str
+    turn_down_right: str
+    turn_up_right: str
+    split: str
+    both: str
+    fork: str
+    join: str
+    shades: str
+    bars: str
+
+
+UNICODE = Glyphs(
+    champion="★",
+    living="●",
+    fossil="○",
+    founder="◆",
+    more="»",
+    cross="×",
+    skip="⋮",
+    across="─",
+    down="│",
+    tee="├",
+    elbow="└",
+    top="┌",
+    turn_down="╮",
+    turn_up="╯",
+    turn_down_right="╭",
+    turn_up_right="╰",
+    split="┤",
+    both="┼",
+    fork="┬",
+    join="┴",
+    shades=" ░▒▓█",
+    bars="▁▂▃▄▅▆▇█",
+)
+
+ASCII = Glyphs(
+    champion="*",
+    living="@",
+    fossil="o",
+    founder="%",
+    more=">",
+    cross="x",
+    skip=":",
+    across="-",
+    down="|",
+    tee="+",
+    elbow="`",
+    top=",",
+    turn_down=".",
+    turn_up="'",
+    turn_down_right=",",
+    turn_up_right="`",
+    split="+",
+    both="+",
+    fork=".",
+    join="'",
+    shades=" .:+#",
+    bars=".:-=+*%#",
+)
+
+
+@dataclass(frozen=True)
+class Style:
+    """How to draw: how many cells a row may take, and with which signs."""
+
+    width: int = 80
+    glyphs: Glyphs = UNICODE
+
+
+def plain(drawing: Drawing) -> str:
+    """A drawing as text, one line a row, without blanks at the ends of lines."""
+    return "\n".join("".join(span.text for span in row).rstrip() for row in drawing)
+
+
+def cells(text: str) -> int:
+    """How many cells of a terminal a text takes."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if combining(sign) else 2 if east_asian_width(sign) in "WF" else 1 for sign in text
+    )
+
+
+def shown(text: str, most: int = 40) -> str:
+    """A text of unknown origin on one line: nothing that a terminal would obey, not too long."""
+    safe = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
+    while cells(safe) > most:
+        safe = safe[: min(len(safe) - 2, most - 1)] + "…"
+    return safe
+
+
+def padded(text: str, width: int, right: bool = False) -> str:
+    """A text with blanks to `width` cells."""
+    blanks = " " * (width - cells(text))
+    return blanks + text if right else text + blanks
+
+
+def columns(
+    rows: Sequence[Sequence[Span]], keep: Sequence[int], width: int, gap: int = 1
+) -> Drawing:
+    """Rows of cells in aligned columns; those that matter least go where there is no room.
+
+    Args:
+        rows: of equal length; numbers and signs are right-aligned by whoever makes them.
+        keep: how much each column matters; 0 stays whatever happens.
+        width: cells that a row may take.
+        gap: blanks between columns.
+    """
+    if not rows:
+        return []
+    widths = [max(cells(row[at].text) for row in rows) for at in range(len(keep))]
+    used = [at for at in range(len(keep)) if widths[at]]
+    while sum(widths[at] + gap for at in used) - gap > width:
+        least = max(used, key=lambda at: (keep[at], at))
+        if keep[least] == 0:
+            break
+        used.remove(least)
+    return [
+        [Span(padded(row[at].text, widths[at]) + " " * gap, row[at].tone) for at in used]
+        for row in rows
+    ]

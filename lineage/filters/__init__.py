@@ -1,0 +1,20 @@
+"""The filter language of `colony find`: `gen>300 and task:kanji>0.8 and founder:adder>20%`.
+
+::
+
+    filter     = term { "or" term }
+    term       = factor { "and" factor }
+    factor     = "not" factor | "(" filter ")" | condition
+    condition  = field [ operator value ]
+    field      = name [ ":" argument ]
+    operator   = ">" | ">=" | "<" | "<=" | "=" | "!=" | "~"      (~ is: contains)
+    value      = number [ "%" ] | "#" id | word | text in quotes
+
+What is not known of a model (a score that was never taken) satisfies no comparison. The fields are
+in `lineage.filters.fields`; texts are parsed here, and become SQL with parameters in
+`lineage.queries.find`, so nothing that a person or an archive says is ever run.
+"""
+
+from lineage.filters.language import Condition, Expression, FilterError, Not, Several, parsed
+
+__all__ = ["Condition", "Expression", "FilterError", "Not", "Several", "parsed"]

@@ -1,0 +1,114 @@
+"""What can be asked of a model, as expressions of SQL over `models m` and joined tables.
+
+An expression holds no value: names that people give are parameters of the joined tables.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["number", "text", "flag"]
+
+Argument = Literal["none", "task", "founder", "model"]
+"""What stands after the colon: nothing, a task's name, a founder's, or any model."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """Something known of every model.
+
+    Attributes:
+        kind: what it is compared with; a flag is true or false by itself.
+        meaning: for people.
+        sql: the expression, in which `j` is the joined table.
+        join: a table with a row per model (`model`, `value`), in which `$argument` is the argument.
+        argument: what stands after the colon.
+        relation: models that `lineage.descent` has to find out, by what.
+    """
+
+    kind: Kind
+    meaning: str
+    sql: str
+    join: str = ""
+    argument: Argument = "none"
+    relation: Literal["", "share", "ancestors", "descendants", "parents", "children"] = ""
+
+
+_EXACT = (
+    "SELECT model, avg(mean) AS value FROM (SELECT model, task, avg(exact) AS mean "
+    "FROM scores JOIN items ON item = items.id WHERE $where GROUP BY model, task) GROUP BY model"
+)
+"""Exact match: the mean over tasks of the mean over items."""
+
+_SEARCH = _EXACT.replace("$where", "split = 'search'")
+_SELECTION = _EXACT.replace("$where", "split = 'selection'")
+_TASK = _EXACT.replace("$where", "task = $argument")
+_FITNESS = (
+    "SELECT model, avg(mean) AS value FROM (SELECT model, task, "
+    "avg(0.5 * (exact + probability)) AS mean FROM scores JOIN items ON item = items.id "
+    "WHERE split = 'search' GROUP BY model, task) GROUP BY model"
+)
+_RATING = "SELECT model, arg_max(rating, generation) AS value FROM ratings GROUP BY model"
+_CHILDREN = (
+    "SELECT parent AS model, count(*) AS value FROM (SELECT unnest(parents) AS parent FROM models) "
+    "GROUP BY parent"
+)
+
+FIELDS = {
+    "id": Field("number", "number of the model", "m.id"),
+    "gen": Field("number", "generation it was born in (also: born)", "m.generation"),
+    "born": Field("number", "the same as gen", "m.generation"),
+    "died": Field("number", "generation it became a fossil in", "m.died"),
+    "children": Field("number", "how many it has", "coalesce(j.value, 0)", _CHILDREN),
+    "parents": Field("number", "how many it has", "len(m.parents)"),
+    "fitness": Field("number", "mean merit on search items, 0 to 1", "j.value", _FITNESS),
+    "rating": Field("number", "strength in the arena, in logits", "j.value", _RATING),
+    "search": Field("number", "exact match on search items", "j.value", _SEARCH),
+    "selection": Field(
+        "number", "exact match on the selection split", "j.value", _SELECTION
+    ),
+    "task": Field(
+        "number",
+        "exact match on the items of a task",
+        "j.value",
+        _TASK,
+        argument="task",
+    ),
+    "founder": Field(
+        "number",
+        "a founder's part in it by descent, 0 to 1; without a name: is a founder",
+        "j.value",
+        argument="founder",
+        relation="share",
+    ),
+    "operator": Field("text", "how it was made", "m.operator"),
+    "cause": Field("text", "what it died of", "m.cause"),
+    "name": Field("text", "a founder's name", "m.name"),
+    "hash": Field("text", "SHA-256 of its weights", "m.weights_sha256"),
+    "living": Field("flag", "may be picked as a parent", "m.died IS NULL"),
+    "fossil": Field("flag", "kept as a recipe only", "m.died IS NOT NULL"),
+    "offspring": Field("flag", "was bred, not brought in", "m.kind = 'offspring'"),
+    "champion": Field(
+        "flag",
+        "was champion of any generation",
+        "m.id IN (SELECT champion FROM generations)",
+    ),
+    "ancestor-of": Field(
+        "flag", "a model descends from it", "j.model IS NOT NULL",
+        argument="model", relation="ancestors",
+    ),
+    "descendant-of": Field(
+        "flag", "it descends from a model", "j.model IS NOT NULL",
+        argument="model", relation="descendants",
+    ),
+    "parent-of": Field(
+        "flag", "is a parent of a model", "j.model IS NOT NULL",
+        argument="model", relation="parents",
+    ),
+    "child-of": Field(
+        "flag", "is a child of a model", "j.model IS NOT NULL",
+        argument="model", relation="children",
+    ),
+}  # fmt: skip
+
+IS_FOUNDER = Field("flag", "was brought in, not bred", "m.kind = 'founder'")
+"""What `founder` means without a name."""

@@ -1,0 +1,107 @@
+"""Fork: an archive as it was after one of its generations, to go on from there.
+
+Everything later is gone and everything earlier is as it was, down to what the search had learned,
+so the same campaign run on from a fork makes what the original made. Another budget, or another
+hand in between, makes something else, which is what forks are for.
+"""
+
+from pathlib import Path
+from shutil import copyfile
+
+import duckdb
+
+from lineage.archive import Archive
+from lineage.errors import ArchiveError
+from lineage.store import Store
+
+_LATER = """
+DELETE FROM report_scores WHERE weights_sha256 IN (
+    SELECT weights_sha256 FROM models GROUP BY weights_sha256 HAVING min(id) > $last);
+-- A generation's scores begin with those of its births, and rows are where they were written.
+DELETE FROM scores WHERE rowid >= (SELECT min(rowid) FROM scores WHERE model > $last);
+-- In each generation of an epoch every judge reads what all its contestants answered.
+DELETE FROM readings WHERE epoch > $epoch OR (epoch = $epoch AND NOT EXISTS (
+    SELECT 1 FROM generations g
+    JOIN trust t ON t.generation = g.generation AND t.mode = 'likelihood'
+    JOIN ratings r ON r.generation = g.generation
+    JOIN answers a ON a.epoch = g.epoch AND a.model = r.model
+    WHERE g.epoch = $epoch AND g.generation <= $generation AND t.judge = readings.judge
+        AND a.item = readings.item AND a.answer = readings.answer));
+DELETE FROM answers WHERE epoch > $epoch OR model > $last;
+DELETE FROM panels WHERE epoch > $epoch;
+DELETE FROM items WHERE id NOT IN (SELECT item FROM scores UNION SELECT item FROM panels);
+DELETE FROM verdicts WHERE generation > $generation;
+DELETE FROM trust WHERE generation > $generation;
+DELETE FROM ratings WHERE generation > $generation;
+DELETE FROM searches WHERE generation > $generation;
+DELETE FROM operators WHERE generation > $generation;
+DELETE FROM events WHERE generation > $generation;
+DELETE FROM generations WHERE generation > $generation;
+DELETE FROM models WHERE id > $last;
+UPDATE models SET died = NULL, cause = NULL WHERE died > $generation;
+UPDATE campaigns SET archive = $archive, generation = $generation WHERE id = 1;
+"""
+
+
+def fork(archive: Archive, generation: int, target: Path) -> Archive:
+    """Branch an archive at a generation. The original is only read.
+
+    Args:
+        archive: what to branch.
+        generation: the last one that comes along.
+        target: the new archive; must not exist.
+
+    Raises:
+        ArchiveError: there is no such generation, the target exists or cannot be written, or the
+            archive was merged from several.
+    """
+    if target.exists():
+        raise ArchiveError(f"{target} exists already; choose another name")
+    history = {past.generation: past for past in archive.generations()}
+    if generation not in history:
+        there = f"has generations 0 to {max(history)}" if history else "has none yet"
+        raise ArchiveError(f"{archive.path} has no generation {generation} to fork at; it {there}")
+    draft = target.with_name(f".{target.name}.new")
+    try:
+        copy_of(archive, draft)
+        store = Store(draft)
+        try:
+            with store.write() as db:
+                _cut(db, archive, generation, history[generation].epoch)
+        finally:
+            store.close()
+        draft.replace(target)
+    finally:
+        for leftover in (draft, _log_of(draft)):
+            leftover.unlink(missing_ok=True)
+    return Archive(target)
+
+
+def copy_of(archive: Archive, target: Path) -> None:
+    """Copy the file of an archive as it is after its last commit: nobody writes meanwhile."""
+    with archive.reading():
+        copyfile(archive.path, target)
+        # A campaign that was killed leaves a log, which is as much of the archive as the file.
+        if _log_of(archive.path).exists():
+            copyfile(_log_of(archive.path), _log_of(target))
+
+
+def _log_of(path: Path) -> Path:
+    return path.with_name(path.name + ".wal")
+
+
+def _cut(db: duckdb.DuckDBPyConnection, archive: Archive, generation: int, epoch: int) -> None:
+    if db.execute("SELECT 1 FROM origins LIMIT 1").fetchone():
+        raise ArchiveError(
+            f"{archive.path} was merged from several; fork one of those, before they were merged"
+        )
+    last = db.execute("SELECT max(id) FROM models WHERE generation <= ?", [generation]).fetchall()
+    known = {
+        "last": last[0][0],
+        "epoch": epoch,
+        "generation": generation,
+        "archive": str(archive.path.resolve()),
+    }
+    for statement in _LATER.strip().split(";\n"):
+        used = {name: value for name, value in known.items() if f"${name}" in statement}
+        db.execute(statement, used)

@@ -1,0 +1,49 @@
+"""A family as plain values, and as JSON: models, and edges from parent to child."""
+
+import json
+from typing import Any
+
+from lineage.drawing.family import Family
+
+
+def nodes(family: Family) -> list[dict[str, Any]]:
+    """A row per model, by id; what is not known is None."""
+    return [
+        {
+            "id": model.id,
+            "label": model.label,
+            "kind": model.kind,
+            "generation": model.generation,
+            "operator": model.operator,
+            "living": model.living,
+            "died": model.died,
+            "cause": model.cause,
+            "champion": model.id == family.champion,
+            "fitness": family.fitness.get(model.id),
+            "children": family.children.get(model.id, 0),
+            "weights_sha256": model.weights_sha256,
+        }
+        for model in sorted(family.models.values(), key=lambda model: model.id)
+    ]
+
+
+def edges(family: Family) -> list[dict[str, Any]]:
+    """A row per parent and child that are both in the family."""
+    return [
+        {"parent": parent.id, "child": child, "share": parent.share, "role": parent.role}
+        for child in sorted(family.models)
+        for parent in sorted(family.models[child].parents, key=lambda parent: parent.id)
+        if parent.id in family.models
+    ]
+
+
+def as_json(family: Family) -> str:
+    """Both, as networkx's `node_link_graph(data, edges="edges", source="parent", ...)` reads it."""
+    value = {
+        "directed": True,
+        "multigraph": False,
+        "graph": {},
+        "nodes": nodes(family),
+        "edges": edges(family),
+    }
+    return json.dumps(value, ensure_ascii=False, indent=1) + "\n"

@@ -1,0 +1,69 @@
+"""Migrations: archives of earlier schemas are brought forward when they are opened.
+
+One module per step, each with the SQL as it was when the step was written, so that a later change
+of the tables cannot change what an old step does. All steps run in one transaction: an archive is
+as it was, or of the newest schema, whenever the process is killed.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+
+from lineage.errors import ArchiveError
+from lineage.lock import campaign_lock
+from lineage.migrations.to_3 import to_3
+from lineage.schema import SCHEMA_VERSION
+from lineage.store import Store
+
+STEPS: dict[int, Callable[[duckdb.DuckDBPyConnection], None]] = {2: to_3}
+"""By the schema that a step starts from."""
+
+
+def schema_of(db: duckdb.DuckDBPyConnection, path: Path) -> int:
+    """The schema of an archive.
+
+    Raises:
+        ArchiveError: it is no archive.
+    """
+    try:
+        row = db.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone()
+    except duckdb.CatalogException:
+        row = None
+    if row is None:
+        raise ArchiveError(f"{path} is a DuckDB file but not an archive of a colony")
+    return int(row[0])
+
+
+def migrate(store: Store, tell: Callable[[str], None] | None = None) -> None:
+    """Bring an archive to the newest schema, if it is not there already.
+
+    Args:
+        store: the archive.
+        tell: told in a sentence if there is something to do.
+
+    Raises:
+        ArchiveError: it is no archive, or of a schema that there is no way from; or a campaign of
+            an earlier version is running in it.
+    """
+    with store.read() as db:
+        found = schema_of(db, store.path)
+    if found == SCHEMA_VERSION:
+        return
+    if found > SCHEMA_VERSION:
+        raise ArchiveError(
+            f"{store.path} has schema {found}, this colony reads up to {SCHEMA_VERSION}; "
+            "upgrade model-colony to open it"
+        )
+    if found not in STEPS:
+        raise ArchiveError(
+            f"{store.path} has schema {found}, of an earlier colony whose recipes made other "
+            f"bits; this one reads schema {SCHEMA_VERSION}. Start a new archive"
+        )
+    with campaign_lock(store.path), store.write() as db:
+        found = schema_of(db, store.path)  # somebody else may have been faster
+        if found < SCHEMA_VERSION and tell:
+            tell(f"bringing {store.path} from schema {found} to {SCHEMA_VERSION}")
+        for step in range(found, SCHEMA_VERSION):
+            STEPS[step](db)
+            db.execute("UPDATE meta SET value = ? WHERE key = 'schema_version'", [str(step + 1)])

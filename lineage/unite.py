@@ -1,0 +1,342 @@
+"""Merging archives: two campaigns on one base become one archive, with nobody lost or doubled.
+
+Founders that are the same by hash become one. Everybody else stays a model of their own under a
+new number (`origins` has the old ones), first those of the first archive, then those of the second;
+who has the weights of somebody else is written down as an event. Recipes are carried over to the
+founders of both, coefficient by coefficient, so that they make the same bits.
+
+The first archive's history, arena and search stay, and its campaign can go on if the second brings
+no new founders; the second one's models come as fossils.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from lineage.archive import Archive
+from lineage.errors import ArchiveError
+from lineage.fork import copy_of
+from lineage.records import Model
+from lineage.schema import SCHEMA_VERSION, TABLES
+
+CAUSE = "came from another archive"
+
+
+@dataclass(frozen=True)
+class United:
+    """What became of two archives.
+
+    Attributes:
+        archive: the new one.
+        models: how many there are in it.
+        founders: how many of them are founders.
+        shared: founders that both archives had.
+        duplicates: offspring of the second with the weights of a model of the first.
+        goes_on: whether the first one's campaign can be continued.
+    """
+
+    archive: Archive
+    models: int
+    founders: int
+    shared: int
+    duplicates: int
+    goes_on: bool
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One of the two archives, and the new numbers of its models."""
+
+    schema: str
+    founders: tuple[int, ...]
+    """New ids of its founders, in the order of the old ones."""
+    shift: int
+    """What is added to the ids of its offspring."""
+    genome: str
+    """An expression for a genome over the founders of both."""
+
+    def new(self, column: str) -> str:
+        """An expression for the new id of an old one."""
+        return (
+            f"CASE WHEN {column} <= {len(self.founders)} THEN {list(self.founders)}[{column}] "
+            f"ELSE {column} + {self.shift} END"
+        )
+
+
+def unite(first: Archive, second: Archive, target: Path) -> United:
+    """Write an archive with everybody of two. Both are only read.
+
+    Raises:
+        ArchiveError: they do not fit together, or the target exists or cannot be written.
+    """
+    if target.exists():
+        raise ArchiveError(f"{target} exists already; choose another name")
+    union = _union(first, second)
+    draft = target.with_name(f".{target.name}.new")
+    copies = [target.with_name(f".{target.name}.{name}") for name in ("first", "second")]
+    try:
+        for archive, copy in zip((first, second), copies, strict=True):
+            copy_of(archive, copy)
+        with duckdb.connect(str(draft), config={"threads": 1}) as db:
+            for name, copy in zip(("a", "b"), copies, strict=True):
+                quoted = str(copy).replace("'", "''")
+                db.execute(f"ATTACH '{quoted}' AS {name} (READ_ONLY)")
+            db.execute("BEGIN")
+            duplicates = _written(db, first, second, union)
+            db.execute("COMMIT")
+            for name in ("a", "b"):
+                db.execute(f"DETACH {name}")
+        draft.replace(target)
+    finally:
+        for path in (draft, *copies):
+            for leftover in (path, path.with_name(path.name + ".wal")):
+                leftover.unlink(missing_ok=True)
+    archive = Archive(target)
+    founders = len(first.founder_paths())
+    shared = founders + len(second.founder_paths()) - len(union)
+    return United(
+        archive, archive.newest_id(), len(union), shared, duplicates, len(union) == founders
+    )
+
+
+def _union(first: Archive, second: Archive) -> list[str]:
+    """The hashes of the founders of both, in an order that both agree with.
+
+    Sums of weights differ in their last bit with the order of their terms, so recipes make the same
+    bits only if founders keep their order.
+    """
+    if first.blocks() != second.blocks():
+        raise ArchiveError(f"{first.path} and {second.path} were bred on different blocks")
+    ours, theirs = _founders(first), _founders(second)
+    bases = [
+        {sha for model, sha in side.items() if model not in set(archive.basis())}
+        for archive, side in ((first, ours), (second, theirs))
+    ]
+    if bases[0] != bases[1]:
+        raise ArchiveError(f"{first.path} and {second.path} have different bases")
+    a, b = list(ours.values()), list(theirs.values())
+    if a == b:
+        return a
+    if not bases[0] or _routes(first) or _routes(second):
+        what = "paths through layers" if bases[0] else "no base"
+        raise ArchiveError(
+            f"{first.path} and {second.path} have different founders, and with {what} "
+            "their recipes mean something only among their own"
+        )
+    union: list[str] = []
+    while a or b:
+        if a and a[0] not in b:
+            union.append(a.pop(0))
+        elif b and b[0] not in a:
+            union.append(b.pop(0))
+        elif a and b and a[0] == b[0]:
+            union.append(a.pop(0))
+            b.pop(0)
+        else:
+            raise ArchiveError(
+                f"the founders that {first.path} and {second.path} share stand in another order; "
+                "their recipes would make other bits"
+            )
+    return union
+
+
+def _founders(archive: Archive) -> dict[int, str]:
+    rows = archive.models(ids=archive.founder_paths())
+    return {model.id: model.weights_sha256 for model in rows}
+
+
+def _routes(archive: Archive) -> bool:
+    with archive.reading() as db:
+        return bool(db.execute("SELECT 1 FROM models WHERE method = 'route' LIMIT 1").fetchone())
+
+
+def _written(
+    db: duckdb.DuckDBPyConnection, first: Archive, second: Archive, union: Sequence[str]
+) -> int:
+    """Write everything; how many offspring have the weights of a model of the first."""
+    db.execute(TABLES)
+    db.execute("INSERT INTO meta VALUES ('schema_version', ?)", [str(SCHEMA_VERSION)])
+    blocks = len(first.blocks())
+    ours, theirs = _founders(first), _founders(second)
+    born = first.newest_id() - len(ours)
+    sides = (
+        _side("a", first, union, len(union) - len(ours), blocks),
+        _side("b", second, union, len(union) + born - len(theirs), blocks),
+    )
+    basis = sorted({sides[0].founders[founder - 1] for founder in first.basis()}
+                   | {sides[1].founders[founder - 1] for founder in second.basis()})  # fmt: skip
+    for position, founder in enumerate(basis):
+        db.execute("INSERT INTO basis VALUES (?, ?)", [position, founder])
+    db.execute("INSERT INTO blocks SELECT * FROM a.blocks")
+    _insert_founders(db, first, second, union)
+    # As late as everything that happened: nobody may die before having had all its children.
+    last = max((past.generation for side in (first, second) for past in side.generations()),
+               default=0)  # fmt: skip
+    for side in sides:
+        fate = "died" if side.schema == "a" else f"coalesce(died, {last})"
+        cause = "cause" if side.schema == "a" else f"coalesce(cause, '{CAUSE}')"
+        # What is put together here are numbers that were counted above, and names of tables.
+        db.execute(
+            f"""
+            INSERT INTO models BY NAME SELECT {side.new("id")} AS id, kind, generation, operator,
+                weights_sha256, list_transform(parents, lambda p: {side.new("p")}) AS parents,
+                shares, roles::VARCHAR[] AS roles, method, {side.genome} AS genome,
+                {fate} AS died, {cause} AS cause
+            FROM {side.schema}.models WHERE kind = 'offspring' ORDER BY id
+            """  # noqa: S608
+        )
+    _insert_scores(db, sides, first, second)
+    _insert_history(db, sides[0], goes_on=len(union) == len(ours))
+    _insert_origins(db, sides, first, second)
+    return _record_duplicates(db, second, sides[1], last)
+
+
+def _side(schema: str, archive: Archive, union: Sequence[str], shift: int, blocks: int) -> _Side:
+    founders = _founders(archive)
+    places = tuple(union.index(sha) + 1 for sha in founders.values())
+    if len(places) == len(union):
+        return _Side(schema, places, shift, "genome")
+    rows = {places[founder - 1]: number for number, founder in enumerate(archive.basis())}
+    base = {places[model - 1] for model in founders} - rows.keys()
+    parts = [
+        f"genome[{rows[place] * blocks + 1}:{(rows[place] + 1) * blocks}]"
+        if place in rows
+        else f"list_resize([]::DOUBLE[], {blocks}, 0.0)"
+        for place in range(1, len(union) + 1)
+        if place not in base
+    ]
+    return _Side(schema, places, shift, f"flatten([{', '.join(parts)}])")
+
+
+def _insert_founders(
+    db: duckdb.DuckDBPyConnection, first: Archive, second: Archive, union: Sequence[str]
+) -> None:
+    known: dict[str, tuple[Model, str]] = {}
+    taken: set[str] = set()
+    for archive in (first, second):
+        paths = archive.founder_paths()
+        for model in archive.models(ids=paths):
+            if model.weights_sha256 not in known:
+                name = model.label
+                while name in taken:  # another model of the same name
+                    name += "'"
+                taken.add(name)
+                known[model.weights_sha256] = model, name
+                place = union.index(model.weights_sha256) + 1
+                db.execute(
+                    "INSERT INTO models VALUES (?, 'founder', ?, 0, 'founding', ?, [], [], [], "
+                    "'source', ?, NULL, NULL, NULL)",
+                    [place, name, model.weights_sha256, paths[model.id]],
+                )
+
+
+def _insert_scores(
+    db: duckdb.DuckDBPyConnection, sides: Sequence[_Side], first: Archive, second: Archive
+) -> None:
+    differing = db.execute(
+        "SELECT a.task FROM a.items a JOIN b.items b ON a.id = b.id "
+        "WHERE (a.task, a.split, a.prompt, a.key) <> (b.task, b.split, b.prompt, b.key) LIMIT 1"
+    ).fetchone()
+    if differing:
+        raise ArchiveError(
+            f"task {differing[0]!r} has other items in {first.path} than in {second.path}"
+        )
+    for side in sides:
+        db.execute(
+            f"INSERT INTO items SELECT * FROM {side.schema}.items ON CONFLICT DO NOTHING"  # noqa: S608
+        )
+        # What both know of a founder that they share is the same, and is taken once.
+        again = "" if side.schema == "a" else (
+            f"WHERE NOT EXISTS (SELECT 1 FROM scores s WHERE s.model = {side.new('t.model')} "  # noqa: S608
+            "AND s.item = t.item)"
+        )  # fmt: skip
+        db.execute(
+            f"INSERT INTO scores SELECT {side.new('model')}, item, exact, probability "  # noqa: S608
+            f"FROM {side.schema}.scores t {again}"
+        )
+        db.execute(
+            f"INSERT INTO report_scores SELECT * FROM {side.schema}.report_scores "  # noqa: S608
+            "ON CONFLICT DO NOTHING"
+        )
+
+
+def _insert_history(db: duckdb.DuckDBPyConnection, side: _Side, goes_on: bool) -> None:
+    """The first archive's generations, arena and, if its genomes are as they were, its search."""
+    for table, columns in (
+        ("panels", ()),
+        ("answers", ("model",)),
+        ("readings", ("judge",)),
+        ("verdicts", ("model",)),
+        ("trust", ("judge",)),
+        ("ratings", ("model",)),
+        ("generations", ("champion",)),
+        ("operators", ()),
+        ("searches", ("origin",)),
+    ):
+        if table == "searches" and not goes_on:
+            continue
+        renamed = ", ".join(f"{side.new(column)} AS {column}" for column in columns)
+        replaced = f"REPLACE ({renamed})" if renamed else ""
+        db.execute(f"INSERT INTO {table} SELECT * {replaced} FROM a.{table} ORDER BY rowid")  # noqa: S608
+    for generation, kind, model, detail in db.execute(
+        f"SELECT generation, kind, {side.new('model')}, detail FROM a.events ORDER BY rowid"  # noqa: S608
+    ).fetchall():
+        db.execute(
+            "INSERT INTO events VALUES (?, ?, ?, ?)",
+            [generation, kind, model, _renumbered(detail, side)],
+        )
+
+
+def _renumbered(detail: str, side: _Side) -> str:
+    """An event's words with the models' new numbers."""
+
+    def new(found: re.Match[str]) -> str:
+        old = int(found[1])
+        founder = 0 < old <= len(side.founders)
+        return f"#{side.founders[old - 1] if founder else old + side.shift}"
+
+    return re.sub(r"#(\d{1,9})\b", new, detail)
+
+
+def _insert_origins(
+    db: duckdb.DuckDBPyConnection, sides: Sequence[_Side], first: Archive, second: Archive
+) -> None:
+    """Which archive everybody came from, and under which number."""
+    campaigns = 0
+    for side, archive in zip(sides, (first, second), strict=True):
+        last = max((past.generation for past in archive.generations()), default=0)
+        db.execute(
+            f"INSERT INTO campaigns SELECT id + {campaigns}, seed, config, started_at, "  # noqa: S608
+            f"coalesce(archive, $path), coalesce(generation, {last}) FROM {side.schema}.campaigns",
+            {"path": str(archive.path.resolve())},
+        )
+        db.execute(
+            f"INSERT INTO origins SELECT {side.new('m.id')}, "  # noqa: S608
+            f"coalesce(o.campaign, 1) + {campaigns}, coalesce(o.id_there, m.id) "
+            f"FROM {side.schema}.models m LEFT JOIN {side.schema}.origins o ON o.model = m.id "
+            "ON CONFLICT DO NOTHING"
+        )
+        campaigns += db.execute(
+            f"SELECT count(*) FROM {side.schema}.campaigns"  # noqa: S608
+        ).fetchall()[0][0]
+
+
+def _record_duplicates(
+    db: duckdb.DuckDBPyConnection, second: Archive, side: _Side, generation: int
+) -> int:
+    """Write down who of the second archive has the weights of somebody of the first."""
+    first_new = len(side.founders) + side.shift
+    rows = db.execute(
+        "SELECT copy.id, min(one.id) FROM models copy JOIN models one USING (weights_sha256) "
+        "WHERE copy.kind = 'offspring' AND copy.id > $new AND one.id <= $new GROUP BY copy.id "
+        "ORDER BY copy.id",
+        {"new": first_new},
+    ).fetchall()
+    for copy, one in rows:
+        detail = f"#{copy} (#{copy - side.shift} of {second.path.name}) has the weights of #{one}"
+        db.execute("INSERT INTO events VALUES (?, 'intervention', ?, ?)",
+                   [generation, copy, detail])  # fmt: skip
+    return len(rows)

@@ -1,0 +1,175 @@
+"""The weights cache: safetensors files named by the hash of what is in them, under a quota.
+
+Weights are never the only copy of a model, its recipe is; a file here saves the time of making it,
+and keeps the model within reach if a founder's checkpoint should go. So files come and go: when
+the quota is full, the least recently used goes first, and keyframes last.
+
+A **keyframe** is a model whose weights are worth their place: everyone who was ever champion. They
+are not what bounds the depth of a replay, since that is bounded already: every recipe that a
+campaign breeds is a weighted sum of founders, or a path through their layers, and is made from the
+founders in one pass, a million generations down as in the first.
+
+A file gets its name when it is complete and on the disk, so a name is a promise. Nobody relies on
+it: whatever is taken out is hashed first.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from population.checkpoints import open_tensors
+from population.errors import CheckpointError, PopulationError
+from population.materialise import State
+
+SUFFIX = ".safetensors"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A file of the cache.
+
+    Attributes:
+        sha256: of the weights that it should hold.
+        file: where it lies.
+        size: bytes.
+        used: when it was last used, in nanoseconds since 1970.
+    """
+
+    sha256: str
+    file: Path
+    size: int
+    used: int
+
+
+class WeightsCache:
+    """The weights that are kept beside an archive.
+
+    Args:
+        archive: whose weights; they lie in the folder `ARCHIVE.weights`.
+        quota: bytes that all files together may take. 0 keeps nothing.
+    """
+
+    def __init__(self, archive: Path, quota: int) -> None:
+        self.folder = archive.with_name(archive.name + ".weights")
+        self.quota = quota
+
+    def file(self, sha256: str) -> Path:
+        """Where the weights with a hash lie, if they are kept."""
+        return self.folder / f"{sha256}{SUFFIX}"
+
+    def kept(self) -> list[Kept]:
+        """All files, the least recently used first."""
+        found = []
+        for file in self.folder.glob(f"*{SUFFIX}"):
+            try:
+                stat = file.stat()
+            except FileNotFoundError:  # somebody else made room
+                continue
+            found.append(Kept(file.name.removesuffix(SUFFIX), file, stat.st_size, stat.st_mtime_ns))
+        return sorted(found, key=lambda kept: (kept.used, kept.sha256))
+
+    def damage(self, sha256: str) -> str | None:
+        """What is wrong with a file that is there, or None. Reads all of it."""
+        file = self.file(sha256)
+        try:
+            found = open_tensors(file, sha256[:12]).sha256()
+        except (CheckpointError, OSError, ValueError) as error:
+            return f"cannot be read: {next(iter(str(error).splitlines()), 'no reason given')}"
+        return None if found == sha256 else "holds other weights than its name says"
+
+    def load(self, sha256: str) -> State | None:
+        """The weights with a hash, proven, or None if they are not kept. Counts as a use.
+
+        Raises:
+            CheckpointError: the file is damaged.
+        """
+        file = self.file(sha256)
+        if not file.is_file():
+            return None
+        if trouble := self.damage(sha256):
+            raise CheckpointError(
+                f"the kept weights {file} are damaged: the file {trouble}; "
+                "`colony check --repair` makes them again"
+            )
+        os.utime(file)
+        state: State = load_file(file)
+        return state
+
+    def put(self, sha256: str, state: State, keyframes: Iterable[str] = ()) -> bool:
+        """Keep weights, and make room for them; whether they have a place.
+
+        They have none if they alone would take more than the quota, or if all that could give way
+        are keyframes and they are not one themselves.
+
+        Raises:
+            PopulationError: the folder cannot be written; what was kept stays.
+        """
+        protected = frozenset(keyframes)
+        size = sum(tensor.numel() * tensor.element_size() for tensor in state.values())
+        try:
+            self._sweep()
+            if not self._make_room(sha256, size, protected):
+                return False
+            self.folder.mkdir(exist_ok=True)
+            draft = self.folder / f".{sha256}.{os.getpid()}.draft"
+            try:
+                save_file(state, draft, metadata={"format": "pt"})
+                _to_disk(draft)
+                draft.rename(self.file(sha256))
+                _to_disk(self.folder)
+            finally:
+                draft.unlink(missing_ok=True)
+        except (OSError, SafetensorError) as error:
+            reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+            raise PopulationError(
+                f"cannot keep weights in {self.folder}: {reason}; mend that, or keep none with "
+                "[weights] quota_gb = 0. Nothing that was committed is lost"
+            ) from None
+        return True
+
+    def remove(self, sha256: str) -> None:
+        """Keep these weights no longer."""
+        self.file(sha256).unlink(missing_ok=True)
+
+    def _make_room(self, sha256: str, size: int, keyframes: frozenset[str]) -> bool:
+        """Let others go until `size` bytes more fit; nobody goes if that would not be enough."""
+        if size > self.quota:
+            return False
+        others = [kept for kept in self.kept() if kept.sha256 != sha256]
+        excess = size + sum(kept.size for kept in others) - self.quota
+        leaving = []
+        for kept in _order_of_leaving(others, keyframes):
+            if excess <= 0:
+                break
+            if kept.sha256 in keyframes and sha256 not in keyframes:
+                return False
+            leaving.append(kept)
+            excess -= kept.size
+        for kept in leaving:
+            kept.file.unlink(missing_ok=True)
+        return True
+
+    def _sweep(self) -> None:
+        """Remove what killed processes left behind."""
+        for draft in self.folder.glob(".*.draft"):
+            owner = draft.name.split(".")[2]
+            if Path("/proc").exists() and not Path(f"/proc/{owner}").exists():
+                draft.unlink(missing_ok=True)
+
+
+def _order_of_leaving(kept: list[Kept], keyframes: frozenset[str]) -> Iterator[Kept]:
+    """Least recently used first, keyframes last."""
+    yield from (one for one in kept if one.sha256 not in keyframes)
+    yield from (one for one in kept if one.sha256 in keyframes)
+
+
+def _to_disk(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
