@@ -250,8 +250,7 @@ def copied(small_archive: Archive, tmp_path: Path) -> Callable[[str], Archive]:
     ("statement", "what"),
     [
         (
-            "UPDATE models SET genome = list_concat([genome[1] + 0.25], genome[2:]) "
-            "WHERE id = 15",
+            "UPDATE models SET genome = list_concat([genome[1] + 0.25], genome[2:]) WHERE id = 15",
             "#15",
         ),
         (f"UPDATE models SET weights_sha256 = '{'0' * 64}' WHERE id = 12", "#12"),
