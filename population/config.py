@@ -76,11 +76,12 @@ class Search(_Section):
     """Generations until a fresh panel is dealt; the living are then scored again."""
     finalists: int = Field(2, ge=1)
     """Most promising of a brood that are looked at again, on the panel, and may get a place."""
+    rounds: int = Field(1, ge=1)
+    """Rounds of items in which they race over the panel: after each, who can no longer get a place
+    is stopped. It pays with many finalists; with 1 nobody is stopped."""
     race: float = Field(0.05, ge=0, lt=1)
-    """On the panel, stop who can no longer get a place: the chance to err in a generation. 0 stops
-    only who is out for certain."""
-    rounds: int = Field(4, ge=1)
-    """Rounds of items in such a race; with 1 nobody is stopped."""
+    """The chance that such races of a generation stop one who deserved a place. 0 stops only who is
+    out for certain."""
     emitter: float = Field(0.86, ge=0, le=1)
     """Part of a brood that an evolution strategy makes, in mirrored pairs around its centre; the
     rest is made by operators from parents that were chosen one by one."""

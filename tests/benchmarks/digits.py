@@ -65,6 +65,7 @@ MERGING = Search(
     items=144,
     panel=480,
     finalists=2,
+    rounds=4,
     population=24,
     brood=24,
     sigma=0.3,
@@ -81,7 +82,7 @@ FROM_SCRATCH = Search(
     population=47,
     brood=47,
     emitter=1.0,
-    sigma=0.08,
+    sigma=0.06,
     rate=0.01,
 )
 """How the colony learns from scratch: a centre, and all others in pairs around it. Long steps find

@@ -103,7 +103,7 @@ VARIANTS: dict[str, Variant] = {
     "no_attraction": changed("search", attraction=False),
     "no_sharing": changed("search", sharing=0.0),
     "no_arena": changed("arena", weight=0.0, judges=0),
-    "no_race": changed("search", rounds=1),
+    "race": changed("search", rounds=4),
     "no_bandit": changed("search", bandit=False),
     "no_emitter": changed("search", emitter=0.0),
     "no_recombination": changed("search", emitter=1.0),
