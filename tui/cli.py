@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from population.errors import CampaignError, PopulationError
-from tui import archive_commands, keeping_commands, lineage_commands, merge_commands, tables
+from tui import (
+    ancestry_commands,
+    archive_commands,
+    keeping_commands,
+    lineage_commands,
+    merge_commands,
+    tables,
+)
 from tui.console import (
     DEFAULT_ARCHIVE,
     ArchiveOption,
@@ -404,6 +411,7 @@ def init(
 
 app.add_typer(keeping_commands.app)
 app.add_typer(lineage_commands.app)
+app.add_typer(ancestry_commands.app)
 app.add_typer(archive_commands.app)
 app.add_typer(merge_commands.app)
 
