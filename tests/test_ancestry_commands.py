@@ -7,7 +7,7 @@ import pytest
 
 from lineage import Archive
 from lineage import ancestry as reference
-from tests.command_helpers import colony
+from tests.command_helpers import colony, failure
 
 
 def test_ancestry_says_whom_the_living_descend_from(small_archive: Archive) -> None:
@@ -33,3 +33,21 @@ def test_ancestry_says_whom_the_living_descend_from(small_archive: Archive) -> N
     )
     for line in (*found["founders"], *found["lost"]):
         assert all(dead["cause"] for dead in line["last"])
+
+
+def test_kin_says_how_two_are_related(small_archive: Archive) -> None:
+    path, graph = small_archive.path, reference.graph(small_archive.models())
+    newest = small_archive.newest_id()
+    for a, b in ((newest, newest - 1), (newest, 2), (1, 2), (newest, newest)):
+        found = json.loads(colony("kin", a, b, "-a", path, "--json")[1])
+        assert found["relationship"] == pytest.approx(reference.kinship(graph, a, b), abs=1e-12)
+        common = [node["model"] for node in found["common_ancestors"]]
+        assert set(common) == reference.common_ancestors(graph, a, b)
+        code, said, error = colony("kin", a, b, "-a", path, "--ascii")
+        assert (code, error) == (0, "")
+        if a == 1:
+            assert "no common ancestor" in said
+        else:
+            assert found["path"] is not None
+            assert min(found["path"]) == common[0]
+    assert "no model" in failure("kin", "champion", "nobody", "-a", path)

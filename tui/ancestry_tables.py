@@ -10,9 +10,11 @@ from rich.text import Text
 from tui.lineage_tables import plain_table, safe
 
 if TYPE_CHECKING:
+    from lineage.drawing import Family
     from lineage.drawing.text import Glyphs
     from lineage.queries.legacies import Legacies
     from lineage.records import Floats, Model
+    from lineage.relations import Relation
 
 CURVE = 24
 """Cells of the curve of a founder's share."""
@@ -117,6 +119,49 @@ def legacies_view(found: "Legacies", glyphs: "Glyphs") -> Group:
             when = f"{cause.first} to {cause.last}" if cause.first < cause.last else cause.first
             table.add_row(safe(cause.cause), f"{cause.deaths:,}", str(when), f"{cause.age:.1f}")
         parts.append(table)
+    return Group(*parts)
+
+
+def relation_json(found: "Relation", models: Mapping[int, "Model"]) -> dict[str, Any]:
+    """What `colony kin --json` prints."""
+    return {
+        "models": [{"id": i, "label": models[i].label} for i in found.models],
+        "relationship": found.relationship,
+        "kinship": found.kinship,
+        "inbreeding": list(found.inbreeding),
+        "common_ancestors": [
+            {**vars(node), "label": models[node.model].label} for node in found.common
+        ],
+        "path": None if found.path is None else list(found.path),
+    }
+
+
+def relation_view(found: "Relation", family: "Family", most: int) -> Group:
+    """How closely two models are related, and through whom."""
+    one, other = (family.label(model) for model in found.models)
+    parts: list[Any] = [
+        Text(
+            f"{one} and {other}: relationship {found.relationship:.3f}, "
+            f"kinship {found.kinship:.3f}; inbreeding {found.inbreeding[0]:.3f} and "
+            f"{found.inbreeding[1]:.3f}"
+        )
+    ]
+    if not found.common:
+        return Group(*parts, Text("no common ancestor"))
+    table = plain_table(
+        "common ancestor", "born", f"steps from {one}", f"from {other}", f"part in {one}",
+        f"in {other}", text=("common ancestor",),
+    )  # fmt: skip
+    for node in found.common[:most]:
+        table.add_row(
+            safe(family.label(node.model)),
+            str(family.models[node.model].generation),
+            *(str(steps) for steps in node.steps),
+            *(f"{part:.1%}" for part in node.parts),
+        )
+    parts.append(table)
+    if len(found.common) > most:
+        parts.append(Text(f"{len(found.common) - most:,} more; --limit shows more", style="dim"))
     return Group(*parts)
 
 
