@@ -18,6 +18,7 @@ from tui import (
     keeping_commands,
     lineage_commands,
     merge_commands,
+    skills_command,
     tables,
 )
 from tui.console import (
@@ -412,6 +413,7 @@ def init(
 app.add_typer(keeping_commands.app)
 app.add_typer(lineage_commands.app)
 app.add_typer(ancestry_commands.app)
+app.add_typer(skills_command.app)
 app.add_typer(archive_commands.app)
 app.add_typer(merge_commands.app)
 
