@@ -41,7 +41,7 @@ class Knockout:
         share: the vector's part in all that is added to the base there, in [0, 1]: of the sums of
             absolute coefficients, weighted in the same way.
         loss: accuracy lost, the mean over tasks, with an interval over items.
-        losses: accuracy lost by task.
+        losses: accuracy lost by task, each with its interval.
         doubts: probability of the key lost by task; it moves where no answer flips yet.
     """
 
@@ -50,7 +50,7 @@ class Knockout:
     coefficient: float
     share: float
     loss: Interval
-    losses: dict[str, float]
+    losses: dict[str, Interval]
     doubts: dict[str, float]
 
     def credit(self, task: str) -> float:
@@ -58,7 +58,7 @@ class Knockout:
 
         A vector that is a trace of the model gets little credit for what breaks without it.
         """
-        return self.share * max(self.losses[task], 0.0)
+        return self.share * max(self.losses[task].mean, 0.0)
 
 
 @dataclass(frozen=True)
@@ -80,10 +80,17 @@ class Skills:
     knockouts: tuple[Knockout, ...]
 
     def source(self, task: str) -> str | None:
-        """The founder with the most credit for a task; None where no knock-out costs anything."""
-        whole = [knockout for knockout in self.knockouts if knockout.where == EVERYWHERE]
-        best = max(whole, key=lambda knockout: knockout.credit(task))
-        return best.founder if best.credit(task) > 0.0 else None
+        """The founder with the most credit for a task, of those whose loss is beyond chance.
+
+        None where there is no such founder.
+        """
+        needed = [
+            knockout
+            for knockout in self.knockouts
+            if knockout.where == EVERYWHERE and knockout.losses[task].low > 0.0
+        ]
+        best = max(needed, key=lambda knockout: knockout.credit(task), default=None)
+        return None if best is None else best.founder
 
 
 def check_linear(archive: Archive, model: Model) -> None:
@@ -159,7 +166,7 @@ def skills(
             float(np.average(whole[row, mask], weights=sizes[mask])),
             float(share_of(whole[:, mask], sizes[mask])[row]),
             mean_over_tasks(lost[number], asked),
-            by_task(lost[number], asked),
+            _losses(lost[number], asked),
             by_task(doubt[number], asked),
         )
         for number, (where, mask, row, name) in enumerate(
@@ -209,3 +216,12 @@ def by_task(values: Floats, tasks: Sequence[str]) -> dict[str, float]:
     """Means by task of one value per item."""
     names = np.array(tasks)
     return {task: float(values[names == task].mean()) for task in dict.fromkeys(tasks)}
+
+
+def _losses(values: Floats, tasks: Sequence[str]) -> dict[str, Interval]:
+    """Means by task with the interval over its items."""
+    names = np.array(tasks)
+    return {
+        task: mean_over_tasks(values[names == task], [task] * int(np.sum(names == task)))
+        for task in dict.fromkeys(tasks)
+    }

@@ -7,8 +7,19 @@ import numpy as np
 import pytest
 
 from lineage import Archive
+from lineage.records import Model
+from population.intervals import Interval
 from population.report import genome_of
-from population.skills import EVERYWHERE, Skills, by_task, groups_of, share_of, skills, without
+from population.skills import (
+    EVERYWHERE,
+    Knockout,
+    Skills,
+    by_task,
+    groups_of,
+    share_of,
+    skills,
+    without,
+)
 from population.workshop import Workshop, reopen_workshop
 from tests.command_helpers import colony, failure
 
@@ -18,8 +29,12 @@ def workshop(small_archive: Archive) -> Workshop:
     return reopen_workshop(small_archive)
 
 
+def means(one: Knockout) -> dict[str, float]:
+    return {task: loss.mean for task, loss in one.losses.items()}
+
+
 def everywhere(found: Skills) -> dict[str, dict[str, float]]:
-    return {one.founder: one.losses for one in found.knockouts if one.where == EVERYWHERE}
+    return {one.founder: means(one) for one in found.knockouts if one.where == EVERYWHERE}
 
 
 def test_a_founder_without_its_own_vector_is_the_base(
@@ -57,7 +72,7 @@ def test_who_has_no_coefficient_costs_nothing_and_who_has_costs_what_is_scored(
         row = ["capital", "cipher", "double"].index(one.founder)
         rest = without(whole, row, masks[one.where])
         exact = workshop.score([whole.ravel(), rest.ravel()], prepared).exact
-        assert one.losses == by_task(exact[0] - exact[1], [item.task for item in items])
+        assert means(one) == by_task(exact[0] - exact[1], [item.task for item in items])
     founder = skills(small_archive, workshop, small_archive.find("double"), split="search")
     assert set(everywhere(founder)["capital"].values()) == {0.0}
     assert any(everywhere(founder)["double"].values())
@@ -81,6 +96,26 @@ def test_shares_weigh_blocks_by_their_size_and_signs_not_at_all() -> None:
     coefficients = np.array([[1.0, 0.0], [0.0, -0.5]])
     assert share_of(coefficients, np.array([100.0, 200.0])).tolist() == [0.5, 0.5]
     assert share_of(0.0 * coefficients, np.array([100.0, 200.0])).tolist() == [0.0, 0.0]
+
+
+def test_credit_is_share_times_loss_and_chance_gets_none() -> None:
+    def knockout(founder: str, share: float, loss: Interval) -> Knockout:
+        return Knockout(founder, EVERYWHERE, share, share, loss, {"spelling": loss}, {})
+
+    trace, half = (
+        knockout("a", 0.1, Interval(0.9, 0.8, 1.0)),
+        knockout("b", 0.5, Interval(0.4, 0.1, 0.7)),
+    )
+    lucky, harmful = (
+        knockout("c", 0.9, Interval(0.3, -0.1, 0.7)),
+        knockout("d", 0.9, Interval(-0.5, -0.6, -0.4)),
+    )
+    founder = Model(1, "founder", "a", 0, "founding", "0" * 64)
+    found = Skills(founder, "selection", 9, {"spelling": 0.9}, (trace, half, lucky, harmful))
+    assert (half.credit("spelling"), harmful.credit("spelling")) == (0.2, 0.0)
+    assert found.source("spelling") == "b"
+    found = Skills(founder, "selection", 9, {"spelling": 0.9}, (lucky, harmful))
+    assert found.source("spelling") is None
 
 
 def test_skills_as_a_person_meets_them(

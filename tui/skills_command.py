@@ -103,7 +103,7 @@ def skills_json(found: "Skills") -> dict[str, Any]:
                 "coefficient": knockout.coefficient,
                 "share": knockout.share,
                 "loss": vars(knockout.loss),
-                "losses": knockout.losses,
+                "losses": {task: vars(loss) for task, loss in knockout.losses.items()},
                 "probability_losses": knockout.doubts,
                 "credit": {task: knockout.credit(task) for task in knockout.losses},
             }
@@ -121,12 +121,12 @@ def skills_view(found: "Skills") -> Group:
     table = plain_table("task", "accuracy", *(f"without {name}" for name in founders), "came from",
                         text=("task", "came from"))  # fmt: skip
     for task, accuracy in found.accuracy.items():
-        losses = [f"{-knockout.losses[task]:+.2f}" for knockout in whole]
+        losses = [f"{0.0 - knockout.losses[task].mean:+.2f}" for knockout in whole]
         table.add_row(safe(task), f"{accuracy:.2f}", *losses, safe(_source(found, task)))
     table.add_section()
     table.add_row(
         "mean over tasks", f"{sum(found.accuracy.values()) / len(found.accuracy):.2f}",
-        *(f"{-knockout.loss.mean:+.2f} ±{_half(knockout.loss):.2f}" for knockout in whole), "",
+        *(f"{0.0 - knockout.loss.mean:+.2f} ±{_half(knockout.loss):.2f}" for knockout in whole), "",
         style="bold",
     )  # fmt: skip
     table.add_row("share of coefficients", "", *(f"{one.share:.0%}" for one in whole), "")
@@ -139,7 +139,7 @@ def skills_view(found: "Skills") -> Group:
                             text=("taken out of",))  # fmt: skip
         for where in dict.fromkeys(knockout.where for knockout in rest):
             losses = [
-                f"{-one.loss.mean:+.3f} ±{_half(one.loss):.3f}"
+                f"{0.0 - one.loss.mean:+.3f} ±{_half(one.loss):.3f}"
                 for one in rest
                 if one.where == where
             ]
