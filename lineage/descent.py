@@ -9,7 +9,7 @@ birth it is strictly lower triangular: who descends from whom is a breadth-first
 much of whom is in everybody is one pass from the oldest to the youngest.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 
 import numpy as np
@@ -58,6 +58,10 @@ class Descent:
     def descendants(self, model: int, depth: int | None = None) -> Ids:
         """Everyone who descends from it, ascending; only so many generations on if asked."""
         return _reached(self._children, model, depth)
+
+    def steps_up(self, model: int) -> dict[int, int]:
+        """How many generations back the nearest way to each ancestor is; 0 to the model itself."""
+        return _distances(self._parents, model)[1]
 
     def common_ancestors(self, a: int, b: int) -> Ids:
         """Whom both descend from, ascending; a model counts as its own ancestor here.
@@ -122,6 +126,19 @@ class Descent:
             np.add.at(parts, parent[a:b], own * share[a:b])
         return parts
 
+    def has_heirs(self, models: Iterable[int]) -> npt.NDArray[np.bool_]:
+        """Whether each model is one of `models` or their ancestor: shape (newest + 1,).
+
+        Exact at any depth, where contributions become too small for a number.
+        """
+        heirs = np.zeros(self.newest + 1, dtype=np.bool_)
+        heirs[np.fromiter(models, dtype=np.int64)] = True
+        starts, parent = self._parents.indptr, self._parents.indices
+        for first, last in reversed(list(self._broods())):
+            own = np.repeat(heirs[first:last], np.diff(starts[first : last + 1]))
+            heirs[parent[starts[first] : starts[last]][own]] = True
+        return heirs
+
     def effective_founders(self, models: Iterable[int]) -> float:
         """How many equally represented founders would be as diverse as those of `models`.
 
@@ -130,19 +147,27 @@ class Descent:
         parts = self.contributions(models)[self.founders]
         return float(1.0 / np.sum(parts**2))
 
-    def kinship(self, models: Iterable[int]) -> Floats:
+    def kinship(
+        self, models: Iterable[int], told: Callable[[int, int], None] | None = None
+    ) -> Floats:
         """Coefficients of kinship (phi) of `models` with each other: shape (models, models).
 
         The tabular method (see `lineage.ancestry.kinships`) over their ancestors, oldest first. A
         row is forgotten when its last child is born, so memory grows with those who live at one
         time and not with the length of the lineage.
+
+        Args:
+            models: whose.
+            told: hears (done, total) now and then.
         """
         chosen = list(models)
         family = sorted({*chosen, *(int(a) for m in set(chosen) for a in self.ancestors(m))})
         last = {p: child for child in family for p in self.parents(child)}
         last |= dict.fromkeys(chosen, self.newest + 1)
         phi, slots, free = np.zeros((0, 0)), dict[int, int](), list[int]()
-        for node in family:
+        for number, node in enumerate(family):
+            if told is not None and number % 1000 == 0:
+                told(number, len(family))
             if not free:
                 size = len(phi)
                 phi = np.pad(phi, (0, max(64, size)))

@@ -11,9 +11,7 @@ import numpy as np
 
 from lineage import Archive
 from lineage.records import Floats, Model
-from population.config import parsed
-from population.spaces.chosen import depth_of, parameter_space, route_space
-from population.spaces.flow import FlowSpace
+from population.stored_recipes import stored_recipe
 
 
 @dataclass(frozen=True)
@@ -56,21 +54,14 @@ def difference(archive: Archive, models: Sequence[Model]) -> Difference:
     """Put models side by side."""
     founders = archive.models(ids=archive.founder_paths())
     blocks = archive.blocks()
-    genomes = {
-        model.id: genome
-        for model, genome in zip(
-            [model for model in models if model.kind == "offspring"],
-            archive.genomes([model.id for model in models if model.kind == "offspring"]),
-            strict=True,
-        )
-    }
     scores = {
         split: archive.task_means(split, [model.id for model in models])
         for split in ("search", "selection")
     }
     sides = []
     for model in models:
-        weights, steps = _made_of(archive, founders, len(blocks), model, genomes.get(model.id))
+        recipe = stored_recipe(archive, founders, model)
+        weights = recipe.weights
         sizes = np.array([block.parameters for block in blocks], dtype=np.float64)
         shares = {} if weights is None else {
             founder.label: float(part)
@@ -80,45 +71,9 @@ def difference(archive: Archive, models: Sequence[Model]) -> Difference:
             split: {task: exact for task, (exact, _) in means.get(model.id, {}).items()}
             for split, means in scores.items()
         }
-        sides.append(Side(model, shares, weights, steps, known))
+        sides.append(Side(model, shares, weights, recipe.steps, known))
     return Difference(
         tuple(founder.label for founder in founders),
         tuple(block.name for block in blocks),
         tuple(sides),
     )
-
-
-def _made_of(
-    archive: Archive, founders: Sequence[Model], blocks: int, model: Model, genome: Floats | None
-) -> tuple[Floats | None, list[tuple[str, int, float]] | None]:
-    """A model's founders' weights per block, and its path."""
-    ids = [founder.id for founder in founders]
-    if genome is None:
-        weights = np.zeros((len(ids), blocks))
-        weights[ids.index(model.id)] = 1.0
-        return weights, None
-    rows = [ids.index(founder) for founder in archive.basis()]
-    search = parsed(archive.campaign()[1], str(archive.path)).search
-    if search.space == "parameter":
-        space = parameter_space(search, len(ids), rows, blocks)
-        return _weights(space.coefficients(genome), rows, len(ids)), None
-    depth = depth_of(search, len(ids), rows, blocks, len(genome))
-    routes = route_space(search, len(ids), rows, blocks, depth)
-    sources = [*(founder.label for founder in founders), "merged"]
-    steps = [(sources[step.model], step.layer, step.scale) for step in routes.route(genome).steps]
-    if isinstance(routes, FlowSpace):
-        return None, steps
-    return _weights(routes.merged(genome)[0], rows, len(ids)), steps
-
-
-def _weights(coefficients: Floats, rows: Sequence[int], founders: int) -> Floats:
-    """Coefficients of task vectors as weights of all founders, whose columns sum to 1."""
-    weights = np.zeros((founders, coefficients.shape[1]))
-    weights[list(rows)] = coefficients
-    rest = 1.0 - coefficients.sum(axis=0)
-    base = [row for row in range(founders) if row not in rows]
-    if base:
-        weights[base[0]] += rest
-    else:
-        weights += rest / founders
-    return weights

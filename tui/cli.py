@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from population.errors import CampaignError, PopulationError
-from tui import archive_commands, keeping_commands, lineage_commands, merge_commands, tables
+from tui import (
+    ancestry_commands,
+    archive_commands,
+    keeping_commands,
+    lineage_commands,
+    merge_commands,
+    skills_command,
+    tables,
+)
 from tui.console import (
     DEFAULT_ARCHIVE,
     ArchiveOption,
@@ -32,6 +40,7 @@ from tui.live import CampaignProgress
 
 if TYPE_CHECKING:
     from lineage import Archive
+    from lineage.records import Model
     from population.config import Config
 
 app = typer.Typer(
@@ -282,32 +291,23 @@ def _facts(colony: "Archive", reference: str) -> dict[str, Any]:
             split: {task: values[0] for task, values in means.items()}
             for split, means in exact.items()
         },
-        "recipe": _recipe(colony, row.id) if row.kind == "offspring" else None,
+        "recipe": _recipe(colony, row) if row.kind == "offspring" else None,
     }
 
 
-def _recipe(colony: "Archive", model: int) -> dict[str, Any]:
-    """What an offspring's genome says; no founder is opened."""
-    from population.config import parsed
-    from population.spaces.chosen import depth_of, parameter_space, route_space
-    from population.spaces.flow import FlowSpace
+def _recipe(colony: "Archive", model: "Model") -> dict[str, Any]:
+    """An offspring's coefficients, its path, or both."""
+    from population.stored_recipes import stored_recipe
 
-    names = [row.label for row in colony.models(ids=colony.founder_paths())]
-    # Founders are the first models of an archive.
-    rows, blocks = [founder - 1 for founder in colony.basis()], colony.blocks()
-    search = parsed(colony.campaign()[1], str(colony.path)).search
-    genome = colony.genomes([model])[0]
-    linear = {"founders": [names[row] for row in rows], "blocks": [block.name for block in blocks]}
-    if search.space == "parameter":
-        space = parameter_space(search, len(names), rows, len(blocks))
-        return {**linear, "coefficients": space.coefficients(genome).tolist()}
-    depth = depth_of(search, len(names), rows, len(blocks), len(genome))
-    routes = route_space(search, len(names), rows, len(blocks), depth)
-    sources = [*names, "merged"]
-    steps = [(sources[step.model], step.layer, step.scale) for step in routes.route(genome).steps]
-    if isinstance(routes, FlowSpace):
-        return {"steps": steps}
-    return {**linear, "coefficients": routes.merged(genome)[0].tolist(), "steps": steps}
+    recipe = stored_recipe(colony, colony.models(ids=colony.founder_paths()), model)
+    told: dict[str, Any] = {}
+    if recipe.coefficients is not None:
+        told = {
+            "founders": [recipe.basis.founders[vector] for vector in recipe.basis.vectors],
+            "blocks": [block.name for block in colony.blocks()],
+            "coefficients": recipe.coefficients.tolist(),
+        }
+    return told if recipe.steps is None else {**told, "steps": recipe.steps}
 
 
 @app.command(
@@ -404,6 +404,8 @@ def init(
 
 app.add_typer(keeping_commands.app)
 app.add_typer(lineage_commands.app)
+app.add_typer(ancestry_commands.app)
+app.add_typer(skills_command.app)
 app.add_typer(archive_commands.app)
 app.add_typer(merge_commands.app)
 
