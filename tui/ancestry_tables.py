@@ -65,9 +65,10 @@ def legacies_view(found: "Legacies", glyphs: "Glyphs") -> Group:
         )
     ]
     table = plain_table(
-        "most fruitful", "born", "how", "in the living", "children", "descendants", "of them live",
-        "fate", text=("most fruitful", "how", "fate"),
+        "model", "born", "how", "in the living", "children", "all", "live", "fate",
+        text=("model", "how", "fate"),
     )  # fmt: skip
+    table.title = "The most fruitful, with all their descendants and how many of them live"
     for one in found.fruitful:
         row = models[one.model]
         table.add_row(
