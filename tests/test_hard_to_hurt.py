@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,14 @@ def acknowledged(said: Path) -> int:
     return int(found[-1]) if found else -1
 
 
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def committing(archive: Path) -> bool:
     return archive.with_name(archive.name + ".wal").exists()
 
@@ -97,10 +106,14 @@ def test_killed_at_random_moments_it_comes_to_the_same(
         begin = time.monotonic() + rng.uniform(0.1, 2.0)  # to meet other commits than the first
         busy = {"any": lambda _: False, "commit": committing, "keep": keeping}[moment]
         hit = False
-        while time.monotonic() < begin + (moment != "any") and not hit:
+        # Commits and evictions take milliseconds: they are waited for, and looked at closely.
+        while time.monotonic() < begin + 5 * (moment != "any") and not hit:
             hit = time.monotonic() > begin and busy(archive)
-            time.sleep(rng.uniform(0.0, 0.002))
-        os.kill(pid, signal.SIGKILL)
+            time.sleep(rng.uniform(0.0, 0.0005))
+            if not alive(pid):
+                break
+        with suppress(ProcessLookupError):  # it had come to its end
+            os.kill(pid, signal.SIGKILL)
         code = forks.wait()
         assert code in (0, -signal.SIGKILL), said.read_text()
         kills += code != 0
