@@ -15,7 +15,9 @@ import duckdb
 import numpy as np
 
 from lineage.chapters import insert, texts, write_chapter
+from lineage.drafts import drafted
 from lineage.errors import ArchiveError
+from lineage.founding import insert_founder, lay_tables
 from lineage.integrity import contradictions
 from lineage.migrations import migrate
 from lineage.pedigree import Pedigree, read_pedigree
@@ -37,7 +39,6 @@ from lineage.records import (
     SearchRecord,
     Trust,
 )
-from lineage.schema import SCHEMA_VERSION, TABLES
 from lineage.store import Store
 
 Connection = duckdb.DuckDBPyConnection
@@ -97,32 +98,17 @@ class Archive:
         """
         if path.exists():
             raise ArchiveError(f"{path} exists already")
-        # Made aside and renamed, so that a half-made archive never bears the name of a real one.
-        draft = path.with_name(f".{path.name}.new")
-        for leftover in (draft, draft.with_name(draft.name + ".wal")):
-            leftover.unlink(missing_ok=True)
-        store = Store(draft, on_wait, new=True)
-        with store.write() as db:
-            db.execute(TABLES)
-            db.execute("INSERT INTO meta VALUES ('schema_version', ?)", [str(SCHEMA_VERSION)])
-            db.execute(
-                "INSERT INTO campaigns (id, seed, config) VALUES (1, ?, ?)",
-                [seed, json.dumps(config)],
-            )
-            for number, founder in enumerate(founders, start=1):
+        with drafted(path) as draft:
+            store = Store(draft, on_wait, new=True)
+            with store.write() as db:
+                lay_tables(db, [founder + 1 for founder in basis], blocks)
                 db.execute(
-                    "INSERT INTO models VALUES (?, 'founder', ?, 0, 'founding', ?, [], [], [], "
-                    "'source', ?, NULL, NULL, NULL)",
-                    [number, founder.name, founder.weights_sha256, founder.path],
+                    "INSERT INTO campaigns (id, seed, config) VALUES (1, ?, ?)",
+                    [seed, json.dumps(config)],
                 )
-            for position, founder_index in enumerate(basis):
-                db.execute("INSERT INTO basis VALUES (?, ?)", [position, founder_index + 1])
-            for position, block in enumerate(blocks):
-                db.execute(
-                    "INSERT INTO blocks VALUES (?, ?, ?)", [position, block.name, block.parameters]
-                )
-        store.close()
-        draft.replace(path)
+                for number, founder in enumerate(founders, start=1):
+                    insert_founder(db, number, founder)
+            store.close()
         return cls(path, on_wait)
 
     def close(self) -> None:
@@ -188,6 +174,11 @@ class Archive:
             Generation(*row) for row in self._rows("SELECT * FROM generations ORDER BY generation")
         ]
 
+    def latest(self) -> Generation | None:
+        """The last committed generation, if there is one."""
+        rows = self._rows("SELECT * FROM generations ORDER BY generation DESC LIMIT 1")
+        return Generation(*rows[0]) if rows else None
+
     def events(self, limit: int | None = None) -> list[tuple[int, Event]]:
         """(generation, event), oldest first; only the last `limit` if given."""
         rows = self._rows("SELECT generation, kind, model, detail FROM events ORDER BY rowid")
@@ -213,10 +204,10 @@ class Archive:
         """
         reference = reference.strip()
         if reference == "champion":
-            history = self.generations()
-            if not history:
+            last = self.latest()
+            if last is None:
                 raise ArchiveError(f"{self.path} has no champion yet: no generation is complete")
-            reference = str(history[-1].champion)
+            reference = str(last.champion)
         number = reference.removeprefix("#")
         if number.isdecimal() and len(number) < 10:
             found = self.models(ids=[int(number)])

@@ -192,12 +192,11 @@ class Descent:
         """The coefficient of relationship of two models, in [0, 1] (see `lineage.ancestry`)."""
         if a == b:
             return 1.0
-        phi = self.kinship((a, b))
-        return float(phi[0, 1] / np.sqrt(phi[0, 0] * phi[1, 1]))
+        return float(relationships(self.kinship((a, b)))[0, 1])
 
     def inbreeding(self, model: int) -> float:
         """Wright's coefficient of inbreeding: how much its parents are kin, in [0, 1]."""
-        return float(2.0 * self.kinship((model,))[0, 0] - 1.0)
+        return float(inbreedings(self.kinship((model,)))[0])
 
     def _broods(self) -> Iterator[tuple[int, int]]:
         """Ranges of ids, oldest first, within which nobody is a parent of anybody.
@@ -228,6 +227,17 @@ class Descent:
             first = last
             while first < ends and not counts[first]:
                 first += 1
+
+
+def relationships(phi: Floats) -> Floats:
+    """Coefficients of relationship, r = phi_ab / sqrt(phi_aa phi_bb), of a matrix of kinship."""
+    own = np.diag(phi)
+    return np.asarray(phi / np.sqrt(np.outer(own, own)))
+
+
+def inbreedings(phi: Floats) -> Floats:
+    """Wright's coefficients of inbreeding of those whose kinship with each other is `phi`."""
+    return np.asarray(2.0 * np.diag(phi) - 1.0)
 
 
 def inbreeding(shares: Floats, phi: Floats) -> float:

@@ -11,6 +11,7 @@ from shutil import copyfile
 import duckdb
 
 from lineage.archive import Archive
+from lineage.drafts import drafted, log_of
 from lineage.errors import ArchiveError
 from lineage.store import Store
 
@@ -61,8 +62,7 @@ def fork(archive: Archive, generation: int, target: Path) -> Archive:
     if generation not in history:
         there = f"has generations 0 to {max(history)}" if history else "has none yet"
         raise ArchiveError(f"{archive.path} has no generation {generation} to fork at; it {there}")
-    draft = target.with_name(f".{target.name}.new")
-    try:
+    with drafted(target) as draft:
         copy_of(archive, draft)
         store = Store(draft)
         try:
@@ -70,10 +70,6 @@ def fork(archive: Archive, generation: int, target: Path) -> Archive:
                 _cut(db, archive, generation, history[generation].epoch)
         finally:
             store.close()
-        draft.replace(target)
-    finally:
-        for leftover in (draft, _log_of(draft)):
-            leftover.unlink(missing_ok=True)
     return Archive(target)
 
 
@@ -82,12 +78,8 @@ def copy_of(archive: Archive, target: Path) -> None:
     with archive.reading():
         copyfile(archive.path, target)
         # A campaign that was killed leaves a log, which is as much of the archive as the file.
-        if _log_of(archive.path).exists():
-            copyfile(_log_of(archive.path), _log_of(target))
-
-
-def _log_of(path: Path) -> Path:
-    return path.with_name(path.name + ".wal")
+        if log_of(archive.path).exists():
+            copyfile(log_of(archive.path), log_of(target))
 
 
 def _cut(db: duckdb.DuckDBPyConnection, archive: Archive, generation: int, epoch: int) -> None:

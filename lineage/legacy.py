@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from lineage.descent import Descent
+from lineage.descent import Descent, inbreedings, relationships
 from lineage.pedigree import Ids
 from lineage.records import Floats
 
@@ -197,15 +197,13 @@ def diversity(
     if not count:
         return Diversity(0, 0.0, 0.0, 0.0, 0.0)
     phi = descent.kinship(living.tolist(), told)
-    own = np.diag(phi)
-    related = phi / np.sqrt(np.outer(own, own))
     pairs = count * (count - 1)
     return Diversity(
         count,
         descent.effective_founders(living),
         float(phi.mean()),
-        float((related.sum() - count) / pairs) if pairs else 1.0,
-        float(np.mean(2.0 * own - 1.0)),
+        float((relationships(phi).sum() - count) / pairs) if pairs else 1.0,
+        float(inbreedings(phi).mean()),
     )
 
 

@@ -3,9 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-
-from lineage.descent import Descent
+from lineage.descent import Descent, inbreedings, relationships
 
 
 @dataclass(frozen=True)
@@ -62,12 +60,12 @@ def relation(
     above, beyond = descent.steps_up(a), descent.steps_up(b)
     in_a, in_b = descent.contributions([a]), descent.contributions([b])
     shared = sorted(above.keys() & beyond.keys(), key=lambda m: (above[m] + beyond[m], -m))
-    way = descent.path(a, b)
+    way, inbred = descent.path(a, b), inbreedings(phi)
     return Relation(
         (a, b),
-        float(phi[0, 1] / np.sqrt(phi[0, 0] * phi[1, 1])),
+        float(relationships(phi)[0, 1]),
         float(phi[0, 1]),
-        (float(2.0 * phi[0, 0] - 1.0), float(2.0 * phi[1, 1] - 1.0)),
+        (float(inbred[0]), float(inbred[1])),
         tuple(
             CommonAncestor(m, (above[m], beyond[m]), (float(in_a[m]), float(in_b[m])))
             for m in shared

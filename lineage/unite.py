@@ -11,16 +11,18 @@ no new founders; the second one's models come as fossils.
 
 import re
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 
 from lineage.archive import Archive
+from lineage.drafts import discard, drafted
 from lineage.errors import ArchiveError
 from lineage.fork import copy_of
-from lineage.records import Model
-from lineage.schema import SCHEMA_VERSION, TABLES
+from lineage.founding import insert_founder, lay_tables
+from lineage.records import Founder
 
 CAUSE = "came from another archive"
 
@@ -75,9 +77,11 @@ def unite(first: Archive, second: Archive, target: Path) -> United:
     if target.exists():
         raise ArchiveError(f"{target} exists already; choose another name")
     union = _union(first, second)
-    draft = target.with_name(f".{target.name}.new")
     copies = [target.with_name(f".{target.name}.{name}") for name in ("first", "second")]
-    try:
+    with drafted(target) as draft, ExitStack() as leaving:
+        for copy in copies:
+            discard(copy)
+            leaving.callback(discard, copy)
         for archive, copy in zip((first, second), copies, strict=True):
             copy_of(archive, copy)
         with duckdb.connect(str(draft), config={"threads": 1}) as db:
@@ -89,11 +93,6 @@ def unite(first: Archive, second: Archive, target: Path) -> United:
             db.execute("COMMIT")
             for name in ("a", "b"):
                 db.execute(f"DETACH {name}")
-        draft.replace(target)
-    finally:
-        for path in (draft, *copies):
-            for leftover in (path, path.with_name(path.name + ".wal")):
-                leftover.unlink(missing_ok=True)
     archive = Archive(target)
     founders = len(first.founder_paths())
     shared = founders + len(second.founder_paths()) - len(union)
@@ -157,20 +156,16 @@ def _written(
     db: duckdb.DuckDBPyConnection, first: Archive, second: Archive, union: Sequence[str]
 ) -> int:
     """Write everything; how many offspring have the weights of a model of the first."""
-    db.execute(TABLES)
-    db.execute("INSERT INTO meta VALUES ('schema_version', ?)", [str(SCHEMA_VERSION)])
-    blocks = len(first.blocks())
+    blocks = first.blocks()
     ours, theirs = _founders(first), _founders(second)
     born = first.newest_id() - len(ours)
     sides = (
-        _side("a", first, union, len(union) - len(ours), blocks),
-        _side("b", second, union, len(union) + born - len(theirs), blocks),
+        _side("a", first, union, len(union) - len(ours), len(blocks)),
+        _side("b", second, union, len(union) + born - len(theirs), len(blocks)),
     )
     basis = sorted({sides[0].founders[founder - 1] for founder in first.basis()}
                    | {sides[1].founders[founder - 1] for founder in second.basis()})  # fmt: skip
-    for position, founder in enumerate(basis):
-        db.execute("INSERT INTO basis VALUES (?, ?)", [position, founder])
-    db.execute("INSERT INTO blocks SELECT * FROM a.blocks")
+    lay_tables(db, basis, blocks)
     _insert_founders(db, first, second, union)
     # As late as everything that happened: nobody may die before having had all its children.
     last = max((past.generation for side in (first, second) for past in side.generations()),
@@ -214,7 +209,7 @@ def _side(schema: str, archive: Archive, union: Sequence[str], shift: int, block
 def _insert_founders(
     db: duckdb.DuckDBPyConnection, first: Archive, second: Archive, union: Sequence[str]
 ) -> None:
-    known: dict[str, tuple[Model, str]] = {}
+    known: set[str] = set()
     taken: set[str] = set()
     for archive in (first, second):
         paths = archive.founder_paths()
@@ -224,13 +219,10 @@ def _insert_founders(
                 while name in taken:  # another model of the same name
                     name += "'"
                 taken.add(name)
-                known[model.weights_sha256] = model, name
+                known.add(model.weights_sha256)
                 place = union.index(model.weights_sha256) + 1
-                db.execute(
-                    "INSERT INTO models VALUES (?, 'founder', ?, 0, 'founding', ?, [], [], [], "
-                    "'source', ?, NULL, NULL, NULL)",
-                    [place, name, model.weights_sha256, paths[model.id]],
-                )
+                founder = Founder(name, paths[model.id], model.weights_sha256)
+                insert_founder(db, place, founder)
 
 
 def _insert_scores(

@@ -23,6 +23,7 @@ from lineage.records import Model
 from population.errors import CheckpointError, PopulationError
 from population.materialise import state_sha256
 from population.sources import open_source
+from population.weights.cache import WeightsCache
 from population.weights.revive import cache_of, remake
 from population.workshop import Progress, Workshop, reopen_workshop, silent
 
@@ -83,12 +84,13 @@ def check(
             replayed = len(chosen)
         except (ArchiveError, PopulationError) as error:
             trouble = [Damage("offspring", str(error))]
-    files = list(_damaged_files(archive, workshop if repair else None, progress))
+    cache = cache_of(archive)
+    files = list(_damaged_files(archive, cache, workshop if repair else None, progress))
     return Findings(
         len(archive.founder_paths()),
         replayed,
         len(offspring),
-        len(cache_of(archive).kept()),
+        len(cache.kept()),
         (*rows, *founders, *trouble, *files),
     )
 
@@ -122,10 +124,9 @@ def _changed(
 
 
 def _damaged_files(
-    archive: Archive, workshop: Workshop | None, progress: Progress
+    archive: Archive, cache: WeightsCache, workshop: Workshop | None, progress: Progress
 ) -> Iterator[Damage]:
     """Kept weights that are not what their names say; remade where there is a workshop for it."""
-    cache = cache_of(archive)
     kept = cache.kept()
     for number, file in enumerate(kept):
         progress(number, len(kept), "kept weights")
@@ -140,17 +141,19 @@ def _damaged_files(
             yield Damage(what, detail)
             continue
         cache.remove(file.sha256)  # what is damaged must not stay, whether or not it can be remade
-        repaired, became = _remade(archive, workshop, owners)
+        repaired, became = _remade(archive, cache, workshop, owners)
         yield Damage(what, f"{detail}; {became}", repaired)
 
 
-def _remade(archive: Archive, workshop: Workshop, owners: list[Model]) -> tuple[bool, str]:
+def _remade(
+    archive: Archive, cache: WeightsCache, workshop: Workshop, owners: list[Model]
+) -> tuple[bool, str]:
     """Whether damaged weights, which were removed, are no loss any more, and what became of it."""
     if not owners:
         return True, "removed"
     try:
         state = remake(archive, workshop, owners[0])
-        cache_of(archive).put(owners[0].weights_sha256, state, archive.keyframes())
+        cache.put(owners[0].weights_sha256, state, archive.keyframes())
     except PopulationError as error:
         return False, f"removed, but not made again: {error}"
     return True, f"made again from the recipe of {owners[0].label}"

@@ -12,7 +12,7 @@ import numpy as np
 from arena.generators import SPLITS
 from lineage import Archive, ArchiveError
 from lineage.records import Generation, Model
-from population.intervals import Interval, mean_over_tasks
+from population.intervals import Interval, mean_by_task, mean_over_tasks, scores_by_task
 
 
 @dataclass(frozen=True)
@@ -102,11 +102,12 @@ def _compared(first: Archive, second: Archive, budget: int | None) -> Comparison
 def _campaigner(archive: Archive, budget: int | None) -> Campaigner:
     """A campaign when it had spent the budget, or as it is now."""
     counted: list[Generation] = []
+    spent = 0
     for past in archive.generations():
-        spent = sum(before.evaluations for before in counted) + past.evaluations
         # The first generation always counts: without it there is no champion to compare.
-        if budget is not None and counted and spent > budget:
+        if budget is not None and counted and spent + past.evaluations > budget:
             break
+        spent += past.evaluations
         counted.append(past)
     if not counted:
         raise ArchiveError(f"{archive.path} has no champion yet: no generation is complete")
@@ -119,7 +120,7 @@ def _campaigner(archive: Archive, budget: int | None) -> Campaigner:
         ).fetchall()
     return Campaigner(
         last.generation,
-        sum(past.evaluations for past in counted),
+        spent,
         births,
         sum(past.wall_s for past in counted),
         last.founder_entropy,
@@ -152,8 +153,9 @@ def _scores(archive: Archive, model: Model, split: str) -> _Known:
 
 def _contest(split: str, common: Sequence[tuple[str, str]], known: Sequence[_Known]) -> Contest:
     tasks = [task for task, _ in common]
-    names = np.array(tasks)
     first, second = (np.array([side[key] for key in common], dtype=np.float64) for side in known)
+    leads = mean_by_task(first - second, tasks)
+    ours, theirs = scores_by_task(first, tasks), scores_by_task(second, tasks)
     return Contest(
         split,
         len(common),
@@ -161,11 +163,7 @@ def _contest(split: str, common: Sequence[tuple[str, str]], known: Sequence[_Kno
         mean_over_tasks(second, tasks),
         mean_over_tasks(first - second, tasks),
         {
-            task: (
-                float(first[names == task].mean()),
-                float(second[names == task].mean()),
-                mean_over_tasks((first - second)[names == task], [task] * int(sum(names == task))),
-            )
-            for task in sorted(set(tasks))
+            task: (float(ours[task].mean()), float(theirs[task].mean()), lead)
+            for task, lead in leads.items()
         },
     )

@@ -22,6 +22,12 @@ class Interval:
         return f"{self.mean:.3f} ±{(self.high - self.low) / 2:.3f}"
 
 
+def scores_by_task(scores: Floats, tasks: Sequence[str]) -> dict[str, Floats]:
+    """The scores of each task's items, in the order of the tasks: shape (its items,) each."""
+    names = np.array(tasks)
+    return {task: scores[names == task] for task in dict.fromkeys(tasks)}
+
+
 def mean_over_tasks(scores: Floats, tasks: Sequence[str]) -> Interval:
     """The mean over tasks of the mean over a task's items, with a bootstrap interval.
 
@@ -33,11 +39,15 @@ def mean_over_tasks(scores: Floats, tasks: Sequence[str]) -> Interval:
         tasks: the task of each item.
     """
     rng = np.random.default_rng(0)
-    names = np.array(tasks)
     means, resampled = [], np.zeros(RESAMPLES)
-    for name in sorted(set(tasks)):
-        own = scores[names == name]
+    for _, own in sorted(scores_by_task(scores, tasks).items()):
         means.append(own.mean())
         resampled += own[rng.integers(len(own), size=(RESAMPLES, len(own)))].mean(axis=1)
     low, high = np.quantile(resampled / len(means), [0.025, 0.975])
     return Interval(float(np.mean(means)), float(low), float(high))
+
+
+def mean_by_task(scores: Floats, tasks: Sequence[str]) -> dict[str, Interval]:
+    """The mean over each task's items, with the interval over these; see `mean_over_tasks`."""
+    parts = scores_by_task(scores, tasks)
+    return {task: mean_over_tasks(own, [task] * len(own)) for task, own in parts.items()}

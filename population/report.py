@@ -15,7 +15,7 @@ from lineage import Archive
 from lineage.records import Floats, Item, Model, Scores
 from population.baselines import baselines
 from population.errors import CampaignError
-from population.intervals import Interval, mean_over_tasks
+from population.intervals import Interval, mean_over_tasks, scores_by_task
 from population.materialise import state_sha256
 from population.workshop import Maker, Progress, Workshop, silent
 
@@ -240,10 +240,10 @@ class _Bench:
         for split in SPLITS:
             here = self._splits == split
             tasks = self._tasks_in(split)
-            names = np.array(tasks)
+            own = sorted(scores_by_task(exact[here], tasks).items())
             results[split] = Result(
                 mean_over_tasks(exact[here], tasks),
-                {name: float(exact[here][names == name].mean()) for name in sorted(set(tasks))},
+                {task: float(scores.mean()) for task, scores in own},
             )
         return Entry(name, detail, results, exact[self._splits == "test"], model)
 

@@ -18,7 +18,7 @@ from lineage.records import Floats, Model
 from population.blocks import Layout, levels_of
 from population.config import parsed
 from population.errors import PopulationError
-from population.intervals import Interval, mean_over_tasks
+from population.intervals import Interval, mean_by_task, mean_over_tasks, scores_by_task
 from population.report import genome_of
 from population.workshop import Progress, Workshop, silent
 
@@ -166,7 +166,7 @@ def skills(
             float(np.average(whole[row, mask], weights=sizes[mask])),
             float(share_of(whole[:, mask], sizes[mask])[row]),
             mean_over_tasks(lost[number], asked),
-            _losses(lost[number], asked),
+            mean_by_task(lost[number], asked),
             by_task(doubt[number], asked),
         )
         for number, (where, mask, row, name) in enumerate(
@@ -212,16 +212,6 @@ def share_of(coefficients: Floats, sizes: Floats) -> Floats:
     return np.asarray(mass / total if total > 0.0 else mass)
 
 
-def by_task(values: Floats, tasks: Sequence[str]) -> dict[str, float]:
-    """Means by task of one value per item."""
-    names = np.array(tasks)
-    return {task: float(values[names == task].mean()) for task in dict.fromkeys(tasks)}
-
-
-def _losses(values: Floats, tasks: Sequence[str]) -> dict[str, Interval]:
-    """Means by task with the interval over its items."""
-    names = np.array(tasks)
-    return {
-        task: mean_over_tasks(values[names == task], [task] * int(np.sum(names == task)))
-        for task in dict.fromkeys(tasks)
-    }
+def by_task(scores: Floats, tasks: Sequence[str]) -> dict[str, float]:
+    """Means by task of one score per item."""
+    return {task: float(own.mean()) for task, own in scores_by_task(scores, tasks).items()}

@@ -7,6 +7,7 @@ import typer
 from tui.console import (
     DEFAULT_ARCHIVE,
     ArchiveOption,
+    AsciiOption,
     JsonOption,
     ModelArgument,
     clear_errors,
@@ -62,9 +63,7 @@ def kin(
     other: ModelArgument,
     archive: ArchiveOption = DEFAULT_ARCHIVE,
     limit: Annotated[int, typer.Option(min=1, help="Common ancestors to list at most.")] = 10,
-    ascii_only: Annotated[
-        bool, typer.Option("--ascii", help="Signs that every terminal and font has.")
-    ] = False,
+    ascii_only: AsciiOption = False,
     as_json: JsonOption = False,
 ) -> None:
     with clear_errors():

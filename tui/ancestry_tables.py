@@ -7,7 +7,7 @@ import numpy as np
 from rich.console import Group
 from rich.text import Text
 
-from tui.lineage_tables import plain_table, safe
+from tui.lineage_tables import fate, plain_table, safe
 
 if TYPE_CHECKING:
     from lineage.drawing import Family
@@ -79,7 +79,7 @@ def legacies_view(found: "Legacies", glyphs: "Glyphs") -> Group:
             f"{one.children:,}",
             f"{one.descendants:,}",
             f"{one.living:,}",
-            safe("living" if row.living else f"{row.cause}, gen {row.died}"),
+            fate(row.died, row.cause),
         )
     parts.append(table)
     table = plain_table(

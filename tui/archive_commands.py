@@ -48,10 +48,10 @@ def fork(
         colony = opened(archive)
         from lineage.fork import fork as branch
 
-        history = colony.generations()
-        if not history:
+        last = colony.latest()
+        if last is None:
             raise ArchiveError(f"{archive} has nothing to fork yet: no generation is complete")
-        generation = history[-1].generation if at is None else at
+        generation = last.generation if at is None else at
         made = branch(colony, generation, target)
         models = made.newest_id()
         if as_json:

@@ -118,9 +118,9 @@ def run(
                 }
             )
             stop.check()
-        history = colony.generations()
-        if continued and history:
-            err.print(f"continuing {archive} after generation {history[-1].generation}")
+        last = colony.latest()
+        if continued and last:
+            err.print(f"continuing {archive} after generation {last.generation}")
         plain = headless or not err.is_terminal
         with CampaignProgress(
             err, limits.item_evaluations, limits.generations, stop, plain
@@ -234,12 +234,12 @@ def models(
 ) -> None:
     with clear_errors():
         colony = opened(archive)
-        history = colony.generations()
+        last = colony.latest()
         rows = tables.model_rows(
             colony.models(living=None if everyone else True),
             colony.task_means("selection"),
-            colony.ratings(history[-1].generation) if history else {},
-            history[-1].champion if history else None,
+            colony.ratings(last.generation) if last else {},
+            last.champion if last else None,
         )
         if as_json:
             print_json(rows)
@@ -268,11 +268,8 @@ def show(
 
 def _facts(colony: "Archive", reference: str) -> dict[str, Any]:
     row = colony.find(reference)
-    rated = [
-        (past.generation, colony.ratings(past.generation).get(row.id))
-        for past in colony.generations()[-1:]
-    ]
-    rating = rated[-1][1] if rated else None
+    last = colony.latest()
+    rating = colony.ratings(last.generation).get(row.id) if last else None
     exact = {
         "search": colony.task_means("search", [row.id]).get(row.id, {}),
         "selection": colony.task_means("selection").get(row.id, {}),
@@ -320,9 +317,9 @@ def _recipe(colony: "Archive", model: "Model") -> dict[str, Any]:
 def operators(archive: ArchiveOption = DEFAULT_ARCHIVE, as_json: JsonOption = False) -> None:
     with clear_errors():
         colony = opened(archive)
-        history = colony.generations()
+        last = colony.latest()
         rows = tables.operator_rows(
-            colony.operators(history[-1].generation) if history else [], colony.models()
+            colony.operators(last.generation) if last else [], colony.models()
         )
         if as_json:
             print_json(rows)

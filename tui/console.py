@@ -37,6 +37,9 @@ DEFAULT_ARCHIVE = Path("colony.duckdb")
 ArchiveOption = Annotated[
     Path, typer.Option("--archive", "-a", help="The archive of the colony.", show_default=True)
 ]
+AsciiOption = Annotated[
+    bool, typer.Option("--ascii", help="Signs that every terminal and font has.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 ModelArgument = Annotated[
     str,

@@ -10,6 +10,7 @@ from lineage import ArchiveError
 from tui.console import (
     DEFAULT_ARCHIVE,
     ArchiveOption,
+    AsciiOption,
     JsonOption,
     ModelArgument,
     clear_errors,
@@ -73,9 +74,7 @@ def lineage(
         int | None,
         typer.Option(min=1, help="Generations.", show_default="3 or 4 for drawings, else all"),
     ] = None,
-    ascii_only: Annotated[
-        bool, typer.Option("--ascii", help="Signs that every terminal and font has.")
-    ] = False,
+    ascii_only: AsciiOption = False,
     export: Annotated[
         Path | None,
         typer.Option(help="Write the models to FILE.html, .graphml, .dot, .json or .parquet."),
@@ -180,8 +179,8 @@ def _map(colony: "Archive", descent: "Descent", model: int, style: "Style") -> "
 
     fitness = fitness_of_all(colony, descent.newest)
     places = [node - 1 for node in fitter_line(descent, fitness, model)]
-    history = colony.generations()
-    champion = history[-1].champion - 1 if history else None
+    last = colony.latest()
+    champion = last.champion - 1 if last else None
     height = max(8, min(24, out.height - 6)) if out.is_terminal else 16
     return density(fitness[1:], places, champion, height, style)
 

@@ -35,6 +35,11 @@ def safe(text: object) -> Text:
     return Text("" if text is None else shown(str(text), 60))
 
 
+def fate(died: int | None, cause: str | None) -> Text:
+    """What became of a model."""
+    return safe("living" if died is None else f"{cause}, gen {died}")
+
+
 def number(value: Any) -> str:
     """A number as people read it; nothing where it is not known."""
     if value is None:
@@ -44,17 +49,12 @@ def number(value: Any) -> str:
 
 def found_rows(found: "Found", models: Sequence[Model]) -> list[dict[str, Any]]:
     """What `colony find --json` prints: the models, with every field that was asked about."""
+    from lineage.formats.plain import facts
+
     by_id = {model.id: model for model in models}
     return [
         {
-            "id": model.id,
-            "label": model.label,
-            "kind": model.kind,
-            "generation": model.generation,
-            "operator": model.operator,
-            "living": model.living,
-            "died": model.died,
-            "cause": model.cause,
+            **facts(model),
             "weights_sha256": model.weights_sha256,
             "fields": {name: found.values[name][at] for name in found.fields},
         }
@@ -69,13 +69,12 @@ def found_view(found: "Found", rows: list[dict[str, Any]]) -> Table:
     table = plain_table("model", "born", "how", *asked, "fate", text=("model", "how", "fate"))
     for row in rows:
         values = [row["fields"][name] for name in asked]
-        state = "living" if row["living"] else f"{row['cause']}, gen {row['died']}"
         table.add_row(
             safe(row["label"]),
             str(row["generation"]),
             safe(row["operator"]),
             *(safe(value) if isinstance(value, str) else number(value) for value in values),
-            safe(state),
+            fate(row["died"], row["cause"]),
             style=None if row["living"] else "dim",
         )
     return table

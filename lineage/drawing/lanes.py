@@ -8,7 +8,7 @@ parent that is awaited already is joined, not given a lane of its own.
 from dataclasses import dataclass, field
 
 from lineage.drawing.family import Family
-from lineage.drawing.text import Drawing, Glyphs, Row, Span, Style, cells, columns, shown
+from lineage.drawing.text import Drawing, Glyphs, Row, Span, Style, columns, shown, width_of
 
 MOST_LANES = 12
 """More lanes than this nobody can follow; what does not fit is counted at the model (`+2`)."""
@@ -101,10 +101,10 @@ def lanes(family: Family, focus: int, style: Style | None = None) -> Drawing:
                 Span(shown(row.operator), "dim"),
             ]
         )
-    reach = max(sum(cells(span.text) for span in graph) for graph in graphs)
+    reach = max(width_of(graph) for graph in graphs)
     texts = columns(facts, _MATTERS, style.width - reach - 2)
     return [
-        [*graph, Span(" " * (reach + 2 - sum(cells(span.text) for span in graph))), *text]
+        [*graph, Span(" " * (reach + 2 - width_of(graph))), *text]
         for graph, text in zip(graphs, texts, strict=True)
     ]
 

@@ -8,7 +8,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from lineage.drawing.family import Family
-from lineage.drawing.text import Drawing, Row, Span, Style, cells
+from lineage.drawing.text import Drawing, Row, Span, Style, width_of
 
 DEEPEST = 10
 """2^10 rows are more than anybody reads."""
@@ -72,7 +72,7 @@ def _drawn(
     if not parents:
         return [own], 0
     width = widths[number.bit_length() - 1]
-    taken = sum(cells(span.text) for span in own)
+    taken = width_of(own)
     own.append(Span(f" {glyphs.across * (width - taken)}{glyphs.across}", "edge"))
     blank = " " * (width + 2)
     if len(parents) == 1:
@@ -126,5 +126,5 @@ def _widths(texts: dict[int, Row]) -> list[int]:
     widths = [0] * max(number.bit_length() for number in texts)
     for number, text in texts.items():
         place = number.bit_length() - 1
-        widths[place] = max(widths[place], sum(cells(span.text) for span in text))
+        widths[place] = max(widths[place], width_of(text))
     return widths

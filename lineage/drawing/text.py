@@ -145,6 +145,11 @@ def cells(text: str) -> int:
     )
 
 
+def width_of(row: Row) -> int:
+    """How many cells of a terminal a row takes."""
+    return sum(cells(span.text) for span in row)
+
+
 def shown(text: str, most: int = 40) -> str:
     """A text of unknown origin on one line: nothing that a terminal would obey, not too long."""
     safe = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import pairwise, zip_longest
 
 from lineage.drawing.family import Family
-from lineage.drawing.text import Drawing, Row, Span, Style, cells, padded, shown
+from lineage.drawing.text import Drawing, Row, Span, Style, padded, shown, width_of
 
 
 def way(family: Family, path: Sequence[int], style: Style | None = None) -> Drawing:
@@ -28,15 +28,15 @@ def way(family: Family, path: Sequence[int], style: Style | None = None) -> Draw
         for row in left or right:
             drawing += [[Span(glyphs.down, "edge")], row]
         return drawing
-    wide = max(_width(row) for row in left) + 4
-    if wide + max(_width(row) for row in right) <= style.width:
+    wide = max(width_of(row) for row in left) + 4
+    if wide + max(width_of(row) for row in right) <= style.width:
         across = glyphs.across * (wide - 1)
         drawing.append([Span(glyphs.tee + across + glyphs.turn_down, "edge")])
         for number, (one, other) in enumerate(zip_longest(left, right)):
             if number:
                 down = [glyphs.down if row else "" for row in (one, other)]
                 drawing.append([Span(padded(down[0], wide) + down[1], "edge")])
-            beside = [Span(" " * (wide - _width(one or []))), *other] if other else []
+            beside = [Span(" " * (wide - width_of(one or []))), *other] if other else []
             drawing.append([*(one or []), *beside])
         return drawing
     for branch, last in ((left, False), (right, True)):
@@ -57,7 +57,3 @@ def _model(family: Family, model: int, style: Style) -> Row:
     row = family.models[model]
     told = f"  {shown(row.operator, 20)}, gen {row.generation}"
     return [family.sign(model, style.glyphs), Span(f" {family.label(model)}"), Span(told, "dim")]
-
-
-def _width(row: Row) -> int:
-    return sum(cells(span.text) for span in row)

@@ -118,10 +118,12 @@ def _places(family: Family) -> dict[int, tuple[float, float]]:
 def _told(node: dict[str, object]) -> str:
     fitness = node["fitness"]
     score = f", fitness {fitness:.3f}" if isinstance(fitness, float) else ""
-    fate = "living" if node["living"] else f"fossil since {node['died']}: {node['cause']}"
-    return shown(
-        f"{node['label']}: {node['operator']}, gen {node['generation']}{score}, {fate}", 200
-    )
+    born = f"{node['operator']}, gen {node['generation']}"
+    return shown(f"{node['label']}: {born}{score}, {_state(node)}", 200)
+
+
+def _state(node: dict[str, object]) -> str:
+    return "living" if node["living"] else f"fossil since {node['died']}: {node['cause']}"
 
 
 def _table(family: Family) -> str:
@@ -135,13 +137,12 @@ def _table(family: Family) -> str:
             else f"{escape(family.label(parent.id))} {parent.share:.0%}"
             for parent in parents
         )
-        state = "living" if node["living"] else f"fossil since {node['died']}: {node['cause']}"
         fitness = "" if node["fitness"] is None else f"{node['fitness']:.3f}"
         rows.append(
             f'<tr id="m{node["id"]}" class="{family.tone(node["id"])}">'
             f"<td>{escape(shown(node['label']))}"
             f"<td class=text>{escape(shown(node['operator']))}<td>{node['generation']}"
-            f"<td>{fitness}<td>{node['children']}<td class=text>{escape(shown(state, 80))}"
+            f"<td>{fitness}<td>{node['children']}<td class=text>{escape(shown(_state(node), 80))}"
             f"<td class=text>{links}</tr>"
         )
     return "<table>" + "\n".join(rows) + "</table>"

@@ -4,20 +4,28 @@ import json
 from typing import Any
 
 from lineage.drawing.family import Family
+from lineage.records import Model
+
+
+def facts(model: Model) -> dict[str, Any]:
+    """What a model's row says of it, apart from its weights; what is not known is None."""
+    return {
+        "id": model.id,
+        "label": model.label,
+        "kind": model.kind,
+        "generation": model.generation,
+        "operator": model.operator,
+        "living": model.living,
+        "died": model.died,
+        "cause": model.cause,
+    }
 
 
 def nodes(family: Family) -> list[dict[str, Any]]:
     """A row per model, by id; what is not known is None."""
     return [
         {
-            "id": model.id,
-            "label": model.label,
-            "kind": model.kind,
-            "generation": model.generation,
-            "operator": model.operator,
-            "living": model.living,
-            "died": model.died,
-            "cause": model.cause,
+            **facts(model),
             "champion": model.id == family.champion,
             "fitness": family.fitness.get(model.id),
             "children": family.children.get(model.id, 0),

@@ -28,12 +28,12 @@ def family_of(
         known = fitness_of(archive, near)
     else:
         known = {i: float(fitness[i]) for i in near if np.isfinite(fitness[i])}
-    history = archive.generations()
+    last = archive.latest()
     return Family(
         models,
         known,
         {model: int(descent.births[model]) for model in models},
-        history[-1].champion if history else None,
+        last.champion if last else None,
         {founder.id: founder.label for founder in archive.models(ids=descent.founders.tolist())},
     )
 

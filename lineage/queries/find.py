@@ -1,5 +1,6 @@
 """Finding models by a filter (see `lineage.filters`): one statement of SQL with parameters."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -157,8 +158,8 @@ class _Query:
         try:
             number = float(plain.removesuffix("%"))
         except ValueError:
-            number = float("nan")
-        if number != number:  # noqa: PLR0124 - not a number is unequal to itself
+            number = math.nan
+        if math.isnan(number):
             raise FilterError(
                 f"{asked.field} is compared with a number, not {asked.value!r}",
                 self.text,

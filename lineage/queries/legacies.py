@@ -52,8 +52,8 @@ def legacies_of(
     """
     descent = Descent(archive.pedigree())
     lives = lives_of(archive, descent.newest)
-    history = archive.generations()
-    last = history[-1].generation if history else 0
+    latest = archive.latest()
+    last = latest.generation if latest else 0
     best = fruitful(descent, lives.living, most)
     founders = founder_lines(descent, lives, last)
     lost = lost_lines(descent, lives, most)

@@ -81,7 +81,7 @@ class Keeper:
 
     def __init__(self, archive: Archive, workshop: Workshop) -> None:
         self._archive, self._workshop = archive, workshop
-        self._cache = WeightsCache(archive.path, int(workshop.config.weights.quota_gb * 1e9))
+        self._cache = cache_of(archive)
 
     def keep(self, champion: Model) -> None:
         """Keep the champion's weights, if they are not kept yet.
