@@ -12,6 +12,13 @@ from tui.cli import app
 
 RUNNER = CliRunner()
 
+_AS_ON_A_TERMINAL = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from tui.cli import main
+main()
+"""
+
 
 def colony(*arguments: object) -> tuple[int, str, str]:
     done = RUNNER.invoke(app, [str(argument) for argument in arguments])
@@ -20,9 +27,13 @@ def colony(*arguments: object) -> tuple[int, str, str]:
 
 
 def started(*arguments: object, **environment: str) -> subprocess.Popen[str]:
-    """The command line in a process of its own."""
+    """The command line in a process of its own, which hears Ctrl-C as one on a terminal does.
+
+    Where the tests run in the background of a script, SIGINT is ignored by them, and would be by
+    whatever they start.
+    """
     return subprocess.Popen(
-        [sys.executable, "-c", "from tui.cli import main; main()", *map(str, arguments)],
+        [sys.executable, "-c", _AS_ON_A_TERMINAL, *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
