@@ -30,7 +30,7 @@ from population.colony import Colony, selection_score, task_means
 from population.dealing import Dealer
 from population.meter import Meter
 from population.results import Results
-from population.rounds import memory_of, play
+from population.rounds import memory_of, play, remembered
 from population.workshop import Progress, Workshop
 
 LAST_CHALLENGE = 3
@@ -99,7 +99,7 @@ class Closer:
         archive: where the campaign is kept.
         workshop: what models are made of.
         dealer: which items are asked.
-        kinship: of the living; it forgets the dead when a generation is closed.
+        kinship: of the living; it forgets the dead when a generation is closed, but for judges.
         clock: what the generation took.
         progress: told while models work.
     """
@@ -132,8 +132,10 @@ class Closer:
         panel = self._dealer.panel(epoch).items
         fresh = before is None or before.epoch != epoch
         merits = task_means(panel, end.standing.merit)
-        self._kinship.keep(end.living)
-        played = self._played(before, epoch, end)
+        judges = remembered(self._archive, self._search).get(end.generation, [])
+        bench = tuple(judge for judge in judges if judge not in end.living)
+        self._kinship.keep([*end.living, *bench])
+        played = self._played(before, epoch, end, bench)
         selection: list[Scores] = []
         if self._by_rating:
             champion = max(played.ratings, key=lambda rated: (rated.rating, -rated.model)).model
@@ -211,17 +213,19 @@ class Closer:
         seen = [model for model in living if model in score]
         return max(seen, key=lambda model: (score[model], -model)), results
 
-    def _played(self, before: Colony | None, epoch: int, end: Ending) -> Round:
-        """The survivors and the founders meet in the arena."""
+    def _played(
+        self, before: Colony | None, epoch: int, end: Ending, bench: tuple[int, ...]
+    ) -> Round:
+        """The survivors and the founders meet in the arena, before judges who may have died."""
         panel = self._dealer.panel(epoch).items
         rated = {} if before is None else _priors(before, epoch, end.births, end.living)
         return play(
             self._workshop,
-            end.genomes,
+            end.genomes | {judge: self._archive.genomes([judge])[0] for judge in bench},
             (panel, self._dealer.unseen(epoch)),
             Field(
                 models=end.living,
-                relationship=self._kinship.relationship(end.living),
+                relationship=self._kinship.relationship([*end.living, *bench]),
                 prior=np.array([rated.get(model, 0.0) for model in end.living]),
                 anchors=tuple(range(len(self._workshop.founders))),
                 solved=frozenset(
@@ -230,8 +234,9 @@ class Closer:
                     for item, exact in zip(panel, row, strict=True)
                     if exact == 1.0 and not self._by_rating
                 ),
+                bench=bench,
             ),
-            lambda chosen: memory_of(self._archive, chosen, end.living, epoch),
+            lambda chosen: memory_of(self._archive, chosen, [*end.living, *bench], epoch),
             self._progress,
         )
 

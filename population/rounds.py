@@ -10,13 +10,25 @@ from typing import TypeVar
 from arena.panel import ArenaPanel, arena_panel
 from arena.round import Arena, Field, Memory, Rules
 from lineage import Archive
-from lineage.queries.rounds import barred, heard, record
+from lineage.queries.rounds import barred, heard, record, seats
 from lineage.records import Floats, Item, Round
 from population import config
 from population.player import Player
 from population.workshop import Progress, Workshop
 
 T = TypeVar("T")
+
+
+def remembered(archive: Archive, search: config.Search) -> dict[int, list[int]]:
+    """By generation, the judges of the round before that was played on the same panel.
+
+    They go on though they may have died: what they have read would have to be read again.
+    """
+    return {
+        generation + 1: judges
+        for generation, judges in seats(archive).items()
+        if (generation + 1) % search.rotate
+    }
 
 
 def memory_of(
@@ -27,7 +39,7 @@ def memory_of(
     Args:
         archive: where it is kept.
         panel: of the round.
-        models: the contestants.
+        models: the contestants, and the bench.
         epoch: the one that the panel belongs to, or None for a tournament.
     """
     said = heard(archive, [item.id for item in panel.items], models)
@@ -53,7 +65,7 @@ def play(
 
     Args:
         workshop: makes the models.
-        genomes: of the contestants, by id.
+        genomes: of the contestants and the bench, by id.
         panel: items that they were scored on, and items that nobody ever saw.
         who: the contestants.
         remember: what is known of a panel.

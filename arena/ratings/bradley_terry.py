@@ -88,8 +88,8 @@ def fit(
     named = np.ones(1 + results.judge.max(initial=NO_JUDGE)) if judges is None else judges
     guess = np.append(named, 1.0)
     by_judge = judges is not None
+    _check(results, len(prior), len(named))
     pairs = pairs_of(results, by_judge=by_judge) if isinstance(results, Matches) else results
-    _check(pairs, len(prior), len(named))
     graph = Graph(pairs, len(prior))
     ties = pairs.ties.sum() / (pairs.weight.sum() or 1.0)
     nu = min(2.0 * ties / max(1.0 - ties, 1.0 / MOST_TIES), MOST_TIES)
@@ -110,19 +110,22 @@ def fit(
     return Ratings(strength - strength[home].mean(), sure, spread, nu, slopes)
 
 
-def _check(pairs: Pairs, contestants: int, judges: int) -> None:
+def _check(results: Matches | Pairs, contestants: int, judges: int) -> None:
     """Refuse what would only fail later, or not at all."""
     for name, rows, least, size in (
-        ("contestants", np.concatenate([pairs.a, pairs.b]), 0, contestants),
-        ("judges", pairs.judge, NO_JUDGE, judges),
+        ("contestants", np.concatenate([results.a, results.b]), 0, contestants),
+        ("judges", results.judge, NO_JUDGE, judges),
     ):
         if len(rows) and not (rows.min() >= least and rows.max() < size):
-            raise ValueError(f"expected {name} in rows {least} to {size - 1}, got {rows.max()}")
-    if (pairs.a == pairs.b).any():
-        raise ValueError(f"expected two contestants, but {pairs.a[pairs.a == pairs.b][0]} is both")
-    slack = 1e-9 * pairs.weight
-    if not ((pairs.score >= -slack) & (pairs.score <= pairs.weight + slack)).all():
-        raise ValueError("expected scores from 0 to 1 and weights of 0 or more")
+            found = f"got {rows.min()} to {rows.max()}"
+            raise ValueError(f"expected {name} in rows {least} to {size - 1}, {found}")
+    if (both := results.a[results.a == results.b]).size:
+        raise ValueError(f"expected two contestants in a match, but {both[0]} meets itself")
+    most = results.weight * (1.0 + 1e-9) if isinstance(results, Pairs) else 1.0
+    if not ((results.score >= 0.0) & (results.score <= most) & (results.weight >= 0.0)).all():
+        raise ValueError(
+            "expected scores from 0 to 1 (of sums: to the weight) and no weight below 0"
+        )
 
 
 def _newton(

@@ -90,14 +90,18 @@ def barred(archive: Archive) -> frozenset[int]:
     return frozenset(judge for (judge,) in rows)
 
 
-def seated(archive: Archive) -> list[int]:
-    """Who read answers in the last round and may do so again, ascending."""
+def seats(archive: Archive) -> dict[int, list[int]]:
+    """By generation, the judges that read answers in its round and may do so in the next one.
+
+    Those of the last round of a panel are free to go.
+    """
     with archive.reading() as db:
         rows = db.execute(
-            "SELECT judge FROM audits WHERE round = (SELECT max(round) FROM rounds) "
-            "AND mode = 'likelihood' AND admitted ORDER BY judge"
+            "SELECT generation, list(judge ORDER BY judge) FROM audits JOIN rounds USING (round) "
+            "WHERE mode = 'likelihood' AND admitted AND epoch IS NOT NULL "
+            "GROUP BY generation ORDER BY generation"
         ).fetchall()
-    return [judge for (judge,) in rows]
+    return dict(rows)
 
 
 def jury(archive: Archive, epoch: int) -> list[Juror]:
