@@ -109,7 +109,7 @@ def play_round(
     keys = {item.id: canonical(item.key) for item in items}
     ballots = [judge(slate) for judge in JUDGES.values()]
     support, trust = supports(slate, ballots, keys, trusted, relations)
-    strength, deviation = fit(matches_of(slate, support), prior)
+    rated = fit(matches_of(slate, support), prior)
     return Round(
         answers=tuple(fresh),
         readings=tuple(readings),
@@ -121,7 +121,9 @@ def play_round(
         trust=tuple(trust),
         ratings=tuple(
             Rating(model, float(s), float(d), float(p))
-            for model, s, d, p in zip(contestants, strength, deviation, prior, strict=True)
+            for model, s, d, p in zip(
+                contestants, rated.strength, rated.deviation, prior, strict=True
+            )
         ),
     )
 

@@ -1,7 +1,5 @@
 """The arena's rules: who is believed, how ratings come about, who mates with whom."""
 
-import itertools
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,7 +9,7 @@ from arena.choosing import attraction, shared_fitness, tournament, tournament_st
 from arena.judges import JUDGES, Slate, slate_of
 from arena.jury import seat_jury
 from arena.players import LONGEST_ANSWER, canonical
-from arena.ratings import Matches, fit, matches_of
+from arena.ratings import matches_of
 from arena.verdicts import earned_trust, supports
 from lineage.records import Answer, Reading, Trust
 
@@ -117,69 +115,10 @@ def test_the_jury_is_trusted_and_from_distant_lines() -> None:
     assert sorted(seat_jury([1, 2], related[:2, :2], {}, 5)) == [1, 2]
 
 
-# Ratings
-
-
-def simulated(rng: np.random.Generator, skill: np.ndarray, items: int, noise: float) -> Matches:
-    """Matches as cached answers make them: all pairs meet on an item, in that item's form."""
-    rows = []
-    for item in range(items):
-        form = skill + noise * rng.normal(size=len(skill))
-        for a, b in itertools.combinations(range(len(skill)), 2):
-            chance = 1 / (1 + np.exp(form[b] - form[a]))
-            rows.append((a, b, item, float(rng.random() < chance)))
-    a, b, cluster, score = zip(*rows, strict=True)
-    return Matches(np.array(a), np.array(b), np.array(cluster), np.array(score))
-
-
-def test_ratings_recover_known_strengths() -> None:
-    rng = np.random.default_rng(1)
-    skill = np.linspace(-1.5, 1.5, 12)
-    strength, deviation = fit(simulated(rng, skill, 150, 0.0), np.zeros(12))
-    np.testing.assert_allclose(strength, skill, atol=0.25)
-    assert (deviation > 0).all()
-
-
-def test_intervals_know_that_answers_to_one_item_belong_together() -> None:
-    """95 % intervals cover the truth although every item gives many dependent matches."""
-    covered = []
-    for seed in range(30):
-        rng = np.random.default_rng(seed)
-        skill = np.linspace(-1.0, 1.0, 10)
-        strength, deviation = fit(simulated(rng, skill, 40, 1.5), np.zeros(10))
-        # Item noise shrinks the scale of the logistic; compare shapes, as rankings do.
-        scale = np.polyfit(strength, skill, 1)[0]
-        covered.append(np.abs(strength * scale - skill) < 1.96 * deviation * scale)
-    assert 0.85 <= np.mean(covered) <= 0.995
-
-
-def test_the_order_of_matches_does_not_matter() -> None:
-    matches = simulated(np.random.default_rng(2), np.linspace(-1, 1, 6), 30, 0.5)
-    order = np.random.default_rng(3).permutation(len(matches.a))
-    shuffled = Matches(*(column[order] for column in vars(matches).values()))
-    first, second = fit(matches, np.zeros(6)), fit(shuffled, np.zeros(6))
-    np.testing.assert_allclose(first, second, atol=1e-8)
-
-
-def test_the_undefeated_stay_finite_and_the_unmet_keep_their_prior() -> None:
-    won = Matches(np.zeros(5, int), np.ones(5, int), np.arange(5), np.ones(5))
-    strength, deviation = fit(won, np.array([0.0, 0.0, 0.7]))
-    assert np.isfinite([strength, deviation]).all()
-    assert strength[0] > strength[2] > strength[1]
-    nobody = Matches(*(np.zeros(0, int),) * 3, np.zeros(0))
-    assert fit(nobody, np.array([1.0, -1.0]))[0].tolist() == [1.0, -1.0]
-
-
-def test_ties_hold_contestants_together() -> None:
-    tied = Matches(np.zeros(40, int), np.ones(40, int), np.arange(40), np.full(40, 0.5))
-    strength, _ = fit(tied, np.zeros(2))
-    np.testing.assert_allclose(strength, 0.0, atol=1e-9)
-
-
 def test_matches_are_between_different_answers_only() -> None:
     laid = slate({1: ["a", "x"], 2: ["a", "y"], 3: ["b", "x"]})
     matches = matches_of(laid, np.array([[0.9, 0.5], [0.9, 0.5], [0.1, 0.5]]))
-    rows = zip(*(column.tolist() for column in vars(matches).values()), strict=True)
+    rows = zip(matches.a, matches.b, matches.item, matches.score, strict=True)
     assert sorted(rows) == [(0, 1, 1, 0.5), (0, 2, 0, 1.0), (1, 2, 0, 1.0), (1, 2, 1, 0.5)]
 
 
