@@ -89,6 +89,7 @@ def log_posterior(
     fair = np.where(y == 0.5, np.log(tie), y * np.log(win) + (1 - y) * np.log(loss))
     return float(
         np.sum(matches.weight * fair)
+        - np.log(2 + nu)  # one decided match between equals, where there are ties
         - np.sum((strength - prior) ** 2) / (2 * rated.spread**2)
         - np.sum(np.log(slopes / guess) ** 2) / (2 * 0.7**2)
     )
