@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from arena.panel import ArenaPanel, arena_panel
+from arena.panel import ArenaPanel
 from arena.round import Arena, Field, Memory, Rules
 from lineage import Archive
 from lineage.queries.rounds import barred, heard, record, seats
@@ -53,12 +53,19 @@ def memory_of(
     )
 
 
+def rules_of(arena: config.Arena) -> Rules:
+    """How rounds are played, as a configuration says."""
+    return Rules(arena.judges, arena.voters, arena.pairs, arena.verifier)
+
+
 def play(
     workshop: Workshop,
     genomes: Mapping[int, Floats],
-    panel: tuple[Sequence[Item], Sequence[Item]],
+    panel: ArenaPanel,
+    fresh: Sequence[Item],
     who: Field,
-    remember: Callable[[ArenaPanel], Memory],
+    memory: Memory,
+    rules: Rules,
     progress: Progress,
 ) -> Round:
     """Play a round.
@@ -66,15 +73,15 @@ def play(
     Args:
         workshop: makes the models.
         genomes: of the contestants and the bench, by id.
-        panel: items that they were scored on, and items that nobody ever saw.
+        panel: on what.
+        fresh: items that nothing else asks; those of the panel become known by the round.
         who: the contestants.
-        remember: what is known of a panel.
+        memory: what is known before.
+        rules: how.
         progress: told while models work.
     """
-    rules: config.Arena = workshop.config.arena
-    known, fresh = panel
-    chosen = arena_panel(known, fresh, rules.items, rules.checkable)
-    hidden = frozenset(item.id for item in fresh)
+    unseen = {item.id for item in fresh}
+    hidden = [item for item in panel.items if item.id in unseen]
 
     def lend(models: Sequence[int], work: Callable[[int, Player], T]) -> list[T]:
         return workshop.each(
@@ -88,9 +95,8 @@ def play(
         lend,
         {task.name: task for task in workshop.tasks},
         workshop.player.tokens,
-        Rules(rules.judges, rules.voters, rules.pairs, rules.verifier),
-        chosen,
-        hidden,
+        rules,
+        panel,
+        frozenset(item.id for item in hidden),
     )
-    played = arena.play(who, remember(chosen))
-    return replace(played, items=tuple(item for item in chosen.items if item.id in hidden))
+    return replace(arena.play(who, memory), items=tuple(hidden))

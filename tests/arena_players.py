@@ -201,3 +201,53 @@ def places(played: Round) -> Mapping[int, int]:
 def skills(count: int) -> list[float]:
     """Skills from poor to good, in an order that says nothing."""
     return list(np.random.default_rng(3).permutation(np.linspace(0.25, 0.9, count)))
+
+
+# Attacks
+
+MODELS, ITEMS = 20, 72
+RULES = (Rules(judges=5, verifier=True), Rules(judges=5, verifier=False))
+"""Keys decide where they may be looked at; or they only earn judges their trust."""
+
+
+def honest() -> list[Honest]:
+    return [Honest(number, skill) for number, skill in enumerate(skills(MODELS))]
+
+
+def worst(count: int) -> list[int]:
+    """Rows of those below average, where a ring has most to gain."""
+    return sorted(np.argsort(skills(MODELS))[:count].tolist())
+
+
+@cache
+def _honestly(rules: Rules, seed: int) -> Mapping[int, int]:
+    return places(played(honest(), panel_of(seed, ITEMS), rules))
+
+
+def gain(
+    players: Sequence[Honest],
+    attackers: Sequence[int],
+    rules: Rules,
+    relationship: Floats | None = None,
+) -> float:
+    """Places that attackers gain by attacking, on average over them and two panels."""
+    gained = []
+    for seed in range(2):
+        panel = panel_of(seed, ITEMS)
+        before = (
+            _honestly(rules, seed)
+            if relationship is None
+            else places(played(honest(), panel, rules, relationship))
+        )
+        after = places(played(players, panel, rules, relationship))
+        gained += [before[row + 1] - after[row + 1] for row in attackers]
+    return float(np.mean(gained))
+
+
+def with_ring(rows: Sequence[int]) -> list[Honest]:
+    players = honest()
+    ring = tuple(players[row] for row in rows)
+    return [
+        Member(player.name, player.skill, ring) if row in rows else player
+        for row, player in enumerate(players)
+    ]

@@ -3,9 +3,7 @@
 Everybody plays the same rounds twice: once as it is, and once as it would if it were honest.
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cache
 
 import numpy as np
 import pytest
@@ -14,67 +12,25 @@ from scipy.stats import spearmanr
 from arena.canaries import KINDS
 from arena.judges import preference
 from arena.round import Memory, Rules
-from lineage.records import Floats
 from tests.arena_players import (
+    ITEMS,
+    MODELS,
+    RULES,
     AlwaysA,
     Chorus,
     Comparing,
     Constant,
     Honest,
-    Member,
     Padded,
+    gain,
+    honest,
     panel_of,
     places,
     played,
     skills,
+    with_ring,
+    worst,
 )
-
-MODELS = 20
-ITEMS = 72
-RULES = [Rules(judges=5, verifier=True), Rules(judges=5, verifier=False)]
-
-
-def honest() -> list[Honest]:
-    return [Honest(number, skill) for number, skill in enumerate(skills(MODELS))]
-
-
-def worst(count: int) -> list[int]:
-    """Rows of those below average, where a ring has most to gain."""
-    return sorted(np.argsort(skills(MODELS))[:count].tolist())
-
-
-@cache
-def _honestly(rules: Rules, seed: int) -> Mapping[int, int]:
-    return places(played(honest(), panel_of(seed, ITEMS), rules))
-
-
-def gain(
-    players: Sequence[Honest],
-    attackers: Sequence[int],
-    rules: Rules,
-    relationship: Floats | None = None,
-) -> float:
-    """Places that attackers gain by attacking, on average over them and three panels."""
-    gained = []
-    for seed in range(2):
-        panel = panel_of(seed, ITEMS)
-        before = (
-            _honestly(rules, seed)
-            if relationship is None
-            else places(played(honest(), panel, rules, relationship))
-        )
-        after = places(played(players, panel, rules, relationship))
-        gained += [before[row + 1] - after[row + 1] for row in attackers]
-    return float(np.mean(gained))
-
-
-def with_ring(rows: Sequence[int]) -> list[Honest]:
-    players = honest()
-    ring = tuple(players[row] for row in rows)
-    return [
-        Member(player.name, player.skill, ring) if row in rows else player
-        for row, player in enumerate(players)
-    ]
 
 
 @pytest.mark.parametrize("rules", RULES, ids=["verifier", "judges"])

@@ -90,6 +90,13 @@ def barred(archive: Archive) -> frozenset[int]:
     return frozenset(judge for (judge,) in rows)
 
 
+def last_round(archive: Archive) -> int:
+    """The number of the last round that was played, 0 for none."""
+    with archive.reading() as db:
+        ((number,),) = db.execute("SELECT coalesce(max(round), 0) FROM rounds").fetchall()
+    return int(number)
+
+
 def seats(archive: Archive) -> dict[int, list[int]]:
     """By generation, the judges that read answers in its round and may do so in the next one.
 
