@@ -62,7 +62,8 @@ def heard(archive: Archive, items: Sequence[str], models: Sequence[int]) -> Hear
 
 _RECORD = """
 WITH last AS (
-    SELECT max(round) AS round FROM rounds WHERE epoch IS DISTINCT FROM $epoch
+    SELECT max(round) AS round FROM rounds
+    WHERE $epoch IS NULL OR epoch IS DISTINCT FROM $epoch
     GROUP BY coalesce(epoch, -round)
 )
 SELECT judge, mode, task, stratum, sum(hits), sum(misses)
