@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -222,8 +222,11 @@ class Closer:
         known, fresh = self._dealer.panel(epoch).items, self._dealer.unseen(epoch)
         panel = arena_panel(known, fresh, settings.items, settings.checkable)
         everybody = [*end.living, *bench]
+        memory = memory_of(self._archive, panel, everybody, epoch)
+        # What the jury said while its answers were marked is known, and kept from here on.
+        said = self._dealer.said(epoch) if before is None or before.epoch != epoch else ()
         rated = {} if before is None else _priors(before, epoch, end.births, end.living)
-        return play(
+        played = play(
             self._workshop,
             end.genomes | {judge: self._archive.genomes([judge])[0] for judge in bench},
             panel,
@@ -241,10 +244,11 @@ class Closer:
                 ),
                 bench=bench,
             ),
-            memory_of(self._archive, panel, everybody, epoch),
+            replace(memory, answers=[*memory.answers, *said]),
             rules_of(settings),
             self._progress,
         )
+        return replace(played, answers=(*said, *played.answers))
 
 
 def _priors(

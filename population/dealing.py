@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from arena.tasks import Task, deal_panel, each_of
-from lineage.records import Item, Juror
+from lineage.records import Answer, Item, Juror
 from population.config import Search
 from population.marking import Marked, Marker
 from population.player import Prepared
@@ -82,6 +82,10 @@ class Dealer:
     def jury(self, epoch: int) -> tuple[Juror, ...]:
         """Whose answers stand for keys in an epoch."""
         return self._marker.jury(epoch)
+
+    def said(self, epoch: int) -> tuple[Answer, ...]:
+        """What the jury of an epoch answers to its panel."""
+        return self._marker.said(self.panel(epoch).items, epoch)
 
     def _deal(self, what: str, number: int, count: int, rounds: int, epoch: int) -> Deal:
         if what not in self._last or self._last[what][0] != number:
