@@ -112,8 +112,11 @@ def run(arguments: list[str], said: str, largest: int) -> int:
 
 
 if __name__ == "__main__":
+    # Loaded once, for all; transformers loads the code of a network when it is asked for by name.
+    from transformers import LlamaForCausalLM  # noqa: F401
+
     import population.campaign
     import population.report
-    import population.workshop  # noqa: F401 - loaded once, for all
+    import population.workshop  # noqa: F401
 
     serve(sys.stdin, sys.stdout)
