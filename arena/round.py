@@ -187,10 +187,11 @@ class Arena:
             tokens=spent.tokens,
         )
 
-    def _judged(self, slate: Slate, who: Field, memory: Memory) -> Judged:
+    def _judged(self, slate: Slate, who: Field, memory: Memory, *, audit: bool = True) -> Judged:
         relationship = who.relationship[:, : len(who.models)]
         related = dict(zip(who.everybody, relationship, strict=True))
-        return judged(slate, related, record_of(memory.trust), self._rules.verifier)
+        record, verifier = record_of(memory.trust), self._rules.verifier
+        return judged(slate, related, record, verifier=verifier, audit=audit)
 
     def _verified(self, item: str, answer: str) -> float | None:
         """How right an answer is, where the key may be looked at."""
@@ -261,7 +262,8 @@ class Arena:
             climbing = {m for m in still if any((m, item.id) not in known for item in ahead)}
             if climbing:
                 slate = self._slate(who, answers, memory.canaries, memory.readings)
-                fitted = _fit(self._judged(slate, who, memory).matches, who)
+                matches = self._judged(slate, who, memory, audit=False).matches
+                fitted = _fit(matches, who)
                 out = hopeless(fitted.strength, fitted.deviation)
                 lost = {model for model, gone in zip(who.models, out, strict=True) if gone}
                 still -= lost & climbing
