@@ -169,11 +169,11 @@ CREATE TABLE verdicts (
     round INTEGER NOT NULL, item VARCHAR NOT NULL, model INTEGER NOT NULL,
     support DOUBLE NOT NULL                   -- mean result of its matches on the item, in [0, 1]
 );
--- How often judges were right where a key could tell: of the items of each round alone.
+-- How often judges were right where a key could tell: of the items of each round alone. Without a
+-- key of its own, whose index would take more room than all else that a campaign learns.
 CREATE TABLE trust (
     round INTEGER NOT NULL, judge INTEGER NOT NULL, mode VARCHAR NOT NULL, task VARCHAR NOT NULL,
-    stratum VARCHAR NOT NULL, hits DOUBLE NOT NULL, misses DOUBLE NOT NULL,
-    PRIMARY KEY (round, judge, mode, task, stratum)
+    stratum VARCHAR NOT NULL, hits DOUBLE NOT NULL, misses DOUBLE NOT NULL
 );
 -- What came of it: whether a judge's verdicts counted, and its trust over everything known.
 CREATE TABLE audits (
