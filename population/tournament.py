@@ -5,6 +5,7 @@ campaign that goes on afterwards picks its parents by what it found.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,10 +23,29 @@ from population.rounds import memory_of, play, rules_of
 from population.workshop import Progress, Workshop
 
 
+@dataclass(frozen=True)
+class Played:
+    """A tournament that was played and kept.
+
+    Attributes:
+        round: its number.
+        models: how many played.
+        items: how many were asked.
+        predicted: tokens that it was expected to take.
+        tokens: that it took.
+    """
+
+    round: int
+    models: int
+    items: int
+    predicted: int
+    tokens: int
+
+
 def tournament(
     archive: Archive, workshop: Workshop, progress: Progress, items: int | None = None
-) -> int:
-    """Play a round among all living, and keep it; its number.
+) -> Played:
+    """Play a round among all living, and keep it.
 
     Args:
         archive: at rest: nobody else may be writing to it.
@@ -60,7 +80,9 @@ def tournament(
         rules_of(workshop.config.arena),
         progress,
     )
-    return archive.commit_round(played)
+    return Played(
+        archive.commit_round(played), len(ids), len(played.asked), played.predicted, played.tokens
+    )
 
 
 def unseen_items(archive: Archive, workshop: Workshop, number: int, count: int) -> list[Item]:

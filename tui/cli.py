@@ -20,6 +20,7 @@ from tui import (
     merge_commands,
     skills_command,
     tables,
+    tournament_command,
 )
 from tui.console import (
     DEFAULT_ARCHIVE,
@@ -404,6 +405,7 @@ app.add_typer(lineage_commands.app)
 app.add_typer(ancestry_commands.app)
 app.add_typer(skills_command.app)
 app.add_typer(archive_commands.app)
+app.add_typer(tournament_command.app)
 app.add_typer(merge_commands.app)
 
 

@@ -1,0 +1,83 @@
+"""Tournaments: rounds on an archive at rest, which make ratings surer and cost nothing twice."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lineage import Archive
+from lineage.lock import campaign_lock
+from lineage.queries import rounds
+from population.tournament import tournament
+from population.workshop import reopen_workshop, silent
+from tests.command_helpers import colony, failure
+
+
+@pytest.fixture
+def rested(small_archive: Archive, tmp_path: Path) -> Path:
+    path = tmp_path / "colony.duckdb"
+    shutil.copy(small_archive.path, path)
+    return path
+
+
+def test_rounds_are_played_on_items_that_nobody_has_seen(rested: Path) -> None:
+    before = Archive(rested)
+    known = {item for (item,) in _rows(before, "SELECT id FROM items")}
+    last = rounds.last_round(before)
+    code, said, _ = colony("arena", "--rounds", 2, "--items", 9, "-a", rested, "--json")
+    assert code == 0
+    played = json.loads(said)
+    assert [one["round"] for one in played] == [last + 1, last + 2]
+    archive = Archive(rested)
+    for one in played:
+        asked = _rows(archive, f"SELECT item, hidden FROM round_items WHERE round = {one['round']}")
+        assert len(asked) == one["items"] == 9
+        assert all(hidden for _, hidden in asked)
+        assert not {item for item, _ in asked} & known
+        known |= {item for item, _ in asked}
+        assert one["tokens"] > 0
+    assert archive.inconsistencies() == []
+    assert archive.generations() == before.generations()
+
+
+def test_more_items_make_ratings_surer(rested: Path) -> None:
+    archive = Archive(rested)
+    generation = 3
+    before = archive.ratings(generation)
+    workshop = reopen_workshop(archive)
+    tournament(archive, workshop, silent, 60)
+    after = archive.ratings(generation)
+    assert after.keys() == before.keys()
+    assert sum(r.deviation for r in after.values()) < sum(r.deviation for r in before.values())
+
+
+def test_a_running_campaign_is_not_disturbed(rested: Path) -> None:
+    code = """
+import sys
+from pathlib import Path
+from lineage.lock import campaign_lock
+with campaign_lock(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(rested)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[1],
+    ) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        assert f"PID {holder.pid}" in failure("arena", "-a", rested)
+        holder.communicate("done")
+    with campaign_lock(rested):
+        pass
+
+
+def _rows(archive: Archive, query: str) -> list[tuple[str, ...]]:
+    with archive.reading() as db:
+        return db.execute(query).fetchall()
