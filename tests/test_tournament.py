@@ -43,15 +43,19 @@ def test_rounds_are_played_on_items_that_nobody_has_seen(rested: Path) -> None:
     assert archive.generations() == before.generations()
 
 
-def test_more_items_make_ratings_surer(rested: Path) -> None:
+def test_what_it_found_is_where_the_next_round_starts(rested: Path) -> None:
     archive = Archive(rested)
-    generation = 3
-    before = archive.ratings(generation)
-    workshop = reopen_workshop(archive)
-    tournament(archive, workshop, silent, 60)
-    after = archive.ratings(generation)
+    last = archive.latest()
+    assert last is not None
+    before = archive.ratings(last.generation)
+    played = tournament(archive, reopen_workshop(archive), silent, 24)
+    assert played.models == len(before)
+    after = archive.ratings(last.generation)
     assert after.keys() == before.keys()
-    assert sum(r.deviation for r in after.values()) < sum(r.deviation for r in before.values())
+    moved = {model: after[model].rating - before[model].rating for model in before}
+    assert max(abs(step) for step in moved.values()) > 0.0
+    for model, step in moved.items():
+        assert after[model].prior == pytest.approx(before[model].prior + step)
 
 
 def test_a_running_campaign_is_not_disturbed(rested: Path) -> None:

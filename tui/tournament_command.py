@@ -1,7 +1,7 @@
 """The command that plays rounds of the arena: `colony arena`."""
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,6 +17,9 @@ from tui.console import (
     print_json,
     progress_bar,
 )
+
+if TYPE_CHECKING:
+    from population.tournament import Played
 
 app = typer.Typer()
 
@@ -42,7 +45,7 @@ def arena(
 
     with clear_errors(), campaign_lock(archive), StopRequest(archive) as stop:
         colony = opened(archive)
-        played = []
+        played: list[Played] = []
         with progress_bar() as progress:
             progress(0, 1, "loading torch")
             from population.tournament import tournament
@@ -54,7 +57,7 @@ def arena(
                 stop.check()
                 progress(done, total, f"round {len(played) + 1}/{rounds}: {what}")
 
-            for _ in range(rounds):
+            while len(played) < rounds:
                 played.append(tournament(colony, workshop, step, items))
         if as_json:
             print_json([asdict(one) for one in played])

@@ -105,22 +105,22 @@ def cached_answers(
 
 def refit_1e3() -> float:
     """CPU seconds for 1e3 contestants, summed by pair in SQL."""
-    return refit(SIZES["1e3"], _from_sums)
+    return refit(SIZES["1e3"], from_sums)
 
 
 def refit_1e5() -> float:
     """CPU seconds for 1e5 contestants, summed by pair in SQL."""
-    return refit(SIZES["1e5"], _from_sums)
+    return refit(SIZES["1e5"], from_sums)
 
 
 def clustered_1e3() -> float:
     """CPU seconds for 1e3 contestants, with deviations clustered by item."""
-    return refit(SIZES["1e3"], _from_matches)
+    return refit(SIZES["1e3"], from_matches)
 
 
 def clustered_1e5() -> float:
     """CPU seconds for 1e5 contestants, with deviations clustered by item."""
-    return refit(SIZES["1e5"], _from_matches)
+    return refit(SIZES["1e5"], from_matches)
 
 
 def refit(
@@ -130,8 +130,8 @@ def refit(
     took = []
     with duckdb.connect(config={"threads": 1}) as db, threadpool_limits(1):
         matches, trust = random_matches(size)
-        _fill(db, "matches", **vars(matches))
-        _fill(db, "trust", judge=np.arange(JUDGES), trust=trust)
+        fill(db, "matches", **vars(matches))
+        fill(db, "trust", judge=np.arange(JUDGES), trust=trust)
         for _ in range(times):
             start = time.process_time()
             rated(db, size)
@@ -139,18 +139,21 @@ def refit(
     return statistics.median(took)
 
 
-def _fill(db: duckdb.DuckDBPyConnection, table: str, **columns: Any) -> None:
+def fill(db: duckdb.DuckDBPyConnection, table: str, **columns: Any) -> None:
+    """Make a table of columns."""
     db.register("columns", columns)
     db.execute(f"CREATE TABLE {table} AS SELECT * FROM columns")
     db.unregister("columns")
 
 
-def _from_sums(db: duckdb.DuckDBPyConnection, size: int) -> Ratings:
+def from_sums(db: duckdb.DuckDBPyConnection, size: int) -> Ratings:
+    """Rate from what the database summed by pair."""
     found = db.execute(BY_PAIR).fetchnumpy()
     return fit(Pairs(judge=np.full(len(found["a"]), NO_JUDGE), **found), np.zeros(size))
 
 
-def _from_matches(db: duckdb.DuckDBPyConnection, size: int) -> Ratings:
+def from_matches(db: duckdb.DuckDBPyConnection, size: int) -> Ratings:
+    """Rate from every match, with its item."""
     found = db.execute(MATCH_BY_MATCH).fetchnumpy()
     weight = found.pop("trust")
     nobody = np.full(len(weight), NO_JUDGE)
