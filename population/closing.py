@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from arena.contest import Field
 from arena.panel import arena_panel
-from arena.round import Field
 from lineage import Archive
 from lineage.kinship import Kinship
 from lineage.records import (

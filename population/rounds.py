@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+from arena.contest import Field, Memory, Rules
 from arena.panel import ArenaPanel
-from arena.round import Arena, Field, Memory, Rules
+from arena.round import Arena
 from lineage import Archive
 from lineage.queries.rounds import barred, heard, record, seats
 from lineage.records import Floats, Item, Round

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from arena.contest import Field
 from arena.panel import arena_panel
-from arena.round import Field
 from arena.tasks import deal_panel
 from lineage import Archive
 from lineage.kinship import Kinship

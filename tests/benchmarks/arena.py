@@ -32,8 +32,8 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command line does, be
 import numpy as np
 from scipy.stats import spearmanr
 
+from arena.contest import Field, Memory, Rules
 from arena.panel import arena_panel
-from arena.round import Field, Memory, Rules
 from lineage import Archive
 from lineage.kinship import Kinship
 from lineage.records import Floats
