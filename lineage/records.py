@@ -15,6 +15,7 @@ class Item:
     Attributes:
         key: the right answer, or None where only judges can tell.
         statement: a text with one {} in which judges read the answers, or None.
+        plain: whether the prompt holds what models said, so that control tokens in it are text.
     """
 
     id: str
@@ -23,6 +24,7 @@ class Item:
     prompt: str
     key: str | None
     statement: str | None = None
+    plain: bool = False
 
 
 @dataclass(frozen=True)
