@@ -8,7 +8,13 @@ import duckdb
 import numpy as np
 
 from lineage.errors import ArchiveError
-from lineage.records import Chapter, Scores
+from lineage.records import Chapter, Scores, Settled
+
+
+def last_generation(db: duckdb.DuckDBPyConnection) -> int:
+    """The last complete generation; -1 before the first."""
+    ((last,),) = db.execute("SELECT coalesce(max(generation), -1) FROM generations").fetchall()
+    return int(last)
 
 
 def write_chapter(db: duckdb.DuckDBPyConnection, chapter: Chapter) -> None:
@@ -28,13 +34,15 @@ def write_chapter(db: duckdb.DuckDBPyConnection, chapter: Chapter) -> None:
         )
     _insert_items(db, chapter)
     for scores in chapter.scores:
-        _insert_scores(db, scores)
+        insert_scores(db, scores)
     _insert_arena(db, chapter)
     for event in chapter.events:
         db.execute(
             "INSERT INTO events VALUES (?, ?, ?, ?)",
             [summary.generation, event.kind, event.model, event.detail],
         )
+    for settled in chapter.settled:
+        write_settled(db, settled, summary.generation)
     if chapter.search:
         values = [
             value.tolist() if isinstance(value, np.ndarray) else value
@@ -43,6 +51,19 @@ def write_chapter(db: duckdb.DuckDBPyConnection, chapter: Chapter) -> None:
         _insert_row(db, "searches", [summary.generation, *values])
     _insert_records(db, "operators", summary.generation, chapter.operators)
     _insert_row(db, "generations", list(astuple(summary)))
+
+
+def write_settled(db: duckdb.DuckDBPyConnection, settled: Settled, generation: int) -> None:
+    """Write down what came of an order; it is an event as well."""
+    order, outcome, answer = settled.order, settled.outcome, settled.answer
+    db.execute(
+        "UPDATE orders SET settled = ?, outcome = ?, answer = ? WHERE id = ?",
+        [generation, outcome, answer, order.id],
+    )
+    detail = f"order {order.id} ({order.words}) {outcome}: {answer}"
+    db.execute(
+        "INSERT INTO events VALUES (?, 'intervention', ?, ?)", [generation, settled.model, detail]
+    )
 
 
 def _insert_row(db: duckdb.DuckDBPyConnection, table: str, values: Sequence[Any]) -> None:
@@ -122,7 +143,8 @@ def _insert_items(db: duckdb.DuckDBPyConnection, chapter: Chapter) -> None:
         )
 
 
-def _insert_scores(db: duckdb.DuckDBPyConnection, scores: Scores) -> None:
+def insert_scores(db: duckdb.DuckDBPyConnection, scores: Scores) -> None:
+    """Write what was measured of models on items that the archive has."""
     if not scores.models:
         return
     insert(

@@ -2,7 +2,8 @@
 
 Everything later is gone and everything earlier is as it was, down to what the search had learned,
 so the same campaign run on from a fork makes what the original made. Another budget, or another
-hand in between, makes something else, which is what forks are for.
+hand in between, makes something else, which is what forks are for. What was ordered and done after
+the generation, before the next one, is part of it.
 """
 
 from pathlib import Path
@@ -28,7 +29,9 @@ DELETE FROM readings WHERE epoch > $epoch OR (epoch = $epoch AND NOT EXISTS (
     JOIN answers a ON a.epoch = g.epoch AND a.model = r.model
     WHERE g.epoch = $epoch AND g.generation <= $generation AND t.judge = readings.judge
         AND a.item = readings.item AND a.answer = readings.answer));
-DELETE FROM answers WHERE epoch > $epoch OR model > $last;
+-- Whoever played has a rating; a founder that has just joined is there and has not played yet.
+DELETE FROM answers WHERE epoch > $epoch
+    OR model NOT IN (SELECT model FROM ratings WHERE generation <= $generation);
 DELETE FROM panels WHERE epoch > $epoch;
 DELETE FROM items WHERE id NOT IN (SELECT item FROM scores UNION SELECT item FROM panels);
 DELETE FROM verdicts WHERE generation > $generation;
@@ -38,7 +41,12 @@ DELETE FROM searches WHERE generation > $generation;
 DELETE FROM operators WHERE generation > $generation;
 DELETE FROM events WHERE generation > $generation;
 DELETE FROM generations WHERE generation > $generation;
+DELETE FROM basis WHERE founder > $last;
 DELETE FROM models WHERE id > $last;
+-- A pair that had a child in the next generation was waiting for it.
+UPDATE orders SET settled = NULL, outcome = NULL, answer = NULL
+    WHERE kind = 'mate' AND outcome = 'done' AND settled = $generation + 1;
+DELETE FROM orders WHERE coalesce(settled, given) > $generation;
 UPDATE models SET died = NULL, cause = NULL WHERE died > $generation;
 UPDATE campaigns SET archive = $archive, generation = $generation WHERE id = 1;
 """
