@@ -138,6 +138,9 @@ OrderKind = Literal[
     "pause", "resume", "pin", "unpin", "cull", "mate", "add-founder", "budget", "tournament"
 ]
 
+PAUSED = "paused"
+"""What a campaign says that it does while it waits."""
+
 
 @dataclass(frozen=True)
 class Order:

@@ -34,7 +34,6 @@ from population.orders import (
     Tell,
     bred,
     last_change,
-    matched,
     obey,
     unheard,
     wait_for_change,
@@ -378,9 +377,10 @@ class Campaign:
                 break
             wait_for_change(self._archive, seen, self._progress)
         stock = self._colony.stock
-        # The others of a brood are not less than those who were asked for; the rest wait.
+        # Half of a brood is left to the search; who finds no place in this one waits for the next.
         self._mates = obeyed.mates[: min(self._search.brood, len(stock.offspring)) // 2]
-        return replace(stock, matings=tuple(matched(order) for order in self._mates))
+        pairs = (order.models for order in self._mates)
+        return replace(stock, matings=tuple((one, other) for one, other in pairs))
 
     def _heed(self, obeyed: Obeyed) -> None:
         """Go by what has changed."""
@@ -389,6 +389,7 @@ class Campaign:
         if obeyed.budget is not None:
             self._limits = replace(self._limits, item_evaluations=obeyed.budget)
         self._reload()
+        self._kinship.keep(self._colony.ids)  # as if it were replayed: bits depend on who is there
 
     def _reload(self) -> None:
         self._clock.start()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from lineage import Archive
 from lineage.orders import orders, paused
-from lineage.records import Birth, Founder, Order, Scores, Settled
+from lineage.records import PAUSED, Birth, Founder, Order, Scores, Settled
 from lineage.settling import Joining, refused, settle
 from population.errors import CampaignError, CheckpointError
 from population.joining import open_newcomer
@@ -25,7 +25,7 @@ POLL_S = 0.25
 """How often a paused campaign looks whether the archive has changed: a `stat`, no lease."""
 
 _DONE = {
-    "pause": "the campaign waits here; `colony resume` lets it go on",
+    "pause": "the campaign waits until it is told to resume",
     "resume": "the campaign goes on",
     "pin": "{} keeps its place until it is unpinned",
     "unpin": "{} has to earn its place again",
@@ -83,12 +83,6 @@ def obey(archive: Archive, workshop: Workshop, progress: Progress, tell: Tell) -
     return Obeyed(workshop, tuple(settled), budget, tuple(mates), paused(archive))
 
 
-def matched(order: Order) -> tuple[int, int]:
-    """The two that are to mate."""
-    one, other = order.models
-    return one, other
-
-
 def bred(
     mates: Sequence[Order], births: Sequence[Birth], deaths: Mapping[int, str]
 ) -> tuple[Settled, ...]:
@@ -125,7 +119,7 @@ def last_change(archive: Archive) -> int:
 def wait_for_change(archive: Archive, seen: int, progress: Progress) -> None:
     """Wait until an archive is no more as it was `seen`; `progress` may raise to stop."""
     while last_change(archive) == seen:
-        progress(0, 1, "paused, `colony resume` goes on;")
+        progress(0, 0, PAUSED)
         time.sleep(POLL_S)
 
 

@@ -21,7 +21,7 @@ from population.config import Budget
 from population.errors import Interrupted
 from population.workshop import reopen_workshop
 from tests.conftest import SHIPPED
-from tests.test_campaign import assert_same
+from tests.test_campaign import assert_same, content
 
 SUM = str(SHIPPED / "founders" / "sum")
 FOUNDERS = 4
@@ -138,31 +138,22 @@ def test_who_is_pinned_lives_until_it_is_unpinned(colony: Archive, small_archive
 
 
 def test_two_that_are_to_mate_have_a_child_in_the_next_generation(colony: Archive) -> None:
-    """Of exactly these two, founders or not, by an operator for two."""
-    mates = [model.id for model in commoners(colony)[:2]]
-    given = [give(colony, "mate", mates), give(colony, "mate", [2, mates[0]])]
-    go_on(colony, 2)
-    children = [model for model in colony.models() if model.generation == 2][-2:]
-    assert [{p.id for p in child.parents} for child in children] == [{*mates}, {2, mates[0]}]
-    assert all({p.share for p in child.parents} == {0.5} for child in children)
-    for order, child in zip(given, children, strict=True):
-        done, answer = outcome(colony, order)
-        assert done == "done"
-        assert answer.startswith(f"#{child.id} was born of #")
-        assert answer.endswith("it lives" if child.living else f"it died: {child.cause}")
-    assert {order.settled for order in orders(colony)} == {2}
-    assert not {"ensemble", "soup"} & {child.operator for child in children}
-    assert check(colony).damages == ()
-
-
-def test_matings_leave_half_of_a_brood_to_the_search(colony: Archive) -> None:
-    for pair in ([1, 2], [1, 3], [1, 4], [2, 3]):
-        give(colony, "mate", pair)
+    """Of exactly these two, by an operator for two; half of a brood is left to the search."""
+    one, other = [model.id for model in commoners(colony)[:2]]
+    pairs = [[one, other], [2, one], [1, 4], [2, 3]]
+    given = [give(colony, "mate", pair) for pair in pairs]
     go_on(colony, 2)
     assert [order.settled for order in orders(colony)] == [2, 2, 2, None]
     born = [model for model in colony.models() if model.generation == 2]
     assert len(born) == 6
     assert born[0].operator == "centre"
+    for order, child, pair in zip(given, born[3:], pairs, strict=False):
+        assert {parent.id: parent.share for parent in child.parents} == dict.fromkeys(pair, 0.5)
+        assert child.operator not in {"ensemble", "soup"}
+        done, answer = outcome(colony, order)
+        assert done == "done"
+        assert answer.startswith(f"#{child.id} was born of #{pair[0]} and #{pair[1]} (")
+        assert answer.endswith("it lives" if child.living else f"it died: {child.cause}")
 
 
 def test_a_budget_is_heard_of_at_once_and_for_good(colony: Archive) -> None:
@@ -171,7 +162,7 @@ def test_a_budget_is_heard_of_at_once_and_for_good(colony: Archive) -> None:
     assert "of 1 item evaluations are spent" in said
     assert colony.campaign()[1]["budget"]["item_evaluations"] == 1
     give(colony, "budget", argument="123456789")
-    assert go_on(colony, 2) == "all of the 2 generations asked for are bred"
+    assert go_on(colony, 1) == "all of the 1 generations asked for are bred"
     assert orders(colony)[-1].answer == "the budget is 123,456,789 item evaluations; it was 1"
 
 
@@ -203,10 +194,9 @@ def test_a_paused_campaign_waits_is_stopped_and_goes_on(colony: Archive) -> None
     assert not paused(colony)
     give(straight, "cull", [gone])
     go_on(straight, 2)
-    assert straight.generations()[-1].evaluations == colony.generations()[-1].evaluations
-    assert {m.weights_sha256 for m in straight.models()} == {
-        m.weights_sha256 for m in colony.models()
-    }
+    one, other = content(straight), content(colony)
+    for table in one.keys() - {"orders", "events"}:
+        assert one[table] == other[table], table
 
 
 def test_orders_are_carried_out_once_wherever_a_campaign_stops(
@@ -276,18 +266,15 @@ def test_unions_know_of_founders_that_joined(ordered: Archive, tmp_path: Path) -
         ids = [model for order in orders(archive) for model in order.models]
         return [archive.models(ids=[model])[0].weights_sha256 for model in ids]
 
-    for number, (one, other) in enumerate(((ordered, early), (early, ordered))):
-        made = unite(one, other, tmp_path / f"united-{number}.duckdb")
+    for one, other in ((early, ordered), (ordered, early)):
+        made = unite(one, other, tmp_path / f"{one.path.stem}-first.duckdb")
+        united = made.archive
         assert (made.founders, made.goes_on) == (5, one is ordered)
-        assert made.archive.inconsistencies() == []
-        assert check(made.archive).damages == ()
-        assert named(made.archive) == named(one)
-    born = str(orders(unite(ordered, early, tmp_path / "u.duckdb").archive)[-1].answer).split()[0]
-    united = Archive(tmp_path / "u.duckdb")
-    assert {united.models(ids=[p.id])[0].label for p in united.find(born).parents} == {
-        "sum",
-        "capital",
-    }
+        assert united.inconsistencies() == []
+        assert check(united, sample=12).damages == ()
+        assert named(united) == named(one)
+    born = united.find(str(orders(united)[-1].answer).split()[0])
+    assert {united.models(ids=[p.id])[0].label for p in born.parents} == {"sum", "capital"}
 
 
 def test_a_founder_that_does_not_fit_is_refused_when_its_turn_comes(
