@@ -267,7 +267,10 @@ def _priors(
     }
     for birth in births:
         if birth.id in contestants:
-            priors[birth.id] = sum(p.share * ratings[p.id].rating for p in birth.parents)
+            # Founders that have just joined have not played yet.
+            priors[birth.id] = sum(
+                p.share * ratings[p.id].rating for p in birth.parents if p.id in ratings
+            )
     return priors
 
 

@@ -43,6 +43,8 @@ def content(archive: Archive) -> dict[str, list[tuple[object, ...]]]:
                 query = "SELECT * EXCLUDE (wall_s, forward_s, cpu_s) FROM generations"
             elif table == "campaigns":
                 query = "SELECT seed FROM campaigns"
+            elif table == "orders":
+                query = "SELECT * EXCLUDE (given_at) FROM orders"
             else:
                 query = f"SELECT * FROM {table}"
             tables[table] = sorted(map(repr, db.execute(query).fetchall()))

@@ -40,7 +40,14 @@ def test_rounds_are_played_on_items_that_nobody_has_seen(rested: Path) -> None:
         known |= {item for item, _ in asked}
         assert one["tokens"] > 0
     assert archive.inconsistencies() == []
-    assert archive.generations() == before.generations()
+    *earlier, last_generation = archive.generations()
+    assert earlier == before.generations()[:-1]
+    spent = last_generation.evaluations - before.generations()[-1].evaluations
+    assert spent == sum(
+        count
+        for table in ("answers", "readings")
+        for (count,) in _rows(archive, f"SELECT count(*) FROM {table} WHERE round > {last}")
+    )
 
 
 def test_what_it_found_is_where_the_next_round_starts(rested: Path) -> None:

@@ -18,6 +18,7 @@ from tui import (
     keeping_commands,
     lineage_commands,
     merge_commands,
+    order_commands,
     skills_command,
     tables,
     tournament_command,
@@ -126,7 +127,9 @@ def run(
         with CampaignProgress(
             err, limits.item_evaluations, limits.generations, stop, plain
         ) as shown:
-            reason = Campaign(colony, workshop, limits, shown.on_step, shown.on_generation).run()
+            reason = Campaign(
+                colony, workshop, limits, shown.on_step, shown.on_generation, shown.on_order
+            ).run()
         err.print(f"stopped: {reason}", highlight=False, soft_wrap=True)
         if report_after:
             with progress_bar(quiet=headless) as progress:
@@ -401,6 +404,7 @@ def init(
 
 
 app.add_typer(keeping_commands.app)
+app.add_typer(order_commands.app)
 app.add_typer(lineage_commands.app)
 app.add_typer(ancestry_commands.app)
 app.add_typer(skills_command.app)

@@ -9,9 +9,11 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Table
 
+from lineage.records import PAUSED
 from tui.console import StopRequest
 
 if TYPE_CHECKING:
+    from lineage.records import Settled
     from population.colony import Colony
 
 
@@ -63,9 +65,18 @@ class CampaignProgress:
     def on_step(self, done: int, total: int, what: str) -> None:
         """Called between two models; stops the campaign if that was asked for."""
         self._stop.check()
-        self._step = f"{what} {done}/{total}"
+        if what == PAUSED and self._step != PAUSED:
+            self._say(f"paused; to go on: colony resume --archive {self._stop.archive}")
+        self._step = f"{what} {done}/{total}" if total else what
         if not self._plain:
             self._live.update(self._view())
+
+    def on_order(self, settled: "Settled") -> None:
+        """Called when something that was asked for is done or refused."""
+        order = settled.order
+        if order.kind == "budget" and settled.outcome == "done":
+            self._budget = int(order.argument or 0)
+        self._say(f"order {order.id} ({order.words}) {settled.outcome}: {settled.answer}")
 
     def on_generation(self, colony: "Colony") -> None:
         """Called after every commit."""
@@ -86,13 +97,12 @@ class CampaignProgress:
         if self._plain:
             names = ("generation", "spent", "best", "median", "champion", "left")
             pairs = zip(names, self._row, strict=True)
-            self._console.print(
-                "  ".join(f"{name} {value}" for name, value in pairs),
-                highlight=False,
-                soft_wrap=True,
-            )
+            self._say("  ".join(f"{name} {value}" for name, value in pairs))
         else:
             self._live.update(self._view())
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def _part_done(self, generation: int, spent: int) -> float:
         """How much of the campaign is over, in [0, 1], by whichever limit comes first."""
