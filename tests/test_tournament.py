@@ -24,14 +24,13 @@ def rested(small_archive: Archive, tmp_path: Path) -> Path:
 
 
 def test_rounds_are_played_on_items_that_nobody_has_seen(rested: Path) -> None:
-    before = Archive(rested)
-    known = {item for (item,) in _rows(before, "SELECT id FROM items")}
-    last = rounds.last_round(before)
+    archive = Archive(rested)
+    known = {item for (item,) in _rows(archive, "SELECT id FROM items")}
+    last, before = rounds.last_round(archive), archive.generations()
     code, said, _ = colony("arena", "--rounds", 2, "--items", 9, "-a", rested, "--json")
     assert code == 0
     played = json.loads(said)
     assert [one["round"] for one in played] == [last + 1, last + 2]
-    archive = Archive(rested)
     for one in played:
         asked = _rows(archive, f"SELECT item, hidden FROM round_items WHERE round = {one['round']}")
         assert len(asked) == one["items"] == 9
@@ -41,8 +40,8 @@ def test_rounds_are_played_on_items_that_nobody_has_seen(rested: Path) -> None:
         assert one["tokens"] > 0
     assert archive.inconsistencies() == []
     *earlier, last_generation = archive.generations()
-    assert earlier == before.generations()[:-1]
-    spent = last_generation.evaluations - before.generations()[-1].evaluations
+    assert earlier == before[:-1]
+    spent = last_generation.evaluations - before[-1].evaluations
     assert spent == sum(
         count
         for table in ("answers", "readings")
