@@ -85,6 +85,16 @@ class Heart:
         self._pulse = Pulse(os.getpid(), now, now)
         self._written = 0.0
 
+    def __enter__(self) -> "Heart":
+        self._write(0.0)
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Whatever it ends with, it is told: a pulse without an end is that of a process killed."""
+        if self._pulse.ended is None:
+            said = "done" if error is None else str(error) or type(error).__name__
+            self.tell(ended=said.splitlines()[0])
+
     def step(self, done: int, total: int, what: str) -> None:
         """Tell how far something is; most of these are never written."""
         self._pulse = replace(self._pulse, what=what, done=done, total=total)

@@ -8,8 +8,8 @@ What is where
     `reader`     follows the files in a thread and posts `Fresh`, `Beat` and `Trouble`
     `questions`  what is asked of the archive beyond the snapshot, answered in another thread
     `focus`      the model that everything is about, the history, the mark: a value
-    `lines`      `Lines`, the one list: give it `Rows`; `ListedRows` for few rows,
-                 `rows.ModelRows` for any number of models
+    `lines`      `Lines`, the one list: give it `rows.ListedRows`, or `model_rows.ModelRows` for
+                 any number of models
     `plot`       `Plot`, curves over births; `braille` draws them
     `paint`      tones to colours, signs in Unicode and ASCII, and `#id`s that can be clicked
     `bars`       the top bar and the prompt; `help` and `commands` are made from bindings

@@ -27,6 +27,8 @@ from tui.app.settings import Settings
 from tui.app.themes import THEMES
 
 if TYPE_CHECKING:
+    from tui.app.campaign import Campaign
+    from tui.app.quit import Choice
     from tui.app.snapshot import Snapshot
     from tui.pulse import Pulse
 
@@ -37,6 +39,7 @@ class ColonyApp(App[None]):
     Args:
         archive: where it lives, or will.
         settings: the user's.
+        campaign: that was started with the screen; None if somebody else runs it, or nobody.
 
     Attributes:
         snapshot: the colony as it was read last; None before that.
@@ -84,10 +87,15 @@ class ColonyApp(App[None]):
         Binding("ctrl+q", "quit", "Quit", id="app.quit2", show=False, tooltip="Leave", system=True),
     ]  # fmt: skip
 
-    def __init__(self, archive: Path, settings: Settings | None = None) -> None:
+    def __init__(
+        self,
+        archive: Path,
+        settings: Settings | None = None,
+        campaign: "Campaign | None" = None,
+    ) -> None:
         super().__init__()
         self.settings = settings or Settings()
-        self.archive = archive
+        self.archive, self.campaign = archive, campaign
         self.snapshot: Snapshot | None = None
         self.pulse: Pulse | None = None
         self.trouble: str | None = None
@@ -210,6 +218,27 @@ class ColonyApp(App[None]):
     def action_help(self) -> None:
         """Show what every key does here."""
         self.push_screen(Help())
+
+    async def action_quit(self) -> None:
+        """Leave; whose campaign is running is asked what is to become of it."""
+        if self.campaign is None or not self.campaign.runs:
+            self.exit()
+            return
+        from tui.app.quit import Quit  # noqa: PLC0415 - once, at the end
+
+        self.push_screen(Quit(), self._leave)
+
+    def _leave(self, choice: "Choice | None") -> None:
+        if choice == "leave":
+            self.exit()
+        elif choice == "stop" and self.campaign is not None:
+            self.campaign.stop()
+            self.notify("stopping after the model in hand; q again stops at once", timeout=60)
+            self.set_interval(0.1, self._leave_when_over)
+
+    def _leave_when_over(self) -> None:
+        if self.campaign is not None and not self.campaign.runs:
+            self.exit()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer what makes sense: nothing about a focus or a mark that is not there."""

@@ -9,8 +9,8 @@ import numpy as np
 from lineage.drawing.text import Span, shown
 from lineage.pedigree import Ids
 from lineage.queries.columns import Singles
+from tui.app.model_rows import ModelRows
 from tui.app.paint import Piece, Signs, cut, steps
-from tui.app.rows import ModelRows
 from tui.app.snapshot import Snapshot
 
 MADE_OF = 18

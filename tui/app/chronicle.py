@@ -8,8 +8,8 @@ import numpy.typing as npt
 from lineage.drawing.text import Span, shown
 from lineage.queries.columns import LIVING
 from tui.app.braille import Curve
-from tui.app.lines import ListedRows
 from tui.app.paint import Piece, Signs, cut, steps
+from tui.app.rows import ListedRows
 from tui.app.snapshot import Snapshot
 
 RECENT = 60

@@ -6,8 +6,8 @@ the cursor stays where it is on the screen and the others move. A key press pain
 
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
-from collections.abc import Collection, Hashable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from collections.abc import Collection, Hashable
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
@@ -19,9 +19,9 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui.app.paint import Piece, segments
+from tui.app.rows import ListedRows, Rows
 
 if TYPE_CHECKING:
-    from lineage.drawing.text import Span
     from tui.app.app import ColonyApp
 
 KEPT = 400
@@ -29,61 +29,6 @@ KEPT = 400
 
 GUTTER = 2
 """Cells before each row, for the cursor and the mark."""
-
-
-class Rows(Protocol):
-    """What a list shows. A value: whoever has other rows gives the list another one."""
-
-    def __len__(self) -> int: ...
-
-    def key(self, row: int) -> Hashable:
-        """Who or what a row is about: a model's id wherever it is about a model."""
-        ...
-
-    def row_of(self, key: Hashable) -> int | None:
-        """Where somebody is; None if nowhere."""
-        ...
-
-    def model(self, row: int) -> int | None:
-        """The model that a row is about, if it is about one."""
-        ...
-
-    def draw(self, row: int, width: int) -> "list[Span | Piece]":
-        """A row, in so many cells at most."""
-        ...
-
-
-class ListedRows:
-    """A few rows that are drawn already, with what each is about.
-
-    Args:
-        rows: (key, model or None, spans), top down.
-    """
-
-    def __init__(
-        self, rows: "Sequence[tuple[Hashable, int | None, list[Span | Piece]]]" = ()
-    ) -> None:
-        self._rows = rows
-        self._places = {row[0]: place for place, row in enumerate(rows)}
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def key(self, row: int) -> Hashable:
-        """Who or what a row is about."""
-        return self._rows[row][0]
-
-    def row_of(self, key: Hashable) -> int | None:
-        """Where somebody is; None if nowhere."""
-        return self._places.get(key)
-
-    def model(self, row: int) -> int | None:
-        """The model that a row is about."""
-        return self._rows[row][1]
-
-    def draw(self, row: int, width: int) -> "list[Span | Piece]":
-        """The row as it is; the list cuts it off."""
-        return self._rows[row][2]
 
 
 class Lines(ScrollView, can_focus=True):

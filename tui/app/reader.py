@@ -80,6 +80,7 @@ class Reader:
         self._snapshot: Snapshot | None = None
         self._seen: Stamp = None
         self._beat: Stamp = None
+        self._pulse: Pulse | None = None
         self._read_at = -AT_LEAST_EVERY_S
         self._said: str | None = None
         self._over = threading.Event()
@@ -127,11 +128,13 @@ class Reader:
     def _look(self) -> None:
         beat = _stamp(pulse_path(self._path))
         if beat != self._beat:
-            self._beat = beat
-            self._post(Beat(read_pulse(self._path)))
+            self._beat, self._pulse = beat, read_pulse(self._path)
+            self._post(Beat(self._pulse))
         stamp, now = _stamp(self._path), time.monotonic()
         if stamp is None:
-            raise ArchiveError(f"no archive at {self._path} yet")
+            if self._pulse is not None and self._pulse.beats:
+                return  # a campaign makes its archive once its founders have been read
+            raise ArchiveError(f"no archive at {self._path}; it is shown as soon as there is one")
         if self._seen and stamp[0] != self._seen[0]:
             self._forget()
         waited = now - self._read_at

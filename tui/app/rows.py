@@ -1,52 +1,64 @@
-"""Rows of models: any order of any of them, up to everybody."""
+"""What a list shows: rows that are drawn as they come into sight, each about somebody."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Hashable
-from functools import cached_property
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-
-from lineage.drawing.text import Span
-from lineage.pedigree import Ids
 from tui.app.paint import Piece
-from tui.app.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from lineage.drawing.text import Span
 
 
-class ModelRows(ABC):
-    """A row a model.
+class Rows(Protocol):
+    """What a list shows. A value: whoever has other rows gives the list another one."""
 
-    Args:
-        snapshot: knows them.
-        order: their ids, top down, each once.
-    """
+    def __len__(self) -> int: ...
 
-    def __init__(self, snapshot: Snapshot, order: Ids) -> None:
-        self.snapshot, self.order = snapshot, order
-
-    @cached_property
-    def _places(self) -> Ids:
-        places = np.full(self.snapshot.newest + 1, -1, np.int32)
-        places[self.order] = np.arange(len(self.order), dtype=np.int32)
-        return places
-
-    def __len__(self) -> int:
-        return len(self.order)
-
-    def key(self, row: int) -> int:
-        """The model."""
-        return int(self.order[row])
-
-    def model(self, row: int) -> int:
-        """The model."""
-        return int(self.order[row])
+    def key(self, row: int) -> Hashable:
+        """Who or what a row is about: a model's id wherever it is about a model."""
+        ...
 
     def row_of(self, key: Hashable) -> int | None:
-        """Where a model is; None if it is not among these."""
-        if not isinstance(key, int) or not 0 < key < len(self._places):
-            return None
-        row = int(self._places[key])
-        return None if row < 0 else row
+        """Where somebody is; None if nowhere."""
+        ...
 
-    @abstractmethod
-    def draw(self, row: int, width: int) -> list[Span | Piece]:
+    def model(self, row: int) -> int | None:
+        """The model that a row is about, if it is about one."""
+        ...
+
+    def draw(self, row: int, width: int) -> "list[Span | Piece]":
         """A row, in so many cells at most."""
+        ...
+
+
+class ListedRows:
+    """A few rows that are drawn already, with what each is about.
+
+    Args:
+        rows: (key, model or None, spans), top down.
+    """
+
+    def __init__(
+        self, rows: "Sequence[tuple[Hashable, int | None, list[Span | Piece]]]" = ()
+    ) -> None:
+        self._rows = rows
+        self._places = {row[0]: place for place, row in enumerate(rows)}
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def key(self, row: int) -> Hashable:
+        """Who or what a row is about."""
+        return self._rows[row][0]
+
+    def row_of(self, key: Hashable) -> int | None:
+        """Where somebody is; None if nowhere."""
+        return self._places.get(key)
+
+    def model(self, row: int) -> int | None:
+        """The model that a row is about."""
+        return self._rows[row][1]
+
+    def draw(self, row: int, width: int) -> "list[Span | Piece]":
+        """The row as it is; the list cuts it off."""
+        return self._rows[row][2]
