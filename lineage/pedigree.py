@@ -30,13 +30,22 @@ class Pedigree:
     share: Floats
 
 
-def read_pedigree(db: duckdb.DuckDBPyConnection) -> Pedigree:
-    """The pedigree of everyone in the database: two columns of four bytes and one of eight."""
+def read_pedigree(db: duckdb.DuckDBPyConnection, after: int = 0) -> Pedigree:
+    """The pedigree of everyone in the database: two columns of four bytes and one of eight.
+
+    Args:
+        db: a lease of the archive.
+        after: leave out who has this id or a lower one.
+    """
     ((newest,),) = db.execute("SELECT coalesce(max(id), 0) FROM models").fetchall()
-    founders = db.execute("SELECT id FROM models WHERE kind = 'founder' ORDER BY id").fetchnumpy()
+    founders = db.execute(
+        "SELECT id FROM models WHERE kind = 'founder' AND id > ? ORDER BY id", [after]
+    ).fetchnumpy()
     # Rows are where they were born, so this comes sorted by child; sorting again would take longer
     # than reading.
-    links = db.execute("SELECT child, parent, share FROM parents").fetchnumpy()
+    links = db.execute(
+        "SELECT child, parent, share FROM parents WHERE child > ?", [after]
+    ).fetchnumpy()
     child, parent, share = (np.asarray(links[name]) for name in ("child", "parent", "share"))
     if np.any(child[1:] < child[:-1]):
         order = np.argsort(child, kind="stable")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from population.errors import CampaignError, PopulationError
+from population.errors import PopulationError
 from tui import (
     ancestry_commands,
     archive_commands,
@@ -19,6 +19,8 @@ from tui import (
     lineage_commands,
     merge_commands,
     order_commands,
+    run_command,
+    screen_command,
     skills_command,
     tables,
     tournament_command,
@@ -28,22 +30,18 @@ from tui.console import (
     ArchiveOption,
     JsonOption,
     ModelArgument,
-    StopRequest,
     bytes_bar,
     clear_errors,
     described,
-    err,
     opened,
     out,
     print_json,
     progress_bar,
 )
-from tui.live import CampaignProgress
 
 if TYPE_CHECKING:
     from lineage import Archive
     from lineage.records import Model
-    from population.config import Config
 
 app = typer.Typer(
     help="A population of merged language models that improves itself.",
@@ -52,154 +50,6 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-@app.command(
-    help=described(
-        "Start a campaign, or continue the one in the archive; ends with a report.",
-        "colony run",
-        "colony run my.toml --archive my.duckdb --seed 3",
-        "colony run --archive my.duckdb --budget 2000000   (continue, with more budget)",
-    )
-)
-def run(
-    config: Annotated[
-        Path | None, typer.Argument(help="A TOML file; without one, the shipped founders breed.")
-    ] = None,
-    archive: ArchiveOption = DEFAULT_ARCHIVE,
-    budget: Annotated[
-        int | None, typer.Option(min=1, help="Item evaluations in all.", show_default="240000")
-    ] = None,
-    generations: Annotated[
-        int | None, typer.Option(min=1, help="Stop after this many generations.")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of a new campaign.")] = None,
-    device: Annotated[
-        str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps, ... of a new campaign.")
-    ] = None,
-    headless: Annotated[
-        bool, typer.Option("--headless", help="A line per generation instead of a live view.")
-    ] = False,
-    report_after: Annotated[
-        bool,
-        typer.Option("--report/--no-report", help="Report on the sealed test split at the end."),
-    ] = True,
-) -> None:
-    from lineage.lock import campaign_lock
-
-    with clear_errors(), campaign_lock(archive), StopRequest(archive) as stop:
-        asked = _config_for(archive, config, seed, device)
-        with progress_bar(quiet=headless) as progress:
-            progress(0, 1, "loading torch")
-            from population.campaign import Campaign
-            from population.report import make_report
-            from population.workshop import (
-                found_archive,
-                open_workshop,
-                reopen_workshop,
-            )
-
-            if archive.exists():
-                colony = opened(archive)
-                _give_room(colony, asked)
-                workshop = reopen_workshop(colony, progress)
-                continued = True
-            else:
-                workshop = open_workshop(asked, progress)
-                # What is missing or impossible must be said before an archive is left behind.
-                workshop.split("search")
-                workshop.split("selection")
-                workshop.maker.siblings([])
-                colony = found_archive(archive, workshop, progress)
-                continued = False
-            limits = asked.budget.model_copy(
-                update={
-                    key: value
-                    for key, value in (("item_evaluations", budget), ("generations", generations))
-                    if value is not None
-                }
-            )
-            stop.check()
-        last = colony.latest()
-        if continued and last:
-            err.print(f"continuing {archive} after generation {last.generation}")
-        plain = headless or not err.is_terminal
-        with CampaignProgress(
-            err, limits.item_evaluations, limits.generations, stop, plain
-        ) as shown:
-            reason = Campaign(
-                colony, workshop, limits, shown.on_step, shown.on_generation, shown.on_order
-            ).run()
-        err.print(f"stopped: {reason}", highlight=False, soft_wrap=True)
-        if report_after:
-            with progress_bar(quiet=headless) as progress:
-                finished = make_report(colony, workshop, lambda *step: _step(stop, progress, step))
-            out.print(tables.report_view(finished))
-        err.print(
-            f"archive: {archive}. Next: colony lineage champion, colony export champion DIR",
-            highlight=False,
-            soft_wrap=True,
-        )
-
-
-def _step(stop: StopRequest, progress: Any, step: tuple[int, int, str]) -> None:
-    stop.check()
-    progress(*step)
-
-
-def _config_for(archive: Path, path: Path | None, seed: int | None, device: str | None) -> "Config":
-    """The configuration to run with: a new archive's from the file, an old one's from itself.
-
-    What an archive was started with cannot be changed, except for its budget and the room for
-    weights: the same seed must give the same colony.
-    """
-    from population.config import load_config, parsed
-
-    given = load_config(path)
-    overrides = {key: v for key, v in (("seed", seed), ("device", device)) if v is not None}
-    given = given.model_copy(update={"run": given.run.model_copy(update=overrides)})
-    if not archive.exists():
-        return _pinned(given)
-    started_seed, content = opened(archive).campaign()
-    stored = parsed(content, str(archive))
-    if seed is not None and seed != started_seed:
-        raise CampaignError(
-            f"{archive} was started with seed {started_seed}, not {seed}; "
-            "choose another --archive for a new campaign"
-        )
-    if device is not None and device != stored.run.device:
-        raise CampaignError(
-            f"{archive} was started on device {stored.run.device!r}, not {device!r}: other "
-            "arithmetic would make another colony; choose another --archive"
-        )
-    if path is not None:
-        for section in ("founders", "tasks", "search", "gate", "arena"):
-            if getattr(given, section) != getattr(stored, section):
-                raise CampaignError(
-                    f"{archive} was started with another [{section}] than {path} has; continue "
-                    "without a config, or choose another --archive for a new campaign"
-                )
-        return stored.model_copy(update={"budget": given.budget, "weights": given.weights})
-    return stored
-
-
-def _give_room(colony: "Archive", asked: "Config") -> None:
-    """Let the archive know of another quota: disks fill up in the middle of campaigns."""
-    from population.config import parsed
-
-    content = colony.campaign()[1]
-    quota = parsed(content, str(colony.path)).weights.quota_gb
-    if asked.weights.quota_gb != quota:
-        content["weights"] = asked.weights.model_dump(mode="json")
-        colony.intervene(
-            content, f"weights may take {asked.weights.quota_gb:g} GB; it was {quota:g} GB"
-        )
-
-
-def _pinned(config: "Config") -> "Config":
-    """Fix what depends on the machine, so that a resumed campaign computes as it began."""
-    threads = config.run.threads or len(os.sched_getaffinity(0))
-    return config.model_copy(update={"run": config.run.model_copy(update={"threads": threads})})
 
 
 @app.command(
@@ -403,6 +253,8 @@ def init(
         out.print(f"wrote {path}; next: colony run {path}", highlight=False, soft_wrap=True)
 
 
+app.add_typer(run_command.app)
+app.add_typer(screen_command.app)
 app.add_typer(keeping_commands.app)
 app.add_typer(order_commands.app)
 app.add_typer(lineage_commands.app)
@@ -420,3 +272,7 @@ def main() -> None:
     # at 2600 ms beside one other busy program, at 180 ms with this. Must be set before torch loads.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     app()
+
+
+if __name__ == "__main__":
+    main()

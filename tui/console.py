@@ -141,10 +141,15 @@ class StopRequest:
 
 
 def progress_bar(
-    quiet: bool = False,
+    quiet: bool = False, also: Callable[[int, int, str], None] | None = None
 ) -> AbstractContextManager[Callable[[int, int, str], None]]:
-    """A bar with the time left on stderr, as a `(done, total, what)` callable; it vanishes."""
-    return _bar(quiet, MofNCompleteColumn())
+    """A bar with the time left on stderr, as a `(done, total, what)` callable; it vanishes.
+
+    Args:
+        quiet: show nothing.
+        also: told the same.
+    """
+    return _bar(quiet, MofNCompleteColumn(), also=also)
 
 
 def bytes_bar(quiet: bool = False) -> AbstractContextManager[Callable[[int, int, str], None]]:
@@ -153,7 +158,11 @@ def bytes_bar(quiet: bool = False) -> AbstractContextManager[Callable[[int, int,
 
 
 @contextmanager
-def _bar(quiet: bool, *counting: ProgressColumn) -> Iterator[Callable[[int, int, str], None]]:
+def _bar(
+    quiet: bool,
+    *counting: ProgressColumn,
+    also: Callable[[int, int, str], None] | None = None,
+) -> Iterator[Callable[[int, int, str], None]]:
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -168,5 +177,7 @@ def _bar(quiet: bool, *counting: ProgressColumn) -> Iterator[Callable[[int, int,
 
         def report(done: int, total: int, what: str) -> None:
             bar.update(task, completed=done, total=total, description=what)
+            if also is not None:
+                also(done, total, what)
 
         yield report

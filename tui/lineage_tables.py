@@ -8,10 +8,9 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from lineage.records import Model
-
 if TYPE_CHECKING:
     from lineage.queries.find import Found
+    from lineage.records import Model
     from population.comparison import Campaigner, Comparison
     from population.difference import Difference, Side
     from population.intervals import Interval
@@ -47,7 +46,7 @@ def number(value: Any) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
-def found_rows(found: "Found", models: Sequence[Model]) -> list[dict[str, Any]]:
+def found_rows(found: "Found", models: "Sequence[Model]") -> list[dict[str, Any]]:
     """What `colony find --json` prints: the models, with every field that was asked about."""
     from lineage.formats.plain import facts
 

@@ -1,16 +1,13 @@
-"""The progress of a campaign: a live panel on a terminal, a line per generation elsewhere."""
+"""The progress of a campaign: a line per generation, and a pulse for whoever watches."""
 
 import time
-from types import TracebackType
 from typing import TYPE_CHECKING
 
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
-from rich.table import Table
+from rich.console import Console
 
 from lineage.records import PAUSED
 from tui.console import StopRequest
+from tui.pulse import Heart
 
 if TYPE_CHECKING:
     from lineage.records import Settled
@@ -18,14 +15,14 @@ if TYPE_CHECKING:
 
 
 class CampaignProgress:
-    """Shows generation, budget spent, best and median, champion and time left.
+    """Tells generation, budget spent, best and median, champion and time left.
 
     Args:
         console: where to.
         budget: item evaluations in all.
         generations: the last generation, or None.
         stop: asked between two models.
-        plain: a line per generation instead of a live panel.
+        heart: tells the same to whoever watches.
     """
 
     def __init__(
@@ -34,42 +31,21 @@ class CampaignProgress:
         budget: int,
         generations: int | None,
         stop: StopRequest,
-        plain: bool,
+        heart: Heart,
     ) -> None:
-        self._console, self._stop, self._plain = console, stop, plain
+        self._console, self._stop, self._heart = console, stop, heart
         self._budget, self._generations = budget, generations
         self._began_at: float | None = None
         self._started = time.monotonic()
-        self._row: tuple[str, ...] | None = None
-        self._step = ""
-        self._bar = Progress(
-            TextColumn("done"), BarColumn(bar_width=40), TaskProgressColumn(), console=console
-        )
-        self._task = self._bar.add_task("", total=100)
-        self._live = Live(console=console, refresh_per_second=8, transient=True)
-
-    def __enter__(self) -> "CampaignProgress":
-        if not self._plain:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if not self._plain:
-            self._live.stop()
+        heart.tell(budget=budget, generations=generations)
 
     def on_step(self, done: int, total: int, what: str) -> None:
         """Called between two models; stops the campaign if that was asked for."""
         self._stop.check()
         if what == PAUSED and self._step != PAUSED:
             self._say(f"paused; to go on: colony resume --archive {self._stop.archive}")
-        self._step = f"{what} {done}/{total}" if total else what
-        if not self._plain:
-            self._live.update(self._view())
+        self._step = what
+        self._heart.step(done, total, what)
 
     def on_order(self, settled: "Settled") -> None:
         """Called when something that was asked for is done or refused."""
@@ -85,21 +61,21 @@ class CampaignProgress:
         if self._began_at is None:
             # A resumed campaign's pace is measured from where it was resumed.
             self._began_at = done if last.generation > 0 else 0.0
-        self._bar.update(self._task, completed=100 * done)
-        self._row = (
-            str(last.generation),
-            f"{colony.spent:,}",
-            f"{last.best:.3f}",
-            f"{last.median:.3f}",
-            f"#{last.champion}",
-            self._left(done),
+        left = self._left(done)
+        self._heart.tell(generation=last.generation, spent=colony.spent, part=done, left_s=left)
+        told = {
+            "generation": str(last.generation),
+            "spent": f"{colony.spent:,}",
+            "best": f"{last.best:.3f}",
+            "median": f"{last.median:.3f}",
+            "champion": f"#{last.champion}",
+            "left": "?" if left is None else f"{int(left // 60)}:{int(left % 60):02d}",
+        }
+        self._console.print(
+            "  ".join(f"{name} {value}" for name, value in told.items()),
+            highlight=False,
+            soft_wrap=True,
         )
-        if self._plain:
-            names = ("generation", "spent", "best", "median", "champion", "left")
-            pairs = zip(names, self._row, strict=True)
-            self._say("  ".join(f"{name} {value}" for name, value in pairs))
-        else:
-            self._live.update(self._view())
 
     def _say(self, line: str) -> None:
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
@@ -111,19 +87,9 @@ class CampaignProgress:
             parts.append((generation + 1) / (self._generations + 1))
         return min(1.0, max(parts))
 
-    def _left(self, done: float) -> str:
+    def _left(self, done: float) -> float | None:
+        """Seconds that the rest will take; None while there is no pace to go by."""
         since = done - (self._began_at or 0.0)
         if since <= 0.0:
-            return "?"
-        seconds = (time.monotonic() - self._started) / since * (1.0 - done)
-        return f"{int(seconds // 60)}:{int(seconds % 60):02d}"
-
-    def _view(self) -> RenderableType:
-        table = Table(box=None, padding=(0, 2, 0, 0))
-        for name in ("generation", "spent", "best", "median", "champion", "time left"):
-            table.add_column(name, justify="right")
-        if self._row:
-            table.add_row(*self._row)
-        step = Table.grid()
-        step.add_row(f"[dim]{self._step}[/]")
-        return Group(table, self._bar, step)
+            return None
+        return (time.monotonic() - self._started) / since * (1.0 - done)

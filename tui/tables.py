@@ -8,9 +8,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lineage.records import Model, OperatorRecord, Rating
-
 if TYPE_CHECKING:
+    from lineage.records import Model, OperatorRecord, Rating
     from population.report import Entry, Report
 
 
@@ -82,9 +81,9 @@ def _tasks_view(report: "Report") -> Table:
 
 
 def model_rows(
-    models: list[Model],
+    models: "list[Model]",
     selection: Mapping[int, Mapping[str, tuple[float, float]]],
-    ratings: Mapping[int, Rating],
+    ratings: "Mapping[int, Rating]",
     champion: int | None,
 ) -> list[dict[str, Any]]:
     """What `colony models --json` prints."""
@@ -209,7 +208,7 @@ def _path_view(steps: list[tuple[str, int, float]]) -> Table:
     return table
 
 
-def operator_rows(known: list[OperatorRecord], models: list[Model]) -> list[dict[str, Any]]:
+def operator_rows(known: "list[OperatorRecord]", models: "list[Model]") -> list[dict[str, Any]]:
     """What `colony operators --json` prints."""
     born = {row.operator: [m for m in models if m.operator == row.operator] for row in known}
     return [

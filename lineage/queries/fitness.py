@@ -8,9 +8,11 @@ rather than siblings.
 
 from collections.abc import Iterable
 
+import duckdb
 import numpy as np
 
 from lineage.archive import Archive
+from lineage.pedigree import Ids
 from lineage.records import Floats
 
 _FITNESS = """
@@ -26,20 +28,36 @@ MANY = 5_000
 """From so many models on, reading everybody is faster than picking them out."""
 
 
+def read_fitness(
+    db: duckdb.DuckDBPyConnection, ids: Iterable[int] | None = None
+) -> tuple[Ids, Floats]:
+    """Who was scored, and the fitness of each; of everybody, or of some.
+
+    Args:
+        db: a lease of the archive.
+        ids: of whom; None of everybody.
+    """
+    asked = None if ids is None else sorted(set(ids))
+    if asked is not None and len(asked) >= MANY:
+        asked = None
+    columns = db.execute(_FITNESS, {"ids": asked}).fetchnumpy()
+    return np.asarray(columns["model"]), np.asarray(columns["fitness"])
+
+
 def fitness_of(archive: Archive, ids: Iterable[int]) -> dict[int, float]:
     """The fitness of those of some models that were scored."""
     wanted = set(ids)
     with archive.reading() as db:
-        asked = sorted(wanted) if len(wanted) < MANY else None
-        rows = db.execute(_FITNESS, {"ids": asked}).fetchall()
-    return {model: fitness for model, fitness in rows if model in wanted}
+        models, fitness = read_fitness(db, wanted)
+    rows = zip(models.tolist(), fitness.tolist(), strict=True)
+    return {model: value for model, value in rows if model in wanted}
 
 
 def fitness_of_all(archive: Archive, newest: int) -> Floats:
     """Everybody's fitness by id, shape (newest + 1,); NaN for who was never scored."""
     with archive.reading() as db:
-        columns = db.execute(_FITNESS, {"ids": None}).fetchnumpy()
+        models, fitness = read_fitness(db)
     found = np.full(newest + 1, np.nan)
-    known = columns["model"] <= newest  # born since the pedigree was read
-    found[columns["model"][known]] = columns["fitness"][known]
+    known = models <= newest  # born since the pedigree was read
+    found[models[known]] = fitness[known]
     return found

@@ -1,0 +1,74 @@
+"""The campaign behind the screen: a process of its own, which outlives the screen if one wants."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+WORDS = 2
+"""Lines at the end of the log that say how a campaign came to its end."""
+
+
+class Campaign:
+    """Starts `colony run --headless` and knows how it fares.
+
+    What it tells goes to `ARCHIVE.log`, and its report to a file without a name.
+
+    Args:
+        archive: of the campaign.
+        arguments: of the command, without `--headless`.
+        width: cells that its report may take.
+    """
+
+    def __init__(self, archive: Path, arguments: Sequence[str], width: int) -> None:
+        self.log = archive.with_name(archive.name + ".log")
+        self._arguments, self._width = arguments, width
+
+    def __enter__(self) -> "Campaign":
+        self._report = tempfile.TemporaryFile()
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - this very command
+                [sys.executable, "-m", "tui.cli", *self._arguments, "--headless"],
+                stdin=subprocess.DEVNULL,
+                stdout=self._report,
+                stderr=log,
+                env={**os.environ, "COLUMNS": str(self._width)},
+                start_new_session=True,  # the end of the terminal is not the end of it
+            )
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._report.close()
+
+    @property
+    def runs(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.poll() is None
+
+    def code(self) -> int | None:
+        """Its exit code; None while it runs."""
+        return self._process.poll()
+
+    def stop(self) -> None:
+        """Ask it to stop after the model in hand; asked again, it stops at once."""
+        if self.runs:
+            self._process.send_signal(signal.SIGTERM)
+
+    def report(self) -> str:
+        """What it reported at its end."""
+        self._report.seek(0)
+        return self._report.read().decode("utf-8", "replace")
+
+    def last_words(self) -> list[str]:
+        """How it came to its end, in its own words."""
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
+        return lines[-WORDS:] if self.code() == 0 else lines[-1:]

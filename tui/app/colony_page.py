@@ -1,0 +1,76 @@
+"""The colony: the campaign as it lives, on one screen that can stay open for days."""
+
+from typing import TYPE_CHECKING
+
+from textual.app import ComposeResult
+from textual.containers import Container
+from textual.widgets import Static
+
+from tui.app.lines import Lines
+from tui.app.page import Page
+from tui.app.paint import text_of
+from tui.app.plot import Plot
+
+if TYPE_CHECKING:
+    from tui.app.focus import Focus
+    from tui.app.snapshot import Snapshot
+    from tui.pulse import Pulse
+
+
+class ColonyPage(Page):
+    """Fitness over births, what is done now, champions, events, diversity."""
+
+    def panes(self) -> ComposeResult:
+        """Everything at once."""
+        yield Static(id="head")
+        with Container(id="grid"):
+            with Container(id="fitness", classes="pane") as fitness:
+                fitness.border_title = "fitness"
+                yield Plot(id="plot", nothing="reading the archive")
+            with Container(id="now", classes="pane") as now:
+                now.border_title = "now"
+                yield Static(id="doing")
+            with Container(id="diversity", classes="pane") as diversity:
+                diversity.border_title = "diversity"
+                yield Static(id="measures")
+            champions = Lines(id="champions", nothing="none yet")
+            champions.border_title = "champions"
+            champions.add_class("pane")
+            yield champions
+            events = Lines(id="events", nothing="nothing has happened yet")
+            events.border_title = "events"
+            events.add_class("pane")
+            yield events
+
+    def draw(self, snapshot: "Snapshot") -> None:
+        """Show a snapshot."""
+        from tui.app import chronicle as told  # noqa: PLC0415 - numpy, after the first paint
+
+        signs = self.app.signs
+        self.query_one(Plot).show(*told.fitness(snapshot), "no generation is complete yet")
+        self.query_one("#champions", Lines).show(told.Champions(snapshot, signs))
+        self.query_one("#events", Lines).show(told.events(snapshot, signs))
+        measures = self.query_one("#measures", Static)
+        rows = told.diversity(snapshot, signs, max(20, measures.size.width))
+        measures.update(text_of(rows, self.app.tones), layout=False)
+
+    def draw_pulse(self, pulse: "Pulse | None") -> None:
+        """Show what is done now, and how far the campaign is."""
+        from tui.app import standing  # noqa: PLC0415 - see draw
+
+        app, snapshot = self.app, self.app.snapshot
+        name = app.archive.name
+        head = standing.head(name, snapshot, pulse, app.signs, app.size.width)
+        self.query_one("#head", Static).update(text_of([head], app.tones), layout=False)
+        doing = self.query_one("#doing", Static)
+        rows = standing.doing(snapshot, pulse, app.signs, max(20, doing.size.width))
+        doing.update(text_of(rows, app.tones), layout=False)
+
+    def draw_focus(self, focus: "Focus") -> None:
+        """Put the cursor on the model in focus, where it was champion."""
+        if focus.model is not None:
+            self.query_one("#champions", Lines).go(focus.model)
+
+    def on_resize(self) -> None:
+        """What has room has changed."""
+        self.call_after_refresh(self.repaint)

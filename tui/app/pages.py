@@ -1,0 +1,51 @@
+"""The pages of the app as data: to add one, write its module and list it here."""
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from tui.app.page import Page
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A page that can be shown.
+
+    Attributes:
+        name: of its mode, and of what its key does ("page.NAME").
+        key: that shows it; None where it is opened from other pages.
+        title: as people read it.
+        where: "module:class"; loaded when it is first shown.
+        about: a line for the help and the palette.
+    """
+
+    name: str
+    key: str | None
+    title: str
+    where: str
+    about: str
+
+    def load(self) -> "Page":
+        """A new page of this kind."""
+        module, kind = self.where.split(":")
+        return cast("Page", getattr(import_module(module), kind)())
+
+
+PAGES = (
+    Listed(
+        "colony", "1", "Colony", "tui.app.colony_page:ColonyPage",
+        "the campaign as it lives: fitness, what is done now, champions, events, diversity",
+    ),
+    Listed(
+        "board", "2", "Board", "tui.app.board_page:BoardPage",
+        "all living models, to sort and to filter",
+    ),
+)  # fmt: skip
+"""Pages with a key are modes that one switches between; the others are about the model in focus
+and are pushed on top: "model" by enter, "diff" by d."""
+
+
+def listed(name: str) -> Listed | None:
+    """The page of this name, if there is one."""
+    return next((page for page in PAGES if page.name == name), None)

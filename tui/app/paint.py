@@ -1,0 +1,241 @@
+"""Paint: how spans of text get their colours, signs and links, everywhere in the same way.
+
+Spans say what they mean (`lineage.drawing.text.Tone`); a theme says how that looks. Every `#id` in
+a span is a link: whatever shows it, a click on it puts that model into focus.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from rich.segment import Segment
+from rich.style import Style
+from rich.text import Text
+from textual.color import Color
+
+if TYPE_CHECKING:
+    from lineage.drawing.text import Span
+
+_ID = re.compile(r"#(\d{1,9})(?!\w)")
+
+_LOOKS: dict[str, tuple[str, str]] = {
+    "champion": ("warning", "bold"),
+    "living": ("success", ""),
+    "founder": ("accent", ""),
+    "fossil": ("foreground-muted", ""),
+    "edge": ("panel-lighten-2", ""),
+    "gain": ("success", ""),
+    "loss": ("error", ""),
+    "dim": ("foreground-muted", ""),
+    "head": ("foreground-muted", "bold"),
+    "strong": ("foreground", "bold"),
+    "alarm": ("error", "bold"),
+    "best": ("success", ""),
+    "primary": ("primary", ""),
+    "secondary": ("secondary", ""),
+    "success": ("success", ""),
+    "warning": ("warning", ""),
+    "accent": ("accent", ""),
+    "error": ("error", ""),
+    "here": ("primary", "bold reverse"),
+    "median": ("primary", ""),
+    "bar": ("primary", ""),
+}
+"""By tone: a variable of the theme, and attributes that show without colours too."""
+
+
+class Piece(NamedTuple):
+    """A span whose tone is one of the screens' own (see `_LOOKS`)."""
+
+    text: str
+    tone: str = "plain"
+
+
+@dataclass(frozen=True)
+class Signs:
+    """What screens draw with, each one cell wide (see `lineage.drawing.text.Glyphs` for models).
+
+    Attributes:
+        cursor: before the row with the cursor.
+        mark: before the marked model.
+        up: rows that came in above.
+        down: order from the greatest to the smallest.
+        beats: a campaign that runs.
+        rests: one that does not.
+        full: a filled part of a bar.
+        void: the rest of the bar.
+        layers: parts of a whole, one sign each, in turn.
+        steps: heights of a small plot in a row of text.
+        dash: stands for what is not known.
+        ellipsis: stands for what was cut off.
+        champion: a model that is or was champion.
+        founder: a model that was brought in.
+        living: any other that may be picked as a parent.
+        fossil: one that is kept as a recipe.
+        cross: between parents.
+        spread: how far a number may be off.
+        braille: whether plots may use braille.
+    """
+
+    cursor: str
+    mark: str
+    up: str
+    down: str
+    beats: str
+    rests: str
+    full: str
+    void: str
+    layers: str
+    steps: str
+    dash: str
+    ellipsis: str
+    champion: str
+    founder: str
+    living: str
+    fossil: str
+    cross: str
+    spread: str
+    braille: bool
+
+
+RICH_SIGNS = Signs(
+    cursor="▸",
+    mark="⚑",
+    up="▲",
+    down="▼",
+    beats="●",
+    rests="○",
+    full="▓",
+    void="░",
+    layers="█▓▒░▞▚▤▥▦",
+    steps="▁▂▃▄▅▆▇█",
+    dash="–",
+    ellipsis="…",
+    champion="★",
+    founder="◆",
+    living="●",
+    fossil="○",
+    cross="×",
+    spread="±",
+    braille=True,
+)
+
+ASCII_SIGNS = Signs(
+    cursor=">",
+    mark="m",
+    up="^",
+    down="v",
+    beats="*",
+    rests="o",
+    full="#",
+    void=".",
+    layers="#=+:%&~oc",
+    steps="_.-:=+*#",
+    dash="-",
+    ellipsis=".",
+    champion="*",
+    founder="%",
+    living="@",
+    fossil="o",
+    cross="x",
+    spread="~",
+    braille=False,
+)
+
+
+def tone_styles(variables: Mapping[str, str]) -> dict[str, Style]:
+    """The style of every tone.
+
+    Args:
+        variables: of the theme in use.
+    """
+    ground = Color.parse(variables["background"])
+    styles = {"plain": Style()}
+    for tone, (variable, attributes) in _LOOKS.items():
+        colour = Color.parse(variables[variable])
+        seen = ground.blend(colour, colour.a, 1.0).rich_color
+        styles[tone] = Style.parse(attributes or "none") + Style(color=seen)
+    return styles
+
+
+def cursor_styles(variables: Mapping[str, str]) -> tuple[Style, Style, Style]:
+    """How a row looks without the cursor, with it, and with it where keys go to."""
+    ground = Color.parse(variables["background"])
+    blurred, focused = (
+        Style(bgcolor=ground.blend(Color.parse(variables["primary"]), part, 1.0).rich_color)
+        for part in (0.15, 0.35)
+    )
+    return Style(), blurred, focused
+
+
+def linked(text: str, style: Style) -> list[Segment]:
+    """A text whose `#id`s can be clicked."""
+    segments, at = [], 0
+    for found in _ID.finditer(text):
+        if found.start() > at:
+            segments.append(Segment(text[at : found.start()], style))
+        segments.append(Segment(found.group(), style + link_to(int(found.group(1)))))
+        at = found.end()
+    if at < len(text):
+        segments.append(Segment(text[at:], style))
+    return segments
+
+
+def link_to(model: int) -> Style:
+    """What makes a text a link to a model."""
+    return Style.from_meta({"@click": f"app.go({model})"})
+
+
+def segments(row: "Iterable[Span | Piece]", styles: Mapping[str, Style]) -> list[Segment]:
+    """A row of spans, painted.
+
+    What shows alike is one segment, and so are the blanks beside it: what painting costs is the
+    number of segments.
+    """
+    painted, plain = list[Segment](), styles["plain"]
+    pending, pending_tone = "", "plain"
+    for text, tone in (*row, ("", "")):
+        if tone == pending_tone or (text and text.isspace()):
+            pending += text
+            continue
+        if pending:
+            style = styles.get(pending_tone, plain)
+            painted += linked(pending, style) if "#" in pending else [Segment(pending, style)]
+        pending, pending_tone = text, tone
+    return painted
+
+
+def text_of(rows: "Iterable[Iterable[Span | Piece]]", styles: Mapping[str, Style]) -> Text:
+    """Rows of spans as a text for widgets that show one."""
+    text = Text(no_wrap=True, overflow="crop")
+    for number, row in enumerate(rows):
+        if number:
+            text.append("\n")
+        for part in segments(row, styles):
+            text.append(part.text, part.style)
+    return text
+
+
+def cut(text: str, width: int, ellipsis: str) -> str:
+    """A text of one-cell signs in exactly so many cells."""
+    if len(text) > width:
+        return text[: max(0, width - 1)] + ellipsis[: min(1, width)]
+    return text.ljust(width)
+
+
+def bar(part: float, width: int, signs: Signs) -> str:
+    """A part of one, as a bar."""
+    filled = round(min(max(part, 0.0), 1.0) * width)
+    return signs.full * filled + signs.void * (width - filled)
+
+
+def steps(values: "tuple[float, ...]", signs: Signs) -> str:
+    """Numbers as a row of steps, the lowest of them at the bottom."""
+    if not values:
+        return ""
+    low, high = min(values), max(values)
+    top = len(signs.steps) - 1
+    if high <= low:
+        return signs.steps[top // 2] * len(values)
+    return "".join(signs.steps[round((v - low) / (high - low) * top)] for v in values)

@@ -1,0 +1,64 @@
+"""What a list shows: rows that are drawn as they come into sight, each about somebody."""
+
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from tui.app.paint import Piece
+
+if TYPE_CHECKING:
+    from lineage.drawing.text import Span
+
+
+class Rows(Protocol):
+    """What a list shows. A value: whoever has other rows gives the list another one."""
+
+    def __len__(self) -> int: ...
+
+    def key(self, row: int) -> Hashable:
+        """Who or what a row is about: a model's id wherever it is about a model."""
+        ...
+
+    def row_of(self, key: Hashable) -> int | None:
+        """Where somebody is; None if nowhere."""
+        ...
+
+    def model(self, row: int) -> int | None:
+        """The model that a row is about, if it is about one."""
+        ...
+
+    def draw(self, row: int, width: int) -> "list[Span | Piece]":
+        """A row, in so many cells at most."""
+        ...
+
+
+class ListedRows:
+    """A few rows that are drawn already, with what each is about.
+
+    Args:
+        rows: (key, model or None, spans), top down.
+    """
+
+    def __init__(
+        self, rows: "Sequence[tuple[Hashable, int | None, list[Span | Piece]]]" = ()
+    ) -> None:
+        self._rows = rows
+        self._places = {row[0]: place for place, row in enumerate(rows)}
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def key(self, row: int) -> Hashable:
+        """Who or what a row is about."""
+        return self._rows[row][0]
+
+    def row_of(self, key: Hashable) -> int | None:
+        """Where somebody is; None if nowhere."""
+        return self._places.get(key)
+
+    def model(self, row: int) -> int | None:
+        """The model that a row is about."""
+        return self._rows[row][1]
+
+    def draw(self, row: int, width: int) -> "list[Span | Piece]":
+        """The row as it is; the list cuts it off."""
+        return self._rows[row][2]
