@@ -35,7 +35,7 @@ class Field(NamedTuple):
         """How dark each cell is, from 0 (nobody) to `levels`; logarithmic, shape (up, across)."""
         most = max(2, int(self.counts.max(initial=0)))
         dark = np.log2(self.counts + 1) / np.log2(most + 1)
-        return np.ceil(dark * levels).astype(np.int64)
+        return np.asarray(np.ceil(dark * levels), np.int64)
 
 
 def counted(fitness: Floats, across: int, up: int) -> Field:
@@ -83,7 +83,7 @@ def density(
 def marks(
     field: Field, line: Collection[int], champion: int | None, glyphs: Glyphs
 ) -> dict[int, Span]:
-    """What is drawn over the births, by cell: a line of descent, and the champion (see `density`)."""
+    """What is drawn over the births, by cell: a line of descent, and the champion."""
     found = {int(field.cell[at]): Span(glyphs.living, "living") for at in line}
     if champion is not None:
         found[int(field.cell[champion])] = Span(glyphs.champion, "champion")

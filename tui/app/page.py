@@ -101,7 +101,10 @@ class Page(Screen[None]):
         if kind in self._settling:
             self._settling[kind].stop()
         asking = partial(self.app.questions.ask, self, kind, question, take)
-        self._settling[kind] = self.set_timer(after_s, asking)
+        if after_s > 0.0:
+            self._settling[kind] = self.set_timer(after_s, asking)
+        else:  # a timer of no time divides by it when it is late
+            asking()
 
     # What it does by itself
 

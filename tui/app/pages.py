@@ -41,6 +41,10 @@ PAGES = (
         "board", "2", "Board", "tui.app.board_page:BoardPage",
         "all living models, to sort and to filter",
     ),
+    Listed(
+        "lineage", "4", "Lineage", "tui.app.lineage_page:LineagePage",
+        "where a model comes from: its line, its pedigree, a graph, the map of everybody",
+    ),
 )  # fmt: skip
 """Pages with a key are modes that one switches between; the others are about the model in focus
 and are pushed on top: "model" by enter, "diff" by d."""
