@@ -51,8 +51,7 @@ class LensRoom(Container):
 
     Attributes:
         lens: which.
-        root: the model that it shows the lineage of; None before there is one.
-        cursor: the model that the cursor is on, or was where it is on nobody.
+        cursor: the model that the cursor is on, or was before it went to nobody.
         by_way: whether the graph shows the way to the marked model, and not ancestors.
     """
 
@@ -68,9 +67,9 @@ class LensRoom(Container):
         self.rows = KinLines(id="rows", nothing="nobody")
         self.chart = Chart(id="chart")
         self.lens = LENSES[0]
-        self.root: int | None = None
         self.cursor: int | None = None
         self.by_way = False
+        self._root: int | None = None
         self._depth = {"pedigree": 4, "graph": 4}
         self._pedigree: PedigreeChart | None = None
         self._map: MapChart | None = None
@@ -101,7 +100,7 @@ class LensRoom(Container):
         """Show more or fewer generations, where the lens shows some."""
         if self.lens in self._depth and not (self.by_way and self.lens == "graph"):
             self._depth[self.lens] = max(SHALLOWEST, self._depth[self.lens] + by)
-            self.draw_lens()
+            self._redraw()
 
     def to_slot(self, number: int) -> bool:
         """Put the cursor on a slot of the pedigree; False if there is none of this number."""
@@ -126,14 +125,18 @@ class LensRoom(Container):
 
     def on_resize(self) -> None:
         """Draw what fits."""
-        self.draw_lens()
+        self._redraw()
         self.post_message(self.Fitted())
 
     # Drawing
 
-    def draw_lens(self) -> None:
-        """Draw the lens in the room that it has."""
-        snapshot, root = self.app.snapshot, self.root
+    def draw_lens(self, root: int | None) -> None:
+        """Show the lineage of a model, in the room that there is; None before there is one."""
+        self._root = root
+        self._redraw()
+
+    def _redraw(self) -> None:
+        snapshot, root = self.app.snapshot, self._root
         width, height = self.content_size
         self.rows.display, self.chart.display = self.listed, not self.listed
         if snapshot is None or root is None or not snapshot.has(root) or min(width, height) < 1:
@@ -161,8 +164,8 @@ class LensRoom(Container):
 
     def _show_chart(self, chart: "PedigreeChart | MapChart", said: str) -> None:
         self.border_title = said
-        same = self._charted == (self.root, self.lens)
-        self._charted = self.root, self.lens
+        same = self._charted == (self._root, self.lens)
+        self._charted = self._root, self.lens
         self.chart.show(chart, chart.first(self.cursor, self.chart.spot if same else None))
 
     def _draw_map(self, snapshot: "Snapshot", root: int, size: tuple[int, int]) -> None:
@@ -180,7 +183,7 @@ class LensRoom(Container):
     def _take_births(self, births: "Counted") -> None:
         self._births = births
         if self.lens == "map":
-            self.draw_lens()
+            self._redraw()
 
     def _draw_way(self, snapshot: "Snapshot", root: int, style: "Style") -> bool:
         """Draw the way to the mark; False where there is none, or not yet."""
@@ -203,7 +206,7 @@ class LensRoom(Container):
         if way is None:
             self.notify(f"#{ends[0]} and #{ends[1]} have no ancestor in common")
         if self.lens == "graph":
-            self.draw_lens()
+            self._redraw()
 
     def _ask(
         self, kind: str, question: "Callable[[Archive], T]", take: "Callable[[T], None]"

@@ -11,7 +11,6 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
-from textual.timer import Timer
 from textual.widgets import Static
 
 from tui.app.bars import Prompt
@@ -19,7 +18,7 @@ from tui.app.chart import Chart
 from tui.app.facts import Facts
 from tui.app.lens_room import KinLines, LensRoom
 from tui.app.lines import Lines
-from tui.app.page import SETTLED_S, Page
+from tui.app.rooted import RootedPage
 
 if TYPE_CHECKING:
     from lineage.pedigree import Ids
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 TABS = {"line": "l Line", "pedigree": "t Pedigree", "graph": "g Graph", "map": "a Map of all"}
 
 
-class LineagePage(Page):
+class LineagePage(RootedPage):
     """The lineage of the model in focus."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -82,8 +81,7 @@ class LineagePage(Page):
         super().__init__()
         self._kin = KinLines(id="kin", nothing="none")
         self._room, self._facts = LensRoom(), Facts(id="about", classes="pane")
-        self._walks = False
-        self._resting: Timer | None = None
+        self._mark: int | None = None
 
     def panes(self) -> ComposeResult:
         """Kin on the left, the lens, and what is known of the model under the cursor."""
@@ -106,21 +104,21 @@ class LineagePage(Page):
         """Show the lineage in a newer colony."""
         if self.app.focused_on.model is None and snapshot.newest:
             self.app.glance(snapshot.champion or snapshot.newest)
-        self._room.draw_lens()
+        self.draw_root()
         self._draw_tabs()
-        self._settle()
+        self.settle()
 
     def draw_focus(self, focus: "Focus") -> None:
-        """Root the lens at the model in focus, unless it is only the cursor that moved."""
-        snapshot, model, room = self.app.snapshot, focus.model, self._room
-        if snapshot is None or model is None or not snapshot.has(model):
-            return
-        other = model != room.cursor or room.root is None
-        room.cursor = model
-        if not self._walks and (other or room.by_way):
-            room.root = model if other else room.root
-            room.draw_lens()
-        self._settle()
+        """Root the lens at the model in focus, or show the way to another mark."""
+        mark, self._mark = self._mark, focus.mark
+        self._room.cursor = focus.model
+        super().draw_focus(focus)
+        if self._room.by_way and mark != focus.mark:
+            self.draw_root()
+
+    def draw_root(self) -> None:
+        """Show the lineage of the root."""
+        self._room.draw_lens(self.root)
 
     def repaint_lines(self) -> None:
         """Paint lists, the chart and the facts anew."""
@@ -137,16 +135,11 @@ class LineagePage(Page):
 
     def on_lens_room_fitted(self) -> None:
         """Say as much as there is room for."""
-        self._settle()
+        self.settle()
 
-    def _settle(self) -> None:
-        """Tell of the model under the cursor once it rests."""
-        if self._resting is not None:
-            self._resting.stop()
-        self._resting = self.set_timer(SETTLED_S, self._tell)
-
-    def _tell(self) -> None:
-        snapshot, model, facts = self.app.snapshot, self._room.cursor, self._facts
+    def draw_cursor(self) -> None:
+        """Tell of the model under the cursor, and list its children where there is room."""
+        snapshot, model, facts = self.app.snapshot, self.cursor, self._facts
         if snapshot is None or model is None or not snapshot.has(model):
             return
         from tui.app.about import about  # noqa: PLC0415 - numpy, after the first paint
@@ -178,22 +171,10 @@ class LineagePage(Page):
 
     # Who moves
 
-    def on_lines_moved(self, message: Lines.Moved) -> None:
-        """Look at the model under the cursor, unless it has moved on since."""
-        if message.key == message.lines.key:
-            self._walk(message.model)
-
     def on_chart_moved(self, message: Chart.Moved) -> None:
         """Look at the model under the cursor."""
         if message.spot == message.chart.spot:
-            self._walk(message.model)
-
-    def _walk(self, model: int | None) -> None:
-        self._walks = True
-        if model is not None:
-            self.app.glance(model)
-        self._walks = False
-        self._settle()
+            self.walk(message.model)
 
     def on_lines_opened(self, message: Lines.Opened) -> None:
         """Make the model under the cursor the root; open the root."""
@@ -214,13 +195,11 @@ class LineagePage(Page):
             self.notify("nobody was born here", timeout=2)
 
     def _enter(self, model: int, from_list: bool) -> None:
-        if model == self._room.root and not from_list:
+        if model == self.root and not from_list:
             self.app.open(model)
-            return
-        self.action_back()
-        self._room.root = None  # so that it becomes the root, though it is in focus already
-        self.app.action_go(model)
-        self.draw_focus(self.app.focused_on)
+        else:
+            self.action_back()
+            self.enter(model)
 
     def _step(self, model: int) -> None:
         """Go to a model: the cursor where the lens shows it, else the lens."""
@@ -234,16 +213,16 @@ class LineagePage(Page):
         room = self._room
         had = room.seen.has_focus or self.focused is None
         room.lens = name
-        room.draw_lens()
+        self.draw_root()
         self._draw_tabs()
         if had:
             self.set_focus(room.seen)
         self.refresh_bindings()
-        self._settle()
+        self.settle()
 
     def action_parent(self, which: int) -> None:
         """Go to the fitter parent, or to the other one."""
-        snapshot, model = self.app.snapshot, self._room.cursor
+        snapshot, model = self.app.snapshot, self.cursor
         if snapshot is None or model is None:
             return
         from tui.app.kin import family_of  # noqa: PLC0415 - see _tell
@@ -256,7 +235,7 @@ class LineagePage(Page):
 
     def action_children(self) -> None:
         """List the children of the model under the cursor."""
-        snapshot, model = self.app.snapshot, self._room.cursor
+        snapshot, model = self.app.snapshot, self.cursor
         if snapshot is None or model is None:
             return
         from tui.app.kin import children  # noqa: PLC0415 - see _tell
@@ -269,14 +248,14 @@ class LineagePage(Page):
 
     def action_gain(self) -> None:
         """Go to the biggest gain on the line of the root; from there, to the next biggest."""
-        snapshot, room = self.app.snapshot, self._room
-        if snapshot is None or room.root is None:
+        snapshot = self.app.snapshot
+        if snapshot is None or self.root is None:
             return
         from tui.app.kin import by_gain  # noqa: PLC0415 - see _tell
 
-        ranked = by_gain(snapshot, room.root)
+        ranked = by_gain(snapshot, self.root)
         if ranked:
-            at = ranked.index(room.cursor) + 1 if room.cursor in ranked else 0
+            at = ranked.index(self.cursor) + 1 if self.cursor in ranked else 0
             self._step(ranked[at % len(ranked)])
 
     def action_champion(self) -> None:
@@ -300,7 +279,7 @@ class LineagePage(Page):
         """Show the way from the model under the cursor to the mark, or ancestors again."""
         room = self._room
         room.by_way = not (room.by_way and room.lens == "graph")
-        room.root = room.cursor
+        self.root = self.cursor if room.by_way else self.root
         self.action_lens("graph")
 
     def action_back(self) -> None:
@@ -316,5 +295,5 @@ class LineagePage(Page):
             return self._room.lens in ("pedigree", "graph")
         if action == "way":
             mark = self.app.focused_on.mark
-            return mark is not None and mark != self._room.root
+            return self._room.by_way or mark not in (None, self.cursor)
         return True
