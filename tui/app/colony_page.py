@@ -50,8 +50,9 @@ class ColonyPage(Page):
         self.query_one(Plot).show(*told.fitness(snapshot), "no generation is complete yet")
         self.query_one("#champions", Lines).show(told.Champions(snapshot, signs))
         self.query_one("#events", Lines).show(told.events(snapshot, signs))
-        measures = text_of(told.diversity(snapshot, signs), self.app.tones)
-        self.query_one("#measures", Static).update(measures, layout=False)
+        measures = self.query_one("#measures", Static)
+        rows = told.diversity(snapshot, signs, max(20, measures.size.width))
+        measures.update(text_of(rows, self.app.tones), layout=False)
 
     def draw_pulse(self, pulse: "Pulse | None") -> None:
         """Show what is done now, and how far the campaign is."""
@@ -72,4 +73,4 @@ class ColonyPage(Page):
 
     def on_resize(self) -> None:
         """What has room has changed."""
-        self.draw_pulse(self.app.pulse)
+        self.call_after_refresh(self.repaint)

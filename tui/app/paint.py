@@ -76,6 +76,7 @@ class Signs:
         living: any other that may be picked as a parent.
         fossil: one that is kept as a recipe.
         cross: between parents.
+        spread: how far a number may be off.
         braille: whether plots may use braille.
     """
 
@@ -98,6 +99,7 @@ class Signs:
     living: str
     fossil: str
     cross: str
+    spread: str
     braille: bool
 
 
@@ -121,6 +123,7 @@ RICH_SIGNS = Signs(
     living="●",
     fossil="○",
     cross="×",
+    spread="±",
     braille=True,
 )
 
@@ -144,6 +147,7 @@ ASCII_SIGNS = Signs(
     living="@",
     fossil="o",
     cross="x",
+    spread="~",
     braille=False,
 )
 
