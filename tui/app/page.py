@@ -96,14 +96,14 @@ class Page(Screen[None]):
             kind: of question; a later one takes the place of an earlier one.
             question: asked in a thread; must not touch widgets.
             take: shows the answer.
-            after_s: how long to wait for another question of this kind.
+            after_s: how long to wait for another question of this kind; 0 asks at once.
         """
         if kind in self._settling:
-            self._settling[kind].stop()
+            self._settling.pop(kind).stop()
         asking = partial(self.app.questions.ask, self, kind, question, take)
-        if after_s > 0.0:
+        if after_s:
             self._settling[kind] = self.set_timer(after_s, asking)
-        else:  # a timer of no time divides by it when it is late
+        else:
             asking()
 
     # What it does by itself
