@@ -139,9 +139,8 @@ class ColonyApp(App[None]):
     def _hold(self, message: Fresh) -> None:
         first = self.snapshot is None
         self.snapshot = message.snapshot
-        focus, newest = self.focused_on, self.snapshot.newest
-        if focus.model is not None and not self.snapshot.has(focus.model):
-            self.focused_on = focus.within(newest)  # another archive has come to be at this path
+        # Another archive may have come to be at this path.
+        self.focused_on = self.focused_on.within(self.snapshot.newest)
         if isinstance(self.screen, Page):
             self.screen.renew()
         if first:
