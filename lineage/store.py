@@ -99,8 +99,10 @@ class Store:
             yield connection
 
     def close(self) -> None:
-        """Give back the in-memory connection; the file is never held between leases."""
-        self._connection.close()
+        """Give back the in-memory connection, and stop what another thread reads through it."""
+        self._connection.interrupt()
+        with self._mutex:
+            self._connection.close()
 
     @contextmanager
     def _lease(self, mode: Literal["read", "write"]) -> Iterator[duckdb.DuckDBPyConnection]:

@@ -185,9 +185,7 @@ class ColonyApp(App[None]):
     def open(self, model: int) -> None:
         """Go to a model, and show everything about it."""
         self.action_go(model)
-        page = listed("model")
-        if page is not None:
-            self.push_screen(page.load())
+        self._lay("model")
 
     def action_go(self, model: int) -> None:
         """Go to a model: a click on its id, or its id typed, from any page."""
@@ -206,10 +204,14 @@ class ColonyApp(App[None]):
         self.look(self.focused_on.marked())
 
     def action_diff(self) -> None:
-        """Compare the model in focus with the marked one."""
-        page = listed("diff")
-        if page is not None:
-            self.push_screen(page.load())
+        """Compare the model in focus with the marked one, or with its parents."""
+        self._lay("diff")
+
+    def _lay(self, name: str) -> None:
+        """Lay a page on top, unless it lies there already: it follows the focus."""
+        page = listed(name)
+        if page is not None and type(top := page.load()) is not type(self.screen):
+            self.push_screen(top)
 
     def action_copy(self) -> None:
         """Copy the id of the model in focus."""
@@ -220,9 +222,11 @@ class ColonyApp(App[None]):
     # The rest
 
     def action_page(self, name: str) -> None:
-        """Show a page."""
+        """Show a page, without what was laid on top of it."""
         if name != self.current_mode:
             self.switch_mode(name)
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
 
     def action_help(self) -> None:
         """Show what every key does here."""
@@ -254,9 +258,10 @@ class ColonyApp(App[None]):
         if action in ("mark", "copy"):
             return self.focused_on.model is not None
         if action == "diff":
-            focus = self.focused_on
-            both = None not in (focus.mark, focus.model) and focus.mark != focus.model
-            return both and listed("diff") is not None
+            focus, snapshot = self.focused_on, self.snapshot
+            if focus.model is None or snapshot is None or not snapshot.has(focus.model):
+                return False
+            return focus.mark not in (None, focus.model) or bool(snapshot.parents(focus.model))
         return True
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:

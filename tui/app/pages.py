@@ -41,6 +41,18 @@ PAGES = (
         "board", "2", "Board", "tui.app.board_page:BoardPage",
         "all living models, to sort and to filter",
     ),
+    Listed(
+        "lineage", "4", "Lineage", "tui.app.lineage_page:LineagePage",
+        "where a model comes from: its line, its pedigree, a graph, the map of everybody",
+    ),
+    Listed(
+        "model", None, "Model", "tui.app.model_page:ModelPage",
+        "everything about one: recipe, founders by block, scores, rating, children",
+    ),
+    Listed(
+        "diff", None, "Diff", "tui.app.diff_page:DiffPage",
+        "the model in focus beside the marked one, or between its parents",
+    ),
 )  # fmt: skip
 """Pages with a key are modes that one switches between; the others are about the model in focus
 and are pushed on top: "model" by enter, "diff" by d."""
