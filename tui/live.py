@@ -36,6 +36,7 @@ class CampaignProgress:
         self._console, self._stop, self._heart = console, stop, heart
         self._budget, self._generations = budget, generations
         self._began_at: float | None = None
+        self._step = ""
         self._started = time.monotonic()
         heart.tell(budget=budget, generations=generations)
 
@@ -52,6 +53,7 @@ class CampaignProgress:
         order = settled.order
         if order.kind == "budget" and settled.outcome == "done":
             self._budget = int(order.argument or 0)
+            self._heart.tell(budget=self._budget)
         self._say(f"order {order.id} ({order.words}) {settled.outcome}: {settled.answer}")
 
     def on_generation(self, colony: "Colony") -> None:
@@ -71,11 +73,7 @@ class CampaignProgress:
             "champion": f"#{last.champion}",
             "left": "?" if left is None else f"{int(left // 60)}:{int(left % 60):02d}",
         }
-        self._console.print(
-            "  ".join(f"{name} {value}" for name, value in told.items()),
-            highlight=False,
-            soft_wrap=True,
-        )
+        self._say("  ".join(f"{name} {value}" for name, value in told.items()))
 
     def _say(self, line: str) -> None:
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -92,7 +92,9 @@ def run(
             if continued and last:
                 err.print(f"continuing {archive} after generation {last.generation}")
             shown = CampaignProgress(err, limits.item_evaluations, limits.generations, stop, heart)
-            reason = Campaign(colony, workshop, limits, shown.on_step, shown.on_generation).run()
+            reason = Campaign(
+                colony, workshop, limits, shown.on_step, shown.on_generation, shown.on_order
+            ).run()
             err.print(f"stopped: {reason}", highlight=False, soft_wrap=True)
             if report_after:
                 with progress_bar(quiet=headless, also=heart.step) as progress:
