@@ -5,7 +5,7 @@ All functions are pure; scores are arrays (models, items) in [0, 1] and randomne
 
 import numpy as np
 
-from arena.judges.ballot import Floats
+from lineage.records import Floats
 
 EPSILON = 1e-3
 

@@ -1,18 +1,16 @@
 """Who reads the others' answers: trusted judges from lines that are far apart."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from arena.judges.ballot import Floats
-from arena.verdicts import PRIOR_HITS, PRIOR_MISSES
-from lineage.records import Trust
+from lineage.records import Floats
 
 
 def seat_jury(
     candidates: Sequence[int],
     relationship: Floats,
-    record: Mapping[tuple[int, str], Trust],
+    trust: Floats,
     size: int,
     seated: Sequence[int] = (),
 ) -> list[int]:
@@ -21,7 +19,7 @@ def seat_jury(
     Args:
         candidates: model ids.
         relationship: shape (candidates, candidates).
-        record: hits and misses by (judge, mode).
+        trust: shape (candidates,), in [0, 1]; who has none is never chosen while others have.
         size: how many judges.
         seated: judges that have read answers already; they keep their seat while they are
             candidates, since what they have read need not be read again.
@@ -30,14 +28,11 @@ def seat_jury(
         Ids of at most `size` judges.
     """
     place = {model: row for row, model in enumerate(candidates)}
-    blank = Trust(0, "likelihood", PRIOR_HITS, PRIOR_MISSES)
-    known = [record.get((model, "likelihood"), blank) for model in candidates]
-    trust = np.array([trust.hits / (trust.hits + trust.misses) for trust in known])
     jury = [judge for judge in seated if judge in place][:size]
     while len(jury) < min(size, len(candidates)):
         rows = [place[judge] for judge in jury]
         nearest = relationship[:, rows].max(axis=1) if rows else np.zeros(len(candidates))
-        worth = trust * (1.0 - nearest)
+        worth = (trust + 1e-6) * (1.0 + 1e-6 - nearest)
         worth[rows] = -1.0
         jury.append(candidates[int(np.argmax(worth))])
     return jury

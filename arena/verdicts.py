@@ -1,103 +1,103 @@
-"""From ballots to verdicts: who is believed, and what the jury makes of every answer.
+"""From ballots to results: what the jury makes of every pair of answers.
 
-Judges earn trust where a key can tell: on every item whose key is known, each pair of a right and
-a wrong answer that lies before a judge is a question about the judge. An item never counts towards
-the trust with which that same item is judged. Nobody judges itself, and kin count less the closer
-they are: a vote is weighted by trust times (1 - relationship to the contestant).
+Where a key may be looked at, the verifier decides. Elsewhere the judges do: each speaks with the
+log-odds that it has earned for such a verdict (`arena.trust`), and the sum is the log-odds that one
+answer is better than the other. Judges of one colony share ancestors and mistakes, so n of them
+weigh as much as sqrt(n) that are independent.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from arena.judges.ballot import Ballots, Floats, Slate
-from lineage.records import Trust
+from arena.judges import Ballots, Slate
+from arena.judges.ballot import SILENT
+from arena.kin import sides
+from arena.ratings import NO_JUDGE, Matches
+from arena.trust import Beliefs
+from lineage.records import Floats
 
-PRIOR_HITS, PRIOR_MISSES = 2.0, 1.0
-"""A judge without a record is believed a little: two right, one wrong."""
+
+@dataclass(frozen=True)
+class Bench:
+    """The judges of one mode: how they voted, what their word is worth, and whose kin they are.
+
+    `relationship` has shape (judges, contestants).
+    """
+
+    ballots: Ballots
+    beliefs: Beliefs
+    relationship: Floats
 
 
-def earned_trust(slate: Slate, ballots: Ballots, keys: Mapping[str, str]) -> tuple[Floats, Floats]:
-    """How often each judge preferred a right answer to a wrong one, and the reverse.
+def decided(slate: Slate, benches: Sequence[Bench], verifier: bool) -> Matches:
+    """The matches of a round: every two contestants that answered an item differently.
 
-    An item is worth one observation, however many wrong answers it drew, since answers to the
-    same item are not independent.
+    Pairs that nobody can judge are no matches.
 
     Args:
-        slate: the answers of the round.
-        ballots: the votes of the judges.
-        keys: the key of every checkable item, by item id.
-
-    Returns:
-        hits and misses, each of shape (judges, items).
+        slate: the answers.
+        benches: the judges, one bench for each mode.
+        verifier: whether keys decide where they may be looked at; otherwise they only earn the
+            judges their trust.
     """
-    hits = np.zeros((len(ballots.judges), len(slate.items)))
-    misses = np.zeros_like(hits)
-    for column, (item, answers) in enumerate(zip(slate.items, slate.answers, strict=True)):
-        if keys.get(item) not in answers or len(answers) < 2:
-            continue
-        votes = ballots.votes[column]
-        right = answers.index(keys[item])
-        rivals = np.delete(votes, right, axis=1)
-        hits[:, column] = np.mean(votes[:, [right]] > rivals, axis=1)
-        misses[:, column] = np.mean(votes[:, [right]] < rivals, axis=1)
-    return hits, misses
+    parts: list[tuple[Floats, ...]] = []
+    for column, right in enumerate(slate.right):
+        choice = slate.choice[:, column]
+        asked = np.flatnonzero(choice != SILENT)
+        upper, lower = np.triu_indices(len(asked), k=1)
+        first, second = asked[upper], asked[lower]
+        differ = choice[first] != choice[second]
+        first, second = first[differ], second[differ]
+        if verifier and right is not None:
+            score = 0.5 + 0.5 * np.sign(right[choice[first]] - right[choice[second]])
+            judged = np.ones(len(first), dtype=bool)
+        else:
+            odds, voices = _odds(slate, benches, column, first, second)
+            score = 1.0 / (1.0 + np.exp(-odds / np.sqrt(np.maximum(voices, 1.0))))
+            judged = voices > 0
+        parts.append(
+            (first[judged], second[judged], np.full(int(judged.sum()), column), score[judged])
+        )
+    a, b, item, score = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return Matches(a, b, item, score, np.ones(len(a)), np.full(len(a), NO_JUDGE))
 
 
-def supports(
-    slate: Slate,
-    ballots: Sequence[Ballots],
-    keys: Mapping[str, str],
-    record: Mapping[tuple[int, str], Trust],
-    relationship: Mapping[int, Mapping[int, float]],
-) -> tuple[Floats, list[Trust]]:
-    """The jury's support for every contestant's answer, and the judges' new records.
+def _odds(
+    slate: Slate, benches: Sequence[Bench], column: int, first: Floats, second: Floats
+) -> tuple[Floats, Floats]:
+    """Summed log-odds for `first`, and how many judges have a say, each of shape (pairs,)."""
+    odds, voices = np.zeros(len(first)), np.zeros(len(first))
+    choice = slate.choice[:, column]
+    for bench in benches:
+        judges = np.array(bench.ballots.judges)[:, None]
+        told = bench.ballots.signs[column][:, choice[first], choice[second]]
+        models = np.array(slate.models)
+        itself = (judges == models[first][None, :]) | (judges == models[second][None, :])
+        side = sides(bench.relationship, first, second)
+        beliefs = bench.beliefs
+        worth = np.where(
+            side == 0,
+            beliefs.balanced[:, [column]],
+            np.where(side == told, beliefs.for_kin[:, [column]], beliefs.against_kin[:, [column]]),
+        )
+        worth = np.where(itself | (told == 0), 0.0, worth)
+        odds += (worth * told).sum(axis=0)
+        voices += (worth > 0.0).sum(axis=0)
+    return odds, voices
 
-    Args:
-        slate: the answers of the round.
-        ballots: the votes, one entry per kind of judge.
-        keys: the key of every checkable item.
-        record: each judge's earlier hits and misses, by (judge, mode).
-        relationship: coefficients of relationship, by contestant and judge.
 
-    Returns:
-        An array of shape (models, items) in [0, 1]: the share of the jury's trust that stands
-        behind the answer (0.5 where nobody can judge), and the records including this round.
+def supports(slate: Slate, matches: Matches) -> Floats:
+    """The mean result of each contestant on each item, shape (models, items).
+
+    NaN for who was not asked; 0.5 for who played no match there.
     """
-    total = np.zeros((len(slate.models), len(slate.items)))
-    weight = np.zeros_like(total)
-    records: list[Trust] = []
-    for kind in ballots:
-        hits, misses = earned_trust(slate, kind, keys)
-        before = [
-            record.get((judge, kind.mode), Trust(judge, kind.mode, PRIOR_HITS, PRIOR_MISSES))
-            for judge in kind.judges
-        ]
-        old_hits = np.array([trust.hits for trust in before])[:, None]
-        old_misses = np.array([trust.misses for trust in before])[:, None]
-        all_hits = old_hits + hits.sum(axis=1, keepdims=True)
-        all_misses = old_misses + misses.sum(axis=1, keepdims=True)
-        # The optimal weight of an independent vote that is right with probability p: its log-odds.
-        belief = np.clip(np.log((all_hits - hits) / (all_misses - misses)), 0.0, None)
-        distance = 1.0 - np.array(
-            [
-                [
-                    1.0 if judge == model else relationship[model].get(judge, 0.0)
-                    for judge in kind.judges
-                ]
-                for model in slate.models
-            ]
-        ).reshape(len(slate.models), len(kind.judges))
-        for column, votes in enumerate(kind.votes):
-            cast = np.isfinite(votes).all(axis=1)
-            voice = distance[:, cast] * belief[cast, column]
-            given = votes[cast][:, slate.choice[:, column]].T
-            total[:, column] += np.sum(voice * given, axis=1)
-            weight[:, column] += np.sum(voice, axis=1)
-        records += [
-            Trust(judge, kind.mode, float(h), float(m))
-            for judge, h, m in zip(kind.judges, all_hits[:, 0], all_misses[:, 0], strict=True)
-        ]
-    with np.errstate(invalid="ignore"):
-        share = np.where(weight > 0.0, total / weight, 0.5)
-    return share, records
+    shape = slate.choice.shape
+    size = shape[0] * shape[1]
+    won = np.bincount(matches.a * shape[1] + matches.item, matches.score, size)
+    won += np.bincount(matches.b * shape[1] + matches.item, 1.0 - matches.score, size)
+    played = np.bincount(matches.a * shape[1] + matches.item, minlength=size)
+    played += np.bincount(matches.b * shape[1] + matches.item, minlength=size)
+    mean = np.where(played > 0, won / np.maximum(played, 1), 0.5).reshape(shape)
+    return np.where(slate.choice == SILENT, np.nan, mean)

@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from lineage.chapters import insert, texts, write_chapter
+from lineage.chapters import insert, texts, write_chapter, write_round
 from lineage.drafts import drafted
 from lineage.errors import ArchiveError
 from lineage.founding import insert_founder, lay_tables
@@ -22,7 +22,6 @@ from lineage.integrity import contradictions
 from lineage.migrations import migrate
 from lineage.pedigree import Pedigree, read_pedigree
 from lineage.records import (
-    Answer,
     Block,
     Chapter,
     Event,
@@ -34,10 +33,9 @@ from lineage.records import (
     OperatorRecord,
     Parent,
     Rating,
-    Reading,
+    Round,
     Scores,
     SearchRecord,
-    Trust,
 )
 from lineage.store import Store
 
@@ -326,7 +324,7 @@ class Archive:
     def panel(self, epoch: int) -> list[Item]:
         """The search items of an epoch, in the order they were dealt."""
         rows = self._rows(
-            "SELECT id, task, split, prompt, key FROM panels JOIN items ON item = id "
+            "SELECT id, task, split, prompt, key, statement FROM panels JOIN items ON item = id "
             "WHERE epoch = ? ORDER BY position",
             [epoch],
         )
@@ -381,57 +379,32 @@ class Archive:
 
     # The arena
 
-    def answers(self, epoch: int) -> list[Answer]:
-        """Everything that was answered in the arena of an epoch."""
-        return [
-            Answer(*row)
-            for row in self._rows(
-                "SELECT item, model, answer FROM answers WHERE epoch = ? ORDER BY item, model",
-                [epoch],
-            )
-        ]
-
-    def readings(self, epoch: int) -> list[Reading]:
-        """Everything that judges read in the arena of an epoch."""
-        return [
-            Reading(*row)
-            for row in self._rows(
-                "SELECT item, judge, answer, log_likelihood FROM readings WHERE epoch = ? "
-                "ORDER BY item, judge, answer",
-                [epoch],
-            )
-        ]
-
-    def judges(self, epoch: int) -> list[int]:
-        """Who has read anything in the arena of an epoch."""
-        return [
-            row[0]
-            for row in self._rows(
-                "SELECT DISTINCT judge FROM readings WHERE epoch = ? ORDER BY judge", [epoch]
-            )
-        ]
-
     def ratings(self, generation: int) -> dict[int, Rating]:
-        """The ratings as they stood after a generation."""
-        return {
-            row[0]: Rating(*row)
-            for row in self._rows(
-                "SELECT model, rating, deviation, prior FROM ratings WHERE generation = ? "
-                "ORDER BY model",
-                [generation],
-            )
-        }
+        """The ratings as they stood after a generation, and after the tournaments that followed it.
 
-    def trust(self, generation: int) -> list[Trust]:
-        """Every judge's record as it stood after a generation."""
-        return [
-            Trust(*row)
-            for row in self._rows(
-                "SELECT judge, mode, hits, misses FROM trust WHERE generation = ? "
-                "ORDER BY judge, mode",
-                [generation],
-            )
-        ]
+        The prior of a rating is where the next round on the same panel starts from: it counts that
+        panel's matches again, but not those of a tournament, so what the tournament moved is in it.
+        """
+        rows = self._rows(
+            "SELECT model, arg_max(rating, round), arg_max(deviation, round), "
+            "arg_min(r.prior, round) + coalesce(sum(rating - prior) FILTER (epoch IS NULL), 0) "
+            "FROM ratings r JOIN rounds USING (round) WHERE generation = ? "
+            "GROUP BY model ORDER BY model",
+            [generation],
+        )
+        return {row[0]: Rating(*row) for row in rows}
+
+    def commit_round(self, played: Round) -> int:
+        """Add a tournament, a round that belongs to no generation; its number.
+
+        Raises:
+            ArchiveError: no generation is complete yet.
+        """
+        last = self.latest()
+        if last is None:
+            raise ArchiveError(f"{self.path}: no generation is complete yet, so nobody can play")
+        with self._store.write() as db:
+            return write_round(db, played, last.generation, None)
 
     def inconsistencies(self) -> list[str]:
         """Rows that contradict each other, in words; reads every table, so damage shows."""

@@ -8,7 +8,8 @@ import duckdb
 import numpy as np
 
 from lineage.errors import ArchiveError
-from lineage.records import Chapter, Scores
+from lineage.records import Chapter, Item, Round, Scores
+from lineage.schema import ROUND_TABLES
 
 
 def write_chapter(db: duckdb.DuckDBPyConnection, chapter: Chapter) -> None:
@@ -26,10 +27,13 @@ def write_chapter(db: duckdb.DuckDBPyConnection, chapter: Chapter) -> None:
                 "causes": [death.cause for death in chapter.deaths],
             },
         )
-    _insert_items(db, chapter)
+    _insert_items(db, chapter.items)
+    _insert_panel(db, chapter)
     for scores in chapter.scores:
         _insert_scores(db, scores)
-    _insert_arena(db, chapter)
+    if chapter.round:
+        write_round(db, chapter.round, summary.generation, summary.epoch)
+    _insert_records(db, "juries", summary.epoch, chapter.jury)
     for event in chapter.events:
         db.execute(
             "INSERT INTO events VALUES (?, ?, ?, ?)",
@@ -59,7 +63,7 @@ def insert(db: duckdb.DuckDBPyConnection, statement: str, **columns: Any) -> Non
         db.unregister("columns")
 
 
-def texts(values: Iterable[str]) -> np.ndarray[Any, np.dtype[np.object_]]:
+def texts(values: Iterable[str | None]) -> np.ndarray[Any, np.dtype[np.object_]]:
     """Texts as a column for `insert`."""
     return np.array(list(values), dtype=object)
 
@@ -101,17 +105,21 @@ def _insert_births(db: duckdb.DuckDBPyConnection, chapter: Chapter) -> None:
     )
 
 
-def _insert_items(db: duckdb.DuckDBPyConnection, chapter: Chapter) -> None:
-    if chapter.items:
+def _insert_items(db: duckdb.DuckDBPyConnection, items: Sequence[Item]) -> None:
+    if items:
         insert(
             db,
-            "INSERT OR IGNORE INTO items SELECT i, t, s, p, k FROM columns",
-            i=texts(item.id for item in chapter.items),
-            t=texts(item.task for item in chapter.items),
-            s=texts(item.split for item in chapter.items),
-            p=texts(item.prompt for item in chapter.items),
-            k=texts(item.key for item in chapter.items),
+            "INSERT OR IGNORE INTO items SELECT i, t, s, p, k, f FROM columns",
+            i=texts(item.id for item in items),
+            t=texts(item.task for item in items),
+            s=texts(item.split for item in items),
+            p=texts(item.prompt for item in items),
+            k=texts(item.key for item in items),
+            f=texts(item.statement for item in items),
         )
+
+
+def _insert_panel(db: duckdb.DuckDBPyConnection, chapter: Chapter) -> None:
     if chapter.panel:
         insert(
             db,
@@ -135,13 +143,37 @@ def _insert_scores(db: duckdb.DuckDBPyConnection, scores: Scores) -> None:
     )
 
 
-def _insert_arena(db: duckdb.DuckDBPyConnection, chapter: Chapter) -> None:
-    generation, epoch = chapter.summary.generation, chapter.summary.epoch
-    _insert_records(db, "answers", epoch, chapter.answers)
-    _insert_records(db, "readings", epoch, chapter.readings)
-    _insert_records(db, "verdicts", generation, chapter.verdicts)
-    _insert_records(db, "trust", generation, chapter.trust)
-    _insert_records(db, "ratings", generation, chapter.ratings)
+def write_round(
+    db: duckdb.DuckDBPyConnection, played: Round, generation: int, epoch: int | None
+) -> int:
+    """Write a round of the arena, and return its number.
+
+    Args:
+        db: within somebody else's transaction.
+        played: what was played.
+        generation: after which.
+        epoch: whose panel it was played on, or None for a tournament on other items.
+    """
+    ((number,),) = db.execute("SELECT coalesce(max(round), 0) + 1 FROM rounds").fetchall()
+    _insert_row(db, "rounds", [number, generation, epoch, played.predicted, played.tokens])
+    _insert_items(db, played.items)
+    for table, records in zip(
+        ROUND_TABLES,
+        (
+            played.asked,
+            played.answers,
+            played.canaries,
+            played.readings,
+            played.comparisons,
+            played.verdicts,
+            played.trust,
+            played.audits,
+            played.ratings,
+        ),
+        strict=True,
+    ):
+        _insert_records(db, table, number, records)
+    return int(number)
 
 
 def _insert_records(
@@ -153,5 +185,11 @@ def _insert_records(
     columns: dict[str, Any] = {"moment": np.full(len(records), when)}
     for field in fields(records[0]):
         values = [getattr(record, field.name) for record in records]
-        columns[field.name] = texts(values) if isinstance(values[0], str) else np.array(values)
+        columns[field.name] = _column(values)
     insert(db, f"INSERT INTO {table} SELECT {', '.join(columns)} FROM columns", **columns)  # noqa: S608
+
+
+def _column(values: list[Any]) -> np.ndarray[Any, Any]:
+    """Values as a column; numbers of which some are missing are objects, so that None is NULL."""
+    plain = isinstance(values[0], int | float) and None not in values
+    return np.array(values) if plain else np.array(values, dtype=object)

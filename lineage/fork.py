@@ -13,6 +13,7 @@ import duckdb
 from lineage.archive import Archive
 from lineage.drafts import drafted, log_of
 from lineage.errors import ArchiveError
+from lineage.schema import ROUND_TABLES
 from lineage.store import Store
 
 _LATER = """
@@ -20,20 +21,12 @@ DELETE FROM report_scores WHERE weights_sha256 IN (
     SELECT weights_sha256 FROM models GROUP BY weights_sha256 HAVING min(id) > $last);
 -- A generation's scores begin with those of its births, and rows are where they were written.
 DELETE FROM scores WHERE rowid >= (SELECT min(rowid) FROM scores WHERE model > $last);
--- In each generation of an epoch every judge reads what all its contestants answered.
-DELETE FROM readings WHERE epoch > $epoch OR (epoch = $epoch AND NOT EXISTS (
-    SELECT 1 FROM generations g
-    JOIN trust t ON t.generation = g.generation AND t.mode = 'likelihood'
-    JOIN ratings r ON r.generation = g.generation
-    JOIN answers a ON a.epoch = g.epoch AND a.model = r.model
-    WHERE g.epoch = $epoch AND g.generation <= $generation AND t.judge = readings.judge
-        AND a.item = readings.item AND a.answer = readings.answer));
-DELETE FROM answers WHERE epoch > $epoch OR model > $last;
 DELETE FROM panels WHERE epoch > $epoch;
-DELETE FROM items WHERE id NOT IN (SELECT item FROM scores UNION SELECT item FROM panels);
-DELETE FROM verdicts WHERE generation > $generation;
-DELETE FROM trust WHERE generation > $generation;
-DELETE FROM ratings WHERE generation > $generation;
+DELETE FROM juries WHERE epoch > $epoch;
+DELETE FROM items WHERE id NOT IN (
+    SELECT item FROM scores UNION SELECT item FROM panels UNION
+    SELECT item FROM round_items JOIN rounds USING (round) WHERE generation <= $generation);
+DELETE FROM rounds WHERE generation > $generation;
 DELETE FROM searches WHERE generation > $generation;
 DELETE FROM operators WHERE generation > $generation;
 DELETE FROM events WHERE generation > $generation;
@@ -82,6 +75,9 @@ def copy_of(archive: Archive, target: Path) -> None:
             copyfile(log_of(archive.path), log_of(target))
 
 
+_LATER_ROUNDS = "DELETE FROM {} WHERE round IN (SELECT round FROM rounds WHERE generation > ?)"
+
+
 def _cut(db: duckdb.DuckDBPyConnection, archive: Archive, generation: int, epoch: int) -> None:
     if db.execute("SELECT 1 FROM origins LIMIT 1").fetchone():
         raise ArchiveError(
@@ -94,6 +90,8 @@ def _cut(db: duckdb.DuckDBPyConnection, archive: Archive, generation: int, epoch
         "generation": generation,
         "archive": str(archive.path.resolve()),
     }
+    for table in ROUND_TABLES:
+        db.execute(_LATER_ROUNDS.format(table), [generation])
     for statement in _LATER.strip().split(";\n"):
         used = {name: value for name, value in known.items() if f"${name}" in statement}
         db.execute(statement, used)

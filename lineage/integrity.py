@@ -46,12 +46,18 @@ _CONTRADICTIONS = (
         "scores name item {0}, which is not known",
         "SELECT DISTINCT item FROM scores ANTI JOIN items ON items.id = item ORDER BY item",
     ),
+    (
+        "round {0} of the arena asked item {1}, which is not known",
+        "SELECT round, item FROM round_items ANTI JOIN items ON items.id = item ORDER BY ALL",
+    ),
 )
 
 _NAMED = (
     ("scores", "model"),
     ("answers", "model"),
     ("readings", "judge"),
+    ("comparisons", "judge"),
+    ("audits", "judge"),
     ("ratings", "model"),
     ("events", "model"),
 )

@@ -10,13 +10,19 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Item:
-    """One question that was put to models, with its key."""
+    """One question that was put to models.
+
+    Attributes:
+        key: the right answer, or None where only judges can tell.
+        statement: a text with one {} in which judges read the answers, or None.
+    """
 
     id: str
     task: str
     split: str
     prompt: str
-    key: str
+    key: str | None
+    statement: str | None = None
 
 
 @dataclass(frozen=True)
@@ -87,21 +93,48 @@ class Rating:
 
 @dataclass(frozen=True)
 class Trust:
-    """How often a judge was right (`hits`) and wrong where a key could tell."""
+    """How often a judge was right (`hits`) and wrong where a key could tell.
+
+    Counted apart by mode, by task, and by whose kin the judge is (`stratum`, see `arena.kin`).
+    """
 
     judge: int
     mode: str
+    task: str
+    stratum: str
     hits: float
     misses: float
 
 
 @dataclass(frozen=True)
+class Audit:
+    """Whether a judge of a mode may speak, and its trust: what is believed of all its verdicts.
+
+    Attributes:
+        trust: in [0, 1]: 2 x - 1 of the lower bound of its reliability, 0 for guessing.
+        favour: p-value of the spread of its mistakes over the contestants; small if it favours
+            some. None without enough to tell.
+        admitted: whether its verdicts count.
+    """
+
+    judge: int
+    mode: str
+    trust: float
+    favour: float | None
+    admitted: bool
+
+
+@dataclass(frozen=True)
 class Answer:
-    """What a model answered to an item in the arena of an epoch."""
+    """What a model answered to an item, in canonical form, decoded greedily.
+
+    `verified` is how right it is by the item's key, in [0, 1]; None where nobody looked.
+    """
 
     item: str
     model: int
     answer: str
+    verified: float | None = None
 
 
 @dataclass(frozen=True)
@@ -115,12 +148,88 @@ class Reading:
 
 
 @dataclass(frozen=True)
+class Comparison:
+    """What a judge said to "A or B?": log-odds in nats that `better` is better, in both orders.
+
+    Attributes:
+        better: the answer that the log-odds are of.
+        worse: the other one.
+        first: with `better` named first.
+        second: with `better` named second.
+    """
+
+    item: str
+    judge: int
+    better: str
+    worse: str
+    first: float
+    second: float
+
+
+@dataclass(frozen=True)
+class Canary:
+    """An answer that nobody gave and that no judge should like."""
+
+    item: str
+    kind: str
+    answer: str
+
+
+@dataclass(frozen=True)
 class Verdict:
-    """The share of the jury's trust that stands behind a model's answer to an item."""
+    """What the jury made of a model's answer to an item: its mean result, in [0, 1]."""
 
     item: str
     model: int
     support: float
+
+
+@dataclass(frozen=True)
+class RoundItem:
+    """An item of a round: whether its key was looked at, and whether nothing else ever asks it."""
+
+    item: str
+    checkable: bool
+    hidden: bool
+
+
+@dataclass(frozen=True)
+class Round:
+    """What a round of the arena adds to the archive.
+
+    Attributes:
+        asked: the items that it was played on.
+        items: those of them that the archive does not have yet.
+        answers: given in it.
+        trust: what this round's items say of the judges, not what was known before.
+        predicted: tokens that it was expected to take.
+        tokens: that it took.
+    """
+
+    asked: tuple[RoundItem, ...] = ()
+    items: tuple[Item, ...] = ()
+    answers: tuple[Answer, ...] = ()
+    canaries: tuple[Canary, ...] = ()
+    readings: tuple[Reading, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+    trust: tuple[Trust, ...] = ()
+    audits: tuple[Audit, ...] = ()
+    ratings: tuple[Rating, ...] = ()
+    predicted: int = 0
+    tokens: int = 0
+
+
+@dataclass(frozen=True)
+class Juror:
+    """A judge whose answers stand for keys that nobody has, and what they are worth in a task.
+
+    `belief` is the log-odds that an answer of its is right, in nats.
+    """
+
+    judge: int
+    task: str
+    belief: float
 
 
 @dataclass(frozen=True)
@@ -186,11 +295,8 @@ class Chapter:
     items: tuple[Item, ...] = ()
     panel: tuple[str, ...] = ()
     scores: tuple[Scores, ...] = ()
-    answers: tuple[Answer, ...] = ()
-    readings: tuple[Reading, ...] = ()
-    verdicts: tuple[Verdict, ...] = ()
-    trust: tuple[Trust, ...] = ()
-    ratings: tuple[Rating, ...] = ()
+    round: Round | None = None
+    jury: tuple[Juror, ...] = ()
     events: tuple[Event, ...] = ()
     search: SearchRecord | None = None
     operators: tuple[OperatorRecord, ...] = ()

@@ -14,9 +14,10 @@
       │             fate     died, cause                    ── view `chronicle`, with the events
       │
       ├── scores ────── items ── panels                     who solves what, of which epoch
-      ├── answers ───┬─ readings ── trust                   what was said, and who judged it how
-      │              └─ verdicts ── view `matches`
-      └── ratings
+      ├── answers ───┬─ readings, comparisons, canaries     what was said, and what judges heard
+      │              └─ views `matches`, `judgements`       who met whom, and who judged it how
+      └── rounds ────── round_items, verdicts, ratings,     what a round of the arena came to
+                        trust, audits                       and who of the judges is believed
 
     basis, blocks      what the columns of a genome mean
     report_scores      what reports measured, by weights
@@ -36,7 +37,20 @@ A linear recipe is a genome: one coefficient per (basis vector, block), row-majo
 genome of a route is what the campaign's search space says: a path through layers, with scales.
 """
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
+
+ROUND_TABLES = (
+    "round_items",
+    "answers",
+    "canaries",
+    "readings",
+    "comparisons",
+    "verdicts",
+    "trust",
+    "audits",
+    "ratings",
+)
+"""What a round of the arena adds to, each with the number of the round."""
 
 TABLES = """
 CREATE TABLE meta (key VARCHAR PRIMARY KEY, value VARCHAR NOT NULL);
@@ -104,7 +118,9 @@ CREATE TABLE blocks (position INTEGER PRIMARY KEY, name VARCHAR NOT NULL UNIQUE,
 CREATE TABLE items (
     id VARCHAR PRIMARY KEY, task VARCHAR NOT NULL, split VARCHAR NOT NULL
         CHECK (split IN ('search', 'selection')),
-    prompt VARCHAR NOT NULL, key VARCHAR NOT NULL
+    prompt VARCHAR NOT NULL,
+    key VARCHAR,                              -- NULL where only judges can tell
+    statement VARCHAR                         -- what judges read answers in; holds one {}
 );
 -- Search items are dealt in panels; everyone of a generation is scored on the same panel.
 CREATE TABLE panels (epoch INTEGER NOT NULL, position INTEGER NOT NULL, item VARCHAR NOT NULL,
@@ -115,29 +131,66 @@ CREATE TABLE scores (
     probability DOUBLE NOT NULL               -- that the model, sampled, gives the key
 );
 
--- The arena: what the models answered, what judges made of it, how they are rated.
+-- The arena: what models answered, what judges made of it, how everybody is rated.
+CREATE TABLE rounds (
+    round      INTEGER PRIMARY KEY CHECK (round > 0),
+    generation INTEGER NOT NULL,              -- after which it was played
+    epoch      INTEGER,                       -- whose panel it was played on; NULL for a tournament
+    predicted  BIGINT NOT NULL,               -- tokens that it was expected to take
+    tokens     BIGINT NOT NULL                -- and took
+);
+CREATE TABLE round_items (
+    round INTEGER NOT NULL, item VARCHAR NOT NULL,
+    checkable BOOLEAN NOT NULL,               -- whether its key was looked at
+    hidden    BOOLEAN NOT NULL,               -- whether nothing else ever asks it
+    PRIMARY KEY (round, item)
+);
+-- Given once and read once (`round` says when), however often models of these weights are asked.
 CREATE TABLE answers (
-    epoch INTEGER NOT NULL, item VARCHAR NOT NULL, model INTEGER NOT NULL,
-    answer VARCHAR NOT NULL, PRIMARY KEY (epoch, item, model)
+    round INTEGER NOT NULL, item VARCHAR NOT NULL, model INTEGER NOT NULL,
+    answer   VARCHAR NOT NULL,                -- canonical, decoded greedily
+    verified DOUBLE,                          -- how right by the key; NULL where nobody looked
+    PRIMARY KEY (item, model)
+);
+CREATE TABLE canaries (
+    round INTEGER NOT NULL, item VARCHAR NOT NULL, kind VARCHAR NOT NULL, answer VARCHAR NOT NULL,
+    PRIMARY KEY (item, answer)
 );
 CREATE TABLE readings (
-    epoch INTEGER NOT NULL, item VARCHAR NOT NULL, judge INTEGER NOT NULL,
-    answer VARCHAR NOT NULL, log_likelihood DOUBLE NOT NULL,
-    PRIMARY KEY (epoch, item, judge, answer)
+    round INTEGER NOT NULL, item VARCHAR NOT NULL, judge INTEGER NOT NULL, answer VARCHAR NOT NULL,
+    log_likelihood DOUBLE NOT NULL, PRIMARY KEY (item, judge, answer)
+);
+CREATE TABLE comparisons (                    -- "A or B?", as log-odds of `better` in both orders
+    round INTEGER NOT NULL, item VARCHAR NOT NULL, judge INTEGER NOT NULL,
+    better VARCHAR NOT NULL, worse VARCHAR NOT NULL,
+    first DOUBLE NOT NULL, second DOUBLE NOT NULL, PRIMARY KEY (item, judge, better, worse)
 );
 CREATE TABLE verdicts (
-    generation INTEGER NOT NULL, item VARCHAR NOT NULL, model INTEGER NOT NULL,
-    support DOUBLE NOT NULL                   -- share of the jury's trust behind its answer
+    round INTEGER NOT NULL, item VARCHAR NOT NULL, model INTEGER NOT NULL,
+    support DOUBLE NOT NULL                   -- mean result of its matches on the item, in [0, 1]
 );
+-- How often judges were right where a key could tell: of the items of each round alone.
 CREATE TABLE trust (
-    generation INTEGER NOT NULL, judge INTEGER NOT NULL, mode VARCHAR NOT NULL,
-    hits DOUBLE NOT NULL, misses DOUBLE NOT NULL, PRIMARY KEY (generation, judge, mode)
+    round INTEGER NOT NULL, judge INTEGER NOT NULL, mode VARCHAR NOT NULL, task VARCHAR NOT NULL,
+    stratum VARCHAR NOT NULL, hits DOUBLE NOT NULL, misses DOUBLE NOT NULL,
+    PRIMARY KEY (round, judge, mode, task, stratum)
+);
+-- What came of it: whether a judge's verdicts counted, and its trust over everything known.
+CREATE TABLE audits (
+    round INTEGER NOT NULL, judge INTEGER NOT NULL, mode VARCHAR NOT NULL,
+    trust DOUBLE NOT NULL, favour DOUBLE, admitted BOOLEAN NOT NULL,
+    PRIMARY KEY (round, judge, mode)
+);
+-- Where there are no keys: whose answers stand for them in an epoch, by log-odds of being right.
+CREATE TABLE juries (
+    epoch INTEGER NOT NULL, judge INTEGER NOT NULL, task VARCHAR NOT NULL,
+    belief DOUBLE NOT NULL, PRIMARY KEY (epoch, judge, task)
 );
 CREATE TABLE ratings (
-    generation INTEGER NOT NULL, model INTEGER NOT NULL,
+    round INTEGER NOT NULL, model INTEGER NOT NULL,
     rating DOUBLE NOT NULL, deviation DOUBLE NOT NULL, -- logits; Elo points = 1000 + 173.7 logits
     prior DOUBLE NOT NULL,                    -- where the fit started from: the parents' mean
-    PRIMARY KEY (generation, model)
+    PRIMARY KEY (round, model)
 );
 
 CREATE TABLE generations (
@@ -188,14 +241,45 @@ CREATE TABLE report_scores (
     PRIMARY KEY (weights_sha256, item)
 );
 
--- Every pair of different answers to one item, with the jury's support for each: the matches.
+-- Every two models that answered an item differently in a round, and what came of it.
 CREATE VIEW matches AS
-SELECT va.generation, va.item, va.model AS model_a, aa.answer AS answer_a, va.support AS support_a,
-       vb.model AS model_b, ab.answer AS answer_b, vb.support AS support_b
+SELECT va.round, va.item, va.model AS model_a, aa.answer AS answer_a, va.support AS support_a,
+       vb.model AS model_b, ab.answer AS answer_b, vb.support AS support_b,
+       aa.verified AS verified_a, ab.verified AS verified_b
 FROM verdicts va
-JOIN verdicts vb ON va.generation = vb.generation AND va.item = vb.item AND va.model < vb.model
-JOIN generations g ON g.generation = va.generation
-JOIN answers aa ON aa.epoch = g.epoch AND aa.item = va.item AND aa.model = va.model
-JOIN answers ab ON ab.epoch = g.epoch AND ab.item = vb.item AND ab.model = vb.model
+JOIN verdicts vb ON va.round = vb.round AND va.item = vb.item AND va.model < vb.model
+JOIN answers aa ON aa.item = va.item AND aa.model = va.model
+JOIN answers ab ON ab.item = vb.item AND ab.model = vb.model
 WHERE aa.answer <> ab.answer;
+
+-- What every judge makes of every match: whose answer it prefers (NULL: it cannot tell), and
+-- whether that counted. Nothing is stored for it; it is a view over what was answered and read.
+CREATE VIEW judgements AS
+WITH said AS (
+    SELECT item, judge, 'likelihood' AS mode, answer, log_likelihood AS vote FROM readings
+), compared AS (
+    SELECT item, judge, better AS one, worse AS other,
+           CASE WHEN sign(first) = sign(second) THEN sign(first) ELSE 0 END AS vote FROM comparisons
+    UNION ALL
+    SELECT item, judge, worse, better,
+           CASE WHEN sign(first) = sign(second) THEN -sign(first) ELSE 0 END FROM comparisons
+), told AS (
+    SELECT m.round, m.item, m.model_a, m.model_b, a.judge, a.mode, sign(a.vote - b.vote) AS vote
+    FROM matches m JOIN said a ON a.item = m.item AND a.answer = m.answer_a
+    JOIN said b ON b.item = m.item AND b.answer = m.answer_b AND b.judge = a.judge
+    UNION ALL
+    SELECT m.round, m.item, m.model_a, m.model_b, j.model, 'consensus',
+           CASE WHEN j.answer = m.answer_a THEN 1 ELSE -1 END
+    FROM matches m JOIN answers j ON j.item = m.item AND j.answer IN (m.answer_a, m.answer_b)
+    UNION ALL
+    SELECT m.round, m.item, m.model_a, m.model_b, c.judge, 'preference', c.vote
+    FROM matches m JOIN compared c
+    ON c.item = m.item AND c.one = m.answer_a AND c.other = m.answer_b
+)
+SELECT told.round, told.item, model_a, model_b, told.judge, told.mode,
+       CASE WHEN vote > 0 THEN model_a WHEN vote < 0 THEN model_b END AS prefers,
+       audits.trust, audits.admitted
+FROM told JOIN audits ON audits.round = told.round AND audits.judge = told.judge
+                     AND audits.mode = told.mode
+WHERE told.judge NOT IN (model_a, model_b);
 """

@@ -259,10 +259,16 @@ def _insert_history(db: duckdb.DuckDBPyConnection, side: _Side, goes_on: bool) -
     """The first archive's generations, arena and, if its genomes are as they were, its search."""
     for table, columns in (
         ("panels", ()),
+        ("rounds", ()),
+        ("round_items", ()),
         ("answers", ("model",)),
+        ("canaries", ()),
         ("readings", ("judge",)),
+        ("comparisons", ("judge",)),
         ("verdicts", ("model",)),
         ("trust", ("judge",)),
+        ("audits", ("judge",)),
+        ("juries", ("judge",)),
         ("ratings", ("model",)),
         ("generations", ("champion",)),
         ("operators", ()),

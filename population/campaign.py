@@ -14,6 +14,7 @@ import numpy as np
 
 from lineage import Archive
 from lineage.kinship import Kinship
+from lineage.queries.rounds import seated
 from lineage.records import Birth, Chapter, Floats
 from population.breeding.bandit import start
 from population.breeding.breeder import Breeder
@@ -27,6 +28,7 @@ from population.config import Budget
 from population.dealing import Deal, Dealer
 from population.errors import CampaignError
 from population.gate import Gate, open_gate
+from population.marking import marker_of
 from population.materialise import State, state_sha256
 from population.player import Player
 from population.randomness import generator
@@ -36,6 +38,12 @@ from population.spaces.parameter import ParameterSpace
 from population.stopping import Limits, Standing, reason_to_stop
 from population.weights.revive import Keeper
 from population.workshop import Progress, Workshop, silent
+
+PLANTED = 2
+"""Answers to an item that nobody gave: a canary and the key."""
+
+QUESTIONS = 4
+"""That a comparison of two answers takes: both orders, both letters."""
 
 GATE_ITEMS = 240
 """Search items that the gate's few are picked from, so that every task is among them."""
@@ -85,7 +93,8 @@ class Campaign:
         self._on_generation = on_generation
         self._seed = archive.campaign()[0]
         self._kinship = Kinship.replayed(archive.models())
-        self._dealer = Dealer(self._seed, self._search, workshop.tasks, workshop.player)
+        marker = marker_of(archive, workshop, self._kinship, self._seed, progress)
+        self._dealer = Dealer(self._seed, self._search, workshop.tasks, marker)
         self._clock = Clock(workshop.player.meter)
         self._closer = Closer(archive, workshop, self._dealer, self._kinship, self._clock, progress)
         self._keeper = Keeper(archive, workshop)
@@ -122,13 +131,15 @@ class Campaign:
             cost += len(colony.members) * size(search.panel)
             newcomers += len(colony.members)
         cost += search.challengers * LAST_CHALLENGE * len(self._closer.selection)
-        # In the arena a newcomer answers every item, and every answer may be new to every judge.
-        # Who takes the seat of a judge that dies reads everybody's; founders do not die.
-        played = min(size(config.arena.items), panel)
-        seated = set(self._archive.judges(colony.epoch)) & set(colony.ids[: colony.stock.founders])
-        seats = max(0, config.arena.judges - len(seated))
-        asked = newcomers * (1 + config.arena.judges) + seats * len(colony.members)
-        return cost + played * asked
+        # In the arena a newcomer answers every item, and every answer, and what is planted among
+        # them, may be new to every judge. Who takes the seat of a judge that dies, as all but
+        # founders may, reads everybody's.
+        arena = config.arena
+        seats = set(seated(self._archive)) & set(colony.ids[: colony.stock.founders])
+        vacant = max(0, arena.judges - len(seats))
+        texts = len(colony.members) + search.finalists + PLANTED
+        asked = newcomers * (1 + arena.judges) + vacant * texts
+        return cost + size(arena.items) * asked + arena.judges * arena.pairs * QUESTIONS
 
     # What the breeder asks of its host
 
@@ -223,7 +234,9 @@ class Campaign:
             *(workshop.genome_of_founder(row) for row in range(founders)),
             *(conceived[row].genome for row in chosen),
         ]
-        scored = workshop.score(genomes, deal.prepared, self._progress, "first panel")
+        scored = workshop.score(
+            genomes, deal.marked.for_each(living), self._progress, "first panel"
+        )
         standing = Results(scored.exact, scored.probability)
         means = task_means(deal.items, standing.merit)
         head = founders + int(np.argmax(means[founders:]))
@@ -318,7 +331,7 @@ class Campaign:
             return Results(colony.exact, colony.probability)
         scored = self._workshop.score(
             list(colony.stock.genomes),
-            self._dealer.panel(epoch).prepared,
+            self._dealer.panel(epoch).marked.for_each(colony.ids),
             self._progress,
             "the living, again",
         )

@@ -1,12 +1,12 @@
 """Closing a generation: the champion is crowned, the survivors meet, and its chapter is written."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 
+from arena.round import Field
 from lineage import Archive
 from lineage.kinship import Kinship
 from lineage.records import (
@@ -18,10 +18,10 @@ from lineage.records import (
     Generation,
     Item,
     OperatorRecord,
+    Round,
     Scores,
     SearchRecord,
 )
-from population.arena_round import Round, arena_items, play_round
 from population.breeding.alarms import vital_signs
 from population.breeding.bandit import Bandit
 from population.breeding.brood import CENTRE
@@ -29,11 +29,9 @@ from population.breeding.emitter import Emitter
 from population.colony import Colony, selection_score, task_means
 from population.dealing import Dealer
 from population.meter import Meter
-from population.player import Player
 from population.results import Results
+from population.rounds import memory_of, play
 from population.workshop import Progress, Workshop
-
-T = TypeVar("T")
 
 LAST_CHALLENGE = 3
 """In the last generation so many times as many leaders are looked at for the title."""
@@ -116,9 +114,10 @@ class Closer:
         progress: Progress,
     ) -> None:
         self._archive, self._workshop, self._dealer = archive, workshop, dealer
-        self._search, self._arena = workshop.config.search, workshop.config.arena
+        self._search = workshop.config.search
         self._kinship, self._clock, self._progress = kinship, clock, progress
-        self.selection = workshop.split("selection")
+        self._by_rating = self._search.merit == "jury"
+        self.selection = [] if self._by_rating else workshop.split("selection")
         self._prepared_selection = workshop.player.prepare_keys(self.selection)
 
     def chapter(self, before: Colony | None, end: Ending, last: bool) -> Chapter:
@@ -133,9 +132,13 @@ class Closer:
         panel = self._dealer.panel(epoch).items
         fresh = before is None or before.epoch != epoch
         merits = task_means(panel, end.standing.merit)
-        champion, selection = self._crowned(before, end, merits, last)
         self._kinship.keep(end.living)
         played = self._played(before, epoch, end)
+        selection: list[Scores] = []
+        if self._by_rating:
+            champion = max(played.ratings, key=lambda rated: (rated.rating, -rated.model)).model
+        else:
+            champion, selection = self._crowned(before, end, merits, last)
         founders = len(self._workshop.founders)
         offspring = list(end.living[founders:])
         signs = vital_signs(
@@ -164,11 +167,8 @@ class Closer:
             items=tuple(end.items),
             panel=tuple(item.id for item in panel) if fresh else (),
             scores=(*end.scores, *selection),
-            answers=played.answers,
-            readings=played.readings,
-            verdicts=played.verdicts,
-            trust=played.trust,
-            ratings=played.ratings,
+            round=played,
+            jury=self._dealer.jury(epoch) if fresh else (),
             events=(
                 *(Event("alarm", None, alarm) for alarm in end.alarms),
                 *_events(before, epoch, champion),
@@ -214,38 +214,25 @@ class Closer:
     def _played(self, before: Colony | None, epoch: int, end: Ending) -> Round:
         """The survivors and the founders meet in the arena."""
         panel = self._dealer.panel(epoch).items
-        items = arena_items(panel, self._arena.items)
-        columns = [panel.index(item) for item in items]
-        rated: dict[int, float] = {}
-        record = []
-        if before is not None:
-            rated = _priors(before, epoch, end.births, end.living)
-            ended = [past.generation for past in before.history if past.epoch < epoch]
-            record = self._archive.trust(ended[-1]) if ended else []
-        current = before is not None and before.epoch == epoch
-
-        def lend(models: Sequence[int], work: Callable[[int, Player], T]) -> list[T]:
-            return self._workshop.each(
-                [end.genomes[model] for model in models],
-                lambda number, player, state: work(models[number], player),
-                self._progress,
-                "arena",
-            )
-
-        return play_round(
-            lend,
-            contestants=end.living,
-            items=items,
-            solved={
-                model: row[columns]
-                for model, row in zip(end.living, end.standing.exact, strict=True)
-            },
-            answered=self._archive.answers(epoch) if current else [],
-            read=self._archive.readings(epoch) if current else [],
-            record=record,
-            relationship=self._kinship.relationship(end.living),
-            prior=np.array([rated.get(model, 0.0) for model in end.living]),
-            jurors=self._arena.judges,
+        rated = {} if before is None else _priors(before, epoch, end.births, end.living)
+        return play(
+            self._workshop,
+            end.genomes,
+            (panel, self._dealer.unseen(epoch)),
+            Field(
+                models=end.living,
+                relationship=self._kinship.relationship(end.living),
+                prior=np.array([rated.get(model, 0.0) for model in end.living]),
+                anchors=tuple(range(len(self._workshop.founders))),
+                solved=frozenset(
+                    (model, item.id)
+                    for model, row in zip(end.living, end.standing.exact, strict=True)
+                    for item, exact in zip(panel, row, strict=True)
+                    if exact == 1.0 and not self._by_rating
+                ),
+            ),
+            lambda chosen: memory_of(self._archive, chosen, end.living, epoch),
+            self._progress,
         )
 
 

@@ -97,7 +97,7 @@ def repetition(text: str) -> float:
 
 
 def cause_of_death(
-    health: Health, elders: Sequence[Health], limits: Limits, keys: Sequence[str] = ()
+    health: Health, elders: Sequence[Health], limits: Limits, keys: Sequence[str | None] = ()
 ) -> Cause | None:
     """What a model dies of, or None if it may live.
 
@@ -134,11 +134,12 @@ def cause_of_death(
 
 
 def _share(
-    answers: Sequence[Answered], keys: Sequence[str], fault: Callable[[Answered], bool]
+    answers: Sequence[Answered], keys: Sequence[str | None], fault: Callable[[Answered], bool]
 ) -> float:
     """The share of answers that have a fault and are not right."""
     if not answers:
         return 0.0
     pairs = zip(answers, keys, strict=True)
-    wrong = [fault(answer) and answer.text.strip() != key.strip() for answer, key in pairs]
+    right = [key is not None and answer.text.strip() == key.strip() for answer, key in pairs]
+    wrong = [fault(answer) and not known for answer, known in zip(answers, right, strict=True)]
     return sum(wrong) / len(wrong)

@@ -64,6 +64,9 @@ class Search(_Section):
     space: Literal["parameter", "flow", "both"] = "parameter"
     """What a genome is: coefficients of the founders in every block; a path through their layers;
     or a path through their layers and those of a model merged from them."""
+    merit: Literal["keys", "jury"] = "keys"
+    """What breeding goes by: whether models answer as the keys say; or as the jury of the arena
+    does, where tasks have no keys or none may be used. Then the best rated is champion."""
     population: int = Field(28, ge=4)
     """Living offspring. Founders live forever beside them."""
     brood: int = Field(28, ge=4)
@@ -180,9 +183,20 @@ class Arena(_Section):
     """How models judge each other."""
 
     items: int = Field(36, ge=1)
-    """Items of the panel that are also answered in the arena."""
+    """Items of a round: most are of the panel, a quarter is asked nowhere else."""
+    checkable: float = Field(0.5, ge=0, le=1)
+    """Part of them whose keys may be looked at, so that judges can earn trust there."""
+    verifier: bool = True
+    """Whether keys decide the matches on those items; otherwise judges do everywhere."""
     judges: int = Field(3, ge=0)
     """Models that read the others' answers (likelihood); consensus needs none."""
+    voters: int = Field(32, ge=1)
+    """Models whose own answers count as votes (consensus), at most."""
+    jurors: int = Field(8, ge=2)
+    """Models whose answers stand for keys, with [search] merit = "jury"."""
+    pairs: int = Field(0, ge=0)
+    """Pairs of answers that each judge is asked to compare in a round ("A or B?", both orders).
+    Only for models that follow instructions; who cannot tell is found out and not listened to."""
     weight: float = Field(0.5, ge=0)
     """How much a rating counts in choosing parents, against checkable scores; 0 ignores it."""
     tournament: int = Field(4, ge=1)

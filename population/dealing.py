@@ -1,14 +1,18 @@
 """Which search items are asked when: dealt from the campaign's seed, prepared once for everyone."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from arena.tasks import Task, deal_panel, each_of
-from lineage.records import Item
+from lineage.records import Item, Juror
 from population.config import Search
-from population.player import Player, Prepared
+from population.marking import Marked, Marker
+from population.player import Prepared
 from population.randomness import generator
+
+DISTINCT = 3
+"""Distinct answers of a jury to an item, on average: more than was ever seen of eight jurors."""
 
 
 @dataclass(frozen=True)
@@ -17,15 +21,20 @@ class Deal:
 
     Attributes:
         items: task by task.
-        prepared: all of them.
+        marked: all of them, with the answers that count.
         rounds: columns in a random order, cut into the rounds of a race.
         by_round: the items of each round, prepared.
     """
 
     items: list[Item]
-    prepared: Prepared
+    marked: Marked
     rounds: tuple[tuple[int, ...], ...] = ()
     by_round: tuple[Prepared, ...] = ()
+
+    @property
+    def prepared(self) -> Prepared:
+        """All of them, for everybody who is not of the jury."""
+        return self.marked.prepared
 
 
 class Dealer:
@@ -35,17 +44,18 @@ class Dealer:
         seed: the campaign's.
         search: how many are dealt.
         tasks: what they are dealt from.
-        player: prepares them.
+        marker: says what counts on them.
     """
 
-    def __init__(self, seed: int, search: Search, tasks: list[Task], player: Player) -> None:
+    def __init__(self, seed: int, search: Search, tasks: list[Task], marker: Marker) -> None:
         self._seed, self._search = seed, search
-        self._tasks, self._player = tasks, player
+        self._tasks, self._marker = tasks, marker
         self._last: dict[str, tuple[int, Deal]] = {}
 
     def size(self, count: int) -> int:
-        """How many items are dealt at most where this many are asked for."""
-        return len(self._tasks) * each_of(count, len(self._tasks))
+        """How many questions are asked at most where this many items are wanted."""
+        questions = 1 if self._search.merit == "keys" else DISTINCT
+        return questions * len(self._tasks) * each_of(count, len(self._tasks))
 
     def epoch_of(self, generation: int) -> int:
         """The epoch that a generation belongs to; each has a panel."""
@@ -53,17 +63,27 @@ class Dealer:
 
     def brood(self, generation: int) -> Deal:
         """The fresh items that a generation's brood is scored on."""
-        return self._deal("brood", generation, self._search.items, 0)
+        return self._deal("brood", generation, self._search.items, 0, self.epoch_of(generation))
 
     def panel(self, epoch: int) -> Deal:
         """The items that the living of an epoch are compared on."""
-        return self._deal("panel", epoch, self._search.panel, self._search.rounds)
+        return self._deal("panel", epoch, self._search.panel, self._search.rounds, epoch)
+
+    def unseen(self, epoch: int) -> list[Item]:
+        """Items for the arena of an epoch that nobody is bred on."""
+        return self._drawn(generator(self._seed, "arena", epoch), self._search.panel)
 
     def few(self, what: str, count: int) -> list[Item]:
-        """Items for another use, the same whenever they are asked for."""
-        return self._drawn(generator(self._seed, what), count)
+        """Items for another use, the same whenever they are asked for; with keys if those count."""
+        items = self._drawn(generator(self._seed, what), count)
+        keyed = self._search.merit == "keys"
+        return items if keyed else [replace(item, key=None) for item in items]
 
-    def _deal(self, what: str, number: int, count: int, rounds: int) -> Deal:
+    def jury(self, epoch: int) -> tuple[Juror, ...]:
+        """Whose answers stand for keys in an epoch."""
+        return self._marker.jury(epoch)
+
+    def _deal(self, what: str, number: int, count: int, rounds: int, epoch: int) -> Deal:
         if what not in self._last or self._last[what][0] != number:
             rng = generator(self._seed, what, number)
             items = self._drawn(rng, count)
@@ -72,9 +92,12 @@ class Dealer:
                 # In a random order over all tasks at once: what a race promises depends on it.
                 cut = np.array_split(rng.permutation(len(items)), rounds)
                 columns = tuple(tuple(part.tolist()) for part in cut if len(part))
-            prepare = self._player.prepare_keys
-            by_round = tuple(prepare([items[column] for column in part]) for part in columns)
-            self._last[what] = (number, Deal(items, prepare(items), columns, by_round))
+            marked = self._marker.mark(items, epoch)
+            by_round = tuple(
+                self._marker.mark([items[column] for column in part], epoch).prepared
+                for part in columns
+            )
+            self._last[what] = (number, Deal(items, marked, columns, by_round))
         return self._last[what][1]
 
     def _drawn(self, rng: np.random.Generator, count: int) -> list[Item]:

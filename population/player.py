@@ -24,6 +24,9 @@ from population.materialise import State
 from population.meter import Meter
 from population.networks import Networks
 
+UNKNOWN = 64
+"""Tokens that the answer to an item without a key may take."""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -44,10 +47,18 @@ class Batch:
 
 @dataclass(frozen=True)
 class Prepared:
-    """Questions with given answers, tokenised and batched: what a forward pass needs."""
+    """Questions with given answers, tokenised and batched: what a forward pass needs.
+
+    Attributes:
+        size: how many questions.
+        batches: all of them.
+        marks: shape (items, questions): what giving the answer of a question is worth on an item;
+            None where every question is an item, and its answer the key.
+    """
 
     size: int
     batches: tuple[Batch, ...]
+    marks: Floats | None = None
 
 
 class Player:
@@ -139,26 +150,53 @@ class Player:
         Raises:
             PopulationError: a text is longer than the model's context.
         """
-        texts = [self._prompt_ids(item) + self._answer_ids(item, item.key) for item in items]
+        texts = [self._prompt_ids(item) + self._answer_ids(item, item.key or "") for item in items]
         rows = [(number, text[:1], text[1:]) for number, text in enumerate(texts)]
         return self._batched(rows, items)
 
     def prepare_keys(self, items: Sequence[Item]) -> Prepared:
-        """Tokenise and batch items with their keys, for `score`."""
-        return self.prepare([(item, item.key) for item in items])
+        """Tokenise and batch items with their keys, for `score`.
+
+        Raises:
+            PopulationError: an item has no key.
+        """
+        keyless = [item.id for item in items if item.key is None]
+        if keyless:
+            raise PopulationError(
+                f"item {keyless[0]} has no key to score models by; "
+                'with [search] merit = "jury" the colony judges itself'
+            )
+        return self.prepare([(item, item.key or "") for item in items])
 
     def score(self, prepared: Prepared) -> tuple[Floats, Floats]:
         """Exact match under greedy decoding, and the probability of the answer.
 
         Returns:
-            Two arrays of shape (questions,). A model whose logits are not finite scores 0.
+            Two arrays of shape (items,). A model whose logits are not finite scores 0.
         """
         hit, log_likelihood = self._read(prepared)
-        return hit, np.exp(log_likelihood)
+        probability = np.exp(log_likelihood)
+        if prepared.marks is None:
+            return hit, probability
+        return prepared.marks @ hit, prepared.marks @ probability
+
+    def tokens(self, text: str) -> int:
+        """How many tokens a text takes."""
+        return len(self._tokenizer.encode(text, add_special_tokens=False))
 
     def loglikelihood(self, questions: Sequence[tuple[Item, str]]) -> list[float]:
-        """The log-probability, in nats, of each answer including its end."""
-        return [float(value) for value in self._read(self.prepare(questions))[1]]
+        """The log-probability, in nats, of each answer including its end.
+
+        What does not fit into a model's context it cannot say: minus infinity.
+        """
+        sayable = [number for number, pair in enumerate(questions) if self._fits(*pair)]
+        told = np.full(len(questions), -np.inf)
+        told[sayable] = self._read(self.prepare([questions[number] for number in sayable]))[1]
+        return [float(value) for value in told]
+
+    def _fits(self, item: Item, answer: str) -> bool:
+        length = len(self._prompt_ids(item)) + len(self._answer_ids(item, answer))
+        return length <= self._longest
 
     def surprise(self, prepared: Prepared) -> float:
         """Mean negative log-likelihood per token of some texts, in nats; infinite if broken.
@@ -186,7 +224,9 @@ class Player:
         """
         if not items:
             return []
-        limit = beyond + max(len(self._answer_ids(item, item.key)) for item in items)
+        limit = beyond + max(
+            UNKNOWN if item.key is None else len(self._answer_ids(item, item.key)) for item in items
+        )
         prompts = [self._prompt_ids(item) for item in items]
         width = max(len(prompt) for prompt in prompts)
         fill = self._tokenizer.eos_token_id

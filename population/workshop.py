@@ -93,7 +93,7 @@ class Workshop:
     @cached_property
     def tasks(self) -> list[Task]:
         """The tasks; no split is opened yet."""
-        return load_tasks(Path(path) for path in self.config.tasks.paths)
+        return load_tasks(self.config.tasks.paths)
 
     @cached_property
     def space(self) -> ParameterSpace | FlowSpace | BothSpace:
@@ -180,19 +180,20 @@ class Workshop:
     def score(
         self,
         genomes: Sequence[Floats],
-        prepared: Prepared,
+        prepared: Prepared | Sequence[Prepared],
         progress: Progress = silent,
         what: str = "scoring",
         maker: Maker | None = None,
     ) -> Scored:
         """Make the models of some genomes together and score each on the same items.
 
-        `progress` is called before each model and may raise to stop. `maker` is for genomes of
-        another space than this workshop's.
+        Those may be prepared for everybody alike, or for each. `progress` is called before each
+        model and may raise to stop. `maker` is for genomes of another space than this workshop's.
         """
 
         def score(number: int, player: Player, state: State) -> tuple[str, Floats, Floats]:
-            return state_sha256(state), *player.score(prepared)
+            own = prepared if isinstance(prepared, Prepared) else prepared[number]
+            return state_sha256(state), *player.score(own)
 
         rows = self.each(genomes, score, progress, what, maker)
         return Scored(

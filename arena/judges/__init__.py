@@ -1,13 +1,20 @@
-"""The kinds of judges, one file each. To add one: write its `ballots` and name it here."""
+"""The kinds of judges, one file each. To add one: write its `ballots` and name it here.
+
+They are a ladder of cost: consensus is of answers that are cached anyhow, likelihood reads each
+distinct answer once, preference asks for pairs in both orders. What each is worth is measured for
+every judge, mode, task and kind of kin (`arena.trust`), and the louder is who proved right more
+often. Above them stands the verifier (`arena.verdicts`), where a key may be looked at.
+"""
 
 from collections.abc import Callable
 
-from arena.judges import consensus, likelihood
+from arena.judges import consensus, likelihood, preference
 from arena.judges.ballot import Ballots, Slate, slate_of
 
 JUDGES: dict[str, Callable[[Slate], Ballots]] = {
-    "consensus": consensus.ballots,
-    "likelihood": likelihood.ballots,
+    consensus.MODE: consensus.ballots,
+    likelihood.MODE: likelihood.ballots,
+    preference.MODE: preference.ballots,
 }
 
 __all__ = ["JUDGES", "Ballots", "Slate", "slate_of"]

@@ -2,15 +2,20 @@
 
 import numpy as np
 
-from arena.judges.ballot import Ballots, Floats, Slate
+from arena.judges.ballot import SILENT, Ballots, Slate, preferences
+
+MODE = "consensus"
 
 
 def ballots(slate: Slate) -> Ballots:
-    """Every contestant votes 1 for the answer it gave itself, 0 for every other.
+    """Every voter prefers the answer that it gave itself to every other.
 
-    A judge that gave no answer to an item (it is not among the contestants) abstains there.
+    One that gave no answer to an item abstains there.
     """
-    votes: list[Floats] = []
-    for choice, answers in zip(slate.choice.T, slate.answers, strict=True):
-        votes.append((choice[:, None] == np.arange(len(answers))[None, :]).astype(np.float64))
-    return Ballots(mode="consensus", judges=slate.models, votes=tuple(votes))
+    rows = [slate.models.index(voter) for voter in slate.voters]
+    signs = []
+    for choice, answers in zip(slate.choice[rows].T, slate.answers, strict=True):
+        own = (choice[:, None] == np.arange(len(answers))[None, :]).astype(np.float64)
+        own[choice == SILENT] = np.nan
+        signs.append(preferences(own))
+    return Ballots(MODE, slate.voters, tuple(signs))

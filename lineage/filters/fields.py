@@ -47,7 +47,7 @@ _FITNESS = (
     "avg(0.5 * (exact + probability)) AS mean FROM scores JOIN items ON item = items.id "
     "WHERE split = 'search' GROUP BY model, task) GROUP BY model"
 )
-_RATING = "SELECT model, arg_max(rating, generation) AS value FROM ratings GROUP BY model"
+_RATING = "SELECT model, arg_max(rating, round) AS value FROM ratings GROUP BY model"
 _CHILDREN = (
     "SELECT parent AS model, count(*) AS value FROM (SELECT unnest(parents) AS parent FROM models) "
     "GROUP BY parent"

@@ -1,0 +1,55 @@
+"""Preference: a judge is asked "A or B?", in both orders, and believed where both agree.
+
+Small models answer A whatever they are asked: SmolLM2-135M does so in every case. So nobody is
+asked but on items whose answer is known, until the lower bound of its accuracy there is above
+`BAR` on at least `PAIRS` pairs; who always says A is right in half of them and never gets there.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from arena.judges.ballot import Ballots, Slate
+from lineage.records import Item
+
+MODE = "preference"
+
+PAIRS = 200
+"""Checkable pairs that a judge has to be asked before it is believed."""
+
+BAR = 0.6
+"""What the lower bound of its accuracy has to pass then."""
+
+PROMPT = """\
+Question: {question}
+Answer A: {first}
+Answer B: {second}
+Which answer is better, A or B? Better answer:"""
+"""Answers stand where they cannot be taken for instructions, in canonical form and cut short."""
+
+LETTERS = (" A", " B")
+
+
+def asked(item: Item, first: str, second: str) -> list[tuple[Item, str]]:
+    """The two questions whose log-likelihoods tell which answer a judge prefers in this order."""
+    prompt = PROMPT.format(question=item.prompt, first=first, second=second)
+    question = Item(item.id, item.task, item.split, prompt, None)
+    return [(question, letter) for letter in LETTERS]
+
+
+def ballots(slate: Slate) -> Ballots:
+    """The judges that compared answers, on the pairs that they compared."""
+    judges = tuple(sorted({judge for _, judge in slate.comparisons}))
+    signs = []
+    for item, answers in zip(slate.items, slate.answers, strict=True):
+        place = {answer: index for index, answer in enumerate(answers)}
+        table = np.zeros((len(judges), len(answers), len(answers)), dtype=np.int8)
+        for row, judge in enumerate(judges):
+            said: Mapping[tuple[str, str], tuple[float, float]]
+            said = slate.comparisons.get((item, judge), {})
+            for (one, other), orders in said.items():
+                if one in place and other in place and np.sign(orders[0]) == np.sign(orders[1]):
+                    table[row, place[one], place[other]] = np.sign(orders[0])
+                    table[row, place[other], place[one]] = -np.sign(orders[0])
+        signs.append(table)
+    return Ballots(MODE, judges, tuple(signs))

@@ -1,0 +1,120 @@
+"""What follows from a slate: who is believed how far, who is sent off, and who beat whom."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from arena.audit import SUSPICIOUS, favours
+from arena.judges import JUDGES, Ballots, Slate, consensus, preference
+from arena.kin import STRATA
+from arena.ratings import Matches
+from arena.trust import beliefs, earned, lower_bound, recorded, totals
+from arena.verdicts import Bench, decided
+from lineage.records import Audit, Floats, Trust
+
+Record = Mapping[tuple[int, str, str, str], Trust]
+"""What is known of judges from other items, by judge, mode, task and stratum."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the judges made of a slate, and what the slate says of them."""
+
+    matches: Matches
+    trust: tuple[Trust, ...]
+    audits: tuple[Audit, ...]
+
+
+def record_of(trust: Sequence[Trust]) -> Record:
+    """Records of judges, to be looked up."""
+    return {(entry.judge, entry.mode, entry.task, entry.stratum): entry for entry in trust}
+
+
+def passed(trust: Sequence[Trust]) -> set[int]:
+    """The judges that may be asked "A or B?" where nobody knows the answer."""
+    right: dict[int, float] = {}
+    wrong: dict[int, float] = {}
+    for entry in trust:
+        if entry.mode == preference.MODE:
+            right[entry.judge] = right.get(entry.judge, 0.0) + entry.hits
+            wrong[entry.judge] = wrong.get(entry.judge, 0.0) + entry.misses
+    return {judge for judge in right if _passes(right[judge], wrong[judge])}
+
+
+def judged(slate: Slate, relationship: Floats, record: Record, verifier: bool) -> Judged:
+    """Judge a slate.
+
+    Args:
+        slate: the answers, and what judges said of them.
+        relationship: shape (contestants, contestants); all judges are contestants.
+        record: what is known of the judges from other items.
+        verifier: whether keys decide where they may be looked at.
+    """
+    tasks = sorted(set(slate.tasks))
+    of = np.array([tasks.index(task) for task in slate.tasks])
+    row = {model: number for number, model in enumerate(slate.models)}
+    benches, trust, audits = [], [], []
+    for kind in JUDGES.values():
+        ballots = kind(slate)
+        if not ballots.judges:
+            continue
+        related = relationship[[row[judge] for judge in ballots.judges]]
+        item_hits, item_misses = earned(slate, ballots, related)
+        here = np.zeros((2, len(ballots.judges), len(tasks), len(STRATA)))
+        np.add.at(here[0].swapaxes(0, 1), of, item_hits.swapaxes(0, 1))
+        np.add.at(here[1].swapaxes(0, 1), of, item_misses.swapaxes(0, 1))
+        before = recorded(record, ballots, tasks)
+        hits, misses = here[0] + before[0], here[1] + before[1]
+        seen = _audited(slate, ballots, related, totals(hits), totals(misses))
+        admitted = np.array([float(audit.admitted) for audit in seen])
+        worth = beliefs(hits, misses, of, item_hits, item_misses).only(admitted)
+        benches.append(Bench(ballots, worth, related))
+        trust += _new(ballots, tasks, here[0], here[1])
+        audits += seen
+    return Judged(decided(slate, benches, verifier), tuple(trust), tuple(audits))
+
+
+def _audited(
+    slate: Slate, ballots: Ballots, relationship: Floats, right: Floats, wrong: Floats
+) -> list[Audit]:
+    """Who may speak: whoever favours nobody, and can tell at all where that has to be shown.
+
+    Consensus is not audited for favours: who shares a mistake made it itself.
+    """
+    favour = np.full(len(ballots.judges), np.nan)
+    if ballots.mode != consensus.MODE:
+        favour = favours(slate, ballots, relationship)
+    bounds = np.clip(2.0 * lower_bound(1.0 + right, 1.0 + wrong) - 1.0, 0.0, None)
+    return [
+        Audit(
+            judge,
+            ballots.mode,
+            float(bound),
+            None if np.isnan(p) else float(p),
+            not p < SUSPICIOUS and (ballots.mode != preference.MODE or _passes(hits, misses)),
+        )
+        for judge, bound, p, hits, misses in zip(
+            ballots.judges, bounds, favour, right, wrong, strict=True
+        )
+    ]
+
+
+def _passes(right: float, wrong: float) -> bool:
+    enough = right + wrong >= preference.PAIRS
+    return enough and bool(lower_bound(1.0 + right, 1.0 + wrong) > preference.BAR)
+
+
+def _new(ballots: Ballots, tasks: Sequence[str], hits: Floats, misses: Floats) -> list[Trust]:
+    """The counts as records, where there are any."""
+    return [
+        Trust(
+            ballots.judges[judge],
+            ballots.mode,
+            tasks[task],
+            STRATA[stratum],
+            float(hits[judge, task, stratum]),
+            float(misses[judge, task, stratum]),
+        )
+        for judge, task, stratum in zip(*np.nonzero(hits + misses), strict=True)
+    ]

@@ -1,0 +1,109 @@
+"""The graph of who met whom, and what its curvature says; sparse, so that 1e5 contestants fit."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from arena.judges.ballot import Integers
+from arena.ratings.matches import Pairs, in_order
+from lineage.records import Floats
+
+STEPS = 1000
+"""Conjugate gradients stop here at the latest; tens are usual."""
+
+
+class Graph:
+    """Contestants that are linked by pairs.
+
+    Args:
+        pairs: who met whom.
+        size: how many contestants there are.
+
+    Attributes:
+        pairs: the same, ascending.
+        size: contestants.
+    """
+
+    def __init__(self, pairs: Pairs, size: int) -> None:
+        self.pairs, self.size = in_order(pairs), size
+        self._starts = np.searchsorted(self.pairs.a, np.arange(size + 1)).astype(np.int32)
+        self._ends = self.pairs.b.astype(np.int32)
+
+    def gaps(self, strength: Floats) -> Floats:
+        """How much stronger a is than b, by pair."""
+        return strength[self.pairs.a] - strength[self.pairs.b]
+
+    def balance(self, values: Floats) -> Floats:
+        """By contestant, what pairs bring as a, less what they bring as b."""
+        return self._by(self.pairs.a, values) - self._by(self.pairs.b, values)
+
+    def curvature(self, information: Floats) -> "Curvature":
+        """The Laplacian of the graph.
+
+        Args:
+            information: of each pair about the gap between its contestants.
+        """
+        links = csr_array((information, self._ends, self._starts), shape=(self.size, self.size))
+        own = self._by(self.pairs.a, information) + self._by(self.pairs.b, information)
+        return Curvature(links, own, 0.0)
+
+    def _by(self, rows: Integers, values: Floats) -> Floats:
+        return np.asarray(np.bincount(rows, values, self.size), dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Curvature:
+    """The negative Hessian of a posterior: `diagonal` less `links` either way.
+
+    Attributes:
+        links: shape (contestants, contestants), sparse: each pair once.
+        diagonal: shape (contestants,).
+        precision: the prior's part of the diagonal.
+    """
+
+    links: csr_array
+    diagonal: Floats
+    precision: float
+
+    def held(self, precision: float) -> "Curvature":
+        """The same where a prior of this precision holds every contestant."""
+        return Curvature(self.links, self.diagonal + precision, self.precision + precision)
+
+    def __matmul__(self, right: Floats) -> Floats:
+        own = self.diagonal[:, None] * right
+        return np.asarray(own - self.links @ right - self.links.T @ right)
+
+    def dense(self) -> Floats:
+        """As an array of shape (contestants, contestants)."""
+        half = self.links.toarray()
+        return np.asarray(np.diag(self.diagonal) - half - half.T)
+
+    def solve(self, right: Floats, tolerance: float) -> Floats:
+        """What `self @ x = right` needs, by conjugate gradients with the diagonal's help.
+
+        All columns go together, since reading the graph is what takes the time.
+
+        Args:
+            right: shape (contestants, columns).
+            tolerance: how much of each column may be left, in the norm of the inverse diagonal.
+        """
+        scale = self.diagonal[:, None]
+        solution = right / scale
+        left = right - self @ solution
+        near = left / scale
+        direction = near
+        size = np.sum(left * near, axis=0)
+        enough = tolerance**2 * np.sum(right * right / scale, axis=0)
+        for _ in range(STEPS):
+            if (size <= enough).all():
+                break
+            image = self @ direction
+            # A column that is solved exactly has no direction left to go.
+            length = size / np.maximum(np.sum(direction * image, axis=0), np.finfo(float).tiny)
+            solution = solution + length * direction
+            left = left - length * image
+            near = left / scale
+            before, size = size, np.sum(left * near, axis=0)
+            direction = near + size / np.maximum(before, np.finfo(float).tiny) * direction
+        return solution

@@ -1,0 +1,121 @@
+"""Who met whom on what, and how it went: match by match, and summed by pair.
+
+All that strengths depend on are the sums by pair (and by judge, where judges differ), so a million
+matches are reduced once, here or by a GROUP BY in a database, and the fit goes over pairs.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from arena.judges.ballot import Integers, Slate
+from lineage.records import Floats
+
+TIE_MARGIN = 0.02
+"""Supports closer than this are a tie."""
+
+NO_JUDGE = -1
+"""The judge of a match that no single judge decided."""
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Results between contestants; every field has shape (matches,).
+
+    Attributes:
+        a: row of the one contestant.
+        b: row of the other.
+        item: what both answered; any number that identifies it.
+        score: of a, in [0, 1]: 1 is a win, 0 a loss, exactly 0.5 a tie; any other fraction is that
+            share of a win and the rest of a loss, as the votes of a jury are.
+        weight: how much the match counts, 0 or more; a match of weight 2 is two matches.
+        judge: row of the judge that decided, or `NO_JUDGE`.
+    """
+
+    a: Integers
+    b: Integers
+    item: Integers
+    score: Floats
+    weight: Floats
+    judge: Integers
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Matches summed by pair, or by pair and judge; every field has shape (pairs,).
+
+    Sums over the matches of a pair, in any order and either way round:
+
+        SELECT a, b, sum(weight), sum(weight * score),
+               sum(CASE WHEN score = 0.5 THEN weight ELSE 0 END)
+        FROM matches GROUP BY a, b
+
+    Attributes:
+        a: row of the one contestant.
+        b: row of the other.
+        judge: row of the judge, or `NO_JUDGE`.
+        weight: summed.
+        score: of a, weighted and summed.
+        ties: the weight of the ties.
+    """
+
+    a: Integers
+    b: Integers
+    judge: Integers
+    weight: Floats
+    score: Floats
+    ties: Floats
+
+
+def matches_of(slate: Slate, support: Floats) -> Matches:
+    """Every pair of contestants that answered an item differently, decided by the support."""
+    first, second = np.triu_indices(len(slate.models), k=1)
+    differ = slate.choice[first] != slate.choice[second]
+    pair, item = np.nonzero(differ)
+    a, b = first[pair], second[pair]
+    margin = support[a, item] - support[b, item]
+    score = np.where(margin > TIE_MARGIN, 1.0, np.where(margin < -TIE_MARGIN, 0.0, 0.5))
+    return Matches(a, b, item, score, np.ones(len(a)), np.full(len(a), NO_JUDGE))
+
+
+def pairs_of(matches: Matches, *, by_judge: bool = False) -> Pairs:
+    """Sum matches by pair, lower row first, in ascending order.
+
+    Args:
+        matches: the results.
+        by_judge: keep judges apart; else everything is summed under `NO_JUDGE`.
+    """
+    turned = matches.a > matches.b
+    low, high = np.where(turned, matches.b, matches.a), np.where(turned, matches.a, matches.b)
+    judge = matches.judge if by_judge else np.full(len(low), NO_JUDGE)
+    order, starts = _runs(low, high, judge)
+    score = np.where(turned, 1.0 - matches.score, matches.score)
+    first = order[starts]
+
+    def summed(values: Floats) -> Floats:
+        return np.add.reduceat(values[order], starts) if len(starts) else np.zeros(0)
+
+    return Pairs(
+        low[first],
+        high[first],
+        judge[first],
+        summed(matches.weight),
+        summed(matches.weight * score),
+        summed(np.where(matches.score == 0.5, matches.weight, 0.0)),
+    )
+
+
+def in_order(pairs: Pairs) -> Pairs:
+    """The same pairs by ascending rows of a, then b, then judge."""
+    order, _ = _runs(pairs.a, pairs.b, pairs.judge)
+    return Pairs(*(column[order] for column in vars(pairs).values()))
+
+
+def _runs(a: Integers, b: Integers, judge: Integers) -> tuple[Integers, Integers]:
+    """The order that brings equals of (a, b, judge) together, and where each run of them starts."""
+    judges, rows = 2 + judge.max(initial=NO_JUDGE), 1 + b.max(initial=0)
+    key = (a.astype(np.int64) * rows + b) * judges + judge + 1
+    order = np.argsort(key, kind="stable")
+    key = key[order]
+    starts = np.flatnonzero(np.diff(key, prepend=-1))
+    return order, starts

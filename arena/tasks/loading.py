@@ -1,0 +1,105 @@
+"""Where tasks come from: folders, Python files, and plug-ins that are installed.
+
+A task that is not a folder is code and runs as such: only what its user names is ever loaded.
+"""
+
+import importlib.util
+import sys
+from collections.abc import Iterable
+from importlib.metadata import entry_points
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from arena.errors import TaskError
+from arena.tasks.folder import folder_task
+from arena.tasks.task import Task
+
+ENTRY_POINTS = "colony.tasks"
+"""The entry-point group of tasks: `riddles = "my_package.tasks:riddles"`."""
+
+PLUGIN = "plugin:"
+"""What the name of a task that is installed starts with."""
+
+_DEMANDED = ("items", "extract", "verify")
+
+
+def load_task(reference: str | Path) -> Task:
+    """The task that a reference means.
+
+    Args:
+        reference: a folder, `FILE.py:NAME`, or `plugin:NAME` for an entry point. A name may stand
+            for a task or for something without arguments that makes one.
+
+    Raises:
+        TaskError: there is no such task, or what is there is none.
+    """
+    text = str(reference)
+    if text.startswith(PLUGIN):
+        task = _installed(text.removeprefix(PLUGIN))
+    elif is_file_reference(text):
+        task = _from_file(*text.rsplit(":", 1))
+    else:
+        task = folder_task(Path(reference))
+    if "/" in task.name:
+        raise TaskError(f"{text}: a task's name cannot hold a '/', got {task.name!r}")
+    return task
+
+
+def load_tasks(references: Iterable[str | Path]) -> list[Task]:
+    """Several tasks, by name.
+
+    Raises:
+        TaskError: one cannot be loaded, two share a name, or there are none.
+    """
+    named = sorted(
+        ((load_task(reference), str(reference)) for reference in references),
+        key=lambda pair: pair[0].name,
+    )
+    for (task, here), (following, there) in pairwise(named):
+        if task.name == following.name:
+            raise TaskError(f"two tasks are named {task.name!r}: {here} and {there}")
+    if not named:
+        raise TaskError("no tasks: name at least one folder that holds a task.toml")
+    return [task for task, _ in named]
+
+
+def is_file_reference(text: str) -> bool:
+    """Whether a reference means something in a Python file."""
+    path, colon, name = text.rpartition(":")
+    return bool(colon) and path.endswith(".py") and name.isidentifier()
+
+
+def _installed(name: str) -> Task:
+    found = entry_points(group=ENTRY_POINTS)
+    if name not in found.names:
+        known = ", ".join(sorted(found.names)) or "none"
+        raise TaskError(f"no task {name!r} is installed as a plug-in; there are: {known}")
+    return _checked(found[name].load(), f"{PLUGIN}{name}")
+
+
+def _from_file(path: str, name: str) -> Task:
+    where = f"{path}:{name}"
+    module_name = f"colony_task_{Path(path).stem}"
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    if spec is None or spec.loader is None or not Path(path).is_file():
+        raise TaskError(f"{path} is missing; a task is FILE.py:NAME or a folder")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module  # dataclasses look their module up
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # noqa: BLE001 - whatever a user's file raises is one line
+        raise TaskError(f"{path} cannot be run: {type(error).__name__}: {error}") from None
+    if not hasattr(module, name):
+        raise TaskError(f"{path} has nothing named {name!r}")
+    return _checked(getattr(module, name), where)
+
+
+def _checked(found: Any, where: str) -> Task:
+    """What was found, called if it makes tasks, if it is one."""
+    task = found() if isinstance(found, type) or not hasattr(found, "items") else found
+    lacking = [name for name in _DEMANDED if not callable(getattr(task, name, None))]
+    lacking += [name for name in ("name", "kind", "description", "stop") if not hasattr(task, name)]
+    if lacking:
+        raise TaskError(f"{where} is no task: it lacks {', '.join(lacking)}")
+    return task  # type: ignore[no-any-return]

@@ -1,0 +1,109 @@
+"""What rounds of the arena left behind: for the next round, and for whoever wants to see.
+
+Answers and readings belong to weights: what was asked once of a model is known of every model with
+the same weights, under whatever number and in whatever round.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lineage.archive import Archive
+from lineage.records import Answer, Canary, Comparison, Juror, Reading, Trust
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What was said on some items, and what judges made of it."""
+
+    answers: tuple[Answer, ...]
+    canaries: tuple[Canary, ...]
+    readings: tuple[Reading, ...]
+    comparisons: tuple[Comparison, ...]
+
+
+_SAME_WEIGHTS = """
+FROM {table} t JOIN models o ON o.id = t.{column}
+JOIN models m ON m.weights_sha256 = o.weights_sha256
+WHERE t.item IN $items AND m.id IN $models
+GROUP BY ALL ORDER BY ALL
+"""
+
+
+_HEARD = {
+    "answers": ("model", "t.item, m.id, t.answer, max(t.verified)"),
+    "readings": ("judge", "t.item, m.id, t.answer, min(t.log_likelihood)"),
+    "comparisons": ("judge", "t.item, m.id, t.better, t.worse, min(t.first), min(t.second)"),
+}
+"""By table, the column that names a model, and what is read."""
+
+
+def heard(archive: Archive, items: Sequence[str], models: Sequence[int]) -> Heard:
+    """What some models answered to some items, and what judges among them read there."""
+    asked = {"items": list(items), "models": list(models)}
+    with archive.reading() as db:
+        rows = {
+            table: db.execute(
+                f"SELECT {columns} {_SAME_WEIGHTS.format(table=table, column=column)}",
+                asked,
+            ).fetchall()
+            for table, (column, columns) in _HEARD.items()
+        }
+        planted = db.execute(
+            "SELECT item, kind, answer FROM canaries WHERE item IN $items ORDER BY ALL",
+            {"items": list(items)},
+        ).fetchall()
+    return Heard(
+        tuple(Answer(*row) for row in rows["answers"]),
+        tuple(Canary(*row) for row in planted),
+        tuple(Reading(*row) for row in rows["readings"]),
+        tuple(Comparison(*row) for row in rows["comparisons"]),
+    )
+
+
+_RECORD = """
+WITH last AS (
+    SELECT max(round) AS round FROM rounds WHERE epoch IS DISTINCT FROM $epoch
+    GROUP BY coalesce(epoch, -round)
+)
+SELECT judge, mode, task, stratum, sum(hits), sum(misses)
+FROM trust SEMI JOIN last USING (round) GROUP BY ALL ORDER BY ALL
+"""
+
+
+def record(archive: Archive, epoch: int | None = None) -> list[Trust]:
+    """What is known of all judges, from all items but those of an epoch's panel.
+
+    Each round of an epoch counts the same items again, so its last one tells everything of them.
+    """
+    with archive.reading() as db:
+        rows = db.execute(_RECORD, {"epoch": epoch}).fetchall()
+    return [Trust(*row) for row in rows]
+
+
+def barred(archive: Archive) -> frozenset[int]:
+    """The judges that favoured some contestants when they last read answers."""
+    with archive.reading() as db:
+        rows = db.execute(
+            "SELECT judge FROM audits WHERE mode = 'likelihood' GROUP BY judge "
+            "HAVING NOT arg_max(admitted, round)"
+        ).fetchall()
+    return frozenset(judge for (judge,) in rows)
+
+
+def seated(archive: Archive) -> list[int]:
+    """Who read answers in the last round and may do so again, ascending."""
+    with archive.reading() as db:
+        rows = db.execute(
+            "SELECT judge FROM audits WHERE round = (SELECT max(round) FROM rounds) "
+            "AND mode = 'likelihood' AND admitted ORDER BY judge"
+        ).fetchall()
+    return [judge for (judge,) in rows]
+
+
+def jury(archive: Archive, epoch: int) -> list[Juror]:
+    """Whose answers stand for keys in an epoch; nobody's where there are keys."""
+    with archive.reading() as db:
+        rows = db.execute(
+            "SELECT judge, task, belief FROM juries WHERE epoch = ? ORDER BY judge, task", [epoch]
+        ).fetchall()
+    return [Juror(*row) for row in rows]
