@@ -15,6 +15,7 @@ from population.errors import PopulationError
 from tui import (
     ancestry_commands,
     archive_commands,
+    arena_commands,
     keeping_commands,
     lineage_commands,
     merge_commands,
@@ -254,6 +255,7 @@ def init(
 app.add_typer(run_command.app)
 app.add_typer(screen_command.app)
 app.add_typer(keeping_commands.app)
+app.add_typer(arena_commands.app)
 app.add_typer(lineage_commands.app)
 app.add_typer(ancestry_commands.app)
 app.add_typer(skills_command.app)
