@@ -5,10 +5,10 @@ that is meant, `COLONY_GOLDEN=write pytest tests/test_screens_*.py` writes the g
 """
 
 import asyncio
+import gzip
 import os
 import random
 import re
-import shutil
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,6 +20,7 @@ from tui.app.app import ColonyApp
 from tui.app.settings import Settings
 
 GOLDEN = Path(__file__).parent / "golden" / "screens"
+FIXTURES = Path(__file__).parent / "fixtures"
 SIZES = ((80, 24), (120, 40), (200, 60))
 
 KEYS = (
@@ -84,9 +85,11 @@ def check_golden(name: str, size: tuple[int, int], text: str) -> None:
     assert text == path.read_text(encoding="utf-8")
 
 
-def copied(archive: Path, folder: Path) -> Path:
-    """A copy of an archive that a test may change."""
-    return Path(shutil.copy(archive, folder / archive.name))
+def finished(folder: Path) -> Path:
+    """The archive of a campaign that ran once (see `tests/fixtures/make_colony.py`)."""
+    path = folder / "colony.duckdb"
+    path.write_bytes(gzip.decompress((FIXTURES / "colony.duckdb.gz").read_bytes()))
+    return path
 
 
 async def monkey(app: ColonyApp, pilot: Pilot[None], seed: int, presses: int) -> list[str]:

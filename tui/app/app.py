@@ -101,7 +101,9 @@ class ColonyApp(App[None]):
         self.trouble: str | None = None
         self.focused_on = Focus()
         self.signs = ASCII_SIGNS if self.settings.ascii else RICH_SIGNS
-        self._reader = Reader(archive, self.post_message)
+        self._reader = Reader(
+            archive, self.post_message, lambda: campaign is not None and campaign.runs
+        )
         self.questions = Questions(self._reader)
         for theme in THEMES:
             self.register_theme(theme)
@@ -132,12 +134,10 @@ class ColonyApp(App[None]):
         focus, newest = self.focused_on, self.snapshot.newest
         if focus.model is not None and not self.snapshot.has(focus.model):
             self.focused_on = focus.within(newest)  # another archive has come to be at this path
-        if first:
-            # What was just read stays; the collector need not walk over it at every key press.
-            gc.collect()
-            gc.freeze()
         if isinstance(self.screen, Page):
             self.screen.renew()
+        if first:
+            self.call_after_refresh(_settle)
 
     @on(Beat)
     def _feel(self, message: Beat) -> None:
@@ -146,7 +146,7 @@ class ColonyApp(App[None]):
         if isinstance(self.screen, Page):
             self.screen.draw_pulse(self.pulse)
             if beat:
-                self.screen.draw_bar()
+                self.screen.draw_tabs()
 
     @on(Trouble)
     def _warn(self, message: Trouble) -> None:
@@ -160,10 +160,11 @@ class ColonyApp(App[None]):
         """Change the focus, and show that it has changed."""
         if focus == self.focused_on:
             return
-        marked = focus.mark != self.focused_on.mark
-        self.focused_on = focus
+        before, self.focused_on = self.focused_on, focus
+        marked = focus.mark != before.mark
         if isinstance(self.screen, Page):
-            self.screen.draw_bar()
+            if marked or (focus.trail, focus.place) != (before.trail, before.place):
+                self.screen.draw_trail()
             self.screen.draw_focus(focus)
             if marked:
                 self.screen.repaint_lines()
@@ -267,3 +268,9 @@ class ColonyApp(App[None]):
         self.cursor_styles = cursor_styles(self.get_css_variables())
         if self.is_running and isinstance(self.screen, Page):
             self.screen.repaint()
+
+
+def _settle() -> None:
+    """What was just read stays: the collector need not walk over it at every key press."""
+    gc.collect()
+    gc.freeze()

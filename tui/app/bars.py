@@ -4,7 +4,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.style import Style
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
@@ -15,15 +17,25 @@ if TYPE_CHECKING:
     from tui.app.app import ColonyApp
 
 
-class TopBar(Static):
+class TopBar(Horizontal):
     """All pages with the one that is shown, and on the right the focus and the mark."""
 
-    DEFAULT_CSS = "TopBar { dock: top; height: 1; background: $panel; text-wrap: nowrap; }"
+    DEFAULT_CSS = """
+    TopBar { dock: top; height: 1; background: $panel; }
+    TopBar Static { text-wrap: nowrap; width: 1fr; }
+    TopBar #trail { width: 32; text-align: right; padding-right: 1; }
+    TopBar.-narrow #trail { width: 20; }
+    """
 
     app: "ColonyApp"
 
-    def draw(self) -> None:
-        """Show where one is."""
+    def compose(self) -> ComposeResult:
+        """Two texts, what is on the left hardly ever changes."""
+        yield Static(id="tabs")
+        yield Static(id="trail")
+
+    def draw_tabs(self) -> None:
+        """Show which page it is, and whether a campaign runs."""
         app, signs = self.app, self.app.signs
         beats = app.pulse is not None and app.pulse.beats
         text = text_of(
@@ -36,21 +48,23 @@ class TopBar(Static):
                 style = app.tones["here" if here else "plain"]
                 link = Style.from_meta({"@click": f"app.page({page.name!r})"})
                 text.append(f" {page.key} {page.title} ", style + link)
-        right = text_of([self._looked_at()], app.tones)
-        room = app.size.width - text.cell_len - right.cell_len - 1
-        if room > 0:
-            text.append(" " * room)
-            text.append_text(right)
-        self.update(text, layout=False)
+        self.query_one("#tabs", Static).update(text, layout=False)
 
-    def _looked_at(self) -> list[Piece]:
+    def draw_trail(self) -> None:
+        """Show whom one has gone to last, and who is marked.
+
+        Not whom a cursor passes over: that is seen where the cursor is, and painting a second place
+        at every key press takes as long as the first.
+        """
         focus, snapshot, signs = self.app.focused_on, self.app.snapshot, self.app.signs
         pieces = []
         if focus.mark is not None:
             pieces.append(Piece(f"{signs.mark} #{focus.mark}  ", "accent"))
-        if focus.model is not None and snapshot is not None and snapshot.has(focus.model):
-            pieces += [*model_sign(self.app, focus.model), Piece(snapshot.name(focus.model))]
-        return pieces
+        if focus.trail and snapshot is not None:
+            model = focus.trail[focus.place]
+            pieces += [*model_sign(self.app, model), Piece(snapshot.name(model))]
+        text = text_of([pieces], self.app.tones)
+        self.query_one("#trail", Static).update(text, layout=False)
 
 
 def model_sign(app: "ColonyApp", model: int) -> list[Piece]:

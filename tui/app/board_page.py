@@ -75,6 +75,9 @@ class BoardPage(Page):
         """Put the cursor on the model in focus."""
         if focus.model is not None:
             self.query_one(Lines).go(focus.model)
+
+    def on_lines_told(self) -> None:
+        """Show that there are new rows above, or that there are none."""
         if self.app.snapshot is not None:
             self._say(self.app.snapshot)
 

@@ -6,14 +6,19 @@ import numpy as np
 import numpy.typing as npt
 
 from lineage.drawing.text import Span, shown
+from lineage.pedigree import Ids
 from lineage.queries.columns import LIVING
 from tui.app.braille import Curve
+from tui.app.model_rows import ModelRows
 from tui.app.paint import Piece, Signs, cut, steps
 from tui.app.rows import ListedRows
 from tui.app.snapshot import Snapshot
 
 RECENT = 60
 """Generations that events are told of; older ones are in `colony lineage` and the other pages."""
+
+MOST = 3_000
+"""Births that events are told of: in a colony of great broods fewer generations are told of."""
 
 MANY = 6
 """Models that an event names one by one."""
@@ -43,42 +48,51 @@ def fitness(snapshot: Snapshot) -> tuple[list[Curve], list[float]]:
     if np.isfinite(founders).any():
         best = np.full(2, np.nanmax(founders), np.float64)
         curves.append(Curve("best founder", "founder", births[[0, -1]], best))
-    return curves, [float(births[generation]) for generation, _ in snapshot.champions]
+    return curves, births[snapshot.reigns[0]].tolist()
 
 
-def champions(snapshot: Snapshot, signs: Signs) -> ListedRows:
-    """Every champion, the newest first, with what it won over the one before."""
-    rows: list[tuple[int, int, list[Span | Piece]]] = []
-    before: float | None = None
-    for generation, model in snapshot.champions:
-        now = snapshot.fitness(model)
-        won = None if now is None or before is None else now - before
-        rows.append((model, model, _champion(snapshot, generation, model, won, signs)))
-        before = now
-    # A champion that was dethroned may come back; it is listed where it is or was last.
-    return ListedRows(list({row[0]: row for row in rows}.values())[::-1])
+class Champions(ModelRows):
+    """Every champion, the newest first, with what it won over the one before.
 
+    One that was dethroned and came back is listed where it came to reign last.
 
-def _champion(
-    s: Snapshot, generation: int, model: int, won: float | None, signs: Signs
-) -> list[Span | Piece]:
-    fitness = s.fitness(model)
-    parents = f" {signs.cross} ".join(f"#{parent}" for parent in list(s.parents(model))[:2])
-    return [
-        Piece((signs.champion if model == s.champion else " ") + " ", "champion"),
-        Piece(s.name(model).ljust(8), s.tone(model)),
-        Piece(f" {signs.dash:>5} " if fitness is None else f" {fitness:.3f} "),
-        Piece(" " * 7 if won is None else f"{won:+.3f} ", "loss" if (won or 0) < 0 else "gain"),
-        Piece(f" gen {generation:<5}", "dim"),
-        Piece(cut(shown(s.operator(model)), 11, signs.ellipsis) + " ", "dim"),
-        Piece(parents, "dim"),
-    ]
+    Args:
+        snapshot: knows them.
+        signs: what to draw with.
+    """
+
+    def __init__(self, snapshot: Snapshot, signs: Signs) -> None:
+        self._crowned, reigned = snapshot.reigns
+        last = len(reigned) - 1 - np.unique(reigned[::-1], return_index=True)[1]
+        self._reigns = np.sort(last)[::-1]
+        super().__init__(snapshot, reigned[self._reigns])
+        fitness = snapshot.columns.fitness[reigned]
+        self._won = np.diff(fitness, prepend=np.nan) if len(fitness) else fitness
+        self._signs = signs
+
+    def draw(self, row: int, width: int) -> list[Span | Piece]:
+        """Who, how fit, since when, and from whom."""
+        s, signs, model = self.snapshot, self._signs, self.model(row)
+        reign = self._reigns[row]
+        fitness, won = s.fitness(model), float(self._won[reign])
+        gain = " " * 7 if np.isnan(won) else f"{won:+.3f} "
+        parents = f" {signs.cross} ".join(f"#{parent}" for parent in list(s.parents(model))[:2])
+        return [
+            Piece((signs.champion if model == s.champion else " ") + " ", "champion"),
+            Piece(shown(s.name(model), 16).ljust(8), s.tone(model)),
+            Piece(f" {signs.dash:>5} " if fitness is None else f" {fitness:.3f} "),
+            Piece(gain, "loss" if won < 0 else "gain"),
+            Piece(f" gen {self._crowned[reign]:<5}", "dim"),
+            Piece(cut(shown(s.operator(model)), 11, signs.ellipsis) + " ", "dim"),
+            Piece(parents, "dim"),
+        ]
 
 
 def events(snapshot: Snapshot, signs: Signs) -> ListedRows:
     """What happened in the last generations, the newest first."""
     columns, last = snapshot.columns, snapshot.last
-    first = max(0, last - RECENT)
+    young = max(1, snapshot.newest - MOST)
+    first = max(0, last - RECENT, min(last, int(columns.generation[young])))
     born = np.flatnonzero(columns.generation[1:] >= first) + 1
     died = np.flatnonzero(columns.died >= first)
     said: dict[int, list[Told]] = {}
@@ -88,9 +102,10 @@ def events(snapshot: Snapshot, signs: Signs) -> ListedRows:
             words = shown(event.detail, 160)
             said.setdefault(generation, []).append(Told(event.kind, event.model, tone, words))
     rows: list[tuple[tuple[int, str, int], int | None, list[Span | Piece]]] = []
+    born_in = _by(columns.generation, born, first, last)
+    died_in = _by(columns.died, died[columns.generation[died] < columns.died[died]], first, last)
     for generation in range(last, first - 1, -1):
-        mine = born[columns.generation[born] == generation]
-        gone = died[(columns.died[died] == generation) & (columns.generation[died] < generation)]
+        mine, gone = born_in[generation - first], died_in[generation - first]
         told = said.get(generation, [])
         told = [*told, *_born(snapshot, mine), *_died(snapshot, gone)]
         for number, (kind, model, tone, words) in enumerate(told):
@@ -100,6 +115,12 @@ def events(snapshot: Snapshot, signs: Signs) -> ListedRows:
                 (key, model, [*head, Piece(words, "alarm" if tone == "alarm" else "plain")])
             )
     return ListedRows(rows)
+
+
+def _by(moment: Ids, models: Models, first: int, last: int) -> list[Models]:
+    """Models by the generation in which something befell them, from the first to the last."""
+    models = models[np.argsort(moment[models], kind="stable")]
+    return np.split(models, np.searchsorted(moment[models], np.arange(first + 1, last + 1)))
 
 
 def _born(s: Snapshot, models: Models) -> list[Told]:
@@ -116,14 +137,13 @@ def _born(s: Snapshot, models: Models) -> list[Told]:
 
 
 def _died(s: Snapshot, models: Models) -> list[Told]:
-    by_cause: dict[str, list[int]] = {}
-    for model in models.tolist():
-        by_cause.setdefault(s.cause(model) or "", []).append(model)
-    told = []
-    for cause, dead in by_cause.items():
-        named = " ".join(f"#{model}" for model in dead[:MANY])
+    told, causes = [], s.columns.cause[models]
+    for code in np.unique(causes).tolist():
+        dead = models[causes == code]
+        named = " ".join(f"#{model}" for model in dead[:MANY].tolist())
         more = f" and {len(dead) - MANY} more" if len(dead) > MANY else ""
-        told.append(Told("death", dead[0], "fossil", f"{named}{more}: {shown(cause)}"))
+        words = f"{named}{more}: {shown(s.columns.words[code])}"
+        told.append(Told("death", int(dead[0]), "fossil", words))
     return told
 
 

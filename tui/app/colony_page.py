@@ -47,8 +47,8 @@ class ColonyPage(Page):
         from tui.app import chronicle as told  # noqa: PLC0415 - numpy, after the first paint
 
         signs = self.app.signs
-        self.query_one(Plot).show(*told.fitness(snapshot))
-        self.query_one("#champions", Lines).show(told.champions(snapshot, signs))
+        self.query_one(Plot).show(*told.fitness(snapshot), "no generation is complete yet")
+        self.query_one("#champions", Lines).show(told.Champions(snapshot, signs))
         self.query_one("#events", Lines).show(told.events(snapshot, signs))
         measures = text_of(told.diversity(snapshot, signs), self.app.tones)
         self.query_one("#measures", Static).update(measures, layout=False)

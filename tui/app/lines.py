@@ -76,6 +76,9 @@ class Lines(ScrollView, can_focus=True):
     class Opened(Moved):
         """Somebody was asked for more about what the cursor is on."""
 
+    class Told(Message):
+        """There are new rows above the cursor (`news`), or no more."""
+
     def __init__(self, *, id: str | None = None, nothing: str = "") -> None:  # noqa: A002
         super().__init__(id=id)
         self._rows: Rows = ListedRows()
@@ -86,7 +89,19 @@ class Lines(ScrollView, can_focus=True):
         self._found: Collection[Hashable] = ()
         self._strips: OrderedDict[tuple[Any, ...], Strip] = OrderedDict()
         self.follows = True
-        self.news = 0
+        self._news = 0
+        self._base: Style | None = None
+
+    @property
+    def news(self) -> int:
+        """Rows that came in above the cursor since it was moved."""
+        return self._news
+
+    @news.setter
+    def news(self, count: int) -> None:
+        if count != self._news:
+            self._news = count
+            self.post_message(self.Told())
 
     # What it shows
 
@@ -147,8 +162,13 @@ class Lines(ScrollView, can_focus=True):
 
     def repaint(self) -> None:
         """Paint all rows anew: something that they are painted with has changed."""
-        self._strips.clear()
+        self._forget_paint()
         self.refresh()
+
+    def notify_style_update(self) -> None:
+        """Paint all rows anew in other colours."""
+        super().notify_style_update()
+        self._forget_paint()
 
     # Keys and the mouse
 
@@ -227,6 +247,10 @@ class Lines(ScrollView, can_focus=True):
         if top != self.scroll_offset.y:
             self.scroll_to(y=top, animate=False, force=True)
 
+    def _forget_paint(self) -> None:
+        self._strips.clear()
+        self._base = None
+
     def _look_for_hits(self) -> None:
         rows = (self._rows.row_of(key) for key in self._found)
         self._hits = sorted(row for row in rows if row is not None)
@@ -234,7 +258,9 @@ class Lines(ScrollView, can_focus=True):
     def render_line(self, y: int) -> Strip:
         """A line of the list."""
         width, row = self.scrollable_content_region.width, y + self.scroll_offset.y
-        base = self.rich_style
+        base = self._base
+        if base is None:
+            base = self._base = self.rich_style
         if row >= len(self._rows):
             if y or len(self._rows):
                 return Strip.blank(width, base)

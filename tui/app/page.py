@@ -130,7 +130,8 @@ class Page(Screen[None]):
             self._drawn = snapshot
             self.draw(snapshot)
         self.draw_pulse(self.app.pulse)
-        self.draw_bar()
+        self.draw_tabs()
+        self.draw_trail()
         self.draw_focus(self.app.focused_on)
 
     def repaint(self) -> None:
@@ -144,9 +145,13 @@ class Page(Screen[None]):
         for lines in self.query(Lines):
             lines.repaint()
 
-    def draw_bar(self) -> None:
+    def draw_tabs(self) -> None:
         """Show where one is."""
-        self.query_one(TopBar).draw()
+        self.query_one(TopBar).draw_tabs()
+
+    def draw_trail(self) -> None:
+        """Show whom one has gone to, and who is marked."""
+        self.query_one(TopBar).draw_trail()
 
     def draw_trouble(self, words: str | None) -> None:
         """Show what is wrong, or that nothing is."""

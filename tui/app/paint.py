@@ -167,8 +167,6 @@ def cursor_styles(variables: Mapping[str, str]) -> tuple[Style, Style, Style]:
 
 def linked(text: str, style: Style) -> list[Segment]:
     """A text whose `#id`s can be clicked."""
-    if "#" not in text:
-        return [Segment(text, style)]
     segments, at = [], 0
     for found in _ID.finditer(text):
         if found.start() > at:
@@ -186,9 +184,22 @@ def link_to(model: int) -> Style:
 
 
 def segments(row: "Iterable[Span | Piece]", styles: Mapping[str, Style]) -> list[Segment]:
-    """A row of spans, painted."""
-    plain = styles["plain"]
-    return [part for span in row for part in linked(span.text, styles.get(span.tone, plain))]
+    """A row of spans, painted.
+
+    What shows alike is one segment, and so are the blanks beside it: what painting costs is the
+    number of segments.
+    """
+    painted, plain = list[Segment](), styles["plain"]
+    pending, pending_tone = "", "plain"
+    for text, tone in (*row, ("", "")):
+        if tone == pending_tone or (text and text.isspace()):
+            pending += text
+            continue
+        if pending:
+            style = styles.get(pending_tone, plain)
+            painted += linked(pending, style) if "#" in pending else [Segment(pending, style)]
+        pending, pending_tone = text, tone
+    return painted
 
 
 def text_of(rows: "Iterable[Iterable[Span | Piece]]", styles: Mapping[str, Style]) -> Text:

@@ -35,14 +35,17 @@ class Plot(Widget):
         self._stars: Sequence[float] = ()
         self._nothing = nothing
 
-    def show(self, curves: "Sequence[Curve]", stars: Sequence[float] = ()) -> None:
+    def show(
+        self, curves: "Sequence[Curve]", stars: Sequence[float] = (), nothing: str = ""
+    ) -> None:
         """Show other curves.
 
         Args:
             curves: the first is drawn over the others.
             stars: places on the horizontal axis.
+            nothing: what to say where there is nothing to draw.
         """
-        self._curves, self._stars = curves, stars
+        self._curves, self._stars, self._nothing = curves, stars, nothing
         self.refresh()
 
     def render(self) -> Text:

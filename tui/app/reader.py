@@ -72,10 +72,13 @@ class Reader:
     Args:
         path: the archive; it need not be there yet.
         post: takes messages, from any thread.
+        awaited: whether somebody is about to make the archive, so that it may be missing.
     """
 
-    def __init__(self, path: Path, post: Callable[[Message], object]) -> None:
-        self._path, self._post = path, post
+    def __init__(
+        self, path: Path, post: Callable[[Message], object], awaited: Callable[[], bool]
+    ) -> None:
+        self._path, self._post, self._awaited = path, post, awaited
         self._archive: Archive | None = None
         self._snapshot: Snapshot | None = None
         self._seen: Stamp = None
@@ -132,7 +135,7 @@ class Reader:
             self._post(Beat(self._pulse))
         stamp, now = _stamp(self._path), time.monotonic()
         if stamp is None:
-            if self._pulse is not None and self._pulse.beats:
+            if self._awaited() or (self._pulse is not None and self._pulse.beats):
                 return  # a campaign makes its archive once its founders have been read
             raise ArchiveError(f"no archive at {self._path}; it is shown as soon as there is one")
         if self._seen and stamp[0] != self._seen[0]:
@@ -162,6 +165,7 @@ class Reader:
         if older is None:
             # What a person sees first is there at once; the sums over everybody follow.
             self._post(Fresh(snapshot))
+            self._over.wait(REST_S)
             with archive.reading() as db:
                 snapshot = replace(snapshot, columns=scored(db, known))
         self._snapshot = replace(snapshot, shares=with_shares(older, snapshot))

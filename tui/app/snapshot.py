@@ -8,15 +8,18 @@ What takes longer than a frame at a million models says so; such things belong i
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from lineage.descent import Descent
 from lineage.pedigree import Ids
 from lineage.queries.columns import LIVING, Columns, Singles
 from lineage.records import Generation
 from tui.app.paint import Signs
+
+if TYPE_CHECKING:
+    from lineage.descent import Descent
 
 ONE_BY_ONE = 5_000
 """Newcomers whose founder shares are summed up one after the other; for more, all are."""
@@ -64,13 +67,11 @@ class Snapshot:
         return np.bincount(self.columns.pedigree.parent, minlength=self.newest + 1)
 
     @cached_property
-    def champions(self) -> tuple[tuple[int, int], ...]:
-        """(generation, model) for every new champion, the oldest first."""
+    def reigns(self) -> tuple[Ids, Ids]:
+        """When somebody became champion, and who did: generations and models, oldest first."""
         past = self.columns.history["champion"]
-        if not len(past):
-            return ()
-        new = np.flatnonzero(np.r_[True, past[1:] != past[:-1]])
-        return tuple((int(at), int(past[at])) for at in new)
+        new = np.flatnonzero(np.r_[True, past[1:] != past[:-1]][: len(past)])
+        return new.astype(np.int32), past[new].astype(np.int32)
 
     @cached_property
     def births(self) -> npt.NDArray[np.int64]:
@@ -89,8 +90,10 @@ class Snapshot:
         return float(self.columns.history["wall_s"].sum())
 
     @cached_property
-    def descent(self) -> Descent:
-        """Who descends from whom; a tenth of a second for a million models when first asked for."""
+    def descent(self) -> "Descent":
+        """Who descends from whom; when first asked for, half a second for a million models."""
+        from lineage.descent import Descent  # noqa: PLC0415 - SciPy, after the first snapshot
+
         return Descent(self.columns.pedigree)
 
     @cached_property
@@ -155,7 +158,8 @@ class Snapshot:
     def parents(self, model: int) -> dict[int, float]:
         """A model's parents and their shares, the greatest share first."""
         links = self.columns.pedigree
-        start, end = np.searchsorted(links.child, [model, model + 1])
+        # Of the same type, lest NumPy converts the whole column at every call.
+        start, end = np.searchsorted(links.child, np.array([model, model + 1], links.child.dtype))
         pairs = zip(links.parent[start:end].tolist(), links.share[start:end].tolist(), strict=True)
         return dict(sorted(pairs, key=lambda pair: (-pair[1], pair[0])))
 
