@@ -9,7 +9,7 @@ from arena.audit import SUSPICIOUS, favours
 from arena.judges import JUDGES, Ballots, Slate, consensus, preference
 from arena.kin import STRATA
 from arena.ratings import Matches
-from arena.trust import beliefs, earned, lower_bound, recorded, totals
+from arena.trust import beliefs, earned, lower_bound, recorded, totals, unproved
 from arena.verdicts import Bench, decided
 from lineage.records import Audit, Floats, Trust
 
@@ -42,24 +42,25 @@ def passed(trust: Sequence[Trust]) -> set[int]:
     return {judge for judge in right if _passes(right[judge], wrong[judge])}
 
 
-def judged(slate: Slate, relationship: Floats, record: Record, verifier: bool) -> Judged:
+def judged(
+    slate: Slate, relationship: Mapping[int, Floats], record: Record, verifier: bool
+) -> Judged:
     """Judge a slate.
 
     Args:
         slate: the answers, and what judges said of them.
-        relationship: shape (contestants, contestants); all judges are contestants.
+        relationship: of every judge to all contestants, shape (contestants,) each.
         record: what is known of the judges from other items.
         verifier: whether keys decide where they may be looked at.
     """
     tasks = sorted(set(slate.tasks))
     of = np.array([tasks.index(task) for task in slate.tasks])
-    row = {model: number for number, model in enumerate(slate.models)}
     benches, trust, audits = [], [], []
     for kind in JUDGES.values():
         ballots = kind(slate)
         if not ballots.judges:
             continue
-        related = relationship[[row[judge] for judge in ballots.judges]]
+        related = np.array([relationship[judge] for judge in ballots.judges])
         item_hits, item_misses = earned(slate, ballots, related)
         here = np.zeros((2, len(ballots.judges), len(tasks), len(STRATA)))
         np.add.at(here[0].swapaxes(0, 1), of, item_hits.swapaxes(0, 1))
@@ -69,6 +70,8 @@ def judged(slate: Slate, relationship: Floats, record: Record, verifier: bool) -
         seen = _audited(slate, ballots, related, totals(hits), totals(misses))
         admitted = np.array([float(audit.admitted) for audit in seen])
         worth = beliefs(hits, misses, of, item_hits, item_misses).only(admitted)
+        if ballots.mode == consensus.MODE and not (hits.any() or misses.any()):
+            worth = unproved(len(ballots.judges), len(of))
         benches.append(Bench(ballots, worth, related))
         trust += _new(ballots, tasks, here[0], here[1])
         audits += seen

@@ -50,9 +50,8 @@ def arena_panel(
     """
     tasks = list(dict.fromkeys(item.task for item in known))
     each = each_of(count, len(tasks))
-    hidden = round(HIDDEN * each * len(tasks))
-    old = _in_turn(known, tasks)
-    new = _in_turn(fresh, tasks)
+    old, new = _in_turn(known, tasks), _in_turn(fresh, tasks)
+    hidden = min(round(HIDDEN * each * len(tasks)), len(new))
     taken = old[: each * len(tasks) - hidden]
     # The hidden ones go to the tasks that the others leave with fewest.
     short = {task: each - sum(item.task == task for item in taken) for task in tasks}

@@ -13,7 +13,7 @@ from arena import asking
 from arena.canaries import canaries
 from arena.costs import Cost, Count, counted, predicted
 from arena.judges import Slate, consensus, slate_of
-from arena.judging import judged, passed, record_of
+from arena.judging import Judged, judged, passed, record_of
 from arena.jury import seat_jury
 from arena.panel import ArenaPanel, hopeless
 from arena.players import Lend
@@ -77,11 +77,13 @@ class Field:
 
     Attributes:
         models: ids of the contestants.
-        relationship: shape (models, models).
+        relationship: shape (models and bench, models and bench).
         prior: shape (models,): where each rating starts from, in logits.
         anchors: rows of those whose mean is the zero of the scale, the founders; they answer
             everything, however hopeless.
         solved: models and items where greedy decoding is known to give the key.
+        bench: ids of judges that are no contestants: dead ones that sat in the jury of this panel.
+            What they have read need not be read again.
     """
 
     models: tuple[int, ...]
@@ -89,6 +91,12 @@ class Field:
     prior: Floats
     anchors: tuple[int, ...] = ()
     solved: frozenset[tuple[int, str]] = field(default_factory=frozenset)
+    bench: tuple[int, ...] = ()
+
+    @property
+    def everybody(self) -> tuple[int, ...]:
+        """Contestants and bench: the rows of `relationship`."""
+        return (*self.models, *self.bench)
 
 
 class Arena:
@@ -119,7 +127,7 @@ class Arena:
     def cost(self, who: Field, memory: Memory) -> Cost:
         """What the round is expected to cost, if everybody climbs all rungs."""
         known = {answer.model for answer in memory.answers}
-        seated = {reading.judge for reading in memory.readings} & set(who.models)
+        seated = {reading.judge for reading in memory.readings} & set(who.everybody)
         texts = {(answer.item, answer.answer) for answer in memory.answers}
         asked = len({answer.item for answer in memory.answers})
         distinct = PLANTED + (len(texts) / asked if asked else USUAL_DISTINCT)
@@ -151,7 +159,7 @@ class Arena:
             readings=[r for r in (*memory.readings, *readings) if r.judge in jury],
             comparisons=[c for c in (*memory.comparisons, *comparisons) if c.judge in jury],
         )
-        outcome = judged(slate, who.relationship, record_of(memory.trust), self._rules.verifier)
+        outcome = self._judged(slate, who, memory)
         fitted = _fit(outcome.matches, who)
         support = supports(slate, outcome.matches)
         spent = counted(self._count, self._by_id, fresh, readings, comparisons)
@@ -178,6 +186,11 @@ class Arena:
             predicted=expected.tokens,
             tokens=spent.tokens,
         )
+
+    def _judged(self, slate: Slate, who: Field, memory: Memory) -> Judged:
+        relationship = who.relationship[:, : len(who.models)]
+        related = dict(zip(who.everybody, relationship, strict=True))
+        return judged(slate, related, record_of(memory.trust), self._rules.verifier)
 
     def _verified(self, item: str, answer: str) -> float | None:
         """How right an answer is, where the key may be looked at."""
@@ -216,15 +229,16 @@ class Arena:
         if len(who.models) <= self._rules.voters:
             return list(who.models)
         equal = np.ones(len(who.models))
-        return sorted(seat_jury(who.models, who.relationship, equal, self._rules.voters))
+        size = len(who.models)
+        related = who.relationship[:size, :size]
+        return sorted(seat_jury(who.models, related, equal, self._rules.voters))
 
     def _climb(self, who: Field, memory: Memory, answers: list[Answer]) -> list[Answer]:
-        """Let newcomers answer rung by rung, and let the hopeless go; what they answered.
+        """Let everybody answer what it has not, rung by rung, and let the hopeless go.
 
-        Who has answered anything before is no newcomer and answers what is missing at once.
+        `answers`, those that were known, grow by those that are returned.
         """
         known = {(answer.model, answer.item) for answer in answers}
-        veterans = {answer.model for answer in answers}
         kept = {who.models[row] for row in who.anchors}
         still = set(who.models)
         fresh: list[Answer] = []
@@ -232,33 +246,25 @@ class Arena:
             asked = {
                 model: [
                     item
-                    for item in (
-                        self._panel.items
-                        if model in veterans or model in kept
-                        else self._panel.items[:rung]
-                    )
+                    for item in self._panel.items[: None if model in kept else rung]
                     if (model, item.id) not in known
                 ]
                 for model in who.models
                 if model in still
             }
-            said = asking.answers(
-                self._lend,
-                self._tasks,
-                {model: items for model, items in asked.items() if items},
-                who.solved,
-            )
+            missing = {model: items for model, items in asked.items() if items}
+            said = asking.answers(self._lend, self._tasks, missing, who.solved)
             known |= {(answer.model, answer.item) for answer in said}
             answers += said
             fresh += said
-            if rung < len(self._panel.items) and len(still - veterans - kept) > 0:
+            ahead = self._panel.items[rung:]
+            climbing = {m for m in still if any((m, item.id) not in known for item in ahead)}
+            if climbing:
                 slate = self._slate(who, answers, memory.canaries, memory.readings)
-                record, verifier = record_of(memory.trust), self._rules.verifier
-                matches = judged(slate, who.relationship, record, verifier).matches
-                fitted = _fit(matches, who)
+                fitted = _fit(self._judged(slate, who, memory).matches, who)
                 out = hopeless(fitted.strength, fitted.deviation)
                 lost = {model for model, gone in zip(who.models, out, strict=True) if gone}
-                still -= lost - veterans - kept
+                still -= lost & climbing
         return fresh
 
     def _planted(self, answers: Sequence[Answer], memory: Memory) -> list[Canary]:
@@ -267,32 +273,38 @@ class Arena:
         given: dict[str, set[str]] = {}
         for answer in answers:
             given.setdefault(answer.item, set()).add(answer.answer)
-        planted = []
-        for name, task in sorted(self._tasks.items()):
-            items = [
-                item
-                for item in self._panel.items
-                if item.task == name and item.id in self._panel.checkable and item.id not in has
-            ]
-            planted += canaries(task, items, [sorted(given.get(item.id, ())) for item in items])
-        return planted
+        items = [
+            item
+            for item in self._panel.items
+            if item.id in self._panel.checkable and item.id not in has
+        ]
+        return canaries(self._tasks, items, [sorted(given.get(item.id, ())) for item in items])
 
     def _seated(self, who: Field, memory: Memory, silent: Slate) -> list[int]:
-        """The jury: of those that solve most themselves, who judge best, from distant lines."""
+        """The jury: who has read this panel before, and of the voters the most reliable.
+
+        A model judges no better than it solves, so its own answers tell how reliable it is.
+        """
         ballots = consensus.ballots(silent)
-        rows = [who.models.index(voter) for voter in ballots.judges]
-        hits, misses = earned(silent, ballots, who.relationship[rows])
+        place = {model: row for row, model in enumerate(who.everybody)}
+        voters = [place[voter] for voter in ballots.judges]
+        related = who.relationship[voters][:, : len(who.models)]
+        hits, misses = earned(silent, ballots, related)
         before = recorded(record_of(memory.trust), ballots, sorted(set(silent.tasks)))
         right = 1.0 + totals(hits) + totals(before[0])
         wrong = 1.0 + totals(misses) + totals(before[1])
         trust = np.array([0.0 if v in memory.barred else 1.0 for v in ballots.judges])
         trust *= lower_bound(right, wrong)
-        seated = sorted(
-            {reading.judge for reading in memory.readings if reading.judge in ballots.judges}
-            - memory.barred
+        candidates = [*ballots.judges, *who.bench]
+        rows = [place[candidate] for candidate in candidates]
+        seated = {reading.judge for reading in memory.readings} - memory.barred
+        return seat_jury(
+            candidates,
+            who.relationship[np.ix_(rows, rows)],
+            np.append(trust, np.zeros(len(who.bench))),
+            self._rules.judges,
+            sorted(seated & set(candidates)),
         )
-        related = who.relationship[np.ix_(rows, rows)]
-        return seat_jury(ballots.judges, related, trust, self._rules.judges, seated)
 
     def _unread(
         self, slate: Slate, jury: Sequence[int], memory: Memory

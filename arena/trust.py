@@ -43,9 +43,15 @@ class Beliefs:
     against_kin: Floats
 
     def only(self, admitted: Floats) -> "Beliefs":
-        """With the judges silenced that are not admitted: shape (judges,) or (judges, items)."""
-        mask = admitted if admitted.ndim == 2 else admitted[:, None]
+        """With the judges silenced that are not admitted, shape (judges,)."""
+        mask = admitted[:, None]
         return Beliefs(self.balanced * mask, self.for_kin * mask, self.against_kin * mask)
+
+
+def unproved(judges: int, items: int) -> Beliefs:
+    """What words are worth while nobody has proved anything: as much; and praise of kin nothing."""
+    equal = np.ones((judges, items))
+    return Beliefs(equal, 0.0 * equal, equal)
 
 
 def earned(slate: Slate, ballots: Ballots, relationship: Floats) -> tuple[Floats, Floats]:
@@ -71,17 +77,19 @@ def earned(slate: Slate, ballots: Ballots, relationship: Floats) -> tuple[Floats
             hits[:, column, CANARY] = (told > 0).mean(axis=1)
             misses[:, column, CANARY] = (told < 0).mean(axis=1)
         choice = slate.choice[:, column]
-        asked = np.flatnonzero(choice != SILENT)
-        worth = right[choice[asked]]
+        spoke = np.flatnonzero(choice != SILENT)
+        worth = right[choice[spoke]]
         better, worse = np.nonzero(worth[:, None] > worth[None, :])
         if not len(better):
             continue
-        first, second = asked[better], asked[worse]
-        told = signs[:, choice[first], choice[second]].astype(np.float64)
-        told[identity[:, first] | identity[:, second]] = 0.0  # nobody judges itself
+        first, second = spoke[better], spoke[worse]
+        told = signs[:, choice[first], choice[second]]
+        asked = ~(identity[:, first] | identity[:, second])  # nobody judges itself
+        if ballots.sampled:
+            asked &= told != 0
         side = sides(relationship, first, second)
         for stratum, of in ((STRANGERS, 0), (WRONG_IS_KIN, -1), (RIGHT_IS_KIN, 1)):
-            here = side == of
+            here = asked & (side == of)
             count = np.maximum(here.sum(axis=1), 1)
             hits[:, column, stratum] = (here & (told > 0)).sum(axis=1) / count
             misses[:, column, stratum] = (here & (told < 0)).sum(axis=1) / count

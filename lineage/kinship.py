@@ -5,7 +5,7 @@ every generation; since a child's parents live at its birth, its row is the weig
 parents' rows, so a birth costs one small product and no walk through the ancestry.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import groupby
 
 import numpy as np
@@ -23,8 +23,14 @@ class Kinship:
         self.newest = max(founders, default=0)
 
     @classmethod
-    def replayed(cls, models: Sequence[Model]) -> "Kinship":
-        """The kinship of the living, from all models of an archive in the order of their ids."""
+    def replayed(
+        cls, models: Sequence[Model], seats: Mapping[int, Collection[int]] | None = None
+    ) -> "Kinship":
+        """The kinship of the living, from all models of an archive in the order of their ids.
+
+        `seats` are those who are not forgotten though they died, by the last generation in which
+        they are remembered: the judges of the next one's arena.
+        """
         founders = [model.id for model in models if not model.parents]
         died = {model.id: model.died for model in models if model.died is not None}
         kinship = cls(founders)
@@ -32,8 +38,13 @@ class Kinship:
         for generation, born in groupby(offspring, key=lambda model: model.generation):
             for child in born:
                 kinship.born(child.id, child.parents)
+            seated = seats.get(generation, ()) if seats else ()
             kinship.keep(
-                [i for i in list(kinship._row) if died.get(i, generation + 1) > generation]
+                [
+                    i
+                    for i in list(kinship._row)
+                    if died.get(i, generation + 1) > generation or i in seated
+                ]
             )
         return kinship
 
@@ -64,7 +75,7 @@ class Kinship:
         self.newest = max(self.newest, child)
 
     def keep(self, models: Iterable[int]) -> None:
-        """Forget everyone but `models`: the dead have no more children."""
+        """Forget everyone but `models`: the dead have no more children, though some judge."""
         kept = [model for model in models if model in self._row]
         rows = [self._row[model] for model in kept]
         self._phi = self._phi[np.ix_(rows, rows)]

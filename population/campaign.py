@@ -14,7 +14,6 @@ import numpy as np
 
 from lineage import Archive
 from lineage.kinship import Kinship
-from lineage.queries.rounds import seated
 from lineage.records import Birth, Chapter, Floats
 from population.breeding.bandit import start
 from population.breeding.breeder import Breeder
@@ -33,6 +32,7 @@ from population.materialise import State, state_sha256
 from population.player import Player
 from population.randomness import generator
 from population.results import Results, stacked
+from population.rounds import remembered
 from population.spaces.first import equal_parents
 from population.spaces.parameter import ParameterSpace
 from population.stopping import Limits, Standing, reason_to_stop
@@ -92,7 +92,7 @@ class Campaign:
         self._progress = progress
         self._on_generation = on_generation
         self._seed = archive.campaign()[0]
-        self._kinship = Kinship.replayed(archive.models())
+        self._kinship = Kinship.replayed(archive.models(), remembered(archive, self._search))
         marker = marker_of(archive, workshop, self._kinship, self._seed, progress)
         self._dealer = Dealer(self._seed, self._search, workshop.tasks, marker)
         self._clock = Clock(workshop.player.meter)
@@ -132,11 +132,10 @@ class Campaign:
             newcomers += len(colony.members)
         cost += search.challengers * LAST_CHALLENGE * len(self._closer.selection)
         # In the arena a newcomer answers every item, and every answer, and what is planted among
-        # them, may be new to every judge. Who takes the seat of a judge that dies, as all but
-        # founders may, reads everybody's.
+        # them, may be new to every judge. Who takes an empty seat reads everybody's.
         arena = config.arena
-        seats = set(seated(self._archive)) & set(colony.ids[: colony.stock.founders])
-        vacant = max(0, arena.judges - len(seats))
+        judges = remembered(self._archive, search).get(colony.generation + 1, [])
+        vacant = arena.judges - len(judges)
         texts = len(colony.members) + search.finalists + PLANTED
         asked = newcomers * (1 + arena.judges) + vacant * texts
         return cost + size(arena.items) * asked + arena.judges * arena.pairs * QUESTIONS

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from arena.panel import arena_panel
 from arena.round import Field
 from lineage import Archive
 from lineage.kinship import Kinship
@@ -30,7 +31,7 @@ from population.colony import Colony, selection_score, task_means
 from population.dealing import Dealer
 from population.meter import Meter
 from population.results import Results
-from population.rounds import memory_of, play
+from population.rounds import memory_of, play, remembered, rules_of
 from population.workshop import Progress, Workshop
 
 LAST_CHALLENGE = 3
@@ -99,7 +100,7 @@ class Closer:
         archive: where the campaign is kept.
         workshop: what models are made of.
         dealer: which items are asked.
-        kinship: of the living; it forgets the dead when a generation is closed.
+        kinship: of the living; it forgets the dead when a generation is closed, but for judges.
         clock: what the generation took.
         progress: told while models work.
     """
@@ -132,8 +133,10 @@ class Closer:
         panel = self._dealer.panel(epoch).items
         fresh = before is None or before.epoch != epoch
         merits = task_means(panel, end.standing.merit)
-        self._kinship.keep(end.living)
-        played = self._played(before, epoch, end)
+        judges = remembered(self._archive, self._search).get(end.generation, [])
+        bench = tuple(judge for judge in judges if judge not in end.living)
+        self._kinship.keep([*end.living, *bench])
+        played = self._played(before, epoch, end, bench)
         selection: list[Scores] = []
         if self._by_rating:
             champion = max(played.ratings, key=lambda rated: (rated.rating, -rated.model)).model
@@ -211,27 +214,35 @@ class Closer:
         seen = [model for model in living if model in score]
         return max(seen, key=lambda model: (score[model], -model)), results
 
-    def _played(self, before: Colony | None, epoch: int, end: Ending) -> Round:
-        """The survivors and the founders meet in the arena."""
-        panel = self._dealer.panel(epoch).items
+    def _played(
+        self, before: Colony | None, epoch: int, end: Ending, bench: tuple[int, ...]
+    ) -> Round:
+        """The survivors and the founders meet in the arena, before judges who may have died."""
+        settings = self._workshop.config.arena
+        known, fresh = self._dealer.panel(epoch).items, self._dealer.unseen(epoch)
+        panel = arena_panel(known, fresh, settings.items, settings.checkable)
+        everybody = [*end.living, *bench]
         rated = {} if before is None else _priors(before, epoch, end.births, end.living)
         return play(
             self._workshop,
-            end.genomes,
-            (panel, self._dealer.unseen(epoch)),
+            end.genomes | {judge: self._archive.genomes([judge])[0] for judge in bench},
+            panel,
+            fresh,
             Field(
                 models=end.living,
-                relationship=self._kinship.relationship(end.living),
+                relationship=self._kinship.relationship(everybody),
                 prior=np.array([rated.get(model, 0.0) for model in end.living]),
                 anchors=tuple(range(len(self._workshop.founders))),
                 solved=frozenset(
                     (model, item.id)
                     for model, row in zip(end.living, end.standing.exact, strict=True)
-                    for item, exact in zip(panel, row, strict=True)
+                    for item, exact in zip(known, row, strict=True)
                     if exact == 1.0 and not self._by_rating
                 ),
+                bench=bench,
             ),
-            lambda chosen: memory_of(self._archive, chosen, end.living, epoch),
+            memory_of(self._archive, panel, everybody, epoch),
+            rules_of(settings),
             self._progress,
         )
 

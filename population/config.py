@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from arena.tasks.loading import PLUGIN, is_file_reference
 from population.errors import ConfigError
 
 Operator = Literal[
@@ -40,7 +41,8 @@ class Tasks(_Section):
     """What the colony is to become good at."""
 
     paths: list[str] = ["shipped:tasks/*"]
-    """Task folders (globs allowed), each with a task.toml and one JSONL file per split."""
+    """Task folders (globs allowed), each with a task.toml and one JSONL file per split. A task of
+    your own code is FILE.py:NAME, an installed one plugin:NAME; both run as code."""
 
 
 class Budget(_Section):
@@ -309,6 +311,12 @@ def shipped_data() -> Path:
 def _expanded(patterns: list[str], folder: Path, section: str) -> list[str]:
     found: list[str] = []
     for pattern in patterns:
+        if section == "tasks" and pattern.startswith(PLUGIN):
+            found.append(pattern)
+            continue
+        if section == "tasks" and is_file_reference(pattern):
+            found.append(str(folder / Path(pattern).expanduser()))
+            continue
         shipped = pattern.startswith("shipped:")
         root = shipped_data() if shipped else folder
         full = str(root / Path(pattern.removeprefix("shipped:")).expanduser())

@@ -182,7 +182,7 @@ class Player:
 
     def tokens(self, text: str) -> int:
         """How many tokens a text takes."""
-        return len(self._tokenizer.encode(text, add_special_tokens=False))
+        return len(self._tokenizer.encode(text, add_special_tokens=False, verbose=False))
 
     def loglikelihood(self, questions: Sequence[tuple[Item, str]]) -> list[float]:
         """The log-probability, in nats, of each answer including its end.
@@ -257,7 +257,7 @@ class Player:
         return Answered(text, ended)
 
     def _prompt_ids(self, item: Item) -> list[int]:
-        ids: list[int] = self._tokenizer.encode(item.prompt)
+        ids: list[int] = self._tokenizer.encode(item.prompt, verbose=False)
         # Some tokenizers end what they encode; a prompt must stay open.
         return ids[:-1] if len(ids) > 1 and ids[-1] == self._tokenizer.eos_token_id else ids
 
@@ -265,7 +265,10 @@ class Player:
         """An answer and its end. Control tokens that stand in an answer stay plain text."""
         stop = self._stops.get(item.task)
         ids: list[int] = self._tokenizer.encode(
-            answer + (stop or ""), add_special_tokens=False, split_special_tokens=True
+            answer + (stop or ""),
+            add_special_tokens=False,
+            split_special_tokens=True,
+            verbose=False,
         )
         return ids if stop else [*ids, self._tokenizer.eos_token_id]
 

@@ -7,16 +7,28 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from arena.panel import ArenaPanel, arena_panel
+from arena.panel import ArenaPanel
 from arena.round import Arena, Field, Memory, Rules
 from lineage import Archive
-from lineage.queries.rounds import barred, heard, record
+from lineage.queries.rounds import barred, heard, record, seats
 from lineage.records import Floats, Item, Round
 from population import config
 from population.player import Player
 from population.workshop import Progress, Workshop
 
 T = TypeVar("T")
+
+
+def remembered(archive: Archive, search: config.Search) -> dict[int, list[int]]:
+    """By generation, the judges of the round before that was played on the same panel.
+
+    They go on though they may have died: what they have read would have to be read again.
+    """
+    return {
+        generation + 1: judges
+        for generation, judges in seats(archive).items()
+        if (generation + 1) % search.rotate
+    }
 
 
 def memory_of(
@@ -27,7 +39,7 @@ def memory_of(
     Args:
         archive: where it is kept.
         panel: of the round.
-        models: the contestants.
+        models: the contestants, and the bench.
         epoch: the one that the panel belongs to, or None for a tournament.
     """
     said = heard(archive, [item.id for item in panel.items], models)
@@ -41,28 +53,35 @@ def memory_of(
     )
 
 
+def rules_of(arena: config.Arena) -> Rules:
+    """How rounds are played, as a configuration says."""
+    return Rules(arena.judges, arena.voters, arena.pairs, arena.verifier)
+
+
 def play(
     workshop: Workshop,
     genomes: Mapping[int, Floats],
-    panel: tuple[Sequence[Item], Sequence[Item]],
+    panel: ArenaPanel,
+    fresh: Sequence[Item],
     who: Field,
-    remember: Callable[[ArenaPanel], Memory],
+    memory: Memory,
+    rules: Rules,
     progress: Progress,
 ) -> Round:
     """Play a round.
 
     Args:
         workshop: makes the models.
-        genomes: of the contestants, by id.
-        panel: items that they were scored on, and items that nobody ever saw.
+        genomes: of the contestants and the bench, by id.
+        panel: on what.
+        fresh: items that nothing else asks; those of the panel become known by the round.
         who: the contestants.
-        remember: what is known of a panel.
+        memory: what is known before.
+        rules: how.
         progress: told while models work.
     """
-    rules: config.Arena = workshop.config.arena
-    known, fresh = panel
-    chosen = arena_panel(known, fresh, rules.items, rules.checkable)
-    hidden = frozenset(item.id for item in fresh)
+    unseen = {item.id for item in fresh}
+    hidden = [item for item in panel.items if item.id in unseen]
 
     def lend(models: Sequence[int], work: Callable[[int, Player], T]) -> list[T]:
         return workshop.each(
@@ -76,9 +95,8 @@ def play(
         lend,
         {task.name: task for task in workshop.tasks},
         workshop.player.tokens,
-        Rules(rules.judges, rules.voters, rules.pairs, rules.verifier),
-        chosen,
-        hidden,
+        rules,
+        panel,
+        frozenset(item.id for item in hidden),
     )
-    played = arena.play(who, remember(chosen))
-    return replace(played, items=tuple(item for item in chosen.items if item.id in hidden))
+    return replace(arena.play(who, memory), items=tuple(hidden))

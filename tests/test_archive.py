@@ -9,20 +9,27 @@ import numpy as np
 import pytest
 
 from lineage import Archive, ArchiveError
+from lineage.queries import rounds
 from lineage.records import (
     Answer,
+    Audit,
     Birth,
     Block,
+    Canary,
     Chapter,
+    Comparison,
     Death,
     Event,
     Founder,
     Generation,
     Item,
+    Juror,
     OperatorRecord,
     Parent,
     Rating,
     Reading,
+    Round,
+    RoundItem,
     Scores,
     SearchRecord,
     Trust,
@@ -37,7 +44,7 @@ ITEMS = (
     Item("t/selection/0", "t", "selection", "3+3=", "6"),
 )
 GENOME = np.array([0.1, 0.2, 1 / 3])
-BIRTH = Birth(3, "blend", (Parent(1, 0.5, "first"), Parent(2, 0.5, "mate")), GENOME, SHA)
+BIRTH = Birth(3, "blend", (Parent(1, 0.5, "first"), Parent(2, 0.5, "mate")), GENOME, "ef" * 32)
 CHAPTER = Chapter(
     SUMMARY,
     births=(BIRTH,),
@@ -52,11 +59,23 @@ CHAPTER = Chapter(
         ),
         Scores((3,), ("t/selection/0",), np.array([[1.0]]), np.array([[0.25]])),
     ),
-    answers=(Answer("t/search/0", 1, "3"), Answer("t/search/0", 3, "2")),
-    readings=(Reading("t/search/0", 1, "2", -0.5),),
-    verdicts=(Verdict("t/search/0", 1, 0.2), Verdict("t/search/0", 3, 0.8)),
-    trust=(Trust(1, "likelihood", 2.0, 1.0),),
-    ratings=(Rating(1, -0.5, 0.1, 0.0), Rating(3, 0.5, 0.1, 0.0)),
+    round=Round(
+        asked=(RoundItem("t/search/0", checkable=True, hidden=False),),
+        answers=(Answer("t/search/0", 1, "3", 0.0), Answer("t/search/0", 3, "2")),
+        canaries=(Canary("t/search/0", "empty", ""),),
+        readings=(Reading("t/search/0", 1, "2", -0.5),),
+        comparisons=(Comparison("t/search/0", 3, "2", "3", 0.5, -1.5),),
+        verdicts=(Verdict("t/search/0", 1, 0.2), Verdict("t/search/0", 3, 0.8)),
+        trust=(Trust(1, "likelihood", "t", "strangers", 2.0, 1.0),),
+        audits=(
+            Audit(1, "likelihood", 0.5, 0.25, True),
+            Audit(3, "consensus", 0.0, None, False),
+        ),
+        ratings=(Rating(1, -0.5, 0.1, 0.0), Rating(3, 0.5, 0.1, 0.0)),
+        predicted=70,
+        tokens=50,
+    ),
+    jury=(Juror(1, "t", 0.1 + 0.2),),
     events=(Event("champion", 3, "#3 is champion"), Event("alarm", None, "all are kin")),
     search=SearchRecord(
         origin=3,
@@ -74,6 +93,8 @@ CHAPTER = Chapter(
         OperatorRecord("soup", 2 / 3, 5.0, 2.91, 720.0),
     ),
 )
+
+ROUND = CHAPTER.round
 
 
 @pytest.fixture
@@ -106,11 +127,15 @@ def test_what_is_committed_comes_back_exactly(make: Callable[[], Archive]) -> No
     scores = archive.scores([3, 2], ["t/search/1", "t/search/0"])
     np.testing.assert_array_equal(scores.probability, [[0.8, 1 / 3], [np.nan, np.nan]])
     assert archive.task_means("selection") == {3: {"t": (1.0, 0.25)}}
-    assert archive.answers(0) == list(CHAPTER.answers)
-    assert archive.readings(0) == list(CHAPTER.readings)
-    assert archive.trust(0) == list(CHAPTER.trust)
-    assert archive.ratings(0) == {1: CHAPTER.ratings[0], 3: CHAPTER.ratings[1]}
-    assert archive.judges(0) == [1]
+    assert ROUND is not None
+    said = rounds.heard(archive, ["t/search/0", "t/search/1"], [1, 2, 3])
+    assert said == rounds.Heard(ROUND.answers, ROUND.canaries, ROUND.readings, ROUND.comparisons)
+    assert rounds.record(archive) == list(ROUND.trust)
+    assert rounds.record(archive, epoch=0) == []
+    assert rounds.seats(archive) == {0: [1]}
+    assert rounds.barred(archive) == frozenset()
+    assert rounds.jury(archive, 0) == list(CHAPTER.jury)
+    assert archive.ratings(0) == {1: ROUND.ratings[0], 3: ROUND.ratings[1]}
     assert archive.events() == [(0, event) for event in CHAPTER.events]
     assert archive.children_counts() == {1: 1, 2: 1}
     assert archive.inconsistencies() == []
@@ -221,3 +246,42 @@ def test_report_scores_are_kept_by_weights(make: Callable[[], Archive]) -> None:
     assert kept is not None
     np.testing.assert_array_equal(kept.probability, [[0.9, 0.1, 0.5]])
     assert archive.report_scores(SHA, [*ids, "another"]) is None
+
+
+def test_answers_belong_to_weights(make: Callable[[], Archive]) -> None:
+    """A twin, born with the same weights, has answered and read what its twin did."""
+    archive = make()
+    archive.commit(CHAPTER)
+    twin = replace(BIRTH, id=4)
+    archive.commit(Chapter(replace(SUMMARY, generation=1), births=(twin,), search=CHAPTER.search))
+    said = rounds.heard(archive, ["t/search/0"], [4])
+    assert [(answer.model, answer.answer) for answer in said.answers] == [(4, "2")]
+    assert [(told.judge, told.better) for told in said.comparisons] == [(4, "2")]
+
+
+def test_a_tournament_moves_ratings_and_where_the_next_round_starts(
+    make: Callable[[], Archive],
+) -> None:
+    """The panel's own matches are counted again in the next round, the tournament's are not."""
+    archive = make()
+    with pytest.raises(ArchiveError, match="no generation is complete yet"):
+        archive.commit_round(Round())
+    archive.commit(CHAPTER)
+    moved = Round(ratings=(Rating(3, 1.25, 0.05, 0.5),))
+    assert archive.commit_round(moved) == 2
+    assert archive.ratings(0)[3] == Rating(3, 1.25, 0.05, 0.75)
+    assert archive.ratings(0)[1] == Rating(1, -0.5, 0.1, 0.0)
+
+
+def test_the_last_round_of_a_panel_tells_everything_of_its_items(
+    make: Callable[[], Archive],
+) -> None:
+    archive = make()
+    archive.commit(CHAPTER)
+    for generation, epoch, hits in ((1, 0, 5.0), (2, 1, 7.0)):
+        known = Round(trust=(Trust(1, "likelihood", "t", "strangers", hits, 1.0),))
+        summary = replace(SUMMARY, generation=generation, epoch=epoch)
+        archive.commit(Chapter(summary, round=known, search=CHAPTER.search))
+    archive.commit_round(Round(trust=(Trust(1, "likelihood", "t", "strangers", 100.0, 0.0),)))
+    assert rounds.record(archive) == [Trust(1, "likelihood", "t", "strangers", 112.0, 2.0)]
+    assert rounds.record(archive, epoch=1) == [Trust(1, "likelihood", "t", "strangers", 105.0, 1.0)]

@@ -1,44 +1,62 @@
-"""The arena's rules: who is believed, how ratings come about, who mates with whom."""
-
-import itertools
+"""The arena's rules: what judges see, who is believed, what follows, who mates with whom."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from arena.answers import LONGEST_ANSWER, canonical, put
+from arena.canaries import canaries
 from arena.choosing import attraction, shared_fitness, tournament, tournament_strength
-from arena.judges import JUDGES, Slate, slate_of
+from arena.judges import JUDGES, Slate, consensus, likelihood, preference, slate_of
+from arena.judging import judged, record_of
 from arena.jury import seat_jury
-from arena.players import LONGEST_ANSWER, canonical
-from arena.ratings import Matches, fit, matches_of
-from arena.verdicts import earned_trust, supports
-from lineage.records import Answer, Reading, Trust
+from arena.kin import RIGHT_IS_KIN, STRANGERS, WRONG_IS_KIN, sides
+from arena.panel import HIDDEN, arena_panel, hopeless
+from arena.round import Memory, Rules
+from arena.trust import beliefs, earned, recorded
+from arena.verdicts import decided, supports
+from lineage.records import Answer, Comparison, Floats, Item, Reading, Trust
+from tests.arena_players import Honest, Numbers, panel_of, played, skills
 
-ITEMS = [f"q{n}" for n in range(12)]
-KEYS = dict.fromkeys(ITEMS, "right")
+ITEMS = [(f"q{n}", "sums") for n in range(12)]
 
 
-def slate(table: dict[int, list[str]], readings: list[Reading] | None = None) -> Slate:
-    """A slate from each contestant's answers to the items."""
+def slate(
+    table: dict[int, list[str]],
+    readings: list[Reading] | None = None,
+    checkable: int = 0,
+    comparisons: list[Comparison] | None = None,
+) -> Slate:
+    """A slate from each contestant's answers; "right" is right, where that may be looked up."""
     answers = [
         Answer(item, model, text)
         for model, texts in table.items()
-        for item, text in zip(ITEMS, texts, strict=False)
+        for (item, _), text in zip(ITEMS, texts, strict=False)
     ]
-    items = ITEMS[: len(next(iter(table.values())))]
-    return slate_of(sorted(table), items, answers, readings or [])
+    items = ITEMS[: max(len(texts) for texts in table.values())]
+    open_items = {item for item, _ in items[:checkable]}
+    return slate_of(
+        sorted(table),
+        items,
+        answers,
+        verify=lambda item, answer: float(answer == "right") if item in open_items else None,
+        readings=readings or [],
+        comparisons=comparisons or [],
+    )
 
 
-def strangers(models: list[int]) -> dict[int, dict[int, float]]:
-    return {a: {b: float(a == b) for b in models} for a in models}
+def strangers(models: int) -> dict[int, Floats]:
+    return dict(enumerate(np.eye(models), start=1))
 
 
-def support_of(table: dict[int, list[str]], keys: dict[str, str]) -> dict[int, float]:
-    laid = slate(table)
-    ballots = [judge(laid) for judge in JUDGES.values()]
-    share, _ = supports(laid, ballots, keys, {}, strangers(sorted(table)))
-    return dict(zip(laid.models, share.mean(axis=1).tolist(), strict=True))
+def support_of(laid: Slate, relationship: dict[int, Floats] | None = None) -> Floats:
+    """Everybody's mean result on every item, judges deciding."""
+    related = relationship or strangers(len(laid.models))
+    return supports(laid, judged(laid, related, {}, verifier=False).matches)
+
+
+# What judges see
 
 
 def test_canonical_answers_leave_a_judge_nothing_to_be_impressed_by() -> None:
@@ -46,46 +64,35 @@ def test_canonical_answers_leave_a_judge_nothing_to_be_impressed_by() -> None:
     assert len(canonical("so " * 500)) <= LONGEST_ANSWER
 
 
+def test_answers_are_read_in_the_words_of_the_task() -> None:
+    item = Item("q", "t", "search", "Capital of France?", "Paris", "France's capital is {}, sir.")
+    asked, text = put(item, "Rome")
+    assert (asked.prompt, text) == ("France's capital is ", "Rome, sir.")
+    assert put(Item("q", "t", "search", "1+1=", "2"), "3")[1] == "3"
+
+
+def test_canaries_are_wrong_and_nobodys() -> None:
+    task = Numbers()
+    items = task.items("search", 0, 6)
+    given = [[item.key or "", "123"] for item in items]
+    planted = canaries({"numbers": task}, items, given)
+    assert [canary.kind for canary in planted] == ["empty", "padded", "instruction"] * 2
+    for canary, item, answers in zip(planted, items, given, strict=True):
+        assert task.verify(item, canary.answer) == 0.0
+        assert canary.answer not in answers
+        assert len(canary.answer) <= LONGEST_ANSWER
+
+
+# How judges vote
+
+
 def test_consensus_believes_the_many_and_nobody_votes_for_itself() -> None:
-    support = support_of({1: ["a"] * 3, 2: ["a"] * 3, 3: ["a"] * 3, 4: ["b"] * 3}, {})
-    assert support[1] == support[2] == support[3] == pytest.approx(2 / 3)
-    assert support[4] == 0.0  # its own vote would have been the only one
-
-
-def test_trust_earned_on_keys_outvotes_a_wrong_majority() -> None:
-    """Three models share their mistakes; where keys are known they are found out."""
-    wrong, right = ["right"] * 2 + ["wrong"] * 10, ["right"] * 12
-    table = {1: wrong, 2: wrong, 3: wrong, 4: right, 5: right}
-    checkable = {item: KEYS[item] for item in ITEMS[:-2]}
-    laid = slate(table)
-    share, records = supports(
-        laid, [JUDGES["consensus"](laid)], checkable, {}, strangers(sorted(table))
-    )
-    unchecked = share[:, -1]
-    assert unchecked[3] == unchecked[4] > unchecked[0]
-    hits = {trust.judge: trust.hits for trust in records}
-    assert hits[4] > hits[1]
-
-
-def test_an_item_is_never_judged_with_the_trust_it_gave() -> None:
-    laid = slate({1: ["right"], 2: ["wrong"]})
-    ballots = JUDGES["consensus"](laid)
-    hits, misses = earned_trust(laid, ballots, KEYS)
-    assert hits.tolist() == [[1.0], [0.0]]
-    assert misses.tolist() == [[0.0], [1.0]]
-    # With its only evidence left out, each judge is believed by the prior alone.
-    share, _ = supports(laid, [ballots], KEYS, {}, strangers([1, 2]))
-    assert share.tolist() == [[0.0], [0.0]]
-
-
-def test_praise_from_kin_counts_for_nothing() -> None:
-    table = {1: ["a"], 2: ["a"], 3: ["b"], 4: ["b"]}
-    laid = slate(table)
-    kin = strangers([1, 2, 3, 4])
-    kin[1][2] = kin[2][1] = 1.0
-    share, _ = supports(laid, [JUDGES["consensus"](laid)], {}, {}, kin)
-    assert share[0, 0] == share[1, 0] == 0.0
-    assert share[2, 0] == share[3, 0] > 0.0
+    support = support_of(slate({1: ["a"] * 3, 2: ["a"] * 3, 3: ["a"] * 3, 4: ["b"] * 3}))
+    assert support[0] == pytest.approx(support[1])
+    assert (support[0] > 0.5).all()
+    assert (support[3] < 0.5).all()
+    alone = judged(slate({1: ["a"], 2: ["b"]}), strangers(2), {}, verifier=False)
+    assert len(alone.matches.a) == 0
 
 
 def test_likelihood_ranks_within_judge_and_item() -> None:
@@ -96,91 +103,201 @@ def test_likelihood_ranks_within_judge_and_item() -> None:
         for text, gap in (("a", 0.0), ("b", 1.0), ("c", 2.0))
     ]
     laid = slate({1: ["a"], 2: ["b"], 3: ["c"]}, readings)
-    (votes,) = JUDGES["likelihood"](laid).votes
-    assert votes.tolist() == [[1.0, 0.5, 0.0]] * 2
+    (signs,) = likelihood.ballots(laid).signs
+    assert signs[0].tolist() == signs[1].tolist() == [[0, 1, 1], [-1, 0, 1], [-1, -1, 0]]
 
 
-def test_a_judge_that_did_not_read_everything_abstains() -> None:
-    laid = slate({1: ["a"], 2: ["b"]}, [Reading("q0", 1, "a", -1.0)])
-    assert np.isnan(JUDGES["likelihood"](laid).votes[0]).all()
+def test_a_judge_says_nothing_of_what_it_has_not_read() -> None:
+    laid = slate({1: ["a"], 2: ["b"], 3: ["c"]}, [Reading("q0", 1, t, -1.0) for t in "ab"])
+    (signs,) = likelihood.ballots(laid).signs
+    assert signs[0, :, 2].tolist() == signs[0, 2, :].tolist() == [0, 0, 0]
+
+
+def test_a_preference_that_depends_on_the_order_is_none() -> None:
+    said = [Comparison("q0", 1, "a", "b", 2.0, 1.0), Comparison("q1", 1, "a", "b", 2.0, -1.0)]
+    laid = slate({1: ["a", "a"], 2: ["b", "b"]}, comparisons=said)
+    agreed, torn = preference.ballots(laid).signs
+    assert agreed[0].tolist() == [[0, 1], [-1, 0]]
+    assert not torn.any()
+
+
+def test_every_kind_of_judge_is_antisymmetric() -> None:
+    """Whoever prefers a to b does not prefer b to a."""
+    readings = [Reading("q0", 1, text, -float(n)) for n, text in enumerate("abc")]
+    said = [Comparison("q0", 2, "a", "c", -1.0, -2.0)]
+    laid = slate({1: ["a"], 2: ["b"], 3: ["c"]}, readings, comparisons=said)
+    for kind in JUDGES.values():
+        for signs in kind(laid).signs:
+            np.testing.assert_array_equal(signs, -signs.swapaxes(1, 2))
+
+
+# Who is believed
+
+
+def test_trust_earned_on_keys_outvotes_a_wrong_majority() -> None:
+    """Three models share their mistakes; where keys are known they are found out."""
+    wrong, right = ["wrong"] * 12, ["right"] * 12
+    table = {1: wrong, 2: wrong, 3: wrong, 4: right, 5: right}
+    blind = support_of(slate(table))
+    assert (blind[0] > blind[3]).all()
+    seeing = support_of(slate(table, checkable=8))
+    assert (seeing[3, 8:] > seeing[0, 8:]).all()
+
+
+def test_an_item_is_never_judged_with_the_trust_it_gave() -> None:
+    """The only item of which a key is known: its evidence is left out there."""
+    laid = slate({1: ["right"], 2: ["wrong"], 3: ["right"]}, checkable=1)
+    ballots = consensus.ballots(laid)
+    hits, misses = earned(laid, ballots, np.eye(3))
+    assert hits[:, 0, STRANGERS].tolist() == [1.0, 0.0, 1.0]
+    assert misses[:, 0, STRANGERS].tolist() == [0.0, 0.0, 0.0]  # nobody judges its own match
+    told = beliefs(hits, misses, np.array([0]), hits, misses)
+    nothing = beliefs(0 * hits, 0 * misses, np.array([0]), 0 * hits, 0 * misses)
+    np.testing.assert_allclose(told.balanced, nothing.balanced)
+
+
+def test_trust_is_counted_by_whose_kin_is_wrong() -> None:
+    """Judge 3 is kin of 2: it is right among strangers, and praises 2 where that is wrong."""
+    relationship = np.eye(3)
+    relationship[2, 1] = relationship[1, 2] = 0.5
+    readings = [
+        Reading(item, 3, text, value)
+        for item, _ in ITEMS
+        for text, value in (("right", -2.0), ("wrong", -1.0), ("third", -3.0))
+    ]
+    laid = slate({1: ["right"] * 12, 2: ["wrong"] * 12, 3: ["third"] * 12}, readings, 12)
+    hits, misses = earned(laid, likelihood.ballots(laid), relationship[[2]])
+    assert hits[0, :, WRONG_IS_KIN].sum() == 0.0
+    assert misses[0, :, WRONG_IS_KIN].sum() == 12.0
+    assert misses[0, :, STRANGERS].sum() == misses[0, :, RIGHT_IS_KIN].sum() == 0.0
+
+
+def test_praise_of_kin_is_worth_what_it_proved() -> None:
+    """A judge that always praises kin has said nothing with it, and much with blame of kin."""
+    hits, misses = np.zeros((1, 1, 4)), np.zeros((1, 1, 4))
+    hits[0, 0, RIGHT_IS_KIN], misses[0, 0, WRONG_IS_KIN] = 40.0, 40.0
+    hits[0, 0, STRANGERS] = 40.0
+    none = np.zeros((1, 1, 4))
+    told = beliefs(hits, misses, np.array([0]), none, none)
+    assert told.for_kin[0, 0] == 0.0
+    assert told.balanced[0, 0] > 2.0
+    misses[0, 0, WRONG_IS_KIN], hits[0, 0, WRONG_IS_KIN] = 0.0, 40.0
+    assert beliefs(hits, misses, np.array([0]), none, none).for_kin[0, 0] > 2.0
+
+
+def test_a_little_known_judge_says_little() -> None:
+    def belief(right: float, wrong: float) -> float:
+        hits, misses = np.zeros((1, 1, 4)), np.zeros((1, 1, 4))
+        hits[0, 0, STRANGERS], misses[0, 0, STRANGERS] = right, wrong
+        none = np.zeros((1, 1, 4))
+        return float(beliefs(hits, misses, np.array([0]), none, none).balanced[0, 0])
+
+    assert belief(0, 0) == belief(20, 20) == 0.0
+    assert 0.0 <= belief(3, 0) < belief(30, 0) < belief(300, 0)
+
+
+def test_records_are_looked_up_by_judge_mode_task_and_stratum() -> None:
+    laid = slate({1: ["a"], 2: ["b"]})
+    known = record_of([Trust(2, "consensus", "sums", "right is kin", 3.0, 1.0)])
+    hits, misses = recorded(known, consensus.ballots(laid), ["other", "sums"])
+    assert hits[1, 1, RIGHT_IS_KIN] == 3.0
+    assert hits.sum() == 3.0
+    assert misses.sum() == 1.0
+
+
+def test_who_is_closer_to_neither_is_closer_to_nobody() -> None:
+    related = np.array([[0.5, 0.5, 0.9], [0.0, 0.04, 0.4]])
+    assert sides(related, [0, 1, 2], [1, 2, 0]).tolist() == [[0, -1, 1], [0, -1, 1]]
+
+
+# What follows
+
+
+def test_keys_decide_where_they_may_be_looked_at() -> None:
+    laid = slate({1: ["wrong"] * 2, 2: ["wrong"] * 2, 3: ["right"] * 2}, checkable=1)
+    matches = decided(laid, [], verifier=True)
+    assert set(matches.item.tolist()) == {0}
+    for a, b, score in zip(matches.a, matches.b, matches.score, strict=True):
+        assert score == (1.0 if a == 2 else 0.0 if b == 2 else 0.5)
+    assert len(decided(laid, [], verifier=False).a) == 0
+
+
+def test_who_was_not_asked_plays_no_match() -> None:
+    answers = [Answer("q0", 1, "a"), Answer("q0", 2, "b"), Answer("q0", 4, "b")]
+    laid = slate_of([1, 2, 3, 4], ITEMS[:1], answers)
+    result = judged(laid, strangers(4), {}, verifier=False)
+    assert 2 not in {*result.matches.a.tolist(), *result.matches.b.tolist()}
+    assert np.isnan(supports(laid, result.matches)[2]).all()
 
 
 def test_the_jury_is_trusted_and_from_distant_lines() -> None:
-    record = {
-        (m, "likelihood"): Trust(m, "likelihood", h, 10 - h)
-        for m, h in ((1, 9.0), (2, 8.9), (3, 6.0), (4, 1.0))
-    }
+    trust = np.array([0.9, 0.89, 0.6, 0.1])
     related = np.eye(4)
     related[0, 1] = related[1, 0] = 0.9
-    assert seat_jury([1, 2, 3, 4], related, record, 2) == [1, 3]
-    assert seat_jury([1, 2, 3, 4], related, record, 2, seated=[4]) == [4, 1]
-    assert sorted(seat_jury([1, 2], related[:2, :2], {}, 5)) == [1, 2]
+    assert seat_jury([1, 2, 3, 4], related, trust, 2) == [1, 3]
+    assert seat_jury([1, 2, 3, 4], related, trust, 2, seated=[4]) == [4, 1]
+    assert sorted(seat_jury([1, 2], related[:2, :2], trust[:2], 5)) == [1, 2]
 
 
-# Ratings
+# Rounds
 
 
-def simulated(rng: np.random.Generator, skill: np.ndarray, items: int, noise: float) -> Matches:
-    """Matches as cached answers make them: all pairs meet on an item, in that item's form."""
-    rows = []
-    for item in range(items):
-        form = skill + noise * rng.normal(size=len(skill))
-        for a, b in itertools.combinations(range(len(skill)), 2):
-            chance = 1 / (1 + np.exp(form[b] - form[a]))
-            rows.append((a, b, item, float(rng.random() < chance)))
-    a, b, cluster, score = zip(*rows, strict=True)
-    return Matches(np.array(a), np.array(b), np.array(cluster), np.array(score))
+def test_a_panel_is_of_all_tasks_alike_partly_hidden_and_half_checkable() -> None:
+    tasks = [Numbers(name) for name in ("a", "b", "c", "d")]
+    known = [item for task in tasks for item in task.items("search", 0, 20)]
+    fresh = [item for task in tasks for item in task.items("search", 1, 20)]
+    panel = arena_panel(known, fresh, 48, 0.5)
+    count = {task.name: sum(i.task == task.name for i in panel.items) for task in tasks}
+    assert set(count.values()) == {12}
+    hidden = [item for item in panel.items if item in fresh]
+    assert len(hidden) == HIDDEN * 48
+    checkable = [item for item in panel.items if item.id in panel.checkable]
+    assert len(checkable) == 24
+    assert {item.task for item in checkable} == set(count)
+    for rung in panel.rungs():
+        here = [item.task for item in panel.items[:rung]]
+        assert max(map(here.count, count)) - min(map(here.count, count)) <= 1
 
 
-def test_ratings_recover_known_strengths() -> None:
-    rng = np.random.default_rng(1)
-    skill = np.linspace(-1.5, 1.5, 12)
-    strength, deviation = fit(simulated(rng, skill, 150, 0.0), np.zeros(12))
-    np.testing.assert_allclose(strength, skill, atol=0.25)
-    assert (deviation > 0).all()
+def test_items_without_keys_are_never_checkable() -> None:
+    items = [Item(f"q{n}", "t", "search", "?", "k" if n % 4 == 0 else None) for n in range(16)]
+    panel = arena_panel(items, [], 16, 0.5)
+    assert panel.checkable == {f"q{n}" for n in range(0, 16, 4)}
 
 
-def test_intervals_know_that_answers_to_one_item_belong_together() -> None:
-    """95 % intervals cover the truth although every item gives many dependent matches."""
-    covered = []
-    for seed in range(30):
-        rng = np.random.default_rng(seed)
-        skill = np.linspace(-1.0, 1.0, 10)
-        strength, deviation = fit(simulated(rng, skill, 40, 1.5), np.zeros(10))
-        # Item noise shrinks the scale of the logistic; compare shapes, as rankings do.
-        scale = np.polyfit(strength, skill, 1)[0]
-        covered.append(np.abs(strength * scale - skill) < 1.96 * deviation * scale)
-    assert 0.85 <= np.mean(covered) <= 0.995
+def test_nothing_is_asked_twice() -> None:
+    """A second round on the same panel, with the first in memory, asks nobody and says the same."""
+    players = [Honest(n, skill) for n, skill in enumerate(skills(8))]
+    panel = panel_of(0, 24)
+    first = played(players, panel, Rules())
+    again = played(
+        players,
+        panel,
+        Rules(),
+        memory=Memory(first.answers, first.readings, first.comparisons, first.canaries),
+    )
+    assert again.answers == again.readings == again.canaries == ()
+    assert again.tokens == again.predicted == 0
+    assert again.ratings == first.ratings
 
 
-def test_the_order_of_matches_does_not_matter() -> None:
-    matches = simulated(np.random.default_rng(2), np.linspace(-1, 1, 6), 30, 0.5)
-    order = np.random.default_rng(3).permutation(len(matches.a))
-    shuffled = Matches(*(column[order] for column in vars(matches).values()))
-    first, second = fit(matches, np.zeros(6)), fit(shuffled, np.zeros(6))
-    np.testing.assert_allclose(first, second, atol=1e-8)
+def test_the_hopeless_are_let_go_and_the_rest_answers_everything() -> None:
+    players = [Honest(n, skill) for n, skill in enumerate([0.02] * 3 + [0.9] * 7)]
+    panel = panel_of(0, 40)
+    answers = played(players, panel, Rules()).answers
+    count = [sum(answer.model == model for answer in answers) for model in range(1, 11)]
+    assert set(count[3:]) == {40}
+    assert max(count[:3]) < 40
+    assert hopeless(np.array([0.0, 1.0, 1.0]), np.array([0.1, 0.1, 0.1])).tolist() == [
+        True, False, False,
+    ]  # fmt: skip
 
 
-def test_the_undefeated_stay_finite_and_the_unmet_keep_their_prior() -> None:
-    won = Matches(np.zeros(5, int), np.ones(5, int), np.arange(5), np.ones(5))
-    strength, deviation = fit(won, np.array([0.0, 0.0, 0.7]))
-    assert np.isfinite([strength, deviation]).all()
-    assert strength[0] > strength[2] > strength[1]
-    nobody = Matches(*(np.zeros(0, int),) * 3, np.zeros(0))
-    assert fit(nobody, np.array([1.0, -1.0]))[0].tolist() == [1.0, -1.0]
-
-
-def test_ties_hold_contestants_together() -> None:
-    tied = Matches(np.zeros(40, int), np.ones(40, int), np.arange(40), np.full(40, 0.5))
-    strength, _ = fit(tied, np.zeros(2))
-    np.testing.assert_allclose(strength, 0.0, atol=1e-9)
-
-
-def test_matches_are_between_different_answers_only() -> None:
-    laid = slate({1: ["a", "x"], 2: ["a", "y"], 3: ["b", "x"]})
-    matches = matches_of(laid, np.array([[0.9, 0.5], [0.9, 0.5], [0.1, 0.5]]))
-    rows = zip(*(column.tolist() for column in vars(matches).values()), strict=True)
-    assert sorted(rows) == [(0, 1, 1, 0.5), (0, 2, 0, 1.0), (1, 2, 0, 1.0), (1, 2, 1, 0.5)]
+def test_a_round_costs_about_what_was_predicted() -> None:
+    """All rungs climbed by equals, whose answers differ as usual."""
+    players = [Honest(n, 0.6) for n in range(8)]
+    result = played(players, panel_of(0, 24), Rules())
+    assert result.predicted / 2 < result.tokens < 2 * result.predicted
 
 
 # Choosing

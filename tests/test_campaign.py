@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from lineage import Archive
+from lineage.queries import rounds
 from population.breeding.alarms import Alarm
 from population.breeding.operators import OPERATORS
 from population.campaign import Campaign
@@ -158,7 +159,7 @@ def test_what_a_campaign_leaves_makes_sense(small_archive: Archive) -> None:
     ratings = archive.ratings(3)
     assert set(ratings) == ids
     assert any(abs(rating.rating) > 0 for rating in ratings.values())
-    assert archive.trust(3)
+    assert rounds.record(archive)
     for past in history:
         for sign in (past.founder_entropy, past.mean_kinship, past.item_coverage):
             assert 0 <= sign <= 1

@@ -6,6 +6,7 @@ import pytest
 
 from lineage import Archive
 from lineage.fork import fork
+from lineage.schema import ROUND_TABLES
 from population.config import load_config
 from tests.command_helpers import colony, failure
 from tests.conftest import campaign
@@ -58,6 +59,11 @@ def test_what_is_left_is_what_was_there_then(
             for m in small_archive.models() if m.generation <= generation
         ))
     }  # fmt: skip
-    epoch = branch.generations()[-1].epoch
-    known = {(answer.item, answer.answer) for answer in branch.answers(epoch)}
-    assert {(reading.item, reading.answer) for reading in branch.readings(epoch)} <= known
+    for table in ROUND_TABLES:
+        query = (
+            f"SELECT * FROM {table} JOIN rounds USING (round) WHERE generation <= ? ORDER BY ALL"
+        )
+        with branch.reading() as db, small_archive.reading() as whole:
+            left = db.execute(query, [generation]).fetchall()
+            assert left == whole.execute(query, [generation]).fetchall()
+            assert len(left) == db.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0]

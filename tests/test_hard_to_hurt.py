@@ -239,8 +239,8 @@ generation = 0
 while time.monotonic() < end:
     births = tuple(replace(BIRTH, id=3 + 10 * generation + row) for row in range(10))
     summary = replace(CHAPTER.summary, generation=generation)
-    archive.commit(replace(CHAPTER, summary=summary, births=births, items=(), panel=(), answers=(),
-                           readings=(), scores=()))
+    archive.commit(replace(CHAPTER, summary=summary, births=births, items=(), panel=(), round=None,
+                           jury=(), scores=()))
     generation += 1
     time.sleep(0.05)
 print(generation)

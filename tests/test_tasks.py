@@ -38,7 +38,8 @@ def test_items_are_read_with_their_split_and_place(make: Callable[..., Path]) ->
     [
         (GOOD + "{broken", r"search\.jsonl:3: not JSON"),
         (GOOD + "[1]", r":3: expected an object, got list"),
-        (GOOD + '{"prompt": "x"}', r":3: expected a non-empty text 'key', got None"),
+        (GOOD + '{"key": "x"}', r":3: expected a non-empty text 'prompt', got None"),
+        (GOOD + '{"prompt": "x", "statement": "y"}', r":3: a statement holds one {}"),
         (GOOD + '{"prompt": "", "key": "x"}', r":3: expected a non-empty text 'prompt'"),
         (GOOD + '{"prompt": "x", "key": 5}', r":3: expected a non-empty text 'key', got 5"),
         (GOOD + GOOD, r"the id 'sums/search/a' is used 2 times"),
@@ -83,9 +84,9 @@ def test_missing_files_and_clashing_names_are_refused(make: Callable[..., Path])
 
 def test_a_task_without_generator_deals_from_its_file(make: Callable[..., Path]) -> None:
     task = load_task(make())
-    assert task.deal(1, 2) == task.deal(1, 2)
-    assert len(task.deal(1, 1)) == 1
-    assert len(task.deal(1, 99)) == 2
+    assert task.items("search", 1, 2) == task.items("search", 1, 2)
+    assert len(task.items("search", 1, 1)) == 1
+    assert len(task.items("search", 1, 99)) == 2
 
 
 def test_dealt_items_are_fresh_repeatable_and_never_from_another_split() -> None:
@@ -97,3 +98,68 @@ def test_dealt_items_are_fresh_repeatable_and_never_from_another_split() -> None
         item.prompt for item in deal_panel(tasks, seed=6, count=10 * len(tasks))
     }
     assert {split_of(item.prompt) for item in panel} == {"search"}
+
+
+def test_items_need_no_key_and_may_have_a_statement(make: Callable[..., Path]) -> None:
+    task = load_task(make('{"prompt": "Say something nice.", "statement": "Dear, {}!"}\n'))
+    (item,) = task.items("search")
+    assert item.key is None
+    assert item.statement == "Dear, {}!"
+    assert task.verify(item, "anything") is None
+
+
+def test_an_answer_is_found_by_the_tasks_expression(make: Callable[..., Path]) -> None:
+    task = load_task(make(toml='name = "sums"\nanswer = "= *(-?[0-9]+)"\n'))
+    item = task.items("search")[0]
+    assert task.extract(item, "1+1= 3, no, 1+1=2. So it is.") == "2"
+    assert task.extract(item, "  no idea\n") == "no idea"
+    assert task.verify(item, "2") == 1.0
+    assert task.verify(item, "3") == 0.0
+    with pytest.raises(TaskError, match="'answer' is no regular expression"):
+        load_task(make(toml='answer = "("', name="broken"))
+
+
+OWN_TASK = """
+from arena.tasks import Questions
+from lineage.records import Item
+
+
+class Colours(Questions):
+    name, kind, description, stop = "colours", "skill", "Name a colour.", None
+
+    def items(self, split, seed=None, limit=None):
+        return [Item(f"colours/{split}/{n}", self.name, split, "A colour?", None)
+                for n in range(limit or 3)]
+
+
+nothing = 5
+"""
+
+
+def test_a_task_of_ones_own_is_named_by_its_file(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(OWN_TASK)
+    task = load_task(f"{tmp_path / 'own.py'}:Colours")
+    assert [item.prompt for item in deal_panel([task], 0, 2)] == ["A colour?"] * 2
+    for reference, complaint in (
+        (f"{tmp_path / 'own.py'}:nothing", "is no task: it lacks items"),
+        (f"{tmp_path / 'own.py'}:missing", "has nothing named 'missing'"),
+        (f"{tmp_path / 'none.py'}:Colours", "is missing"),
+        ("plugin:riddles", "no task 'riddles' is installed"),
+    ):
+        with pytest.raises(TaskError, match=complaint):
+            load_task(reference)
+    (tmp_path / "broken.py").write_text("1 / 0")
+    with pytest.raises(TaskError, match="cannot be run: ZeroDivisionError"):
+        load_task(f"{tmp_path / 'broken.py'}:Colours")
+
+
+def test_a_task_is_found_by_its_entry_point(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "riddles.py").write_text(OWN_TASK)
+    info = tmp_path / "riddles-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: riddles\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[colony.tasks]\ncolours = riddles:Colours\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert load_task("plugin:colours").name == "colours"

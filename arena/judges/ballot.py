@@ -55,11 +55,13 @@ class Ballots:
         judges: ids.
         signs: per item an array (judges, answers, answers): 1 where a judge prefers the answer of
             the row to that of the column, -1 where it is the other way, 0 where it cannot tell.
+        sampled: whether judges were asked about some pairs only, so that silence tells nothing.
     """
 
     mode: str
     judges: tuple[int, ...]
     signs: tuple[Signs, ...]
+    sampled: bool = False
 
 
 def slate_of(

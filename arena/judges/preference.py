@@ -52,4 +52,4 @@ def ballots(slate: Slate) -> Ballots:
                     table[row, place[one], place[other]] = np.sign(orders[0])
                     table[row, place[other], place[one]] = -np.sign(orders[0])
         signs.append(table)
-    return Ballots(MODE, judges, tuple(signs))
+    return Ballots(MODE, judges, tuple(signs), sampled=True)

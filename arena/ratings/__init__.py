@@ -1,6 +1,6 @@
 """Ratings: a maximum-a-posteriori Bradley-Terry fit with Davidson ties, fit for 1e5 contestants."""
 
 from arena.ratings.bradley_terry import Ratings, fit
-from arena.ratings.matches import NO_JUDGE, Matches, Pairs, matches_of, pairs_of
+from arena.ratings.matches import NO_JUDGE, Matches, Pairs, pairs_of
 
-__all__ = ["NO_JUDGE", "Matches", "Pairs", "Ratings", "fit", "matches_of", "pairs_of"]
+__all__ = ["NO_JUDGE", "Matches", "Pairs", "Ratings", "fit", "pairs_of"]

@@ -15,17 +15,15 @@ from arena.ratings.deviation import deviation
 from arena.ratings.graph import Curvature, Graph
 from arena.ratings.matches import NO_JUDGE, Matches, Pairs, pairs_of
 from arena.ratings.slopes import sharpened
-from arena.ratings.spread import likeliest_spread
+from arena.ratings.spread import Spread
 from lineage.records import Floats
 
-USUAL_SPREAD = 1.0
-"""Of strengths around the means of their priors where no match tells, in logits."""
-
-MOST_TIES = 1e3
-"""The largest nu: where all matches are ties, no nu is too large for them."""
+DECIDED = 1.0
+"""Where there are ties, so much of a decided match between equals is taken to have been seen as
+well (Laplace's rule): if all matches are ties, no nu is too large for them."""
 
 ITERATIONS = 200
-"""At most; ten to twenty are usual."""
+"""At most; ten to twenty are usual, and more where judges had little to tell them apart."""
 
 CLOSE = 1e-3
 """How exactly a step of Newton's method is solved: the next one corrects what is left."""
@@ -68,7 +66,7 @@ def fit(
         P(win) = e^{d/2} / Z,  P(tie) = nu / Z,  Z = e^{d/2} + e^{-d/2} + nu     (Davidson 1970)
         theta_i ~ N(prior_i, spread^2),  log g_j ~ N(log judges_j, 0.7^2)        (BT-sigma)
 
-    nu has maximum likelihood and the spread is what the strengths show of it. The mean of the
+    nu has maximum likelihood, and so has the spread, with strengths integrated out. The mean of the
     slopes, weighted by what each judge decided, is that of `judges`: else strengths could double
     while slopes halve.
 
@@ -88,46 +86,48 @@ def fit(
     named = np.ones(1 + results.judge.max(initial=NO_JUDGE)) if judges is None else judges
     guess = np.append(named, 1.0)
     by_judge = judges is not None
+    _check(results, len(prior), len(named))
     pairs = pairs_of(results, by_judge=by_judge) if isinstance(results, Matches) else results
-    _check(pairs, len(prior), len(named))
     graph = Graph(pairs, len(prior))
-    ties = pairs.ties.sum() / (pairs.weight.sum() or 1.0)
-    nu = min(2.0 * ties / max(1.0 - ties, 1.0 / MOST_TIES), MOST_TIES)
-    strength, spread, slopes = prior if start is None else start, USUAL_SPREAD, guess
+    nu = 2.0 * float(pairs.ties.sum() / (np.sum(pairs.weight - pairs.ties) + DECIDED))
+    strength, spread, slopes = prior if start is None else start, Spread(), guess
     for _ in range(ITERATIONS):
-        before = (spread, nu, slopes)
-        spread, curvature, step, tied = _newton(graph, prior, strength, spread, nu, slopes)
+        before = (spread.width, slopes)
+        curvature, step, tied = _newton(graph, prior, strength, spread, nu, slopes)
         strength = strength + step
-        nu = min(nu * float(np.exp(tied)), MOST_TIES)
+        nu *= float(np.exp(tied))
         if by_judge:
             slopes = sharpened(graph, strength, nu, slopes, guess)
-        moved = (step, spread - before[0], nu - before[1], slopes - before[2])
+        moved = (step, tied, spread.width - before[0], slopes - before[1])
         if max(np.abs(change).max(initial=0.0) for change in moved) < tolerance:
             break
     home = np.arange(len(prior)) if anchors is None else anchors
     scores = _scores(results, strength, nu, slopes)
     sure = deviation(curvature, scores, home)
-    return Ratings(strength - strength[home].mean(), sure, spread, nu, slopes)
+    return Ratings(strength - strength[home].mean(), sure, spread.width, nu, slopes)
 
 
-def _check(pairs: Pairs, contestants: int, judges: int) -> None:
+def _check(results: Matches | Pairs, contestants: int, judges: int) -> None:
     """Refuse what would only fail later, or not at all."""
     for name, rows, least, size in (
-        ("contestants", np.concatenate([pairs.a, pairs.b]), 0, contestants),
-        ("judges", pairs.judge, NO_JUDGE, judges),
+        ("contestants", np.concatenate([results.a, results.b]), 0, contestants),
+        ("judges", results.judge, NO_JUDGE, judges),
     ):
         if len(rows) and not (rows.min() >= least and rows.max() < size):
-            raise ValueError(f"expected {name} in rows {least} to {size - 1}, got {rows.max()}")
-    if (pairs.a == pairs.b).any():
-        raise ValueError(f"expected two contestants, but {pairs.a[pairs.a == pairs.b][0]} is both")
-    slack = 1e-9 * pairs.weight
-    if not ((pairs.score >= -slack) & (pairs.score <= pairs.weight + slack)).all():
-        raise ValueError("expected scores from 0 to 1 and weights of 0 or more")
+            found = f"got {rows.min()} to {rows.max()}"
+            raise ValueError(f"expected {name} in rows {least} to {size - 1}, {found}")
+    if (both := results.a[results.a == results.b]).size:
+        raise ValueError(f"expected two contestants in a match, but {both[0]} meets itself")
+    most = results.weight * (1.0 + 1e-9) if isinstance(results, Pairs) else 1.0
+    if not ((results.score >= 0.0) & (results.score <= most) & (results.weight >= 0.0)).all():
+        raise ValueError(
+            "expected scores from 0 to 1 (of sums: to the weight) and no weight below 0"
+        )
 
 
 def _newton(
-    graph: Graph, prior: Floats, strength: Floats, spread: float, nu: float, slopes: Floats
-) -> tuple[float, Curvature, Floats, float]:
+    graph: Graph, prior: Floats, strength: Floats, spread: Spread, nu: float, slopes: Floats
+) -> tuple[Curvature, Floats, float]:
     """A step of Newton's method for the strengths and log nu together.
 
     The likelihood is concave in these, and its third derivative at most its second. So a step that
@@ -135,26 +135,39 @@ def _newton(
     (Sun and Tran-Dinh 2019, generalized self-concordant functions); in the end it is a full step.
 
     Returns:
-        the spread that the step supposes, the curvature, and the steps of strength and log nu.
+        the curvature, and the steps of strength and log nu.
     """
     pairs, slope = graph.pairs, slopes[graph.pairs.judge]
     mean, variance, tie = outlook(slope * graph.gaps(strength), nu)
     gradient = graph.balance(slope * (pairs.score - pairs.weight * mean))
-    free = graph.curvature(slope**2 * pairs.weight * variance)
-    distance = strength - prior
-    spread = likeliest_spread(free.diagonal * distance + gradient, free.diagonal, spread)
-    curvature = free.held(1.0 / spread**2)
-    coupling = graph.balance(slope * pairs.weight * tie * (0.5 - mean))
-    right = [gradient - distance / spread**2, *([coupling] if nu > 0.0 else [])]
-    step, *rest = curvature.solve(np.stack(right, axis=1), CLOSE).T
-    tied = 0.0
-    for follow in rest:
-        missing = np.sum(pairs.ties - pairs.weight * tie) - coupling @ step
-        tied = float(missing / (np.sum(pairs.weight * tie * (1.0 - tie)) - coupling @ follow))
-        step = step - tied * follow
+    skew = slope * pairs.weight * (0.5 - mean)
+    coupling = graph.balance(skew * tie)
+    free, distance = graph.curvature(slope**2 * pairs.weight * variance), strength - prior
+    told, unsure = free.diagonal, 1.0 / (free.diagonal + 1.0 / spread.width**2)
+    # The mean of a strength lies where its mode would lie if the third derivative pulled as well.
+    third = slope**2 * skew * (tie / 8.0 - variance) * (unsure[pairs.a] + unsure[pairs.b])
+    spread.approach(told * distance + gradient + graph.balance(third), told)
+    curvature = free.held(1.0 / spread.width**2)
+    gradient -= distance / spread.width**2
+    if nu > 0.0:
+        equal = nu / (2.0 + nu)
+        missing = np.sum(pairs.ties - pairs.weight * tie) - DECIDED * equal
+        known = np.sum(pairs.weight * tie * (1.0 - tie)) + DECIDED * equal * (1.0 - equal)
+        step, tied = _both(curvature, gradient, coupling, float(missing), float(known))
+    else:
+        step, tied = curvature.solve(gradient[:, None], CLOSE)[:, 0], 0.0
     length = max(float(slopes.max() * np.ptp(step)) + abs(tied), 1e-12)
     damped = float(np.log1p(length)) / length
-    return spread, curvature, damped * step, damped * tied
+    return curvature, damped * step, damped * tied
+
+
+def _both(
+    curvature: Curvature, gradient: Floats, coupling: Floats, missing: float, known: float
+) -> tuple[Floats, float]:
+    """Solve [curvature, coupling; coupling', known] (step, tied) = (gradient, missing)."""
+    step, follow = curvature.solve(np.stack([gradient, coupling], axis=1), CLOSE).T
+    tied = float((missing - coupling @ step) / (known - coupling @ follow))
+    return step - tied * follow, tied
 
 
 def _scores(results: Matches | Pairs, strength: Floats, nu: float, slopes: Floats) -> csr_array:

@@ -93,17 +93,22 @@ class Curvature:
         left = right - self @ solution
         near = left / scale
         direction = near
-        size = np.sum(left * near, axis=0)
-        enough = tolerance**2 * np.sum(right * right / scale, axis=0)
+        size = _products(left, near)
+        enough = tolerance**2 * _products(right, right / scale)
         for _ in range(STEPS):
             if (size <= enough).all():
                 break
             image = self @ direction
             # A column that is solved exactly has no direction left to go.
-            length = size / np.maximum(np.sum(direction * image, axis=0), np.finfo(float).tiny)
+            length = size / np.maximum(_products(direction, image), np.finfo(float).tiny)
             solution = solution + length * direction
             left = left - length * image
             near = left / scale
-            before, size = size, np.sum(left * near, axis=0)
+            before, size = size, _products(left, near)
             direction = near + size / np.maximum(before, np.finfo(float).tiny) * direction
         return solution
+
+
+def _products(left: Floats, right: Floats) -> Floats:
+    """The inner product of every column."""
+    return np.asarray(np.einsum("ij,ij->j", left, right))

@@ -8,11 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from arena.judges.ballot import Integers, Slate
+from arena.judges.ballot import Integers
 from lineage.records import Floats
-
-TIE_MARGIN = 0.02
-"""Supports closer than this are a tie."""
 
 NO_JUDGE = -1
 """The judge of a match that no single judge decided."""
@@ -65,17 +62,6 @@ class Pairs:
     weight: Floats
     score: Floats
     ties: Floats
-
-
-def matches_of(slate: Slate, support: Floats) -> Matches:
-    """Every pair of contestants that answered an item differently, decided by the support."""
-    first, second = np.triu_indices(len(slate.models), k=1)
-    differ = slate.choice[first] != slate.choice[second]
-    pair, item = np.nonzero(differ)
-    a, b = first[pair], second[pair]
-    margin = support[a, item] - support[b, item]
-    score = np.where(margin > TIE_MARGIN, 1.0, np.where(margin < -TIE_MARGIN, 0.0, 0.5))
-    return Matches(a, b, item, score, np.ones(len(a)), np.full(len(a), NO_JUDGE))
 
 
 def pairs_of(matches: Matches, *, by_judge: bool = False) -> Pairs:

@@ -31,8 +31,11 @@ def sharpened(graph: Graph, strength: Floats, nu: float, slopes: Floats, guess: 
 
     mean, variance, _ = outlook(slopes[pairs.judge] * gap, nu)
     uphill = slopes * by_judge(gap * (pairs.score - pairs.weight * mean))
-    uphill -= np.log(slopes / guess) / SPREAD**2
-    curved = slopes**2 * by_judge(gap**2 * pairs.weight * variance) + 1.0 / SPREAD**2
+    above = np.log(slopes / guess)
+    uphill -= above / SPREAD**2
+    curved = slopes**2 * by_judge(gap**2 * pairs.weight * variance)
+    # In logarithms the likelihood and the plane curve as well; at the optimum by so much in sum.
+    curved += (1.0 + np.maximum(-above, 0.0)) / SPREAD**2
     heard = by_judge(pairs.weight)
     normal = heard * slopes
     uphill -= normal * np.sum(normal * uphill / curved) / (np.sum(normal**2 / curved) or 1.0)

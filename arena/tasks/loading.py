@@ -75,7 +75,11 @@ def _installed(name: str) -> Task:
     if name not in found.names:
         known = ", ".join(sorted(found.names)) or "none"
         raise TaskError(f"no task {name!r} is installed as a plug-in; there are: {known}")
-    return _checked(found[name].load(), f"{PLUGIN}{name}")
+    try:
+        loaded = found[name].load()
+    except (ImportError, AttributeError) as error:
+        raise TaskError(f"{PLUGIN}{name} cannot be loaded: {error}") from None
+    return _checked(loaded, f"{PLUGIN}{name}")
 
 
 def _from_file(path: str, name: str) -> Task:
@@ -97,7 +101,7 @@ def _from_file(path: str, name: str) -> Task:
 
 def _checked(found: Any, where: str) -> Task:
     """What was found, called if it makes tasks, if it is one."""
-    task = found() if isinstance(found, type) or not hasattr(found, "items") else found
+    task = found() if callable(found) else found
     lacking = [name for name in _DEMANDED if not callable(getattr(task, name, None))]
     lacking += [name for name in ("name", "kind", "description", "stop") if not hasattr(task, name)]
     if lacking:

@@ -62,7 +62,8 @@ def heard(archive: Archive, items: Sequence[str], models: Sequence[int]) -> Hear
 
 _RECORD = """
 WITH last AS (
-    SELECT max(round) AS round FROM rounds WHERE epoch IS DISTINCT FROM $epoch
+    SELECT max(round) AS round FROM rounds
+    WHERE $epoch IS NULL OR epoch IS DISTINCT FROM $epoch
     GROUP BY coalesce(epoch, -round)
 )
 SELECT judge, mode, task, stratum, sum(hits), sum(misses)
@@ -90,14 +91,25 @@ def barred(archive: Archive) -> frozenset[int]:
     return frozenset(judge for (judge,) in rows)
 
 
-def seated(archive: Archive) -> list[int]:
-    """Who read answers in the last round and may do so again, ascending."""
+def last_round(archive: Archive) -> int:
+    """The number of the last round that was played, 0 for none."""
+    with archive.reading() as db:
+        ((number,),) = db.execute("SELECT coalesce(max(round), 0) FROM rounds").fetchall()
+    return int(number)
+
+
+def seats(archive: Archive) -> dict[int, list[int]]:
+    """By generation, the judges that read answers in its round and may do so in the next one.
+
+    Those of the last round of a panel are free to go.
+    """
     with archive.reading() as db:
         rows = db.execute(
-            "SELECT judge FROM audits WHERE round = (SELECT max(round) FROM rounds) "
-            "AND mode = 'likelihood' AND admitted ORDER BY judge"
+            "SELECT generation, list(judge ORDER BY judge) FROM audits JOIN rounds USING (round) "
+            "WHERE mode = 'likelihood' AND admitted AND epoch IS NOT NULL "
+            "GROUP BY generation ORDER BY generation"
         ).fetchall()
-    return [judge for (judge,) in rows]
+    return dict(rows)
 
 
 def jury(archive: Archive, epoch: int) -> list[Juror]:

@@ -1,0 +1,201 @@
+"""Whether the arena deserves to be believed: agreement, what it is worth, speed, attacks.
+
+    python -m tests.benchmarks.arena --json OUT
+    python -m tests.benchmarks.arena --archive colony.duckdb --seeds 5 --generations 30 --json OUT
+
+- `spearman`: the living of a default campaign (of `--archive`, or one that is run first) meet on
+  `--items` fresh items, from nothing, and keys decide no match: they only earn judges their trust.
+  The rank correlation of ratings with accuracy on the sealed test split. `agreement` has more:
+  without looking at any key at all, on fewer items, among offspring alone, and what the same items
+  would say if keys decided everything.
+- `arena_minus_random`: campaigns that breed by the jury's judgement alone (`[search] merit =
+  "jury"`) against the same campaigns scored by chance, where parents and survivors are drawn
+  blindly. In both the best rated is champion, so even the blind ones have the arena pick their
+  best. The difference of the champions' means over tasks on the sealed test split, with a 95 %
+  interval by Student's t over seeds.
+- `refit_1e3_s`, `refit_1e5_s`, `coverage`: see `tests.benchmarks.ratings`, which has the peers.
+- `ring_gain`: places that members of a ring gain by praising each other, a tenth and half of all.
+"""
+
+import argparse
+import copy
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command line does, before torch loads
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from arena.panel import arena_panel
+from arena.round import Field, Memory, Rules
+from lineage import Archive
+from lineage.kinship import Kinship
+from lineage.records import Floats
+from population.campaign import Campaign
+from population.colony import task_means
+from population.config import Budget, Config, load_config
+from population.player import Player, Prepared
+from population.report import genome_of
+from population.rounds import play
+from population.tournament import founders_among, unseen_items
+from population.workshop import Workshop, found_archive, open_workshop, reopen_workshop, silent
+from tests.arena_players import MODELS, RULES, gain, with_ring, worst
+from tests.benchmarks import ratings
+from tests.benchmarks.harness import interval, positive
+from tests.benchmarks.search import changed
+
+PANELS = (36, 120, 480)
+"""Items on which agreement is measured, beside those that are asked for."""
+
+
+# Agreement
+
+
+def agreement(path: Path, items: int) -> dict[str, float]:
+    """How well ratings of the living agree with the sealed test split."""
+    archive = Archive(path)
+    workshop = reopen_workshop(archive)
+    members = archive.models(living=True)
+    ids = [member.id for member in members]
+    genomes = {m.id: genome_of(archive, workshop, m) for m in members}
+    sealed = workshop.split("test")
+    prepared = workshop.player.prepare_keys(sealed)
+    exact = workshop.score([genomes[i] for i in ids], prepared).exact
+    accuracy = task_means(sealed, exact)
+    related = Kinship.replayed(archive.models()).relationship(ids)
+    who = Field(tuple(ids), related, np.zeros(len(ids)), founders_among(members))
+    offspring = [row for row, member in enumerate(members) if member.kind == "offspring"]
+
+    def rated(count: int, checkable: float, verifier: bool) -> Floats:
+        fresh = unseen_items(archive, workshop, 0, count)
+        panel = arena_panel(fresh, [], len(fresh), checkable)
+        rules = Rules(verifier=verifier)
+        played = play(workshop, genomes, panel, fresh, who, Memory(), rules, silent)
+        return np.array([rating.rating for rating in played.ratings])
+
+    found: dict[str, float] = {"models": float(len(ids))}
+    for count in sorted({*PANELS, items}):
+        strength = rated(count, 0.5, False)
+        found[f"judges_{count}"] = float(spearmanr(strength, accuracy).statistic)
+        found[f"judges_{count}_offspring"] = float(
+            spearmanr(strength[offspring], accuracy[offspring]).statistic
+        )
+    found[f"no_key_{items}"] = float(spearmanr(rated(items, 0.0, False), accuracy).statistic)
+    found[f"keys_{items}"] = float(spearmanr(rated(items, 1.0, True), accuracy).statistic)
+    return found
+
+
+# What the arena is worth
+
+
+class Blind(Player):
+    """A player that scores by chance: whoever breeds by its scores breeds blindly."""
+
+    chance: np.random.Generator
+
+    def score(self, prepared: Prepared) -> tuple[Floats, Floats]:
+        """Random scores, and no forward pass."""
+        items = prepared.size if prepared.marks is None else len(prepared.marks)
+        return self.chance.random(items), self.chance.random(items)
+
+
+def blinded(workshop: Workshop, seed: int) -> Workshop:
+    """A workshop whose player scores by chance, and judges and answers as it would."""
+    player = copy.copy(workshop.player)
+    player.__class__ = Blind
+    player.chance = np.random.default_rng(seed)  # type: ignore[attr-defined]
+    workshop.player = player
+    return workshop
+
+
+def champion_on_test(config: Config, generations: int, blind: bool) -> float:
+    """The mean over tasks that the best rated of a campaign comes to on the sealed test split."""
+    workshop = open_workshop(config)
+    if blind:
+        blinded(workshop, config.run.seed)
+    with TemporaryDirectory() as folder:
+        archive = found_archive(Path(folder) / "colony.duckdb", workshop)
+        limits = Budget(item_evaluations=1 << 40, generations=generations)
+        Campaign(archive, workshop, limits).run()
+        last = archive.latest()
+        assert last is not None
+        genome = genome_of(archive, workshop, archive.find(str(last.champion)))
+    seeing = open_workshop(config)
+    sealed = seeing.split("test")
+    scored = seeing.score([genome], seeing.player.prepare_keys(sealed))
+    return float(task_means(sealed, scored.exact)[0])
+
+
+def arena_minus_random(config: Config, seeds: int, generations: int) -> dict[str, Any]:
+    """The arena alone against chance, seed by seed."""
+    alone = changed("search", merit="jury", rotate=10)(config)
+    alone = changed("arena", verifier=False)(alone)
+    champions: dict[str, list[float]] = {"arena": [], "random": []}
+    for seed in range(seeds):
+        seeded = changed("run", seed=seed)(alone)
+        for name, blind in (("arena", False), ("random", True)):
+            champions[name].append(champion_on_test(seeded, generations, blind))
+            sys.stderr.write(f"seed {seed} {name}: {champions[name][-1]:.3f}\n")
+    differences = np.subtract(champions["arena"], champions["random"]).tolist()
+    mean, low, high = interval(differences)
+    return {"mean": mean, "low": low, "high": high, **champions}
+
+
+# Attacks
+
+
+def ring_gain() -> dict[str, float]:
+    """Places gained by a ring that praises itself where judges decide everything."""
+    judges = RULES[1]
+    sizes = {"minority": MODELS // 10, "majority": MODELS // 2}
+    return {name: gain(with_ring(worst(size)), worst(size), judges) for name, size in sizes.items()}
+
+
+# The command line
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, and print and write JSON."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--archive", type=Path, help="of a default campaign; else one is run")
+    parser.add_argument("--items", type=positive, default=PANELS[-1])
+    parser.add_argument("--seeds", type=positive, default=5)
+    parser.add_argument("--generations", type=positive, default=30)
+    parser.add_argument("--threads", type=positive, default=1)
+    parser.add_argument("--json", type=Path, help="write the result there as well")
+    chosen = parser.parse_args(arguments)
+    config = changed("run", threads=chosen.threads)(load_config(None))
+    with TemporaryDirectory() as folder:
+        path = chosen.archive
+        if path is None:
+            path = Path(folder) / "colony.duckdb"
+            workshop = open_workshop(config)
+            Campaign(found_archive(path, workshop), workshop).run()
+        agreed = agreement(path, chosen.items)
+    result = {
+        "spearman": agreed[f"judges_{chosen.items}"],
+        "arena_minus_random": arena_minus_random(config, chosen.seeds, chosen.generations),
+        "refit_1e3_s": ratings.refit_1e3(),
+        "refit_1e5_s": ratings.refit_1e5(),
+        "coverage": ratings.coverage()[0],
+        "ring_gain": ring_gain(),
+        "agreement": agreed,
+        "settings": {"items": chosen.items, "seeds": chosen.seeds,
+                     "generations": chosen.generations},
+    }  # fmt: skip
+    text = json.dumps(result, indent=1)
+    sys.stdout.write(text + "\n")
+    if chosen.json:
+        chosen.json.write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
