@@ -42,7 +42,7 @@ def leaderboard(
     with clear_errors():
         colony = opened(archive)
         from lineage.queries.leaderboard import leaderboard as standings_of
-        from lineage.queries.matches import check_task
+        from lineage.queries.tasks import check_task
         from tui.arena_tables import leaderboard_json, leaderboard_view
 
         if task is not None:
@@ -76,8 +76,8 @@ def matches(
 ) -> None:
     with clear_errors():
         colony = opened(archive)
-        from lineage.queries.matches import check_task
         from lineage.queries.matches import matches as matches_of
+        from lineage.queries.tasks import check_task
         from tui.arena_tables import match_json, matches_view
 
         if task is not None:

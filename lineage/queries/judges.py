@@ -4,10 +4,6 @@ from dataclasses import dataclass
 
 from lineage.archive import Archive
 from lineage.queries.rounds import record
-from lineage.records import Trust
-
-NO_EPOCH = -1
-"""Records leave out the items of an epoch; with this one, which is none, they speak of all."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +34,6 @@ FROM audits GROUP BY ALL ORDER BY ALL
 """
 
 
-def records(archive: Archive) -> list[Trust]:
-    """Everything that is known of all judges, by mode, task and stratum."""
-    return record(archive, NO_EPOCH)
-
-
 def reliabilities(archive: Archive, task: str | None = None) -> dict[int, dict[str, Reliability]]:
     """How all judges have done, by judge and mode.
 
@@ -54,7 +45,7 @@ def reliabilities(archive: Archive, task: str | None = None) -> dict[int, dict[s
         audits = db.execute(_AUDITED).fetchall()
     hits: dict[tuple[int, str], float] = {}
     misses: dict[tuple[int, str], float] = {}
-    for entry in records(archive):
+    for entry in record(archive):
         if task in (None, entry.task):
             who = entry.judge, entry.mode
             hits[who] = hits.get(who, 0.0) + entry.hits

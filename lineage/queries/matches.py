@@ -16,7 +16,6 @@ from typing import Any
 
 from lineage.archive import Archive
 from lineage.errors import ArchiveError
-from lineage.filters.language import suggestion
 
 OUTCOME = """
 CASE WHEN $verifier AND verified_a IS NOT NULL AND verified_b IS NOT NULL
@@ -134,20 +133,6 @@ def decides(archive: Archive) -> bool:
     """Whether keys decide the matches on items where they may be looked at."""
     settings = archive.campaign()[1].get("arena", {})
     return bool(settings.get("verifier", True))
-
-
-def check_task(archive: Archive, task: str) -> None:
-    """Make sure that a task was ever asked.
-
-    Raises:
-        ArchiveError: it was not; says which were.
-    """
-    with archive.reading() as db:
-        rows = db.execute("SELECT DISTINCT task FROM items ORDER BY task").fetchall()
-    tasks = [name for (name,) in rows]
-    if task not in tasks:
-        near = suggestion(task, tasks) or f"; there are {', '.join(tasks)}"
-        raise ArchiveError(f"no task is named {task!r}{near}")
 
 
 def matches(

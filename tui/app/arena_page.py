@@ -103,7 +103,8 @@ class ArenaPage(Page):
         self.ask("arena", partial(arena_view, asked=asked), self._show)
 
     def _show(self, view: "ArenaView") -> None:
-        from tui.app.arena_rows import MatchRows, judge_heads, judge_rows  # noqa: PLC0415
+        from tui.app.arena_rows import MatchRows  # noqa: PLC0415 - see draw
+        from tui.app.judge_rows import judge_heads, judge_rows  # noqa: PLC0415
 
         snapshot = self.app.snapshot
         if snapshot is None:
@@ -164,12 +165,11 @@ class ArenaPage(Page):
         if self._heard is None or snapshot is None:
             lines.show(ListedRows())
         else:
-            width = max(20, lines.size.width - GUTTER)
-            lines.show(match_rows(*self._heard, snapshot, self.app.signs, width))
+            lines.show(match_rows(*self._heard, snapshot, self.app.signs, lines.room))
 
     def _inspect(self) -> None:
         """Show everything about the judge under the cursor."""
-        from tui.app.arena_rows import one_judge_rows  # noqa: PLC0415 - see draw
+        from tui.app.judge_rows import one_judge_rows  # noqa: PLC0415 - see draw
         from tui.app.rows import ListedRows  # noqa: PLC0415
 
         lines, snapshot = self.query_one("#judge", Lines), self.app.snapshot
@@ -177,8 +177,7 @@ class ArenaPage(Page):
         if not isinstance(judge, int) or self._view is None or snapshot is None:
             lines.show(ListedRows())
             return
-        width = max(20, lines.size.width - GUTTER)
-        lines.show(one_judge_rows(self._view, judge, snapshot, self.app.signs, width))
+        lines.show(one_judge_rows(self._view, judge, snapshot, self.app.signs, lines.room))
 
     def _meets(self, model: int) -> bool:
         lines = self.query_one("#matches", Lines)
@@ -233,7 +232,7 @@ class ArenaPage(Page):
         self.query_one(Prompt).open("task (empty shows all)", self._keep, task or "")
 
     def _keep(self, text: str) -> None:
-        from lineage.queries.matches import check_task  # noqa: PLC0415 - see draw
+        from lineage.queries.tasks import check_task  # noqa: PLC0415 - see draw
 
         task = text.strip() or None
         if task is None:

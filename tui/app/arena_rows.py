@@ -1,22 +1,16 @@
-"""What the page Arena draws: matches, a match, judges, a judge; rows of spans for lists."""
+"""What the page Arena draws of matches: all that are listed, and one with what was said of it."""
 
 from collections.abc import Hashable, Mapping, Sequence
 
-from rich.cells import chop_cells
-
-from arena.kin import STRATA
-from lineage.drawing.text import Span, Tone, cells, columns, padded, shown
+from lineage.drawing.text import Span, Tone, columns, padded, shown
 from lineage.queries.hearings import Hearing
-from lineage.queries.judges import Reliability
 from lineage.queries.matches import Match, Side
-from tui.app.arena_view import ArenaView, by_task, reason
+from tui.app.judge_rows import rate
 from tui.app.paint import Piece, Signs
 from tui.app.rows import ListedRows
 from tui.app.snapshot import Snapshot
+from tui.app.written import Drawn, gap, told, wrapped
 from tui.arena_tables import verdict
-
-Drawn = tuple[Hashable, int | None, list[Span | Piece]]
-"""A row with what it is about, as `ListedRows` takes it."""
 
 
 class MatchRows:
@@ -56,8 +50,8 @@ class MatchRows:
     def draw(self, row: int, width: int) -> list[Span | Piece]:
         """Who met whom on what, what they said and how it went."""
         match = self.matches[row]
-        task = min(14, max(0, width - 36))
-        room = max(4, (width - task - 30) // 2)
+        task = 16 if width >= 80 else 9
+        room = max(4, (width - task - 36) // 2)
         tones = _tones(match)
         sign = {1: ">", -1: "<", 0: "=", None: "?"}[match.outcome]
         a, b = match.a, match.b
@@ -68,9 +62,8 @@ class MatchRows:
             Piece(padded(_answer(b, room), room) + " ", tones[1]),
             Piece(f"#{b.model}".ljust(7) + " ", tones[1]),
         ]
-        if task:
-            spans.append(Piece(padded(shown(match.task, task), task), "dim"))
-        return [*spans, Piece("key" if match.by_key else "jury", "dim")]
+        by = "key" if match.by_key else "jury"
+        return [*spans, Piece(padded(shown(match.task, task), task) + f" {by}", "dim")]
 
 
 def match_rows(
@@ -85,13 +78,13 @@ def match_rows(
     tones = _tones(match)
     hidden = ", asked nowhere else" if found.hidden else ""
     rows: list[Drawn] = [
-        _told("match", str(match.name), width),
-        _told("round", f"{match.round}, after generation {found.generation}{hidden}", width),
+        told("match", str(match.name), width),
+        told("round", f"{match.round}, after generation {found.generation}{hidden}", width),
     ]
-    rows += _wrapped("prompt", found.prompt, width)
-    rows += _wrapped("key", found.key or "nobody looked at it", width)
+    rows += wrapped("prompt", found.prompt, width)
+    rows += wrapped("key", found.key or "nobody looked at it", width)
     for letter, side, tone in zip("AB", (match.a, match.b), tones, strict=True):
-        rows.append(((letter, "gap"), None, []))
+        rows.append(gap(letter))
         right = {None: "", 0.0: "  wrong", 1.0: "  right"}.get(
             side.verified, f"  {side.verified} right"
         )
@@ -102,10 +95,10 @@ def match_rows(
             Piece(f"  support {side.support:.2f}{right}", "dim"),
         ]
         rows.append((letter, side.model, list(spans)))
-        rows += _wrapped("", _answer(side, 400), width, tone)
-    rows.append(("gap", None, []))
-    rows.append(_told("won", verdict(match), width, "strong"))
-    rows.append(_told("judges", _counted(found), width))
+        rows += wrapped(f" {letter}", _answer(side, 400), width, tone)
+    rows.append(gap("won"))
+    rows.append(told("won", verdict(match), width, "strong"))
+    rows.append(told("judges", _counted(found), width))
     return ListedRows(rows + _judgements(found, closer, snapshot, signs, width))
 
 
@@ -116,7 +109,7 @@ def _judgements(
     signs: Signs,
     width: int,
 ) -> list[Drawn]:
-    heads = ("", "mode", "prefers", "trust", f"right on {found.match.task}", "kin of", "")
+    heads = ("", "mode", "prefers", "trust", "on task", "kin of", "")
     table = [[Span(head, "dim") for head in heads]]
     for one in found.judgements:
         kin = closer.get(one.judge)
@@ -126,7 +119,7 @@ def _judgements(
             one.mode,
             signs.dash if one.prefers is None else f"#{one.prefers}",
             f"{one.trust:.2f}",
-            f"{one.hits:.0f} of {one.hits + one.misses:.0f}",
+            rate(one.hits, one.misses, signs),
             ("neither" if closer else signs.dash) if kin is None else f"#{kin}",
             "" if one.admitted else "not heard",
         )
@@ -143,110 +136,6 @@ def _counted(found: Hearing) -> str:
     silent = len(found.judgements) - len(heard)
     more = f", {silent} not listened to" if silent else ""
     return f"{a} for #{found.match.a.model}, {b} for #{found.match.b.model}{more}"
-
-
-def judge_rows(view: ArenaView, snapshot: Snapshot, signs: Signs) -> ListedRows:
-    """All judges, the most trusted first: trust by mode, and who is not listened to."""
-    modes = modes_of(view)
-    order = sorted(
-        view.judges, key=lambda j: (-max(one.trust for one in view.judges[j].values()), j)
-    )
-    rows: list[Drawn] = []
-    for judge in order:
-        known = view.judges[judge]
-        spans: list[Span | Piece] = [
-            Piece(snapshot.sign(judge, signs) + " ", snapshot.tone(judge)),
-            Piece(padded(shown(snapshot.name(judge), 15), 16)),
-        ]
-        for mode in modes:
-            one = known.get(mode)
-            spans.append(Piece(_trusted(one).center(13), _tone_of(one)))
-        rows.append((judge, judge, spans))
-    return ListedRows(rows)
-
-
-def judge_heads(view: ArenaView) -> list[Piece]:
-    """The titles above the judges."""
-    return [
-        Piece("judge".ljust(18), "head"),
-        *(Piece(m.center(13), "head") for m in modes_of(view)),
-    ]
-
-
-def modes_of(view: ArenaView) -> list[str]:
-    """In which modes anybody judges."""
-    return sorted({mode for modes in view.judges.values() for mode in modes})
-
-
-def one_judge_rows(
-    view: ArenaView, judge: int, snapshot: Snapshot, signs: Signs, width: int
-) -> ListedRows:
-    """A judge: why it is listened to or not, how often it was right, which canaries it liked."""
-    known = view.judges.get(judge, {})
-    rows: list[Drawn] = [
-        (
-            "judge",
-            judge,
-            [
-                Piece(snapshot.sign(judge, signs) + " ", snapshot.tone(judge)),
-                Piece(snapshot.name(judge), "strong"),
-                Piece("" if known else "  has judged in no round that is shown", "dim"),
-            ],
-        )
-    ]
-    for mode, one in sorted(known.items()):
-        rows.append(((mode, "gap"), None, []))
-        told = f"trust {one.trust:.2f}, {reason(mode, one)}"
-        rows.append(_told(mode, told, width, "plain" if one.admitted else "alarm"))
-        tests = by_task(view.trust, judge, mode)
-        table = [[Span(head, "dim") for head in ("right on", *STRATA)]]
-        for task, strata in sorted(tests.items()):
-            told_of = (_rate(*strata[stratum], signs) for stratum in STRATA)
-            table.append([Span(shown(task, 16)), *(Span(text) for text in told_of)])
-        drawn = columns(table, (0, 1, 1, 1, 2), width, gap=2)
-        rows += [((mode, at), None, list(spans)) for at, spans in enumerate(drawn)]
-    return ListedRows(rows + _canaries(view, judge, width))
-
-
-def _canaries(view: ArenaView, judge: int, width: int) -> list[Drawn]:
-    """What was planted, and whether this judge fell for it."""
-    read = [canary for canary in view.planted if judge in canary.readers]
-    if not view.planted:
-        return []
-    fooled = sum(judge in canary.fooled for canary in read)
-    rows: list[Drawn] = [
-        ("canaries gap", None, []),
-        _told(
-            "canaries",
-            f"read {len(read)} of {len(view.planted)}, fell for {fooled}",
-            width,
-            "alarm" if fooled else "plain",
-        ),
-    ]
-    for canary in sorted(read, key=lambda canary: judge not in canary.fooled):
-        fell = judge in canary.fooled
-        text = f"  {'fell for' if fell else 'refused':9}{canary.kind:12} {canary.item}  "
-        spans = [
-            Piece(text, "alarm" if fell else "dim"),
-            Piece(shown(canary.answer, max(8, width - cells(text))), "dim"),
-        ]
-        rows.append((("canary", canary.item, canary.answer), None, list(spans)))
-    return rows
-
-
-def _trusted(one: Reliability | None) -> str:
-    if one is None:
-        return ""
-    return f"{one.trust:.2f}" if one.admitted else f"({one.trust:.2f})"
-
-
-def _tone_of(one: Reliability | None) -> str:
-    return "plain" if one is None or one.admitted else "alarm"
-
-
-def _rate(hits: float, misses: float, signs: Signs) -> str:
-    total = hits + misses
-    return f"{hits:.1f} of {total:.1f}" if total else signs.dash
 
 
 def _sides(match: Match) -> tuple[Side, Side]:
@@ -266,21 +155,3 @@ def _answer(side: Side, most: int) -> str:
 
 def _part(value: float) -> str:
     return f"{value:.2f}"
-
-
-def _told(name: str, text: str, width: int, tone: str = "plain") -> Drawn:
-    """A row of a name and what is told of it."""
-    return name, None, [Piece(name.ljust(8), "dim"), Piece(shown(text, max(8, width - 8)), tone)]
-
-
-def _wrapped(name: str, text: str, width: int, tone: str = "plain") -> list[Drawn]:
-    """As `_told`, in as many rows as it takes."""
-    lines = [
-        part
-        for line in text.splitlines() or [""]
-        for part in chop_cells(shown(line, 4000), max(8, width - 8)) or [""]
-    ]
-    return [
-        ((name, text, at), None, [Piece(("" if at else name).ljust(8), "dim"), Piece(line, tone)])
-        for at, line in enumerate(lines)
-    ]

@@ -8,9 +8,10 @@ from arena.partiality import closer_to
 from lineage import Archive
 from lineage.descent import Descent
 from lineage.queries.hearings import Hearing, hearing
-from lineage.queries.judges import Reliability, records, reliabilities
+from lineage.queries.judges import Reliability, reliabilities
 from lineage.queries.matches import Match, MatchName, matches
 from lineage.queries.played import Planted, Played, planted, played
+from lineage.queries.rounds import record
 from lineage.records import Trust
 
 LISTED = 1000
@@ -72,9 +73,7 @@ def arena_view(archive: Archive, asked: Asked) -> ArenaView:
             for judge, modes in known.items()
             if any(one.round >= seated for one in modes.values())
         },
-        tuple(
-            entry for entry in records(archive) if asked.task is None or entry.task == asked.task
-        ),
+        tuple(entry for entry in record(archive) if asked.task is None or entry.task == asked.task),
         tuple(planted(archive, about.round)),
     )
 

@@ -45,6 +45,10 @@ PAGES = (
         "arena", "3", "Arena", "tui.app.arena_page:ArenaPage",
         "matches with what every judge made of them, and which judges are believed how far",
     ),
+    Listed(
+        "sources", "5", "Sources", "tui.app.sources_page:SourcesPage",
+        "what can be merged, where it lies and whether it fits; and what should be for a task",
+    ),
 )  # fmt: skip
 """Pages with a key are modes that one switches between; the others are about the model in focus
 and are pushed on top: "model" by enter, "diff" by d."""
