@@ -383,13 +383,12 @@ class Campaign:
         return replace(stock, matings=tuple((one, other) for one, other in pairs))
 
     def _heed(self, obeyed: Obeyed) -> None:
-        """Go by what has changed."""
-        if obeyed.workshop is not self._workshop:
+        """Go by what has changed. Where somebody came or went, as if the campaign were resumed."""
+        if obeyed.lives_changed:
             self._enter(obeyed.workshop)
         if obeyed.budget is not None:
             self._limits = replace(self._limits, item_evaluations=obeyed.budget)
         self._reload()
-        self._kinship.keep(self._colony.ids)  # as if it were replayed: bits depend on who is there
 
     def _reload(self) -> None:
         self._clock.start()
