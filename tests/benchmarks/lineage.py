@@ -70,6 +70,7 @@ import json, statistics, sys, time
 from pathlib import Path
 from lineage.archive import Archive
 from lineage.descent import Descent
+from tests.benchmarks.harness import told
 
 def timed(work, times=1):
     took = []
