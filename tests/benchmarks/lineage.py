@@ -45,6 +45,7 @@ from lineage.records import (
     Parent,
     SearchRecord,
 )
+from tests.benchmarks.harness import told
 
 FOUNDERS = 9
 BLOCKS = 9
@@ -70,7 +71,6 @@ import json, statistics, sys, time
 from pathlib import Path
 from lineage.archive import Archive
 from lineage.descent import Descent
-from tests.benchmarks.harness import told
 
 def timed(work, times=1):
     took = []
