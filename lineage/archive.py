@@ -287,7 +287,7 @@ class Archive:
         """
         rows = dict(
             self._rows(
-                "SELECT model, genome FROM recipes WHERE genome IS NOT NULL AND model IN $ids",
+                "SELECT model, genome FROM recipes WHERE method <> 'source' AND model IN $ids",
                 {"ids": list(ids)},
             )
         )

@@ -385,16 +385,12 @@ class Campaign:
         return replace(stock, matings=tuple((one, other) for one, other in pairs))
 
     def _heed(self, obeyed: Obeyed) -> None:
-        """Go by what has changed."""
-        if obeyed.workshop is not self._workshop:
+        """Go by what has changed. Where somebody came or went, as if the campaign were resumed."""
+        if obeyed.lives_changed:
             self._enter(obeyed.workshop)
         if obeyed.budget is not None:
             self._limits = replace(self._limits, item_evaluations=obeyed.budget)
         self._reload()
-        # As if it were replayed: bits depend on who is there.
-        judges = not_forgotten(self._archive, self._search).get(self._colony.generation, [])
-        dead = [judge for judge in judges if judge not in self._colony.ids]
-        self._kinship.keep([*self._colony.ids, *dead])
 
     def _reload(self) -> None:
         self._clock.start()

@@ -52,6 +52,12 @@ class Obeyed:
     mates: tuple[Order, ...]
     paused: bool
 
+    @property
+    def lives_changed(self) -> bool:
+        """Whether somebody has come or gone."""
+        done = {one.order.kind for one in self.settled if one.outcome == "done"}
+        return bool(done & {"cull", "add-founder"})
+
 
 def unheard(settled: Settled) -> None:
     """What is told of orders if nobody listens."""

@@ -15,6 +15,7 @@ from population.errors import PopulationError
 from tui import (
     ancestry_commands,
     archive_commands,
+    arena_commands,
     keeping_commands,
     lineage_commands,
     merge_commands,
@@ -257,6 +258,7 @@ app.add_typer(run_command.app)
 app.add_typer(screen_command.app)
 app.add_typer(keeping_commands.app)
 app.add_typer(order_commands.app)
+app.add_typer(arena_commands.app)
 app.add_typer(lineage_commands.app)
 app.add_typer(ancestry_commands.app)
 app.add_typer(skills_command.app)

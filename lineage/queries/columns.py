@@ -46,6 +46,7 @@ class Columns:
         history: all generations: their columns by name, each of shape (generations,).
         events: (generation, event), oldest first.
         scores: how many rows of scores have been read.
+        rounds: how many rounds of the arena have been played.
     """
 
     generation: Ids
@@ -62,6 +63,7 @@ class Columns:
     history: Mapping[str, npt.NDArray[Any]]
     events: tuple[tuple[int, Event], ...]
     scores: int
+    rounds: int
 
     @property
     def newest(self) -> int:
@@ -93,19 +95,21 @@ def empty() -> Columns:
         history={part.name: np.zeros(0, part.type) for part in fields(Generation)},
         events=(),
         scores=0,
+        rounds=0,
     )
 
 
 def is_news(db: duckdb.DuckDBPyConnection, known: Columns) -> bool:
     """Whether the archive holds more than is known; costs next to nothing."""
-    ((newest, last, events, scores),) = db.execute(
+    ((newest, last, events, scores, rounds),) = db.execute(
         "SELECT (SELECT coalesce(max(id), 0) FROM models), "
         "(SELECT coalesce(max(generation), -1) FROM generations), "
-        "(SELECT count(*) FROM events), (SELECT count(*) FROM scores)"
+        "(SELECT count(*) FROM events), (SELECT count(*) FROM scores), "
+        "(SELECT count(*) FROM rounds)"
     ).fetchall()
     return bool(
-        (newest, last, events, scores)
-        != (known.newest, known.last, len(known.events), known.scores)
+        (newest, last, events, scores, rounds)
+        != (known.newest, known.last, len(known.events), known.scores, known.rounds)
     )
 
 
@@ -184,17 +188,20 @@ def _rated(db: duckdb.DuckDBPyConnection, known: Columns) -> Columns:
     rating = np.full(known.newest + 1, np.nan, np.float32)
     deviation = rating.copy()
     latest = db.execute(
-        "SELECT model, rating, deviation FROM ratings WHERE generation = ?", [known.last]
+        "SELECT model, arg_max(rating, round) AS rating, arg_max(deviation, round) AS deviation "
+        "FROM ratings JOIN rounds USING (round) WHERE generation = ? GROUP BY model",
+        [known.last],
     ).fetchnumpy()
     rating[latest["model"]] = latest["rating"]
     deviation[latest["model"]] = latest["deviation"]
     past = db.execute(
-        "SELECT model, list(rating ORDER BY generation) FROM ratings WHERE generation > ? "
-        "GROUP BY model",
+        "SELECT model, list(rating ORDER BY round) FROM ratings JOIN rounds USING (round) "
+        "WHERE generation > ? GROUP BY model",
         [known.last - TREND],
     ).fetchall()
+    ((rounds,),) = db.execute("SELECT count(*) FROM rounds").fetchall()
     trend = {model: tuple(ratings) for model, ratings in past if known.died[model] == LIVING}
-    return replace(known, rating=rating, deviation=deviation, trend=trend)
+    return replace(known, rating=rating, deviation=deviation, trend=trend, rounds=rounds)
 
 
 def _more_words(db: duckdb.DuckDBPyConnection, known: Columns) -> list[str]:

@@ -5,11 +5,11 @@ from lineage.records import Rating
 
 
 def ratings_of(archive: Archive, model: int) -> list[tuple[int, Rating]]:
-    """(generation, rating) for every generation in which a model was rated, oldest first."""
+    """(generation, rating) for every round in which a model was rated, oldest first."""
     with archive.reading() as db:
         rows = db.execute(
-            "SELECT generation, model, rating, deviation, prior FROM ratings WHERE model = ? "
-            "ORDER BY generation",
+            "SELECT generation, model, rating, deviation, prior FROM ratings "
+            "JOIN rounds USING (round) WHERE model = ? ORDER BY round",
             [model],
         ).fetchall()
     return [(row[0], Rating(*row[1:])) for row in rows]

@@ -24,8 +24,7 @@ from safetensors.torch import load_file, save_file
 from population.checkpoints import open_tensors
 from population.errors import CheckpointError, PopulationError
 from population.materialise import State
-
-SUFFIX = ".safetensors"
+from population.weights.places import SUFFIX, folder_of
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class WeightsCache:
     """
 
     def __init__(self, archive: Path, quota: int) -> None:
-        self.folder = archive.with_name(archive.name + ".weights")
+        self.folder = folder_of(archive)
         self.quota = quota
 
     def file(self, sha256: str) -> Path:

@@ -120,6 +120,11 @@ class Lines(ScrollView, can_focus=True):
         """The row with the cursor."""
         return self._row
 
+    @property
+    def room(self) -> int:
+        """Cells of a row, beside the cursor and a scrollbar; for rows that are drawn beforehand."""
+        return max(20, self.size.width - GUTTER - 1)
+
     def show(self, rows: Rows) -> None:
         """Show other rows; the cursor stays with whom it is on, at the same height.
 

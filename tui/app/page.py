@@ -13,7 +13,7 @@ which they matter to whoever writes one:
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Hashable
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
@@ -208,9 +208,13 @@ class Page(Screen[None]):
         else:
             self.ask("find", partial(_found, text=text), self._show_found, after_s=0.0)
 
+    def keys_of(self, ids: Collection[int]) -> Collection[Hashable]:
+        """The keys of models that were found, in the list that is searched."""
+        return ids
+
     def _show_found(self, ids: list[int]) -> None:
         lines = self.lines
-        hits = 0 if lines is None else lines.search(ids)
+        hits = 0 if lines is None else lines.search(self.keys_of(ids))
         here = f", {hits:,} of them here: n and N walk along" if hits else ", none of them here"
         self.notify(f"{len(ids):,} found{here if ids else ''}", timeout=4)
 

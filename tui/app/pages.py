@@ -42,8 +42,16 @@ PAGES = (
         "all living models, to sort and to filter",
     ),
     Listed(
+        "arena", "3", "Arena", "tui.app.arena_page:ArenaPage",
+        "matches with what every judge made of them, and which judges are believed how far",
+    ),
+    Listed(
         "lineage", "4", "Lineage", "tui.app.lineage_page:LineagePage",
         "where a model comes from: its line, its pedigree, a graph, the map of everybody",
+    ),
+    Listed(
+        "sources", "5", "Sources", "tui.app.sources_page:SourcesPage",
+        "what can be merged, where it lies and whether it fits; and what should be for a task",
     ),
     Listed(
         "model", None, "Model", "tui.app.model_page:ModelPage",

@@ -1,0 +1,123 @@
+"""The leaderboard: how everybody is rated, what came of its matches, how far it is believed.
+
+Ratings are of the last round that a model took part in, and so are the matches that are counted: a
+round refits everything from all matches on its panel, and the zero of the scale is the founders in
+every round, so that ratings of different rounds can be compared.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lineage.archive import Archive
+from lineage.queries.judges import Reliability, reliabilities
+from lineage.queries.matches import OUTCOME, decides
+
+POINTS = 400.0 / math.log(10.0)
+"""Elo points of a logit: 400 points are odds of ten to one."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A row of the leaderboard.
+
+    Attributes:
+        model: who.
+        name: of a founder.
+        living: whether it may be picked as a parent.
+        champion: whether it is the champion.
+        rating: in Elo points, 1000 for the mean of the founders.
+        interval: 1.96 deviations of it, in points.
+        round: the last round that it took part in.
+        wins: in that round, as `losses` and `ties`.
+        support: its mean result on the items of that round, in [0, 1].
+        judging: its reliability by mode.
+    """
+
+    model: int
+    name: str | None
+    living: bool
+    champion: bool
+    rating: float
+    interval: float
+    round: int
+    wins: int = 0
+    losses: int = 0
+    ties: int = 0
+    support: float | None = None
+    judging: Mapping[str, Reliability] = field(default_factory=dict)
+
+
+_RATED = """
+SELECT model, name, died IS NULL,
+       model IS NOT DISTINCT FROM (SELECT arg_max(champion, generation) FROM generations),
+       arg_max(rating, round), arg_max(deviation, round), max(round)
+FROM ratings JOIN models ON models.id = model
+WHERE $all OR died IS NULL GROUP BY ALL
+"""
+
+_LAST = """
+last AS (
+    SELECT model, max(round) AS round FROM ratings JOIN models ON models.id = model
+    WHERE $all OR died IS NULL GROUP BY model
+)
+"""
+
+# The view `matches` seen by one contestant each: the view itself would be made of all rounds.
+_SCORE = f"""
+WITH {_LAST}, met AS (
+    SELECT va.model, va.support AS support_a, vb.support AS support_b,
+           aa.verified AS verified_a, ab.verified AS verified_b
+    FROM last JOIN verdicts va USING (model, round) JOIN items ON items.id = va.item
+    JOIN verdicts vb ON vb.round = va.round AND vb.item = va.item AND vb.model <> va.model
+    JOIN answers aa ON aa.item = va.item AND aa.model = va.model
+    JOIN answers ab ON ab.item = vb.item AND ab.model = vb.model
+    WHERE aa.answer <> ab.answer AND ($task IS NULL OR task = $task)
+), told AS (SELECT model, {OUTCOME} AS outcome FROM met)
+SELECT model, count(*) FILTER (outcome > 0), count(*) FILTER (outcome < 0),
+       count(*) FILTER (outcome = 0)
+FROM told GROUP BY model
+"""  # noqa: S608
+
+_SUPPORT = f"""
+WITH {_LAST}
+SELECT model, avg(support) FROM verdicts JOIN last USING (model, round)
+JOIN items ON items.id = item WHERE $task IS NULL OR task = $task GROUP BY model
+"""  # noqa: S608
+
+
+def leaderboard(
+    archive: Archive, *, task: str | None = None, everyone: bool = False
+) -> list[Standing]:
+    """Who stands where, the best rated first; of one task, who is supported most there first.
+
+    Args:
+        archive: of the colony.
+        task: count matches, support, hits and misses of this task alone.
+        everyone: fossils as well, with the rating that they had at last.
+    """
+    asked: dict[str, Any] = {"all": everyone}
+    of_task = {**asked, "task": task}
+    verifier = decides(archive)
+    with archive.reading() as db:
+        rated = db.execute(_RATED, asked).fetchall()
+        scores = {
+            row[0]: row[1:]
+            for row in db.execute(_SCORE, {**of_task, "verifier": verifier}).fetchall()
+        }
+        support = dict(db.execute(_SUPPORT, of_task).fetchall())
+    judging = reliabilities(archive, task)
+    standings = []
+    for model, name, living, champion, rating, deviation, last in rated:
+        wins, losses, ties = scores.get(model, (0, 0, 0))
+        standings.append(
+            Standing(
+                model, name, living, champion, 1000.0 + POINTS * rating,
+                1.96 * POINTS * deviation, last, wins, losses, ties, support.get(model),
+                judging.get(model, {}),
+            )
+        )  # fmt: skip
+    if task is not None:
+        return sorted(standings, key=lambda s: (-(s.support or 0.0), -s.rating, s.model))
+    return sorted(standings, key=lambda s: (-s.rating, s.model))

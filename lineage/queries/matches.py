@@ -1,0 +1,170 @@
+"""Matches: every two models that answered an item differently in a round, and who judged them how.
+
+A match is named `A-B@ITEM`, the smaller id first: who met on what. The same two meet again in every
+round that is played on the same panel, on the same answers; then the last round tells, since judges
+have earned more trust by then.
+
+Where a key was looked at, the better answer by the key has won. Elsewhere the jury has decided, and
+what is kept of that is the mean result of each contestant on the item, its support; so the one with
+more support counts as the winner. That is what the jury said of the pair alone in 98 of 100 cases
+(6,584 pairs of a default campaign judged again); in the others a third answer made the difference.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from lineage.archive import Archive
+from lineage.errors import ArchiveError
+
+OUTCOME = """
+CASE WHEN $verifier AND verified_a IS NOT NULL AND verified_b IS NOT NULL
+     THEN sign(verified_a - verified_b)
+     WHEN support_a = 0.5 AND support_b = 0.5 THEN NULL
+     ELSE sign(round(support_a - support_b, 9)) END
+"""
+"""Of a row of the view `matches`: 1 where A has won, -1 where B has, 0 for a tie; NULL where no
+judge is believed, so that it counts for nobody. Needs the parameter `verifier`, see `decides`."""
+
+_NAME = re.compile(r"#?(\d{1,9})\s*-\s*#?(\d{1,9})\s*@\s*(\S+)")
+
+
+@dataclass(frozen=True)
+class MatchName:
+    """Which match: the two contestants, the one with the smaller id first, and the item."""
+
+    a: int
+    b: int
+    item: str
+
+    def __str__(self) -> str:
+        return f"{self.a}-{self.b}@{self.item}"
+
+    @classmethod
+    def read(cls, text: str) -> "MatchName":
+        """What somebody typed.
+
+        Raises:
+            ArchiveError: it names no match.
+        """
+        found = _NAME.fullmatch(text.strip())
+        if found is None or found.group(1) == found.group(2):
+            raise ArchiveError(
+                f"expected a match as two ids and an item, A-B@ITEM, got {text!r}; "
+                "`colony matches` lists them"
+            )
+        a, b = sorted(int(found.group(place)) for place in (1, 2))
+        return cls(a, b, found.group(3))
+
+
+@dataclass(frozen=True)
+class Side:
+    """A contestant: its answer, its mean result on the item in [0, 1], and how right it is.
+
+    `verified` is None where nobody looked at the key.
+    """
+
+    model: int
+    answer: str
+    support: float
+    verified: float | None
+
+
+@dataclass(frozen=True)
+class Match:
+    """A match as it stood after a round.
+
+    Attributes:
+        round: the round.
+        item: id of the item.
+        task: of the item.
+        a: the contestant with the smaller id.
+        b: the other one.
+        outcome: 1 where `a` has won, -1 where `b` has, 0 for a tie; None where no judge
+            is believed.
+        by_key: whether the key decided.
+    """
+
+    round: int
+    item: str
+    task: str
+    a: Side
+    b: Side
+    outcome: int | None
+    by_key: bool
+
+    @property
+    def name(self) -> MatchName:
+        """What it is called."""
+        return MatchName(self.a.model, self.b.model, self.item)
+
+    @property
+    def winner(self) -> int | None:
+        """Who has won; None for a tie, and where there was no verdict."""
+        return {1: self.a.model, -1: self.b.model}.get(self.outcome or 0)
+
+
+MATCHES = f"""
+SELECT m.round, item, task, model_a, answer_a, support_a, verified_a,
+       model_b, answer_b, support_b, verified_b, {OUTCOME},
+       $verifier AND verified_a IS NOT NULL AND verified_b IS NOT NULL
+FROM matches m JOIN items ON items.id = item
+"""  # noqa: S608
+"""What `match_of` is made of; filter it by round."""
+
+_LISTED = f"""
+{MATCHES}
+LEFT JOIN ratings ra ON ra.round = m.round AND ra.model = model_a
+LEFT JOIN ratings rb ON rb.round = m.round AND rb.model = model_b
+WHERE m.round = $round AND ($task IS NULL OR task = $task)
+  AND ($model IS NULL OR model_a = $model OR model_b = $model)
+ORDER BY ra.rating + rb.rating DESC NULLS LAST, model_a, model_b, item
+LIMIT $limit
+"""
+
+_LAST = """
+SELECT max(round) FROM verdicts
+WHERE ($model IS NULL OR model = $model)
+  AND ($task IS NULL OR item IN (SELECT id FROM items WHERE task = $task))
+"""
+
+
+def decides(archive: Archive) -> bool:
+    """Whether keys decide the matches on items where they may be looked at."""
+    settings = archive.campaign()[1].get("arena", {})
+    return bool(settings.get("verifier", True))
+
+
+def matches(
+    archive: Archive,
+    *,
+    model: int | None = None,
+    task: str | None = None,
+    round: int | None = None,  # noqa: A002 - what it is called
+    limit: int = 100,
+) -> list[Match]:
+    """The matches of a round, those of the best rated pairs first.
+
+    Args:
+        archive: where they are.
+        model: only those it took part in.
+        task: only those on items of this task.
+        round: which; None for the last one in which there are any.
+        limit: list so many at most.
+    """
+    asked: dict[str, Any] = {"model": model, "task": task}
+    verifier = decides(archive)
+    with archive.reading() as db:
+        if round is None:
+            ((round,),) = db.execute(_LAST, asked).fetchall()  # noqa: A001 - see above
+        rows = db.execute(
+            _LISTED, {**asked, "verifier": verifier, "round": round, "limit": limit}
+        ).fetchall()
+    return [match_of(row) for row in rows]
+
+
+def match_of(row: tuple[Any, ...]) -> Match:
+    """A row of `MATCHES` as a match."""
+    number, item, task = row[:3]
+    outcome = None if row[11] is None else int(row[11])
+    return Match(number, item, task, Side(*row[3:7]), Side(*row[7:11]), outcome, bool(row[12]))

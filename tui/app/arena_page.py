@@ -1,0 +1,276 @@
+"""The arena: who met whom and what was said, and which judges are believed how far."""
+
+from collections.abc import Collection, Hashable
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.widgets import Static
+
+from lineage.errors import ArchiveError
+from tui.app.bars import Prompt
+from tui.app.lines import GUTTER, Lines
+from tui.app.page import Page
+from tui.app.paint import Piece, text_of
+
+if TYPE_CHECKING:
+    from lineage.queries.hearings import Hearing
+    from tui.app.arena_view import ArenaView, Asked
+    from tui.app.focus import Focus
+    from tui.app.snapshot import Snapshot
+
+
+class ArenaPage(Page):
+    """Matches and judges, of the last round or of an earlier one."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("v", "turn", "Judges", id="arena.view", tooltip="Matches, or judges"),
+        Binding(
+            "F", "filter", "Task", id="arena.filter", tooltip="Show what happened on one task alone"
+        ),
+        Binding(
+            "o", "only", "Only", id="arena.only",
+            tooltip="Only matches of the model in focus, or all again",
+        ),
+        Binding(
+            "comma", "older", "Older", id="arena.older", key_display=",",
+            tooltip="The round before",
+        ),
+        Binding(
+            "full_stop", "newer", "Newer", id="arena.newer", key_display=".",
+            tooltip="The round after; past the last one, whatever comes",
+        ),
+    ]  # fmt: skip
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._asked: Asked | None = None
+        self._view: ArenaView | None = None
+        self._heard: tuple[Hearing, dict[int, int | None]] | None = None
+
+    def panes(self) -> ComposeResult:
+        """What is shown; matches and one of them; judges and one of them."""
+        yield Static(id="round")
+        with Container(id="arena"):
+            for name, nothing in (
+                ("matches", "no round of the arena was played yet"),
+                ("match", "no match is chosen"),
+            ):
+                lines = Lines(id=name, nothing=nothing)
+                lines.border_title = name
+                lines.add_class("pane")
+                yield lines
+            with Container(id="judging", classes="pane") as judging:
+                judging.border_title = "judges: trust by mode, 0 for guessing"
+                yield Static(id="heads")
+                yield Lines(id="judges", nothing="nobody has judged")
+            judge = Lines(id="judge", nothing="no judge is chosen")
+            judge.border_title = "judge"
+            judge.add_class("pane")
+            yield judge
+
+    def draw(self, snapshot: "Snapshot") -> None:
+        """Ask for the round that is looked at."""
+        from tui.app.arena_view import Asked  # noqa: PLC0415 - numpy, after the first paint
+
+        if self._asked is None:
+            self._asked = Asked()
+        self._look(self._asked)
+
+    def draw_focus(self, focus: "Focus") -> None:
+        """Go to a match and to the judge that the model in focus is, if it was gone to."""
+        if focus.model is None or self._view is None:
+            return
+        self.query_one("#judges", Lines).go(focus.model)
+        lines = self.query_one("#matches", Lines)
+        if focus.glance is None and not self._meets(focus.model):
+            lines.go(focus.model)
+
+    def on_resize(self) -> None:
+        """Other words fit."""
+        if self._view is not None:
+            self._show(self._view)
+
+    # What is asked, and what comes of it
+
+    def _look(self, asked: "Asked") -> None:
+        from tui.app.arena_view import arena_view  # noqa: PLC0415 - see draw
+
+        self._asked = asked
+        self.ask("arena", partial(arena_view, asked=asked), self._show)
+
+    def _show(self, view: "ArenaView") -> None:
+        from tui.app.arena_rows import MatchRows  # noqa: PLC0415 - see draw
+        from tui.app.judge_rows import judge_heads, judge_rows  # noqa: PLC0415
+
+        snapshot = self.app.snapshot
+        if snapshot is None:
+            return
+        self._view = view
+        self.query_one("#matches", Lines).show(MatchRows(view.matches))
+        self.query_one("#judges", Lines).show(judge_rows(view, snapshot, self.app.signs))
+        heads = [Piece(" " * GUTTER), *judge_heads(view)]
+        self.query_one("#heads", Static).update(text_of([heads], self.app.tones), layout=False)
+        self._say(view)
+        self._listen()
+        self._inspect()
+
+    def _say(self, view: "ArenaView") -> None:
+        about, asked = view.played, self._asked
+        pieces = [Piece("  no round yet", "dim")]
+        if about is not None and asked is not None:
+            kind = "a tournament" if about.epoch is None else f"of generation {about.generation}"
+            pieces = [
+                Piece(f"  round {about.round}", "strong"),
+                Piece(f" of {about.last}, {kind}   "),
+                Piece(
+                    f"{about.items} items, {about.checkable} with keys, {about.hidden} hidden   "
+                    f"{about.contestants} contestants   {about.tokens:,} tokens "
+                    f"({about.predicted:,} expected)",
+                    "dim",
+                ),
+            ]
+            if asked.task is not None:
+                pieces.insert(2, Piece(f"only {asked.task}   ", "bar"))
+            if asked.model is not None:
+                pieces.insert(2, Piece(f"only #{asked.model}   ", "bar"))
+        text = text_of([pieces], self.app.tones)
+        self.query_one("#round", Static).update(text, layout=False)
+
+    def _listen(self) -> None:
+        """Ask for everything about the match under the cursor."""
+        from lineage.queries.matches import MatchName  # noqa: PLC0415 - see draw
+        from tui.app.arena_view import heard  # noqa: PLC0415
+
+        snapshot, key = self.app.snapshot, self.query_one("#matches", Lines).key
+        if snapshot is None or key is None:
+            self._heard = None
+            self._show_match()
+            return
+        asked = partial(heard, name=MatchName.read(str(key)), descent=snapshot.descent)
+        self.ask("match", asked, self._hear)
+
+    def _hear(self, found: "tuple[Hearing, dict[int, int | None]]") -> None:
+        self._heard = found
+        self._show_match()
+
+    def _show_match(self) -> None:
+        from tui.app.arena_rows import match_rows  # noqa: PLC0415 - see draw
+        from tui.app.rows import ListedRows  # noqa: PLC0415
+
+        lines, snapshot = self.query_one("#match", Lines), self.app.snapshot
+        if self._heard is None or snapshot is None:
+            lines.show(ListedRows())
+        else:
+            lines.show(match_rows(*self._heard, snapshot, self.app.signs, lines.room))
+
+    def _inspect(self) -> None:
+        """Show everything about the judge under the cursor."""
+        from tui.app.judge_rows import one_judge_rows  # noqa: PLC0415 - see draw
+        from tui.app.rows import ListedRows  # noqa: PLC0415
+
+        lines, snapshot = self.query_one("#judge", Lines), self.app.snapshot
+        judge = self.query_one("#judges", Lines).key
+        if not isinstance(judge, int) or self._view is None or snapshot is None:
+            lines.show(ListedRows())
+            return
+        lines.show(one_judge_rows(self._view, judge, snapshot, self.app.signs, lines.room))
+
+    def _meets(self, model: int) -> bool:
+        lines = self.query_one("#matches", Lines)
+        rows: Any = lines.rows
+        return bool(len(rows)) and rows.has(lines.row, model)
+
+    # Cursors
+
+    def on_lines_moved(self, message: Lines.Moved) -> None:
+        """Show what the cursor is on."""
+        if message.lines.id == "matches":
+            self._listen()
+            if self.app.focused_on.model is not None and self._meets(self.app.focused_on.model):
+                return
+        elif message.lines.id == "judges":
+            self._inspect()
+        super().on_lines_moved(message)
+
+    def on_lines_opened(self, message: Lines.Opened) -> None:
+        """From a match to those who played and judged it, and from there to a model."""
+        detail = {"matches": "#match", "judges": "#judge"}.get(message.lines.id or "")
+        if detail is None:
+            super().on_lines_opened(message)
+        else:
+            self.query_one(detail, Lines).focus()
+
+    def keys_of(self, ids: Collection[int]) -> Collection[Hashable]:
+        """The matches in which models that were found took part."""
+        lines, rows = self.lines, None
+        if lines is not None and lines.id == "matches":
+            rows = lines.rows
+        if rows is None or self._view is None:
+            return ids
+        chosen = set(ids)
+        return [
+            str(match.name)
+            for match in self._view.matches
+            if chosen & {match.a.model, match.b.model}
+        ]
+
+    # Keys
+
+    def action_turn(self) -> None:
+        """Show judges instead of matches, where there is no room for both."""
+        self.toggle_class("-judges")
+        first = "#judges" if self.has_class("-judges") else "#matches"
+        self.query_one(first, Lines).focus()
+
+    def action_filter(self) -> None:
+        """Ask for a task."""
+        task = self._asked.task if self._asked else None
+        self.query_one(Prompt).open("task (empty shows all)", self._keep, task or "")
+
+    def _keep(self, text: str) -> None:
+        from lineage.queries.tasks import check_task  # noqa: PLC0415 - see draw
+
+        task = text.strip() or None
+        if task is None:
+            self._keep_known(None)
+        else:
+            self.ask("task", partial(check_task, task=task), lambda _: self._keep_known(task), 0.0)
+
+    def _keep_known(self, task: str | None) -> None:
+        if self._asked is not None:
+            self._look(replace(self._asked, task=task))
+
+    def action_only(self) -> None:
+        """Show the matches of the model in focus alone, or all again."""
+        if self._asked is not None:
+            model = None if self._asked.model is not None else self.app.focused_on.model
+            self._look(replace(self._asked, model=model))
+
+    def action_older(self) -> None:
+        """Show the round before."""
+        about = self._view.played if self._view else None
+        if about is not None and self._asked is not None and about.round > 1:
+            self._look(replace(self._asked, round=about.round - 1))
+
+    def action_newer(self) -> None:
+        """Show the round after, and from the last one on whatever comes."""
+        about = self._view.played if self._view else None
+        if about is not None and self._asked is not None:
+            after = about.round + 1
+            self._look(replace(self._asked, round=after if after < about.last else None))
+
+    def _find(self, text: str) -> None:
+        """Go to a match that is typed by its name; whatever else is typed finds models."""
+        from lineage.queries.matches import MatchName  # noqa: PLC0415 - see draw
+
+        try:
+            name = MatchName.read(text)
+        except ArchiveError:
+            super()._find(text)
+            return
+        if not self.query_one("#matches", Lines).go(str(name)):
+            self.notify(f"{name} is not among the matches that are listed", severity="warning")

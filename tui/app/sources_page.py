@@ -1,0 +1,126 @@
+"""Sources: what can be merged, where it lies and whether it fits; and what should be for a task."""
+
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+
+from tui.app.lines import Lines
+from tui.app.page import Page
+
+if TYPE_CHECKING:
+    from arena.selecting import Choice
+    from tui.app.focus import Focus
+    from tui.app.snapshot import Snapshot
+    from tui.app.sources_view import Stock
+
+
+class SourcesPage(Page):
+    """Founders and the living as sources, and three of them for a task."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(
+            "t", "turn(1)", "Task", id="sources.task", tooltip="What to merge for the next task"
+        ),
+        Binding(
+            "T", "turn(-1)", "Task before", id="sources.before", show=False,
+            tooltip="What to merge for the task before",
+        ),
+    ]  # fmt: skip
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stock: Stock | None = None
+        self._chosen_for: str | None = None
+
+    def panes(self) -> ComposeResult:
+        """All sources, one of them, and those that should be merged."""
+        with Container(id="stock"):
+            for name, nothing in (
+                ("sources", "reading headers"),
+                ("source", "none is chosen"),
+                ("choices", "no task was ever asked of all the living"),
+            ):
+                lines = Lines(id=name, nothing=nothing)
+                lines.border_title = name
+                lines.add_class("pane")
+                yield lines
+
+    def draw(self, snapshot: "Snapshot") -> None:
+        """Ask what there is."""
+        from tui.app.sources_view import stock  # noqa: PLC0415 - numpy, after the first paint
+
+        self.ask("stock", stock, self._show)
+
+    def draw_focus(self, focus: "Focus") -> None:
+        """Put the cursor on the model in focus."""
+        if focus.model is not None:
+            self.query_one("#sources", Lines).go(focus.model)
+
+    def on_resize(self) -> None:
+        """Other columns fit."""
+        if self._stock is not None:
+            self._show(self._stock)
+
+    def _show(self, stock: "Stock") -> None:
+        from tui.app.sources_rows import source_rows  # noqa: PLC0415 - see draw
+
+        snapshot, lines = self.app.snapshot, self.query_one("#sources", Lines)
+        if snapshot is None:
+            return
+        self._stock = stock
+        known = [one for one in stock.sources if snapshot.has(one.model)]
+        lines.show(source_rows(known, snapshot, self.app.signs, lines.room))
+        if self._chosen_for not in stock.tasks:
+            self._chosen_for = stock.tasks[0] if stock.tasks else None
+        self._inspect()
+        self._select()
+
+    def _inspect(self) -> None:
+        """Show everything about the source under the cursor."""
+        from tui.app.rows import ListedRows  # noqa: PLC0415 - see draw
+        from tui.app.sources_rows import one_source_rows  # noqa: PLC0415
+
+        lines, snapshot = self.query_one("#source", Lines), self.app.snapshot
+        key = self.query_one("#sources", Lines).key
+        if self._stock is None or snapshot is None:
+            return
+        source = next((one for one in self._stock.sources if one.model == key), None)
+        if source is None:
+            lines.show(ListedRows())
+        else:
+            lines.show(one_source_rows(source, snapshot, self.app.signs, lines.room))
+
+    def _select(self) -> None:
+        """Ask what should be merged for the task."""
+        from tui.app.sources_view import choices  # noqa: PLC0415 - see draw
+
+        lines, snapshot = self.query_one("#choices", Lines), self.app.snapshot
+        if self._chosen_for is None or snapshot is None:
+            return
+        lines.border_title = f"what to merge for {self._chosen_for}"
+        asked = partial(choices, task=self._chosen_for, descent=snapshot.descent)
+        self.ask("choices", asked, self._show_choices)
+
+    def _show_choices(self, chosen: "tuple[Choice, ...]") -> None:
+        from tui.app.sources_rows import choice_rows  # noqa: PLC0415 - see draw
+
+        lines, snapshot = self.query_one("#choices", Lines), self.app.snapshot
+        if snapshot is not None:
+            lines.show(choice_rows(chosen, snapshot, self.app.signs, lines.room))
+
+    def on_lines_moved(self, message: Lines.Moved) -> None:
+        """Show what the cursor is on."""
+        super().on_lines_moved(message)
+        if message.lines.id == "sources":
+            self._inspect()
+
+    def action_turn(self, by: int) -> None:
+        """Go to another task."""
+        if self._stock is None or self._chosen_for is None:
+            return
+        tasks = self._stock.tasks
+        self._chosen_for = tasks[(tasks.index(self._chosen_for) + by) % len(tasks)]
+        self._select()

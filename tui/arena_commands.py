@@ -1,0 +1,120 @@
+"""The commands that show the arena: `colony leaderboard`, `matches`, `match`. None loads torch."""
+
+from typing import Annotated
+
+import typer
+
+from tui.console import (
+    DEFAULT_ARCHIVE,
+    ArchiveOption,
+    AsciiOption,
+    JsonOption,
+    clear_errors,
+    described,
+    opened,
+    out,
+    print_json,
+)
+from tui.drawings import style_for
+
+app = typer.Typer()
+
+TaskOption = Annotated[str | None, typer.Option(help="Only what happened on this task.")]
+
+
+@app.command(
+    help=described(
+        "How all are rated, what came of their matches, and how far they are trusted as judges.",
+        "colony leaderboard",
+        "colony leaderboard --task kanji",
+        "colony leaderboard --all --json | jq '.[:3] | .[].rating'",
+    )
+)
+def leaderboard(
+    archive: ArchiveOption = DEFAULT_ARCHIVE,
+    task: TaskOption = None,
+    everyone: Annotated[
+        bool, typer.Option("--all", help="Fossils as well, as they were rated last.")
+    ] = False,
+    ascii_only: AsciiOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    with clear_errors():
+        colony = opened(archive)
+        from lineage.queries.leaderboard import leaderboard as standings_of
+        from lineage.queries.tasks import check_task
+        from tui.arena_tables import leaderboard_json, leaderboard_view
+
+        if task is not None:
+            check_task(colony, task)
+        standings = standings_of(colony, task=task, everyone=everyone)
+        if as_json:
+            print_json(leaderboard_json(standings))
+        else:
+            out.print(leaderboard_view(standings, task, style_for(out, ascii_only).glyphs))
+
+
+@app.command(
+    help=described(
+        "List matches by name: of the last round, those of the best rated first.",
+        "colony matches",
+        "colony matches --model champion --task kanji",
+        "colony matches --round 3 --limit 99 --json | jq -r '.[] | select(.winner) | .match'",
+    )
+)
+def matches(
+    archive: ArchiveOption = DEFAULT_ARCHIVE,
+    model: Annotated[
+        str | None, typer.Option(help="Only those of a model: as colony show takes it.")
+    ] = None,
+    task: TaskOption = None,
+    number: Annotated[
+        int | None, typer.Option("--round", min=1, help="Of this round.", show_default="the last")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="List so many at most.")] = 20,
+    as_json: JsonOption = False,
+) -> None:
+    with clear_errors():
+        colony = opened(archive)
+        from lineage.queries.matches import matches as matches_of
+        from lineage.queries.tasks import check_task
+        from tui.arena_tables import match_json, matches_view
+
+        if task is not None:
+            check_task(colony, task)
+        who = colony.find(model).id if model is not None else None
+        found = matches_of(colony, model=who, task=task, round=number, limit=limit)
+        if as_json:
+            print_json([match_json(match) for match in found])
+        else:
+            out.print(matches_view(found))
+
+
+@app.command(
+    help=described(
+        "One match: the prompt, both answers, and what every judge made of them.",
+        "colony match 48-117@capital/search/737214185/0     (named by colony matches)",
+        "colony match 48-117@capital/search/737214185/0 --json | jq .winner",
+    )
+)
+def match(
+    name: Annotated[str, typer.Argument(help="Two ids and an item, A-B@ITEM.", metavar="A-B@ITEM")],
+    archive: ArchiveOption = DEFAULT_ARCHIVE,
+    as_json: JsonOption = False,
+) -> None:
+    with clear_errors():
+        colony = opened(archive)
+        from arena.partiality import closer_to
+        from lineage.descent import Descent
+        from lineage.queries.hearings import hearing
+        from lineage.queries.matches import MatchName
+        from tui.arena_tables import hearing_json, hearing_view
+
+        found = hearing(colony, MatchName.read(name))
+        judges = sorted({judgement.judge for judgement in found.judgements})
+        called = found.match.name
+        closer = closer_to(Descent(colony.pedigree()), judges, called.a, called.b)
+        if as_json:
+            print_json(hearing_json(found, closer))
+        else:
+            out.print(hearing_view(found, closer))

@@ -1,0 +1,185 @@
+"""What the commands of the arena print: tables for people and plain values for scripts."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from lineage.drawing.text import shown
+from tui.lineage_tables import plain_table, safe
+
+if TYPE_CHECKING:
+    from lineage.drawing.text import Glyphs
+    from lineage.queries.hearings import Hearing
+    from lineage.queries.judges import Reliability
+    from lineage.queries.leaderboard import Standing
+    from lineage.queries.matches import Match, Side
+
+
+def leaderboard_json(standings: "Sequence[Standing]") -> list[dict[str, Any]]:
+    """What `colony leaderboard --json` prints."""
+    return [
+        {
+            **vars(standing),
+            "judging": {mode: vars(judge) for mode, judge in standing.judging.items()},
+        }
+        for standing in standings
+    ]
+
+
+def leaderboard_view(
+    standings: "Sequence[Standing]", task: str | None, glyphs: "Glyphs"
+) -> RenderableType:
+    """The leaderboard as a person reads it."""
+    if not standings:
+        return Text("nobody is rated yet: no round of the arena was played")
+    modes = sorted({mode for standing in standings for mode in standing.judging})
+    heads = ("model", "rating", "±", "won", "lost", "tied", "support", *modes)
+    table = plain_table("", *heads, text=("model",))
+    table.title = "Leaderboard" if task is None else f"Leaderboard of {task}"
+    for place, one in enumerate(standings, start=1):
+        table.add_row(
+            str(place),
+            Text.assemble(f"{_sign(one, glyphs)} ", safe(one.name or f"#{one.model}")),
+            f"{one.rating:.0f}",
+            f"{one.interval:.0f}",
+            f"{one.wins:,}",
+            f"{one.losses:,}",
+            f"{one.ties:,}",
+            "" if one.support is None else f"{one.support:.2f}",
+            *(_reliability(one.judging.get(mode), task) for mode in modes),
+            style="bold green" if one.champion else None if one.living else "dim",
+        )
+    signs = (
+        f"{glyphs.champion} champion  {glyphs.founder} founder  {glyphs.living} living  "
+        f"{glyphs.fossil} fossil"
+    )
+    judged = "trust, 0 for guessing" if task is None else f"right of so many on {task}"
+    told = f"As judges ({', '.join(modes)}): {judged}; in brackets: not listened to"
+    return Group(table, Text(f"{told}\n{signs}" if modes else signs, style="dim"))
+
+
+def _sign(one: "Standing", glyphs: "Glyphs") -> str:
+    if one.champion:
+        return glyphs.champion
+    if one.name:
+        return glyphs.founder
+    return glyphs.living if one.living else glyphs.fossil
+
+
+def _reliability(judge: "Reliability | None", task: str | None) -> str:
+    if judge is None:
+        return ""
+    if task is None:
+        told = f"{judge.trust:.2f}"
+    else:
+        told = f"{judge.hits:.0f} of {judge.hits + judge.misses:.0f}"
+    return told if judge.admitted else f"({told})"
+
+
+def match_json(match: "Match") -> dict[str, Any]:
+    """A match as scripts read it, as `colony matches --json` prints many."""
+    return {
+        "match": str(match.name),
+        "round": match.round,
+        "item": match.item,
+        "task": match.task,
+        "a": vars(match.a),
+        "b": vars(match.b),
+        "winner": match.winner,
+        "judged": match.outcome is not None,
+        "by_key": match.by_key,
+    }
+
+
+def matches_view(found: "Sequence[Match]") -> RenderableType:
+    """Matches as a table."""
+    if not found:
+        return Text("no such match was played")
+    heads = ("A", "said", "", "B", "said", "", "won")
+    table = Table(box=plain_table().box, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("match", no_wrap=True)
+    for head in heads:
+        table.add_column(head, justify="left" if head else "right", overflow="fold")
+    table.title = f"Matches of round {found[0].round}"
+    for match in found:
+        sides: list[str | Text] = []
+        for side in (match.a, match.b):
+            won = match.winner == side.model
+            style = "bold" if won else ""
+            sides += [Text(f"#{side.model}", style), short(side.answer), f"{side.support:.2f}"]
+        table.add_row(str(match.name), *sides, verdict(match))
+    return Group(
+        table, Text("Numbers: mean result of the answer among all that were given.", style="dim")
+    )
+
+
+def verdict(match: "Match") -> str:
+    """Who has won, and by whose word."""
+    if match.outcome is None:
+        return "no verdict: nobody is believed here"
+    by = "key" if match.by_key else "jury"
+    who = "tie" if match.winner is None else f"#{match.winner}"
+    return f"{who}, by the {by}"
+
+
+def short(answer: str) -> str:
+    """An answer in a table; what is silent is said so."""
+    return shown(answer, 16) or "(nothing)"
+
+
+def hearing_json(found: "Hearing", closer: Mapping[int, int | None]) -> dict[str, Any]:
+    """What `colony match --json` prints."""
+    return {
+        **match_json(found.match),
+        "generation": found.generation,
+        "prompt": found.prompt,
+        "key": found.key,
+        "hidden": found.hidden,
+        "judgements": [
+            {**vars(judgement), "closer_to": closer[judgement.judge]}
+            for judgement in found.judgements
+        ],
+    }
+
+
+def hearing_view(found: "Hearing", closer: Mapping[int, int | None]) -> RenderableType:
+    """One match as a person reads it."""
+    match = found.match
+    head = Table.grid(padding=(0, 2))
+    hidden = ", asked nowhere else" if found.hidden else ""
+    head.add_row(Text("match", "dim"), str(match.name))
+    head.add_row(
+        Text("round", "dim"), f"{match.round}, after generation {found.generation}{hidden}"
+    )
+    head.add_row(Text("prompt", "dim"), safe(found.prompt))
+    head.add_row(Text("key", "dim"), safe(found.key) if found.key else "nobody looked at it")
+    for letter, side in (("A", match.a), ("B", match.b)):
+        head.add_row(Text(f"{letter} #{side.model}", "bold"), _said(side))
+    head.add_row(Text("won", "dim"), verdict(match))
+    table = plain_table(
+        "judge", "mode", "prefers", "trust", f"right on {match.task}", "closer kin to", "favours",
+        "heard", text=("judge", "mode", "prefers", "closer kin to", "heard"),
+    )  # fmt: skip
+    for judgement in found.judgements:
+        kin = closer[judgement.judge]
+        table.add_row(
+            f"#{judgement.judge}",
+            judgement.mode,
+            "cannot tell" if judgement.prefers is None else f"#{judgement.prefers}",
+            f"{judgement.trust:.2f}",
+            f"{judgement.hits:.0f} of {judgement.hits + judgement.misses:.0f}",
+            "neither" if kin is None else f"#{kin}",
+            "" if judgement.favour is None else f"p {judgement.favour:.2g}",
+            "yes" if judgement.admitted else "no",
+            style=None if judgement.admitted else "dim",
+        )
+    return Group(head, Text(), table)
+
+
+def _said(side: "Side") -> Text:
+    right = {None: "", 0.0: ", wrong", 1.0: ", right"}.get(side.verified, f", {side.verified}")
+    said = safe(side.answer) if side.answer else Text("(nothing)")
+    return Text.assemble(said, Text(f"   support {side.support:.2f}{right}", "dim"))
