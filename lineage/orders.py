@@ -10,19 +10,40 @@ again when its turn comes, since the colony has gone on meanwhile (`lineage.refu
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
+
+import duckdb
 
 from lineage.archive import Archive
 from lineage.chapters import last_generation
 from lineage.errors import OrderError
 from lineage.records import Order, OrderKind
-from lineage.refusals import PAUSED, PINNED, refusal
+from lineage.refusals import PAUSED, PINNED, Affairs, affairs, refusal
 
 _ORDERS = """
 SELECT id, kind, models, argument, given_at, given, settled, outcome, answer
 FROM orders WHERE (outcome IS NULL OR NOT $open) ORDER BY id
 """
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was asked of a campaign, and how things stand for whoever wants to ask more.
+
+    Attributes:
+        orders: all that were ever given, oldest first.
+        affairs: what another one is held against: as if all that is open were done.
+    """
+
+    orders: tuple[Order, ...]
+    affairs: Affairs
+
+    @property
+    def open(self) -> list[Order]:
+        """Those that are not settled."""
+        return [order for order in self.orders if order.outcome is None]
 
 
 def give(
@@ -66,8 +87,12 @@ def give(
 def orders(archive: Archive, *, only_open: bool = False) -> list[Order]:
     """All orders that were ever given, or those that are not settled, oldest first."""
     with archive.reading() as db:
-        rows = db.execute(_ORDERS, {"open": only_open}).fetchall()
-    return [Order(number, kind, tuple(models), *rest) for number, kind, models, *rest in rows]
+        return _given(db, only_open=only_open)
+
+
+def asked(db: duckdb.DuckDBPyConnection) -> Asked:
+    """What was asked so far, under a lease."""
+    return Asked(tuple(_given(db)), affairs(db, ahead=True))
 
 
 def pinned(archive: Archive) -> list[int]:
@@ -80,3 +105,8 @@ def paused(archive: Archive) -> bool:
     """Whether the campaign is to wait between two generations."""
     with archive.reading() as db:
         return bool(db.execute(PAUSED, {"ahead": False}).fetchone() == ("pause",))
+
+
+def _given(db: duckdb.DuckDBPyConnection, *, only_open: bool = False) -> list[Order]:
+    rows = db.execute(_ORDERS, {"open": only_open}).fetchall()
+    return [Order(number, kind, tuple(models), *rest) for number, kind, models, *rest in rows]

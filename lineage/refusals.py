@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import duckdb
 
@@ -34,8 +35,8 @@ SELECT kind FROM orders WHERE kind IN ('pause', 'resume')
 
 
 @dataclass(frozen=True)
-class _Named:
-    """A model that an order names."""
+class Named:
+    """A model that an order names: `label` is how people call it, `died` None of the living."""
 
     id: int
     founder: bool
@@ -45,7 +46,7 @@ class _Named:
 
 
 @dataclass(frozen=True)
-class _Affairs:
+class Affairs:
     """What orders are held against.
 
     Attributes:
@@ -77,18 +78,37 @@ def refusal(db: duckdb.DuckDBPyConnection, order: Order, *, ahead: bool = False)
         order: what is asked.
         ahead: whether what is open counts as if it were done, as it does when an order is given.
     """
-    if len(order.models) != (wanted := _NAMES.get(order.kind, 0)):
-        return f"{order.kind} names {wanted} models, not {len(order.models)}"
-    now = _affairs(db, ahead=ahead)
-    named = [_named(db, model) for model in order.models]
-    unfit = (_unfit(now, model, row) for model, row in zip(order.models, named, strict=True))
+    named = partial(_named, db)
+    return objection(affairs(db, ahead=ahead), order.kind, order.models, named, order.argument)
+
+
+def objection(
+    now: Affairs,
+    kind: OrderKind,
+    models: Sequence[int],
+    named: Callable[[int], Named | None],
+    argument: str | None,
+) -> str | None:
+    """What speaks against an order, or None: whoever knows how things stand needs no lease.
+
+    Args:
+        now: how things stand.
+        kind: what is asked.
+        models: ids of those whom it names.
+        named: knows them; None for an id that nobody has.
+        argument: see `Order`.
+    """
+    if len(models) != (wanted := _NAMES.get(kind, 0)):
+        return f"{kind} names {wanted} models, not {len(models)}"
+    rows = [named(model) for model in models]
+    unfit = (_unfit(now, model, row) for model, row in zip(models, rows, strict=True))
     if reason := next((reason for reason in unfit if reason), None):
         return reason
-    rule = _RULES.get(order.kind)
-    return rule(now, [row for row in named if row], order.argument) if rule else None
+    rule = _RULES.get(kind)
+    return rule(now, [row for row in rows if row], argument) if rule else None
 
 
-def _unfit(now: _Affairs, model: int, row: _Named | None) -> str | None:
+def _unfit(now: Affairs, model: int, row: Named | None) -> str | None:
     if row is None:
         return f"no model is #{model}; `colony models` lists them all"
     if row.died is not None:
@@ -101,15 +121,15 @@ def _unfit(now: _Affairs, model: int, row: _Named | None) -> str | None:
     return None
 
 
-def _pausing(now: _Affairs, _: Sequence[_Named], __: str | None) -> str | None:
+def _pausing(now: Affairs, _: Sequence[Named], __: str | None) -> str | None:
     return "the campaign is paused already" if now.paused else None
 
 
-def _resuming(now: _Affairs, _: Sequence[_Named], __: str | None) -> str | None:
+def _resuming(now: Affairs, _: Sequence[Named], __: str | None) -> str | None:
     return None if now.paused else "the campaign is not paused"
 
 
-def _pinning(now: _Affairs, named: Sequence[_Named], _: str | None) -> str | None:
+def _pinning(now: Affairs, named: Sequence[Named], _: str | None) -> str | None:
     (model,) = named
     if model.founder:
         return f"{model.label} is a founder, and founders keep their place anyway"
@@ -124,11 +144,11 @@ def _pinning(now: _Affairs, named: Sequence[_Named], _: str | None) -> str | Non
     )
 
 
-def _unpinning(now: _Affairs, named: Sequence[_Named], _: str | None) -> str | None:
+def _unpinning(now: Affairs, named: Sequence[Named], _: str | None) -> str | None:
     return None if named[0].id in now.pinned else f"{named[0].label} is not pinned"
 
 
-def _culling(now: _Affairs, named: Sequence[_Named], _: str | None) -> str | None:
+def _culling(now: Affairs, named: Sequence[Named], _: str | None) -> str | None:
     (model,) = named
     reasons = {
         "is a founder; the recipes of all others need it": model.founder,
@@ -143,20 +163,18 @@ def _culling(now: _Affairs, named: Sequence[_Named], _: str | None) -> str | Non
     return next((f"{model.label} {why}" for why, applies in reasons.items() if applies), None)
 
 
-def _mating(_: _Affairs, named: Sequence[_Named], __: str | None) -> str | None:
+def _mating(_: Affairs, named: Sequence[Named], __: str | None) -> str | None:
     one, other = named
     return f"{one.label} cannot mate with itself" if one == other else None
 
 
-def _budget(_: _Affairs, __: Sequence[_Named], argument: str | None) -> str | None:
+def _budget(_: Affairs, __: Sequence[Named], argument: str | None) -> str | None:
     if argument and argument.isdecimal() and 0 < int(argument) < 1 << 63:
         return None
     return f"a budget is a positive number of item evaluations, not {argument!r}"
 
 
-def _adding(now: _Affairs, _: Sequence[_Named], path: str | None) -> str | None:
-    if not path:
-        return "where does the founder lie? a folder, a hub id, or BASE+ADAPTER"
+def _adding(now: Affairs, _: Sequence[Named], path: str | None) -> str | None:
     if now.routed:
         return (
             "this colony breeds paths through the layers of its founders, which stand in a fixed "
@@ -167,10 +185,12 @@ def _adding(now: _Affairs, _: Sequence[_Named], path: str | None) -> str | None:
             "these founders have no base, so every recipe is relative to their average, which "
             "another founder would move; start a new campaign with all of them"
         )
+    if not path:
+        return "where does the founder lie? a folder, a hub id, or BASE+ADAPTER"
     return None
 
 
-_RULES: dict[OrderKind, Callable[[_Affairs, Sequence[_Named], str | None], str | None]] = {
+_RULES: dict[OrderKind, Callable[[Affairs, Sequence[Named], str | None], str | None]] = {
     "pause": _pausing,
     "resume": _resuming,
     "pin": _pinning,
@@ -182,7 +202,8 @@ _RULES: dict[OrderKind, Callable[[_Affairs, Sequence[_Named], str | None], str |
 }
 
 
-def _affairs(db: duckdb.DuckDBPyConnection, *, ahead: bool) -> _Affairs:
+def affairs(db: duckdb.DuckDBPyConnection, *, ahead: bool) -> Affairs:
+    """How things stand; with `ahead`, as if all that is open were done."""
     last = last_generation(db)
     doomed = dict(
         db.execute(
@@ -201,7 +222,7 @@ def _affairs(db: duckdb.DuckDBPyConnection, *, ahead: bool) -> _Affairs:
         """,
         {"last": last},
     ).fetchall()
-    return _Affairs(
+    return Affairs(
         champion,
         origin,
         offspring - len(doomed),
@@ -213,10 +234,10 @@ def _affairs(db: duckdb.DuckDBPyConnection, *, ahead: bool) -> _Affairs:
     )
 
 
-def _named(db: duckdb.DuckDBPyConnection, model: int) -> _Named | None:
+def _named(db: duckdb.DuckDBPyConnection, model: int) -> Named | None:
     rows = db.execute(
         "SELECT id, kind = 'founder', coalesce(name, '#' || id), died, cause FROM models "
         "WHERE id = ?",
         [model],
     ).fetchall()
-    return _Named(*rows[0]) if rows else None
+    return Named(*rows[0]) if rows else None

@@ -5,9 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich import box
-from rich.markup import escape
-from rich.table import Table
 
 from tui.console import (
     DEFAULT_ARCHIVE,
@@ -21,6 +18,7 @@ from tui.console import (
     print_json,
     progress_bar,
 )
+from tui.order_tables import orders_table
 
 if TYPE_CHECKING:
     from lineage import Archive
@@ -158,7 +156,7 @@ def orders(archive: ArchiveOption = DEFAULT_ARCHIVE, as_json: JsonOption = False
         if as_json:
             print_json([_json(order) for order in rows])
         elif rows:
-            out.print(_view(rows))
+            out.print(orders_table(rows))
         else:
             out.print("nothing was asked of this campaign", highlight=False)
 
@@ -199,25 +197,3 @@ def _ordered(
 
 def _json(order: "Order") -> dict[str, Any]:
     return {**vars(order), "given_at": order.given_at.isoformat(timespec="seconds")}
-
-
-def _view(rows: "Sequence[Order]") -> Table:
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("order", justify="right")
-    table.add_column("what", overflow="fold")
-    table.add_column("given")
-    table.add_column("outcome")
-    table.add_column("gen", justify="right")
-    table.add_column("what came of it", overflow="fold")
-    colours = {"done": "green", "refused": "red"}
-    for order in rows:
-        state = order.outcome or "open"
-        table.add_row(
-            str(order.id),
-            escape(order.words),
-            f"{order.given_at:%m-%d %H:%M}",
-            f"[{colours.get(state, 'yellow')}]{state}[/]",
-            "" if order.settled is None else str(order.settled),
-            escape(order.answer or ""),
-        )
-    return table

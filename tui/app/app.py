@@ -19,6 +19,7 @@ from textual.theme import Theme
 
 from tui.app.commands import Commands
 from tui.app.focus import Focus
+from tui.app.hands_on import HandsOn
 from tui.app.help import Help
 from tui.app.page import Page
 from tui.app.pages import PAGES, listed
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 _IN_WORDS = str.maketrans({"⏎": "enter", "↑": "up", "↓": "down", "←": "left", "→": "right"})
 
 
-class ColonyApp(App[None]):
+class ColonyApp(HandsOn):
     """Shows a colony, live or at rest.
 
     Args:
@@ -109,7 +110,7 @@ class ColonyApp(App[None]):
         self._reader = Reader(
             archive, self.post_message, lambda: campaign is not None and campaign.runs
         )
-        self.questions = Questions(self._reader)
+        self.questions, self.giving = Questions(self._reader), Questions(self._reader)
         for theme in THEMES:
             self.register_theme(theme)
         known = self.settings.theme in self.available_themes
@@ -268,7 +269,7 @@ class ColonyApp(App[None]):
             if focus.model is None or snapshot is None or not snapshot.has(focus.model):
                 return False
             return focus.mark not in (None, focus.model) or bool(snapshot.parents(focus.model))
-        return True
+        return super().check_action(action, parameters)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """What is no key: themes and screenshots; keys are offered by `Commands`."""
