@@ -3,7 +3,7 @@
 from collections.abc import Collection, Hashable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -18,6 +18,7 @@ from tui.app.paint import Piece, text_of
 
 if TYPE_CHECKING:
     from lineage.queries.hearings import Hearing
+    from lineage.queries.matches import Match
     from tui.app.arena_view import ArenaView, Asked
     from tui.app.focus import Focus
     from tui.app.snapshot import Snapshot
@@ -142,16 +143,15 @@ class ArenaPage(Page):
 
     def _listen(self) -> None:
         """Ask for everything about the match under the cursor."""
-        from lineage.queries.matches import MatchName  # noqa: PLC0415 - see draw
-        from tui.app.arena_view import heard  # noqa: PLC0415
+        from tui.app.arena_view import heard  # noqa: PLC0415 - see draw
 
-        snapshot, key = self.app.snapshot, self.query_one("#matches", Lines).key
-        if snapshot is None or key is None:
+        snapshot, match = self.app.snapshot, self._met()
+        if snapshot is None or match is None:
             self._heard = None
             self._show_match()
-            return
-        asked = partial(heard, name=MatchName.read(str(key)), descent=snapshot.descent)
-        self.ask("match", asked, self._hear)
+        else:
+            asked = partial(heard, name=match.name, descent=snapshot.descent)
+            self.ask("match", asked, self._hear)
 
     def _hear(self, found: "tuple[Hearing, dict[int, int | None]]") -> None:
         self._heard = found
@@ -179,10 +179,15 @@ class ArenaPage(Page):
             return
         lines.show(one_judge_rows(self._view, judge, snapshot, self.app.signs, lines.room))
 
+    def _met(self) -> "Match | None":
+        """The match under the cursor."""
+        row = self.query_one("#matches", Lines).row
+        listed = self._view.matches if self._view is not None else ()
+        return listed[row] if row < len(listed) else None
+
     def _meets(self, model: int) -> bool:
-        lines = self.query_one("#matches", Lines)
-        rows: Any = lines.rows
-        return bool(len(rows)) and rows.has(lines.row, model)
+        match = self._met()
+        return match is not None and model in (match.a.model, match.b.model)
 
     # Cursors
 
@@ -206,10 +211,8 @@ class ArenaPage(Page):
 
     def keys_of(self, ids: Collection[int]) -> Collection[Hashable]:
         """The matches in which models that were found took part."""
-        lines, rows = self.lines, None
-        if lines is not None and lines.id == "matches":
-            rows = lines.rows
-        if rows is None or self._view is None:
+        lines = self.lines
+        if lines is None or lines.id != "matches" or self._view is None:
             return ids
         chosen = set(ids)
         return [
