@@ -37,13 +37,15 @@ from typing import Any
 
 from tests.benchmarks.lineage import found, grown
 
+ROOT = Path(__file__).parents[2]
 SIZE = 120, 40
 QUIET_S = 0.12
 """A key has been answered when nothing more is painted for so long."""
 
-ROW = ("j", "k", "j", "j")
+ROW = ("j", "k", "j", "j", "k")
 KEYS = {"pagedown": "\x1b[6~", "pageup": "\x1b[5~", "end": "\x1b[F", "home": "\x1b[H"}
-LISTED = (*ROW * 6, "pagedown", *ROW, "pageup", "end", *ROW, "home", *ROW)
+LISTED = (*ROW * 8, "pagedown", *ROW * 4, "end", *ROW * 4, "pageup", *ROW * 2, "home", *ROW * 2)
+"""As people press them: mostly row by row, now and then a page or to an end."""
 
 
 @dataclass(frozen=True)
@@ -65,13 +67,17 @@ class Terminal:
     Args:
         arguments: of the Python that runs it.
         size: columns and rows.
+        term: what kind of terminal it says it is.
     """
 
-    def __init__(self, arguments: Sequence[str], size: tuple[int, int] = SIZE) -> None:
+    def __init__(
+        self, arguments: Sequence[str], size: tuple[int, int] = SIZE, term: str = "xterm-256color"
+    ) -> None:
         self.began = time.perf_counter()
         self.pid, self._master = pty.fork()
         if self.pid == 0:
-            os.environ.update(TERM="xterm-256color", COLORTERM="truecolor")
+            os.environ.update(TERM=term, COLORTERM="truecolor")
+            os.chdir(ROOT)
             os.execv(sys.executable, [sys.executable, *arguments])
         self.resize(*size)
         self.painted = b""

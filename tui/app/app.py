@@ -4,7 +4,9 @@ Nothing here waits. A reader follows the archive in a thread and posts snapshots
 answered in another; pages draw what they are given.
 """
 
+import asyncio
 import gc
+import signal
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
     from tui.app.quit import Choice
     from tui.app.snapshot import Snapshot
     from tui.pulse import Pulse
+
+
+_IN_WORDS = str.maketrans({"⏎": "enter", "↑": "up", "↓": "down", "←": "left", "→": "right"})
 
 
 class ColonyApp(App[None]):
@@ -118,6 +123,9 @@ class ColonyApp(App[None]):
     def on_mount(self) -> None:
         """Begin to read, once the first frame is there."""
         self.theme_changed_signal.subscribe(self, self._dress)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            # Who ends it from outside gets the terminal back as who presses q does.
+            asyncio.get_running_loop().add_signal_handler(number, self.exit)
         self.call_after_refresh(self._reader.start)
         if self.settings.theme not in self.available_themes:
             self.notify(f"no theme is called {self.settings.theme!r}", severity="warning")
@@ -131,13 +139,13 @@ class ColonyApp(App[None]):
     def _hold(self, message: Fresh) -> None:
         first = self.snapshot is None
         self.snapshot = message.snapshot
-        focus, newest = self.focused_on, self.snapshot.newest
-        if focus.model is not None and not self.snapshot.has(focus.model):
-            self.focused_on = focus.within(newest)  # another archive has come to be at this path
+        # Another archive may have come to be at this path.
+        self.focused_on = self.focused_on.within(self.snapshot.newest)
         if isinstance(self.screen, Page):
             self.screen.renew()
         if first:
-            self.call_after_refresh(_settle)
+            # What was just read stays: the collector need not walk over it at every key press.
+            self.call_after_refresh(gc.freeze)
 
     @on(Beat)
     def _feel(self, message: Beat) -> None:
@@ -258,6 +266,11 @@ class ColonyApp(App[None]):
             "Screenshot", "Save this screen as an SVG", lambda: self.set_timer(0.1, self.picture)
         )
 
+    def get_key_display(self, binding: Binding) -> str:
+        """How a key is called; in words where signs may be missing."""
+        shown = super().get_key_display(binding)
+        return shown.translate(_IN_WORDS) if self.settings.ascii else shown
+
     def picture(self) -> None:
         """Save the screen as an SVG where screenshots go."""
         self.deliver_screenshot()
@@ -268,9 +281,3 @@ class ColonyApp(App[None]):
         self.cursor_styles = cursor_styles(self.get_css_variables())
         if self.is_running and isinstance(self.screen, Page):
             self.screen.repaint()
-
-
-def _settle() -> None:
-    """What was just read stays: the collector need not walk over it at every key press."""
-    gc.collect()
-    gc.freeze()

@@ -14,7 +14,7 @@ from lineage.errors import ArchiveError
 from tui.app.bars import Prompt
 from tui.app.lines import GUTTER, Lines
 from tui.app.page import Page
-from tui.app.paint import Piece, text_of
+from tui.app.paint import Piece
 
 if TYPE_CHECKING:
     from lineage.queries.hearings import Hearing
@@ -45,6 +45,28 @@ class ArenaPage(Page):
             tooltip="The round after; past the last one, whatever comes",
         ),
     ]  # fmt: skip
+
+    DEFAULT_CSS = """
+    ArenaPage #round { height: 1; text-wrap: nowrap; background: $surface; }
+    ArenaPage #arena { layout: grid; grid-size: 1 2; grid-rows: 2fr 3fr; }
+    ArenaPage #heads { height: 1; text-wrap: nowrap; }
+    ArenaPage #matches, ArenaPage #match, ArenaPage #judging, ArenaPage #judge { height: 100%; }
+    ArenaPage #judging, ArenaPage #judge { display: none; }
+    ArenaPage.-judges #judging, ArenaPage.-judges #judge { display: block; }
+    ArenaPage.-judges #matches, ArenaPage.-judges #match { display: none; }
+    ArenaPage.-narrow .pane { padding: 0; }
+
+    ArenaPage.-wide #arena, ArenaPage.-very-wide #arena {
+        grid-size: 2 1; grid-columns: 1fr 1fr; grid-rows: 1fr;
+    }
+    ArenaPage.-wide.-tall #arena, ArenaPage.-very-wide.-tall #arena {
+        grid-size: 2 2; grid-rows: 3fr 2fr;
+    }
+    ArenaPage.-wide.-tall #judging, ArenaPage.-very-wide.-tall #judging { display: block; }
+    ArenaPage.-wide.-tall #judge, ArenaPage.-very-wide.-tall #judge { display: block; }
+    ArenaPage.-wide.-tall #matches, ArenaPage.-very-wide.-tall #matches { display: block; }
+    ArenaPage.-wide.-tall #match, ArenaPage.-very-wide.-tall #match { display: block; }
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,10 +107,11 @@ class ArenaPage(Page):
         """Go to a match and to the judge that the model in focus is, if it was gone to."""
         if focus.model is None or self._view is None:
             return
-        self.query_one("#judges", Lines).go(focus.model)
-        lines = self.query_one("#matches", Lines)
-        if focus.glance is None and not self._meets(focus.model):
-            lines.go(focus.model)
+        judges, matches = self.query_one("#judges", Lines), self.query_one("#matches", Lines)
+        if judges.key != focus.model and judges.go(focus.model):
+            self._inspect()
+        if focus.glance is None and not self._meets(focus.model) and matches.go(focus.model):
+            self._listen()
 
     def on_resize(self) -> None:
         """Other words fit."""
@@ -113,8 +136,7 @@ class ArenaPage(Page):
         self._view = view
         self.query_one("#matches", Lines).show(MatchRows(view.matches))
         self.query_one("#judges", Lines).show(judge_rows(view, snapshot, self.app.signs))
-        heads = [Piece(" " * GUTTER), *judge_heads(view)]
-        self.query_one("#heads", Static).update(text_of([heads], self.app.tones), layout=False)
+        self.put("#heads", [[Piece(" " * GUTTER), *judge_heads(view)]])
         self._say(view)
         self._listen()
         self._inspect()
@@ -138,8 +160,7 @@ class ArenaPage(Page):
                 pieces.insert(2, Piece(f"only {asked.task}   ", "bar"))
             if asked.model is not None:
                 pieces.insert(2, Piece(f"only #{asked.model}   ", "bar"))
-        text = text_of([pieces], self.app.tones)
-        self.query_one("#round", Static).update(text, layout=False)
+        self.put("#round", [pieces])
 
     def _listen(self) -> None:
         """Ask for everything about the match under the cursor."""
@@ -195,11 +216,8 @@ class ArenaPage(Page):
         """Show what the cursor is on."""
         if message.lines.id == "matches":
             self._listen()
-            if self.app.focused_on.model is not None and self._meets(self.app.focused_on.model):
-                return
         elif message.lines.id == "judges":
             self._inspect()
-        super().on_lines_moved(message)
 
     def on_lines_opened(self, message: Lines.Opened) -> None:
         """From a match to those who played and judged it, and from there to a model."""
@@ -275,5 +293,7 @@ class ArenaPage(Page):
         except ArchiveError:
             super()._find(text)
             return
-        if not self.query_one("#matches", Lines).go(str(name)):
+        if self.query_one("#matches", Lines).go(str(name)):
+            self._listen()
+        else:
             self.notify(f"{name} is not among the matches that are listed", severity="warning")

@@ -88,7 +88,8 @@ def heads(width: int, order: Order, upwards: bool, signs: Signs) -> list[Piece]:
         column = COLUMNS[at]
         title = {"gen": "born", "kids": "children"}.get(column.title, column.title)
         here = title == order.name
-        text = column.title + ((signs.up if upwards else signs.down) if here else "")
+        said = signs.spread if title == "±" else column.title
+        text = said + ((signs.up if upwards else signs.down) if here else "")
         text = text.rjust(column.width) if column.right else text.ljust(column.width)
         pieces.append(Piece(text + " ", "strong" if here else "head"))
     return pieces

@@ -152,7 +152,7 @@ def _with_fitness(s: Snapshot, model: int) -> str:
     return f"#{model}" if fitness is None else f"#{model} {fitness:.3f}"
 
 
-def diversity(snapshot: Snapshot, signs: Signs) -> list[list[Piece]]:
+def diversity(snapshot: Snapshot, signs: Signs, width: int) -> list[list[Piece]]:
     """How varied the living are, how that came about, and the last alarm."""
     past = snapshot.columns.history
     rows = []
@@ -161,7 +161,7 @@ def diversity(snapshot: Snapshot, signs: Signs) -> list[list[Piece]]:
         ("kinship", "mean_kinship"),
         ("items solved", "item_coverage"),
     ):
-        values = past[column][-24:]
+        values = past[column][-max(1, min(40, width - 21)) :]
         if len(values):
             trend = steps(tuple(values.tolist()), signs)
             rows.append(

@@ -62,6 +62,8 @@ class Focus:
 
     def within(self, newest: int) -> "Focus":
         """The same in an archive that has no younger models than `newest`."""
+        if max(*self.trail, self.glance or 0, self.mark or 0, 0) <= newest:
+            return self
         trail = tuple(model for model in self.trail if model <= newest)
         mark = self.mark if self.mark is not None and self.mark <= newest else None
         return Focus(trail, len(trail) - 1, None, mark)

@@ -74,6 +74,7 @@ class Signs:
         living: any other that may be picked as a parent.
         fossil: one that is kept as a recipe.
         cross: between parents.
+        spread: how far a number may be off.
         braille: whether plots may use braille.
     """
 
@@ -94,6 +95,7 @@ class Signs:
     living: str
     fossil: str
     cross: str
+    spread: str
     braille: bool
 
 
@@ -115,6 +117,7 @@ RICH_SIGNS = Signs(
     living="●",
     fossil="○",
     cross="×",
+    spread="±",
     braille=True,
 )
 
@@ -136,6 +139,7 @@ ASCII_SIGNS = Signs(
     living="@",
     fossil="o",
     cross="x",
+    spread="~",
     braille=False,
 )
 

@@ -1,0 +1,43 @@
+"""A picture of a page as SVG, without a terminal: for the README, and for who writes about a run.
+
+python -m tui.app.picture colony.duckdb docs/colony.svg --size 120x36 --press 1
+"""
+
+import argparse
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from tui.app.app import ColonyApp
+from tui.app.settings import Settings
+
+
+async def picture(archive: Path, size: tuple[int, int], keys: Sequence[str]) -> str:
+    """What is shown of an archive, once it has been read and some keys have been pressed."""
+    app = ColonyApp(archive, Settings())
+    async with app.run_test(size=size) as pilot:
+        while app.snapshot is None or app.snapshot.shares is None:
+            await pilot.pause(0.05)
+        for key in keys:
+            await pilot.press(key)
+            await pilot.pause(0.2)
+        return app.export_screenshot(title=f"colony tui {archive.name}")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write the picture."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("archive", type=Path)
+    parser.add_argument("target", type=Path)
+    parser.add_argument("--size", default="120x36", help="columns and rows; default %(default)s")
+    parser.add_argument("--press", default="1", help="keys, with commas between")
+    chosen = parser.parse_args(arguments)
+    columns, rows = map(int, chosen.size.split("x"))
+    svg = asyncio.run(picture(chosen.archive, (columns, rows), chosen.press.split(",")))
+    chosen.target.write_text(svg, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
