@@ -119,6 +119,12 @@ class ColonyApp(App[None]):
         self.set_class(self.settings.ascii, "-ascii")
         self._dress(self.current_theme)
 
+    @property
+    def page(self) -> Page | None:
+        """The page that is seen, once it is there to be drawn on; one that comes draws itself."""
+        screen = self.screen
+        return screen if isinstance(screen, Page) and screen.is_mounted else None
+
     # What comes in
 
     def on_mount(self) -> None:
@@ -142,8 +148,8 @@ class ColonyApp(App[None]):
         self.snapshot = message.snapshot
         # Another archive may have come to be at this path.
         self.focused_on = self.focused_on.within(self.snapshot.newest)
-        if isinstance(self.screen, Page):
-            self.screen.renew()
+        if self.page:
+            self.page.renew()
         if first:
             # What was just read stays: the collector need not walk over it at every key press.
             self.call_after_refresh(gc.freeze)
@@ -152,16 +158,16 @@ class ColonyApp(App[None]):
     def _feel(self, message: Beat) -> None:
         beat = (self.pulse and self.pulse.beats) != (message.pulse and message.pulse.beats)
         self.pulse = message.pulse
-        if isinstance(self.screen, Page):
-            self.screen.draw_pulse(self.pulse)
+        if self.page:
+            self.page.draw_pulse(self.pulse)
             if beat:
-                self.screen.draw_tabs()
+                self.page.draw_tabs()
 
     @on(Trouble)
     def _warn(self, message: Trouble) -> None:
         self.trouble = message.words
-        if isinstance(self.screen, Page):
-            self.screen.draw_trouble(self.trouble)
+        if self.page:
+            self.page.draw_trouble(self.trouble)
 
     # The focus
 
@@ -171,12 +177,12 @@ class ColonyApp(App[None]):
             return
         before, self.focused_on = self.focused_on, focus
         marked = focus.mark != before.mark
-        if isinstance(self.screen, Page):
+        if self.page:
             if marked or (focus.trail, focus.place) != (before.trail, before.place):
-                self.screen.draw_trail()
-            self.screen.draw_focus(focus)
+                self.page.draw_trail()
+            self.page.draw_focus(focus)
             if marked:
-                self.screen.repaint_lines()
+                self.page.repaint_lines()
                 self.refresh_bindings()
 
     def glance(self, model: int) -> None:
@@ -287,5 +293,5 @@ class ColonyApp(App[None]):
         """Take on the colours of a theme."""
         self.tones = tone_styles(self.get_css_variables())
         self.cursor_styles = cursor_styles(self.get_css_variables())
-        if self.is_running and isinstance(self.screen, Page):
-            self.screen.repaint()
+        if self.is_running and self.page:
+            self.page.repaint()
