@@ -92,6 +92,14 @@ class LensRoom(Container):
         """The list or the chart, whichever is seen."""
         return self.rows if self.listed else self.chart
 
+    @property
+    def pointed(self) -> int | None:
+        """The model under the cursor of the lens."""
+        if self.listed:
+            return self.rows.rows.model(self.rows.row) if len(self.rows.rows) else None
+        charted = self.chart.charted
+        return None if charted is None else charted.model(self.chart.spot)
+
     def go(self, model: int) -> bool:
         """Put the cursor on a model; False if it is not in sight of this lens."""
         return self.rows.go(model) if self.listed else self.chart.go(model)

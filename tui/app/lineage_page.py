@@ -176,17 +176,20 @@ class LineagePage(RootedPage):
         if message.spot == message.chart.spot:
             self.walk(message.model)
 
-    def on_lines_opened(self, message: Lines.Opened) -> None:
+    def opened(self, model: int, lines: Lines) -> None:
         """Make the model under the cursor the root; open the root."""
-        if message.model is not None:
-            self._enter(message.model, message.lines is self._kin)
+        if model == self.root and lines is not self._kin:
+            self.app.open(model)
+        else:
+            self.action_back()
+            self.enter(model)
 
     def on_chart_opened(self, message: Chart.Opened) -> None:
         """Make the model under the cursor the root, open the root; list a cell of the map."""
         there, snapshot = self._room.cell, self.app.snapshot
         if there is None or snapshot is None:
             if message.model is not None:
-                self._enter(message.model, False)
+                self.opened(message.model, self._room.rows)
         elif len(there):
             from tui.app.kin import fittest_first  # noqa: PLC0415 - see _tell
 
@@ -194,17 +197,10 @@ class LineagePage(RootedPage):
         else:
             self.notify("nobody was born here", timeout=2)
 
-    def _enter(self, model: int, from_list: bool) -> None:
-        if model == self.root and not from_list:
-            self.app.open(model)
-        else:
-            self.action_back()
-            self.enter(model)
-
     def _step(self, model: int) -> None:
         """Go to a model: the cursor where the lens shows it, else the lens."""
         if not self._room.go(model):
-            self.app.action_go(model)
+            self.enter(model)
 
     # Keys
 
@@ -286,6 +282,7 @@ class LineagePage(RootedPage):
         """Leave the list beside the lens."""
         self.remove_class("-kin")
         self.set_focus(self._room.seen)
+        self.walk(self._room.pointed)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer what the lens can do."""

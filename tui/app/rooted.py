@@ -65,12 +65,27 @@ class RootedPage(Page):
         self.settle()
 
     def enter(self, model: int) -> None:
-        """Make a model the root, also if it is in focus already."""
+        """Make a model the root, also if it is in focus already; the history keeps both."""
+        if self.root is not None:
+            self._walks = True
+            self.app.action_go(self.root)
+            self._walks = False
         self.root = None
         self.app.action_go(model)
         self.draw_focus(self.app.focused_on)
 
     def on_lines_moved(self, message: Lines.Moved) -> None:
         """Look at the model under the cursor, unless it has moved on since."""
+        message.prevent_default()  # or `Page` would follow it as well
         if message.key == message.lines.key:
             self.walk(message.model)
+
+    def on_lines_opened(self, message: Lines.Opened) -> None:
+        """Turn to a model."""
+        message.prevent_default()
+        if message.model is not None:
+            self.opened(message.model, message.lines)
+
+    def opened(self, model: int, lines: Lines) -> None:
+        """Turn to a model that was opened in a list."""
+        self.enter(model)
