@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 
@@ -53,6 +54,30 @@ def test_the_file_is_free_and_complete_between_leases(shelf: Store, tmp_path: Pa
     copy.write_bytes(shelf.path.read_bytes())
     with duckdb.connect(str(copy)) as other:
         assert other.execute("SELECT n FROM numbers").fetchall() == [(7,)]
+
+
+def test_who_closes_does_not_wait_for_a_long_question(shelf: Store) -> None:
+    """Closing stops what another thread reads, which hears of it as of any failure."""
+    begun, heard = threading.Event(), list[Exception]()
+
+    def ask() -> None:
+        try:
+            with shelf.read() as db:
+                begun.set()
+                db.execute(
+                    "SELECT count(*) FROM range(10_000_000) a, range(10_000_000) b"
+                ).fetchall()
+        except ArchiveError as error:
+            heard.append(error)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    assert begun.wait(30)
+    time.sleep(0.2)
+    shelf.close()
+    asking.join(60)
+    assert not asking.is_alive()
+    assert len(heard) == 1
 
 
 def hold(path: Path, seconds: float) -> subprocess.Popen[str]:

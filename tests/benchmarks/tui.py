@@ -43,7 +43,8 @@ QUIET_S = 0.12
 """A key has been answered when nothing more is painted for so long."""
 
 ROW = ("j", "k", "j", "j", "k")
-KEYS = {"pagedown": "\x1b[6~", "pageup": "\x1b[5~", "end": "\x1b[F", "home": "\x1b[H"}
+KEYS = {"pagedown": "\x1b[6~", "pageup": "\x1b[5~", "end": "\x1b[F", "home": "\x1b[H",
+        "left": "\x1b[D", "right": "\x1b[C", "up": "\x1b[A", "down": "\x1b[B"}  # fmt: skip
 LISTED = (*ROW * 8, "pagedown", *ROW * 4, "end", *ROW * 4, "pageup", *ROW * 2, "home", *ROW * 2)
 """As people press them: mostly row by row, now and then a page or to an end."""
 
@@ -57,7 +58,12 @@ class Tried:
     limit_ms: float
 
 
-PAGES = {"board": Tried(("2",), LISTED, 5.0)}
+PAGES = {
+    "board": Tried(("2",), LISTED, 5.0),
+    "line": Tried(("4", "l"), LISTED, 5.0),
+    "graph": Tried(("4", "g"), (*ROW * 6, "+", *ROW, "p", *ROW), 16.0),
+    "map": Tried(("4", "a"), ("left", "up", "left", "down", "right") * 6, 16.0),
+}
 LIMITS = {"first_paint_s": 0.5, "open_s": 1.0, "rss_mb": 400.0, "idle_cpu": 0.01}
 
 

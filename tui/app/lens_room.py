@@ -1,18 +1,17 @@
 """The room of a lens: the list or the chart that shows the lineage of a model, made to fit."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.message import Message
 from textual.widget import Widget
 
 from tui.app.chart import Chart
-from tui.app.lines import GUTTER, Lines
+from tui.app.kin_list import KinLines
+from tui.app.lines import GUTTER
 from tui.app.page import Page
 from tui.app.paint import Piece
 
@@ -34,16 +33,6 @@ LENSES = ("line", "pedigree", "graph", "map")
 
 SHALLOWEST = 1
 """Generations of ancestors that a lens shows at least."""
-
-
-class KinLines(Lines, inherit_bindings=False):
-    """A list on a page where `g` is a lens, and nothing comes in above."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        replace(known, key="home") if known.id == "list.first" else known
-        for known in Lines.BINDINGS
-        if isinstance(known, Binding) and known.id != "list.follow"
-    ]
 
 
 class LensRoom(Container):
