@@ -175,6 +175,7 @@ class ColonyApp(App[None]):
         """Change the focus, and show that it has changed."""
         if focus == self.focused_on:
             return
+        offered = self._offered()
         before, self.focused_on = self.focused_on, focus
         marked = focus.mark != before.mark
         if self.page:
@@ -183,7 +184,12 @@ class ColonyApp(App[None]):
             self.page.draw_focus(focus)
             if marked:
                 self.page.repaint_lines()
-                self.refresh_bindings()
+        if self._offered() != offered:
+            self.refresh_bindings()
+
+    def _offered(self) -> list[bool | None]:
+        """Which keys about the focus there are; the footer is made anew only where that changes."""
+        return [self.check_action(action, ()) for action in ("mark", "diff")]
 
     def glance(self, model: int) -> None:
         """Put a model into focus in passing."""
@@ -277,17 +283,15 @@ class ColonyApp(App[None]):
         """What is no key: themes and screenshots; keys are offered by `Commands`."""
         yield SystemCommand("Theme", "Choose and preview colours", self.action_change_theme)
         yield SystemCommand(
-            "Screenshot", "Save this screen as an SVG", lambda: self.set_timer(0.1, self.picture)
+            "Screenshot",
+            "Save this screen as an SVG",
+            lambda: self.set_timer(0.1, self.deliver_screenshot),
         )
 
     def get_key_display(self, binding: Binding) -> str:
         """How a key is called; in words where signs may be missing."""
         shown = super().get_key_display(binding)
         return shown.translate(_IN_WORDS) if self.settings.ascii else shown
-
-    def picture(self) -> None:
-        """Save the screen as an SVG where screenshots go."""
-        self.deliver_screenshot()
 
     def _dress(self, theme: Theme) -> None:
         """Take on the colours of a theme."""
