@@ -260,14 +260,10 @@ class ColonyApp(App[None]):
     def _leave(self, choice: "Choice | None") -> None:
         if choice == "leave":
             self.exit()
-        elif choice == "stop" and self.campaign is not None:
-            self.campaign.stop()
+        elif choice == "stop" and (campaign := self.campaign):
+            campaign.stop()
             self.notify("stopping after the model in hand; q again stops at once", timeout=60)
-            self.set_interval(0.1, self._leave_when_over)
-
-    def _leave_when_over(self) -> None:
-        if self.campaign is not None and not self.campaign.runs:
-            self.exit()
+            self.set_interval(0.1, lambda: None if campaign.runs else self.exit())
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer what makes sense: nothing about a focus or a mark that is not there."""
