@@ -134,7 +134,7 @@ class ArenaPage(Page):
         if snapshot is None:
             return
         self._view = view
-        self.query_one("#matches", Lines).show(MatchRows(view.matches))
+        self.query_one("#matches", Lines).show(MatchRows(view.matches, self.app.signs))
         self.query_one("#judges", Lines).show(judge_rows(view, snapshot, self.app.signs))
         self.put("#heads", [[Piece(" " * GUTTER), *judge_heads(view)]])
         self._say(view)
