@@ -12,11 +12,12 @@ help:            ## list what can be made
 run: $(READY)    ## run a campaign on the shipped founders, then report
 	$(BIN)/colony run $(ARGS)
 
+# Workers take neighbouring tests, which share what they need, and steal when they have none left.
 test: $(READY)   ## lint, type check, and the whole suite
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n logical --maxprocesses 4 --dist worksteal $(ARGS)
 
 lint: $(READY)   ## repair what a machine can repair, then lint and type check
 	$(BIN)/ruff check --fix .

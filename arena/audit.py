@@ -12,7 +12,6 @@ D is compared with a scaled chi-square of the mean and variance that D has then 
 """
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.special import expit
 from scipy.stats import chi2
 
@@ -29,6 +28,12 @@ EXPECTED = 1.0
 
 RIDGE = 0.1
 """Pull of the logistic function's slopes to zero, so that few mistakes are not explained away."""
+
+EPSILON = 1e-3
+"""So much less its level is pulled, which keeps who never errs finite."""
+
+STEPS, CLOSE = 50, 1e-6
+"""Of Newton's method, at most; it stops when nothing moves by more."""
 
 
 def favours(slate: Slate, ballots: Ballots, relationship: Floats) -> Floats:
@@ -112,15 +117,25 @@ def _favour(fell: Floats, given: Floats, reasons: Floats) -> float:
 
 
 def _chances(fell: Floats, reasons: Floats) -> Floats:
-    """How likely a judge falls for each wrong answer, as far as that has honest reasons."""
+    """How likely a judge falls for each wrong answer, as far as that has honest reasons.
+
+    Newton's method with slopes that may not fall below zero: those at zero stay there as long as
+    the gradient pushes them down.
+    """
     design = np.column_stack([np.ones(len(fell)), reasons - reasons.mean(axis=0)])
-
-    def loss(weights: Floats) -> tuple[float, Floats]:
+    pull = RIDGE * np.array([EPSILON, *[1.0] * reasons.shape[1]])
+    weights = np.zeros(design.shape[1])
+    for _ in range(STEPS):
         chance = expit(design @ weights)
-        gain = fell @ np.log(chance + 1e-12) + (1.0 - fell) @ np.log(1.0 - chance + 1e-12)
-        pull = RIDGE * np.append(0.0, weights[1:])
-        return float(pull @ weights / 2.0 - gain), pull - (fell - chance) @ design
-
-    bounds = [(-10.0, 10.0), *[(0.0, 10.0)] * reasons.shape[1]]
-    found = minimize(loss, np.zeros(design.shape[1]), jac=True, bounds=bounds)
-    return np.asarray(expit(design @ found.x))
+        gradient = (fell - chance) @ design - pull * weights
+        free = (weights > 0.0) | (gradient > 0.0)
+        free[0] = True
+        curvature = (design.T * (chance * (1.0 - chance))) @ design + np.diag(pull)
+        step = np.linalg.solve(curvature[np.ix_(free, free)], gradient[free])
+        moved = weights.copy()
+        moved[free] += np.clip(step, -2.0, 2.0)
+        moved[1:] = np.maximum(moved[1:], 0.0)
+        if np.abs(moved - weights).max() < CLOSE:
+            break
+        weights = moved
+    return np.asarray(expit(design @ weights))

@@ -43,7 +43,12 @@ def passed(trust: Sequence[Trust]) -> set[int]:
 
 
 def judged(
-    slate: Slate, relationship: Mapping[int, Floats], record: Record, verifier: bool
+    slate: Slate,
+    relationship: Mapping[int, Floats],
+    record: Record,
+    *,
+    verifier: bool,
+    audit: bool = True,
 ) -> Judged:
     """Judge a slate.
 
@@ -52,6 +57,7 @@ def judged(
         relationship: of every judge to all contestants, shape (contestants,) each.
         record: what is known of the judges from other items.
         verifier: whether keys decide where they may be looked at.
+        audit: whether to look for judges that favour somebody.
     """
     tasks = sorted(set(slate.tasks))
     of = np.array([tasks.index(task) for task in slate.tasks])
@@ -67,7 +73,10 @@ def judged(
         np.add.at(here[1].swapaxes(0, 1), of, item_misses.swapaxes(0, 1))
         before = recorded(record, ballots, tasks)
         hits, misses = here[0] + before[0], here[1] + before[1]
-        seen = _audited(slate, ballots, related, totals(hits), totals(misses))
+        favour = np.full(len(ballots.judges), np.nan)
+        if audit and ballots.mode != consensus.MODE:  # who shares a mistake made it itself
+            favour = favours(slate, ballots, related)
+        seen = _audited(ballots, favour, totals(hits), totals(misses))
         admitted = np.array([float(audit.admitted) for audit in seen])
         worth = beliefs(hits, misses, of, item_hits, item_misses).only(admitted)
         if ballots.mode == consensus.MODE and not (hits.any() or misses.any()):
@@ -78,16 +87,8 @@ def judged(
     return Judged(decided(slate, benches, verifier), tuple(trust), tuple(audits))
 
 
-def _audited(
-    slate: Slate, ballots: Ballots, relationship: Floats, right: Floats, wrong: Floats
-) -> list[Audit]:
-    """Who may speak: whoever favours nobody, and can tell at all where that has to be shown.
-
-    Consensus is not audited for favours: who shares a mistake made it itself.
-    """
-    favour = np.full(len(ballots.judges), np.nan)
-    if ballots.mode != consensus.MODE:
-        favour = favours(slate, ballots, relationship)
+def _audited(ballots: Ballots, favour: Floats, right: Floats, wrong: Floats) -> list[Audit]:
+    """Who may speak: whoever favours nobody, and can tell at all where that has to be shown."""
     bounds = np.clip(2.0 * lower_bound(1.0 + right, 1.0 + wrong) - 1.0, 0.0, None)
     return [
         Audit(

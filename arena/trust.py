@@ -49,9 +49,13 @@ class Beliefs:
 
 
 def unproved(judges: int, items: int) -> Beliefs:
-    """What words are worth while nobody has proved anything: as much; and praise of kin nothing."""
+    """What words are worth while nobody has proved anything: the same, and praise of kin half.
+
+    Not nothing: between a founder and an offspring everybody is closer kin to one of them, and if
+    no kin could praise, founders would be judged by founders and offspring by nobody.
+    """
     equal = np.ones((judges, items))
-    return Beliefs(equal, 0.0 * equal, equal)
+    return Beliefs(equal, 0.5 * equal, equal)
 
 
 def earned(slate: Slate, ballots: Ballots, relationship: Floats) -> tuple[Floats, Floats]:

@@ -6,12 +6,12 @@ start, and who only needs the records or the errors should not wait for them.
 
 from typing import TYPE_CHECKING, Any
 
-from lineage.errors import ArchiveBusyError, ArchiveError, ArchiveFullError
+from lineage.errors import ArchiveBusyError, ArchiveError, ArchiveFullError, OrderError
 
 if TYPE_CHECKING:
     from lineage.archive import Archive
 
-__all__ = ["Archive", "ArchiveBusyError", "ArchiveError", "ArchiveFullError"]
+__all__ = ["Archive", "ArchiveBusyError", "ArchiveError", "ArchiveFullError", "OrderError"]
 
 
 def __getattr__(name: str) -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from lineage.chapters import insert, texts, write_chapter, write_round
+from lineage.chapters import insert, last_generation, texts, write_chapter, write_round
 from lineage.drafts import drafted
 from lineage.errors import ArchiveError
 from lineage.founding import insert_founder, lay_tables
@@ -117,6 +117,10 @@ class Archive:
         """A lease for questions that have a module of their own, see `lineage.queries`."""
         return self._store.read()
 
+    def writing(self) -> AbstractContextManager[Connection]:
+        """A lease for one transaction of a module of its own, see `lineage.orders`."""
+        return self._store.write()
+
     # Writing
 
     def commit(self, chapter: Chapter) -> None:
@@ -128,7 +132,7 @@ class Archive:
         """
         summary = chapter.summary
         with self._store.write() as db:
-            expected = _next_generation(db)
+            expected = last_generation(db) + 1
             if summary.generation != expected:
                 raise ArchiveError(
                     f"{self.path}: expected generation {expected} next, got {summary.generation}; "
@@ -162,7 +166,7 @@ class Archive:
     def intervene(self, config: dict[str, Any], detail: str) -> None:
         """Change the configuration in the middle of a campaign; `detail` tells the events why."""
         with self._store.write() as db:
-            last = max(_next_generation(db) - 1, 0)
+            last = max(last_generation(db), 0)
             db.execute("UPDATE campaigns SET config = ? WHERE id = 1", [json.dumps(config)])
             db.execute("INSERT INTO events VALUES (?, 'intervention', NULL, ?)", [last, detail])
 
@@ -283,7 +287,7 @@ class Archive:
         """
         rows = dict(
             self._rows(
-                "SELECT model, genome FROM recipes WHERE genome IS NOT NULL AND model IN $ids",
+                "SELECT model, genome FROM recipes WHERE method <> 'source' AND model IN $ids",
                 {"ids": list(ids)},
             )
         )
@@ -421,8 +425,3 @@ def _model(row: tuple[Any, ...]) -> Model:
     *own, parents, shares, roles = row
     links = sorted(zip(parents, shares, roles, strict=True), key=lambda link: (-link[1], link[0]))
     return replace(Model(*own), parents=tuple(Parent(*link) for link in links))
-
-
-def _next_generation(db: Connection) -> int:
-    row = db.execute("SELECT coalesce(max(generation) + 1, 0) FROM generations").fetchone()
-    return int(row[0]) if row else 0

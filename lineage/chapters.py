@@ -8,8 +8,14 @@ import duckdb
 import numpy as np
 
 from lineage.errors import ArchiveError
-from lineage.records import Chapter, Item, Round, Scores
+from lineage.records import Chapter, Item, Round, Scores, Settled
 from lineage.schema import ROUND_TABLES
+
+
+def last_generation(db: duckdb.DuckDBPyConnection) -> int:
+    """The last complete generation; -1 before the first."""
+    ((last,),) = db.execute("SELECT coalesce(max(generation), -1) FROM generations").fetchall()
+    return int(last)
 
 
 def write_chapter(db: duckdb.DuckDBPyConnection, chapter: Chapter) -> None:
@@ -30,7 +36,7 @@ def write_chapter(db: duckdb.DuckDBPyConnection, chapter: Chapter) -> None:
     _insert_items(db, chapter.items)
     _insert_panel(db, chapter)
     for scores in chapter.scores:
-        _insert_scores(db, scores)
+        insert_scores(db, scores)
     if chapter.round:
         write_round(db, chapter.round, summary.generation, summary.epoch)
     _insert_records(db, "juries", summary.epoch, chapter.jury)
@@ -39,6 +45,8 @@ def write_chapter(db: duckdb.DuckDBPyConnection, chapter: Chapter) -> None:
             "INSERT INTO events VALUES (?, ?, ?, ?)",
             [summary.generation, event.kind, event.model, event.detail],
         )
+    for settled in chapter.settled:
+        write_settled(db, settled, summary.generation)
     if chapter.search:
         values = [
             value.tolist() if isinstance(value, np.ndarray) else value
@@ -47,6 +55,19 @@ def write_chapter(db: duckdb.DuckDBPyConnection, chapter: Chapter) -> None:
         _insert_row(db, "searches", [summary.generation, *values])
     _insert_records(db, "operators", summary.generation, chapter.operators)
     _insert_row(db, "generations", list(astuple(summary)))
+
+
+def write_settled(db: duckdb.DuckDBPyConnection, settled: Settled, generation: int) -> None:
+    """Write down what came of an order; it is an event as well."""
+    order, outcome, answer = settled.order, settled.outcome, settled.answer
+    db.execute(
+        "UPDATE orders SET settled = ?, outcome = ?, answer = ? WHERE id = ?",
+        [generation, outcome, answer, order.id],
+    )
+    detail = f"order {order.id} ({order.words}) {outcome}: {answer}"
+    db.execute(
+        "INSERT INTO events VALUES (?, 'intervention', ?, ?)", [generation, settled.model, detail]
+    )
 
 
 def _insert_row(db: duckdb.DuckDBPyConnection, table: str, values: Sequence[Any]) -> None:
@@ -130,7 +151,8 @@ def _insert_panel(db: duckdb.DuckDBPyConnection, chapter: Chapter) -> None:
         )
 
 
-def _insert_scores(db: duckdb.DuckDBPyConnection, scores: Scores) -> None:
+def insert_scores(db: duckdb.DuckDBPyConnection, scores: Scores) -> None:
+    """Write what was measured of models on items that the archive has."""
     if not scores.models:
         return
     insert(
@@ -152,10 +174,16 @@ def write_round(
         db: within somebody else's transaction.
         played: what was played.
         generation: after which.
-        epoch: whose panel it was played on, or None for a tournament on other items.
+        epoch: whose panel it was played on; None for a tournament on other items, which nobody
+            has counted yet: the generation bears what it took.
     """
     ((number,),) = db.execute("SELECT coalesce(max(round), 0) + 1 FROM rounds").fetchall()
     _insert_row(db, "rounds", [number, generation, epoch, played.predicted, played.tokens])
+    if epoch is None:
+        db.execute(
+            "UPDATE generations SET evaluations = evaluations + ? WHERE generation = ?",
+            [played.evaluations, generation],
+        )
     _insert_items(db, played.items)
     for table, records in zip(
         ROUND_TABLES,

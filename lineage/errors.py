@@ -11,3 +11,7 @@ class ArchiveBusyError(ArchiveError):
 
 class ArchiveFullError(ArchiveError):
     """The disk under the archive has no room left."""
+
+
+class OrderError(ArchiveError):
+    """An order makes no sense as things stand; the message says why, and nothing was written."""

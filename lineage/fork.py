@@ -2,7 +2,8 @@
 
 Everything later is gone and everything earlier is as it was, down to what the search had learned,
 so the same campaign run on from a fork makes what the original made. Another budget, or another
-hand in between, makes something else, which is what forks are for.
+hand in between, makes something else, which is what forks are for. What was ordered and done after
+the generation, before the next one, is part of it.
 """
 
 from pathlib import Path
@@ -31,7 +32,12 @@ DELETE FROM searches WHERE generation > $generation;
 DELETE FROM operators WHERE generation > $generation;
 DELETE FROM events WHERE generation > $generation;
 DELETE FROM generations WHERE generation > $generation;
+DELETE FROM basis WHERE founder > $last;
 DELETE FROM models WHERE id > $last;
+-- A pair that had a child in the next generation was waiting for it.
+UPDATE orders SET settled = NULL, outcome = NULL, answer = NULL
+    WHERE kind = 'mate' AND outcome = 'done' AND settled = $generation + 1;
+DELETE FROM orders WHERE coalesce(settled, given) > $generation;
 UPDATE models SET died = NULL, cause = NULL WHERE died > $generation;
 UPDATE campaigns SET archive = $archive, generation = $generation WHERE id = 1;
 """

@@ -5,14 +5,15 @@ from collections.abc import Iterable
 import duckdb
 
 from lineage.records import Block, Founder
-from lineage.schema import SCHEMA_VERSION, TABLES
+from lineage.schema import ORDERS, RECIPES, SCHEMA_VERSION, TABLES
 
 
 def lay_tables(
     db: duckdb.DuckDBPyConnection, basis: Iterable[int], blocks: Iterable[Block]
 ) -> None:
     """Write empty tables, and what rows (`basis`, ids of founders) and columns of genomes mean."""
-    db.execute(TABLES)
+    for script in (TABLES, ORDERS, RECIPES):
+        db.execute(script)
     db.execute("INSERT INTO meta VALUES ('schema_version', ?)", [str(SCHEMA_VERSION)])
     for position, founder in enumerate(basis):
         db.execute("INSERT INTO basis VALUES (?, ?)", [position, founder])
@@ -20,10 +21,12 @@ def lay_tables(
         db.execute("INSERT INTO blocks VALUES (?, ?, ?)", [position, block.name, block.parameters])
 
 
-def insert_founder(db: duckdb.DuckDBPyConnection, model: int, founder: Founder) -> None:
-    """Write a founder under an id."""
+def insert_founder(
+    db: duckdb.DuckDBPyConnection, model: int, founder: Founder, generation: int = 0
+) -> None:
+    """Write a founder under an id; `generation` is the last one that was complete when it came."""
     db.execute(
-        "INSERT INTO models VALUES (?, 'founder', ?, 0, 'founding', ?, [], [], [], 'source', ?, "
+        "INSERT INTO models VALUES (?, 'founder', ?, ?, 'founding', ?, [], [], [], 'source', ?, "
         "NULL, NULL, NULL)",
-        [model, founder.name, founder.weights_sha256, founder.path],
+        [model, founder.name, generation, founder.weights_sha256, founder.path],
     )

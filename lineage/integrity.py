@@ -43,6 +43,16 @@ _CONTRADICTIONS = (
         "ANTI JOIN models ON id = champion ORDER BY ALL",
     ),
     (
+        "order {0} names #{1}, which was never born",
+        "SELECT number, model FROM (SELECT id AS number, unnest(models) AS model FROM orders) "
+        "ANTI JOIN models ON id = model ORDER BY ALL",
+    ),
+    (
+        "order {0} was settled in generation {1}, which was never completed",
+        "SELECT id, settled FROM orders ANTI JOIN generations ON generation = settled "
+        "WHERE settled IS NOT NULL ORDER BY id",
+    ),
+    (
         "scores name item {0}, which is not known",
         "SELECT DISTINCT item FROM scores ANTI JOIN items ON items.id = item ORDER BY item",
     ),

@@ -12,6 +12,19 @@ _held: set[Path] = set()
 """What this process has locked: asking again for what one has is no conflict."""
 
 
+def campaign_holder(archive: Path) -> str | None:
+    """The PID of the campaign that is running in an archive, or None if none is."""
+    path = _lock_of(archive)
+    try:
+        with path.open(encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return None
+    except BlockingIOError:
+        return path.read_text(encoding="utf-8").strip() or "unknown"
+    return None
+
+
 @contextmanager
 def campaign_lock(archive: Path) -> Iterator[None]:
     """Hold the right to write generations to an archive; watchers need no lock.
@@ -20,7 +33,7 @@ def campaign_lock(archive: Path) -> Iterator[None]:
         ArchiveBusyError: another campaign holds it; names its PID.
         ArchiveError: the folder cannot be written.
     """
-    path = archive.with_name(archive.name + ".lock").absolute()
+    path = _lock_of(archive)
     if path in _held:
         yield
         return
@@ -46,3 +59,7 @@ def campaign_lock(archive: Path) -> Iterator[None]:
             yield
         finally:
             _held.discard(path)
+
+
+def _lock_of(archive: Path) -> Path:
+    return archive.with_name(archive.name + ".lock").absolute()

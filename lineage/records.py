@@ -1,6 +1,8 @@
 """The rows of an archive as values: plain, frozen, and free of any database."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +17,7 @@ class Item:
     Attributes:
         key: the right answer, or None where only judges can tell.
         statement: a text with one {} in which judges read the answers, or None.
+        plain: whether the prompt holds what models said, so that control tokens in it are text.
     """
 
     id: str
@@ -23,6 +26,7 @@ class Item:
     prompt: str
     key: str | None
     statement: str | None = None
+    plain: bool = False
 
 
 @dataclass(frozen=True)
@@ -219,6 +223,11 @@ class Round:
     predicted: int = 0
     tokens: int = 0
 
+    @property
+    def evaluations(self) -> int:
+        """What it took: an answer is one, a reading one, a comparison (two orders, A or B) four."""
+        return len(self.answers) + len(self.readings) + 4 * len(self.comparisons)
+
 
 @dataclass(frozen=True)
 class Juror:
@@ -239,6 +248,60 @@ class Event:
     kind: str
     model: int | None
     detail: str
+
+
+OrderKind = Literal[
+    "pause", "resume", "pin", "unpin", "cull", "mate", "add-founder", "budget", "tournament"
+]
+
+PAUSED = "paused"
+"""What a campaign says that it does while it waits."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """Something that was asked of a campaign, and what came of it.
+
+    Attributes:
+        id: orders are carried out in the order of their ids.
+        kind: what to do.
+        models: ids of those whom it names.
+        argument: where the founder lies that is to be added, or the new budget.
+        given_at: when it was given, by the clock.
+        given: the last generation that was complete then; -1 before the first.
+        settled: the generation that it was carried out or refused after (a mating: in); None as
+            long as it is open.
+        outcome: which of the two.
+        answer: what was done, or why not, in words.
+    """
+
+    id: int
+    kind: OrderKind
+    models: tuple[int, ...]
+    argument: str | None
+    given_at: datetime
+    given: int
+    settled: int | None = None
+    outcome: Literal["done", "refused"] | None = None
+    answer: str | None = None
+
+    @property
+    def words(self) -> str:
+        """What was asked."""
+        named = " with ".join(f"#{model}" for model in self.models)
+        if self.kind == "budget":
+            named = f"{int(self.argument or 0):,} item evaluations"
+        return " ".join(part for part in (self.kind, named or self.argument) if part)
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What came of an order: `answer` tells it in words, of `model` if it is about one."""
+
+    order: Order
+    outcome: Literal["done", "refused"]
+    answer: str
+    model: int | None = None
 
 
 @dataclass(frozen=True)
@@ -298,6 +361,7 @@ class Chapter:
     round: Round | None = None
     jury: tuple[Juror, ...] = ()
     events: tuple[Event, ...] = ()
+    settled: tuple[Settled, ...] = ()
     search: SearchRecord | None = None
     operators: tuple[OperatorRecord, ...] = ()
 

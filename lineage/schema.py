@@ -22,6 +22,7 @@
     basis, blocks      what the columns of a genome mean
     report_scores      what reports measured, by weights
     origins            where models came from that were born in another archive
+    orders             what was asked of the campaign, and what came of it
 
 Everything that was ever born is one row of `models`, with its parents and its recipe in that row:
 a birth cannot be recorded by half, and the row itself refuses what cannot be. Ids grow with birth
@@ -33,11 +34,13 @@ else (`python -m tests.benchmarks.lineage`): hexadecimal text, which any shell c
 more on disk than a BLOB, as DuckDB packs it. The one index on `models` is that of the primary key.
 
 A linear recipe is a genome: one coefficient per (basis vector, block), row-major over `basis` and
-`blocks`. The weights of block b are `origin_b + sum_v genome[v, b] * (founder_v - origin)_b`. The
-genome of a route is what the campaign's search space says: a path through layers, with scales.
+`blocks`. The weights of block b are `origin_b + sum_v genome[v, b] * (founder_v - origin)_b`. Who
+was born before a founder came has no coefficients for it: its row stays as it was, and the view
+`recipes` says 0 there. The genome of a route is what the campaign's search space says: a path
+through layers, with scales.
 """
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 ROUND_TABLES = (
     "round_items",
@@ -100,7 +103,6 @@ CREATE VIEW parents AS
 SELECT id AS child, unnest(parents) AS parent, unnest(shares) AS share,
        unnest(roles::VARCHAR[]) AS role
 FROM models;
-CREATE VIEW recipes AS SELECT id AS model, method, path, genome FROM models;
 
 -- Models that were born elsewhere, and their ids there.
 CREATE TABLE origins (
@@ -169,11 +171,11 @@ CREATE TABLE verdicts (
     round INTEGER NOT NULL, item VARCHAR NOT NULL, model INTEGER NOT NULL,
     support DOUBLE NOT NULL                   -- mean result of its matches on the item, in [0, 1]
 );
--- How often judges were right where a key could tell: of the items of each round alone.
+-- How often judges were right where a key could tell: of the items of each round alone. Without a
+-- key of its own, whose index would take more room than all else that a campaign learns.
 CREATE TABLE trust (
     round INTEGER NOT NULL, judge INTEGER NOT NULL, mode VARCHAR NOT NULL, task VARCHAR NOT NULL,
-    stratum VARCHAR NOT NULL, hits DOUBLE NOT NULL, misses DOUBLE NOT NULL,
-    PRIMARY KEY (round, judge, mode, task, stratum)
+    stratum VARCHAR NOT NULL, hits DOUBLE NOT NULL, misses DOUBLE NOT NULL
 );
 -- What came of it: whether a judge's verdicts counted, and its trust over everything known.
 CREATE TABLE audits (
@@ -282,4 +284,34 @@ SELECT told.round, told.item, model_a, model_b, told.judge, told.mode,
 FROM told JOIN audits ON audits.round = told.round AND audits.judge = told.judge
                      AND audits.mode = told.mode
 WHERE told.judge NOT IN (model_a, model_b);
+"""
+
+ORDERS = """
+-- What whoever watches asked of the campaign. It is carried out or refused between two generations.
+CREATE TABLE orders (
+    id       INTEGER PRIMARY KEY CHECK (id > 0),
+    kind     VARCHAR NOT NULL CHECK (kind IN ('pause', 'resume', 'pin', 'unpin', 'cull', 'mate',
+                                              'add-founder', 'budget', 'tournament')),
+    models   INTEGER[] NOT NULL,              -- whom it names
+    argument VARCHAR,                         -- where a founder lies, or a number
+    given_at TIMESTAMP NOT NULL DEFAULT current_timestamp,
+    given    INTEGER NOT NULL,                -- the last complete generation then; -1 before all
+    settled  INTEGER,                         -- the generation that it was carried out after, or in
+    outcome  VARCHAR CHECK (outcome IN ('done', 'refused')),
+    answer   VARCHAR,                         -- what was done, or why not
+    CHECK (len(models) = CASE WHEN kind = 'mate' THEN 2
+                              WHEN kind IN ('pin', 'unpin', 'cull') THEN 1 ELSE 0 END),
+    CHECK ((kind IN ('add-founder', 'budget')) = (argument IS NOT NULL)),
+    CHECK ((outcome IS NULL) = (settled IS NULL) AND (outcome IS NULL) = (answer IS NULL)),
+    CHECK (settled >= given)
+);
+"""
+
+RECIPES = """
+CREATE VIEW recipes AS
+SELECT id AS model, method, path,
+       CASE WHEN method = 'linear' THEN list_resize(genome, greatest(len(genome),
+            (SELECT count(*) FROM basis) * (SELECT count(*) FROM blocks)), 0.0)
+       ELSE genome END AS genome
+FROM models;
 """

@@ -9,7 +9,6 @@ The first archive's history, arena and search stay, and its campaign can go on i
 no new founders; the second one's models come as fossils.
 """
 
-import re
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from lineage.errors import ArchiveError
 from lineage.fork import copy_of
 from lineage.founding import insert_founder, lay_tables
 from lineage.records import Founder
+from lineage.renumbering import Side, founders_of, side_of
 
 CAUSE = "came from another archive"
 
@@ -46,26 +46,6 @@ class United:
     shared: int
     duplicates: int
     goes_on: bool
-
-
-@dataclass(frozen=True)
-class _Side:
-    """One of the two archives, and the new numbers of its models."""
-
-    schema: str
-    founders: tuple[int, ...]
-    """New ids of its founders, in the order of the old ones."""
-    shift: int
-    """What is added to the ids of its offspring."""
-    genome: str
-    """An expression for a genome over the founders of both."""
-
-    def new(self, column: str) -> str:
-        """An expression for the new id of an old one."""
-        return (
-            f"CASE WHEN {column} <= {len(self.founders)} THEN {list(self.founders)}[{column}] "
-            f"ELSE {column} + {self.shift} END"
-        )
 
 
 def unite(first: Archive, second: Archive, target: Path) -> United:
@@ -109,7 +89,7 @@ def _union(first: Archive, second: Archive) -> list[str]:
     """
     if first.blocks() != second.blocks():
         raise ArchiveError(f"{first.path} and {second.path} were bred on different blocks")
-    ours, theirs = _founders(first), _founders(second)
+    ours, theirs = founders_of(first), founders_of(second)
     bases = [
         {sha for model, sha in side.items() if model not in set(archive.basis())}
         for archive, side in ((first, ours), (second, theirs))
@@ -142,11 +122,6 @@ def _union(first: Archive, second: Archive) -> list[str]:
     return union
 
 
-def _founders(archive: Archive) -> dict[int, str]:
-    rows = archive.models(ids=archive.founder_paths())
-    return {model.id: model.weights_sha256 for model in rows}
-
-
 def _routes(archive: Archive) -> bool:
     with archive.reading() as db:
         return bool(db.execute("SELECT 1 FROM models WHERE method = 'route' LIMIT 1").fetchone())
@@ -157,14 +132,14 @@ def _written(
 ) -> int:
     """Write everything; how many offspring have the weights of a model of the first."""
     blocks = first.blocks()
-    ours, theirs = _founders(first), _founders(second)
+    ours = founders_of(first)
     born = first.newest_id() - len(ours)
     sides = (
-        _side("a", first, union, len(union) - len(ours), len(blocks)),
-        _side("b", second, union, len(union) + born - len(theirs), len(blocks)),
+        side_of("a", first, union, len(union), len(blocks)),
+        side_of("b", second, union, len(union) + born, len(blocks)),
     )
-    basis = sorted({sides[0].founders[founder - 1] for founder in first.basis()}
-                   | {sides[1].founders[founder - 1] for founder in second.basis()})  # fmt: skip
+    basis = sorted({sides[0].founders[founder] for founder in first.basis()}
+                   | {sides[1].founders[founder] for founder in second.basis()})  # fmt: skip
     lay_tables(db, basis, blocks)
     _insert_founders(db, first, second, union)
     # As late as everything that happened: nobody may die before having had all its children.
@@ -178,32 +153,17 @@ def _written(
             f"""
             INSERT INTO models BY NAME SELECT {side.new("id")} AS id, kind, generation, operator,
                 weights_sha256, list_transform(parents, lambda p: {side.new("p")}) AS parents,
-                shares, roles::VARCHAR[] AS roles, method, {side.genome} AS genome,
+                shares, roles::VARCHAR[] AS roles, m.method AS method, {side.genome} AS genome,
                 {fate} AS died, {cause} AS cause
-            FROM {side.schema}.models WHERE kind = 'offspring' ORDER BY id
+            FROM {side.schema}.models m JOIN {side.schema}.recipes r ON r.model = m.id
+            WHERE kind = 'offspring' ORDER BY id
             """  # noqa: S608
         )
     _insert_scores(db, sides, first, second)
     _insert_history(db, sides[0], goes_on=len(union) == len(ours))
+    _insert_orders(db, sides[0])
     _insert_origins(db, sides, first, second)
     return _record_duplicates(db, second, sides[1], last)
-
-
-def _side(schema: str, archive: Archive, union: Sequence[str], shift: int, blocks: int) -> _Side:
-    founders = _founders(archive)
-    places = tuple(union.index(sha) + 1 for sha in founders.values())
-    if len(places) == len(union):
-        return _Side(schema, places, shift, "genome")
-    rows = {places[founder - 1]: number for number, founder in enumerate(archive.basis())}
-    base = {places[model - 1] for model in founders} - rows.keys()
-    parts = [
-        f"genome[{rows[place] * blocks + 1}:{(rows[place] + 1) * blocks}]"
-        if place in rows
-        else f"list_resize([]::DOUBLE[], {blocks}, 0.0)"
-        for place in range(1, len(union) + 1)
-        if place not in base
-    ]
-    return _Side(schema, places, shift, f"flatten([{', '.join(parts)}])")
 
 
 def _insert_founders(
@@ -226,7 +186,7 @@ def _insert_founders(
 
 
 def _insert_scores(
-    db: duckdb.DuckDBPyConnection, sides: Sequence[_Side], first: Archive, second: Archive
+    db: duckdb.DuckDBPyConnection, sides: Sequence[Side], first: Archive, second: Archive
 ) -> None:
     differing = db.execute(
         "SELECT a.task FROM a.items a JOIN b.items b ON a.id = b.id "
@@ -255,7 +215,7 @@ def _insert_scores(
         )
 
 
-def _insert_history(db: duckdb.DuckDBPyConnection, side: _Side, goes_on: bool) -> None:
+def _insert_history(db: duckdb.DuckDBPyConnection, side: Side, goes_on: bool) -> None:
     """The first archive's generations, arena and, if its genomes are as they were, its search."""
     for table, columns in (
         ("panels", ()),
@@ -284,23 +244,24 @@ def _insert_history(db: duckdb.DuckDBPyConnection, side: _Side, goes_on: bool) -
     ).fetchall():
         db.execute(
             "INSERT INTO events VALUES (?, ?, ?, ?)",
-            [generation, kind, model, _renumbered(detail, side)],
+            [generation, kind, model, side.in_words(detail)],
         )
 
 
-def _renumbered(detail: str, side: _Side) -> str:
-    """An event's words with the models' new numbers."""
-
-    def new(found: re.Match[str]) -> str:
-        old = int(found[1])
-        founder = 0 < old <= len(side.founders)
-        return f"#{side.founders[old - 1] if founder else old + side.shift}"
-
-    return re.sub(r"#(\d{1,9})\b", new, detail)
+def _insert_orders(db: duckdb.DuckDBPyConnection, side: Side) -> None:
+    """What was asked of the first archive's campaign, and is still asked of it."""
+    named = f"list_transform(models, lambda m: {side.new('m')})"
+    db.execute(
+        f"INSERT INTO orders SELECT * REPLACE ({named} AS models) FROM a.orders ORDER BY id"  # noqa: S608
+    )
+    for order, answer in db.execute(
+        "SELECT id, answer FROM orders WHERE answer IS NOT NULL"
+    ).fetchall():
+        db.execute("UPDATE orders SET answer = ? WHERE id = ?", [side.in_words(answer), order])
 
 
 def _insert_origins(
-    db: duckdb.DuckDBPyConnection, sides: Sequence[_Side], first: Archive, second: Archive
+    db: duckdb.DuckDBPyConnection, sides: Sequence[Side], first: Archive, second: Archive
 ) -> None:
     """Which archive everybody came from, and under which number."""
     campaigns = 0
@@ -323,18 +284,19 @@ def _insert_origins(
 
 
 def _record_duplicates(
-    db: duckdb.DuckDBPyConnection, second: Archive, side: _Side, generation: int
+    db: duckdb.DuckDBPyConnection, second: Archive, side: Side, generation: int
 ) -> int:
     """Write down who of the second archive has the weights of somebody of the first."""
-    first_new = len(side.founders) + side.shift
+    old = second.offspring()
     rows = db.execute(
         "SELECT copy.id, min(one.id) FROM models copy JOIN models one USING (weights_sha256) "
         "WHERE copy.kind = 'offspring' AND copy.id > $new AND one.id <= $new GROUP BY copy.id "
         "ORDER BY copy.id",
-        {"new": first_new},
+        {"new": side.before},
     ).fetchall()
     for copy, one in rows:
-        detail = f"#{copy} (#{copy - side.shift} of {second.path.name}) has the weights of #{one}"
+        there = f"#{old[copy - side.before - 1]} of {second.path.name}"
+        detail = f"#{copy} ({there}) has the weights of #{one}"
         db.execute("INSERT INTO events VALUES (?, 'intervention', ?, ?)",
                    [generation, copy, detail])  # fmt: skip
     return len(rows)

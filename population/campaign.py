@@ -4,49 +4,50 @@ The breeder conceives, judges and moves on (`population.breeding`); a campaign i
 language models. It makes siblings together, lets the gate stop who has lost its language, scores
 the brood on a few fresh items and the most promising on the panel; `population.closing` crowns the
 champion, lets the survivors meet in the arena and writes the chapter, and one transaction commits
-all of it. Nothing is kept in memory that the archive does not hold.
+all of it. Nothing is kept in memory that the archive does not hold. Between two generations it does
+what was asked of it (`population.orders`).
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from lineage import Archive
 from lineage.kinship import Kinship
-from lineage.records import Birth, Chapter, Floats
+from lineage.records import Birth, Chapter, Floats, Order
 from population.breeding.bandit import start
 from population.breeding.breeder import Breeder
 from population.breeding.brood import Brood, Conception, Judged, Panel
 from population.breeding.emitter import started
+from population.breeding.pioneers import pioneers
 from population.breeding.stock import Stock
 from population.closing import LAST_CHALLENGE, Clock, Closer, Ending
-from population.coherence import Limits as Coherence
 from population.colony import Colony, load_colony, merit, selection_score, task_means, task_weights
 from population.config import Budget
 from population.dealing import Deal, Dealer
 from population.errors import CampaignError
-from population.gate import Gate, open_gate
+from population.gate import gate_of
 from population.marking import marker_of
 from population.materialise import State, state_sha256
+from population.orders import (
+    Obeyed,
+    Tell,
+    bred,
+    last_change,
+    obey,
+    unheard,
+    wait_for_change,
+)
 from population.player import Player
 from population.randomness import generator
 from population.results import Results, stacked
-from population.rounds import remembered
+from population.rounds import not_forgotten, questions, remembered
 from population.spaces.first import equal_parents
 from population.spaces.parameter import ParameterSpace
-from population.stopping import Limits, Standing, reason_to_stop
+from population.stopping import Standing, limits_of, reason_to_stop
 from population.weights.revive import Keeper
 from population.workshop import Progress, Workshop, silent
-
-PLANTED = 2
-"""Answers to an item that nobody gave: a canary and the key."""
-
-QUESTIONS = 4
-"""That a comparison of two answers takes: both orders, both letters."""
-
-GATE_ITEMS = 240
-"""Search items that the gate's few are picked from, so that every task is among them."""
 
 
 @dataclass
@@ -76,6 +77,7 @@ class Campaign:
         progress: told while a generation is computed; may raise to stop, and then the generation
             in flight is dropped and nothing else.
         on_generation: told after every commit.
+        on_order: told what was asked, and what came of it.
     """
 
     def __init__(
@@ -85,31 +87,25 @@ class Campaign:
         budget: Budget | None = None,
         progress: Progress = silent,
         on_generation: Callable[[Colony], None] | None = None,
+        on_order: Tell = unheard,
     ) -> None:
         self._archive, self._workshop = archive, workshop
-        self._search = workshop.config.search
-        self._limits = _limits(budget or workshop.config.budget)
+        self._limits = limits_of(budget or workshop.config.budget)
         self._progress = progress
-        self._on_generation = on_generation
+        self._on_generation, self._on_order = on_generation, on_order
         self._seed = archive.campaign()[0]
-        self._kinship = Kinship.replayed(archive.models(), remembered(archive, self._search))
-        marker = marker_of(archive, workshop, self._kinship, self._seed, progress)
-        self._dealer = Dealer(self._seed, self._search, workshop.tasks, marker)
-        self._clock = Clock(workshop.player.meter)
-        self._closer = Closer(archive, workshop, self._dealer, self._kinship, self._clock, progress)
-        self._keeper = Keeper(archive, workshop)
-        self._gate: Gate | None = None
         self._colony: Colony
         self._now: Generating
+        self._mates: tuple[Order, ...] = ()
+        self._next: Stock | None = None
 
     def run(self) -> str:
         """Breed until there is a reason to stop; that reason. Returns at once if there is one."""
-        self._clock.start()
-        self._open_gate()
+        self._enter(self._workshop)
         if not self._archive.generations():
             self._archive.commit(self._founding())
-        colony = self._reload()
-        if self._reason(colony) is None:
+        self._next = self._between()
+        while self._next is not None:
             breeder = Breeder(
                 self._seed,
                 self._search,
@@ -118,27 +114,37 @@ class Campaign:
                 self,
                 self._workshop.geometry,
             )
-            breeder.run(colony.stock)
+            breeder.run(self._next)
         return self._reason(self._colony) or "interrupted"
+
+    def _enter(self, workshop: Workshop) -> None:
+        """Work in a workshop from here on, with all that depends on who the founders are."""
+        self._workshop, self._search = workshop, workshop.config.search
+        archive, progress = self._archive, self._progress
+        self._kinship = Kinship.replayed(archive.models(), not_forgotten(archive, self._search))
+        marker = marker_of(archive, workshop, self._kinship, self._seed, progress)
+        self._dealer = Dealer(self._seed, self._search, workshop.tasks, marker)
+        self._clock = Clock(workshop.player.meter)
+        self._closer = Closer(archive, workshop, self._dealer, self._kinship, self._clock, progress)
+        self._keeper = Keeper(archive, workshop)
+        self._gate = gate_of(workshop, self._dealer)
 
     def cost_of_next(self, colony: Colony) -> int:
         """Item evaluations that the next generation takes at most."""
         config, panel, size = self._workshop.config, len(colony.panel), self._dealer.size
-        search, newcomers = config.search, config.search.finalists
+        search = config.search
+        newcomers = search.finalists + sum(model not in colony.ratings for model in colony.ids)
         cost = search.brood * (size(search.items) + config.gate.texts)
         cost += search.finalists * (panel + config.gate.answers)
         if self._dealer.epoch_of(colony.generation + 1) != colony.epoch:
             cost += len(colony.members) * size(search.panel)
             newcomers += len(colony.members)
         cost += search.challengers * LAST_CHALLENGE * len(self._closer.selection)
-        # In the arena a newcomer answers every item, and every answer, and what is planted among
-        # them, may be new to every judge. Who takes an empty seat reads everybody's.
-        arena = config.arena
-        judges = remembered(self._archive, search).get(colony.generation + 1, [])
-        vacant = arena.judges - len(judges)
-        texts = len(colony.members) + search.finalists + PLANTED
-        asked = newcomers * (1 + arena.judges) + vacant * texts
-        return cost + size(arena.items) * asked + arena.judges * arena.pairs * QUESTIONS
+        judges = len(remembered(self._archive, search).get(colony.generation + 1, []))
+        everybody = len(colony.members) + search.finalists
+        return cost + size(config.arena.items) * questions(
+            config.arena, newcomers, everybody, judges
+        )
 
     # What the breeder asks of its host
 
@@ -177,7 +183,10 @@ class Campaign:
         return merits
 
     def settle(self, judged: Judged) -> Stock | None:
-        """Commit the generation; the stock as it is then, or None when there is reason to stop."""
+        """Commit the generation; the stock to go on with, or None if the breeder is to stop.
+
+        It is to stop when there is a reason, or when it does not know the founders any more.
+        """
         before, brood, now = self._colony, judged.brood, self._now
         generation, first = before.generation + 1, before.stock.next_id
         fresh = self._dealer.brood(generation).items
@@ -209,9 +218,11 @@ class Campaign:
             bandit=judged.bandit,
             alarms=tuple(alarm.detail for alarm in judged.alarms),
         )
-        self._archive.commit(self._closer.chapter(before, end, self._is_last(before, generation)))
-        colony = self._reload()
-        return None if self._reason(colony) else colony.stock
+        chapter = self._closer.chapter(before, end, self._is_last(before, generation))
+        settled = bred(self._mates, births, end.deaths)
+        self._archive.commit(replace(chapter, settled=settled))
+        workshop, self._next = self._workshop, self._between()
+        return self._next if self._workshop is workshop else None
 
     # Generation 0
 
@@ -226,7 +237,8 @@ class Campaign:
         ]
         few, deal = self._dealer.brood(0).items, self._dealer.panel(0)
         brood, tried = self._tried(conceived, self._dealer.brood(0), "first population")
-        chosen = self._promising(brood, task_means(few, tried.merit))
+        taken = [founder.sha256() for founder in workshop.founders]
+        chosen = pioneers(brood, task_means(few, tried.merit), taken, search.population)
         births = self._born(brood, founders + 1)
         living = (*range(1, founders + 1), *(births[row].id for row in chosen))
         genomes = [
@@ -260,27 +272,6 @@ class Campaign:
             bandit=start({str(name): often for name, often in search.operators.items()}),
         )
         return self._closer.chapter(None, end, last=False)
-
-    def _promising(self, brood: Brood, worth: Floats) -> list[int]:
-        """Rows of the first population that get a place: the best that live and are like no other.
-
-        Raises:
-            CampaignError: there are hardly any.
-        """
-        taken = {founder.sha256() for founder in self._workshop.founders}
-        chosen: list[int] = []
-        for row in np.argsort(-worth, kind="stable").tolist():
-            fit = brood.causes[row] is None and brood.hashes[row] not in taken
-            if fit and len(chosen) < self._search.population:
-                chosen.append(row)
-                taken.add(brood.hashes[row])
-        if len(chosen) < 2:
-            causes = ", ".join(sorted({cause for cause in brood.causes if cause}))
-            raise CampaignError(
-                f"of {len(brood.causes)} first merges of these founders {len(chosen)} can live; "
-                f"the others died of: {causes or 'being like a founder or each other'}"
-            )
-        return sorted(chosen)
 
     def _born(self, brood: Brood, first: int) -> tuple[Birth, ...]:
         """The births of a brood, whose kinship is known from here on."""
@@ -342,24 +333,6 @@ class Campaign:
                 )
         return Results(scored.exact, scored.probability)
 
-    def _open_gate(self) -> None:
-        """Let the founders set the standard of coherence."""
-        settings = self._workshop.config.gate
-        if not settings.enabled:
-            return
-        scaled = not isinstance(self._workshop.space, ParameterSpace)
-        self._gate = open_gate(
-            self._workshop,
-            self._dealer.few("gate", GATE_ITEMS),
-            read=settings.texts,
-            answer=settings.answers,
-            limits=Coherence(
-                # The scales of a route go into its weights, so their length says nothing.
-                norm_ratio=np.inf if scaled else settings.norms,
-                surprise=settings.surprise,
-            ),
-        )
-
     # When to stop, and what is next
 
     def _reason(self, colony: Colony) -> str | None:
@@ -390,20 +363,36 @@ class Campaign:
             budget is not None and spent + 2 * cost > budget
         )
 
-    def _reload(self) -> Colony:
+    def _between(self) -> Stock | None:
+        """Do what was asked since the last generation; the stock to go on with, or None to stop."""
+        self._reload()
+        if self._on_generation:
+            self._on_generation(self._colony)
+        while True:
+            seen = last_change(self._archive)
+            obeyed = obey(self._archive, self._workshop, self._progress, self._on_order)
+            if obeyed.settled:
+                self._heed(obeyed)
+            if self._reason(self._colony):
+                return None
+            if not obeyed.paused:
+                break
+            wait_for_change(self._archive, seen, self._progress)
+        stock = self._colony.stock
+        # Half of a brood is left to the search; who finds no place in this one waits for the next.
+        self._mates = obeyed.mates[: min(self._search.brood, len(stock.offspring)) // 2]
+        pairs = (order.models for order in self._mates)
+        return replace(stock, matings=tuple((one, other) for one, other in pairs))
+
+    def _heed(self, obeyed: Obeyed) -> None:
+        """Go by what has changed. Where somebody came or went, as if the campaign were resumed."""
+        if obeyed.lives_changed:
+            self._enter(obeyed.workshop)
+        if obeyed.budget is not None:
+            self._limits = replace(self._limits, item_evaluations=obeyed.budget)
+        self._reload()
+
+    def _reload(self) -> None:
         self._clock.start()
         self._colony = colony = load_colony(self._archive, self._workshop.space, self._kinship)
         self._keeper.keep(colony.members[colony.ids.index(colony.stock.champion)])
-        if self._on_generation:
-            self._on_generation(self._colony)
-        return self._colony
-
-
-def _limits(budget: Budget) -> Limits:
-    return Limits(
-        item_evaluations=budget.item_evaluations,
-        generations=budget.generations,
-        seconds=None if budget.minutes is None else 60.0 * budget.minutes,
-        stagnation=budget.stagnation,
-        target=budget.target,
-    )

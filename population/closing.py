@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from arena.contest import Field
 from arena.panel import arena_panel
-from arena.round import Field
 from lineage import Archive
 from lineage.kinship import Kinship
 from lineage.records import (
@@ -117,9 +117,8 @@ class Closer:
         self._archive, self._workshop, self._dealer = archive, workshop, dealer
         self._search = workshop.config.search
         self._kinship, self._clock, self._progress = kinship, clock, progress
-        self._by_rating = self._search.merit == "jury"
-        self.selection = [] if self._by_rating else workshop.split("selection")
-        self._prepared_selection = workshop.player.prepare_keys(self.selection)
+        self._judged = self._search.merit == "jury"
+        self.selection = dealer.selection()
 
     def chapter(self, before: Colony | None, end: Ending, last: bool) -> Chapter:
         """Everything that a generation adds to the archive.
@@ -137,11 +136,7 @@ class Closer:
         bench = tuple(judge for judge in judges if judge not in end.living)
         self._kinship.keep([*end.living, *bench])
         played = self._played(before, epoch, end, bench)
-        selection: list[Scores] = []
-        if self._by_rating:
-            champion = max(played.ratings, key=lambda rated: (rated.rating, -rated.model)).model
-        else:
-            champion, selection = self._crowned(before, end, merits, last)
+        champion, selection = self._crowned(before, end, merits, last)
         founders = len(self._workshop.founders)
         offspring = list(end.living[founders:])
         signs = vital_signs(
@@ -189,30 +184,48 @@ class Closer:
         never seen on the selection split are looked at there; leaders, if they lead the champion on
         the panel. A centre need not: it has learned longer than a champion whom one lucky panel
         keeps ahead. Of all the living that were ever seen there, the best is champion.
+
+        Where a jury judges, what another one found counts for nothing: the champion has to defend
+        its title, and without a challenge it keeps it.
         """
-        standing = self._archive.task_means("selection") if before else {}
-        score = {model: selection_score(means) for model, means in standing.items()}
-        living, results = end.living, []
-        if before is None or last or end.generation % self._search.crown == 0:
-            reigning = merits[living.index(before.stock.champion)] if before else -np.inf
-            order = np.argsort(-merits, kind="stable")
-            unseen = [int(row) for row in order if living[row] not in score]
-            leaders = [living[row] for row in unseen if merits[row] > reigning]
-            centres = [b.id for b in end.births if b.operator == CENTRE and b.id in living]
-            places = self._search.challengers * (LAST_CHALLENGE if last else 1)
-            if challengers := list(dict.fromkeys([*centres, *leaders]))[:places]:
-                scored = self._workshop.score(
-                    [end.genomes[model] for model in challengers],
-                    self._prepared_selection,
-                    self._progress,
-                    "challengers",
-                )
-                fresh = Results(scored.exact, scored.probability)
+        challenge = before is None or last or end.generation % self._search.crown == 0
+        living, score = end.living, self._seen_before(before, challenge)
+        if not challenge:
+            return max(score.keys() & set(living), key=lambda m: (score[m], -m)), []
+        reigning = before.stock.champion if before else None
+        ahead = merits[living.index(reigning)] if reigning is not None else -np.inf
+        order = np.argsort(-merits, kind="stable")
+        unseen = [int(row) for row in order if living[row] not in score]
+        leaders = [living[row] for row in unseen if merits[row] > ahead]
+        centres = [b.id for b in end.births if b.operator == CENTRE and b.id in living]
+        places = self._search.challengers * (LAST_CHALLENGE if last else 1)
+        challengers = list(dict.fromkeys([*centres, *leaders]))[:places]
+        if self._judged and reigning is not None:
+            challengers = list(dict.fromkeys([reigning, *challengers]))
+        results = []
+        if challengers:
+            marked = self._dealer.marked_selection(self._dealer.epoch_of(end.generation))
+            scored = self._workshop.score(
+                [end.genomes[model] for model in challengers],
+                marked.for_each(challengers),
+                self._progress,
+                "challengers",
+            )
+            fresh = Results(scored.exact, scored.probability)
+            taken = task_means(self.selection, fresh.merit)
+            score |= dict(zip(challengers, taken.tolist(), strict=True))
+            if not self._judged:
                 results.append(fresh.rows(challengers, self.selection))
-                taken = task_means(self.selection, fresh.merit)
-                score |= dict(zip(challengers, taken.tolist(), strict=True))
-        seen = [model for model in living if model in score]
-        return max(seen, key=lambda model: (score[model], -model)), results
+        return max(score.keys() & set(living), key=lambda m: (score[m], -m)), results
+
+    def _seen_before(self, before: Colony | None, challenge: bool) -> dict[int, float]:
+        """By id, the selection scores that still count."""
+        if before is None:
+            return {}
+        if self._judged:
+            return {} if challenge else {before.stock.champion: 0.0}
+        standing = self._archive.task_means("selection")
+        return {model: selection_score(means) for model, means in standing.items()}
 
     def _played(
         self, before: Colony | None, epoch: int, end: Ending, bench: tuple[int, ...]
@@ -222,8 +235,11 @@ class Closer:
         known, fresh = self._dealer.panel(epoch).items, self._dealer.unseen(epoch)
         panel = arena_panel(known, fresh, settings.items, settings.checkable)
         everybody = [*end.living, *bench]
+        memory = memory_of(self._archive, panel, everybody, epoch)
+        # What the jury said while its answers were marked is known, and kept from here on.
+        said = self._dealer.said(epoch) if before is None or before.epoch != epoch else ()
         rated = {} if before is None else _priors(before, epoch, end.births, end.living)
-        return play(
+        played = play(
             self._workshop,
             end.genomes | {judge: self._archive.genomes([judge])[0] for judge in bench},
             panel,
@@ -237,14 +253,15 @@ class Closer:
                     (model, item.id)
                     for model, row in zip(end.living, end.standing.exact, strict=True)
                     for item, exact in zip(known, row, strict=True)
-                    if exact == 1.0 and not self._by_rating
+                    if exact == 1.0 and not self._judged
                 ),
                 bench=bench,
             ),
-            memory_of(self._archive, panel, everybody, epoch),
+            replace(memory, answers=[*memory.answers, *said]),
             rules_of(settings),
             self._progress,
         )
+        return replace(played, answers=(*said, *played.answers))
 
 
 def _priors(
@@ -263,7 +280,10 @@ def _priors(
     }
     for birth in births:
         if birth.id in contestants:
-            priors[birth.id] = sum(p.share * ratings[p.id].rating for p in birth.parents)
+            # Founders that have just joined have not played yet.
+            priors[birth.id] = sum(
+                p.share * ratings[p.id].rating for p in birth.parents if p.id in ratings
+            )
     return priors
 
 

@@ -11,9 +11,10 @@ import numpy as np
 
 from lineage import Archive
 from lineage.kinship import Kinship
+from lineage.orders import pinned
 from lineage.records import Floats, Generation, Item, Model, Rating
 from population.breeding.bandit import Arm
-from population.breeding.emitter import Emitter
+from population.breeding.emitter import Emitter, widened
 from population.breeding.stock import Stock
 from population.spaces import SearchSpace
 
@@ -85,7 +86,8 @@ def load_colony(archive: Archive, space: SearchSpace, kinship: Kinship) -> Colon
     """
     history = tuple(archive.generations())
     last = history[-1]
-    members = tuple(archive.models(living=True))
+    living = archive.models(living=True)
+    members = tuple(sorted(living, key=lambda model: (model.kind != "founder", model.id)))
     founders = sum(model.kind == "founder" for model in members)
     ids = tuple(model.id for model in members)
     genomes = np.array(
@@ -113,13 +115,17 @@ def load_colony(archive: Archive, space: SearchSpace, kinship: Kinship) -> Colon
         deviation=np.array([ratings[i].deviation if i in ratings else 1.0 for i in ids]),
         champion=last.champion,
         next_id=archive.newest_id() + 1,
-        emitter=Emitter(**{part.name: getattr(search, part.name) for part in fields(Emitter)}),
+        emitter=widened(
+            Emitter(**{part.name: getattr(search, part.name) for part in fields(Emitter)}),
+            space.space.genes,
+        ),
         origin=search.origin,
         bandit={
             row.operator: Arm(**{part.name: getattr(row, part.name) for part in fields(Arm)})
             for row in archive.operators(last.generation)
         },
         coverage=max(past.item_coverage for past in history),
+        pinned=tuple(pinned(archive)),
     )
     return Colony(history, members, panel, known.exact, known.probability, ratings, stock)
 

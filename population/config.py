@@ -68,7 +68,7 @@ class Search(_Section):
     or a path through their layers and those of a model merged from them."""
     merit: Literal["keys", "jury"] = "keys"
     """What breeding goes by: whether models answer as the keys say; or as the jury of the arena
-    does, where tasks have no keys or none may be used. Then the best rated is champion."""
+    does, where tasks have no keys or none may be used."""
     population: int = Field(28, ge=4)
     """Living offspring. Founders live forever beside them."""
     brood: int = Field(28, ge=4)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from arena.tasks import Task, deal_panel, each_of
-from lineage.records import Item, Juror
+from lineage.records import Answer, Item, Juror
 from population.config import Search
 from population.marking import Marked, Marker
 from population.player import Prepared
@@ -51,6 +51,7 @@ class Dealer:
         self._seed, self._search = seed, search
         self._tasks, self._marker = tasks, marker
         self._last: dict[str, tuple[int, Deal]] = {}
+        self._selection: dict[int, Marked] = {}
 
     def size(self, count: int) -> int:
         """How many questions are asked at most where this many items are wanted."""
@@ -82,6 +83,23 @@ class Dealer:
     def jury(self, epoch: int) -> tuple[Juror, ...]:
         """Whose answers stand for keys in an epoch."""
         return self._marker.jury(epoch)
+
+    def said(self, epoch: int) -> tuple[Answer, ...]:
+        """What the jury of an epoch answers to its panel and to the selection items."""
+        return self._marker.said([*self.panel(epoch).items, *self.selection()], epoch)
+
+    def selection(self) -> list[Item]:
+        """The selection items; as many as a panel has where a jury has to answer them first."""
+        each = None
+        if self._search.merit == "jury":
+            each = each_of(self._search.panel, len(self._tasks))
+        return [item for task in self._tasks for item in task.items("selection", limit=each)]
+
+    def marked_selection(self, epoch: int) -> Marked:
+        """The selection items with the answers that count on them in an epoch."""
+        if epoch not in self._selection:
+            self._selection = {epoch: self._marker.mark(self.selection(), epoch)}
+        return self._selection[epoch]
 
     def _deal(self, what: str, number: int, count: int, rounds: int, epoch: int) -> Deal:
         if what not in self._last or self._last[what][0] != number:

@@ -50,6 +50,29 @@ class Difference:
         return None if a is None or b is None else np.asarray(0.5 * np.abs(a - b).sum(axis=0))
 
 
+def beside(archive: Archive, one: Model, two: Model | None) -> tuple[list[Model], int | None]:
+    """Whom to put side by side, and which of them is the child of the others.
+
+    Args:
+        archive: where they are.
+        one: a model.
+        two: another; None stands for the parents of the first. A child and one of its parents get
+            the other parent with the greatest share beside them.
+    """
+    child, known = one, two
+    if two is not None:
+        if one.id in {parent.id for parent in two.parents}:
+            child, known = two, one
+        elif two.id not in {parent.id for parent in one.parents}:
+            return [one, two], None
+    ranked = [parent.id for parent in sorted(child.parents, key=lambda p: (-p.share, p.id))]
+    first = known.id if known is not None else ranked[0]
+    chosen = [first, *(parent for parent in ranked if parent != first)][:2]
+    rows = {row.id: row for row in archive.models(ids=chosen)}
+    parents = [rows[parent] for parent in chosen]
+    return [parents[0], child, *parents[1:]], 1
+
+
 def difference(archive: Archive, models: Sequence[Model]) -> Difference:
     """Put models side by side."""
     founders = archive.models(ids=archive.founder_paths())

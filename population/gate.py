@@ -13,16 +13,21 @@ Over sixty draws of eight, at limits that never stop one of the better half, the
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from math import isfinite, isnan
+from math import inf, isfinite, isnan
 
 from lineage.records import Item
 from population.checkpoints import Checkpoint
 from population.coherence import Cause, Health, Limits, cause_of_death
+from population.dealing import Dealer
 from population.errors import PopulationError
 from population.materialise import State
 from population.player import Player, Prepared
+from population.spaces.parameter import ParameterSpace
 from population.vital_signs import founder_norms, norm_ratio
 from population.workshop import Workshop
+
+GATE_ITEMS = 240
+"""Search items that a campaign's few are picked from, so that every task is among them."""
 
 FINE = Health(finite=True, norm_ratio=0.0)
 """The health of a model about which nothing bad is known."""
@@ -92,6 +97,25 @@ class Gate:
     def _judged(self, health: Health, parents: Sequence[Health]) -> Cause | None:
         keys = [item.key for item in self.questions]
         return cause_of_death(health, [*self.founders, *parents], self.limits, keys)
+
+
+def gate_of(workshop: Workshop, dealer: Dealer) -> Gate | None:
+    """The gate of a campaign, where the founders set the standard; None if it wants none."""
+    settings = workshop.config.gate
+    if not settings.enabled:
+        return None
+    scaled = not isinstance(workshop.space, ParameterSpace)
+    return open_gate(
+        workshop,
+        dealer.few("gate", GATE_ITEMS),
+        read=settings.texts,
+        answer=settings.answers,
+        limits=Limits(
+            # The scales of a route go into its weights, so their length says nothing.
+            norm_ratio=inf if scaled else settings.norms,
+            surprise=settings.surprise,
+        ),
+    )
 
 
 def open_gate(

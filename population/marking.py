@@ -18,7 +18,7 @@ from arena.trust import beliefs_by_task, lower_bound, totals
 from lineage import Archive
 from lineage.kinship import Kinship
 from lineage.queries import rounds
-from lineage.records import Floats, Item, Juror
+from lineage.records import Answer, Floats, Item, Juror
 from population.player import Player, Prepared
 from population.randomness import generator
 from population.report import genome_of
@@ -55,6 +55,10 @@ class Marker(Protocol):
         """Whose answers stand for keys in an epoch."""
         ...
 
+    def said(self, items: Sequence[Item], epoch: int) -> tuple[Answer, ...]:
+        """What its members answer to some items, as far as the archive does not have it yet."""
+        ...
+
 
 @dataclass(frozen=True)
 class Keys:
@@ -70,6 +74,10 @@ class Keys:
         """Nobody's."""
         return ()
 
+    def said(self, items: Sequence[Item], epoch: int) -> tuple[Answer, ...]:
+        """Nothing."""
+        return ()
+
 
 class Jury:
     """A jury's answers count. It is seated anew for every epoch, and kept in the archive.
@@ -78,8 +86,8 @@ class Jury:
         archive: where the colony is kept.
         workshop: makes the jurors.
         kinship: of the living.
-        examination: items with keys on which the founders earn their first trust, before the
-            first round of the arena; nothing is bred on them.
+        examination: deals the items of an epoch on which who may sit in the jury shows how
+            reliable it is, in which task. Their keys are used for nothing else.
         progress: told while jurors answer.
     """
 
@@ -88,7 +96,7 @@ class Jury:
         archive: Archive,
         workshop: Workshop,
         kinship: Kinship,
-        examination: Sequence[Item],
+        examination: Callable[[int], list[Item]],
         progress: Progress,
     ) -> None:
         self._archive, self._workshop, self._kinship = archive, workshop, kinship
@@ -101,7 +109,7 @@ class Jury:
         """Whose answers stand for keys in an epoch."""
         if epoch not in self._seated:
             known = rounds.jury(self._archive, epoch)
-            self._seated = {epoch: tuple(known) if known else self._chosen()}
+            self._seated = {epoch: tuple(known) if known else self._chosen(epoch)}
             self._said = {}
         return self._seated[epoch]
 
@@ -111,15 +119,19 @@ class Jury:
         judges = list(dict.fromkeys(juror.judge for juror in jury))
         belief = {(juror.judge, juror.task): juror.belief for juror in jury}
         said = self._answers(judges, items, epoch)
-        answers = [sorted(set(said[item.id].values())) for item in items]
-        questions = [(item, text) for item, own in zip(items, answers, strict=True) for text in own]
+        # Whom nobody believes in a task need not be heard there.
+        told = [
+            sorted({said[item.id][judge] for judge in judges if belief[judge, item.task] > 0.0})
+            for item in items
+        ]
+        questions = [(item, text) for item, own in zip(items, told, strict=True) for text in own]
         prepared = self._workshop.player.prepare(questions)
         votes = np.zeros((len(judges), len(items), len(questions)))
         place = 0
-        for column, (item, own) in enumerate(zip(items, answers, strict=True)):
+        for column, (item, own) in enumerate(zip(items, told, strict=True)):
             for row, judge in enumerate(judges):
-                told = place + own.index(said[item.id][judge])
-                votes[row, column, told] = belief[judge, item.task]
+                if worth := belief[judge, item.task]:
+                    votes[row, column, place + own.index(said[item.id][judge])] = worth
             place += len(own)
         everybody = replace(prepared, marks=_shares(votes))
         return Marked(
@@ -130,33 +142,42 @@ class Jury:
             },
         )
 
+    def said(self, items: Sequence[Item], epoch: int) -> tuple[Answer, ...]:
+        """What its members answer to some items, as far as the archive does not have it yet."""
+        judges = sorted({juror.judge for juror in self.jury(epoch)})
+        told = self._answers(judges, items, epoch)
+        kept = rounds.heard(self._archive, [item.id for item in items], judges).answers
+        known = {(answer.item, answer.model) for answer in kept}
+        return tuple(
+            Answer(item.id, judge, told[item.id][judge])
+            for item in items
+            for judge in judges
+            if (item.id, judge) not in known
+        )
+
     def _answers(
         self, judges: Sequence[int], items: Sequence[Item], epoch: int
     ) -> dict[str, dict[int, str]]:
-        """What jurors answer, by item and juror; what was asked before is remembered."""
-        missing = [item for item in items if (epoch, item.id) not in self._said]
-        if missing:
-            told = self._made(judges, lambda player: player.generate(missing))
-            for column, item in enumerate(missing):
+        """What jurors answer, by item and juror. What was asked before is not asked again."""
+        new = [item for item in items if (epoch, item.id) not in self._said]
+        kept = rounds.heard(self._archive, [item.id for item in new], judges).answers
+        for answer in kept:
+            self._said.setdefault((epoch, answer.item), {})[answer.model] = answer.answer
+        asked = [item for item in new if len(self._said.get((epoch, item.id), ())) < len(judges)]
+        if asked:
+            told = self._made(judges, lambda player: player.generate(asked))
+            for column, item in enumerate(asked):
                 self._said[epoch, item.id] = {
                     judge: self._tasks[item.task].extract(item, texts[column])
                     for judge, texts in zip(judges, told, strict=True)
                 }
         return {item.id: self._said[epoch, item.id] for item in items}
 
-    def _chosen(self) -> tuple[Juror, ...]:
-        """The living that are trusted most, from distant lines; at first the founders."""
+    def _chosen(self, epoch: int) -> tuple[Juror, ...]:
+        """The living that prove most reliable, from distant lines."""
         members = [model.id for model in self._archive.models(living=True)]
         tasks = sorted(self._tasks)
-        if self._archive.latest() is None:
-            hits, misses = self._examined(members, tasks)
-        else:
-            hits, misses = np.zeros((2, len(members), len(tasks)))
-            for known in rounds.record(self._archive):
-                if known.mode == "consensus" and known.judge in members:
-                    place = members.index(known.judge), tasks.index(known.task)
-                    hits[place] += known.hits
-                    misses[place] += known.misses
+        hits, misses = self._examined(members, tasks, epoch)
         trust = lower_bound(1.0 + totals(hits), 1.0 + totals(misses))
         related = self._kinship.relationship(members)
         size = self._workshop.config.arena.jurors
@@ -171,19 +192,20 @@ class Jury:
             for column, task in enumerate(tasks)
         )
 
-    def _examined(self, members: Sequence[int], tasks: Sequence[str]) -> tuple[Floats, Floats]:
-        """How often members are right and wrong where keys may be looked at, by task."""
-        items = [item for item in self._examination if item.key is not None]
+    def _examined(
+        self, members: Sequence[int], tasks: Sequence[str], epoch: int
+    ) -> tuple[Floats, Floats]:
+        """How often members are right and wrong on items with keys, shape (members, tasks)."""
         hits, misses = np.zeros((2, len(members), len(tasks)))
+        items = [item for item in self._examination(epoch) if item.key is not None]
         if not items:
             return hits, misses
-        told = self._made(members, lambda player: player.generate(items))
-        for row, texts in enumerate(told):
-            for item, text in zip(items, texts, strict=True):
-                task = self._tasks[item.task]
-                right = task.verify(item, task.extract(item, text)) or 0.0
-                hits[row, tasks.index(item.task)] += right
-                misses[row, tasks.index(item.task)] += 1.0 - right
+        prepared = self._workshop.player.prepare_keys(items)
+        exact = self._made(members, lambda player: player.score(prepared)[0])
+        for column, item in enumerate(items):
+            right = np.array([row[column] for row in exact])
+            hits[:, tasks.index(item.task)] += right
+            misses[:, tasks.index(item.task)] += 1.0 - right
         return hits, misses
 
     def _made(self, models: Sequence[int], work: Callable[[Player], T]) -> list[T]:
@@ -207,10 +229,12 @@ def marker_of(
     archive: Archive, workshop: Workshop, kinship: Kinship, seed: int, progress: Progress
 ) -> Marker:
     """What counts in a campaign."""
-    config = workshop.config
-    if config.search.merit == "keys":
+    search = workshop.config.search
+    if search.merit == "keys":
         return Keys(workshop.player)
-    count = config.arena.items if config.arena.checkable > 0 else 0
-    drawn = int(generator(seed, "examination").integers(1 << 31))
-    examination = deal_panel(workshop.tasks, drawn, count) if count else []
+
+    def examination(epoch: int) -> list[Item]:
+        drawn = int(generator(seed, "examination", epoch).integers(1 << 31))
+        return deal_panel(workshop.tasks, drawn, search.panel)
+
     return Jury(archive, workshop, kinship, examination, progress)

@@ -257,7 +257,9 @@ class Player:
         return Answered(text, ended)
 
     def _prompt_ids(self, item: Item) -> list[int]:
-        ids: list[int] = self._tokenizer.encode(item.prompt, verbose=False)
+        ids: list[int] = self._tokenizer.encode(
+            item.prompt, split_special_tokens=item.plain, verbose=False
+        )
         # Some tokenizers end what they encode; a prompt must stay open.
         return ids[:-1] if len(ids) > 1 and ids[-1] == self._tokenizer.eos_token_id else ids
 

@@ -1,7 +1,7 @@
 """The report: what a campaign achieved, on items that it never saw.
 
 This is the only place that opens the sealed test split. Scores are exact match under greedy
-decoding; means are over tasks, so that every task counts the same.
+decoding, on items that have keys; means are over tasks, so that every task counts the same.
 """
 
 from collections.abc import Mapping
@@ -191,7 +191,13 @@ class _Bench:
 
     def __init__(self, archive: Archive, workshop: Workshop, progress: Progress) -> None:
         self._archive, self._workshop, self._progress = archive, workshop, progress
-        self._items: list[Item] = [item for split in SPLITS for item in workshop.split(split)]
+        everything = (item for split in SPLITS for item in workshop.split(split))
+        self._items: list[Item] = [item for item in everything if item.key is not None]
+        if not self._items:
+            raise CampaignError(
+                f"{archive.path}: nothing to report, no task has keys; "
+                "`colony leaderboard` shows how the colony judges itself"
+            )
         self._names = tuple(item.id for item in self._items)
         self._splits = np.array([item.split for item in self._items])
         self._tasks = [item.task for item in self._items]

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+from arena.contest import Field, Memory, Rules
 from arena.panel import ArenaPanel
-from arena.round import Arena, Field, Memory, Rules
+from arena.round import Arena
 from lineage import Archive
 from lineage.queries.rounds import barred, heard, record, seats
 from lineage.records import Floats, Item, Round
@@ -17,6 +18,9 @@ from population.player import Player
 from population.workshop import Progress, Workshop
 
 T = TypeVar("T")
+
+PLANTED = 2
+"""Answers to an item that nobody gave: a canary and the key."""
 
 
 def remembered(archive: Archive, search: config.Search) -> dict[int, list[int]]:
@@ -29,6 +33,27 @@ def remembered(archive: Archive, search: config.Search) -> dict[int, list[int]]:
         for generation, judges in seats(archive).items()
         if (generation + 1) % search.rotate
     }
+
+
+def not_forgotten(archive: Archive, search: config.Search) -> dict[int, list[int]]:
+    """By generation, whose kinship is still asked for after it though they may have died."""
+    judges = remembered(archive, search)
+    last = max(judges, default=0)
+    return {
+        generation: sorted({*judges.get(generation, []), *judges.get(generation + 1, [])})
+        for generation in range(last + 1)
+    }
+
+
+def questions(arena: config.Arena, newcomers: int, contestants: int, judges: int) -> int:
+    """Item evaluations that a round takes at most for each of its items.
+
+    A newcomer answers, and every answer, and what is planted, may be new to every judge. Who takes
+    an empty seat reads everybody's. Comparisons ask for both orders and both letters.
+    """
+    vacant = arena.judges - judges
+    compared = 4 * arena.judges * arena.pairs
+    return newcomers * (1 + arena.judges) + vacant * (contestants + PLANTED) + compared
 
 
 def memory_of(

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from population.config import Budget
+
 
 @dataclass(frozen=True)
 class Standing:
@@ -44,6 +46,17 @@ class Limits:
     stagnation: int | None = None
     improvement: float = 0.0
     target: float | None = None
+
+
+def limits_of(budget: Budget) -> Limits:
+    """The limits that a configuration sets."""
+    return Limits(
+        item_evaluations=budget.item_evaluations,
+        generations=budget.generations,
+        seconds=None if budget.minutes is None else 60.0 * budget.minutes,
+        stagnation=budget.stagnation,
+        target=budget.target,
+    )
 
 
 def reason_to_stop(standing: Standing, limits: Limits) -> str | None:

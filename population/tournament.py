@@ -1,20 +1,21 @@
 """Tournaments: rounds of the arena on an archive at rest, on items that nobody has seen.
 
-A tournament belongs to no generation. It makes ratings surer and judges better known, and a
-campaign that goes on afterwards picks its parents by what it found.
+A tournament is counted to the generation that it follows. It makes ratings surer and judges better
+known, and a campaign that goes on afterwards picks its parents by what it found.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from arena.contest import Field
 from arena.panel import arena_panel
-from arena.round import Field
 from arena.tasks import deal_panel
 from lineage import Archive
 from lineage.kinship import Kinship
 from lineage.queries.rounds import last_round
-from lineage.records import Item, Model
+from lineage.records import Item, Model, Round
 from population.errors import CampaignError
 from population.randomness import generator
 from population.report import genome_of
@@ -22,10 +23,43 @@ from population.rounds import memory_of, play, rules_of
 from population.workshop import Progress, Workshop
 
 
+@dataclass(frozen=True)
+class Played:
+    """A tournament that was played and kept.
+
+    Attributes:
+        round: its number.
+        models: how many played.
+        items: how many were asked.
+        predicted: tokens that it was expected to take.
+        tokens: that it took.
+    """
+
+    round: int
+    models: int
+    items: int
+    predicted: int
+    tokens: int
+
+
 def tournament(
     archive: Archive, workshop: Workshop, progress: Progress, items: int | None = None
-) -> int:
-    """Play a round among all living, and keep it; its number.
+) -> Played:
+    """Play a round among all living, and keep it. See `play_tournament`."""
+    played = play_tournament(archive, workshop, progress, items)
+    return Played(
+        archive.commit_round(played),
+        len(played.ratings),
+        len(played.asked),
+        played.predicted,
+        played.tokens,
+    )
+
+
+def play_tournament(
+    archive: Archive, workshop: Workshop, progress: Progress, items: int | None = None
+) -> Round:
+    """Play a round among all living on items that nobody has seen.
 
     Args:
         archive: at rest: nobody else may be writing to it.
@@ -45,7 +79,7 @@ def tournament(
     fresh = unseen_items(archive, workshop, number, items or workshop.config.arena.items)
     panel = arena_panel(fresh, [], len(fresh), workshop.config.arena.checkable)
     ids = [member.id for member in members]
-    played = play(
+    return play(
         workshop,
         {member.id: genome_of(archive, workshop, member) for member in members},
         panel,
@@ -60,7 +94,6 @@ def tournament(
         rules_of(workshop.config.arena),
         progress,
     )
-    return archive.commit_round(played)
 
 
 def unseen_items(archive: Archive, workshop: Workshop, number: int, count: int) -> list[Item]:

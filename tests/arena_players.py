@@ -13,10 +13,11 @@ from typing import TypeVar
 
 import numpy as np
 
+from arena.contest import Field, Memory, Rules
 from arena.judges.preference import LETTERS
 from arena.panel import ArenaPanel, arena_panel
 from arena.players import Player
-from arena.round import Arena, Field, Memory, Rules
+from arena.round import Arena
 from arena.tasks import Questions
 from lineage.records import Floats, Item, Round
 from population.randomness import generator

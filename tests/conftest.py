@@ -3,22 +3,23 @@
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from filelock import FileLock
 
-os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command line does, before torch loads
-
-import torch
-from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+# Before torch loads. Tests run side by side: one core for each of them and for what it starts.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command line does
 
 from lineage import Archive
-from population.campaign import Campaign
 from population.config import Budget, Config, load_config, shipped_data
-from population.workshop import found_archive, open_workshop
-from tests.model_zoo import Zoo
+from tests.forks import Forks
+
+if TYPE_CHECKING:
+    from tests.model_zoo import Zoo
 
 SHIPPED = shipped_data()
 
@@ -40,28 +41,53 @@ SMALL: dict[str, dict[str, Any]] = {
     "gate": {"texts": 2, "answers": 2},
     "arena": {"items": 12, "judges": 2},
     "budget": {"generations": 3},
-    "run": {"threads": 2},
+    "run": {"threads": 1},
 }
 """A campaign of seconds: real founders, real tasks, few of everything."""
 
 
 @pytest.fixture(scope="session")
-def tasks_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three shipped tasks with short files. The sealed split is left out on purpose."""
-    folder = tmp_path_factory.mktemp("tasks")
-    names = sorted(path.name for path in (SHIPPED / "tasks").iterdir() if path.is_dir())
-    for name in names[:3]:
-        (folder / name).mkdir()
-        shutil.copy(SHIPPED / "tasks" / name / "task.toml", folder / name)
-        for split in ("search", "selection"):
-            lines = (SHIPPED / "tasks" / name / f"{split}.jsonl").read_text().splitlines()
-            (folder / name / f"{split}.jsonl").write_text("\n".join(lines[:8]) + "\n")
-    return folder
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Makes a folder that all workers of this run share, unless another has made it already.
+
+    The folder is moved to its place when it is complete: it may hold no path to itself.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def made(name: str, make: Callable[[Path], object]) -> Path:
+        folder = shared / name
+        with FileLock(shared / f".{name}.lock"):
+            if not folder.exists():
+                draft = tmp_path_factory.mktemp(name)
+                make(draft)
+                draft.rename(folder)
+        return folder
+
+    return made
 
 
 @pytest.fixture(scope="session")
-def zoo(tmp_path_factory: pytest.TempPathFactory) -> Zoo:
+def tasks_folder(made_once: Callable[..., Path]) -> Path:
+    """Three shipped tasks with short files. The sealed split is left out on purpose."""
+
+    def make(folder: Path) -> None:
+        names = sorted(path.name for path in (SHIPPED / "tasks").iterdir() if path.is_dir())
+        for name in names[:3]:
+            (folder / name).mkdir()
+            shutil.copy(SHIPPED / "tasks" / name / "task.toml", folder / name)
+            for split in ("search", "selection"):
+                lines = (SHIPPED / "tasks" / name / f"{split}.jsonl").read_text().splitlines()
+                (folder / name / f"{split}.jsonl").write_text("\n".join(lines[:8]) + "\n")
+
+    return made_once("tasks", make)
+
+
+@pytest.fixture(scope="session")
+def zoo(tmp_path_factory: pytest.TempPathFactory) -> "Zoo":
     """Models to read: what changes one takes a copy."""
+    from tests.model_zoo import Zoo
+
     return Zoo(tmp_path_factory.mktemp("zoo"))
 
 
@@ -97,9 +123,9 @@ def _toml(value: Any) -> str:
 def run_small(small_config: Path) -> Callable[..., Archive]:
     """Runs the small campaign into a path, up to a generation, and returns its archive."""
 
-    def run(path: Path, generations: int = 3, seed: int = 0) -> Archive:
+    def run(path: Path, generations: int = 3, **settings: int) -> Archive:
         config = load_config(small_config)
-        config = config.model_copy(update={"run": config.run.model_copy(update={"seed": seed})})
+        config = config.model_copy(update={"run": config.run.model_copy(update=settings)})
         return campaign(config, path, generations)
 
     return run
@@ -107,6 +133,9 @@ def run_small(small_config: Path) -> Callable[..., Archive]:
 
 def campaign(config: Config, path: Path, generations: int) -> Archive:
     """Start or continue a campaign until a generation is complete."""
+    from population.campaign import Campaign
+    from population.workshop import found_archive, open_workshop
+
     workshop = open_workshop(config)
     archive = Archive(path) if path.exists() else found_archive(path, workshop)
     limits = Budget(item_evaluations=10**9, generations=generations)
@@ -115,28 +144,25 @@ def campaign(config: Config, path: Path, generations: int) -> Archive:
 
 
 @pytest.fixture(scope="session")
-def small_archive(
-    run_small: Callable[..., Archive], tmp_path_factory: pytest.TempPathFactory
-) -> Archive:
+def small_archive(run_small: Callable[..., Archive], made_once: Callable[..., Path]) -> Archive:
     """A finished small campaign, shared by tests that only read."""
-    return run_small(tmp_path_factory.mktemp("archive") / "colony.duckdb")
+    made = made_once("archive", lambda folder: run_small(folder / "colony.duckdb"))
+    return Archive(made / "colony.duckdb")
 
 
 @pytest.fixture(scope="session")
-def routed_archive(
-    tmp_path_factory: pytest.TempPathFactory, tasks_folder: Path
-) -> Callable[[str], Archive]:
+def routed_archive(made_once: Callable[..., Path], tasks_folder: Path) -> Callable[[str], Archive]:
     """Finished small campaigns in data-flow space ("flow") or in both spaces, made when asked for.
 
     Shared by tests that only read.
     """
-    folder = tmp_path_factory.mktemp("routed")
 
     def routed(space: str) -> Archive:
-        path = folder / f"{space}.duckdb"
-        if path.exists():
-            return Archive(path)
-        return campaign(load_config(routed_config(folder, tasks_folder, space)), path, 3)
+        def make(folder: Path) -> None:
+            config = load_config(routed_config(folder, tasks_folder, space))
+            campaign(config, folder / "colony.duckdb", 3)
+
+        return Archive(made_once(space, make) / "colony.duckdb")
 
     return routed
 
@@ -148,9 +174,19 @@ def routed_config(folder: Path, tasks: Path, space: str) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Forks]:
+    """Starts the command line without loading torch again, as often as it is asked to."""
+    with Forks() as server:
+        yield server
+
+
 @pytest.fixture
 def make_checkpoint(tmp_path: Path) -> Callable[..., Path]:
     """Makes tiny random Llama checkpoints with the shipped tokenizer."""
+    import torch
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
     tokenizer = AutoTokenizer.from_pretrained(SHIPPED / "founders" / "base")
 
     def make(name: str, seed: int = 0, **changes: Any) -> Path:

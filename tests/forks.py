@@ -7,9 +7,12 @@ says, and how large a file it may write. Answers are its PID and, when it has en
 
 import json
 import os
+import re
 import resource
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -55,6 +58,26 @@ class Forks:
         return self._process.stdout.readline()
 
 
+def headless(archive: Path, config: Path) -> tuple[object, ...]:
+    """The arguments of a campaign that is watched by a program."""
+    return ("run", config, "--archive", archive, "--headless", "--no-report")
+
+
+def acknowledged(said: Path) -> int:
+    """The last generation that a campaign said was complete, or -1."""
+    text = said.read_text() if said.exists() else ""  # killed before it said a word
+    found = re.findall(r"^generation (\d+) ", text, re.MULTILINE)
+    return int(found[-1]) if found else -1
+
+
+def wait_for_generation(said: Path, generation: int) -> None:
+    """Wait until a campaign says that a generation is complete."""
+    deadline = time.monotonic() + 60
+    while acknowledged(said) < generation:
+        assert time.monotonic() < deadline, said.read_text()
+        time.sleep(0.005)
+
+
 def serve(requests: IO[str], answers: IO[str]) -> None:
     """Fork for every request, one after the other."""
     for line in requests:
@@ -73,6 +96,8 @@ def run(arguments: list[str], said: str, largest: int) -> int:
     """What a forked process does."""
     from tui.cli import main  # noqa: PLC0415
 
+    # Where the tests run in the background of a script, SIGINT is ignored by whatever they start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     output = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(output, 1)
     os.dup2(output, 2)
@@ -87,8 +112,11 @@ def run(arguments: list[str], said: str, largest: int) -> int:
 
 
 if __name__ == "__main__":
+    # Loaded once, for all; transformers loads the code of a network when it is asked for by name.
+    from transformers import LlamaForCausalLM  # noqa: F401
+
     import population.campaign
     import population.report
-    import population.workshop  # noqa: F401 - loaded once, for all
+    import population.workshop  # noqa: F401
 
     serve(sys.stdin, sys.stdout)

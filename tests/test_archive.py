@@ -44,7 +44,9 @@ ITEMS = (
     Item("t/selection/0", "t", "selection", "3+3=", "6"),
 )
 GENOME = np.array([0.1, 0.2, 1 / 3])
-BIRTH = Birth(3, "blend", (Parent(1, 0.5, "first"), Parent(2, 0.5, "mate")), GENOME, "ef" * 32)
+BIRTH = Birth(
+    3, "blend", (Parent(1, 0.5, "first"), Parent(2, 0.5, "mate")), GENOME, "ab" * 31 + "ef"
+)
 CHAPTER = Chapter(
     SUMMARY,
     births=(BIRTH,),

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from arena.answers import LONGEST_ANSWER, canonical, put
 from arena.canaries import canaries
 from arena.choosing import attraction, shared_fitness, tournament, tournament_strength
+from arena.contest import Memory, Rules
 from arena.judges import JUDGES, Slate, consensus, likelihood, preference, slate_of
 from arena.judging import judged, record_of
 from arena.jury import seat_jury
 from arena.kin import RIGHT_IS_KIN, STRANGERS, WRONG_IS_KIN, sides
 from arena.panel import HIDDEN, arena_panel, hopeless
-from arena.round import Memory, Rules
 from arena.trust import beliefs, earned, recorded
 from arena.verdicts import decided, supports
 from lineage.records import Answer, Comparison, Floats, Item, Reading, Trust

@@ -10,8 +10,8 @@ import pytest
 from scipy.stats import spearmanr
 
 from arena.canaries import KINDS
+from arena.contest import Memory, Rules
 from arena.judges import preference
-from arena.round import Memory, Rules
 from tests.arena_players import (
     ITEMS,
     MODELS,

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from itertools import pairwise
@@ -27,13 +25,13 @@ from population.errors import CampaignError, Interrupted
 from population.export import export
 from population.gate import FINE
 from population.workshop import found_archive, open_workshop, reopen_workshop
+from tests.command_helpers import failure, started
 from tests.conftest import SHIPPED, campaign, routed_config, small_toml
+from tests.forks import Forks, headless, wait_for_generation
 
 RunSmall = Callable[..., Archive]
 ENDLESS = Budget(item_evaluations=10**9, generations=3)
 ALL_BRED = "all of the 3 generations asked for are bred"
-COLONY = [sys.executable, "-c", "from tui.cli import main; main()"]
-ROOT = Path(__file__).parent.parent
 
 
 def content(archive: Archive) -> dict[str, list[tuple[object, ...]]]:
@@ -45,6 +43,8 @@ def content(archive: Archive) -> dict[str, list[tuple[object, ...]]]:
                 query = "SELECT * EXCLUDE (wall_s, forward_s, cpu_s) FROM generations"
             elif table == "campaigns":
                 query = "SELECT seed FROM campaigns"
+            elif table == "orders":
+                query = "SELECT * EXCLUDE (given_at) FROM orders"
             else:
                 query = f"SELECT * FROM {table}"
             tables[table] = sorted(map(repr, db.execute(query).fetchall()))
@@ -64,7 +64,8 @@ def assert_same(first: Archive, second: Archive) -> None:
 def test_the_same_seed_gives_the_same_archive_and_another_seed_another(
     run_small: RunSmall, small_archive: Archive, tmp_path: Path
 ) -> None:
-    assert_same(run_small(tmp_path / "again.duckdb"), small_archive)
+    """With one core or with two: a crew only shares the work."""
+    assert_same(run_small(tmp_path / "again.duckdb", threads=2), small_archive)
     other = run_small(tmp_path / "other.duckdb", generations=1, seed=1)
     mine = {model.weights_sha256 for model in small_archive.models()}
     theirs = {model.weights_sha256 for model in other.models() if model.kind == "offspring"}
@@ -415,76 +416,51 @@ def test_a_campaign_never_opens_the_sealed_split(tasks_folder: Path) -> None:
     assert not list(tasks_folder.rglob("test.jsonl"))
 
 
-def start(archive: Path, config: Path, *options: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [
-            *COLONY,
-            "run",
-            str(config),
-            "--archive",
-            str(archive),
-            "--headless",
-            "--no-report",
-            *options,
-        ],
-        cwd=ROOT,
-        env=os.environ | {"HF_HUB_OFFLINE": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def wait_for_generation(process: subprocess.Popen[str], generation: int) -> None:
-    assert process.stderr is not None
-    for line in process.stderr:
-        if line.startswith(f"generation {generation} "):
-            return
-    pytest.fail("the campaign ended before that generation")
-
-
 def test_kill_at_any_moment_loses_only_the_generation_in_flight(
-    small_archive: Archive, small_config: Path, tmp_path: Path
+    forks: Forks, small_archive: Archive, small_config: Path, tmp_path: Path
 ) -> None:
-    path = tmp_path / "killed.duckdb"
+    path, said = tmp_path / "killed.duckdb", tmp_path / "said"
     for generation, delay in ((0, 0.05), (1, 0.2), (2, 0.01)):
-        with start(path, small_config) as process:
-            wait_for_generation(process, generation)
-            time.sleep(delay)
-            process.kill()
-        acknowledged = Archive(path).generations()[-1].generation
-        assert acknowledged >= generation
-    with start(path, small_config) as process:
-        _, said = process.communicate(timeout=120)
+        said.unlink(missing_ok=True)
+        pid = forks.start(*headless(path, small_config), said=said)
+        wait_for_generation(said, generation)
+        time.sleep(delay)
+        os.kill(pid, signal.SIGKILL)
+        assert forks.wait() == -signal.SIGKILL
+        assert Archive(path).generations()[-1].generation >= generation
+    with started(*headless(path, small_config), HF_HUB_OFFLINE="1") as process:
+        _, told = process.communicate(timeout=120)
         assert process.returncode == 0
-    assert f"stopped: {ALL_BRED}" in said
+    assert f"stopped: {ALL_BRED}" in told
     assert_same(Archive(path), small_archive)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_saves_everything_and_says_how_to_go_on(
-    number: signal.Signals, small_archive: Archive, small_config: Path, tmp_path: Path
+    number: signal.Signals,
+    forks: Forks,
+    small_archive: Archive,
+    small_config: Path,
+    tmp_path: Path,
 ) -> None:
-    path = tmp_path / "stopped.duckdb"
-    with start(path, small_config) as process:
-        wait_for_generation(process, 1)
-        process.send_signal(number)
-        _, said = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert f"To continue: colony run --archive {path}" in " ".join(said.split())
-    assert "Traceback" not in said
-    with start(path, small_config) as process:
-        _, said = process.communicate(timeout=120)
-    assert "continuing" in said
+    path, said = tmp_path / "stopped.duckdb", tmp_path / "said"
+    pid = forks.start(*headless(path, small_config), said=said)
+    wait_for_generation(said, 1)
+    os.kill(pid, number)
+    assert forks.wait() == 130
+    told = said.read_text()
+    assert f"To continue: colony run --archive {path}" in " ".join(told.split())
+    assert "Traceback" not in told
+    forks.start(*headless(path, small_config), said=said)
+    assert forks.wait() == 0
+    assert "continuing" in said.read_text()
     assert_same(Archive(path), small_archive)
 
 
-def test_one_campaign_at_a_time(small_config: Path, tmp_path: Path) -> None:
-    path = tmp_path / "busy.duckdb"
-    with start(path, small_config) as first:
-        wait_for_generation(first, 0)
-        with start(path, small_config) as second:
-            _, said = second.communicate(timeout=60)
-        assert second.returncode == 1
-        assert f"PID {first.pid}" in said
-        first.kill()
+def test_one_campaign_at_a_time(forks: Forks, small_config: Path, tmp_path: Path) -> None:
+    path, said = tmp_path / "busy.duckdb", tmp_path / "said"
+    pid = forks.start(*headless(path, small_config), said=said)
+    wait_for_generation(said, 0)
+    assert f"PID {pid}" in failure(*headless(path, small_config))
+    os.kill(pid, signal.SIGKILL)
+    forks.wait()

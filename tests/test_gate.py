@@ -26,7 +26,7 @@ FOUNDERS = shipped_data() / "founders"
 @pytest.fixture(scope="module")
 def workshop() -> Workshop:
     config = resolved(Config(), Path.cwd())
-    run = config.run.model_copy(update={"threads": 2, "dtype": "float32"})
+    run = config.run.model_copy(update={"threads": 1, "dtype": "float32"})
     return open_workshop(config.model_copy(update={"run": run}))
 
 

@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,18 +22,12 @@ from lineage import Archive
 from population.check import check
 from population.weights.revive import cache_of
 from tests.conftest import SHIPPED, small_toml
-from tests.forks import Forks
+from tests.forks import Forks, acknowledged, headless
 from tests.test_campaign import assert_same
 
 KILLS = int(os.environ.get("COLONY_KILLS", "10"))
 WATCH_SECONDS = float(os.environ.get("COLONY_WATCH_SECONDS", "3"))
 ROOT = Path(__file__).parents[1]
-
-
-@pytest.fixture(scope="module")
-def forks() -> Iterator[Forks]:
-    with Forks() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +42,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory, tasks_folder: Path) -> Path:
         search=few,
         gate={"enabled": False},
         arena={"items": 3},
-        budget={"generations": 8},
+        budget={"generations": 6},
         run={"threads": 1},
     )
     path.write_text(text + "[weights]\nquota_gb = 0.006\n")
@@ -60,20 +53,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory, tasks_folder: Path) -> Path:
 def unhurt(forks: Forks, tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Archive:
     """What the tiny campaign comes to when nobody disturbs it."""
     folder = tmp_path_factory.mktemp("unhurt")
-    forks.start(*run(folder / "colony.duckdb", tiny), said=folder / "said")
+    forks.start(*headless(folder / "colony.duckdb", tiny), said=folder / "said")
     assert forks.wait() == 0, (folder / "said").read_text()
     return Archive(folder / "colony.duckdb")
-
-
-def run(archive: Path, config: Path) -> tuple[object, ...]:
-    return ("run", config, "--archive", archive, "--headless", "--no-report")
-
-
-def acknowledged(said: Path) -> int:
-    """The last generation that a campaign said was complete, or -1."""
-    text = said.read_text() if said.exists() else ""  # killed before it said a word
-    found = re.findall(r"^generation (\d+) ", text, re.MULTILINE)
-    return int(found[-1]) if found else -1
 
 
 def alive(pid: int) -> bool:
@@ -102,7 +84,7 @@ def test_killed_at_random_moments_it_comes_to_the_same(
     while kills < KILLS:
         moment = ("any", "commit", "keep")[kills % 3]
         said.unlink(missing_ok=True)
-        pid = forks.start(*run(archive, tiny), said=said)
+        pid = forks.start(*headless(archive, tiny), said=said)
         begin = time.monotonic() + rng.uniform(0.1, 2.0)  # to meet other commits than the first
         busy = {"any": lambda _: False, "commit": committing, "keep": keeping}[moment]
         hit = False
@@ -130,7 +112,7 @@ def test_killed_at_random_moments_it_comes_to_the_same(
             assert_same(Archive(archive), unhurt)
             finished += 1
             archive = tmp_path / f"colony-{finished}.duckdb"
-    forks.start(*run(archive, tiny), said=said)
+    forks.start(*headless(archive, tiny), said=said)
     assert forks.wait() == 0, said.read_text()
     assert_same(Archive(archive), unhurt)
     assert check(Archive(archive), sample=4).damages == ()
@@ -148,7 +130,7 @@ def test_without_room_it_ends_in_one_line_and_goes_on_later(
         (300_000, "no room left on the disk"),  # not even an archive
         (unhurt.path.stat().st_size // 2, "no room left on the disk|cannot keep weights"),
     ):
-        forks.start(*run(archive, tiny), said=said, largest=largest)
+        forks.start(*headless(archive, tiny), said=said, largest=largest)
         assert forks.wait() == 1
         errors = [line for line in said.read_text().splitlines() if line.startswith("error: ")]
         assert len(errors) == 1
@@ -156,7 +138,7 @@ def test_without_room_it_ends_in_one_line_and_goes_on_later(
         assert "Traceback" not in said.read_text()
         if archive.exists():
             assert Archive(archive).inconsistencies() == []
-    forks.start(*run(archive, tiny), said=said)
+    forks.start(*headless(archive, tiny), said=said)
     assert forks.wait() == 0, said.read_text()
     assert_same(Archive(archive), unhurt)
 
@@ -166,7 +148,7 @@ def test_weights_that_vanish_are_made_again(
 ) -> None:
     archive, said = tmp_path / "colony.duckdb", tmp_path / "said"
     shutil.copy(unhurt.path, archive)
-    forks.start(*run(archive, tiny), said=said)
+    forks.start(*headless(archive, tiny), said=said)
     assert forks.wait() == 0, said.read_text()
     kept = cache_of(Archive(archive)).kept()
     assert [one.sha256 for one in kept] == [unhurt.find("champion").weights_sha256]
@@ -196,7 +178,7 @@ def test_a_read_only_folder_can_be_read_and_says_so_when_written(
     done = mounted(folder, [*colony, "models", "--archive", str(archive), "--json"])
     assert done.returncode == 0, done.stderr
     assert len(json.loads(done.stdout)) == len(unhurt.models(living=True))
-    done = mounted(folder, [*colony, *map(str, run(archive, tiny))])
+    done = mounted(folder, [*colony, *map(str, headless(archive, tiny))])
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert f"error: cannot write beside {archive}: Read-only file system" in done.stderr
     write = "from lineage import Archive; from pathlib import Path; import sys\n"

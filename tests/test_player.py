@@ -10,6 +10,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from arena.generators import GENERATORS, deal
+from arena.judges.preference import asked
 from lineage.records import Item
 from population.checkpoints import open_checkpoint
 from population.config import shipped_data
@@ -150,7 +151,20 @@ def test_control_tokens_in_an_answer_stay_text() -> None:
     player = player_of()
     item = panel(each=1)[0]
     end = player._tokenizer.eos_token
-    assert player._answer_ids(item, f"a{end}b").count(player._tokenizer.eos_token_id) == 1
+    number = player._tokenizer.eos_token_id
+    assert player._answer_ids(item, f"a{end}b").count(number) == 1
+    # So does one that is put into a question: which of two answers is better?
+    for question, _ in asked(item, f"a{end}b", "c"):
+        assert number not in player._prompt_ids(question)
+        assert number in player._prompt_ids(replace(question, plain=False))
+
+
+def test_what_does_not_fit_into_the_context_cannot_be_said() -> None:
+    player = player_of()
+    item = panel(each=1)[0]
+    player.take(weights("base"))
+    likely, impossible = player.loglikelihood([(item, item.key or ""), (item, "a" * 5000)])
+    assert likely > impossible == -np.inf
 
 
 def test_an_item_that_does_not_fit_is_named() -> None:

@@ -19,10 +19,12 @@ from tui import (
     keeping_commands,
     lineage_commands,
     merge_commands,
+    order_commands,
     run_command,
     screen_command,
     skills_command,
     tables,
+    tournament_command,
 )
 from tui.console import (
     DEFAULT_ARCHIVE,
@@ -255,11 +257,13 @@ def init(
 app.add_typer(run_command.app)
 app.add_typer(screen_command.app)
 app.add_typer(keeping_commands.app)
+app.add_typer(order_commands.app)
 app.add_typer(arena_commands.app)
 app.add_typer(lineage_commands.app)
 app.add_typer(ancestry_commands.app)
 app.add_typer(skills_command.app)
 app.add_typer(archive_commands.app)
+app.add_typer(tournament_command.app)
 app.add_typer(merge_commands.app)
 
 

@@ -1,8 +1,10 @@
 """Where output goes: answers to stdout, everything else to stderr; errors are one clear line."""
 
 import json
+import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -45,6 +47,10 @@ ModelArgument = Annotated[
     str,
     typer.Argument(help="An id (12 or '#12'), a founder's name, a weights hash, or 'champion'."),
 ]
+
+PROGRESS = "COLONY_PROGRESS"
+"""Where this is `lines` in the environment, progress is told on stderr as `[done, total, what]`,
+a line of JSON each: for a program that runs a command and shows how far it is."""
 
 EXIT_ERROR = 1
 EXIT_INTERRUPTED = 130
@@ -145,6 +151,8 @@ def progress_bar(
 ) -> AbstractContextManager[Callable[[int, int, str], None]]:
     """A bar with the time left on stderr, as a `(done, total, what)` callable; it vanishes.
 
+    See `PROGRESS` for who reads it instead of looking at it.
+
     Args:
         quiet: show nothing.
         also: told the same.
@@ -172,12 +180,30 @@ def _bar(
         transient=True,
         disable=quiet or not err.is_terminal,
     )
+    told = [] if also is None else [also]
+    if not quiet and os.environ.get(PROGRESS) == "lines":
+        told.append(_lines())
     with bar:
         task = bar.add_task("starting", total=None)
 
         def report(done: int, total: int, what: str) -> None:
             bar.update(task, completed=done, total=total, description=what)
-            if also is not None:
-                also(done, total, what)
+            for listener in told:
+                listener(done, total, what)
 
         yield report
+
+
+def _lines() -> Callable[[int, int, str], None]:
+    """Tells progress as lines, a few a second."""
+    last: tuple[float, str] = (0.0, "")
+
+    def tell(done: int, total: int, what: str) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if what != last[1] or now - last[0] >= 0.1 or done == total:
+            last = now, what
+            sys.stderr.write(json.dumps([done, total, what]) + "\n")
+            sys.stderr.flush()
+
+    return tell

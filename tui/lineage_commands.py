@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from lineage import Archive
     from lineage.descent import Descent
     from lineage.drawing import Drawing, Family, Style
-    from lineage.records import Model
 
 app = typer.Typer()
 
@@ -292,34 +291,16 @@ def diff(
 ) -> None:
     with clear_errors():
         colony = opened(archive)
-        from population.difference import difference
+        from population.difference import beside, difference
         from tui.lineage_tables import difference_json, difference_view
 
         one = colony.find(model)
         if other is None and not one.parents:
             raise ArchiveError(f"{one.label} is a founder and has no parents; name another model")
         two = None if other is None else colony.find(other)
-        sides, child = _sides(colony, one, two)
+        sides, child = beside(colony, one, two)
         found = difference(colony, sides)
         if as_json:
             print_json(difference_json(found))
         else:
             out.print(difference_view(found, child, out.width))
-
-
-def _sides(
-    colony: "Archive", one: "Model", two: "Model | None"
-) -> tuple[list["Model"], int | None]:
-    """Whom to compare, and which of them is the child of the others."""
-    child, known = one, two
-    if two is not None:
-        if one.id in {parent.id for parent in two.parents}:
-            child, known = two, one
-        elif two.id not in {parent.id for parent in one.parents}:
-            return [one, two], None
-    ranked = [parent.id for parent in sorted(child.parents, key=lambda p: (-p.share, p.id))]
-    first = known.id if known is not None else ranked[0]
-    chosen = [first, *(parent for parent in ranked if parent != first)][:2]
-    rows = {row.id: row for row in colony.models(ids=chosen)}
-    parents = [rows[parent] for parent in chosen]
-    return [parents[0], child, *parents[1:]], 1

@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from lineage.records import PAUSED
 from tui.console import StopRequest
 from tui.pulse import Heart
 
 if TYPE_CHECKING:
+    from lineage.records import Settled
     from population.colony import Colony
 
 
@@ -34,13 +36,25 @@ class CampaignProgress:
         self._console, self._stop, self._heart = console, stop, heart
         self._budget, self._generations = budget, generations
         self._began_at: float | None = None
+        self._step = ""
         self._started = time.monotonic()
         heart.tell(budget=budget, generations=generations)
 
     def on_step(self, done: int, total: int, what: str) -> None:
         """Called between two models; stops the campaign if that was asked for."""
         self._stop.check()
+        if what == PAUSED and self._step != PAUSED:
+            self._say(f"paused; to go on: colony resume --archive {self._stop.archive}")
+        self._step = what
         self._heart.step(done, total, what)
+
+    def on_order(self, settled: "Settled") -> None:
+        """Called when something that was asked for is done or refused."""
+        order = settled.order
+        if order.kind == "budget" and settled.outcome == "done":
+            self._budget = int(order.argument or 0)
+            self._heart.tell(budget=self._budget)
+        self._say(f"order {order.id} ({order.words}) {settled.outcome}: {settled.answer}")
 
     def on_generation(self, colony: "Colony") -> None:
         """Called after every commit."""
@@ -59,11 +73,10 @@ class CampaignProgress:
             "champion": f"#{last.champion}",
             "left": "?" if left is None else f"{int(left // 60)}:{int(left % 60):02d}",
         }
-        self._console.print(
-            "  ".join(f"{name} {value}" for name, value in told.items()),
-            highlight=False,
-            soft_wrap=True,
-        )
+        self._say("  ".join(f"{name} {value}" for name, value in told.items()))
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def _part_done(self, generation: int, spent: int) -> float:
         """How much of the campaign is over, in [0, 1], by whichever limit comes first."""

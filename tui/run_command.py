@@ -73,9 +73,9 @@ def run(
         if not headless and _on_terminal():
             with campaign_lock(archive):  # what is wrong must be said before the screen opens
                 _config_for(archive, config, seed, device)
-            from tui.screen_command import campaign_on_screen
+            from tui.screen_command import campaign_on_screen, leave
 
-            raise typer.Exit(campaign_on_screen(archive, sys.argv[1:]))
+            leave(campaign_on_screen(archive, sys.argv[1:]))
         with campaign_lock(archive), StopRequest(archive) as stop, Heart(archive) as heart:
             asked = _config_for(archive, config, seed, device)
             given = {"item_evaluations": budget, "generations": generations}
@@ -92,7 +92,9 @@ def run(
             if continued and last:
                 err.print(f"continuing {archive} after generation {last.generation}")
             shown = CampaignProgress(err, limits.item_evaluations, limits.generations, stop, heart)
-            reason = Campaign(colony, workshop, limits, shown.on_step, shown.on_generation).run()
+            reason = Campaign(
+                colony, workshop, limits, shown.on_step, shown.on_generation, shown.on_order
+            ).run()
             err.print(f"stopped: {reason}", highlight=False, soft_wrap=True)
             if report_after:
                 with progress_bar(quiet=headless, also=heart.step) as progress:

@@ -6,6 +6,7 @@ asked but on items whose answer is known, until the lower bound of its accuracy 
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -33,7 +34,7 @@ LETTERS = (" A", " B")
 def asked(item: Item, first: str, second: str) -> list[tuple[Item, str]]:
     """The two questions whose log-likelihoods tell which answer a judge prefers in this order."""
     prompt = PROMPT.format(question=item.prompt, first=first, second=second)
-    question = Item(item.id, item.task, item.split, prompt, None)
+    question = replace(item, prompt=prompt, key=None, plain=True)
     return [(question, letter) for letter in LETTERS]
 
 

@@ -25,7 +25,7 @@ well (Laplace's rule): if all matches are ties, no nu is too large for them."""
 ITERATIONS = 200
 """At most; ten to twenty are usual, and more where judges had little to tell them apart."""
 
-CLOSE = 1e-3
+CLOSE = 1e-2
 """How exactly a step of Newton's method is solved: the next one corrects what is left."""
 
 
@@ -57,7 +57,7 @@ def fit(
     judges: Floats | None = None,
     anchors: Integers | None = None,
     start: Floats | None = None,
-    tolerance: float = 1e-6,
+    tolerance: float = 1e-4,
 ) -> Ratings:
     """Find the strengths at which results and priors together are most likely.
 
@@ -78,7 +78,7 @@ def fit(
         judges: shape (judges,): a guess of each judge's slope, above 0. Without it all are 1.
         anchors: rows whose mean strength is the zero of the scale; by default everybody's.
         start: shape (contestants,): where to start from, such as the strengths of an earlier fit.
-        tolerance: stop when nothing moves by more.
+        tolerance: stop when nothing moves by more; 1e-4 logits are 0.02 Elo points.
 
     Raises:
         ValueError: a row names nobody, somebody meets itself, or a score is out of bounds.

@@ -41,14 +41,15 @@ class Matches:
 class Pairs:
     """Matches summed by pair, or by pair and judge; every field has shape (pairs,).
 
-    Sums over the matches of a pair, in any order and either way round:
+    A database makes them so, and by judge just as well:
 
-        SELECT a, b, sum(weight), sum(weight * score),
-               sum(CASE WHEN score = 0.5 THEN weight ELSE 0 END)
-        FROM matches GROUP BY a, b
+        SELECT least(a, b) AS a, greatest(a, b) AS b, sum(weight) AS weight,
+               sum(weight * CASE WHEN a < b THEN score ELSE 1 - score END) AS score,
+               sum(CASE WHEN score = 0.5 THEN weight ELSE 0 END) AS ties
+        FROM matches GROUP BY ALL
 
     Attributes:
-        a: row of the one contestant.
+        a: row of the one contestant; the lower one.
         b: row of the other.
         judge: row of the judge, or `NO_JUDGE`.
         weight: summed.

@@ -5,7 +5,7 @@ from itertools import pairwise
 from lineage.drawing.family import Family
 from lineage.drawing.text import Drawing, Span, Style, columns, shown
 
-_MATTERS = (0, 0, 0, 1, 5, 2, 4, 6, 3)
+MATTERS = (0, 0, 0, 1, 5, 2, 4, 6, 3)
 """How much each column matters: sign, label, fitness, gain, bar, birth, operator, kids, mates."""
 
 
@@ -27,10 +27,10 @@ def line(
     gains = [_gain(family, child, parent) for child, parent in pairwise(nodes)]
     most = max((abs(gain) for gain in gains if gain is not None), default=0.0)
     cells = [
-        _cells(family, node, gain, most, style)
+        step(family, node, gain, most, style)
         for node, gain in zip(nodes, [*gains, None], strict=True)
     ]
-    rows = columns(cells[:cut] + cells[-1:] * (cut < len(nodes)), _MATTERS, style.width)
+    rows = columns(cells[:cut] + cells[-1:] * (cut < len(nodes)), MATTERS, style.width)
     if cut < len(nodes):
         skipped = gains[cut - 1 : -1]
         won = sum(gain for gain in skipped if gain is not None)
@@ -39,7 +39,16 @@ def line(
     return rows
 
 
-def _cells(family: Family, node: int, gain: float | None, most: float, style: Style) -> list[Span]:
+def step(family: Family, node: int, gain: float | None, most: float, style: Style) -> list[Span]:
+    """The cells of one ancestor, a column each (see `MATTERS`).
+
+    Args:
+        family: holds the ancestor.
+        node: which it is.
+        gain: what it won over its fittest parent; None if that is not known.
+        most: the greatest gain of the line.
+        style: with which signs.
+    """
     glyphs, row = style.glyphs, family.models[node]
     bar = ""
     if gain is not None and gain > 0:

@@ -13,6 +13,9 @@ from lineage.drawing.text import Drawing, Row, Span, Style, width_of
 DEEPEST = 10
 """2^10 rows are more than anybody reads."""
 
+_JOINT = 4
+"""Cells between the texts of two generations: `─┤` and `┌─`."""
+
 
 @dataclass(frozen=True)
 class Slot:
@@ -39,6 +42,21 @@ def slots(family: Family, model: int, depth: int) -> dict[int, Slot]:
     return found
 
 
+@dataclass(frozen=True)
+class Layout:
+    """A pedigree as it is drawn.
+
+    Attributes:
+        rows: the drawing.
+        slots: who stands in which slot.
+        places: row, first column and width of the text of each slot.
+    """
+
+    rows: Drawing
+    slots: dict[int, Slot]
+    places: dict[int, tuple[int, int, int]]
+
+
 def pedigree(family: Family, model: int, depth: int = 4, style: Style | None = None) -> Drawing:
     """A pedigree, children on the left; as many generations as the width has room for.
 
@@ -50,46 +68,54 @@ def pedigree(family: Family, model: int, depth: int = 4, style: Style | None = N
         depth: how many generations of ancestors to draw, at most.
         style: how wide, and with which signs.
     """
+    return layout(family, model, depth, style).rows
+
+
+def layout(family: Family, model: int, depth: int = 4, style: Style | None = None) -> Layout:
+    """A pedigree with the places of its slots (see `pedigree`)."""
     style = style or Style()
     for shown in range(min(depth, DEEPEST), -1, -1):
         found = slots(family, model, shown)
         texts = {number: _text(family, found, number, style) for number in found}
         widths = _widths(texts)
-        # Each column but the last is followed by a joint of five cells: `name ─┤ ┌─`.
-        if shown <= 1 or sum(widths) + 4 * (len(widths) - 1) <= style.width:
+        if shown <= 1 or sum(widths) + _JOINT * (len(widths) - 1) <= style.width:
             break
-    rows, _ = _drawn(1, texts, widths, style)
-    return rows
+    rows, at = _drawn(1, texts, widths, style)
+    starts = [sum(widths[:place]) + _JOINT * place for place in range(len(widths))]
+    places = {
+        number: (at[number], starts[number.bit_length() - 1], width_of(text))
+        for number, text in texts.items()
+    }
+    return Layout(rows, found, places)
 
 
 def _drawn(
     number: int, texts: dict[int, Row], widths: list[int], style: Style
-) -> tuple[Drawing, int]:
-    """The rows of a slot and those above it, and which of them is its own."""
+) -> tuple[Drawing, dict[int, int]]:
+    """The rows of a slot and those above it, and the row of each of them."""
     glyphs = style.glyphs
     own = list(texts[number])
     parents = [parent for parent in (2 * number, 2 * number + 1) if parent in texts]
     if not parents:
-        return [own], 0
+        return [own], {number: 0}
     width = widths[number.bit_length() - 1]
     taken = width_of(own)
     own.append(Span(f" {glyphs.across * (width - taken)}{glyphs.across}", "edge"))
     blank = " " * (width + 2)
+    rows, at = _drawn(parents[0], texts, widths, style)
+    up = at[parents[0]]
     if len(parents) == 1:
-        rows, at = _drawn(parents[0], texts, widths, style)
         lead = [Span(glyphs.across * 2, "edge")]
         return [
-            [*own, *lead, *row] if place == at else [Span(blank + "  "), *row]
+            [*own, *lead, *row] if place == up else [Span(blank + "  "), *row]
             for place, row in enumerate(rows)
-        ], at
-    above, up = _drawn(parents[0], texts, widths, style)
-    below, down = _drawn(parents[1], texts, widths, style)
-    down += len(above) + 1
-    middle: Drawing = [[*own, Span(glyphs.split, "edge")]]
-    rows = above + middle + below
-    at = len(above)
+        ], {**at, number: up}
+    below, under = _drawn(parents[1], texts, widths, style)
+    middle = len(rows)
+    down = under[parents[1]] + middle + 1
+    rows = [*rows, [*own, Span(glyphs.split, "edge")], *below]
     for place, row in enumerate(rows):
-        if place == at:
+        if place == middle:
             continue
         if place == up:
             joint = glyphs.top + glyphs.across
@@ -98,7 +124,8 @@ def _drawn(
         else:
             joint = (glyphs.down if up < place < down else " ") + " "
         rows[place] = [Span(blank), Span(joint, "edge"), *row]
-    return rows, at
+    below_at = {slot: place + middle + 1 for slot, place in under.items()}
+    return rows, {**at, **below_at, number: middle}
 
 
 def _text(family: Family, found: dict[int, Slot], number: int, style: Style) -> Row:

@@ -178,13 +178,21 @@ def columns(
     if not rows:
         return []
     widths = [max(cells(row[at].text) for row in rows) for at in range(len(keep))]
+    used = fitting(widths, keep, width, gap)
+    return [aligned(row, widths, used, gap) for row in rows]
+
+
+def fitting(widths: Sequence[int], keep: Sequence[int], width: int, gap: int = 1) -> list[int]:
+    """The columns, as places in `widths`, that stay where a row may take `width` cells."""
     used = [at for at in range(len(keep)) if widths[at]]
     while sum(widths[at] + gap for at in used) - gap > width:
         least = max(used, key=lambda at: (keep[at], at))
         if keep[least] == 0:
             break
         used.remove(least)
-    return [
-        [Span(padded(row[at].text, widths[at]) + " " * gap, row[at].tone) for at in used]
-        for row in rows
-    ]
+    return used
+
+
+def aligned(row: Sequence[Span], widths: Sequence[int], used: Sequence[int], gap: int = 1) -> Row:
+    """A row of cells in columns of known widths."""
+    return [Span(padded(row[at].text, widths[at]) + " " * gap, row[at].tone) for at in used]

@@ -57,8 +57,7 @@ CREATE TABLE verdicts (
 );
 CREATE TABLE trust (
     round INTEGER NOT NULL, judge INTEGER NOT NULL, mode VARCHAR NOT NULL, task VARCHAR NOT NULL,
-    stratum VARCHAR NOT NULL, hits DOUBLE NOT NULL, misses DOUBLE NOT NULL,
-    PRIMARY KEY (round, judge, mode, task, stratum)
+    stratum VARCHAR NOT NULL, hits DOUBLE NOT NULL, misses DOUBLE NOT NULL
 );
 CREATE TABLE audits (
     round INTEGER NOT NULL, judge INTEGER NOT NULL, mode VARCHAR NOT NULL,

@@ -15,12 +15,11 @@ benchmark on anything else that has a `Space`.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pygad
 
 from arena.choosing import attraction, shared_fitness, tournament, tournament_strength
 from lineage.records import Floats, Parent
@@ -30,6 +29,7 @@ from population.breeding.alarms import answer as remedy_for
 from population.breeding.bandit import odds
 from population.breeding.brood import CENTRE, EMITTER, Brood, Conception, Host
 from population.breeding.emitter import directions, mirrored
+from population.breeding.engine import Engine
 from population.breeding.judging import judge
 from population.breeding.operators import OPERATORS, Mating
 from population.breeding.operators.ensemble import rank_weights
@@ -42,27 +42,6 @@ from population.spaces import SearchSpace
 _QUIET = logging.getLogger("colony.pygad")
 _QUIET.addHandler(logging.NullHandler())
 _QUIET.propagate = False
-
-
-class _Engine(pygad.GA):  # type: ignore[misc]
-    """pygad that scores every child, once.
-
-    pygad looks every genome up among those that it has kept, gene by gene, in order to save an
-    evaluation; with long genomes that costs more than the evaluation. The living are known already.
-    """
-
-    def cal_pop_fitness(self) -> Floats:
-        """The fitness of the population: that of the elders as it is known, then the children's."""
-        if self.last_generation_offspring_mutation is None:
-            return np.asarray(self.fitness_func(self, self.population, None))
-        kept = self.last_generation_elitism_indices if self.keep_elitism else []
-        children = self.population[self.keep_elitism :]
-        return np.concatenate(
-            [
-                self.previous_generation_fitness[kept],
-                self.fitness_func(self, children, range(self.keep_elitism, len(self.population))),
-            ]
-        )
 
 
 class Breeder:
@@ -104,12 +83,12 @@ class Breeder:
         while self._going:
             self._engine().run()
 
-    def _engine(self) -> _Engine:
+    def _engine(self) -> Engine:
         """A pygad for as many as live now: it cannot change its size."""
         living = self._living_genomes()
         brood = min(self._search.brood, len(living))
         genes, types = self._space.space.pygad_space()
-        return _Engine(
+        return Engine(
             num_generations=1 << 30,  # the host decides when to stop
             initial_population=living,
             num_parents_mating=len(living),
@@ -152,12 +131,19 @@ class Breeder:
         return stock.genomes[chosen], chosen
 
     def _conceive(self, parents: Floats, shape: tuple[int, int], engine: Any) -> Floats:
-        """The brood: the centre, mirrored pairs around it, and children of the operators."""
-        stepped = self._emitted(shape[0])
-        firsts = engine.last_generation_parents_indices[len(stepped) :]
-        self._odds = self._shared_out() if len(firsts) else {}
+        """The brood: the centre, mirrored pairs around it, children of the operators.
+
+        The last ones are of those pairs that were asked for.
+        """
+        stepped, asked = self._emitted(shape[0]), self._stock.matings
+        firsts = engine.last_generation_parents_indices[len(stepped) : shape[0] - len(asked)]
+        self._odds = self._shared_out() if len(firsts) or asked else {}
         mated = [self._mated(child, int(first)) for child, first in enumerate(firsts)]
-        self._conceived = (stepped + mated)[: shape[0]]
+        self._conceived = [
+            *stepped,
+            *mated,
+            *(self._asked_for(child, pair) for child, pair in enumerate(asked, len(mated))),
+        ]
         self._genomes = np.array([child.genome for child in self._conceived])
         return self._genomes
 
@@ -236,9 +222,10 @@ class Breeder:
         }
 
     def _pairs(self, brood: int) -> int:
-        """How many mirrored pairs there are in a brood, beside the centre."""
+        """How many mirrored pairs there are in a brood, beside the centre and who is asked for."""
         brood = min(brood, self._search.brood)
-        return max(0, min(round(self._search.emitter * brood / 2), (brood - 1) // 2))
+        room = brood - len(self._stock.matings)
+        return max(0, min(round(self._search.emitter * brood / 2), (room - 1) // 2))
 
     def _emitted(self, brood: int) -> list[Conception]:
         """The averaged centre and the mirrored pairs around the centre."""
@@ -258,19 +245,29 @@ class Breeder:
     def _mated(self, child: int, first: int) -> Conception:
         """A child of an operator that the bandit draws."""
         rng = self._draw("mating", child)
-        chances = np.array(list(self._odds.values()))
-        name = list(self._odds)[int(rng.choice(len(chances), p=chances / chances.sum()))]
-        operator = OPERATORS[name]
-        if operator.ensemble:
+        name = _picked(rng, self._odds)
+        if OPERATORS[name].ensemble:
             family = self._stock.best_offspring(self._search.family)
-            weights = rank_weights(len(family))
-        else:
-            mate = self._newcomer(rng) if child < self._remedy.new_blood else self._mate(rng, first)
-            family, weights = [first, mate], np.array([0.5, 0.5])
-        mating = Mating(
-            rng, self._stock.genomes[family], weights, self._space.space, self._geometry
-        )
-        return Conception(name, self._parents(family, weights), operator.make(mating))
+            return self._recombined(rng, name, family, rank_weights(len(family)))
+        mate = self._newcomer(rng) if child < self._remedy.new_blood else self._mate(rng, first)
+        return self._recombined(rng, name, [first, mate], np.array([0.5, 0.5]))
+
+    def _asked_for(self, child: int, pair: tuple[int, int]) -> Conception:
+        """A child of two that somebody chose, by an operator for two that the bandit draws."""
+        rng = self._draw("mating", child)
+        for_two = {n: odd for n, odd in self._odds.items() if not OPERATORS[n].ensemble}
+        name = _picked(rng, for_two or {"gate": 1.0})  # which any space has
+        rows = [self._stock.ids.index(model) for model in pair]
+        return self._recombined(rng, name, rows, np.array([0.5, 0.5]))
+
+    def _recombined(
+        self, rng: np.random.Generator, name: str, family: Sequence[int], weights: Floats
+    ) -> Conception:
+        """What an operator makes of the members in some rows."""
+        genomes = self._stock.genomes[list(family)]
+        mating = Mating(rng, genomes, weights, self._space.space, self._geometry)
+        parents = self._stock.parents(family, weights)
+        return Conception(name, parents, OPERATORS[name].make(mating))
 
     def _mate(self, rng: np.random.Generator, first: int) -> int:
         """The mate that a first parent is attracted to."""
@@ -285,13 +282,8 @@ class Breeder:
         """New blood: a founder, whoever would be attractive."""
         return int(rng.integers(self._stock.founders))
 
-    def _parents(self, family: Sequence[int], weights: Floats) -> tuple[Parent, ...]:
-        """Parents with their shares; one that is chosen twice is one parent with both."""
-        roles = ("first", "mate") if len(family) == 2 else ("ensemble",) * len(family)
-        shares: dict[int, float] = {}
-        role: dict[int, str] = {}
-        for row, weight, name in zip(family, weights, roles, strict=True):
-            parent = self._stock.ids[row]
-            shares[parent] = shares.get(parent, 0.0) + float(weight)
-            role.setdefault(parent, name)
-        return tuple(Parent(parent, share, role[parent]) for parent, share in shares.items())
+
+def _picked(rng: np.random.Generator, odds: Mapping[str, float]) -> str:
+    """A name, drawn by its odds, on any scale."""
+    chances = np.array(list(odds.values()))
+    return list(odds)[int(rng.choice(len(chances), p=chances / chances.sum()))]

@@ -63,6 +63,18 @@ def started(centre: Floats, level: int = 0) -> Emitter:
     return Emitter(centre, centre, still, still, level=level)
 
 
+def widened(emitter: Emitter, genes: int) -> Emitter:
+    """The emitter in a space that has got more genes at the end; in those it has not moved yet."""
+    more = (0, genes - len(emitter.centre))
+    return replace(
+        emitter,
+        centre=np.pad(emitter.centre, more),
+        average=np.pad(emitter.average, more),
+        gradient=np.pad(emitter.gradient, more),
+        square=np.pad(emitter.square, more),
+    )
+
+
 def directions(rng: np.random.Generator, space: Space, level: int, pairs: int) -> Floats:
     """Random steps, shape (pairs, genes): genes that are one at this level step together.
 

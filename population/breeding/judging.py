@@ -165,7 +165,9 @@ def _candidates(stock: Stock, brood: Brood, panel: Panel, race: Race) -> Candida
         hashes=[*(stock.hashes[row] for row in old), *(brood.hashes[r] for r in race.finishers)],
         protected=[
             int(row)
-            for model in dict.fromkeys((stock.champion, stock.origin, _newest_centre(stock, brood)))
+            for model in dict.fromkeys(
+                (stock.champion, stock.origin, _newest_centre(stock, brood), *stock.pinned)
+            )
             for row in np.flatnonzero(born == model)
         ],
         founder_line=np.concatenate(

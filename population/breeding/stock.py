@@ -4,12 +4,12 @@ A campaign reads it from its archive before every generation; a benchmark keeps 
 breeder cannot tell them apart.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from lineage.records import Floats
+from lineage.records import Floats, Parent
 from population.breeding.bandit import Arm
 from population.breeding.emitter import Emitter
 from population.spaces.space import Integers
@@ -38,6 +38,8 @@ class Stock:
         origin: id of the model that its children descend from, which does not die.
         bandit: what is known of the operators.
         coverage: the largest part of the items that the living ever solved.
+        pinned: ids of those who keep their place whatever they score.
+        matings: pairs of ids that have a child in the next brood, because somebody asked for it.
     """
 
     generation: int
@@ -58,6 +60,8 @@ class Stock:
     origin: int
     bandit: Mapping[str, Arm]
     coverage: float = 0.0
+    pinned: tuple[int, ...] = ()
+    matings: tuple[tuple[int, int], ...] = ()
 
     @property
     def offspring(self) -> Integers:
@@ -69,3 +73,17 @@ class Stock:
         rows = self.offspring
         order = np.argsort(-self.means[rows], kind="stable")
         return [int(row) for row in rows[order][:count]]
+
+    def parents(self, family: Sequence[int], weights: Floats) -> tuple[Parent, ...]:
+        """The members in some rows as parents, with their weights as shares.
+
+        One that is chosen twice is one parent with both shares.
+        """
+        roles = ("first", "mate") if len(family) == 2 else ("ensemble",) * len(family)
+        shares: dict[int, float] = {}
+        role: dict[int, str] = {}
+        for row, weight, name in zip(family, weights, roles, strict=True):
+            parent = self.ids[row]
+            shares[parent] = shares.get(parent, 0.0) + float(weight)
+            role.setdefault(parent, name)
+        return tuple(Parent(parent, share, role[parent]) for parent, share in shares.items())

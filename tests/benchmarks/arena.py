@@ -10,16 +10,15 @@
   would say if keys decided everything.
 - `arena_minus_random`: campaigns that breed by the jury's judgement alone (`[search] merit =
   "jury"`) against the same campaigns scored by chance, where parents and survivors are drawn
-  blindly. In both the best rated is champion, so even the blind ones have the arena pick their
-  best. The difference of the champions' means over tasks on the sealed test split, with a 95 %
-  interval by Student's t over seeds.
+  blindly. Even the blind ones have the arena pick their champion, the best rated. The difference of
+  the champions' means over tasks on the sealed test split, with a 95 % interval by Student's t over
+  seeds.
 - `refit_1e3_s`, `refit_1e5_s`, `coverage`: see `tests.benchmarks.ratings`, which has the peers.
 - `ring_gain`: places that members of a ring gain by praising each other, a tenth and half of all.
 """
 
 import argparse
 import copy
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -32,8 +31,8 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command line does, be
 import numpy as np
 from scipy.stats import spearmanr
 
+from arena.contest import Field, Memory, Rules
 from arena.panel import arena_panel
-from arena.round import Field, Memory, Rules
 from lineage import Archive
 from lineage.kinship import Kinship
 from lineage.records import Floats
@@ -47,7 +46,7 @@ from population.tournament import founders_among, unseen_items
 from population.workshop import Workshop, found_archive, open_workshop, reopen_workshop, silent
 from tests.arena_players import MODELS, RULES, gain, with_ring, worst
 from tests.benchmarks import ratings
-from tests.benchmarks.harness import interval, positive
+from tests.benchmarks.harness import interval, positive, told
 from tests.benchmarks.search import changed
 
 PANELS = (36, 120, 480)
@@ -115,7 +114,7 @@ def blinded(workshop: Workshop, seed: int) -> Workshop:
 
 
 def champion_on_test(config: Config, generations: int, blind: bool) -> float:
-    """The mean over tasks that the best rated of a campaign comes to on the sealed test split."""
+    """The mean over tasks that the champion of a campaign comes to on the sealed test split."""
     workshop = open_workshop(config)
     if blind:
         blinded(workshop, config.run.seed)
@@ -123,9 +122,9 @@ def champion_on_test(config: Config, generations: int, blind: bool) -> float:
         archive = found_archive(Path(folder) / "colony.duckdb", workshop)
         limits = Budget(item_evaluations=1 << 40, generations=generations)
         Campaign(archive, workshop, limits).run()
-        last = archive.latest()
-        assert last is not None
-        genome = genome_of(archive, workshop, archive.find(str(last.champion)))
+        ratings = archive.ratings(generations)
+        champion = max(ratings, key=lambda m: ratings[m].rating) if blind else "champion"
+        genome = genome_of(archive, workshop, archive.find(str(champion)))
     seeing = open_workshop(config)
     sealed = seeing.split("test")
     scored = seeing.score([genome], seeing.player.prepare_keys(sealed))
@@ -191,10 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "settings": {"items": chosen.items, "seeds": chosen.seeds,
                      "generations": chosen.generations},
     }  # fmt: skip
-    text = json.dumps(result, indent=1)
-    sys.stdout.write(text + "\n")
-    if chosen.json:
-        chosen.json.write_text(text + "\n", encoding="utf-8")
+    told(result, chosen.json)
 
 
 if __name__ == "__main__":

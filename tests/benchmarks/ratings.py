@@ -17,7 +17,6 @@ installed, with neither.
 """
 
 import argparse
-import json
 import os
 import resource
 import statistics
@@ -36,7 +35,7 @@ from threadpoolctl import threadpool_limits
 
 from arena.ratings import NO_JUDGE, Matches, Pairs, Ratings, fit, pairs_of
 from lineage.records import Floats
-from tests.benchmarks.harness import positive
+from tests.benchmarks.harness import positive, told
 
 MATCHES, JUDGES, ITEMS, NU = 1_000_000, 50, 1000, 0.5
 SIZES = {"1e3": 1000, "1e5": 100_000}
@@ -105,22 +104,22 @@ def cached_answers(
 
 def refit_1e3() -> float:
     """CPU seconds for 1e3 contestants, summed by pair in SQL."""
-    return refit(SIZES["1e3"], _from_sums)
+    return refit(SIZES["1e3"], from_sums)
 
 
 def refit_1e5() -> float:
     """CPU seconds for 1e5 contestants, summed by pair in SQL."""
-    return refit(SIZES["1e5"], _from_sums)
+    return refit(SIZES["1e5"], from_sums)
 
 
 def clustered_1e3() -> float:
     """CPU seconds for 1e3 contestants, with deviations clustered by item."""
-    return refit(SIZES["1e3"], _from_matches)
+    return refit(SIZES["1e3"], from_matches)
 
 
 def clustered_1e5() -> float:
     """CPU seconds for 1e5 contestants, with deviations clustered by item."""
-    return refit(SIZES["1e5"], _from_matches)
+    return refit(SIZES["1e5"], from_matches)
 
 
 def refit(
@@ -130,8 +129,8 @@ def refit(
     took = []
     with duckdb.connect(config={"threads": 1}) as db, threadpool_limits(1):
         matches, trust = random_matches(size)
-        _fill(db, "matches", **vars(matches))
-        _fill(db, "trust", judge=np.arange(JUDGES), trust=trust)
+        fill(db, "matches", **vars(matches))
+        fill(db, "trust", judge=np.arange(JUDGES), trust=trust)
         for _ in range(times):
             start = time.process_time()
             rated(db, size)
@@ -139,18 +138,21 @@ def refit(
     return statistics.median(took)
 
 
-def _fill(db: duckdb.DuckDBPyConnection, table: str, **columns: Any) -> None:
+def fill(db: duckdb.DuckDBPyConnection, table: str, **columns: Any) -> None:
+    """Make a table of columns."""
     db.register("columns", columns)
     db.execute(f"CREATE TABLE {table} AS SELECT * FROM columns")
     db.unregister("columns")
 
 
-def _from_sums(db: duckdb.DuckDBPyConnection, size: int) -> Ratings:
+def from_sums(db: duckdb.DuckDBPyConnection, size: int) -> Ratings:
+    """Rate from what the database summed by pair."""
     found = db.execute(BY_PAIR).fetchnumpy()
     return fit(Pairs(judge=np.full(len(found["a"]), NO_JUDGE), **found), np.zeros(size))
 
 
-def _from_matches(db: duckdb.DuckDBPyConnection, size: int) -> Ratings:
+def from_matches(db: duckdb.DuckDBPyConnection, size: int) -> Ratings:
+    """Rate from every match, with its item."""
     found = db.execute(MATCH_BY_MATCH).fetchnumpy()
     weight = found.pop("trust")
     nobody = np.full(len(weight), NO_JUDGE)
@@ -250,10 +252,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=positive, default=50, help="simulations of coverage")
     parser.add_argument("--json", type=Path, help="write the result there as well")
     chosen = parser.parse_args(arguments)
-    text = json.dumps(measured(chosen.seeds), indent=1)
-    sys.stdout.write(text + "\n")
-    if chosen.json:
-        chosen.json.write_text(text + "\n", encoding="utf-8")
+    told(measured(chosen.seeds), chosen.json)
 
 
 if __name__ == "__main__":

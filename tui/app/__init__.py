@@ -7,6 +7,8 @@ What is where
     `snapshot`   everybody as numpy columns, and what follows from them; screens read nothing else
     `reader`     follows the files in a thread and posts `Fresh`, `Beat` and `Trouble`
     `questions`  what is asked of the archive beyond the snapshot, answered in another thread
+    `hands`      what a person can do to the colony as data, and which of it makes sense now;
+                 `hands_on` does it, `ask` asks before, `underway` shows what is waited for
     `focus`      the model that everything is about, the history, the mark: a value
     `lines`      `Lines`, the one list: give it `rows.ListedRows`, or `model_rows.ModelRows` for
                  any number of models

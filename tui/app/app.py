@@ -19,6 +19,7 @@ from textual.theme import Theme
 
 from tui.app.commands import Commands
 from tui.app.focus import Focus
+from tui.app.hands_on import HandsOn
 from tui.app.help import Help
 from tui.app.page import Page
 from tui.app.pages import PAGES, listed
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 _IN_WORDS = str.maketrans({"⏎": "enter", "↑": "up", "↓": "down", "←": "left", "→": "right"})
 
 
-class ColonyApp(App[None]):
+class ColonyApp(HandsOn):
     """Shows a colony, live or at rest.
 
     Args:
@@ -109,7 +110,7 @@ class ColonyApp(App[None]):
         self._reader = Reader(
             archive, self.post_message, lambda: campaign is not None and campaign.runs
         )
-        self.questions = Questions(self._reader)
+        self.questions, self.giving = Questions(self._reader), Questions(self._reader)
         for theme in THEMES:
             self.register_theme(theme)
         known = self.settings.theme in self.available_themes
@@ -117,6 +118,12 @@ class ColonyApp(App[None]):
         self.set_keymap(self.settings.keys)
         self.set_class(self.settings.ascii, "-ascii")
         self._dress(self.current_theme)
+
+    @property
+    def page(self) -> Page | None:
+        """The page that is seen, once it is there to be drawn on; one that comes draws itself."""
+        screen = self.screen
+        return screen if isinstance(screen, Page) and screen.is_mounted else None
 
     # What comes in
 
@@ -141,8 +148,8 @@ class ColonyApp(App[None]):
         self.snapshot = message.snapshot
         # Another archive may have come to be at this path.
         self.focused_on = self.focused_on.within(self.snapshot.newest)
-        if isinstance(self.screen, Page):
-            self.screen.renew()
+        if self.page:
+            self.page.renew()
         if first:
             # What was just read stays: the collector need not walk over it at every key press.
             self.call_after_refresh(gc.freeze)
@@ -151,16 +158,16 @@ class ColonyApp(App[None]):
     def _feel(self, message: Beat) -> None:
         beat = (self.pulse and self.pulse.beats) != (message.pulse and message.pulse.beats)
         self.pulse = message.pulse
-        if isinstance(self.screen, Page):
-            self.screen.draw_pulse(self.pulse)
+        if self.page:
+            self.page.draw_pulse(self.pulse)
             if beat:
-                self.screen.draw_tabs()
+                self.page.draw_tabs()
 
     @on(Trouble)
     def _warn(self, message: Trouble) -> None:
         self.trouble = message.words
-        if isinstance(self.screen, Page):
-            self.screen.draw_trouble(self.trouble)
+        if self.page:
+            self.page.draw_trouble(self.trouble)
 
     # The focus
 
@@ -170,12 +177,12 @@ class ColonyApp(App[None]):
             return
         before, self.focused_on = self.focused_on, focus
         marked = focus.mark != before.mark
-        if isinstance(self.screen, Page):
+        if self.page:
             if marked or (focus.trail, focus.place) != (before.trail, before.place):
-                self.screen.draw_trail()
-            self.screen.draw_focus(focus)
+                self.page.draw_trail()
+            self.page.draw_focus(focus)
             if marked:
-                self.screen.repaint_lines()
+                self.page.repaint_lines()
                 self.refresh_bindings()
 
     def glance(self, model: int) -> None:
@@ -185,9 +192,7 @@ class ColonyApp(App[None]):
     def open(self, model: int) -> None:
         """Go to a model, and show everything about it."""
         self.action_go(model)
-        page = listed("model")
-        if page is not None:
-            self.push_screen(page.load())
+        self._lay("model")
 
     def action_go(self, model: int) -> None:
         """Go to a model: a click on its id, or its id typed, from any page."""
@@ -206,10 +211,14 @@ class ColonyApp(App[None]):
         self.look(self.focused_on.marked())
 
     def action_diff(self) -> None:
-        """Compare the model in focus with the marked one."""
-        page = listed("diff")
-        if page is not None:
-            self.push_screen(page.load())
+        """Compare the model in focus with the marked one, or with its parents."""
+        self._lay("diff")
+
+    def _lay(self, name: str) -> None:
+        """Lay a page on top, unless it lies there already: it follows the focus."""
+        page = listed(name)
+        if page is not None and type(top := page.load()) is not type(self.screen):
+            self.push_screen(top)
 
     def action_copy(self) -> None:
         """Copy the id of the model in focus."""
@@ -220,9 +229,11 @@ class ColonyApp(App[None]):
     # The rest
 
     def action_page(self, name: str) -> None:
-        """Show a page."""
+        """Show a page, without what was laid on top of it."""
         if name != self.current_mode:
             self.switch_mode(name)
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
 
     def action_help(self) -> None:
         """Show what every key does here."""
@@ -254,10 +265,11 @@ class ColonyApp(App[None]):
         if action in ("mark", "copy"):
             return self.focused_on.model is not None
         if action == "diff":
-            focus = self.focused_on
-            both = None not in (focus.mark, focus.model) and focus.mark != focus.model
-            return both and listed("diff") is not None
-        return True
+            focus, snapshot = self.focused_on, self.snapshot
+            if focus.model is None or snapshot is None or not snapshot.has(focus.model):
+                return False
+            return focus.mark not in (None, focus.model) or bool(snapshot.parents(focus.model))
+        return super().check_action(action, parameters)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """What is no key: themes and screenshots; keys are offered by `Commands`."""
@@ -279,5 +291,5 @@ class ColonyApp(App[None]):
         """Take on the colours of a theme."""
         self.tones = tone_styles(self.get_css_variables())
         self.cursor_styles = cursor_styles(self.get_css_variables())
-        if self.is_running and isinstance(self.screen, Page):
-            self.screen.repaint()
+        if self.is_running and self.page:
+            self.page.repaint()

@@ -28,6 +28,7 @@ from tui.app.bars import Prompt, TopBar
 from tui.app.lines import Lines
 from tui.app.paint import Piece, text_of
 from tui.app.questions import Answered, Refused
+from tui.app.underway import Underway
 
 if TYPE_CHECKING:
     from lineage import Archive
@@ -120,10 +121,11 @@ class Page(Screen[None]):
     # What it does by itself
 
     def compose(self) -> ComposeResult:
-        """The top bar, what is wrong, the page's panes, the prompt and the footer."""
+        """The top bar, what is wrong, the page's panes, what is under way, prompt and footer."""
         yield TopBar()
         yield Static(id="banner")
         yield from self.panes()
+        yield Underway()
         yield Prompt()
         yield Footer(show_command_palette=False)
 
@@ -146,6 +148,7 @@ class Page(Screen[None]):
         self.draw_pulse(self.app.pulse)
         self.draw_tabs()
         self.draw_trail()
+        self.draw_underway()
         self.draw_focus(self.app.focused_on)
 
     def repaint(self) -> None:
@@ -167,6 +170,10 @@ class Page(Screen[None]):
     def draw_trail(self) -> None:
         """Show whom one has gone to, and who is marked."""
         self.query_one(TopBar).draw_trail()
+
+    def draw_underway(self) -> None:
+        """Show what was asked for and is not done yet."""
+        self.query_one(Underway).draw()
 
     def draw_trouble(self, words: str | None) -> None:
         """Show what is wrong, or that nothing is."""

@@ -46,8 +46,20 @@ PAGES = (
         "matches with what every judge made of them, and which judges are believed how far",
     ),
     Listed(
+        "lineage", "4", "Lineage", "tui.app.lineage_page:LineagePage",
+        "where a model comes from: its line, its pedigree, a graph, the map of everybody",
+    ),
+    Listed(
         "sources", "5", "Sources", "tui.app.sources_page:SourcesPage",
         "what can be merged, where it lies and whether it fits; and what should be for a task",
+    ),
+    Listed(
+        "model", None, "Model", "tui.app.model_page:ModelPage",
+        "everything about one: recipe, founders by block, scores, rating, children",
+    ),
+    Listed(
+        "diff", None, "Diff", "tui.app.diff_page:DiffPage",
+        "the model in focus beside the marked one, or between its parents",
     ),
 )  # fmt: skip
 """Pages with a key are modes that one switches between; the others are about the model in focus

@@ -67,6 +67,8 @@ class Signs:
         void: the rest of the bar.
         layers: parts of a whole, one sign each, in turn.
         steps: heights of a small plot in a row of text.
+        heat: from nothing to much.
+        change: before a row that differs.
         dash: stands for what is not known.
         ellipsis: stands for what was cut off.
         champion: a model that is or was champion.
@@ -88,6 +90,8 @@ class Signs:
     void: str
     layers: str
     steps: str
+    heat: str
+    change: str
     dash: str
     ellipsis: str
     champion: str
@@ -110,6 +114,8 @@ RICH_SIGNS = Signs(
     void="░",
     layers="█▓▒░▞▚▤▥▦",
     steps="▁▂▃▄▅▆▇█",
+    heat="·░▒▓█",
+    change="≠",
     dash="–",
     ellipsis="…",
     champion="★",
@@ -132,6 +138,8 @@ ASCII_SIGNS = Signs(
     void=".",
     layers="#=+:%&~oc",
     steps="_.-:=+*#",
+    heat=".123456789",
+    change="!",
     dash="-",
     ellipsis=".",
     champion="*",

@@ -2,7 +2,8 @@
 
 A screen gives a function of the archive and one that takes the answer. The first runs in a thread,
 the second in the screen: threads never touch widgets, they post messages. Of several questions of
-one kind that wait, only the last is asked.
+one kind that wait, only the last is asked. Orders are given in the same way: what is asked may
+lease the archive for writing.
 """
 
 import threading
@@ -48,7 +49,12 @@ class Questions:
         self._reader = reader
         self._waiting: dict[
             tuple[int, str],
-            tuple[MessagePump, Callable[[Archive], Any], Callable[[Any], None]],
+            tuple[
+                MessagePump,
+                Callable[[Archive], Any],
+                Callable[[Any], None],
+                Callable[[str], None] | None,
+            ],
         ] = {}
         self._news = threading.Condition()
         self._begun = False
@@ -59,18 +65,20 @@ class Questions:
         kind: str,
         question: "Callable[[Archive], Any]",
         take: Callable[[Any], None],
+        refuse: Callable[[str], None] | None = None,
     ) -> None:
         """Ask, instead of what the same asker asked of the same kind and still waits for.
 
         Args:
-            asker: gets `Answered`, or `Refused` where the archive cannot be read.
+            asker: gets `Answered`, or `Refused` where the archive cannot be used.
             kind: of question.
             question: asked in a thread; must not touch widgets.
             take: gets the answer, in the asker.
+            refuse: gets instead, in words, why there is none; without it the asker gets `Refused`.
         """
         with self._news:
             self._waiting.pop((id(asker), kind), None)
-            self._waiting[id(asker), kind] = asker, question, take
+            self._waiting[id(asker), kind] = asker, question, take, refuse
             self._news.notify()
             if not self._begun:
                 self._begun = True
@@ -81,9 +89,9 @@ class Questions:
             with self._news:
                 while not self._waiting:
                     self._news.wait()
-                asker, question, take = self._waiting.pop(next(iter(self._waiting)))
+                asker, question, take, refuse = self._waiting.pop(next(iter(self._waiting)))
             try:
                 said: Message = Answered(take, question(self._reader.archive()))
             except ArchiveError as error:
-                said = Refused(str(error))
+                said = Answered(refuse, str(error)) if refuse else Refused(str(error))
             asker.post_message(said)

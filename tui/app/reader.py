@@ -21,6 +21,7 @@ from tui.pulse import Pulse, pulse_path, read_pulse
 
 if TYPE_CHECKING:
     from lineage import Archive
+    from lineage.orders import Asked
     from tui.app.snapshot import Snapshot
 
 EVERY_S = 0.1
@@ -48,6 +49,14 @@ class Fresh(Message):
     def __init__(self, snapshot: "Snapshot") -> None:
         super().__init__()
         self.snapshot = snapshot
+
+
+class Heard(Message):
+    """Something was asked of the campaign, or came of it."""
+
+    def __init__(self, asked: "Asked") -> None:
+        super().__init__()
+        self.asked = asked
 
 
 class Beat(Message):
@@ -81,6 +90,7 @@ class Reader:
         self._path, self._post, self._awaited = path, post, awaited
         self._archive: Archive | None = None
         self._snapshot: Snapshot | None = None
+        self._asked: Asked | None = None
         self._seen: Stamp = None
         self._beat: Stamp = None
         self._pulse: Pulse | None = None
@@ -145,6 +155,7 @@ class Reader:
             return
         self._seen = stamp
         self._read()
+        self._hear()
         self._read_at = time.monotonic()
         self._say(None)
 
@@ -171,13 +182,23 @@ class Reader:
         self._snapshot = replace(snapshot, shares=with_shares(older, snapshot))
         self._post(Fresh(self._snapshot))
 
+    def _hear(self) -> None:
+        from lineage.orders import asked  # noqa: PLC0415 - see the module's docstring
+
+        with self.archive().reading() as db:
+            now = asked(db)
+        if now != self._asked:
+            self._asked = now
+            self._post(Heard(now))
+
     def _forget(self) -> None:
         """Read everything anew next time: it may be another archive, or another state of it."""
         with self._there:
             if self._archive is not None:
                 self._archive.close()
             self._archive = None
-        self._snapshot, self._seen, self._read_at = None, None, -AT_LEAST_EVERY_S
+        self._snapshot, self._asked = None, None
+        self._seen, self._read_at = None, -AT_LEAST_EVERY_S
 
     def _say(self, words: str | None) -> None:
         if words != self._said:

@@ -1,0 +1,127 @@
+"""The model: everything about the one in focus."""
+
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.widgets import Static
+
+from tui.app.lines import GUTTER, Lines
+from tui.app.paint import text_of
+from tui.app.plot import Plot
+from tui.app.rooted import RootedPage
+
+if TYPE_CHECKING:
+    from tui.app.portrait import Portrait
+    from tui.app.snapshot import Snapshot
+
+
+class ModelPage(RootedPage):
+    """Recipe, founders by block, scores, rating, children."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,backspace", "app.pop_screen", "Back", id="model.back", key_display="esc",
+                tooltip="To where one came from"),
+    ]  # fmt: skip
+
+    AUTO_FOCUS = "#children"
+
+    DEFAULT_CSS = """
+    ModelPage #head { height: 1; text-wrap: nowrap; padding: 0 1; }
+    ModelPage #columns { layout: vertical; height: 1fr; overflow-y: auto; }
+    ModelPage #columns Vertical { height: auto; }
+    ModelPage .pane { height: 10; }
+    ModelPage #scores { height: 16; }
+    ModelPage.-wide #columns { layout: horizontal; overflow-y: hidden; }
+    ModelPage.-wide #columns Vertical { height: 100%; width: 1fr; }
+    ModelPage.-wide #made { height: 13; }
+    ModelPage.-wide #children { height: 1fr; }
+    ModelPage.-wide #over { height: 1fr; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._portrait: Portrait | None = None
+
+    def panes(self) -> ComposeResult:
+        """Two columns, or one where it is narrow."""
+        yield Static(id="head")
+        with VerticalScroll(id="columns", can_focus=False):
+            with Vertical():
+                yield _pane("recipe", "recipe")
+                yield _pane("made", "made of: weights of the founders by block")
+                yield _pane("children", "children")
+            with Vertical():
+                yield _pane("scores", "scores: exact match, beside the fittest parents")
+                with Horizontal(id="over", classes="pane") as over:
+                    over.border_title = "rating over generations"
+                    yield Plot(id="rating", nothing="asking the archive")
+
+    def draw(self, snapshot: "Snapshot") -> None:
+        """Show the model in a newer colony."""
+        if self.root is not None and snapshot.has(self.root):
+            self.draw_root()
+
+    def draw_root(self) -> None:
+        """Show what the snapshot knows at once, and ask for the rest."""
+        snapshot, model = self.app.snapshot, self.root
+        if snapshot is None or model is None:
+            return
+        from tui.app.kin import children  # noqa: PLC0415 - numpy, after the first paint
+        from tui.app.lens_rows import FewRows  # noqa: PLC0415
+        from tui.app.portrait import portrait_of  # noqa: PLC0415
+
+        lines, found = self.query_one("#children", Lines), children(snapshot, model)
+        alive = sum(map(snapshot.lives, found.tolist()))
+        lines.border_title = (
+            f"children: {len(found):,}, {alive:,} alive" if len(found) else "children"
+        )
+        lines.show(FewRows(snapshot, found, self.app.signs))
+        if self._portrait is not None and self._portrait.sides.sides[0].model.id != model:
+            self._portrait = None
+        self._draw_portrait()
+        question = partial(portrait_of, snapshot=snapshot, model=model)
+        self.ask("portrait", question, self._take)
+
+    def on_resize(self) -> None:
+        """Draw what fits."""
+        self.call_after_refresh(self._draw_portrait)
+
+    def _take(self, portrait: "Portrait") -> None:
+        if portrait.sides.sides[0].model.id == self.root:
+            self._portrait = portrait
+            self._draw_portrait()
+
+    def _draw_portrait(self) -> None:
+        snapshot, model, portrait = self.app.snapshot, self.root, self._portrait
+        if snapshot is None or model is None or not snapshot.has(model):
+            return
+        from tui.app import portrait_rows as told  # noqa: PLC0415 - see draw_root
+
+        signs = self.app.signs
+        head = text_of([told.head(snapshot, model, portrait, signs)], self.app.tones)
+        self.query_one("#head", Static).update(head, layout=False)
+        if portrait is None:
+            return
+        recipe, made, scores = (
+            self.query_one(f"#{name}", Lines) for name in ("recipe", "made", "scores")
+        )
+        recipe.show(told.recipe(portrait, snapshot, signs))
+        made.show(told.made_of(portrait, signs, made.content_size.width - GUTTER - 1))
+        width = scores.content_size.width - GUTTER - 1
+        scores.show(told.scores(portrait, signs, width))
+        self.query_one(Plot).show(told.rating(portrait), nothing="never rated")
+
+    def on_lines_opened(self, message: Lines.Opened) -> None:
+        """Turn to a child or a parent."""
+        if message.model is not None:
+            self.enter(message.model)
+
+
+def _pane(name: str, title: str) -> Lines:
+    lines = Lines(id=name, nothing="none" if name == "children" else "asking the archive")
+    lines.border_title = title
+    lines.add_class("pane")
+    return lines

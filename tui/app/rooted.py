@@ -1,0 +1,76 @@
+"""Pages about one model on which a cursor passes over others.
+
+What such a page shows follows the model in focus, its root. But moving the cursor on the page only
+glances at others: the page would change under the cursor if it followed that too.
+"""
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING
+
+from textual.timer import Timer
+
+from tui.app.lines import Lines
+from tui.app.page import SETTLED_S, Page
+
+if TYPE_CHECKING:
+    from tui.app.focus import Focus
+
+
+class RootedPage(Page):
+    """A page about a model.
+
+    Attributes:
+        root: the model that it is about; None before there is one.
+        cursor: the model that was looked at last: the root, or another one on this page.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.root: int | None = None
+        self.cursor: int | None = None
+        self._walks = False
+        self._resting: Timer | None = None
+
+    @abstractmethod
+    def draw_root(self) -> None:
+        """Show the root."""
+
+    def draw_cursor(self) -> None:
+        """Show what there is to say of the model under the cursor, which has come to rest."""
+
+    def draw_focus(self, focus: "Focus") -> None:
+        """Root the page at the model in focus, unless it is only the cursor that moved."""
+        snapshot, model = self.app.snapshot, focus.model
+        if snapshot is None or model is None or not snapshot.has(model):
+            return
+        other = model != self.cursor or self.root is None
+        self.cursor = model
+        if other and not self._walks:
+            self.root = model
+            self.draw_root()
+        self.settle()
+
+    def settle(self) -> None:
+        """Tell of the model under the cursor once it rests."""
+        if self._resting is not None:
+            self._resting.stop()
+        self._resting = self.set_timer(SETTLED_S, self.draw_cursor)
+
+    def walk(self, model: int | None) -> None:
+        """Look at the model under the cursor; None where it is on nobody."""
+        self._walks = True
+        if model is not None:
+            self.app.glance(model)
+        self._walks = False
+        self.settle()
+
+    def enter(self, model: int) -> None:
+        """Make a model the root, also if it is in focus already."""
+        self.root = None
+        self.app.action_go(model)
+        self.draw_focus(self.app.focused_on)
+
+    def on_lines_moved(self, message: Lines.Moved) -> None:
+        """Look at the model under the cursor, unless it has moved on since."""
+        if message.key == message.lines.key:
+            self.walk(message.model)

@@ -1,0 +1,199 @@
+"""The commands that lay hands on a colony, whether its campaign runs or rests. None loads torch."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tui.console import (
+    DEFAULT_ARCHIVE,
+    ArchiveOption,
+    JsonOption,
+    ModelArgument,
+    clear_errors,
+    described,
+    opened,
+    out,
+    print_json,
+    progress_bar,
+)
+from tui.order_tables import orders_table
+
+if TYPE_CHECKING:
+    from lineage import Archive
+    from lineage.records import Order, OrderKind
+
+app = typer.Typer()
+
+
+@app.command(
+    help=described(
+        "Let the campaign wait after the generation in flight, until it is told to resume.",
+        "colony pause",
+        "colony pause --archive my.duckdb --json | jq .running",
+    )
+)
+def pause(archive: ArchiveOption = DEFAULT_ARCHIVE, as_json: JsonOption = False) -> None:
+    _ordered(archive, "pause", as_json=as_json)
+
+
+@app.command(
+    help=described(
+        "Let a paused campaign go on.",
+        "colony resume",
+    )
+)
+def resume(archive: ArchiveOption = DEFAULT_ARCHIVE, as_json: JsonOption = False) -> None:
+    _ordered(archive, "resume", as_json=as_json)
+
+
+@app.command(
+    help=described(
+        "Keep a model among the living, whatever it scores, until it is unpinned.",
+        "colony pin 212",
+        "colony pin champion --archive my.duckdb   (also once it is no champion any more)",
+    )
+)
+def pin(
+    model: ModelArgument, archive: ArchiveOption = DEFAULT_ARCHIVE, as_json: JsonOption = False
+) -> None:
+    _ordered(archive, "pin", [model], as_json=as_json)
+
+
+@app.command(
+    help=described(
+        "Let a pinned model earn its place again.",
+        "colony unpin 212",
+    )
+)
+def unpin(
+    model: ModelArgument, archive: ArchiveOption = DEFAULT_ARCHIVE, as_json: JsonOption = False
+) -> None:
+    _ordered(archive, "unpin", [model], as_json=as_json)
+
+
+@app.command(
+    help=described(
+        "Take a model from among the living; it stays as a fossil that colony revive brings back.",
+        "colony cull 212",
+        "colony models --json | jq '.[].id' | xargs -n1 colony cull   (all that may be)",
+    )
+)
+def cull(
+    model: ModelArgument, archive: ArchiveOption = DEFAULT_ARCHIVE, as_json: JsonOption = False
+) -> None:
+    _ordered(archive, "cull", [model], as_json=as_json)
+
+
+@app.command(
+    help=described(
+        "Let two have a child in the next generation; whether it lives, its scores decide.",
+        "colony mate 212 kanji",
+        "colony mate champion 305 && colony orders",
+    )
+)
+def mate(
+    one: ModelArgument,
+    other: ModelArgument,
+    archive: ArchiveOption = DEFAULT_ARCHIVE,
+    as_json: JsonOption = False,
+) -> None:
+    _ordered(archive, "mate", [one, other], as_json=as_json)
+
+
+@app.command(
+    "add-founder",
+    help=described(
+        "Bring in another founder. It has to fit those that are there, and they need a base; "
+        "everybody's recipe stays what it was.",
+        "colony add-founder models/poet",
+        "colony add-founder models/base+adapters/chat --archive my.duckdb",
+    ),
+)
+def add_founder(
+    path: Annotated[str, typer.Argument(help="A folder, a hub id, or BASE+ADAPTER.")],
+    archive: ArchiveOption = DEFAULT_ARCHIVE,
+    as_json: JsonOption = False,
+) -> None:
+    with clear_errors():
+        colony = opened(archive)
+        with progress_bar() as progress:
+            from population.joining import open_newcomer
+
+            progress(0, 1, f"checking {path}")
+            newcomer, _ = open_newcomer(colony, path)
+    _ordered(archive, "add-founder", argument=newcomer.reference, as_json=as_json)
+
+
+@app.command(
+    help=described(
+        "Change what the campaign may spend in all; less than is spent ends it.",
+        "colony budget 500000",
+    )
+)
+def budget(
+    evaluations: Annotated[int, typer.Argument(min=1, help="Item evaluations in all.")],
+    archive: ArchiveOption = DEFAULT_ARCHIVE,
+    as_json: JsonOption = False,
+) -> None:
+    _ordered(archive, "budget", argument=str(evaluations), as_json=as_json)
+
+
+@app.command(
+    help=described(
+        "What was asked of the campaign, and what came of it.",
+        "colony orders",
+        "colony orders --json | jq '.[] | select(.outcome == null)'   (what is still open)",
+    )
+)
+def orders(archive: ArchiveOption = DEFAULT_ARCHIVE, as_json: JsonOption = False) -> None:
+    with clear_errors():
+        colony = opened(archive)
+        from lineage.orders import orders as given
+
+        rows = given(colony)
+        if as_json:
+            print_json([_json(order) for order in rows])
+        elif rows:
+            out.print(orders_table(rows))
+        else:
+            out.print("nothing was asked of this campaign", highlight=False)
+
+
+def _ordered(
+    archive: Path,
+    kind: "OrderKind",
+    references: Sequence[str] = (),
+    *,
+    argument: str | None = None,
+    as_json: bool,
+) -> None:
+    """Give an order, and say when it is carried out."""
+    with clear_errors():
+        colony: Archive = opened(archive)
+        from lineage.lock import campaign_holder
+        from lineage.orders import give
+
+        order = give(colony, kind, [colony.find(model).id for model in references], argument)
+        holder = campaign_holder(archive)
+        if as_json:
+            print_json({**_json(order), "running": holder is not None})
+            return
+        when = (
+            f"the campaign that is running (PID {holder}) hears of it between two generations; "
+            "colony orders tells what came of it"
+            if holder
+            else "no campaign is running, so it waits. It is carried out by: "
+            f"colony run --archive {archive}"
+        )
+        out.print(
+            f"order {order.id}: {order.words}; {when}",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
+
+
+def _json(order: "Order") -> dict[str, Any]:
+    return {**vars(order), "given_at": order.given_at.isoformat(timespec="seconds")}
