@@ -20,7 +20,7 @@ from tests.screen_helpers import finished
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
-    return Archive(finished(tmp_path_factory.mktemp("leaderboard")))
+    return Archive(finished(tmp_path_factory.mktemp("leaderboard"), "arena"))
 
 
 def rows(archive: Archive, query: str, *parameters: Any) -> list[tuple[Any, ...]]:

@@ -171,7 +171,7 @@ class ArenaPage(Page):
             self._heard = None
             self._show_match()
         else:
-            asked = partial(heard, name=match.name, descent=snapshot.descent)
+            asked = partial(heard, name=match.name, snapshot=snapshot)
             self.ask("match", asked, self._hear)
 
     def _hear(self, found: "tuple[Hearing, dict[int, int | None]]") -> None:

@@ -52,7 +52,7 @@ class SourcesPage(Page):
             for name, nothing in (
                 ("sources", "reading headers"),
                 ("source", "none is chosen"),
-                ("choices", "no task was ever asked of all the living"),
+                ("choices", "not worked out: nobody was asked, or there are too many models"),
             ):
                 lines = Lines(id=name, nothing=nothing)
                 lines.border_title = name
@@ -112,7 +112,7 @@ class SourcesPage(Page):
         if self._chosen_for is None or snapshot is None:
             return
         lines.border_title = f"what to merge for {self._chosen_for}"
-        asked = partial(choices, task=self._chosen_for, descent=snapshot.descent)
+        asked = partial(choices, task=self._chosen_for, snapshot=snapshot)
         self.ask("choices", asked, self._show_choices)
 
     def _show_choices(self, chosen: "tuple[Choice, ...]") -> None:

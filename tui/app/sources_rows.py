@@ -19,7 +19,7 @@ def source_rows(
     table = [
         [
             Span(f"{snapshot.sign(one.model, signs)} {cropped(one.name, 20, signs)}"),
-            Span(cropped(fits(one), 36, signs), "dim" if one.trouble is None else "loss"),
+            Span(cropped(one.fits, 36, signs), "dim" if one.trouble is None else "loss"),
             Span(size(one), "dim"),
             Span((one.profile and one.profile.licence) or signs.dash, "dim"),
             Span(place(one), "dim"),
@@ -30,15 +30,6 @@ def source_rows(
     return ListedRows(
         [(one.model, one.model, list(row)) for one, row in zip(sources, drawn, strict=True)]
     )
-
-
-def fits(source: Source) -> str:
-    """Whether a source can be merged with the others, or why not."""
-    if source.trouble is not None:
-        return f"no: {source.trouble}"
-    if source.profile is None:
-        return "yes, bred here"
-    return source.profile.fits
 
 
 def place(source: Source) -> str:
