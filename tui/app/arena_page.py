@@ -15,6 +15,7 @@ from tui.app.bars import Prompt
 from tui.app.lines import GUTTER, Lines
 from tui.app.page import Page
 from tui.app.paint import Piece
+from tui.app.written import framed
 
 if TYPE_CHECKING:
     from lineage.queries.hearings import Hearing
@@ -78,22 +79,13 @@ class ArenaPage(Page):
         """What is shown; matches and one of them; judges and one of them."""
         yield Static(id="round")
         with Container(id="arena"):
-            for name, nothing in (
-                ("matches", "no round of the arena was played yet"),
-                ("match", "no match is chosen"),
-            ):
-                lines = Lines(id=name, nothing=nothing)
-                lines.border_title = name
-                lines.add_class("pane")
-                yield lines
+            yield framed("matches", "no round of the arena was played yet")
+            yield framed("match", "no match is chosen")
             with Container(id="judging", classes="pane") as judging:
                 judging.border_title = "judges: trust by mode, 0 for guessing"
                 yield Static(id="heads")
                 yield Lines(id="judges", nothing="nobody has judged")
-            judge = Lines(id="judge", nothing="no judge is chosen")
-            judge.border_title = "judge"
-            judge.add_class("pane")
-            yield judge
+            yield framed("judge", "no judge is chosen")
 
     def draw(self, snapshot: "Snapshot") -> None:
         """Ask for the round that is looked at."""
@@ -131,8 +123,8 @@ class ArenaPage(Page):
         from tui.app.judge_rows import judge_heads, judge_rows  # noqa: PLC0415
 
         snapshot = self.app.snapshot
-        if snapshot is None:
-            return
+        if snapshot is None or view.newest > snapshot.newest:
+            return  # a snapshot that knows them is on its way, and asks again
         self._view = view
         self.query_one("#matches", Lines).show(MatchRows(view.matches, self.app.signs))
         self.query_one("#judges", Lines).show(judge_rows(view, snapshot, self.app.signs))
@@ -183,10 +175,11 @@ class ArenaPage(Page):
         from tui.app.rows import ListedRows  # noqa: PLC0415
 
         lines, snapshot = self.query_one("#match", Lines), self.app.snapshot
-        if self._heard is None or snapshot is None:
+        heard = self._heard
+        if heard is None or snapshot is None or heard[0].newest > snapshot.newest:
             lines.show(ListedRows())
         else:
-            lines.show(match_rows(*self._heard, snapshot, self.app.signs, lines.room))
+            lines.show(match_rows(*heard, snapshot, self.app.signs, lines.room))
 
     def _inspect(self) -> None:
         """Show everything about the judge under the cursor."""
@@ -195,7 +188,9 @@ class ArenaPage(Page):
 
         lines, snapshot = self.query_one("#judge", Lines), self.app.snapshot
         judge = self.query_one("#judges", Lines).key
-        if not isinstance(judge, int) or self._view is None or snapshot is None:
+        if self._view is None or snapshot is None:
+            return
+        if not isinstance(judge, int) or not snapshot.has(judge):
             lines.show(ListedRows())
             return
         lines.show(one_judge_rows(self._view, judge, snapshot, self.app.signs, lines.room))

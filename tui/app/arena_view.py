@@ -54,6 +54,11 @@ class ArenaView:
     trust: tuple[Trust, ...] = ()
     planted: tuple[Planted, ...] = ()
 
+    @property
+    def newest(self) -> int:
+        """The highest id in it."""
+        return max([0, *self.judges, *(match.b.model for match in self.matches)])
+
 
 def arena_view(archive: Archive, asked: Asked) -> ArenaView:
     """What there is to see of a round."""
