@@ -13,9 +13,8 @@ from textual.widgets import Static
 from lineage.errors import ArchiveError
 from tui.app.bars import Prompt
 from tui.app.lines import GUTTER, Lines
-from tui.app.page import Page
+from tui.app.page import Page, framed
 from tui.app.paint import Piece
-from tui.app.written import framed
 
 if TYPE_CHECKING:
     from lineage.queries.hearings import Hearing
@@ -217,9 +216,8 @@ class ArenaPage(Page):
     def on_lines_opened(self, message: Lines.Opened) -> None:
         """From a match to those who played and judged it, and from there to a model."""
         detail = {"matches": "#match", "judges": "#judge"}.get(message.lines.id or "")
-        if detail is None:
-            super().on_lines_opened(message)
-        else:
+        if detail is not None:
+            message.prevent_default()  # which is to open the model's page
             self.query_one(detail, Lines).focus()
 
     def keys_of(self, ids: Collection[int]) -> Collection[Hashable]:

@@ -8,8 +8,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 
 from tui.app.lines import Lines
-from tui.app.page import Page
-from tui.app.written import framed
+from tui.app.page import Page, framed
 
 if TYPE_CHECKING:
     from arena.selecting import Choice

@@ -1,4 +1,4 @@
-"""Written: a name and what is told of it, as rows of a framed list; for panes about one thing."""
+"""Written: a name and what is told of it, as rows of a list; for panes about one thing."""
 
 import textwrap
 from collections.abc import Hashable
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from rich.cells import chop_cells, set_cell_size
 
 from lineage.drawing.text import cells, shown
-from tui.app.lines import Lines
 from tui.app.paint import Piece, Signs
 
 if TYPE_CHECKING:
@@ -21,19 +20,6 @@ NAMED = 8
 
 LONGEST = 4000
 """Signs of a text that are shown: a prompt may be a book."""
-
-
-def framed(name: str, nothing: str) -> Lines:
-    """A list in a frame, with its name as the title.
-
-    Args:
-        name: and its id.
-        nothing: what to say where there are no rows.
-    """
-    lines = Lines(id=name, nothing=nothing)
-    lines.border_title = name
-    lines.add_class("pane")
-    return lines
 
 
 def gap(key: Hashable) -> Drawn:
@@ -72,4 +58,4 @@ def _parts(line: str, width: int) -> list[str]:
     """A line in parts, between words where it has signs of one cell each."""
     if cells(line) != len(line):
         return chop_cells(line, width)
-    return textwrap.wrap(line, width, drop_whitespace=False)
+    return textwrap.wrap(line, width)
