@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual import on
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
 from textual.theme import Theme
 
 from tui.app.commands import Commands
+from tui.app.dialogs import Palette
 from tui.app.focus import Focus
 from tui.app.hands_on import HandsOn
 from tui.app.help import Help
@@ -235,9 +236,15 @@ class ColonyApp(HandsOn):
         while len(self.screen_stack) > 1:
             self.pop_screen()
 
+    def action_command_palette(self) -> None:
+        """Offer everything that can be done now."""
+        if not isinstance(self.screen, ModalScreen):
+            self.push_screen(Palette(id="--command-palette"))
+
     def action_help(self) -> None:
         """Show what every key does here."""
-        self.push_screen(Help())
+        if not isinstance(self.screen, ModalScreen):
+            self.push_screen(Help())
 
     async def action_quit(self) -> None:
         """Leave; whose campaign is running is asked what is to become of it."""
@@ -246,7 +253,8 @@ class ColonyApp(HandsOn):
             return
         from tui.app.quit import Quit  # noqa: PLC0415 - once, at the end
 
-        self.push_screen(Quit(), self._leave)
+        if not isinstance(self.screen, Quit):
+            self.push_screen(Quit(), self._leave)
 
     def _leave(self, choice: "Choice | None") -> None:
         if choice == "leave":
