@@ -1,4 +1,4 @@
-"""Provenance: the sources of a colony as they lie on disk, and whether they still fit each other.
+"""Provenance: the sources of a colony as they lie on disk, whether they fit, and which to take.
 
 Only headers are read, and torch is not needed.
 """
@@ -6,7 +6,10 @@ Only headers are read, and torch is not needed.
 from dataclasses import dataclass
 from pathlib import Path
 
+from arena.selecting import Candidates, Choice, selected
 from lineage import Archive
+from lineage.descent import Descent, relationships
+from lineage.queries.candidates import common_scores
 from population.checkpoints import Checkpoint
 from population.errors import PopulationError
 from population.merging.preflight import Profile, profile
@@ -31,6 +34,13 @@ class Source:
     path: str | None
     profile: Profile | None = None
     trouble: str | None = None
+
+    @property
+    def fits(self) -> str:
+        """Whether it can be merged with the others, or why not."""
+        if self.trouble is not None:
+            return f"no: {self.trouble}"
+        return "yes, bred here" if self.profile is None else self.profile.fits
 
 
 def founder_sources(archive: Archive) -> list[Source]:
@@ -57,3 +67,15 @@ def member_sources(archive: Archive) -> list[Source]:
             file: Path = file_of(archive.path, model.weights_sha256)
             found.append(Source(model.id, model.label, str(file) if file.is_file() else None))
     return found
+
+
+def sources_for(archive: Archive, task: str, descent: Descent) -> tuple[Choice, ...]:
+    """The living that should be merged for a task, the best first (see `arena.selecting`).
+
+    None where nothing was asked of all of them. Takes as long as working out whose kin they are.
+    """
+    scores, ratings = common_scores(archive, task)
+    if not scores.items:
+        return ()
+    related = relationships(descent.kinship(scores.models))
+    return selected(Candidates(scores.models, scores.exact, related, ratings))

@@ -85,10 +85,10 @@ def check_golden(name: str, size: tuple[int, int], text: str) -> None:
     assert text == path.read_text(encoding="utf-8")
 
 
-def finished(folder: Path) -> Path:
+def finished(folder: Path, name: str = "colony") -> Path:
     """The archive of a campaign that ran once (see `tests/fixtures/make_colony.py`)."""
     path = folder / "colony.duckdb"
-    path.write_bytes(gzip.decompress((FIXTURES / "colony.duckdb.gz").read_bytes()))
+    path.write_bytes(gzip.decompress((FIXTURES / f"{name}.duckdb.gz").read_bytes()))
     return path
 
 

@@ -1,6 +1,7 @@
 """`colony leaderboard`, `matches` and `match` as a person and a script meet them."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from tests.screen_helpers import finished
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
-    return Archive(finished(tmp_path_factory.mktemp("commands")))
+    return Archive(finished(tmp_path_factory.mktemp("commands"), "arena"))
 
 
 def told(*arguments: object) -> Any:
@@ -85,3 +86,27 @@ def test_what_is_unknown_is_one_line(archive: Archive) -> None:
     assert "no model 'nobody'" in failure("matches", "-a", path, "--model", "nobody")
     assert "A-B@ITEM" in failure("match", "12", "-a", path)
     assert "never met" in failure("match", "1-2@nothing", "-a", path)
+
+
+def test_sources_say_what_to_merge_for_a_task(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(Path(__file__).parents[1])  # where the archive's founders lie
+    path, task = archive.path, archive.panel(0)[0].task
+    everything = told("sources", "-a", path)
+    assert everything["choices"] is None
+    living = {model.id for model in archive.models(living=True)}
+    assert {source["model"] for source in everything["sources"]} == living
+    said = shown("sources", "-a", path)
+    assert "data/founders/base" in said
+    assert "made from its recipe" in said
+    chosen = told("sources", "-a", path, "--task", task)["choices"]
+    means = {model: of[task][0] for model, of in archive.task_means("search").items()}
+    assert len(chosen) == 3
+    assert {choice["model"] for choice in chosen} <= living
+    assert chosen[0]["solves"] == max(choice["solves"] for choice in chosen)
+    assert means[chosen[0]["model"]] > 0
+    text = " ".join(shown("sources", "-a", path, "--task", task).split())
+    for choice in chosen:
+        assert choice["reason"][:30] in text
+    assert "no task is named" in failure("sources", "-a", path, "--task", "nothing")

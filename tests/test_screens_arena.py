@@ -37,7 +37,13 @@ from tui.app.sources_page import SourcesPage
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return finished(tmp_path_factory.mktemp("arena"))
+    return finished(tmp_path_factory.mktemp("arena"), "arena")
+
+
+@pytest.fixture(autouse=True)
+def at_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The founders of the archive lie where the repository is."""
+    monkeypatch.chdir(Path(__file__).parents[1])
 
 
 def lines(app: ColonyApp, name: str) -> Lines:

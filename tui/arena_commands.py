@@ -1,4 +1,7 @@
-"""The commands that show the arena: `colony leaderboard`, `matches`, `match`. None loads torch."""
+"""The commands that show the arena and what it is good for; none loads torch.
+
+`colony leaderboard`, `matches`, `match`, and `sources`, which says what to merge for a task.
+"""
 
 from typing import Annotated
 
@@ -118,3 +121,36 @@ def match(
             print_json(hearing_json(found, closer))
         else:
             out.print(hearing_view(found, closer))
+
+
+@app.command(
+    help=described(
+        "What can be merged, where it lies, whether it fits; and what to merge for a task.",
+        "colony sources",
+        "colony sources --task kanji",
+        "colony sources --task kanji --json | jq '.choices[].model'",
+    )
+)
+def sources(
+    archive: ArchiveOption = DEFAULT_ARCHIVE,
+    task: Annotated[
+        str | None, typer.Option(help="Say which three of the living to merge for it, and why.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    with clear_errors():
+        colony = opened(archive)
+        from lineage.descent import Descent
+        from lineage.queries.tasks import check_task
+        from population.provenance import founder_sources, member_sources, sources_for
+        from tui.sources_tables import choices_view, sources_json, sources_view
+
+        found = [*founder_sources(colony), *member_sources(colony)]
+        chosen = None
+        if task is not None:
+            check_task(colony, task)
+            chosen = sources_for(colony, task, Descent(colony.pedigree()))
+        if as_json:
+            print_json(sources_json(found, chosen))
+        else:
+            out.print(sources_view(found) if chosen is None else choices_view(chosen, found))

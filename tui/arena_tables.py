@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lineage.drawing.text import shown
+from lineage.drawing.text import ASCII, shown
 from tui.lineage_tables import plain_table, safe
 
 if TYPE_CHECKING:
@@ -36,8 +37,10 @@ def leaderboard_view(
     if not standings:
         return Text("nobody is rated yet: no round of the arena was played")
     modes = sorted({mode for standing in standings for mode in standing.judging})
-    heads = ("model", "rating", "±", "won", "lost", "tied", "support", *modes)
+    heads = ("model", "rating", "+/-", "won", "lost", "tied", "support", *modes)
     table = plain_table("", *heads, text=("model",))
+    if glyphs is ASCII:
+        table.box = box.MARKDOWN
     table.title = "Leaderboard" if task is None else f"Leaderboard of {task}"
     for place, one in enumerate(standings, start=1):
         table.add_row(
@@ -99,7 +102,7 @@ def matches_view(found: "Sequence[Match]") -> RenderableType:
     if not found:
         return Text("no such match was played")
     heads = ("A", "said", "", "B", "said", "", "won")
-    table = Table(box=plain_table().box, pad_edge=False, padding=(0, 1, 0, 0))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("match", no_wrap=True)
     for head in heads:
         table.add_column(head, justify="left" if head else "right", overflow="fold")

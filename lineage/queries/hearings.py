@@ -55,6 +55,11 @@ class Hearing:
     hidden: bool
     judgements: tuple[Judgement, ...]
 
+    @property
+    def newest(self) -> int:
+        """The highest id in it."""
+        return max([self.match.b.model, *(one.judge for one in self.judgements)])
+
 
 _ONE = f"""
 {MATCHES}

@@ -13,6 +13,7 @@ What is where
     `lines`      `Lines`, the one list: give it `rows.ListedRows`, or `model_rows.ModelRows` for
                  any number of models
     `plot`       `Plot`, curves over births; `braille` draws them
+    `written`    a name and what is told of it, in as many rows as that takes: for details
     `paint`      tones to colours, signs in Unicode and ASCII, and `#id`s that can be clicked
     `bars`       the top bar and the prompt; `help` and `commands` are made from bindings
 

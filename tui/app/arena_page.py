@@ -13,7 +13,7 @@ from textual.widgets import Static
 from lineage.errors import ArchiveError
 from tui.app.bars import Prompt
 from tui.app.lines import GUTTER, Lines
-from tui.app.page import Page
+from tui.app.page import Page, framed
 from tui.app.paint import Piece
 
 if TYPE_CHECKING:
@@ -78,22 +78,13 @@ class ArenaPage(Page):
         """What is shown; matches and one of them; judges and one of them."""
         yield Static(id="round")
         with Container(id="arena"):
-            for name, nothing in (
-                ("matches", "no round of the arena was played yet"),
-                ("match", "no match is chosen"),
-            ):
-                lines = Lines(id=name, nothing=nothing)
-                lines.border_title = name
-                lines.add_class("pane")
-                yield lines
+            yield framed("matches", "no round of the arena was played yet")
+            yield framed("match", "no match is chosen")
             with Container(id="judging", classes="pane") as judging:
                 judging.border_title = "judges: trust by mode, 0 for guessing"
                 yield Static(id="heads")
                 yield Lines(id="judges", nothing="nobody has judged")
-            judge = Lines(id="judge", nothing="no judge is chosen")
-            judge.border_title = "judge"
-            judge.add_class("pane")
-            yield judge
+            yield framed("judge", "no judge is chosen")
 
     def draw(self, snapshot: "Snapshot") -> None:
         """Ask for the round that is looked at."""
@@ -131,10 +122,10 @@ class ArenaPage(Page):
         from tui.app.judge_rows import judge_heads, judge_rows  # noqa: PLC0415
 
         snapshot = self.app.snapshot
-        if snapshot is None:
-            return
+        if snapshot is None or view.newest > snapshot.newest:
+            return  # a snapshot that knows them is on its way, and asks again
         self._view = view
-        self.query_one("#matches", Lines).show(MatchRows(view.matches))
+        self.query_one("#matches", Lines).show(MatchRows(view.matches, self.app.signs))
         self.query_one("#judges", Lines).show(judge_rows(view, snapshot, self.app.signs))
         self.put("#heads", [[Piece(" " * GUTTER), *judge_heads(view)]])
         self._say(view)
@@ -171,7 +162,7 @@ class ArenaPage(Page):
             self._heard = None
             self._show_match()
         else:
-            asked = partial(heard, name=match.name, descent=snapshot.descent)
+            asked = partial(heard, name=match.name, snapshot=snapshot)
             self.ask("match", asked, self._hear)
 
     def _hear(self, found: "tuple[Hearing, dict[int, int | None]]") -> None:
@@ -183,10 +174,11 @@ class ArenaPage(Page):
         from tui.app.rows import ListedRows  # noqa: PLC0415
 
         lines, snapshot = self.query_one("#match", Lines), self.app.snapshot
-        if self._heard is None or snapshot is None:
+        heard = self._heard
+        if heard is None or snapshot is None or heard[0].newest > snapshot.newest:
             lines.show(ListedRows())
         else:
-            lines.show(match_rows(*self._heard, snapshot, self.app.signs, lines.room))
+            lines.show(match_rows(*heard, snapshot, self.app.signs, lines.room))
 
     def _inspect(self) -> None:
         """Show everything about the judge under the cursor."""
@@ -195,7 +187,9 @@ class ArenaPage(Page):
 
         lines, snapshot = self.query_one("#judge", Lines), self.app.snapshot
         judge = self.query_one("#judges", Lines).key
-        if not isinstance(judge, int) or self._view is None or snapshot is None:
+        if self._view is None or snapshot is None:
+            return
+        if not isinstance(judge, int) or not snapshot.has(judge):
             lines.show(ListedRows())
             return
         lines.show(one_judge_rows(self._view, judge, snapshot, self.app.signs, lines.room))
@@ -222,9 +216,8 @@ class ArenaPage(Page):
     def on_lines_opened(self, message: Lines.Opened) -> None:
         """From a match to those who played and judged it, and from there to a model."""
         detail = {"matches": "#match", "judges": "#judge"}.get(message.lines.id or "")
-        if detail is None:
-            super().on_lines_opened(message)
-        else:
+        if detail is not None:
+            message.prevent_default()  # which is to open the model's page
             self.query_one(detail, Lines).focus()
 
     def keys_of(self, ids: Collection[int]) -> Collection[Hashable]:

@@ -2,14 +2,14 @@
 
 from collections.abc import Hashable, Mapping, Sequence
 
-from lineage.drawing.text import Span, Tone, columns, padded, shown
+from lineage.drawing.text import Span, Tone, columns, padded
 from lineage.queries.hearings import Hearing
 from lineage.queries.matches import Match, Side
 from tui.app.judge_rows import rate
 from tui.app.paint import Piece, Signs
 from tui.app.rows import ListedRows
 from tui.app.snapshot import Snapshot
-from tui.app.written import Drawn, gap, told, wrapped
+from tui.app.written import Drawn, cropped, gap, wrapped
 from tui.arena_tables import verdict
 
 
@@ -18,10 +18,13 @@ class MatchRows:
 
     Args:
         matches: top down, each once.
+        signs: what to draw with.
     """
 
-    def __init__(self, matches: Sequence[Match]) -> None:
-        self.matches = matches
+    def __init__(self, matches: Sequence[Match], signs: Signs) -> None:
+        self.matches, self._signs = matches, signs
+        newest = max((match.b.model for match in matches), default=0)
+        self._digits = len(f"#{newest}")
         self._places = {str(match.name): row for row, match in enumerate(matches)}
 
     def __len__(self) -> int:
@@ -46,19 +49,25 @@ class MatchRows:
         """Who met whom on what, what they said and how it went."""
         match = self.matches[row]
         task = 16 if width >= 80 else 9
-        room = min(28, max(4, (width - task - 36) // 2))
+        room = min(28, max(4, (width - 2 * self._digits - task - 24) // 2))
         tones = _tones(match)
         sign = {1: ">", -1: "<", 0: "=", None: "?"}[match.outcome]
         a, b = match.a, match.b
         spans: list[Span | Piece] = [
-            Piece(f"#{a.model}".rjust(7) + " ", tones[0]),
-            Piece(padded(_answer(a, room), room, right=True) + " ", tones[0]),
+            Piece(f"#{a.model}".rjust(self._digits) + " ", tones[0]),
+            Piece(padded(self._said(a, room), room, right=True) + " ", tones[0]),
             Piece(f"{_part(a.support)} {sign} {_part(b.support)} ", "dim"),
-            Piece(padded(_answer(b, room), room) + " ", tones[1]),
-            Piece(f"#{b.model}".ljust(7) + " ", tones[1]),
+            Piece(padded(self._said(b, room), room) + " ", tones[1]),
+            Piece(f"#{b.model}".ljust(self._digits) + " ", tones[1]),
         ]
         by = "key" if match.by_key else "jury"
-        return [*spans, Piece(padded(shown(match.task, task), task) + f" {by}", "dim")]
+        return [
+            *spans,
+            Piece(padded(cropped(match.task, task, self._signs), task) + f" {by}", "dim"),
+        ]
+
+    def _said(self, side: Side, room: int) -> str:
+        return cropped(answer_of(side), room, self._signs)
 
 
 def match_rows(
@@ -73,8 +82,8 @@ def match_rows(
     tones = _tones(match)
     hidden = ", asked nowhere else" if found.hidden else ""
     rows: list[Drawn] = [
-        told("match", str(match.name), width),
-        told("round", f"{match.round}, after generation {found.generation}{hidden}", width),
+        *wrapped("match", str(match.name), width),
+        *wrapped("round", f"{match.round}, after generation {found.generation}{hidden}", width),
     ]
     rows += wrapped("prompt", found.prompt, width)
     rows += wrapped("key", found.key or "nobody looked at it", width)
@@ -90,10 +99,10 @@ def match_rows(
             Piece(f"  support {side.support:.2f}{right}", "dim"),
         ]
         rows.append((letter, side.model, list(spans)))
-        rows += wrapped(f" {letter}", _answer(side, 400), width, tone)
+        rows += wrapped(f" {letter}", answer_of(side), width, tone)
     rows.append(gap("won"))
-    rows.append(told("won", verdict(match), width, "strong"))
-    rows.append(told("judges", _counted(found), width))
+    rows += wrapped("won", verdict(match), width, "strong")
+    rows += wrapped("judges", _counted(found), width)
     return ListedRows(rows + _judgements(found, closer, snapshot, signs, width))
 
 
@@ -144,8 +153,9 @@ def _tones(match: Match) -> tuple[str, str]:
     return a, b
 
 
-def _answer(side: Side, most: int) -> str:
-    return shown(side.answer, most) if side.answer else shown("(nothing)", most)
+def answer_of(side: Side) -> str:
+    """What a contestant said."""
+    return side.answer or "(nothing)"
 
 
 def _part(value: float) -> str:

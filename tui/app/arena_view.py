@@ -6,13 +6,13 @@ from arena.judges import preference
 from arena.kin import STRATA
 from arena.partiality import closer_to
 from lineage import Archive
-from lineage.descent import Descent
 from lineage.queries.hearings import Hearing, hearing
 from lineage.queries.judges import Reliability, reliabilities
 from lineage.queries.matches import Match, MatchName, matches
 from lineage.queries.played import Planted, Played, planted, played
 from lineage.queries.rounds import record
 from lineage.records import Trust
+from tui.app.snapshot import Snapshot
 
 LISTED = 1000
 """Matches of a round that are listed: those of the best rated come first, and nobody scrolls on."""
@@ -54,6 +54,11 @@ class ArenaView:
     trust: tuple[Trust, ...] = ()
     planted: tuple[Planted, ...] = ()
 
+    @property
+    def newest(self) -> int:
+        """The highest id in it."""
+        return max([0, *self.judges, *(match.b.model for match in self.matches)])
+
 
 def arena_view(archive: Archive, asked: Asked) -> ArenaView:
     """What there is to see of a round."""
@@ -79,14 +84,15 @@ def arena_view(archive: Archive, asked: Asked) -> ArenaView:
 
 
 def heard(
-    archive: Archive, name: MatchName, descent: Descent
+    archive: Archive, name: MatchName, snapshot: Snapshot
 ) -> tuple[Hearing, dict[int, int | None]]:
     """A match, and by judge whom of the two it is closer kin to, where that is worked out."""
     found = hearing(archive, name)
     judges = sorted({judgement.judge for judgement in found.judgements})
-    if descent.newest > KIN_UP_TO:
+    known = [*judges, name.a, name.b]
+    if snapshot.newest > KIN_UP_TO or not all(snapshot.has(model) for model in known):
         return found, {}
-    return found, closer_to(descent, judges, name.a, name.b)
+    return found, closer_to(snapshot.descent, judges, name.a, name.b)
 
 
 def reason(mode: str, judge: Reliability) -> str:

@@ -1,13 +1,13 @@
 """What the page Arena draws of judges: all of them, and one with its record."""
 
 from arena.kin import STRATA
-from lineage.drawing.text import Span, cells, columns, padded, shown
+from lineage.drawing.text import Span, cells, columns, padded
 from lineage.queries.judges import Reliability
 from tui.app.arena_view import ArenaView, by_task, reason
 from tui.app.paint import Piece, Signs
 from tui.app.rows import ListedRows
 from tui.app.snapshot import Snapshot
-from tui.app.written import Drawn, gap, told
+from tui.app.written import Drawn, cropped, gap, wrapped
 
 
 def judge_rows(view: ArenaView, snapshot: Snapshot, signs: Signs) -> ListedRows:
@@ -21,7 +21,7 @@ def judge_rows(view: ArenaView, snapshot: Snapshot, signs: Signs) -> ListedRows:
         known = view.judges[judge]
         spans: list[Span | Piece] = [
             Piece(snapshot.sign(judge, signs) + " ", snapshot.tone(judge)),
-            Piece(padded(shown(snapshot.name(judge), 15), 16)),
+            Piece(padded(cropped(snapshot.name(judge), 15, signs), 16)),
         ]
         for mode in modes:
             one = known.get(mode)
@@ -62,38 +62,34 @@ def one_judge_rows(
     for mode, one in sorted(known.items()):
         rows.append(gap(mode))
         why = f"trust {one.trust:.2f}, {reason(mode, one)}"
-        rows.append(told(mode, why, width, "plain" if one.admitted else "alarm"))
+        rows += wrapped(mode, why, width, "plain" if one.admitted else "alarm")
         tests = by_task(view.trust, judge, mode)
         table = [[Span(head.replace(" is ", " "), "dim") for head in ("right on", *STRATA)]]
         for task, strata in sorted(tests.items()):
             rates = (rate(*strata[stratum], signs) for stratum in STRATA)
-            table.append([Span(shown(task, 16)), *(Span(rate) for rate in rates)])
+            table.append([Span(cropped(task, 16, signs)), *(Span(rate) for rate in rates)])
         drawn = columns(table, (0, 1, 1, 1, 2), width)
         rows += [((mode, at), None, list(spans)) for at, spans in enumerate(drawn)]
-    return ListedRows(rows + _canaries(view, judge, width))
+    return ListedRows(rows + _canaries(view, judge, signs, width))
 
 
-def _canaries(view: ArenaView, judge: int, width: int) -> list[Drawn]:
+def _canaries(view: ArenaView, judge: int, signs: Signs, width: int) -> list[Drawn]:
     """What was planted, and whether this judge fell for it."""
     read = [canary for canary in view.planted if judge in canary.readers]
     if not view.planted:
         return []
     fooled = sum(judge in canary.fooled for canary in read)
+    said = f"read {len(read)} of {len(view.planted)}, fell for {fooled}" if read else "read none"
     rows: list[Drawn] = [
         gap("canaries"),
-        told(
-            "canaries",
-            f"read {len(read)} of {len(view.planted)}, fell for {fooled}",
-            width,
-            "alarm" if fooled else "plain",
-        ),
+        *wrapped("canaries", said, width, "alarm" if fooled else "plain"),
     ]
     for canary in sorted(read, key=lambda canary: judge not in canary.fooled):
         fell = judge in canary.fooled
         text = f"  {'fell for' if fell else 'refused':9}{canary.kind:12} {canary.item}  "
         spans = [
             Piece(text, "alarm" if fell else "dim"),
-            Piece(shown(canary.answer, max(8, width - cells(text))), "dim"),
+            Piece(cropped(canary.answer, max(8, width - cells(text)), signs), "dim"),
         ]
         rows.append((("canary", canary.item, canary.answer), None, list(spans)))
     return rows

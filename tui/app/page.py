@@ -226,6 +226,19 @@ class Page(Screen[None]):
         self.notify(f"{len(ids):,} found{here if ids else ''}", timeout=4)
 
 
+def framed(name: str, nothing: str) -> Lines:
+    """A list in a frame that has its name as the title.
+
+    Args:
+        name: and its id.
+        nothing: what to say where there are no rows.
+    """
+    lines = Lines(id=name, nothing=nothing)
+    lines.border_title = name
+    lines.add_class("pane")
+    return lines
+
+
 def _found(archive: "Archive", text: str) -> list[int]:
     from lineage.queries.find import find  # noqa: PLC0415 - in a thread, when first asked
 

@@ -8,7 +8,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 
 from tui.app.lines import Lines
-from tui.app.page import Page
+from tui.app.page import Page, framed
 
 if TYPE_CHECKING:
     from arena.selecting import Choice
@@ -49,15 +49,11 @@ class SourcesPage(Page):
     def panes(self) -> ComposeResult:
         """All sources, one of them, and those that should be merged."""
         with Container(id="stock"):
-            for name, nothing in (
-                ("sources", "reading headers"),
-                ("source", "none is chosen"),
-                ("choices", "no task was ever asked of all the living"),
-            ):
-                lines = Lines(id=name, nothing=nothing)
-                lines.border_title = name
-                lines.add_class("pane")
-                yield lines
+            yield framed("sources", "reading headers")
+            yield framed("source", "none is chosen")
+            yield framed(
+                "choices", "not worked out: nobody was asked, or there are too many models"
+            )
 
     def draw(self, snapshot: "Snapshot") -> None:
         """Ask what there is."""
@@ -99,7 +95,7 @@ class SourcesPage(Page):
         if self._stock is None or snapshot is None:
             return
         source = next((one for one in self._stock.sources if one.model == key), None)
-        if source is None:
+        if source is None or not snapshot.has(source.model):
             lines.show(ListedRows())
         else:
             lines.show(one_source_rows(source, snapshot, self.app.signs, lines.room))
@@ -112,14 +108,14 @@ class SourcesPage(Page):
         if self._chosen_for is None or snapshot is None:
             return
         lines.border_title = f"what to merge for {self._chosen_for}"
-        asked = partial(choices, task=self._chosen_for, descent=snapshot.descent)
+        asked = partial(choices, task=self._chosen_for, snapshot=snapshot)
         self.ask("choices", asked, self._show_choices)
 
     def _show_choices(self, chosen: "tuple[Choice, ...]") -> None:
         from tui.app.sources_rows import choice_rows  # noqa: PLC0415 - see draw
 
         lines, snapshot = self.query_one("#choices", Lines), self.app.snapshot
-        if snapshot is not None:
+        if snapshot is not None and all(snapshot.has(one.model) for one in chosen):
             lines.show(choice_rows(chosen, snapshot, self.app.signs, lines.room))
 
     def on_lines_moved(self, message: Lines.Moved) -> None:

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 from arena.selecting import Choice
-from lineage.drawing.text import Span, columns, padded, shown
+from lineage.drawing.text import Span, columns, padded
 from population.merging.preflight import gigabytes
 from population.provenance import Source
 from tui.app.paint import Piece, Signs
 from tui.app.rows import ListedRows
 from tui.app.snapshot import Snapshot
-from tui.app.written import Drawn, told, wrapped
+from tui.app.written import Drawn, cropped, wrapped
 
 
 def source_rows(
@@ -18,8 +18,8 @@ def source_rows(
     """All sources: founders with what their files say, then the living."""
     table = [
         [
-            Span(f"{snapshot.sign(one.model, signs)} {shown(one.name, 20)}"),
-            Span(fits(one), "dim" if one.trouble is None else "loss"),
+            Span(f"{snapshot.sign(one.model, signs)} {cropped(one.name, 20, signs)}"),
+            Span(cropped(one.fits, 36, signs), "dim" if one.trouble is None else "loss"),
             Span(size(one), "dim"),
             Span((one.profile and one.profile.licence) or signs.dash, "dim"),
             Span(place(one), "dim"),
@@ -30,15 +30,6 @@ def source_rows(
     return ListedRows(
         [(one.model, one.model, list(row)) for one, row in zip(sources, drawn, strict=True)]
     )
-
-
-def fits(source: Source) -> str:
-    """Whether a source can be merged with the others, or why not."""
-    if source.trouble is not None:
-        return f"no: {shown(source.trouble, 32)}"
-    if source.profile is None:
-        return "yes, bred here"
-    return source.profile.fits
 
 
 def place(source: Source) -> str:
@@ -72,17 +63,15 @@ def one_source_rows(source: Source, snapshot: Snapshot, signs: Signs, width: int
     if about is None:
         if source.trouble is None:
             parents = ", ".join(f"#{parent}" for parent in snapshot.parents(source.model))
-            rows.append(told("fits", "yes: it is made of founders that fit each other", width))
-            rows.append(told("parents", parents, width))
+            rows += wrapped("fits", "yes: it is made of founders that fit each other", width)
+            rows += wrapped("parents", parents, width)
         return ListedRows(rows)
     shape = f"{about.architecture}, {about.layers} layers, hidden {about.hidden}"
     weight = f"{about.parameters:,} parameters, {about.dtype}, {gigabytes(about.size)}"
-    rows += [
-        told("fits", about.fits, width, "loss" if about.fits.startswith("no") else "plain"),
-        told("is", f"{shape}, vocabulary {about.vocabulary:,}", width),
-        told("size", weight, width),
-        told("licence", about.licence or "no model card states one", width),
-    ]
+    rows += wrapped("fits", about.fits, width, "loss" if about.fits.startswith("no") else "plain")
+    rows += wrapped("is", f"{shape}, vocabulary {about.vocabulary:,}", width)
+    rows += wrapped("size", weight, width)
+    rows += wrapped("licence", about.licence or "no model card states one", width)
     return ListedRows(rows)
 
 

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from arena.selecting import Candidates, Choice, selected
+from arena.selecting import Choice
 from lineage import Archive
-from lineage.descent import Descent, relationships
-from lineage.queries.candidates import common_scores
 from lineage.queries.tasks import tasks_of
-from population.provenance import Source, founder_sources, member_sources
+from population.provenance import Source, founder_sources, member_sources, sources_for
+from tui.app.arena_view import KIN_UP_TO
+from tui.app.snapshot import Snapshot
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,13 @@ def stock(archive: Archive) -> Stock:
     return Stock(sources, tuple(tasks_of(archive)))
 
 
-def choices(archive: Archive, task: str, descent: Descent) -> tuple[Choice, ...]:
-    """The living that should be merged for a task, the best first; none that nobody was asked."""
-    scores, ratings = common_scores(archive, task)
-    if not scores.items:
+def choices(archive: Archive, task: str, snapshot: Snapshot) -> tuple[Choice, ...]:
+    """The living that should be merged for a task, the best first.
+
+    None where nothing was asked of all of them, and where it would take too long to work out whose
+    kin they are.
+    """
+    descent = snapshot.descent
+    if snapshot.newest > KIN_UP_TO or archive.newest_id() > descent.newest:
         return ()
-    related = relationships(descent.kinship(scores.models))
-    return selected(Candidates(scores.models, scores.exact, related, ratings))
+    return sources_for(archive, task, descent)

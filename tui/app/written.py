@@ -4,10 +4,10 @@ import textwrap
 from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
-from rich.cells import chop_cells
+from rich.cells import chop_cells, set_cell_size
 
 from lineage.drawing.text import cells, shown
-from tui.app.paint import Piece
+from tui.app.paint import Piece, Signs
 
 if TYPE_CHECKING:
     from lineage.drawing.text import Span
@@ -27,15 +27,21 @@ def gap(key: Hashable) -> Drawn:
     return ("gap", key), None, []
 
 
-def told(name: str, text: str, width: int, tone: str = "plain") -> Drawn:
-    """A row of a name and what is told of it, cut off where it is too long."""
-    head = name.ljust(NAMED - 1) + " "
-    return name, None, [Piece(head, "dim"), Piece(shown(text, max(8, width - len(head))), tone)]
+def cropped(text: str, width: int, signs: Signs) -> str:
+    """A text of unknown origin in so many cells at most; what is cut off is said so."""
+    safe = shown(text, LONGEST)
+    if cells(safe) <= width:
+        return safe
+    return set_cell_size(safe, max(0, width - 1)).rstrip() + signs.ellipsis
 
 
 def wrapped(name: str, text: str, width: int, tone: str = "plain") -> list[Drawn]:
-    """As `told`, in as many rows as it takes; a name that begins with a blank is only a key."""
-    room = max(8, width - NAMED)
+    """A name and what is told of it, in as many rows as that takes.
+
+    A name that begins with a blank is only a key.
+    """
+    indent = max(NAMED, len(name) + 1)
+    room = max(8, width - indent)
     parts = [
         part
         for line in text.splitlines() or [""]
@@ -43,7 +49,7 @@ def wrapped(name: str, text: str, width: int, tone: str = "plain") -> list[Drawn
     ]
     head = "" if name.startswith(" ") else name
     return [
-        ((name, at), None, [Piece(("" if at else head).ljust(NAMED), "dim"), Piece(part, tone)])
+        ((name, at), None, [Piece(("" if at else head).ljust(indent), "dim"), Piece(part, tone)])
         for at, part in enumerate(parts)
     ]
 
@@ -52,4 +58,4 @@ def _parts(line: str, width: int) -> list[str]:
     """A line in parts, between words where it has signs of one cell each."""
     if cells(line) != len(line):
         return chop_cells(line, width)
-    return textwrap.wrap(line, width, drop_whitespace=False)
+    return textwrap.wrap(line, width)

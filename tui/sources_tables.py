@@ -1,0 +1,55 @@
+"""What `colony sources` prints: tables for people and plain values for scripts."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from population.merging.preflight import gigabytes
+from tui.lineage_tables import plain_table, safe
+
+if TYPE_CHECKING:
+    from arena.selecting import Choice
+    from population.provenance import Source
+
+
+def sources_json(found: "Sequence[Source]", chosen: "Sequence[Choice] | None") -> dict[str, Any]:
+    """What `colony sources --json` prints."""
+    return {
+        "sources": [asdict(source) for source in found],
+        "choices": None
+        if chosen is None
+        else [{**vars(choice), "reason": choice.reason} for choice in chosen],
+    }
+
+
+def sources_view(found: "Sequence[Source]") -> RenderableType:
+    """All sources as a table."""
+    table = plain_table("", "name", "fits", "licence", "size", "lies in",
+                        text=("name", "fits", "licence", "lies in"))  # fmt: skip
+    for source in found:
+        about = source.profile
+        table.add_row(
+            f"#{source.model}",
+            safe(source.name),
+            safe(source.fits),
+            safe((about and about.licence) or "not stated"),
+            gigabytes(about.size) if about else "",
+            source.path or "made from its recipe",
+            style="red" if source.trouble else None,
+        )
+    return table
+
+
+def choices_view(chosen: "Sequence[Choice]", found: "Sequence[Source]") -> RenderableType:
+    """What to merge, with the reasons."""
+    if not chosen:
+        return Text("nothing of that task was asked of all the living")
+    names = {source.model: source.name for source in found}
+    table = Table.grid(padding=(0, 2))
+    for choice in chosen:
+        table.add_row(Text(names.get(choice.model, f"#{choice.model}"), "bold"), choice.reason)
+    return table
