@@ -156,6 +156,7 @@ class ColonyApp(HandsOn):
             self.screen.draw_pulse(self.pulse)
             if beat:
                 self.screen.draw_tabs()
+                self.screen.draw_underway()
 
     @on(Trouble)
     def _warn(self, message: Trouble) -> None:
