@@ -52,6 +52,7 @@ async def typed(pilot: Pilot[None], text: str) -> None:
 
 def test_every_hand_gives_its_order(colony: Archive) -> None:
     one, other, third = [model.id for model in commoners(colony)[:3]]
+    budget = str(colony.campaign()[1]["budget"]["item_evaluations"])
     path, wanted = str(SHIPPED / "founders" / "sum"), list[tuple[str, tuple[int, ...], object]]()
 
     async def test() -> None:
@@ -93,7 +94,7 @@ def test_every_hand_gives_its_order(colony: Archive) -> None:
             await typed(pilot, path)
             await given("add-founder", (), path)
             await pressed(pilot, "B")
-            assert app.screen.query_one(Input).value == "1000000000"
+            assert app.screen.query_one(Input).value == budget
             await typed(pilot, "123456")
             await given("budget", (), "123456")
             await pressed(pilot, "T")
@@ -187,8 +188,8 @@ def test_why_it_was_refused_is_said_where_one_types(colony: Archive) -> None:
             await typed(pilot, "77")
             await until(pilot, lambda: isinstance(app.screen, Page))
             await pressed(pilot, "A")
-            await typed(pilot, "nowhere/poet")
-            await until(pilot, lambda: "no folder at nowhere/poet" in frame(app))
+            await typed(pilot, "/nowhere/poet")
+            await until(pilot, lambda: "no folder at /nowhere/poet" in frame(app))
             check_golden("ask", (80, 24), frame(app))
             await pressed(pilot, "escape")
             assert isinstance(app.screen, Page)
