@@ -163,6 +163,7 @@ class ColonyApp(HandsOn):
             self.page.draw_pulse(self.pulse)
             if beat:
                 self.page.draw_tabs()
+                self.page.draw_underway()
 
     @on(Trouble)
     def _warn(self, message: Trouble) -> None:
