@@ -22,7 +22,7 @@ from tui.app.dialogs import Palette
 from tui.app.focus import Focus
 from tui.app.help import Help
 from tui.app.page import Page
-from tui.app.pages import PAGES, listed
+from tui.app.pages import PAGES, new_page
 from tui.app.paint import ASCII_SIGNS, RICH_SIGNS, cursor_styles, tone_styles
 from tui.app.questions import Questions
 from tui.app.reader import Beat, Fresh, Reader, Trouble
@@ -222,8 +222,7 @@ class ColonyApp(App[None]):
 
     def _lay(self, name: str) -> None:
         """Lay a page on top, unless it lies there already: it follows the focus."""
-        page = listed(name)
-        if page is not None and type(top := page.load()) is not type(self.screen):
+        if type(top := new_page(name)) is not type(self.screen):
             self.push_screen(top)
 
     def action_copy(self) -> None:
@@ -275,9 +274,8 @@ class ColonyApp(App[None]):
             return self.focused_on.model is not None
         if action == "diff":
             focus, snapshot = self.focused_on, self.snapshot
-            if focus.model is None or snapshot is None or not snapshot.has(focus.model):
-                return False
-            return focus.mark not in (None, focus.model) or bool(snapshot.parents(focus.model))
+            other = focus.mark not in (None, focus.model)
+            return other or bool(snapshot and focus.model and snapshot.parents(focus.model))
         return True
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:

@@ -198,12 +198,12 @@ class LineagePage(RootedPage):
             from tui.app.kin import fittest_first  # noqa: PLC0415 - see draw_cursor
 
             self._beside(fittest_first(snapshot, there), "born in this cell")
-        else:
-            self.notify("nobody was born here", timeout=2)
 
     def _step(self, model: int) -> None:
         """Go to a model: the cursor where the lens shows it, else the lens."""
-        if not self._room.go(model):
+        if self._room.go(model):
+            self.walk(model)  # not when the list says so: the next key may come before that
+        else:
             self.enter(model)
 
     # Keys
