@@ -23,7 +23,7 @@ from tui.app.focus import Focus
 from tui.app.hands_on import HandsOn
 from tui.app.help import Help
 from tui.app.page import Page
-from tui.app.pages import PAGES, listed
+from tui.app.pages import PAGES, new_page
 from tui.app.paint import ASCII_SIGNS, RICH_SIGNS, cursor_styles, tone_styles
 from tui.app.questions import Questions
 from tui.app.reader import Beat, Fresh, Reader, Trouble
@@ -224,8 +224,7 @@ class ColonyApp(HandsOn):
 
     def _lay(self, name: str) -> None:
         """Lay a page on top, unless it lies there already: it follows the focus."""
-        page = listed(name)
-        if page is not None and type(top := page.load()) is not type(self.screen):
+        if type(top := new_page(name)) is not type(self.screen):
             self.push_screen(top)
 
     def action_copy(self) -> None:

@@ -131,7 +131,10 @@ class Chart(ScrollView, can_focus=True):
         for row in {before, self._charted.place(spot)[0]}:
             self.refresh_line(row)
         self._into_sight()
-        self.post_message(self.Moved(self, spot, self._charted.model(spot)))
+        model = self._charted.model(spot)
+        if model is not None:
+            self.app.glance(model)
+        self.post_message(self.Moved(self, spot, model))
 
     def repaint(self) -> None:
         """Paint all of it anew: colours have changed."""

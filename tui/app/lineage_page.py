@@ -175,10 +175,9 @@ class LineagePage(RootedPage):
 
     # Who moves
 
-    def on_chart_moved(self, message: Chart.Moved) -> None:
-        """Look at the model under the cursor."""
-        if message.spot == message.chart.spot:
-            self.walk(message.model)
+    def on_chart_moved(self) -> None:
+        """Tell of where the cursor is, also where nobody is."""
+        self.draw_cursor()
 
     def opened(self, model: int, lines: Lines) -> None:
         """Make the model under the cursor the root; open the root."""
@@ -198,12 +197,12 @@ class LineagePage(RootedPage):
             from tui.app.kin import fittest_first  # noqa: PLC0415 - see draw_cursor
 
             self._beside(fittest_first(snapshot, there), "born in this cell")
-        else:
-            self.notify("nobody was born here", timeout=2)
 
     def _step(self, model: int) -> None:
         """Go to a model: the cursor where the lens shows it, else the lens."""
-        if not self._room.go(model):
+        if self._room.go(model):
+            self.app.glance(model)
+        else:
             self.enter(model)
 
     # Keys
@@ -286,7 +285,8 @@ class LineagePage(RootedPage):
         """Leave the list beside the lens."""
         self.remove_class("-kin")
         self.set_focus(self._room.seen)
-        self.walk(self._room.pointed)
+        if (pointed := self._room.pointed) is not None:
+            self.app.glance(pointed)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer what the lens can do."""

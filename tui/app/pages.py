@@ -66,6 +66,6 @@ PAGES = (
 and are pushed on top: "model" by enter, "diff" by d."""
 
 
-def listed(name: str) -> Listed | None:
-    """The page of this name, if there is one."""
-    return next((page for page in PAGES if page.name == name), None)
+def new_page(name: str) -> "Page":
+    """A new page of this name."""
+    return next(page for page in PAGES if page.name == name).load()

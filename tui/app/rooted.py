@@ -26,7 +26,7 @@ class RootedPage(Page):
         super().__init__()
         self.root: int | None = None
         self.cursor: int | None = None
-        self._walks = False
+        self._comes = False
 
     @abstractmethod
     def draw_root(self) -> None:
@@ -38,6 +38,12 @@ class RootedPage(Page):
         At once, in the paint that moves the cursor: a second paint would take as long as the first.
         """
 
+    def renew(self) -> None:
+        """Show everything that is known; who was looked at on another page is the root here."""
+        self._comes = True
+        super().renew()
+        self._comes = False
+
     def draw_focus(self, focus: "Focus") -> None:
         """Root the page at the model in focus, unless it is only the cursor that moved."""
         snapshot, model = self.app.snapshot, focus.model
@@ -45,35 +51,19 @@ class RootedPage(Page):
             return
         other = model != self.cursor or self.root is None
         self.cursor = model
-        if other and not self._walks:
+        if other and (focus.glance is None or self._comes or self.root is None):
             self.root = model
             self.draw_root()
         self.draw_cursor()
 
-    def walk(self, model: int | None) -> None:
-        """Look at the model under the cursor; None where it is on nobody."""
-        self._walks = True
-        if model is not None:
-            self.app.glance(model)
-        self._walks = False
-        if model is None:
-            self.draw_cursor()
-
     def enter(self, model: int) -> None:
         """Make a model the root, also if it is in focus already; the history keeps both."""
         if self.root is not None:
-            self._walks = True
+            self.cursor = self.root  # nothing is drawn on the way
             self.app.action_go(self.root)
-            self._walks = False
         self.root = None
         self.app.action_go(model)
         self.draw_focus(self.app.focused_on)
-
-    def on_lines_moved(self, message: Lines.Moved) -> None:
-        """Look at the model under the cursor, unless it has moved on since."""
-        message.prevent_default()  # or `Page` would follow it as well
-        if message.key == message.lines.key:
-            self.walk(message.model)
 
     def on_lines_opened(self, message: Lines.Opened) -> None:
         """Turn to a model."""
