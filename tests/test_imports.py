@@ -16,7 +16,9 @@ MAY_IMPORT = {
 }
 
 
-@pytest.mark.parametrize("module", ["lineage", "arena", "tui", "tui.cli", "population.config"])
+@pytest.mark.parametrize(
+    "module", ["lineage", "arena", "tui", "tui.cli", "population.config", "population.difference"]
+)
 def test_loads_no_torch(module: str) -> None:
     heavy = "[m for m in ('torch', 'transformers', 'pygad') if m in sys.modules]"
     code = f"import sys, {module}; print({heavy})"

@@ -193,7 +193,7 @@ def test_one_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
                 await until(pilot, lambda: "reading founders 2/9" in frame(app))
                 found(path).close()
                 await until(pilot, lambda: born(app) == 9)
-                assert app.trouble is None
+                await until(pilot, lambda: app.trouble is None)
                 assert "no generation is complete yet" in frame(app)
                 assert "running" in frame(app)
             await until(pilot, lambda: "at rest: done" in frame(app))

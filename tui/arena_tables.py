@@ -101,22 +101,29 @@ def matches_view(found: "Sequence[Match]") -> RenderableType:
     """Matches as a table."""
     if not found:
         return Text("no such match was played")
-    heads = ("A", "said", "", "B", "said", "", "won")
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("match", no_wrap=True)
-    for head in heads:
-        table.add_column(head, justify="left" if head else "right", overflow="fold")
+    for head in ("match", "A said", "", "B said", "", "won"):
+        table.add_column(
+            head, justify="left" if head else "right", no_wrap=True, overflow="ellipsis"
+        )
     table.title = f"Matches of round {found[0].round}"
     for match in found:
         sides: list[str | Text] = []
         for side in (match.a, match.b):
-            won = match.winner == side.model
-            style = "bold" if won else ""
-            sides += [Text(f"#{side.model}", style), short(side.answer), f"{side.support:.2f}"]
-        table.add_row(str(match.name), *sides, verdict(match))
+            style = "bold" if match.winner == side.model else ""
+            sides += [Text(shown(side.answer, 8) or "(nothing)", style), f"{side.support:.2f}"]
+        table.add_row(str(match.name), *sides, _briefly(match))
     return Group(
         table, Text("Numbers: mean result of the answer among all that were given.", style="dim")
     )
+
+
+def _briefly(match: "Match") -> str:
+    """Who has won, A or B, and by whose word."""
+    if match.outcome is None:
+        return "nobody"
+    won = {match.a.model: "A", match.b.model: "B", None: "tie"}[match.winner]
+    return f"{won}, {'key' if match.by_key else 'jury'}"
 
 
 def verdict(match: "Match") -> str:
@@ -126,11 +133,6 @@ def verdict(match: "Match") -> str:
     by = "key" if match.by_key else "jury"
     who = "tie" if match.winner is None else f"#{match.winner}"
     return f"{who}, by the {by}"
-
-
-def short(answer: str) -> str:
-    """An answer in a table; what is silent is said so."""
-    return shown(answer, 16) or "(nothing)"
 
 
 def hearing_json(found: "Hearing", closer: Mapping[int, int | None]) -> dict[str, Any]:
@@ -163,8 +165,8 @@ def hearing_view(found: "Hearing", closer: Mapping[int, int | None]) -> Renderab
         head.add_row(Text(f"{letter} #{side.model}", "bold"), _said(side))
     head.add_row(Text("won", "dim"), verdict(match))
     table = plain_table(
-        "judge", "mode", "prefers", "trust", f"right on {match.task}", "closer kin to", "favours",
-        "heard", text=("judge", "mode", "prefers", "closer kin to", "heard"),
+        "judge", "mode", "prefers", "trust", "on task", "kin to", "favours", "heard",
+        text=("judge", "mode", "prefers", "kin to", "heard"),
     )  # fmt: skip
     for judgement in found.judgements:
         kin = closer[judgement.judge]
@@ -179,7 +181,12 @@ def hearing_view(found: "Hearing", closer: Mapping[int, int | None]) -> Renderab
             "yes" if judgement.admitted else "no",
             style=None if judgement.admitted else "dim",
         )
-    return Group(head, Text(), table)
+    words = (
+        f"trust: over everything, 0 is guessing; on task: how often right on {match.task} where a "
+        "key could tell; kin to: whom the judge is closer to; favours: how likely its mistakes are "
+        "nobody's favour"
+    )
+    return Group(head, Text(), table, Text(words, style="dim"))
 
 
 def _said(side: "Side") -> Text:

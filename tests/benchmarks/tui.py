@@ -9,7 +9,7 @@ Starts `colony tui` in a real pseudo-terminal on a synthetic colony (see
 - `open_s`: to the frame that shows the colony; `open_cpu_s`: processor time until then, which
   says more where the machine is busy;
 - `key_ms`: processor time that a key press takes, in all threads, 95th percentile by page: moving
-  a row, a page, to the ends (`PAGES`);
+  a row, a page, to the ends (`PAGES`); `keys` has the median of each key;
 - `rss_mb`: the most memory that the process had; `idle_cpu`: the part of a core that it uses when
   nobody does anything.
 
@@ -43,9 +43,10 @@ QUIET_S = 0.12
 """A key has been answered when nothing more is painted for so long."""
 
 ROW = ("j", "k", "j", "j", "k")
-KEYS = {"pagedown": "\x1b[6~", "pageup": "\x1b[5~", "end": "\x1b[F", "home": "\x1b[H"}
-LISTED = (*ROW * 8, "pagedown", *ROW * 4, "end", *ROW * 4, "pageup", *ROW * 2, "home", *ROW * 2)
-"""As people press them: mostly row by row, now and then a page or to an end."""
+KEYS = {"pagedown": "\x1b[6~", "pageup": "\x1b[5~", "end": "\x1b[F", "home": "\x1b[H",
+        "left": "\x1b[D", "right": "\x1b[C", "up": "\x1b[A", "down": "\x1b[B"}  # fmt: skip
+LISTED = (*ROW * 9, "pagedown", *ROW * 9, "end", *ROW * 9, "pageup", *ROW * 9, "home")
+"""As people press them: mostly row by row, now and then a page or to an end (see `keys`)."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,12 @@ class Tried:
     limit_ms: float
 
 
-PAGES = {"board": Tried(("2",), LISTED, 5.0)}
+PAGES = {
+    "board": Tried(("2",), LISTED, 5.0),
+    "line": Tried(("4", "l"), LISTED, 5.0),
+    "graph": Tried(("4", "g"), (*ROW * 6, "+", *ROW, "p", *ROW), 16.0),
+    "map": Tried(("4", "a"), ("left", "up", "left", "down", "right") * 6, 16.0),
+}
 LIMITS = {"first_paint_s": 0.5, "open_s": 1.0, "rss_mb": 400.0, "idle_cpu": 0.01}
 
 

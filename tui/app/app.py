@@ -163,6 +163,7 @@ class ColonyApp(HandsOn):
             self.page.draw_pulse(self.pulse)
             if beat:
                 self.page.draw_tabs()
+                self.page.draw_underway()
 
     @on(Trouble)
     def _warn(self, message: Trouble) -> None:
@@ -176,6 +177,7 @@ class ColonyApp(HandsOn):
         """Change the focus, and show that it has changed."""
         if focus == self.focused_on:
             return
+        offered = self._offered()
         before, self.focused_on = self.focused_on, focus
         marked = focus.mark != before.mark
         if self.page:
@@ -184,7 +186,12 @@ class ColonyApp(HandsOn):
             self.page.draw_focus(focus)
             if marked:
                 self.page.repaint_lines()
-                self.refresh_bindings()
+        if self._offered() != offered:
+            self.refresh_bindings()
+
+    def _offered(self) -> list[bool | None]:
+        """Which keys about the focus there are; the footer is made anew only where that changes."""
+        return [self.check_action(action, ()) for action in ("mark", "diff")]
 
     def glance(self, model: int) -> None:
         """Put a model into focus in passing."""
@@ -259,14 +266,10 @@ class ColonyApp(HandsOn):
     def _leave(self, choice: "Choice | None") -> None:
         if choice == "leave":
             self.exit()
-        elif choice == "stop" and self.campaign is not None:
-            self.campaign.stop()
+        elif choice == "stop" and (campaign := self.campaign):
+            campaign.stop()
             self.notify("stopping after the model in hand; q again stops at once", timeout=60)
-            self.set_interval(0.1, self._leave_when_over)
-
-    def _leave_when_over(self) -> None:
-        if self.campaign is not None and not self.campaign.runs:
-            self.exit()
+            self.set_interval(0.1, lambda: None if campaign.runs else self.exit())
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer what makes sense: nothing about a focus or a mark that is not there."""
@@ -283,17 +286,15 @@ class ColonyApp(HandsOn):
         """What is no key: themes and screenshots; keys are offered by `Commands`."""
         yield SystemCommand("Theme", "Choose and preview colours", self.action_change_theme)
         yield SystemCommand(
-            "Screenshot", "Save this screen as an SVG", lambda: self.set_timer(0.1, self.picture)
+            "Screenshot",
+            "Save this screen as an SVG",
+            lambda: self.set_timer(0.1, self.deliver_screenshot),
         )
 
     def get_key_display(self, binding: Binding) -> str:
         """How a key is called; in words where signs may be missing."""
         shown = super().get_key_display(binding)
         return shown.translate(_IN_WORDS) if self.settings.ascii else shown
-
-    def picture(self) -> None:
-        """Save the screen as an SVG where screenshots go."""
-        self.deliver_screenshot()
 
     def _dress(self, theme: Theme) -> None:
         """Take on the colours of a theme."""

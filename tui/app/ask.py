@@ -70,13 +70,9 @@ class Ask(ModalScreen[None]):
             yield Static(id="reason", markup=False)
             with Horizontal():
                 # What cannot be taken back is not what enter does by itself.
-                yield Button(
-                    "Do it" if self._example else "y  Do it", variant="warning", id="go",
-                    compact=True,
-                )  # fmt: skip
-                yield Button(
-                    "esc  Cancel" if self._example else "n  Cancel", id="leave", compact=True
-                )
+                yes, no = ("enter", "esc") if self._example else ("y", "n")
+                yield Button(f"{yes}  Do it", variant="warning", id="go", compact=True)
+                yield Button(f"{no}  Cancel", id="leave", compact=True)
 
     def on_mount(self) -> None:
         """Begin where one types, or on what does nothing."""

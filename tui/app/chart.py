@@ -93,6 +93,7 @@ class Chart(ScrollView, can_focus=True):
         self._charted: Charted | None = None
         self._spot = 0
         self._strips: dict[int, Strip] = {}
+        self._base: Style | None = None
 
     @property
     def charted(self) -> Charted | None:
@@ -141,6 +142,7 @@ class Chart(ScrollView, can_focus=True):
         """Paint all of it anew in other colours."""
         super().notify_style_update()
         self._strips.clear()
+        self._base = None
 
     def action_walk(self, across: int, down: int) -> None:
         """Go to the next spot in a direction."""
@@ -182,7 +184,9 @@ class Chart(ScrollView, can_focus=True):
         """A line of the drawing."""
         charted, width = self._charted, self.scrollable_content_region.width
         left, top = self.scroll_offset
-        number, base = y + top, self.rich_style
+        number, base = y + top, self._base
+        if base is None:
+            base = self._base = self.rich_style
         if charted is None or number >= charted.size[1]:
             return Strip.blank(width, base)
         strip = self._strips.get(number)

@@ -165,18 +165,23 @@ class HandsOn(App[None]):
     # Exports
 
     def _export(self, model: int, typed: str, screen: Ask) -> None:
-        from population.merging.writer import check_unused  # noqa: PLC0415 - few export
+        if not typed:
+            screen.refuse("which folder? it must not exist yet")
+        elif self.exporting is not None:
+            screen.refuse(f"#{self.exporting.model} is being exported; one at a time")
+        else:
+            folder = Path(typed).expanduser()
+            self.giving.ask(
+                self,
+                "export",
+                partial(_unused, folder),
+                lambda _: self._begin_export(model, folder, screen),
+                partial(self._say_refused, screen),
+            )
 
-        folder = Path(typed).expanduser()
-        try:
-            if not typed:
-                raise PopulationError("which folder? it must not exist yet")
-            if self.exporting is not None:
-                raise PopulationError(f"#{self.exporting.model} is being exported; one at a time")
-            check_unused(folder)
-        except (PopulationError, OSError) as error:
-            screen.refuse(str(error))
-            return
+    def _begin_export(self, model: int, folder: Path, screen: Ask) -> None:
+        if not screen.is_current:
+            return  # whoever left before it began does not want it
         screen.dismiss()
         self.exporting = Export(self.archive, model, folder)
         self.draw_underway()
@@ -192,6 +197,21 @@ class HandsOn(App[None]):
             severity="information" if done else "error", timeout=LONG_S, markup=False,
         )  # fmt: skip
         self.draw_underway()
+
+
+def _unused(folder: Path, _: "Archive") -> None:
+    """Make sure that an export overwrites nothing. In a thread, for what it has to load.
+
+    Raises:
+        ArchiveError: something is there.
+    """
+    from lineage.errors import ArchiveError  # noqa: PLC0415 - see _given
+    from population.merging.writer import check_unused  # noqa: PLC0415
+
+    try:
+        check_unused(folder)
+    except (PopulationError, OSError) as error:
+        raise ArchiveError(str(error)) from None
 
 
 def _given(

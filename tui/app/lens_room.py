@@ -1,18 +1,17 @@
 """The room of a lens: the list or the chart that shows the lineage of a model, made to fit."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.message import Message
 from textual.widget import Widget
 
 from tui.app.chart import Chart
-from tui.app.lines import GUTTER, Lines
+from tui.app.kin_list import KinLines
+from tui.app.lines import GUTTER
 from tui.app.page import Page
 from tui.app.paint import Piece
 
@@ -34,16 +33,6 @@ LENSES = ("line", "pedigree", "graph", "map")
 
 SHALLOWEST = 1
 """Generations of ancestors that a lens shows at least."""
-
-
-class KinLines(Lines, inherit_bindings=False):
-    """A list on a page where `g` is a lens, and nothing comes in above."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        replace(known, key="home") if known.id == "list.first" else known
-        for known in Lines.BINDINGS
-        if isinstance(known, Binding) and known.id != "list.follow"
-    ]
 
 
 class LensRoom(Container):
@@ -91,6 +80,14 @@ class LensRoom(Container):
     def seen(self) -> Widget:
         """The list or the chart, whichever is seen."""
         return self.rows if self.listed else self.chart
+
+    @property
+    def pointed(self) -> int | None:
+        """The model under the cursor of the lens."""
+        if self.listed:
+            return self.rows.rows.model(self.rows.row) if len(self.rows.rows) else None
+        charted = self.chart.charted
+        return None if charted is None else charted.model(self.chart.spot)
 
     def go(self, model: int) -> bool:
         """Put the cursor on a model; False if it is not in sight of this lens."""

@@ -1,6 +1,6 @@
 """Rows of the lenses that are lists: the line, the graph, and models around somebody."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from functools import lru_cache
 
 import numpy as np
@@ -115,9 +115,3 @@ class FewRows(ModelRows):
             Piece(f"  {s.columns.generation[model]:<4}", "dim"),
             Piece(f" {shown(s.operator(model))}", "dim"),
         ]
-
-
-def parents_said(shares: Sequence[tuple[int, float]], cross: str, most: int = 2) -> str:
-    """Parents with their shares, the greatest first."""
-    said = f" {cross} ".join(f"#{parent} {share:.0%}" for parent, share in shares[:most])
-    return said + (f" +{len(shares) - most}" if len(shares) > most else "")

@@ -4,6 +4,7 @@ A lens has a root. Moving the cursor in it glances at others and keeps the root;
 model under the cursor the root, and enter on the root opens it.
 """
 
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.style import Style
@@ -11,13 +12,16 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
+from textual.timer import Timer
 from textual.widgets import Static
 
 from tui.app.bars import Prompt
 from tui.app.chart import Chart
 from tui.app.facts import Facts
-from tui.app.lens_room import KinLines, LensRoom
+from tui.app.kin_list import KinList
+from tui.app.lens_room import LensRoom
 from tui.app.lines import Lines
+from tui.app.page import SETTLED_S
 from tui.app.rooted import RootedPage
 
 if TYPE_CHECKING:
@@ -79,9 +83,10 @@ class LineagePage(RootedPage):
 
     def __init__(self) -> None:
         super().__init__()
-        self._kin = KinLines(id="kin", nothing="none")
+        self._kin = KinList(id="kin", nothing="none")
         self._room, self._facts = LensRoom(), Facts(id="about", classes="pane")
         self._mark: int | None = None
+        self._resting: Timer | None = None
 
     def panes(self) -> ComposeResult:
         """Kin on the left, the lens, and what is known of the model under the cursor."""
@@ -106,7 +111,7 @@ class LineagePage(RootedPage):
             self.app.glance(snapshot.champion or snapshot.newest)
         self.draw_root()
         self._draw_tabs()
-        self.settle()
+        self.draw_cursor()
 
     def draw_focus(self, focus: "Focus") -> None:
         """Root the lens at the model in focus, or show the way to another mark."""
@@ -135,7 +140,7 @@ class LineagePage(RootedPage):
 
     def on_lens_room_fitted(self) -> None:
         """Say as much as there is room for."""
-        self.settle()
+        self.draw_cursor()
 
     def draw_cursor(self) -> None:
         """Tell of the model under the cursor, and list its children where there is room."""
@@ -143,29 +148,28 @@ class LineagePage(RootedPage):
         if snapshot is None or model is None or not snapshot.has(model):
             return
         from tui.app.about import about  # noqa: PLC0415 - numpy, after the first paint
-        from tui.app.kin import children  # noqa: PLC0415
 
         if facts.display and facts.size:
             facts.show(
                 [*self._room.said(), *about(snapshot, model, self.app.signs, facts.size.width)]
             )
+        if self._resting is not None:
+            self._resting.stop()
         if self._kin.display and not self._kin.has_focus and not self.has_class("-kin"):
-            self._list(children(snapshot, model), f"children of #{model}")
+            listed = partial(self._list_children, model)
+            self._resting = self.set_timer(SETTLED_S, listed)
 
-    def _list(self, models: "Ids", title: str) -> None:
-        from tui.app.lens_rows import FewRows  # noqa: PLC0415 - see _tell
+    def _list_children(self, model: int) -> None:
+        from tui.app.kin import children  # noqa: PLC0415 - see draw_cursor
 
-        snapshot, kin = self.app.snapshot, self._kin
-        assert snapshot is not None
-        living = sum(snapshot.lives(model) for model in models[:1000].tolist())
-        alive = f", {living:,} alive" if len(models) <= 1000 else ""
-        kin.border_title = f"{title}: {len(models):,}{alive}"
-        kin.follows = True  # a list about somebody else begins at its top
-        kin.show(FewRows(snapshot, models, self.app.signs))
+        snapshot = self.app.snapshot
+        if snapshot is not None and snapshot.has(model):
+            self._kin.tell(snapshot, children(snapshot, model), f"children of #{model}")
 
     def _beside(self, models: "Ids", title: str) -> None:
         """List models beside the lens, and go there."""
-        self._list(models, title)
+        assert self.app.snapshot is not None
+        self._kin.tell(self.app.snapshot, models, title)
         self.add_class("-kin")
         self.set_focus(self._kin)
 
@@ -176,35 +180,31 @@ class LineagePage(RootedPage):
         if message.spot == message.chart.spot:
             self.walk(message.model)
 
-    def on_lines_opened(self, message: Lines.Opened) -> None:
+    def opened(self, model: int, lines: Lines) -> None:
         """Make the model under the cursor the root; open the root."""
-        if message.model is not None:
-            self._enter(message.model, message.lines is self._kin)
+        if model == self.root and lines is not self._kin:
+            self.app.open(model)
+        else:
+            self.action_back()
+            self.enter(model)
 
     def on_chart_opened(self, message: Chart.Opened) -> None:
         """Make the model under the cursor the root, open the root; list a cell of the map."""
         there, snapshot = self._room.cell, self.app.snapshot
         if there is None or snapshot is None:
             if message.model is not None:
-                self._enter(message.model, False)
+                self.opened(message.model, self._room.rows)
         elif len(there):
-            from tui.app.kin import fittest_first  # noqa: PLC0415 - see _tell
+            from tui.app.kin import fittest_first  # noqa: PLC0415 - see draw_cursor
 
             self._beside(fittest_first(snapshot, there), "born in this cell")
         else:
             self.notify("nobody was born here", timeout=2)
 
-    def _enter(self, model: int, from_list: bool) -> None:
-        if model == self.root and not from_list:
-            self.app.open(model)
-        else:
-            self.action_back()
-            self.enter(model)
-
     def _step(self, model: int) -> None:
         """Go to a model: the cursor where the lens shows it, else the lens."""
         if not self._room.go(model):
-            self.app.action_go(model)
+            self.enter(model)
 
     # Keys
 
@@ -218,14 +218,14 @@ class LineagePage(RootedPage):
         if had:
             self.set_focus(room.seen)
         self.refresh_bindings()
-        self.settle()
+        self.draw_cursor()
 
     def action_parent(self, which: int) -> None:
         """Go to the fitter parent, or to the other one."""
         snapshot, model = self.app.snapshot, self.cursor
         if snapshot is None or model is None:
             return
-        from tui.app.kin import family_of  # noqa: PLC0415 - see _tell
+        from tui.app.kin import family_of  # noqa: PLC0415 - see draw_cursor
 
         parents = family_of(snapshot, [model]).parents(model)
         if which < len(parents):
@@ -238,7 +238,7 @@ class LineagePage(RootedPage):
         snapshot, model = self.app.snapshot, self.cursor
         if snapshot is None or model is None:
             return
-        from tui.app.kin import children  # noqa: PLC0415 - see _tell
+        from tui.app.kin import children  # noqa: PLC0415 - see draw_cursor
 
         found = children(snapshot, model)
         if len(found):
@@ -251,7 +251,7 @@ class LineagePage(RootedPage):
         snapshot = self.app.snapshot
         if snapshot is None or self.root is None:
             return
-        from tui.app.kin import by_gain  # noqa: PLC0415 - see _tell
+        from tui.app.kin import by_gain  # noqa: PLC0415 - see draw_cursor
 
         ranked = by_gain(snapshot, self.root)
         if ranked:
@@ -286,6 +286,7 @@ class LineagePage(RootedPage):
         """Leave the list beside the lens."""
         self.remove_class("-kin")
         self.set_focus(self._room.seen)
+        self.walk(self._room.pointed)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer what the lens can do."""

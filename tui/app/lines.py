@@ -189,8 +189,9 @@ class Lines(ScrollView, can_focus=True):
         self._to(self._row + by)
 
     def action_leaf(self, by: int) -> None:
-        """Move the cursor by pages."""
-        self._to(self._row + by * max(1, self.size.height - 1))
+        """Move the list by pages; the cursor stays at its height."""
+        page = by * max(1, self.size.height - 1)
+        self._to(self._row + page, self.scroll_offset.y + page)
 
     def action_end(self, which: int) -> None:
         """Move the cursor to the first or the last row."""
@@ -234,21 +235,21 @@ class Lines(ScrollView, can_focus=True):
 
     # Its parts
 
-    def _to(self, row: int) -> None:
+    def _to(self, row: int, top: int | None = None) -> None:
         """Move the cursor for somebody who wants it moved: what is under it is in focus."""
         if not len(self._rows):
             return
-        self._shift(min(max(row, 0), len(self._rows) - 1))
+        self._shift(min(max(row, 0), len(self._rows) - 1), top)
         self._went = self._key
         model = self._rows.model(self._row)
         if model is not None:
             self.app.glance(model)
         self.post_message(self.Moved(self, self._key, model))
 
-    def _shift(self, row: int) -> None:
+    def _shift(self, row: int, top: int | None = None) -> None:
         self.follows = False
         before = self._row
-        self._place(row, self.scroll_offset.y)
+        self._place(row, self.scroll_offset.y if top is None else top)
         self.refresh_line(before)
         self.refresh_line(self._row)
 

@@ -22,23 +22,27 @@ class ModelPage(RootedPage):
     """Recipe, founders by block, scores, rating, children."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("c", "children", "Children", id="model.children", tooltip="To its children"),
+        Binding("p", "parent(0)", "Parent", id="model.parent", tooltip="The fitter parent"),
+        Binding("P", "parent(1)", "Other parent", id="model.other", show=False,
+                tooltip="The other parent"),
         Binding("escape,backspace", "app.pop_screen", "Back", id="model.back", key_display="esc",
                 tooltip="To where one came from"),
     ]  # fmt: skip
 
-    AUTO_FOCUS = "#children"
+    AUTO_FOCUS = "#recipe"
 
     DEFAULT_CSS = """
     ModelPage #head { height: 1; text-wrap: nowrap; padding: 0 1; }
-    ModelPage #columns { layout: vertical; height: 1fr; overflow-y: auto; }
-    ModelPage #columns Vertical { height: auto; }
-    ModelPage .pane { height: 10; }
-    ModelPage #scores { height: 16; }
-    ModelPage.-wide #columns { layout: horizontal; overflow-y: hidden; }
-    ModelPage.-wide #columns Vertical { height: 100%; width: 1fr; }
-    ModelPage.-wide #made { height: 13; }
-    ModelPage.-wide #children { height: 1fr; }
-    ModelPage.-wide #over { height: 1fr; }
+    ModelPage #columns { layout: horizontal; height: 1fr; overflow-y: hidden; }
+    ModelPage #columns Vertical { height: 100%; width: 1fr; }
+    ModelPage #recipe { height: 10; }
+    ModelPage #made { height: 13; }
+    ModelPage #scores { height: 17; }
+    ModelPage #children, ModelPage #over { height: 1fr; }
+    ModelPage.-narrow #columns { layout: vertical; overflow-y: auto; }
+    ModelPage.-narrow #columns Vertical { height: auto; }
+    ModelPage.-narrow #children, ModelPage.-narrow #over { height: 10; }
     """
 
     def __init__(self) -> None:
@@ -114,10 +118,20 @@ class ModelPage(RootedPage):
         scores.show(told.scores(portrait, signs, width))
         self.query_one(Plot).show(told.rating(portrait), nothing="never rated")
 
-    def on_lines_opened(self, message: Lines.Opened) -> None:
-        """Turn to a child or a parent."""
-        if message.model is not None:
-            self.enter(message.model)
+    def action_children(self) -> None:
+        """Go to the list of children."""
+        self.set_focus(self.query_one("#children", Lines))
+
+    def action_parent(self, which: int) -> None:
+        """Turn to the fitter parent, or to the other one."""
+        snapshot, model = self.app.snapshot, self.root
+        if snapshot is None or model is None:
+            return
+        from tui.app.kin import family_of  # noqa: PLC0415 - see draw_root
+
+        parents = family_of(snapshot, [model]).parents(model)
+        if which < len(parents):
+            self.enter(parents[which])
 
 
 def _pane(name: str, title: str) -> Lines:

@@ -40,6 +40,7 @@ def recipe(portrait: Portrait, snapshot: Snapshot, signs: Signs) -> ListedRows:
     rows: Rows = [
         ("how", None, [Piece("made by   ", "dim"), Piece(shown(model.operator), "strong")]),
         ("when", None, [Piece("born in   ", "dim"), Piece(f"generation {model.generation}")]),
+        ("hash", None, [Piece("sha256    ", "dim"), Piece(model.weights_sha256)]),
     ]
     for number, parent in enumerate(sorted(model.parents, key=lambda p: (-p.share, p.id))):
         fitness = snapshot.fitness(parent.id)
@@ -72,7 +73,6 @@ def recipe(portrait: Portrait, snapshot: Snapshot, signs: Signs) -> ListedRows:
     if not model.living:
         said = f"in {model.died} of: {shown(model.cause or '')}"
         rows.append(("death", None, [Piece("died      ", "dim"), Piece(said)]))
-    rows.append(("hash", None, [Piece("sha256    ", "dim"), Piece(model.weights_sha256)]))
     return ListedRows(rows)
 
 

@@ -1,9 +1,9 @@
 """The reader: follows an archive and its campaign from a thread of its own, and posts messages.
 
 It looks at the files ten times a second, which takes microseconds, and leases the archive when it
-has changed, or after five seconds in any case, as clocks of file systems are coarse. The libraries
-that it needs are loaded here, after the first paint. The thread is a daemon, since waiting for a
-lock that somebody else holds must not keep anybody from quitting.
+has changed, and now and then in any case. The libraries that it needs are loaded here, after the
+first paint. The thread is a daemon, since waiting for a lock that somebody else holds must not keep
+anybody from quitting.
 """
 
 import os
@@ -28,7 +28,8 @@ EVERY_S = 0.1
 """How often the files are looked at: a birth shows within a second, and idling costs nothing."""
 
 AT_LEAST_EVERY_S = 5.0
-"""How often the archive is read even if its file seems to be as it was."""
+"""When the archive is read again even if its file seems to be as it was: clocks of file systems are
+coarse. Each time that nothing had changed it takes twice as long to the next, up to a minute."""
 
 REST_S = 0.25
 """Between two leases: a campaign that commits all the time must not be read all the time."""
@@ -95,6 +96,7 @@ class Reader:
         self._beat: Stamp = None
         self._pulse: Pulse | None = None
         self._read_at = -AT_LEAST_EVERY_S
+        self._patience_s = AT_LEAST_EVERY_S
         self._said: str | None = None
         self._over = threading.Event()
         self._there = threading.Lock()
@@ -150,9 +152,10 @@ class Reader:
             raise ArchiveError(f"no archive at {self._path}; it is shown as soon as there is one")
         if self._seen and stamp[0] != self._seen[0]:
             self._forget()
-        waited = now - self._read_at
-        if waited < REST_S or (stamp == self._seen and waited < AT_LEAST_EVERY_S):
+        waited, same = now - self._read_at, stamp == self._seen
+        if waited < REST_S or (same and waited < self._patience_s):
             return
+        self._patience_s = min(60.0, 2 * self._patience_s) if same else AT_LEAST_EVERY_S
         self._seen = stamp
         self._read()
         self._hear()

@@ -7,10 +7,8 @@ glances at others: the page would change under the cursor if it followed that to
 from abc import abstractmethod
 from typing import TYPE_CHECKING
 
-from textual.timer import Timer
-
 from tui.app.lines import Lines
-from tui.app.page import SETTLED_S, Page
+from tui.app.page import Page
 
 if TYPE_CHECKING:
     from tui.app.focus import Focus
@@ -29,14 +27,16 @@ class RootedPage(Page):
         self.root: int | None = None
         self.cursor: int | None = None
         self._walks = False
-        self._resting: Timer | None = None
 
     @abstractmethod
     def draw_root(self) -> None:
         """Show the root."""
 
     def draw_cursor(self) -> None:
-        """Show what there is to say of the model under the cursor, which has come to rest."""
+        """Show what there is to say of the model under the cursor.
+
+        At once, in the paint that moves the cursor: a second paint would take as long as the first.
+        """
 
     def draw_focus(self, focus: "Focus") -> None:
         """Root the page at the model in focus, unless it is only the cursor that moved."""
@@ -48,13 +48,7 @@ class RootedPage(Page):
         if other and not self._walks:
             self.root = model
             self.draw_root()
-        self.settle()
-
-    def settle(self) -> None:
-        """Tell of the model under the cursor once it rests."""
-        if self._resting is not None:
-            self._resting.stop()
-        self._resting = self.set_timer(SETTLED_S, self.draw_cursor)
+        self.draw_cursor()
 
     def walk(self, model: int | None) -> None:
         """Look at the model under the cursor; None where it is on nobody."""
@@ -62,15 +56,31 @@ class RootedPage(Page):
         if model is not None:
             self.app.glance(model)
         self._walks = False
-        self.settle()
+        if model is None:
+            self.draw_cursor()
 
     def enter(self, model: int) -> None:
-        """Make a model the root, also if it is in focus already."""
+        """Make a model the root, also if it is in focus already; the history keeps both."""
+        if self.root is not None:
+            self._walks = True
+            self.app.action_go(self.root)
+            self._walks = False
         self.root = None
         self.app.action_go(model)
         self.draw_focus(self.app.focused_on)
 
     def on_lines_moved(self, message: Lines.Moved) -> None:
         """Look at the model under the cursor, unless it has moved on since."""
+        message.prevent_default()  # or `Page` would follow it as well
         if message.key == message.lines.key:
             self.walk(message.model)
+
+    def on_lines_opened(self, message: Lines.Opened) -> None:
+        """Turn to a model."""
+        message.prevent_default()
+        if message.model is not None:
+            self.opened(message.model, message.lines)
+
+    def opened(self, model: int, lines: Lines) -> None:
+        """Turn to a model that was opened in a list."""
+        self.enter(model)
