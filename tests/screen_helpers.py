@@ -69,6 +69,15 @@ def frame(app: ColonyApp) -> str:
     return "\n".join("".join(part.text for part in strip).rstrip() for strip in strips) + "\n"
 
 
+async def settled(app: ColonyApp, pilot: Pilot[None]) -> str:
+    """The frame once nothing more comes into it."""
+    before = ""
+    while before != frame(app):
+        before = frame(app)
+        await pilot.pause(0.3)
+    return before
+
+
 def steady(text: str, archive: Path) -> str:
     """A frame without what differs from run to run: names of files, seconds, times."""
     text = text.replace(archive.name, "ARCHIVE".ljust(len(archive.name)))

@@ -24,6 +24,7 @@ from tests.screen_helpers import (
     monkey,
     pressed,
     run,
+    settled,
     shown,
     steady,
     until,
@@ -88,11 +89,7 @@ def test_frames_are_as_they_were(name: str, size: tuple[int, int], archive: Path
         async with shown(archive, size) as (app, pilot):
             await (on_sources if name == "sources" else on_arena)(app, pilot)
             await pressed(pilot, *FRAMES[name])
-            before = ""
-            while before != frame(app):
-                before = frame(app)
-                await pilot.pause(0.3)
-            text = steady(before, archive)
+            text = steady(await settled(app, pilot), archive)
             assert all(len(line) <= size[0] for line in text.splitlines())
             check_golden(name, size, text)
 

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from lineage.records import PAUSED
 from tui.console import StopRequest
 from tui.pulse import Heart
 
@@ -42,6 +41,8 @@ class CampaignProgress:
 
     def on_step(self, done: int, total: int, what: str) -> None:
         """Called between two models; stops the campaign if that was asked for."""
+        from lineage.records import PAUSED  # noqa: PLC0415 - numpy, which no screen waits for
+
         self._stop.check()
         if what == PAUSED and self._step != PAUSED:
             self._say(f"paused; to go on: colony resume --archive {self._stop.archive}")
