@@ -28,6 +28,9 @@ PATIENCE_S = 30.0
 MENTION_AFTER_S = 1.0
 """Waits shorter than this are nobody's business."""
 
+PARTING_S = 0.5
+"""How long whoever closes a store waits for a lease that it broke off."""
+
 _HOLDER = re.compile(r"\(PID (\d+)\)")
 _BUSY = ("Could not set lock on file", "Conflicting lock is held", "Unique file handle conflict")
 _FULL = (
@@ -99,10 +102,14 @@ class Store:
             yield connection
 
     def close(self) -> None:
-        """Give back the in-memory connection, and stop what another thread reads through it."""
+        """Give back the in-memory connection; the file is never held between leases.
+
+        A lease that another thread has is broken off; one that still waits for the file is left.
+        """
         self._connection.interrupt()
-        with self._mutex:
+        if self._mutex.acquire(timeout=PARTING_S):
             self._connection.close()
+            self._mutex.release()
 
     @contextmanager
     def _lease(self, mode: Literal["read", "write"]) -> Iterator[duckdb.DuckDBPyConnection]:

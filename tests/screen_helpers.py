@@ -40,7 +40,7 @@ async def shown(
     """The app on an archive, once everything has been read; nothing is blinking or moving."""
     app = ColonyApp(archive, Settings(**settings))
     app.animation_level = "none"
-    async with app.run_test(size=size, tooltips=False) as pilot:
+    async with app.run_test(size=size, tooltips=False, notifications=True) as pilot:
         await until(pilot, lambda: app.snapshot is not None and app.snapshot.shares is not None)
         await pilot.pause()
         yield app, pilot

@@ -26,6 +26,29 @@ def test_loads_no_torch(module: str) -> None:
     assert found.stdout.strip() == "[]"
 
 
+def test_the_screen_paints_before_it_loads_what_archives_need() -> None:
+    """DuckDB, NumPy and SciPy take longer than the first frame: they come after it, in a thread."""
+    heavy = "[m for m in ('duckdb', 'numpy', 'scipy', 'pydantic', 'torch') if m in sys.modules]"
+    code = f"""
+import asyncio, sys, tui.cli
+from pathlib import Path
+from tui.app.app import ColonyApp
+
+async def first_frame():
+    app = ColonyApp(Path("nowhere.duckdb"))
+    app._reader.start = lambda: print({heavy})
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+
+asyncio.run(first_frame())
+print({heavy})
+"""
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    assert found.stdout.split() == ["[]", "[]"]
+
+
 @pytest.mark.parametrize("package", MAY_IMPORT)
 def test_imports_run_one_way(package: str) -> None:
     for path in (ROOT / package).rglob("*.py"):

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 
@@ -53,6 +54,27 @@ def test_the_file_is_free_and_complete_between_leases(shelf: Store, tmp_path: Pa
     copy.write_bytes(shelf.path.read_bytes())
     with duckdb.connect(str(copy)) as other:
         assert other.execute("SELECT n FROM numbers").fetchall() == [(7,)]
+
+
+def test_closing_breaks_off_what_another_thread_asks(shelf: Store) -> None:
+    asking, said = threading.Event(), list[str]()
+
+    def ask() -> None:
+        try:
+            with shelf.read() as db:
+                asking.set()
+                db.execute("SELECT count(*) FROM range(10000000) a, range(10000000) b").fetchall()
+        except ArchiveError as error:
+            said.append(str(error))
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    asking.wait()
+    time.sleep(0.2)
+    shelf.close()
+    thread.join(timeout=30)
+    assert not thread.is_alive()
+    assert len(said) == 1
 
 
 def hold(path: Path, seconds: float) -> subprocess.Popen[str]:

@@ -77,7 +77,7 @@ def unpin(
     help=described(
         "Take a model from among the living; it stays as a fossil that colony revive brings back.",
         "colony cull 212",
-        "colony models --json | jq '.[].id' | xargs -n1 colony cull   (all that may be)",
+        "colony cull 212 --json | jq .id   (the number that colony orders has it under)",
     )
 )
 def cull(

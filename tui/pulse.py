@@ -12,8 +12,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-EVERY_S = 0.2
-"""The file is replaced no more often than this."""
+EVERY_S = 0.25
+"""The file is replaced no more often than this, and painted as often by whoever watches."""
 
 
 @dataclass(frozen=True)

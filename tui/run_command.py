@@ -73,9 +73,9 @@ def run(
         if not headless and _on_terminal():
             with campaign_lock(archive):  # what is wrong must be said before the screen opens
                 _config_for(archive, config, seed, device)
-            from tui.screen_command import campaign_on_screen
+            from tui.screen_command import campaign_on_screen, leave
 
-            raise typer.Exit(campaign_on_screen(archive, sys.argv[1:]))
+            leave(campaign_on_screen(archive, sys.argv[1:]))
         with campaign_lock(archive), StopRequest(archive) as stop, Heart(archive) as heart:
             asked = _config_for(archive, config, seed, device)
             given = {"item_evaluations": budget, "generations": generations}

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -46,7 +46,9 @@ def watch(
             )
         from tui.app.app import ColonyApp
 
-        ColonyApp(archive, _settings(ascii_only)).run()
+        screen = ColonyApp(archive, _settings(ascii_only))
+        screen.run()
+        leave(screen.return_code or 0)
 
 
 def campaign_on_screen(archive: Path, arguments: Sequence[str]) -> int:
@@ -79,6 +81,17 @@ def campaign_on_screen(archive: Path, arguments: Sequence[str]) -> int:
         for line in campaign.last_words():
             err.print(line, style=style, highlight=False, markup=False, soft_wrap=True)
         return code
+
+
+def leave(code: int) -> NoReturn:
+    """End this process at once.
+
+    A thread may be in the middle of a lease that somebody else holds up; it only reads, and nobody
+    should have to wait for it, nor hear what libraries say of being torn down under it.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _settings(ascii_only: bool) -> "Settings":

@@ -26,7 +26,7 @@ CASE WHEN $verifier AND verified_a IS NOT NULL AND verified_b IS NOT NULL
 """Of a row of the view `matches`: 1 where A has won, -1 where B has, 0 for a tie; NULL where no
 judge is believed, so that it counts for nobody. Needs the parameter `verifier`, see `decides`."""
 
-_NAME = re.compile(r"#?(\d{1,9})\s*-\s*#?(\d{1,9})\s*@\s*(\S+)")
+_NAME = re.compile(r"#?(\d{1,9})\s*-\s*#?(\d{1,9})\s*@\s*(.+)")
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,6 @@
 
 import argparse
 import copy
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -47,7 +46,7 @@ from population.tournament import founders_among, unseen_items
 from population.workshop import Workshop, found_archive, open_workshop, reopen_workshop, silent
 from tests.arena_players import MODELS, RULES, gain, with_ring, worst
 from tests.benchmarks import ratings
-from tests.benchmarks.harness import interval, positive
+from tests.benchmarks.harness import interval, positive, told
 from tests.benchmarks.search import changed
 
 PANELS = (36, 120, 480)
@@ -191,10 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "settings": {"items": chosen.items, "seeds": chosen.seeds,
                      "generations": chosen.generations},
     }  # fmt: skip
-    text = json.dumps(result, indent=1)
-    sys.stdout.write(text + "\n")
-    if chosen.json:
-        chosen.json.write_text(text + "\n", encoding="utf-8")
+    told(result, chosen.json)
 
 
 if __name__ == "__main__":

@@ -231,6 +231,14 @@ def interval(values: Sequence[float]) -> tuple[float, float | None, float | None
     return mean, mean - half, mean + half
 
 
+def told(result: Mapping[str, Any], path: Path | None) -> None:
+    """Print a result as JSON, and write it to a file if there is to be one."""
+    text = json.dumps(result, indent=1) + "\n"
+    sys.stdout.write(text)
+    if path:
+        path.write_text(text, encoding="utf-8")
+
+
 # Running
 
 

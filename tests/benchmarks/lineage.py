@@ -45,6 +45,7 @@ from lineage.records import (
     Parent,
     SearchRecord,
 )
+from tests.benchmarks.harness import told
 
 FOUNDERS = 9
 BLOCKS = 9
@@ -237,10 +238,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         name: limit / result[name] if name == "births_per_s" else result[name] / limit
         for name, limit in LIMITS.items()
     }
-    text = json.dumps(result, indent=1)
-    sys.stdout.write(text + "\n")
-    if chosen.json:
-        chosen.json.write_text(text + "\n", encoding="utf-8")
+    told(result, chosen.json)
 
 
 if __name__ == "__main__":

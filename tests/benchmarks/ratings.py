@@ -17,7 +17,6 @@ installed, with neither.
 """
 
 import argparse
-import json
 import os
 import resource
 import statistics
@@ -36,7 +35,7 @@ from threadpoolctl import threadpool_limits
 
 from arena.ratings import NO_JUDGE, Matches, Pairs, Ratings, fit, pairs_of
 from lineage.records import Floats
-from tests.benchmarks.harness import positive
+from tests.benchmarks.harness import positive, told
 
 MATCHES, JUDGES, ITEMS, NU = 1_000_000, 50, 1000, 0.5
 SIZES = {"1e3": 1000, "1e5": 100_000}
@@ -253,10 +252,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=positive, default=50, help="simulations of coverage")
     parser.add_argument("--json", type=Path, help="write the result there as well")
     chosen = parser.parse_args(arguments)
-    text = json.dumps(measured(chosen.seeds), indent=1)
-    sys.stdout.write(text + "\n")
-    if chosen.json:
-        chosen.json.write_text(text + "\n", encoding="utf-8")
+    told(measured(chosen.seeds), chosen.json)
 
 
 if __name__ == "__main__":

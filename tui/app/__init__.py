@@ -20,8 +20,8 @@ How a page is written
     Subclass `Page`; `panes` yields widgets with the class "pane" and a `border_title`. `draw` gets
     a `Snapshot` whenever there is a new one. Text is rows of `Span` (as `lineage.drawing` makes
     them) or `Piece`: in `Lines` they are drawn row by row as they come into sight, elsewhere
-    `paint.text_of(rows, self.app.tones)` makes a text for a `Static`; every `#12` in it is a link
-    that puts model 12 into focus. `app.focused_on.model` is the model in focus; `app.action_go`
+    `self.put("#name", rows)` shows them in a `Static`; every `#12` in them is a link that puts
+    model 12 into focus. `app.focused_on.model` is the model in focus; `app.action_go`
     moves there, `app.glance` in passing, `app.open` shows the page "model" on top. Pages about one
     model follow it in `draw_focus`. What the snapshot does not hold is asked for:
 
@@ -35,5 +35,6 @@ Rules that keep it fast
     Before the first paint nothing loads numpy, duckdb or scipy, let alone torch: what needs them
     is imported inside `draw` or in a thread (`tests/test_imports.py`). A key press may take 5 ms
     with a million models: rows are made when they are painted, and nothing walks over everybody in
-    a handler. Static texts are updated with `layout=False`.
+    a handler. What painting costs is the distance between the first and the last line that change,
+    so what need not change at once is not painted at once.
 """

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual import on
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
 from textual.theme import Theme
 
 from tui.app.commands import Commands
+from tui.app.dialogs import Palette
 from tui.app.focus import Focus
 from tui.app.hands_on import HandsOn
 from tui.app.help import Help
-from tui.app.page import Page
 from tui.app.pages import PAGES, listed
 from tui.app.paint import ASCII_SIGNS, RICH_SIGNS, cursor_styles, tone_styles
 from tui.app.questions import Questions
@@ -142,8 +142,8 @@ class ColonyApp(HandsOn):
         self.snapshot = message.snapshot
         # Another archive may have come to be at this path.
         self.focused_on = self.focused_on.within(self.snapshot.newest)
-        if isinstance(self.screen, Page):
-            self.screen.renew()
+        if self.page:
+            self.page.renew()
         if first:
             # What was just read stays: the collector need not walk over it at every key press.
             self.call_after_refresh(gc.freeze)
@@ -152,17 +152,17 @@ class ColonyApp(HandsOn):
     def _feel(self, message: Beat) -> None:
         beat = (self.pulse and self.pulse.beats) != (message.pulse and message.pulse.beats)
         self.pulse = message.pulse
-        if isinstance(self.screen, Page):
-            self.screen.draw_pulse(self.pulse)
+        if self.page:
+            self.page.draw_pulse(self.pulse)
             if beat:
-                self.screen.draw_tabs()
-                self.screen.draw_underway()
+                self.page.draw_tabs()
+                self.page.draw_underway()
 
     @on(Trouble)
     def _warn(self, message: Trouble) -> None:
         self.trouble = message.words
-        if isinstance(self.screen, Page):
-            self.screen.draw_trouble(self.trouble)
+        if self.page:
+            self.page.draw_trouble(self.trouble)
 
     # The focus
 
@@ -172,12 +172,12 @@ class ColonyApp(HandsOn):
             return
         before, self.focused_on = self.focused_on, focus
         marked = focus.mark != before.mark
-        if isinstance(self.screen, Page):
+        if self.page:
             if marked or (focus.trail, focus.place) != (before.trail, before.place):
-                self.screen.draw_trail()
-            self.screen.draw_focus(focus)
+                self.page.draw_trail()
+            self.page.draw_focus(focus)
             if marked:
-                self.screen.repaint_lines()
+                self.page.repaint_lines()
                 self.refresh_bindings()
 
     def glance(self, model: int) -> None:
@@ -230,9 +230,15 @@ class ColonyApp(HandsOn):
         while len(self.screen_stack) > 1:
             self.pop_screen()
 
+    def action_command_palette(self) -> None:
+        """Offer everything that can be done now."""
+        if not isinstance(self.screen, ModalScreen):
+            self.push_screen(Palette(id="--command-palette"))
+
     def action_help(self) -> None:
         """Show what every key does here."""
-        self.push_screen(Help())
+        if not isinstance(self.screen, ModalScreen):
+            self.push_screen(Help())
 
     async def action_quit(self) -> None:
         """Leave; whose campaign is running is asked what is to become of it."""
@@ -241,7 +247,8 @@ class ColonyApp(HandsOn):
             return
         from tui.app.quit import Quit  # noqa: PLC0415 - once, at the end
 
-        self.push_screen(Quit(), self._leave)
+        if not isinstance(self.screen, Quit):
+            self.push_screen(Quit(), self._leave)
 
     def _leave(self, choice: "Choice | None") -> None:
         if choice == "leave":
@@ -286,5 +293,5 @@ class ColonyApp(HandsOn):
         """Take on the colours of a theme."""
         self.tones = tone_styles(self.get_css_variables())
         self.cursor_styles = cursor_styles(self.get_css_variables())
-        if self.is_running and isinstance(self.screen, Page):
-            self.screen.repaint()
+        if self.is_running and self.page:
+            self.page.repaint()

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Hashable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -14,10 +14,11 @@ from lineage.errors import ArchiveError
 from tui.app.bars import Prompt
 from tui.app.lines import GUTTER, Lines
 from tui.app.page import Page
-from tui.app.paint import Piece, text_of
+from tui.app.paint import Piece
 
 if TYPE_CHECKING:
     from lineage.queries.hearings import Hearing
+    from lineage.queries.matches import Match
     from tui.app.arena_view import ArenaView, Asked
     from tui.app.focus import Focus
     from tui.app.snapshot import Snapshot
@@ -44,6 +45,28 @@ class ArenaPage(Page):
             tooltip="The round after; past the last one, whatever comes",
         ),
     ]  # fmt: skip
+
+    DEFAULT_CSS = """
+    ArenaPage #round { height: 1; text-wrap: nowrap; background: $surface; }
+    ArenaPage #arena { layout: grid; grid-size: 1 2; grid-rows: 2fr 3fr; }
+    ArenaPage #heads { height: 1; text-wrap: nowrap; }
+    ArenaPage #matches, ArenaPage #match, ArenaPage #judging, ArenaPage #judge { height: 100%; }
+    ArenaPage #judging, ArenaPage #judge { display: none; }
+    ArenaPage.-judges #judging, ArenaPage.-judges #judge { display: block; }
+    ArenaPage.-judges #matches, ArenaPage.-judges #match { display: none; }
+    ArenaPage.-narrow .pane { padding: 0; }
+
+    ArenaPage.-wide #arena, ArenaPage.-very-wide #arena {
+        grid-size: 2 1; grid-columns: 1fr 1fr; grid-rows: 1fr;
+    }
+    ArenaPage.-wide.-tall #arena, ArenaPage.-very-wide.-tall #arena {
+        grid-size: 2 2; grid-rows: 3fr 2fr;
+    }
+    ArenaPage.-wide.-tall #judging, ArenaPage.-very-wide.-tall #judging { display: block; }
+    ArenaPage.-wide.-tall #judge, ArenaPage.-very-wide.-tall #judge { display: block; }
+    ArenaPage.-wide.-tall #matches, ArenaPage.-very-wide.-tall #matches { display: block; }
+    ArenaPage.-wide.-tall #match, ArenaPage.-very-wide.-tall #match { display: block; }
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -84,10 +107,11 @@ class ArenaPage(Page):
         """Go to a match and to the judge that the model in focus is, if it was gone to."""
         if focus.model is None or self._view is None:
             return
-        self.query_one("#judges", Lines).go(focus.model)
-        lines = self.query_one("#matches", Lines)
-        if focus.glance is None and not self._meets(focus.model):
-            lines.go(focus.model)
+        judges, matches = self.query_one("#judges", Lines), self.query_one("#matches", Lines)
+        if judges.key != focus.model and judges.go(focus.model):
+            self._inspect()
+        if focus.glance is None and not self._meets(focus.model) and matches.go(focus.model):
+            self._listen()
 
     def on_resize(self) -> None:
         """Other words fit."""
@@ -112,8 +136,7 @@ class ArenaPage(Page):
         self._view = view
         self.query_one("#matches", Lines).show(MatchRows(view.matches))
         self.query_one("#judges", Lines).show(judge_rows(view, snapshot, self.app.signs))
-        heads = [Piece(" " * GUTTER), *judge_heads(view)]
-        self.query_one("#heads", Static).update(text_of([heads], self.app.tones), layout=False)
+        self.put("#heads", [[Piece(" " * GUTTER), *judge_heads(view)]])
         self._say(view)
         self._listen()
         self._inspect()
@@ -137,21 +160,19 @@ class ArenaPage(Page):
                 pieces.insert(2, Piece(f"only {asked.task}   ", "bar"))
             if asked.model is not None:
                 pieces.insert(2, Piece(f"only #{asked.model}   ", "bar"))
-        text = text_of([pieces], self.app.tones)
-        self.query_one("#round", Static).update(text, layout=False)
+        self.put("#round", [pieces])
 
     def _listen(self) -> None:
         """Ask for everything about the match under the cursor."""
-        from lineage.queries.matches import MatchName  # noqa: PLC0415 - see draw
-        from tui.app.arena_view import heard  # noqa: PLC0415
+        from tui.app.arena_view import heard  # noqa: PLC0415 - see draw
 
-        snapshot, key = self.app.snapshot, self.query_one("#matches", Lines).key
-        if snapshot is None or key is None:
+        snapshot, match = self.app.snapshot, self._met()
+        if snapshot is None or match is None:
             self._heard = None
             self._show_match()
-            return
-        asked = partial(heard, name=MatchName.read(str(key)), descent=snapshot.descent)
-        self.ask("match", asked, self._hear)
+        else:
+            asked = partial(heard, name=match.name, descent=snapshot.descent)
+            self.ask("match", asked, self._hear)
 
     def _hear(self, found: "tuple[Hearing, dict[int, int | None]]") -> None:
         self._heard = found
@@ -179,10 +200,15 @@ class ArenaPage(Page):
             return
         lines.show(one_judge_rows(self._view, judge, snapshot, self.app.signs, lines.room))
 
+    def _met(self) -> "Match | None":
+        """The match under the cursor."""
+        row = self.query_one("#matches", Lines).row
+        listed = self._view.matches if self._view is not None else ()
+        return listed[row] if row < len(listed) else None
+
     def _meets(self, model: int) -> bool:
-        lines = self.query_one("#matches", Lines)
-        rows: Any = lines.rows
-        return bool(len(rows)) and rows.has(lines.row, model)
+        match = self._met()
+        return match is not None and model in (match.a.model, match.b.model)
 
     # Cursors
 
@@ -190,11 +216,8 @@ class ArenaPage(Page):
         """Show what the cursor is on."""
         if message.lines.id == "matches":
             self._listen()
-            if self.app.focused_on.model is not None and self._meets(self.app.focused_on.model):
-                return
         elif message.lines.id == "judges":
             self._inspect()
-        super().on_lines_moved(message)
 
     def on_lines_opened(self, message: Lines.Opened) -> None:
         """From a match to those who played and judged it, and from there to a model."""
@@ -206,10 +229,8 @@ class ArenaPage(Page):
 
     def keys_of(self, ids: Collection[int]) -> Collection[Hashable]:
         """The matches in which models that were found took part."""
-        lines, rows = self.lines, None
-        if lines is not None and lines.id == "matches":
-            rows = lines.rows
-        if rows is None or self._view is None:
+        lines = self.lines
+        if lines is None or lines.id != "matches" or self._view is None:
             return ids
         chosen = set(ids)
         return [
@@ -272,5 +293,7 @@ class ArenaPage(Page):
         except ArchiveError:
             super()._find(text)
             return
-        if not self.query_one("#matches", Lines).go(str(name)):
+        if self.query_one("#matches", Lines).go(str(name)):
+            self._listen()
+        else:
             self.notify(f"{name} is not among the matches that are listed", severity="warning")

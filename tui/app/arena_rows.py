@@ -32,15 +32,10 @@ class MatchRows:
         return str(self.matches[row].name)
 
     def row_of(self, key: Hashable) -> int | None:
-        """Where a match is, or the first of a model's."""
+        """Where a match is, or the first one of a model."""
         if isinstance(key, int):
-            return next((row for row in range(len(self)) if self.has(row, key)), None)
+            return next((row for row, match in enumerate(self.matches) if _met(match, key)), None)
         return self._places.get(str(key))
-
-    def has(self, row: int, model: int) -> bool:
-        """Whether a model took part in a match."""
-        match = self.matches[row]
-        return model in (match.a.model, match.b.model)
 
     def model(self, row: int) -> int:
         """The winner; the older one where nobody has won."""
@@ -51,7 +46,7 @@ class MatchRows:
         """Who met whom on what, what they said and how it went."""
         match = self.matches[row]
         task = 16 if width >= 80 else 9
-        room = max(4, (width - task - 36) // 2)
+        room = min(28, max(4, (width - task - 36) // 2))
         tones = _tones(match)
         sign = {1: ">", -1: "<", 0: "=", None: "?"}[match.outcome]
         a, b = match.a, match.b
@@ -155,3 +150,7 @@ def _answer(side: Side, most: int) -> str:
 
 def _part(value: float) -> str:
     return f"{value:.2f}"
+
+
+def _met(match: Match, model: int) -> bool:
+    return model in (match.a.model, match.b.model)

@@ -10,7 +10,7 @@ from textual.widgets import Static
 from tui.app.bars import Prompt
 from tui.app.lines import GUTTER, Lines
 from tui.app.page import Page
-from tui.app.paint import Piece, text_of
+from tui.app.paint import Piece
 
 if TYPE_CHECKING:
     from lineage import Archive
@@ -65,10 +65,8 @@ class BoardPage(Page):
         order = sorted_by(ORDERS[self._order], self._upwards, snapshot, ids)
         lines = self.query_one(Lines)
         lines.show(BoardRows(snapshot, order, self.app.signs))
-        room = self.app.size.width - GUTTER
-        signs = legend(snapshot, self.app.signs, room)
-        blank = Piece(" " * GUTTER)
-        self.query_one("#legend", Static).update(text_of([[blank, *signs]], self.app.tones))
+        signs = legend(snapshot, self.app.signs, self.app.size.width - GUTTER)
+        self.put("#legend", [[Piece(" " * GUTTER), *signs]])
         self._say(snapshot)
 
     def draw_focus(self, focus: "Focus") -> None:
@@ -132,9 +130,8 @@ class BoardPage(Page):
         if lines.news:
             said.append(Piece(f"   {signs.up} {lines.news} new above (f follows)", "champion"))
         titles = heads(self.app.size.width - GUTTER, order, self._upwards, signs)
-        for name, row in (("#said", said), ("#heads", [Piece(" " * GUTTER), *titles])):
-            text = text_of([row], self.app.tones)
-            self.query_one(name, Static).update(text, layout=False)
+        self.put("#said", [said])
+        self.put("#heads", [[Piece(" " * GUTTER), *titles]])
 
 
 def _fitting(archive: "Archive", text: str) -> frozenset[int]:

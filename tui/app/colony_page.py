@@ -8,7 +8,6 @@ from textual.widgets import Static
 
 from tui.app.lines import Lines
 from tui.app.page import Page
-from tui.app.paint import text_of
 from tui.app.plot import Plot
 
 if TYPE_CHECKING:
@@ -50,9 +49,8 @@ class ColonyPage(Page):
         self.query_one(Plot).show(*told.fitness(snapshot), "no generation is complete yet")
         self.query_one("#champions", Lines).show(told.Champions(snapshot, signs))
         self.query_one("#events", Lines).show(told.events(snapshot, signs))
-        measures = self.query_one("#measures", Static)
-        rows = told.diversity(snapshot, signs, max(20, measures.size.width))
-        measures.update(text_of(rows, self.app.tones), layout=False)
+        width = self.query_one("#measures").size.width
+        self.put("#measures", told.diversity(snapshot, signs, max(20, width)))
 
     def draw_pulse(self, pulse: "Pulse | None") -> None:
         """Show what is done now, and how far the campaign is."""
@@ -60,11 +58,9 @@ class ColonyPage(Page):
 
         app, snapshot = self.app, self.app.snapshot
         name = app.archive.name
-        head = standing.head(name, snapshot, pulse, app.signs, app.size.width)
-        self.query_one("#head", Static).update(text_of([head], app.tones), layout=False)
-        doing = self.query_one("#doing", Static)
-        rows = standing.doing(snapshot, pulse, app.signs, max(20, doing.size.width))
-        doing.update(text_of(rows, app.tones), layout=False)
+        self.put("#head", [standing.head(name, snapshot, pulse, app.signs, app.size.width)])
+        width = self.query_one("#doing").size.width
+        self.put("#doing", standing.doing(snapshot, pulse, app.signs, max(20, width)))
 
     def draw_focus(self, focus: "Focus") -> None:
         """Put the cursor on the model in focus, where it was champion."""

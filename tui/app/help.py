@@ -10,13 +10,13 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from tui.app.dialogs import Dialog
 from tui.app.settings import settings_path
 
 
-class Help(ModalScreen[None]):
+class Help(Dialog[None]):
     """The keys that work at this moment."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -4,7 +4,6 @@ The cursor sits on a key (a model, mostly) and not on a row: when rows come and 
 the cursor stays where it is on the screen and the others move. A key press paints two lines anew.
 """
 
-from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Collection, Hashable
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -19,7 +18,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui.app.paint import Piece, segments
-from tui.app.rows import ListedRows, Rows
+from tui.app.rows import Hits, ListedRows, Rows
 
 if TYPE_CHECKING:
     from tui.app.app import ColonyApp
@@ -85,7 +84,8 @@ class Lines(ScrollView, can_focus=True):
         self._nothing = nothing
         self._row = 0
         self._key: Hashable = None
-        self._hits: list[int] = []
+        self._went: Hashable = None
+        self._hits = Hits(self._rows)
         self._found: Collection[Hashable] = ()
         self._strips: OrderedDict[tuple[Any, ...], Strip] = OrderedDict()
         self.follows = True
@@ -139,7 +139,7 @@ class Lines(ScrollView, can_focus=True):
         elif kept is not None:
             self.news = max(0, self.news + kept - before)
         self._strips.clear()
-        self._look_for_hits()
+        self._hits = Hits(rows, self._found)
         # Setting a size asks for a layout, also where it is the same.
         if self.virtual_size.height != len(rows):
             self.virtual_size = Size(self.size.width, len(rows))
@@ -147,20 +147,27 @@ class Lines(ScrollView, can_focus=True):
         self.refresh()
 
     def go(self, key: Hashable) -> bool:
-        """Put the cursor on somebody; False if they are not in the list."""
+        """Put the cursor on somebody; False if they are not in the list.
+
+        Asked again for the same, it does nothing: the cursor may have been moved since, and who
+        follows the top is not called back by every new snapshot.
+        """
+        if key == self._went:
+            return True
         row = self._rows.row_of(key)
         if row is None:
             return False
         if row != self._row or key != self._key:
-            self._to(row)
+            self._shift(row)
+        self._went = key
         return True
 
     def search(self, found: Collection[Hashable]) -> int:
         """Let `n` and `N` walk along some keys, from the next one on; how many are in the list."""
         self._found = found
-        self._look_for_hits()
-        if self._hits:
-            self._to(self._hits[bisect_left(self._hits, self._row) % len(self._hits)])
+        self._hits = Hits(self._rows, found)
+        if self._hits and self._row not in self._hits:
+            self._to(self._hits.beyond(self._row, 1))
         self._strips.clear()
         self.refresh()
         return len(self._hits)
@@ -191,13 +198,8 @@ class Lines(ScrollView, can_focus=True):
 
     def action_hit(self, by: int) -> None:
         """Move the cursor to the next or the previous row that was found."""
-        if not self._hits:
-            return
-        if by > 0:
-            at = bisect_right(self._hits, self._row)
-        else:
-            at = bisect_left(self._hits, self._row) - 1
-        self._to(self._hits[at % len(self._hits)])
+        if self._hits:
+            self._to(self._hits.beyond(self._row, by))
 
     def action_follow(self) -> None:
         """Go to the top and stay there."""
@@ -233,15 +235,22 @@ class Lines(ScrollView, can_focus=True):
     # Its parts
 
     def _to(self, row: int) -> None:
-        """Move the cursor, and say so."""
+        """Move the cursor for somebody who wants it moved: what is under it is in focus."""
         if not len(self._rows):
             return
+        self._shift(min(max(row, 0), len(self._rows) - 1))
+        self._went = self._key
+        model = self._rows.model(self._row)
+        if model is not None:
+            self.app.glance(model)
+        self.post_message(self.Moved(self, self._key, model))
+
+    def _shift(self, row: int) -> None:
         self.follows = False
         before = self._row
-        self._place(min(max(row, 0), len(self._rows) - 1), self.scroll_offset.y)
+        self._place(row, self.scroll_offset.y)
         self.refresh_line(before)
         self.refresh_line(self._row)
-        self.post_message(self.Moved(self, self._key, self._rows.model(self._row)))
 
     def _place(self, row: int, top: int) -> None:
         """Put the cursor on a row, and the row into sight; the list begins at `top` if it may."""
@@ -255,10 +264,6 @@ class Lines(ScrollView, can_focus=True):
     def _forget_paint(self) -> None:
         self._strips.clear()
         self._base = None
-
-    def _look_for_hits(self) -> None:
-        rows = (self._rows.row_of(key) for key in self._found)
-        self._hits = sorted(row for row in rows if row is not None)
 
     def render_line(self, y: int) -> Strip:
         """A line of the list."""
@@ -284,7 +289,7 @@ class Lines(ScrollView, can_focus=True):
         return strip
 
     def _painted(self, row: int, width: int, here: int, marked: bool) -> Strip:
-        signs, found = self.app.signs, bool(self._hits) and self._is_hit(row)
+        signs, found = self.app.signs, row in self._hits
         gutter = (signs.cursor if here else " ") + (signs.mark if marked else " ")
         spans = [Piece(gutter, "strong"), *self._rows.draw(row, max(0, width - GUTTER))]
         parts = segments(spans, self.app.tones)
@@ -292,7 +297,3 @@ class Lines(ScrollView, can_focus=True):
             parts = list(Segment.apply_style(parts, post_style=Style(underline=True)))
         strip = Strip(parts).adjust_cell_length(width)
         return strip.apply_style(self.app.cursor_styles[here]) if here else strip
-
-    def _is_hit(self, row: int) -> bool:
-        at = bisect_left(self._hits, row)
-        return at < len(self._hits) and self._hits[at] == row

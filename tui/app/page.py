@@ -8,12 +8,13 @@ which they matter to whoever writes one:
   comes to be seen again;
 - `draw_pulse(pulse)`: the campaign tells what it does, up to five times a second;
 - `draw_focus(focus)`: the model in focus, or the mark, has changed;
+- `put(where, rows)`: rows of text into a `Static`;
 - `ask(kind, question, take)`: a question to the archive, answered beside the event loop;
 - `lines`: the list that `/`, `n` and `N` search.
 """
 
 import re
-from collections.abc import Callable, Collection, Hashable
+from collections.abc import Callable, Collection, Hashable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
@@ -25,11 +26,13 @@ from textual.widgets import Footer, Static
 
 from tui.app.bars import Prompt, TopBar
 from tui.app.lines import Lines
+from tui.app.paint import Piece, text_of
 from tui.app.questions import Answered, Refused
 from tui.app.underway import Underway
 
 if TYPE_CHECKING:
     from lineage import Archive
+    from lineage.drawing.text import Span
     from tui.app.app import ColonyApp
     from tui.app.focus import Focus
     from tui.app.snapshot import Snapshot
@@ -57,6 +60,7 @@ class Page(Screen[None]):
         super().__init__()
         self._drawn: Snapshot | None = None
         self._settling: dict[str, Timer] = {}
+        self._put: dict[str, Sequence[Sequence[Span | Piece]]] = {}
 
     # What pages are made of
 
@@ -107,6 +111,13 @@ class Page(Screen[None]):
         else:
             asking()
 
+    def put(self, where: str, rows: "Sequence[Sequence[Span | Piece]]") -> None:
+        """Show rows of text in a `Static`; what is shown already is not painted again."""
+        if self._put.get(where) != rows:
+            self._put[where] = rows
+            text = text_of(rows, self.app.tones)
+            self.query_one(where, Static).update(text, layout=False)
+
     # What it does by itself
 
     def compose(self) -> ComposeResult:
@@ -143,6 +154,7 @@ class Page(Screen[None]):
     def repaint(self) -> None:
         """Paint everything anew: colours have changed."""
         self._drawn = None
+        self._put.clear()
         self.renew()
         self.repaint_lines()
 
@@ -176,11 +188,6 @@ class Page(Screen[None]):
     def on_refused(self, message: Refused) -> None:
         """Say why there is no answer."""
         self.notify(message.words, severity="warning", markup=False)
-
-    def on_lines_moved(self, message: Lines.Moved) -> None:
-        """The model under the cursor is the one that everything is about."""
-        if message.model is not None:
-            self.app.glance(message.model)
 
     def on_lines_opened(self, message: Lines.Opened) -> None:
         """Show everything about a model."""

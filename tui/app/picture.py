@@ -1,6 +1,6 @@
 """A picture of a page as SVG, without a terminal: for the README, and for who writes about a run.
 
-python -m tui.app.picture colony.duckdb docs/colony.svg --size 120x36 --press 1
+python -m tui.app.picture colony.duckdb tui/colony.svg --size 120x36 --press 1
 """
 
 import argparse

@@ -5,13 +5,14 @@ from typing import ClassVar, Literal
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Button, Static
+
+from tui.app.dialogs import Dialog
 
 Choice = Literal["stop", "leave", "stay"]
 
 
-class Quit(ModalScreen[Choice]):
+class Quit(Dialog[Choice]):
     """Asks; escape stays."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

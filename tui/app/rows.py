@@ -1,6 +1,7 @@
 """What a list shows: rows that are drawn as they come into sight, each about somebody."""
 
-from collections.abc import Hashable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Hashable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from tui.app.paint import Piece
@@ -62,3 +63,28 @@ class ListedRows:
     def draw(self, row: int, width: int) -> "list[Span | Piece]":
         """The row as it is; the list cuts it off."""
         return self._rows[row][2]
+
+
+class Hits:
+    """Rows that were found, to walk along.
+
+    Args:
+        rows: all rows.
+        found: keys, of which some may be among them.
+    """
+
+    def __init__(self, rows: Rows, found: Collection[Hashable] = ()) -> None:
+        places = (rows.row_of(key) for key in found)
+        self._places = sorted(row for row in places if row is not None)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __contains__(self, row: int) -> bool:
+        at = bisect_left(self._places, row)
+        return at < len(self._places) and self._places[at] == row
+
+    def beyond(self, row: int, by: int) -> int:
+        """The next hit below a row (1) or above it (-1); after the last comes the first."""
+        at = bisect_right(self._places, row) if by > 0 else bisect_left(self._places, row) - 1
+        return self._places[at % len(self._places)]

@@ -30,6 +30,17 @@ class SourcesPage(Page):
         ),
     ]  # fmt: skip
 
+    DEFAULT_CSS = """
+    SourcesPage #stock { layout: grid; grid-size: 1 3; grid-rows: 1fr 6 8; }
+    SourcesPage #sources, SourcesPage #source, SourcesPage #choices { height: 100%; }
+    SourcesPage.-narrow .pane { padding: 0; }
+
+    SourcesPage.-wide #stock, SourcesPage.-very-wide #stock {
+        grid-size: 2 2; grid-columns: 1fr 1fr; grid-rows: 1fr 2fr;
+    }
+    SourcesPage.-wide #sources, SourcesPage.-very-wide #sources { row-span: 2; }
+    """
+
     def __init__(self) -> None:
         super().__init__()
         self._stock: Stock | None = None
@@ -56,8 +67,8 @@ class SourcesPage(Page):
 
     def draw_focus(self, focus: "Focus") -> None:
         """Put the cursor on the model in focus."""
-        if focus.model is not None:
-            self.query_one("#sources", Lines).go(focus.model)
+        if focus.model is not None and self.query_one("#sources", Lines).go(focus.model):
+            self._inspect()
 
     def on_resize(self) -> None:
         """Other columns fit."""
@@ -113,7 +124,6 @@ class SourcesPage(Page):
 
     def on_lines_moved(self, message: Lines.Moved) -> None:
         """Show what the cursor is on."""
-        super().on_lines_moved(message)
         if message.lines.id == "sources":
             self._inspect()
 

@@ -80,11 +80,7 @@ def one_source_rows(source: Source, snapshot: Snapshot, signs: Signs, width: int
     rows += [
         told("fits", about.fits, width, "loss" if about.fits.startswith("no") else "plain"),
         told("is", f"{shape}, vocabulary {about.vocabulary:,}", width),
-        told(
-            "size",
-            f"{about.parameters:,} parameters, {about.dtype}, {gigabytes(about.size)}",
-            width,
-        ),
+        told("size", weight, width),
         told("licence", about.licence or "no model card states one", width),
     ]
     return ListedRows(rows)

@@ -1,0 +1,30 @@
+"""Screens on top of pages, which are left once, however fast keys come."""
+
+from contextlib import suppress
+from typing import TypeVar
+
+from textual.await_complete import AwaitComplete
+from textual.command import CommandPalette
+from textual.screen import ModalScreen
+
+T = TypeVar("T")
+
+
+class Dialog(ModalScreen[T]):
+    """A question or an answer on top of a page."""
+
+    def dismiss(self, result: T | None = None) -> AwaitComplete:
+        """Leave it; who has left it already does not leave what is below as well."""
+        return super().dismiss(result) if self.is_current else AwaitComplete()
+
+
+class Palette(CommandPalette):
+    """Textual's command palette, for people who type faster than it lists."""
+
+    def dismiss(self, result: None = None) -> AwaitComplete:
+        """Leave it, once."""
+        return super().dismiss(result) if self.is_current else AwaitComplete()
+
+    def _action_command_list(self, action: str) -> None:
+        with suppress(KeyError):  # a page of commands that have no place yet
+            super()._action_command_list(action)
