@@ -97,7 +97,7 @@ def test_every_hand_gives_its_order(colony: Archive) -> None:
             assert app.screen.query_one(Input).value == budget
             await typed(pilot, "123456")
             await given("budget", (), "123456")
-            await pressed(pilot, "T")
+            await pressed(pilot, "R")
             await given("tournament")
             assert "asked: pause, resume and 7 more; waits for colony run" in frame(app)
 

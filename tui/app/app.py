@@ -22,7 +22,6 @@ from tui.app.dialogs import Palette
 from tui.app.focus import Focus
 from tui.app.hands_on import HandsOn
 from tui.app.help import Help
-from tui.app.page import Page
 from tui.app.pages import PAGES, new_page
 from tui.app.paint import ASCII_SIGNS, RICH_SIGNS, cursor_styles, tone_styles
 from tui.app.questions import Questions
@@ -119,12 +118,6 @@ class ColonyApp(HandsOn):
         self.set_keymap(self.settings.keys)
         self.set_class(self.settings.ascii, "-ascii")
         self._dress(self.current_theme)
-
-    @property
-    def page(self) -> Page | None:
-        """The page that is seen, once it is there to be drawn on; one that comes draws itself."""
-        screen = self.screen
-        return screen if isinstance(screen, Page) and screen.is_mounted else None
 
     # What comes in
 

@@ -82,7 +82,7 @@ HANDS = (
     Hand(
         "budget", "B", "Budget", "Change what the campaign may spend in all", example="500000"
     ),
-    Hand("tournament", "T", "Tournament", "Let all the living meet on items nobody has seen"),
+    Hand("tournament", "R", "Tournament", "Let all the living meet on items nobody has seen"),
     Hand(
         "export", "E", "Export", "Write the model in focus as a checkpoint", 1,
         example="a folder that does not exist yet",

@@ -60,6 +60,12 @@ class HandsOn(App[None]):
     exporting: Export | None = None
     _numbers = itertools.count()
 
+    @property
+    def page(self) -> Page | None:
+        """The page that is seen, once it is there to be drawn on; one that comes draws itself."""
+        screen = self.screen
+        return screen if isinstance(screen, Page) and screen.is_mounted else None
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer the hands that make sense now."""
         if action == "hand":
@@ -93,9 +99,9 @@ class HandsOn(App[None]):
 
     def draw_underway(self) -> None:
         """Show what is under way, wherever one looks."""
-        if isinstance(self.screen, Page):
-            self.screen.draw_underway()
-        elif isinstance(self.screen, Orders):
+        if self.page:
+            self.page.draw_underway()
+        elif isinstance(self.screen, Orders) and self.screen.is_mounted:
             self.screen.draw()
 
     # What comes in
