@@ -370,7 +370,7 @@ def test_it_shrinks_to_nearly_nothing_and_back(archive: Path) -> None:
     async def test() -> None:
         async with shown(archive) as (app, pilot):
             for page in [page.key for page in PAGES if page.key]:
-                await pressed(pilot, page)
+                await pressed(pilot, page, "down", "up")
                 before = frame(app)
                 for size in ((20, 5), (1, 1), (300, 90), (120, 40)):
                     await pilot.resize_terminal(*size)

@@ -219,9 +219,7 @@ class Lines(ScrollView, can_focus=True):
         """The cursor looks different."""
         self.refresh_line(self._row)
 
-    def on_blur(self) -> None:
-        """The cursor looks different."""
-        self.refresh_line(self._row)
+    on_blur = on_focus
 
     def on_resize(self) -> None:
         """Keep the cursor in sight."""
@@ -249,11 +247,17 @@ class Lines(ScrollView, can_focus=True):
         self.refresh_line(self._row)
 
     def _place(self, row: int, top: int) -> None:
-        """Put the cursor on a row, and the row into sight; the list begins at `top` if it may."""
+        """Put the cursor on a row; the list begins at `top`, unless the row were out of sight.
+
+        Then the row comes into the middle: who walks on sees what comes, and the whole list is
+        painted once in half a page and not at every step.
+        """
         self._row = row
         self._key = self._rows.key(row) if row < len(self._rows) else None
         height = max(1, self.size.height)
-        top = min(max(top, row - height + 1, 0), row)
+        if not top <= row < top + height:
+            top = row - height // 2
+        top = max(0, min(top, len(self._rows) - height))
         if top != self.scroll_offset.y:
             self.scroll_to(y=top, animate=False, force=True)
 
