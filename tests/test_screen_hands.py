@@ -190,6 +190,8 @@ def test_why_it_was_refused_is_said_where_one_types(colony: Archive) -> None:
             await pressed(pilot, "A")
             await typed(pilot, "/nowhere/poet")
             await until(pilot, lambda: "no folder at /nowhere/poet" in frame(app))
+            app.clear_notifications()  # of the order before, which go when their time is up
+            await pilot.pause(0.2)
             check_golden("ask", (80, 24), frame(app))
             await pressed(pilot, "escape")
             assert isinstance(app.screen, Page)

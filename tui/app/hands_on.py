@@ -64,7 +64,8 @@ class HandsOn(App[None]):
     def page(self) -> Page | None:
         """The page that is seen, once it is there to be drawn on; one that comes draws itself."""
         screen = self.screen
-        return screen if isinstance(screen, Page) and screen.is_mounted else None
+        there = self.is_running and screen.is_mounted  # an app that ends prunes what it shows
+        return screen if isinstance(screen, Page) and there else None
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer the hands that make sense now."""
