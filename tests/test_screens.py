@@ -1,5 +1,6 @@
 """The app on a real archive: golden frames, every key, the mouse, and what people set."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
