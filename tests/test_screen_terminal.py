@@ -87,7 +87,7 @@ def plain(terminal: Terminal) -> str:
 def test_a_campaign_that_is_left_runs_to_its_end(small_config: Path, tmp_path: Path) -> None:
     path = tmp_path / "colony.duckdb"
     front = colony("run", small_config, "--archive", path, "--generations", 2, "--no-report")
-    front.until("loading torch", 120)
+    front.until("1 Colony", 120)
     front.press("q")
     front.until("the campaign is running", 120)
     front.press("l")

@@ -18,7 +18,6 @@ Starts `colony tui` in a real pseudo-terminal on a synthetic colony (see
 
 import argparse
 import fcntl
-import json
 import os
 import pty
 import select
@@ -35,6 +34,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.benchmarks.harness import told
 from tests.benchmarks.lineage import found, grown
 
 ROOT = Path(__file__).parents[2]
@@ -85,6 +85,8 @@ class Terminal:
             os.environ.update(TERM=term, COLORTERM="truecolor")
             os.chdir(ROOT)
             os.execv(sys.executable, [sys.executable, *arguments])
+        self._ready = select.poll()  # which takes any number of open files, as select does not
+        self._ready.register(self._master, select.POLLIN)
         self.resize(*size)
         self.painted = b""
 
@@ -108,7 +110,7 @@ class Terminal:
 
     def read(self, seconds: float) -> int:
         """Take what is painted, waiting for so long; how many bytes."""
-        if not select.select([self._master], [], [], seconds)[0]:
+        if not self._ready.poll(1000 * seconds):
             return 0
         try:
             taken = os.read(self._master, 1 << 16)
@@ -228,10 +230,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     result["of_limit"] = {name: result[name] / limit for name, limit in LIMITS.items()} | {
         f"key_ms.{name}": result["key_ms"][name] / page.limit_ms for name, page in PAGES.items()
     }
-    text = json.dumps(result, indent=1)
-    sys.stdout.write(text + "\n")
-    if chosen.json:
-        chosen.json.write_text(text + "\n", encoding="utf-8")
+    told(result, chosen.json)
 
 
 if __name__ == "__main__":
