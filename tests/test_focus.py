@@ -1,5 +1,7 @@
 """The focus: a history as in a browser, and glances that leave no trace in it."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -60,9 +62,7 @@ def test_the_place_is_always_in_the_trail(steps: list[tuple[str, int]]) -> None:
         focus = getattr(focus, what)(number)
         assert -1 <= focus.place < max(1, len(focus.trail))
         assert (focus.place >= 0) == bool(focus.trail)
-        assert all(a != b for a, b in zip(focus.trail, focus.trail[1:], strict=False)) or (
-            what == "within"
-        )
+        assert all(one != other for one, other in pairwise(focus.trail))
         if what in ("to", "at"):
             assert focus.model == number
 

@@ -1,6 +1,7 @@
 """The focus: the one model that every screen is about, how one came to it, and the mark."""
 
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 REMEMBERED = 500
 """Models that the history keeps."""
@@ -64,6 +65,7 @@ class Focus:
         """The same in an archive that has no younger models than `newest`."""
         if max(*self.trail, self.glance or 0, self.mark or 0, 0) <= newest:
             return self
-        trail = tuple(model for model in self.trail if model <= newest)
+        known = (model for model in self.trail if model <= newest)
+        trail = tuple(model for model, _ in groupby(known))  # who is left may meet itself
         mark = self.mark if self.mark is not None and self.mark <= newest else None
         return Focus(trail, len(trail) - 1, None, mark)
