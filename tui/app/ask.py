@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
+
+from tui.app.dialogs import Dialog
 
 if TYPE_CHECKING:
     from tui.app.app import ColonyApp
 
 
-class Ask(ModalScreen[None]):
+class Ask(Dialog[None]):
     """Asks, and stays until it is told that what was typed will do; escape leaves.
 
     Args:

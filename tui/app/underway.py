@@ -6,9 +6,9 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from tui.app.dialogs import Dialog
 from tui.app.paint import Piece, Signs, bar, text_of
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class Underway(Static):
         self.update(text_of([pieces], app.tones), layout=False)
 
 
-class Orders(ModalScreen[None]):
+class Orders(Dialog[None]):
     """Everything that was asked of the campaign, the newest first, as it comes about."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
