@@ -15,14 +15,16 @@ from lineage.records import Answer, Comparison, Item, Reading
 Count = Callable[[str], int]
 """How many tokens a text takes."""
 
+PLANTED = 2
+"""Answers to an item that nobody gave, at most: a canary and the key."""
+
 
 @dataclass(frozen=True)
 class Cost:
-    """Tokens that models read and say in a round, and how many item evaluations that is."""
+    """Tokens that models read and say in a round."""
 
     answering: int = 0
     reading: int = 0
-    evaluations: int = 0
 
     @property
     def tokens(self) -> int:
@@ -50,7 +52,6 @@ def predicted(
     return Cost(
         answering=round(newcomers * (prompts + said)),
         reading=round(unread * distinct * (prompts + said)),
-        evaluations=round(len(items) * (newcomers + unread * distinct)),
     )
 
 
@@ -73,5 +74,4 @@ def counted(
     return Cost(
         answering=sum(count(items[a.item].prompt) + count(a.answer) for a in answers),
         reading=sum(read),
-        evaluations=len(answers) + len(read),
     )

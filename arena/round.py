@@ -11,7 +11,7 @@ import numpy as np
 from arena import asking
 from arena.canaries import canaries
 from arena.contest import Field, Memory, Rules
-from arena.costs import Cost, Count, counted, predicted
+from arena.costs import PLANTED, Cost, Count, counted, predicted
 from arena.hearing import seated, uncompared, unread
 from arena.judges import Slate, slate_of
 from arena.judging import Judged, judged, record_of
@@ -34,9 +34,6 @@ from lineage.records import (
 
 USUAL_DISTINCT = 4.0
 """Distinct answers to an item that are expected where nothing was answered before."""
-
-PLANTED = 2.0
-"""Answers to an item that nobody gave, at most: a canary and the key."""
 
 
 class Arena:
@@ -63,6 +60,11 @@ class Arena:
         self._lend, self._tasks, self._count = lend, tasks, count
         self._rules, self._panel, self._hidden = rules, panel, hidden
         self._by_id = {item.id: item for item in panel.items}
+        self._keys = {
+            item.id: tasks[item.task].extract(item, item.key)
+            for item in panel.items
+            if item.key is not None and item.id in panel.checkable
+        }
 
     def cost(self, who: Field, memory: Memory) -> Cost:
         """What the round is expected to cost, if everybody climbs all rungs."""
@@ -78,9 +80,7 @@ class Arena:
         more = predicted(
             self._count, self._panel.items, 0, len(readers), min(float(newcomers), distinct)
         )
-        return Cost(
-            cost.answering, cost.reading + more.reading, cost.evaluations + more.evaluations
-        )
+        return Cost(cost.answering, cost.reading + more.reading)
 
     def play(self, who: Field, memory: Memory) -> Round:
         """Play it among some contestants."""
@@ -150,17 +150,12 @@ class Arena:
         readings: Sequence[Reading] = (),
         comparisons: Sequence[Comparison] = (),
     ) -> Slate:
-        keys = {
-            item.id: self._tasks[item.task].extract(item, item.key)
-            for item in self._panel.items
-            if item.key is not None and item.id in self._panel.checkable
-        }
         return slate_of(
             who.models,
             [(item.id, item.task) for item in self._panel.items],
             answers,
             verify=self._verified,
-            keys=keys,
+            keys=self._keys,
             canaries=canaries,
             readings=readings,
             comparisons=comparisons,

@@ -42,7 +42,7 @@ from population.orders import (
 from population.player import Player
 from population.randomness import generator
 from population.results import Results, stacked
-from population.rounds import not_forgotten, questions, remembered
+from population.rounds import most_evaluations, not_forgotten, remembered
 from population.spaces.first import equal_parents
 from population.spaces.parameter import ParameterSpace
 from population.stopping import Standing, limits_of, reason_to_stop
@@ -140,11 +140,10 @@ class Campaign:
             cost += len(colony.members) * size(search.panel)
             newcomers += len(colony.members)
         cost += search.challengers * LAST_CHALLENGE * len(self._closer.selection)
-        judges = len(remembered(self._archive, search).get(colony.generation + 1, []))
+        judges = len(remembered(self._archive, search, colony.generation + 1))
         everybody = len(colony.members) + search.finalists
-        return cost + size(config.arena.items) * questions(
-            config.arena, newcomers, everybody, judges
-        )
+        items = size(config.arena.items)
+        return cost + most_evaluations(config.arena, items, newcomers, everybody, judges)
 
     # What the breeder asks of its host
 

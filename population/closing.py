@@ -118,7 +118,7 @@ class Closer:
         self._search = workshop.config.search
         self._kinship, self._clock, self._progress = kinship, clock, progress
         self._judged = self._search.merit == "jury"
-        self.selection = dealer.selection()
+        self.selection = dealer.selection
 
     def chapter(self, before: Colony | None, end: Ending, last: bool) -> Chapter:
         """Everything that a generation adds to the archive.
@@ -132,7 +132,7 @@ class Closer:
         panel = self._dealer.panel(epoch).items
         fresh = before is None or before.epoch != epoch
         merits = task_means(panel, end.standing.merit)
-        judges = remembered(self._archive, self._search).get(end.generation, [])
+        judges = remembered(self._archive, self._search, end.generation)
         bench = tuple(judge for judge in judges if judge not in end.living)
         self._kinship.keep([*end.living, *bench])
         played = self._played(before, epoch, end, bench)

@@ -1,6 +1,7 @@
 """Which search items are asked when: dealt from the campaign's seed, prepared once for everyone."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -86,8 +87,9 @@ class Dealer:
 
     def said(self, epoch: int) -> tuple[Answer, ...]:
         """What the jury of an epoch answers to its panel and to the selection items."""
-        return self._marker.said([*self.panel(epoch).items, *self.selection()], epoch)
+        return self._marker.said([*self.panel(epoch).items, *self.selection], epoch)
 
+    @cached_property
     def selection(self) -> list[Item]:
         """The selection items; as many as a panel has where a jury has to answer them first."""
         each = None
@@ -98,7 +100,7 @@ class Dealer:
     def marked_selection(self, epoch: int) -> Marked:
         """The selection items with the answers that count on them in an epoch."""
         if epoch not in self._selection:
-            self._selection = {epoch: self._marker.mark(self.selection(), epoch)}
+            self._selection = {epoch: self._marker.mark(self.selection, epoch)}
         return self._selection[epoch]
 
     def _deal(self, what: str, number: int, count: int, rounds: int, epoch: int) -> Deal:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from arena.contest import Field, Memory, Rules
+from arena.costs import PLANTED
 from arena.panel import ArenaPanel
 from arena.round import Arena
 from lineage import Archive
@@ -19,41 +20,42 @@ from population.workshop import Progress, Workshop
 
 T = TypeVar("T")
 
-PLANTED = 2
-"""Answers to an item that nobody gave: a canary and the key."""
 
-
-def remembered(archive: Archive, search: config.Search) -> dict[int, list[int]]:
-    """By generation, the judges of the round before that was played on the same panel.
+def remembered(archive: Archive, search: config.Search, generation: int) -> list[int]:
+    """The judges of the round before a generation's, if that was played on the same panel.
 
     They go on though they may have died: what they have read would have to be read again.
     """
-    return {
-        generation + 1: judges
-        for generation, judges in seats(archive).items()
-        if (generation + 1) % search.rotate
-    }
+    if generation % search.rotate == 0:
+        return []
+    return seats(archive, generation - 1).get(generation - 1, [])
 
 
 def not_forgotten(archive: Archive, search: config.Search) -> dict[int, list[int]]:
-    """By generation, whose kinship is still asked for after it though they may have died."""
-    judges = remembered(archive, search)
-    last = max(judges, default=0)
-    return {
-        generation: sorted({*judges.get(generation, []), *judges.get(generation + 1, [])})
-        for generation in range(last + 1)
-    }
+    """By generation, whose kinship is still asked for after it though they may have died.
+
+    It is the judges of its own round and of the round before, as far as others on the same panel
+    come after them.
+    """
+    kept: dict[int, list[int]] = {}
+    for generation, judges in seats(archive).items():
+        if (generation + 1) % search.rotate:
+            for later in (generation, generation + 1):
+                kept[later] = sorted({*kept.get(later, []), *judges})
+    return kept
 
 
-def questions(arena: config.Arena, newcomers: int, contestants: int, judges: int) -> int:
-    """Item evaluations that a round takes at most for each of its items.
+def most_evaluations(
+    arena: config.Arena, items: int, newcomers: int, contestants: int, judges: int
+) -> int:
+    """Item evaluations that a round on so many items takes at most.
 
     A newcomer answers, and every answer, and what is planted, may be new to every judge. Who takes
     an empty seat reads everybody's. Comparisons ask for both orders and both letters.
     """
     vacant = arena.judges - judges
-    compared = 4 * arena.judges * arena.pairs
-    return newcomers * (1 + arena.judges) + vacant * (contestants + PLANTED) + compared
+    each = newcomers * (1 + arena.judges) + vacant * (contestants + PLANTED)
+    return items * each + 4 * arena.judges * arena.pairs
 
 
 def memory_of(

@@ -98,8 +98,8 @@ def last_round(archive: Archive) -> int:
     return int(number)
 
 
-def seats(archive: Archive) -> dict[int, list[int]]:
-    """By generation, the judges that read answers in its round and may do so in the next one.
+def seats(archive: Archive, generation: int | None = None) -> dict[int, list[int]]:
+    """By generation, or for one, the judges that read answers in its round and may do so again.
 
     Those of the last round of a panel are free to go.
     """
@@ -107,7 +107,9 @@ def seats(archive: Archive) -> dict[int, list[int]]:
         rows = db.execute(
             "SELECT generation, list(judge ORDER BY judge) FROM audits JOIN rounds USING (round) "
             "WHERE mode = 'likelihood' AND admitted AND epoch IS NOT NULL "
-            "GROUP BY generation ORDER BY generation"
+            "AND ($generation IS NULL OR generation = $generation) "
+            "GROUP BY generation ORDER BY generation",
+            {"generation": generation},
         ).fetchall()
     return dict(rows)
 
