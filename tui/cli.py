@@ -4,7 +4,6 @@ torch takes seconds to load and the archive's libraries half a second, so comman
 need inside, and none waits for what it does not use.
 """
 
-import os
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -39,6 +38,7 @@ from tui.console import (
     print_json,
     progress_bar,
 )
+from tui.entry import guarded
 
 if TYPE_CHECKING:
     from lineage import Archive
@@ -268,12 +268,8 @@ app.add_typer(merge_commands.app)
 
 
 def main() -> None:
-    """The entry point of the console script."""
-    # OpenMP's threads spin while they wait for each other. On a machine that does anything else
-    # beside, the spinning takes the cores from the working: a forward pass of 30 ms was measured
-    # at 2600 ms beside one other busy program, at 180 ms with this. Must be set before torch loads.
-    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-    app()
+    """The command line of this module, guarded as the console script is (see `tui.entry`)."""
+    guarded(app)
 
 
 if __name__ == "__main__":

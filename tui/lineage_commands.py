@@ -249,10 +249,13 @@ def find(
     as_json: JsonOption = False,
 ) -> None:
     with clear_errors():
-        from tui.lineage_tables import fields_view, found_rows, found_view
+        from tui.lineage_tables import fields_json, fields_view, found_rows, found_view
 
         if fields:
-            out.print(fields_view())
+            if as_json:
+                print_json(fields_json())
+            else:
+                out.print(fields_view())
             return
         colony = opened(archive)
         from lineage.queries.find import find as look

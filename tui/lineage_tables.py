@@ -79,17 +79,29 @@ def found_view(found: "Found", rows: list[dict[str, Any]]) -> Table:
     return table
 
 
-def fields_view() -> Table:
-    """The fields of the filter language."""
+def fields_json() -> list[dict[str, str]]:
+    """What `colony find --fields --json` prints: the fields of the filter language."""
     from lineage.filters.fields import FIELDS
 
     after = {"task": ":NAME", "founder": ":NAME", "model": ":MODEL"}
+    return [
+        {
+            "field": name + after.get(known.argument, ""),
+            "kind": known.kind,
+            "meaning": known.meaning,
+        }
+        for name, known in FIELDS.items()
+    ]
+
+
+def fields_view() -> Table:
+    """The fields of the filter language."""
     table = Table(box=box.SIMPLE_HEAD)
     for head in ("field", "is", "meaning"):
         table.add_column(head, overflow="fold")
-    for name, known in FIELDS.items():
-        kind = "true or false" if known.kind == "flag" else f"a {known.kind}"
-        table.add_row(name + after.get(known.argument, ""), kind, known.meaning)
+    for field in fields_json():
+        kind = "true or false" if field["kind"] == "flag" else f"a {field['kind']}"
+        table.add_row(field["field"], kind, field["meaning"])
     return table
 
 
