@@ -5,12 +5,18 @@ commands are loaded, when libraries turn it into errors of their own, or lose it
 a user sees one line and no traceback; COLONY_DEBUG=1 in the environment shows where it came from.
 """
 
+from __future__ import annotations
+
 import os
 import signal
 import sys
-from collections.abc import Callable
-from types import FrameType
-from typing import NoReturn
+
+TYPE_CHECKING = False
+"""As `typing` has it, which takes longer to load than all that is needed here."""
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+    from typing import NoReturn
 
 DEBUG = "COLONY_DEBUG"
 INTERRUPTED = 130
@@ -40,7 +46,7 @@ class Interrupts:
         self.asked = True
         raise KeyboardInterrupt
 
-    def _lost(self, lost: "sys.UnraisableHookArgs") -> None:
+    def _lost(self, lost: sys.UnraisableHookArgs) -> None:
         if lost.exc_type is KeyboardInterrupt:
             signal.signal(signal.SIGALRM, self._hear)
             signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)
