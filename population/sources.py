@@ -19,6 +19,7 @@ from pathlib import Path
 from population.adapters import adapted
 from population.checkpoints import TOKENIZER_FILES, Checkpoint, open_checkpoint, open_tensors
 from population.errors import CheckpointError
+from population.references import expanded, halves
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 FETCHED = ("*.safetensors", "*.json", *TOKENIZER_FILES, "README.md")
@@ -37,8 +38,9 @@ def open_source(
     Raises:
         CheckpointError: it is missing or unusable; says why and what to do.
     """
-    if not Path(reference).exists() and "+" in reference:
-        base, _, adapter = reference.rpartition("+")
+    reference = expanded(reference)
+    if (cut := halves(reference)) is not None:
+        base, adapter = cut[0], expanded(cut[1])
         folder = Path(adapter) if Path(adapter).is_dir() else _fetched(adapter, say)
         return adapted(open_source(base, None, say), folder, name or folder.name)
     path = Path(reference)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lineage.escaping import escaped
 from population.errors import PopulationError
 from tui import (
     ancestry_commands,
@@ -37,6 +38,7 @@ from tui.console import (
     out,
     print_json,
     progress_bar,
+    quoted,
 )
 from tui.entry import guarded
 
@@ -89,10 +91,13 @@ def models(
 ) -> None:
     with clear_errors():
         colony = opened(archive)
+        from lineage.queries.fitness import selection_scores
+
         last = colony.latest()
         rows = tables.model_rows(
             colony.models(living=None if everyone else True),
             colony.task_means("selection"),
+            selection_scores(colony),
             colony.ratings(last.generation) if last else {},
             last.champion if last else None,
         )
@@ -122,6 +127,8 @@ def show(
 
 
 def _facts(colony: "Archive", reference: str) -> dict[str, Any]:
+    from lineage.queries.fitness import selection_scores
+
     row = colony.find(reference)
     last = colony.latest()
     rating = colony.ratings(last.generation).get(row.id) if last else None
@@ -138,7 +145,8 @@ def _facts(colony: "Archive", reference: str) -> dict[str, Any]:
         "state": "living" if row.living else f"fossil since generation {row.died}: {row.cause}",
         "weights_sha256": row.weights_sha256,
         "parents": [{"id": p.id, "share": p.share, "role": p.role} for p in row.parents],
-        "rating": {"rating": rating.rating, "deviation": rating.deviation} if rating else None,
+        "score": selection_scores(colony).get(row.id),
+        "rating": tables.rating_json(rating),
         **{
             split: {task: values[0] for task, values in means.items()}
             for split, means in exact.items()
@@ -220,7 +228,7 @@ def export(
         if recipe is None:
             with bytes_bar() as progress:
                 write(colony, workshop, row, path, progress)
-            out.print(f"{row.label} is in {path}", highlight=False, soft_wrap=True)
+            out.print(f"{escaped(row.label)} is in {path}", soft_wrap=True)
             return
         if path.exists():
             raise PopulationError(f"{path} exists already; choose another name or remove it")
@@ -231,7 +239,7 @@ def export(
             else to_yaml(with_filters(found, workshop.layout))
         )
         path.write_text(text, encoding="utf-8")
-        out.print(f"the recipe of {row.label} is in {path}", highlight=False, soft_wrap=True)
+        out.print(f"the recipe of {escaped(row.label)} is in {path}", soft_wrap=True)
 
 
 @app.command(
@@ -251,7 +259,7 @@ def init(
         from population.config import template
 
         path.write_text(template(path.name), encoding="utf-8")
-        out.print(f"wrote {path}; next: colony run {path}", highlight=False, soft_wrap=True)
+        out.print(f"wrote {path}; next: colony run {quoted(path)}", soft_wrap=True)
 
 
 app.add_typer(run_command.app)

@@ -21,17 +21,17 @@ def plain_table(*heads: str, text: Sequence[str] = ()) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for head in heads:
         if head in text:
-            table.add_column(head, overflow="fold")
+            table.add_column(safe(head), overflow="fold")
         else:
-            table.add_column(head, justify="right", no_wrap=True)
+            table.add_column(safe(head), justify="right", no_wrap=True)
     return table
 
 
-def safe(text: object) -> Text:
+def safe(text: object, most: int = 60) -> Text:
     """A text of an archive, in which nothing is markup and nothing is obeyed."""
     from lineage.drawing.text import shown
 
-    return Text("" if text is None else shown(str(text), 60))
+    return Text("" if text is None else shown(str(text), most))
 
 
 def fate(died: int | None, cause: str | None) -> Text:
@@ -199,7 +199,7 @@ def difference_view(found: "Difference", child: int | None, width: int) -> Group
         width: cells of the terminal.
     """
     sides = found.sides
-    labels = [side.model.label for side in sides]
+    labels = [safe(side.model.label, 24).plain for side in sides]
     roles = [
         "" if child is None else "child" if at == child else "parent" for at in range(len(sides))
     ]

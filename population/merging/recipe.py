@@ -37,6 +37,7 @@ from pydantic import (
 
 from population.errors import RecipeError
 from population.methods import METHODS
+from population.references import seen_from as reference_seen_from
 
 Name = Annotated[str, StringConstraints(min_length=1)]
 Hash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -303,17 +304,7 @@ def first_problem(error: ValidationError, where: str) -> str:
 def seen_from(recipe: Recipe, folder: Path) -> Recipe:
     """A recipe whose relative source paths are seen from a folder, where they exist there."""
     sources = {
-        name: source.model_copy(update={"path": _seen_from(source.path, folder)})
+        name: source.model_copy(update={"path": reference_seen_from(source.path, folder)})
         for name, source in recipe.sources.items()
     }
     return recipe.model_copy(update={"sources": sources})
-
-
-def _seen_from(path: str, folder: Path) -> str:
-    """As `population.sources` reads it: "+" joins a base and an adapter, if nothing is named so."""
-    if (folder / path).exists():
-        return str(folder / path)
-    base, plus, adapter = path.rpartition("+")
-    if not base or not adapter:
-        return path
-    return f"{_seen_from(base, folder)}{plus}{_seen_from(adapter, folder)}"
