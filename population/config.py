@@ -14,6 +14,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from arena.tasks.loading import PLUGIN, is_file_reference
+from population.bounds import beyond
 from population.errors import ConfigError
 from population.references import exists, expanded, fitting, halves, resolves, seen_from
 
@@ -26,7 +27,15 @@ Operator = Literal[
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
+
+    @model_validator(mode="after")
+    def _within_bounds(self) -> "_Section":
+        if wrong := beyond(type(self).__name__.lower(), dict(self)):
+            raise ValueError(wrong)
+        return self
 
 
 class Founders(_Section):
@@ -162,6 +171,8 @@ class Search(_Section):
             raise ValueError(f"lowest ({self.lowest}) must be below highest ({self.highest})")
         if not 0 < self.mutation[0] <= self.mutation[1]:
             raise ValueError(f"mutation {self.mutation} must be positive, and the smaller first")
+        if self.scales[0] > self.scales[1]:
+            raise ValueError(f"scales {self.scales} must have the smaller first")
         if sum(self.operators.values()) <= 0 or min(self.operators.values()) < 0:
             raise ValueError("operators: none may be negative, and one must be positive")
         return self

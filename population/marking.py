@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from arena.jury import seat_jury
-from arena.tasks import deal_panel
+from arena.pools import Pools
 from arena.trust import beliefs_by_task, lower_bound, totals
 from lineage import Archive
 from lineage.kinship import Kinship
@@ -226,7 +226,12 @@ def _shares(votes: Floats) -> Floats:
 
 
 def marker_of(
-    archive: Archive, workshop: Workshop, kinship: Kinship, seed: int, progress: Progress
+    archive: Archive,
+    workshop: Workshop,
+    pools: Pools,
+    kinship: Kinship,
+    seed: int,
+    progress: Progress,
 ) -> Marker:
     """What counts in a campaign."""
     search = workshop.config.search
@@ -235,6 +240,6 @@ def marker_of(
 
     def examination(epoch: int) -> list[Item]:
         drawn = int(generator(seed, "examination", epoch).integers(1 << 31))
-        return deal_panel(workshop.tasks, drawn, search.panel)
+        return pools.examination(drawn, search.panel)
 
     return Jury(archive, workshop, kinship, examination, progress)

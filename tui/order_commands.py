@@ -135,7 +135,9 @@ def add_founder(
     )
 )
 def budget(
-    evaluations: Annotated[int, typer.Argument(min=1, help="Item evaluations in all.")],
+    evaluations: Annotated[
+        int, typer.Argument(min=1, max=2**63 - 1, help="Item evaluations in all.")
+    ],
     archive: ArchiveOption = DEFAULT_ARCHIVE,
     as_json: JsonOption = False,
 ) -> None:

@@ -50,12 +50,15 @@ def run(
     ] = None,
     archive: ArchiveOption = DEFAULT_ARCHIVE,
     budget: Annotated[
-        int | None, typer.Option(min=1, help="Item evaluations in all.", show_default="240000")
+        int | None,
+        typer.Option(min=1, max=2**63 - 1, help="Item evaluations in all.", show_default="240000"),
     ] = None,
     generations: Annotated[
-        int | None, typer.Option(min=1, help="Stop after this many generations.")
+        int | None, typer.Option(min=1, max=10**9, help="Stop after this many generations.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of a new campaign.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**63 - 1, help="Seed of a new campaign.")
+    ] = None,
     device: Annotated[
         str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps, ... of a new campaign.")
     ] = None,

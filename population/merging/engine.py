@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
+from lineage.cleanup import afterwards
 from population.checkpoints import Checkpoint, has_tokenizer, same_vocabulary
 from population.dtypes import BY_NAME, Dtype, all_finite
 from population.errors import CheckpointError, RecipeError
@@ -171,7 +172,7 @@ def run(
     total, done = sum(spec.size for spec in tensors.values()), 0
     workers = 1 if device not in {"auto", "cpu"} else threads or os.cpu_count() or 1
     pool = ThreadPoolExecutor(workers)
-    try:
+    with afterwards(files.abandon), afterwards(lambda: pool.shutdown(cancel_futures=True)):
         jobs = {
             pool.submit(_fill, planned, name, backend, files): tensors[name].size
             for name in largest_first
@@ -181,9 +182,6 @@ def run(
             done += jobs[job]
             progress(done, total, "merging")
         files.close()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-        files.abandon()
 
 
 def _fill(planned: Plan, name: str, backend: Backend, files: Shards) -> None:
