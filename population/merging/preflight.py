@@ -12,6 +12,7 @@ from population.checkpoints import Checkpoint, incidental, same_vocabulary, text
 from population.errors import CheckpointError, PopulationError
 from population.merging.card import licence_of
 from population.merging.engine import Plan
+from population.merging.leaves import Leaf
 from population.merging.writer import check_unused
 
 OWN_MEMORY = 300 * 10**6
@@ -68,8 +69,8 @@ def _warnings(planned: Plan) -> list[str]:
     if not any(step.slices or step.method == "route" for step in planned.recipe.steps):
         found += [
             warning
-            for leaf in planned.leaves.values()
-            for warning in _left_out(reference, leaf.checkpoint)
+            for leaf in planned.aligned.values()
+            for warning in _left_out(planned.aligned[planned.reference.name], leaf)
         ]
     dtypes = sorted({leaf.checkpoint.dtype.name for leaf in planned.leaves.values()})
     if len(dtypes) > 1:
@@ -81,7 +82,7 @@ def _warnings(planned: Plan) -> list[str]:
     return found
 
 
-def _left_out(reference: Checkpoint, other: Checkpoint) -> list[str]:
+def _left_out(reference: Leaf, other: Leaf) -> list[str]:
     """What a model has beside the tensors that are merged."""
     extra = sorted(other.tensors.keys() - reference.tensors.keys())
     if not extra:
