@@ -33,6 +33,7 @@ class Plan:
         tensors: what will be written.
         vocabularies: if the sources' vocabularies had to be brought to one.
         aligned: the sources as they take part: with one vocabulary, and the same tensors.
+        nodes: these and the steps, by name.
     """
 
     recipe: Recipe
@@ -41,6 +42,7 @@ class Plan:
     tensors: Mapping[str, Spec]
     vocabularies: Vocabularies | None
     aligned: Mapping[str, Leaf]
+    nodes: Mapping[str, Node]
 
     @property
     def reference(self) -> Leaf:
@@ -94,7 +96,7 @@ def plan(
         name: Spec(spec.shape, wanted if wanted and name not in result.copied else spec.dtype)
         for name, spec in result.tensors.items()
     }
-    return Plan(recipe, leaves, result, tensors, vocabularies, sources)
+    return Plan(recipe, leaves, result, tensors, vocabularies, sources, nodes)
 
 
 def _share_tensors(leaves: Iterable[Leaf]) -> None:

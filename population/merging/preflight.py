@@ -13,6 +13,7 @@ from population.errors import CheckpointError, PopulationError
 from population.merging.card import licence_of
 from population.merging.engine import Plan
 from population.merging.leaves import Leaf
+from population.merging.recipe import Choice
 from population.merging.writer import check_unused
 
 OWN_MEMORY = 300 * 10**6
@@ -72,6 +73,7 @@ def _warnings(planned: Plan) -> list[str]:
             for leaf in planned.aligned.values()
             for warning in _left_out(planned.aligned[planned.reference.name], leaf)
         ]
+    found += _idle_filters(planned)
     dtypes = sorted({leaf.checkpoint.dtype.name for leaf in planned.leaves.values()})
     if len(dtypes) > 1:
         found.append(f"the sources have different dtypes: {', '.join(dtypes)}")
@@ -79,6 +81,29 @@ def _warnings(planned: Plan) -> list[str]:
     if len(licences) > 1:
         names = ", ".join(sorted(str(licence) for licence in licences))
         found.append(f"the sources have different licences ({names}); all of them bind the merge")
+    return found
+
+
+def _idle_filters(planned: Plan) -> list[str]:
+    """Filters that match no tensor, which are misspelt more often than not."""
+    found = []
+    for step in planned.recipe.steps:
+        places = [step.parameters, *(model.parameters for model in step.models)]
+        for piece in step.slices:
+            places += [piece.parameters, *(source.parameters for source in piece.sources)]
+        filters = dict.fromkeys(
+            choice.filter
+            for parameters in places
+            for setting in parameters.values()
+            for choice in (setting if isinstance(setting, list) else [setting])
+            if isinstance(choice, Choice) and choice.filter not in {None, "*"}
+        )
+        names = planned.nodes[step.name].tensors if step.name in planned.nodes else ()
+        found += [
+            f"step {step.name!r}: the filter {text!r} is in no tensor's name, so it sets nothing"
+            for text in filters
+            if names and not any(str(text) in name for name in names)
+        ]
     return found
 
 

@@ -22,6 +22,7 @@ A parameter is a number, a gradient over the layers ([0, 0.5, 1]), a choice by t
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -257,8 +258,12 @@ class Recipe(_Strict):
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def read_recipe(path: Path) -> Recipe:
+def read_recipe(path: Path, say: Callable[[str], None] = lambda _: None) -> Recipe:
     """Read a recipe: ours (JSON) or mergekit's (YAML). Relative paths are seen from its folder.
+
+    Args:
+        path: its file.
+        say: told what is left out of a YAML.
 
     Raises:
         RecipeError: it cannot be read, or is wrong; names the place.
@@ -273,7 +278,7 @@ def read_recipe(path: Path) -> Recipe:
     else:
         from population.merging.mergekit import from_yaml  # noqa: PLC0415 - yaml only if needed
 
-        recipe = from_yaml(text, str(path))
+        recipe = from_yaml(text, str(path), say)
     return seen_from(recipe, path.parent)
 
 
@@ -311,9 +316,32 @@ def seen_from(recipe: Recipe, folder: Path) -> Recipe:
 
 def _seen_from(path: str, folder: Path) -> str:
     """As `population.sources` reads it: "+" joins a base and an adapter, if nothing is named so."""
-    if (folder / path).exists():
-        return str(folder / path)
+    seen = seen_at(path, folder)
+    if exists(seen):
+        return str(seen)
     base, plus, adapter = path.rpartition("+")
     if not base or not adapter:
         return path
     return f"{_seen_from(base, folder)}{plus}{_seen_from(adapter, folder)}"
+
+
+def seen_at(path: str, folder: Path) -> Path:
+    """Where a path lies that is seen from a folder; `~` is somebody's home if nothing is so named.
+
+    What exists as it is written always comes first.
+    """
+    literal = folder / path
+    if path.startswith("~") and not exists(literal):
+        try:
+            return Path(path).expanduser()
+        except RuntimeError:  # nobody of that name
+            pass
+    return literal
+
+
+def exists(path: Path) -> bool:
+    """Whether something lies there; nothing does where a name is longer than names can be."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
