@@ -106,6 +106,14 @@ def quantisation_method(config: Mapping[str, Any]) -> str | None:
     return None
 
 
+def without_quantisation(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A config that does not say how weights are packed, for weights that are plain."""
+    plain = {key: value for key, value in config.items() if key not in QUANTISATION_KEYS}
+    if isinstance(nested := plain.get("text_config"), Mapping):
+        plain["text_config"] = without_quantisation(nested)
+    return plain
+
+
 QUANTISATION_KEYS = ("quantization_config", "compression_config")
 """Where a config.json says how weights are packed."""
 

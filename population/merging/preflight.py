@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from population.architectures import architecture_of
-from population.checkpoints import Checkpoint, incidental, same_vocabulary, text_config
+from population.checkpoints import Checkpoint, same_vocabulary, text_config
+from population.config_meaning import config_differences
 from population.errors import CheckpointError, PopulationError
 from population.merging.card import licence_of
 from population.merging.engine import Plan
@@ -121,18 +122,13 @@ def _left_out(reference: Leaf, other: Leaf) -> list[str]:
 
 def differences(reference: Checkpoint, other: Checkpoint) -> list[str]:
     """Settings in which two models differ although their tensors may fit."""
-    found: list[str] = []
-    here, there = reference.config, other.config
-    if not here or not there:
-        return found
-    for key in sorted(here.keys() | there.keys()):
-        if not incidental(key) and here.get(key) != there.get(key):
-            mine, theirs = _short(here.get(key)), _short(there.get(key))
-            found.append(
-                f"{other.name!r} has {key} {theirs}, {reference.name!r} has {mine}; the merge "
-                f"takes {mine}"
-            )
-    return found
+    if not reference.config or not other.config:
+        return []
+    return [
+        f"{other.name!r} has {found.key} {_short(found.theirs)}, {reference.name!r} has "
+        f"{_short(found.mine)}; the merge takes {_short(found.mine)}"
+        for found in config_differences(reference.config, other.config)
+    ]
 
 
 def _short(value: Any) -> str:
