@@ -162,6 +162,7 @@ def adapted(base: Checkpoint, folder: Path, name: str) -> Adapted:
         folder,
         updates,
         {target: raw for target, (_, raw) in whole.items()},
+        notes=base.notes,
     )
 
 

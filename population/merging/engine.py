@@ -10,6 +10,7 @@ from lineage.cleanup import afterwards
 from population.checkpoints import Checkpoint, has_tokenizer, same_vocabulary
 from population.dtypes import BY_NAME, Dtype, all_finite
 from population.errors import CheckpointError, RecipeError
+from population.merging.alike import aligned
 from population.merging.backends import Backend, backend_for
 from population.merging.graph import MergeStep, RouteNode
 from population.merging.leaves import Leaf, Moved, Vocabularies, common_vocabulary
@@ -32,6 +33,8 @@ class Plan:
         result: the last step.
         tensors: what will be written.
         vocabularies: if the sources' vocabularies had to be brought to one.
+        aligned: the sources as they take part: with one vocabulary, and the same tensors.
+        nodes: these and the steps, by name.
     """
 
     recipe: Recipe
@@ -39,6 +42,8 @@ class Plan:
     result: Node
     tensors: Mapping[str, Spec]
     vocabularies: Vocabularies | None
+    aligned: Mapping[str, Leaf]
+    nodes: Mapping[str, Node]
 
     @property
     def reference(self) -> Leaf:
@@ -73,9 +78,10 @@ def plan(
         if name in used
     }
     vocabularies = _vocabularies(recipe, leaves)
-    sources = dict(leaves)
+    sources: Mapping[str, Leaf] = leaves
     if vocabularies is not None:
         sources = {name: Moved(leaf, vocabularies) for name, leaf in leaves.items()}
+    sources = aligned(sources)
     _share_tensors(sources.values())
     nodes: dict[str, Node] = dict(sources)
     for step in recipe.steps:
@@ -88,10 +94,10 @@ def plan(
     result = nodes[recipe.steps[-1].name]
     wanted = BY_NAME[recipe.output.dtype] if recipe.output.dtype else None
     tensors = {
-        name: Spec(spec.shape, wanted if wanted and spec.dtype.floating else spec.dtype)
+        name: Spec(spec.shape, wanted if wanted and name not in result.copied else spec.dtype)
         for name, spec in result.tensors.items()
     }
-    return Plan(recipe, leaves, result, tensors, vocabularies)
+    return Plan(recipe, leaves, result, tensors, vocabularies, sources, nodes)
 
 
 def _share_tensors(leaves: Iterable[Leaf]) -> None:
@@ -186,7 +192,7 @@ def run(
 
 def _fill(planned: Plan, name: str, backend: Backend, files: Shards) -> None:
     spec = planned.tensors[name]
-    if not spec.dtype.floating:
+    if name in planned.result.copied:
         node, tensor = planned.result.copy_of(name)
         assert isinstance(node, Leaf)
         files.write(name, 0, node.checkpoint.raw(tensor))

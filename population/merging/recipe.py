@@ -22,6 +22,7 @@ A parameter is a number, a gradient over the layers ([0, 0.5, 1]), a choice by t
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -258,8 +259,12 @@ class Recipe(_Strict):
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def read_recipe(path: Path) -> Recipe:
+def read_recipe(path: Path, say: Callable[[str], None] = lambda _: None) -> Recipe:
     """Read a recipe: ours (JSON) or mergekit's (YAML). Relative paths are seen from its folder.
+
+    Args:
+        path: its file.
+        say: told what is left out of a YAML.
 
     Raises:
         RecipeError: it cannot be read, or is wrong; names the place.
@@ -274,7 +279,7 @@ def read_recipe(path: Path) -> Recipe:
     else:
         from population.merging.mergekit import from_yaml  # noqa: PLC0415 - yaml only if needed
 
-        recipe = from_yaml(text, str(path))
+        recipe = from_yaml(text, str(path), say)
     return seen_from(recipe, path.parent)
 
 
