@@ -17,6 +17,7 @@ import torch
 from arena import Task, load_tasks
 from lineage import Archive
 from lineage.records import Floats, Founder, Item
+from population.agreement import alike, form_with
 from population.architectures import architecture_of
 from population.blocks import Layout, layout_of, levels_of
 from population.breeding.operators import OPERATORS
@@ -241,6 +242,7 @@ def open_workshop(config: Config, progress: Progress = silent) -> Workshop:
         )
     if len(founders) < 2:
         raise ConfigError("[founders] a colony needs at least two founders")
+    founders = alike(founders)
     check_compatible(founders)
     for number, founder in enumerate(founders):
         progress(number, len(founders), f"checking {founder.name}")
@@ -264,8 +266,8 @@ def reopen_workshop(archive: Archive, progress: Progress = silent) -> Workshop:
     for number, (model, path) in enumerate(paths.items()):
         row = models[model]
         progress(number, len(paths), f"checking {row.label}")
-        founder = open_source(path, row.name)
-        if founder.sha256() != row.weights_sha256:
+        founder = form_with(open_source(path, row.name), row.weights_sha256)
+        if founder is None:
             raise CheckpointError(
                 f"founder {row.label!r} at {path} has other weights than when this archive was "
                 "started; put the original back"
