@@ -68,7 +68,7 @@ def canonical(checkpoint: Checkpoint) -> Checkpoint:
     kinds = tensor_kinds(found.tensors, found.config)
     prefix = _lacking_prefix(found)
     names = {
-        prefix + name if _takes(prefix, name) else name: name
+        prefix + name if _takes(prefix, name) and prefix + name not in found.tensors else name: name
         for name, header in found.tensors.items()
         if kinds[name] is not TensorKind.IGNORED and header.parameters
     }
@@ -140,7 +140,9 @@ def _prefix_between(longer: Mapping[str, object], shorter: Mapping[str, object])
         if not name.endswith(f".{probe}"):
             continue
         prefix = name.removesuffix(probe)
-        fitting = sum(f"{prefix}{other}" in longer for other in foreign)
+        fitting = sum(
+            f"{prefix}{other}" in longer and f"{prefix}{other}" not in shorter for other in foreign
+        )
         if 2 * fitting > len(foreign):
             return prefix
     return None
@@ -150,7 +152,9 @@ def _prefixed(
     longer: Mapping[str, object], shorter: Mapping[str, object], prefix: str
 ) -> dict[str, str]:
     """The names of the shorter spelling by those of the longer one."""
-    return {
-        name if name in longer or f"{prefix}{name}" not in longer else f"{prefix}{name}": name
-        for name in shorter
-    }
+    names = {}
+    for name in shorter:
+        full = f"{prefix}{name}"
+        fits = name not in longer and full in longer and full not in shorter
+        names[full if fits else name] = name
+    return names

@@ -28,6 +28,7 @@ from population.errors import CampaignError, CheckpointError, ConfigError
 from population.geometry import Geometry, geometry_of
 from population.materialise import Materialiser, State, state_sha256
 from population.materialise_routes import RouteMaterialiser
+from population.near_copies import near_copies
 from population.player import Player, Prepared
 from population.recipes import Basis
 from population.sources import open_source
@@ -224,14 +225,21 @@ class Workshop:
         return results
 
 
-def open_workshop(config: Config, progress: Progress = silent) -> Workshop:
+def open_workshop(
+    config: Config, progress: Progress = silent, say: Callable[[str], None] = lambda _: None
+) -> Workshop:
     """Open and check the founders of a configuration.
+
+    Args:
+        config: with paths resolved.
+        progress: told how far it is.
+        say: told what somebody should know of the founders.
 
     Raises:
         CheckpointError: a founder is missing, broken, or does not fit the others.
         ConfigError: two founders share a name, or the base is not among them.
     """
-    founders = [open_source(path) for path in config.founders.paths]
+    founders = [open_source(path, say=say) for path in config.founders.paths]
     names = [founder.name for founder in founders]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ConfigError(f"[founders] two folders are named {twice[0]!r}; rename one")
@@ -248,6 +256,8 @@ def open_workshop(config: Config, progress: Progress = silent) -> Workshop:
         progress(number, len(founders), f"checking {founder.name}")
         founder.check_finite()
     base = None if config.founders.base is None else names.index(config.founders.base)
+    for line in near_copies(founders, base):
+        say(f"note: {line}")
     return Workshop(config, founders, Basis(tuple(names), base), _layout(config, founders[0]))
 
 
