@@ -9,7 +9,7 @@ from arena.tasks import Task, deal_panel, each_of
 from lineage.records import Answer, Item, Juror
 from population.config import Search
 from population.marking import Marked, Marker
-from population.player import Prepared
+from population.questions import Prepared
 from population.randomness import generator
 
 DISTINCT = 3

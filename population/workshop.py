@@ -27,7 +27,8 @@ from population.errors import CampaignError, CheckpointError, ConfigError
 from population.geometry import Geometry, geometry_of
 from population.materialise import Materialiser, State, state_sha256
 from population.materialise_routes import RouteMaterialiser
-from population.player import Player, Prepared
+from population.player import Player
+from population.questions import Prepared
 from population.recipes import Basis
 from population.sources import open_source
 from population.spaces.both import BothSpace
@@ -162,6 +163,7 @@ class Workshop:
             dtype=run.dtype,
             batch_tokens=run.batch_tokens,
             stops={task.name: task.stop for task in self.tasks if task.stop is not None},
+            tasks={task.name: task for task in self.tasks},
         )
 
     @cached_property
