@@ -14,7 +14,7 @@ from lineage.records import Answer, Item, Juror
 from population.config import Config, Search
 from population.errors import CampaignError, Interrupted, PopulationError
 from population.marking import Marked, Marker
-from population.player import Prepared
+from population.questions import Prepared
 from population.randomness import generator
 from population.troubles import Troubles, said_of
 

@@ -19,7 +19,8 @@ from lineage import Archive
 from lineage.kinship import Kinship
 from lineage.queries import rounds
 from lineage.records import Answer, Floats, Item, Juror
-from population.player import Player, Prepared
+from population.player import Player
+from population.questions import Prepared
 from population.randomness import generator
 from population.report import genome_of
 from population.workshop import Progress, Workshop

@@ -29,7 +29,8 @@ from population.geometry import Geometry, geometry_of
 from population.materialise import Materialiser, State, state_sha256
 from population.materialise_routes import RouteMaterialiser
 from population.near_copies import near_copies
-from population.player import Player, Prepared
+from population.player import Player
+from population.questions import Prepared
 from population.recipes import Basis
 from population.sources import open_source
 from population.spaces.both import BothSpace
@@ -164,6 +165,7 @@ class Workshop:
             dtype=run.dtype,
             batch_tokens=run.batch_tokens,
             stops={task.name: task.stop for task in self.tasks if task.stop is not None},
+            tasks={task.name: task for task in self.tasks},
         )
 
     @cached_property
