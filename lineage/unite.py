@@ -64,15 +64,22 @@ def unite(first: Archive, second: Archive, target: Path) -> United:
             leaving.callback(discard, copy)
         for archive, copy in zip((first, second), copies, strict=True):
             copy_of(archive, copy)
-        with duckdb.connect(str(draft), config={"threads": 1}) as db:
-            for name, copy in zip(("a", "b"), copies, strict=True):
-                quoted = str(copy).replace("'", "''")
-                db.execute(f"ATTACH '{quoted}' AS {name} (READ_ONLY)")
-            db.execute("BEGIN")
-            duplicates = _written(db, first, second, union)
-            db.execute("COMMIT")
-            for name in ("a", "b"):
-                db.execute(f"DETACH {name}")
+        try:
+            with duckdb.connect(str(draft), config={"threads": 1}) as db:
+                for name, copy in zip(("a", "b"), copies, strict=True):
+                    quoted = str(copy).replace("'", "''")
+                    db.execute(f"ATTACH '{quoted}' AS {name} (READ_ONLY)")
+                db.execute("BEGIN")
+                duplicates = _written(db, first, second, union)
+                db.execute("COMMIT")
+                for name in ("a", "b"):
+                    db.execute(f"DETACH {name}")
+        except duckdb.Error as error:
+            reason = next(iter(str(error).splitlines()), "no reason given")
+            raise ArchiveError(
+                f"{first.path} and {second.path} cannot be put together: {reason}; nothing was "
+                "written. `colony check` says whether each of them is whole"
+            ) from error
     archive = Archive(target)
     founders = len(first.founder_paths())
     shared = founders + len(second.founder_paths()) - len(union)

@@ -30,8 +30,8 @@ TIMES = float(os.environ.get("COLONY_FUZZ", "1"))
 SEED = int(os.environ.get("COLONY_FUZZ_SEED", "0"))
 CPU_S = 30
 """Processor time that no call of this size takes: who takes it does not end."""
-WAIT_S = 240.0
-"""Time that no call takes, on however busy a machine: who takes it waits for nothing."""
+WAIT_S = 60
+"""Time without any work, asleep, that no call takes: who takes it waits for nothing."""
 
 CODES = {0, 1, 2, 130}
 
@@ -83,7 +83,7 @@ class Calls:
         self._process.kill()
         self._process.communicate()
 
-    def __call__(self, *arguments: object, folder: Path, limit: float = WAIT_S) -> Ran:
+    def __call__(self, *arguments: object, folder: Path) -> Ran:
         """Run `colony` in a folder; what it said is kept beside the folder, not in it."""
         said = folder.with_name(folder.name + ".said")
         words = tuple(map(str, arguments))
@@ -93,13 +93,29 @@ class Calls:
         self._process.stdin.flush()
         assert self._process.stdout is not None
         pid = int(self._process.stdout.readline())
-        ready, _, _ = select.select([self._process.stdout], [], [], limit)
-        if not ready:
+        hung = self._waited_in_vain(pid)
+        if hung:
             os.kill(pid, signal.SIGKILL)
         code = int(self._process.stdout.readline())
         out, err = (said.with_suffix(end).read_bytes() for end in (".out", ".err"))
-        hung = not ready or code == -signal.SIGXCPU
+        hung = hung or code == -signal.SIGXCPU
         return Ran(words, code, out.decode(errors="replace"), err.decode(errors="replace"), hung)
+
+    def _waited_in_vain(self, pid: int) -> bool:
+        """Wait for an answer; whether none came while the process slept on and on.
+
+        Time alone would say nothing on a machine that is busy with something else.
+        """
+        worked, asleep = "", 0
+        while True:
+            if select.select([self._process.stdout], [], [], 1.0)[0]:
+                return False
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            state, work = fields[0], " ".join(fields[11:15])
+            asleep = asleep + 1 if state == "S" and work == worked else 0
+            worked = work
+            if asleep >= WAIT_S:
+                return True
 
 
 def wrong_with(ran: Ran, *, answers: bool = False) -> str | None:

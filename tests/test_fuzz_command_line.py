@@ -4,6 +4,7 @@ Commands and options are found in the command line itself, so that new ones are 
 """
 
 import inspect
+import shlex
 import shutil
 import typing
 from collections.abc import Iterator
@@ -246,3 +247,44 @@ def test_a_command_given_anything(
         wrong = wrong_with(ran, answers=name in ANSWERING) or lost(before, folder, ran, name)
         assert wrong is None, told(ran, wrong)
         shutil.rmtree(folder)
+
+
+def of_the_readme() -> list[list[str]]:
+    """The commands that the README shows, without `colony` and remarks."""
+    lines = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8").splitlines()
+    shown = [shlex.split(line, comments=True) for line in lines if line.startswith("colony ")]
+    return [words[1:] for words in shown if "|" not in words and ">" not in words]
+
+
+NEEDS_NOTHING = {"init", "methods"}
+
+
+def test_the_commands_of_the_readme_in_an_empty_folder(calls: Calls, tmp_path: Path) -> None:
+    """What somebody tries first: each says in one line what is missing, and leaves nothing."""
+    commands = of_the_readme()
+    assert {words[0] for words in commands} >= {"run", "report", "merge", "inspect", "find"}
+    for number, words in enumerate(commands):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        ran = calls(*words, folder=folder)
+        assert wrong_with(ran) is None, told(ran, str(wrong_with(ran)))
+        assert ran.code == (0 if words[0] in NEEDS_NOTHING else 1), told(ran, "wrong exit code")
+        left = {path.name for path in folder.iterdir()}
+        assert left == ({"my.toml"} if words[0] == "init" else set()), told(ran, f"left {left}")
+
+
+def test_the_commands_of_the_readme_beside_an_archive(
+    calls: Calls, grown: Path, yard: Yard, tmp_path: Path
+) -> None:
+    folder = tmp_path / "here"
+    folder.mkdir()
+    for words in of_the_readme():
+        for name in ("colony.duckdb", "my.duckdb", "mine.duckdb", "a.duckdb"):
+            shutil.copy(grown, folder / name)
+        (folder / "my.toml").write_text(toml(yard.config()))
+        ran = calls(*words, "--headless" if words[0] == "run" else "--json", folder=folder)
+        if ran.code == 2:  # it has no --json
+            ran = calls(*words, folder=folder)
+        wrong = wrong_with(ran, answers=words[0] in ANSWERING)
+        assert wrong is None, told(ran, wrong)
+        assert ran.code != 2, told(ran, "a usage error")
