@@ -17,6 +17,7 @@ import numpy as np
 from lineage.chapters import insert, last_generation, texts, write_chapter, write_round
 from lineage.drafts import drafted
 from lineage.errors import ArchiveError
+from lineage.filters.language import suggestion
 from lineage.founding import insert_founder, lay_tables
 from lineage.integrity import contradictions
 from lineage.migrations import migrate
@@ -204,25 +205,27 @@ class Archive:
         Raises:
             ArchiveError: nothing, or more than one model, fits.
         """
-        reference = reference.strip()
-        if reference == "champion":
+        asked = reference.strip()
+        if asked == "champion":
             last = self.latest()
             if last is None:
                 raise ArchiveError(f"{self.path} has no champion yet: no generation is complete")
-            reference = str(last.champion)
-        number = reference.removeprefix("#")
-        if number.isdecimal() and len(number) < 10:
+            asked = str(last.champion)
+        number = asked.removeprefix("#")
+        found = []
+        if number.isascii() and number.isdecimal() and len(number) < 10:
             found = self.models(ids=[int(number)])
-        else:
+        if not found:
             ids = self._rows(
-                "SELECT id FROM models WHERE name = $text OR (length($text) >= 4 "
+                "SELECT id FROM models WHERE name IN ($name, $text) OR (length($text) >= 4 "
                 "AND starts_with(weights_sha256, $text))",
-                {"text": reference},
+                {"name": reference, "text": asked},
             )
             found = self.models(ids=[row[0] for row in ids])
         if not found:
             raise ArchiveError(
-                f"no model {reference!r} in {self.path}; `colony models` lists them all"
+                f"no model {reference!r} in {self.path}{self._nearest(number)}; "
+                "`colony models --all` lists them"
             )
         if len(found) > 1:
             raise ArchiveError(
@@ -230,6 +233,13 @@ class Archive:
                 + ", ".join(model.label for model in found[:5])
             )
         return found[0]
+
+    def _nearest(self, asked: str) -> str:
+        """What may have been meant, to be added to a message."""
+        if asked.isdecimal():
+            return f"; its ids go from 1 to {self.newest_id()}"
+        names = self._rows("SELECT name FROM models WHERE name IS NOT NULL ORDER BY id")
+        return suggestion(asked, [name for (name,) in names])
 
     def pedigree(self) -> Pedigree:
         """Who descends from whom, of everybody at once, as arrays."""

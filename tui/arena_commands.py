@@ -90,7 +90,7 @@ def matches(
         if as_json:
             print_json([match_json(match) for match in found])
         else:
-            out.print(matches_view(found))
+            out.print(matches_view(found, out.width))
 
 
 @app.command(

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lineage.drawing.text import ASCII, shown
-from tui.lineage_tables import plain_table, safe
+from tui.lineage_tables import plain_table, safe, takes
 
 if TYPE_CHECKING:
     from lineage.drawing.text import Glyphs
@@ -97,25 +97,41 @@ def match_json(match: "Match") -> dict[str, Any]:
     }
 
 
-def matches_view(found: "Sequence[Match]") -> RenderableType:
-    """Matches as a table."""
+def matches_view(found: "Sequence[Match]", width: int) -> RenderableType:
+    """Matches as a table; where there is little room without how the answers are supported.
+
+    Args:
+        found: the matches.
+        width: cells of the terminal.
+    """
     if not found:
         return Text("no such match was played")
+    table = _matches_table(found, support=True)
+    if takes(table) > width:
+        return _matches_table(found, support=False)
+    return Group(
+        table, Text("Numbers: mean result of the answer among all that were given.", style="dim")
+    )
+
+
+def _matches_table(found: "Sequence[Match]", *, support: bool) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for head in ("match", "A said", "", "B said", "", "won"):
-        table.add_column(
-            head, justify="left" if head else "right", no_wrap=True, overflow="ellipsis"
-        )
+    table.add_column("match", overflow="fold")  # a name in full, to be copied
+    for letter in ("A", "B"):
+        table.add_column(f"{letter} said", no_wrap=True)
+        if support:
+            table.add_column("", justify="right", no_wrap=True)
+    table.add_column("won", no_wrap=True)
     table.title = f"Matches of round {found[0].round}"
     for match in found:
         sides: list[str | Text] = []
         for side in (match.a, match.b):
             style = "bold" if match.winner == side.model else ""
-            sides += [Text(shown(side.answer, 8) or "(nothing)", style), f"{side.support:.2f}"]
-        table.add_row(safe(match.name), *sides, _briefly(match))
-    return Group(
-        table, Text("Numbers: mean result of the answer among all that were given.", style="dim")
-    )
+            sides.append(Text(shown(side.answer, 8) or "(nothing)", style))
+            if support:
+                sides.append(f"{side.support:.2f}")
+        table.add_row(safe(match.name, 500), *sides, _briefly(match))
+    return table
 
 
 def _briefly(match: "Match") -> str:

@@ -4,6 +4,7 @@ torch takes seconds to load and the archive's libraries half a second, so comman
 need inside, and none waits for what it does not use.
 """
 
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -39,20 +40,43 @@ from tui.console import (
     print_json,
     progress_bar,
     quoted,
+    write_anywhere,
 )
 from tui.entry import guarded
+from tui.quiet import hush_at_exit, quiet
 
 if TYPE_CHECKING:
     from lineage import Archive
     from lineage.records import Model
 
+ABOUT = "A population of merged language models that improves itself."
+
 app = typer.Typer(
-    help="A population of merged language models that improves itself.",
-    no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_show_locals=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+@app.callback(help=ABOUT, invoke_without_command=True)
+def colony(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version, and those of what it stands on.")
+    ] = False,
+) -> None:
+    hush_at_exit()
+    quiet()
+    write_anywhere(sys.stdout, sys.stderr)
+    if version:
+        from tui.version import versions
+
+        out.print(versions(), soft_wrap=True)
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        if text := context.get_help():
+            typer.echo(text)
+        raise typer.Exit
 
 
 @app.command(

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich import box
-from rich.console import Group
+from rich.console import Console, Group
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -27,6 +28,12 @@ def plain_table(*heads: str, text: Sequence[str] = ()) -> Table:
     return table
 
 
+def takes(table: Table) -> int:
+    """How many cells a table takes where nothing of it is wrapped or cut off."""
+    endless = Console(width=100_000)
+    return Measurement.get(endless, endless.options, table).maximum
+
+
 def safe(text: object, most: int = 60) -> Text:
     """A text of an archive, in which nothing is markup and nothing is obeyed."""
     from lineage.drawing.text import shown
@@ -43,7 +50,9 @@ def number(value: Any) -> str:
     """A number as people read it; nothing where it is not known."""
     if value is None:
         return ""
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.3f}" if abs(value) < 100 else f"{value:.0f}"
 
 
 def found_rows(found: "Found", models: "Sequence[Model]") -> list[dict[str, Any]]:

@@ -140,42 +140,18 @@ def inspect(
     as_json: JsonOption = False,
 ) -> None:
     with clear_errors():
-        from population.merging.preflight import gigabytes, profile
+        from population.merging.preflight import profile
         from population.sources import open_source
+        from tui.inspect_tables import profiles_view
 
         opened = [open_source(reference, say=err.print) for reference in references]
         profiles = [profile(checkpoint, opened[0]) for checkpoint in opened]
         if as_json:
             print_json([asdict(found) for found in profiles])
         else:
-            table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
-            table.add_column("model", overflow="fold")
-            table.add_column("type", overflow="fold")
-            for head in ("layers", "hidden", "tokens", "params", "size"):
-                table.add_column(head, justify="right", no_wrap=True)
-            table.add_column("dtype", no_wrap=True)
-            for head in ("licence", "fits the first"):
-                table.add_column(head, overflow="fold")
-            for found in profiles:
-                table.add_row(
-                    found.name,
-                    found.architecture + (" (tied)" if found.tied else ""),
-                    _or_dash(found.layers),
-                    _or_dash(found.hidden),
-                    _or_dash(found.vocabulary),
-                    f"{found.parameters / 1e6:,.1f} M",
-                    gigabytes(found.size),
-                    found.dtype,
-                    found.licence or "-",
-                    found.fits,
-                )
-            out.print(table)
+            out.print(profiles_view(profiles, out.width))
         if any(found.fits.startswith("no") for found in profiles):
             raise typer.Exit(1)
-
-
-def _or_dash(value: int | None) -> str:
-    return "-" if value is None else str(value)
 
 
 @app.command(

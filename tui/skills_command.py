@@ -1,10 +1,12 @@
 """The command that runs models to find out whom their skills came from: `colony skills`."""
 
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Group
+from rich.table import Table
 from rich.text import Text
 
 from tui.console import (
@@ -19,10 +21,10 @@ from tui.console import (
     print_json,
     progress_bar,
 )
-from tui.lineage_tables import plain_table, safe
+from tui.lineage_tables import plain_table, safe, takes
 
 if TYPE_CHECKING:
-    from population.skills import Skills
+    from population.skills import Knockout, Skills
 
 app = typer.Typer()
 
@@ -85,7 +87,7 @@ def skills(
         if as_json:
             print_json(skills_json(found))
         else:
-            out.print(skills_view(found))
+            out.print(skills_view(found, out.width))
 
 
 def skills_json(found: "Skills") -> dict[str, Any]:
@@ -112,40 +114,107 @@ def skills_json(found: "Skills") -> dict[str, Any]:
     }
 
 
-def skills_view(found: "Skills") -> Group:
-    """Tasks down, founders across; then, if there are any, groups of blocks down."""
+def skills_view(found: "Skills", width: int) -> Group:
+    """What is lost by task, founder and, if that was asked, group of blocks.
+
+    Founders stand side by side where there is room, else in words, the greatest loss first.
+
+    Args:
+        found: what there is to show.
+        width: cells of the terminal.
+    """
     from population.skills import EVERYWHERE
 
+    places = dict.fromkeys(knockout.where for knockout in found.knockouts)
     whole = [knockout for knockout in found.knockouts if knockout.where == EVERYWHERE]
-    founders = [knockout.founder for knockout in whole]
-    table = plain_table("task", "accuracy", *(f"without {name}" for name in founders), "came from",
-                        text=("task", "came from"))  # fmt: skip
+    parts: list[Any] = [
+        Text(
+            f"{safe(found.model.label)} on {found.items} {found.split} items: accuracy, and what "
+            "becomes of it without a founder"
+        )
+    ]
+    table = _by_task(found, whole)
+    parts += [table] if takes(table) <= width else [_by_task_in_words(found, whole), _means(whole)]
+    rest = [place for place in places if place != EVERYWHERE]
+    if rest:
+        table = _by_place(found, rest, [knockout.founder for knockout in whole])
+        parts.append(table if takes(table) <= width else _by_place_in_words(found, rest))
+    return Group(*parts)
+
+
+def _by_task(found: "Skills", whole: "Sequence[Knockout]") -> Table:
+    """Tasks down, founders across."""
+    names = [f"- {safe(knockout.founder, 16)}" for knockout in whole]
+    table = plain_table("task", "accuracy", *names, "came from", text=("task", "came from"))
     for task, accuracy in found.accuracy.items():
         losses = [f"{0.0 - knockout.losses[task].mean:+.2f}" for knockout in whole]
         table.add_row(safe(task), f"{accuracy:.2f}", *losses, safe(_source(found, task)))
     table.add_section()
     table.add_row(
-        "mean over tasks", f"{sum(found.accuracy.values()) / len(found.accuracy):.2f}",
+        "mean over tasks", f"{_mean(found):.2f}",
         *(f"{0.0 - knockout.loss.mean:+.2f} ±{_half(knockout.loss):.2f}" for knockout in whole), "",
         style="bold",
     )  # fmt: skip
     table.add_row("share of coefficients", "", *(f"{one.share:.0%}" for one in whole), "")
-    parts: list[Any] = [
-        Text(f"{safe(found.model.label)} on {found.items} {found.split} items"), table
-    ]  # fmt: skip
-    rest = [knockout for knockout in found.knockouts if knockout.where != EVERYWHERE]
-    if rest:
-        table = plain_table("taken out of", *(f"without {name}" for name in founders),
-                            text=("taken out of",))  # fmt: skip
-        for where in dict.fromkeys(knockout.where for knockout in rest):
-            losses = [
-                f"{0.0 - one.loss.mean:+.3f} ±{_half(one.loss):.3f}"
-                for one in rest
-                if one.where == where
-            ]
-            table.add_row(safe(where), *losses)
-        parts.append(table)
-    return Group(*parts)
+    return table
+
+
+def _by_task_in_words(found: "Skills", whole: "Sequence[Knockout]") -> Table:
+    table = plain_table("task", "accuracy", "came from", "without",
+                        text=("task", "came from", "without"))  # fmt: skip
+    for task, accuracy in found.accuracy.items():
+        changes = {knockout.founder: 0.0 - knockout.losses[task].mean for knockout in whole}
+        said = _in_words(changes, 0.045, 2)
+        table.add_row(safe(task), f"{accuracy:.2f}", safe(_source(found, task)), said)
+    table.add_section()
+    table.add_row("mean over tasks", f"{_mean(found):.2f}", "", "", style="bold")
+    return table
+
+
+def _means(whole: "Sequence[Knockout]") -> Table:
+    """Founders down."""
+    table = plain_table("without", "mean over tasks", "share of coefficients", text=("without",))
+    for knockout in sorted(whole, key=lambda knockout: -knockout.loss.mean):
+        change = f"{0.0 - knockout.loss.mean:+.2f} ±{_half(knockout.loss):.2f}"
+        table.add_row(safe(knockout.founder), change, f"{knockout.share:.0%}")
+    return table
+
+
+def _by_place(found: "Skills", places: Sequence[str], founders: Sequence[str]) -> Table:
+    """Groups of blocks down, founders across."""
+    names = [f"- {safe(name, 16)}" for name in founders]
+    table = plain_table("taken out of", *names, text=("taken out of",))
+    for where in places:
+        losses = [
+            f"{0.0 - one.loss.mean:+.3f} ±{_half(one.loss):.3f}"
+            for one in found.knockouts
+            if one.where == where
+        ]
+        table.add_row(safe(where), *losses)
+    return table
+
+
+def _by_place_in_words(found: "Skills", places: Sequence[str]) -> Table:
+    table = plain_table("taken out of", "without", text=("taken out of", "without"))
+    for where in places:
+        changes = {
+            one.founder: 0.0 - one.loss.mean for one in found.knockouts if one.where == where
+        }
+        table.add_row(safe(where), _in_words(changes, 0.0045, 3))
+    return table
+
+
+def _in_words(changes: Mapping[str, float], least: float, digits: int) -> Text:
+    """Changes by founder, the greatest loss first; small ones are left out."""
+    ranked = sorted(changes.items(), key=lambda change: change[1])
+    told = [
+        f"{safe(name, 24)} {change:+.{digits}f}" for name, change in ranked if abs(change) >= least
+    ]
+    return Text(", ".join(told) or "little changes")
+
+
+def _mean(found: "Skills") -> float:
+    return sum(found.accuracy.values()) / len(found.accuracy)
 
 
 def _source(found: "Skills", task: str) -> str:

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from typing import Literal
 
 from lineage.errors import ArchiveError
+from lineage.escaping import escaped
 
 LONGEST = 2_000
 DEEPEST = 50
@@ -23,8 +24,11 @@ class FilterError(ArchiveError):
 
 def suggestion(word: str, known: Iterable[str]) -> str:
     """`; did you mean X?`, or nothing where nothing is near."""
-    near = get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {near[0]}?" if near else ""
+    spelled: dict[str, str] = {}
+    for name in known:
+        spelled.setdefault(name.lower(), name)
+    near = get_close_matches(word.lower(), list(spelled), n=1, cutoff=0.5)
+    return f"; did you mean {escaped(spelled[near[0]])}?" if near else ""
 
 
 @dataclass(frozen=True)

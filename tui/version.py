@@ -1,0 +1,21 @@
+"""Which version of what this is; nothing is loaded to find out."""
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+BESIDE = ("torch", "transformers", "duckdb", "textual")
+"""What a report of a fault should name."""
+
+
+def versions() -> str:
+    """`colony X.Y.Z`, then Python and the libraries that matter most."""
+    found = [f"python {platform.python_version()}"]
+    found += [f"{name} {known}" for name in BESIDE if (known := _version(name))]
+    return f"colony {_version('model-colony') or 'of a checkout'}\n{', '.join(found)}"
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
