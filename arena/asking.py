@@ -43,6 +43,8 @@ def answers(
                 open_items.setdefault(model, []).append(item)
     said = lend(list(open_items), lambda model, player: player.generate(open_items[model]))
     for (model, items), texts in zip(open_items.items(), said, strict=True):
+        if texts is None:
+            continue  # who failed has not answered
         fresh += [
             Answer(item.id, model, tasks[item.task].extract(item, text))
             for item, text in zip(items, texts, strict=True)
@@ -65,6 +67,7 @@ def readings(lend: Lend, unread: Mapping[int, Sequence[tuple[Item, str]]]) -> li
     return [
         Reading(item.id, judge, answer, max(value, FLOOR))
         for (judge, pairs), values in zip(unread.items(), heard, strict=True)
+        if values is not None
         for (item, answer), value in zip(pairs, values, strict=True)
     ]
 
@@ -92,6 +95,8 @@ def comparisons(
     )
     said = []
     for (judge, pairs), values in zip(open_pairs.items(), heard, strict=True):
+        if values is None:
+            continue  # who failed has compared nothing
         table = np.maximum(np.array(values).reshape(len(pairs), 2, 2), FLOOR / 4)
         for (item, one, other), orders in zip(pairs, table, strict=True):
             first, second = orders[0, 0] - orders[0, 1], orders[1, 1] - orders[1, 0]

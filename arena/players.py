@@ -23,6 +23,8 @@ class Player(Protocol):
 class Lend(Protocol):
     """Lends models: for each id, a player that has become that model does some work."""
 
-    def __call__(self, models: Sequence[int], work: Callable[[int, Player], T], /) -> list[T]:
-        """The results of the work, in the order of the models."""
+    def __call__(
+        self, models: Sequence[int], work: Callable[[int, Player], T], /
+    ) -> Sequence[T | None]:
+        """The results of the work, in the order of the models; None for one that failed at it."""
         ...

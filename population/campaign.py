@@ -26,7 +26,7 @@ from population.closing import LAST_CHALLENGE, Clock, Closer, Ending
 from population.colony import Colony, load_colony, merit, selection_score, task_means, task_weights
 from population.config import Budget
 from population.dealing import Deal, Dealer, dealing_pools
-from population.errors import CampaignError
+from population.errors import CampaignError, PopulationError
 from population.gate import gate_of
 from population.marking import marker_of
 from population.materialise import State, state_sha256
@@ -39,6 +39,7 @@ from population.orders import (
     unheard,
     wait_for_change,
 )
+from population.passing import FAILED, SYSTEMIC, passing, scored_or_nothing, stop_if_all_failed
 from population.player import Player
 from population.randomness import generator
 from population.results import Results, stacked
@@ -46,7 +47,7 @@ from population.rounds import most_evaluations, not_forgotten, remembered
 from population.spaces.first import equal_parents
 from population.spaces.parameter import ParameterSpace
 from population.stopping import Standing, limits_of, reason_to_stop
-from population.troubles import Troubles
+from population.troubles import said_of
 from population.weights.revive import Keeper
 from population.workshop import Progress, Workshop, silent
 
@@ -92,11 +93,11 @@ class Campaign:
         on_order: Tell = unheard,
         on_trouble: Callable[[str], None] = lambda sentence: None,
     ) -> None:
-        self._troubles = Troubles(on_trouble)
         self._archive, self._workshop = archive, workshop
         self._limits = limits_of(budget or workshop.config.budget)
         self._progress = progress
         self._on_generation, self._on_order = on_generation, on_order
+        self._on_trouble = on_trouble
         self._seed = archive.campaign()[0]
         self._colony: Colony
         self._now: Generating
@@ -125,6 +126,8 @@ class Campaign:
         """Work in a workshop from here on, with all that depends on who the founders are."""
         self._workshop, self._search = workshop, workshop.config.search
         archive, progress = self._archive, self._progress
+        self._troubles = workshop.troubles
+        self._troubles.tell = self._on_trouble
         self._kinship = Kinship.replayed(archive.models(), not_forgotten(archive, self._search))
         pools = dealing_pools(workshop.tasks, self._seed, workshop.config)
         marker = marker_of(archive, workshop, pools, self._kinship, self._seed, progress)
@@ -134,7 +137,12 @@ class Campaign:
         self._clock = Clock(workshop.player.meter)
         self._closer = Closer(archive, workshop, self._dealer, self._kinship, self._clock, progress)
         self._keeper = Keeper(archive, workshop)
-        self._gate = gate_of(workshop, self._dealer)
+        try:
+            self._gate = gate_of(workshop, self._dealer)
+        except (*SYSTEMIC, PopulationError):
+            raise
+        except Exception as error:
+            raise CampaignError(f"the founders cannot be examined: {said_of(error)}") from error
 
     def cost_of_next(self, colony: Colony) -> int:
         """Item evaluations that the next generation takes at most."""
@@ -178,7 +186,13 @@ class Campaign:
             return cause, *player.score(deal.by_round[number])
 
         genomes = [brood.conceived[row].genome for row in rows]
-        found = self._workshop.each(genomes, scored, self._progress, "finalists")
+        nothing = np.zeros(len(columns))
+        found = self._workshop.each(
+            genomes,
+            passing(scored, lambda number, cause: (cause, nothing, nothing)),
+            self._progress,
+            "finalists",
+        )
         for row, (cause, exact, probability) in zip(rows, found, strict=True):
             if cause:
                 self._now.late[row] = cause
@@ -251,8 +265,8 @@ class Campaign:
             *(workshop.genome_of_founder(row) for row in range(founders)),
             *(conceived[row].genome for row in chosen),
         ]
-        scored = workshop.score(
-            genomes, deal.marked.for_each(living), self._progress, "first panel"
+        scored = scored_or_nothing(
+            workshop, genomes, deal.marked.for_each(living), self._progress, "first panel", living
         )
         standing = Results(scored.exact, scored.probability)
         means = task_means(deal.items, standing.merit)
@@ -296,27 +310,39 @@ class Campaign:
         self, conceived: Sequence[Conception], deal: Deal, what: str
     ) -> tuple[Brood, Results]:
         """Make models and score them on a few items, unless the gate stops them."""
+        gate, nothing = self._gate, np.zeros(len(deal.items))
 
-        def tried(
+        def examined(
             number: int, player: Player, state: State
-        ) -> tuple[str, str | None, Floats, Floats]:
-            sha, gate, nothing = state_sha256(state), self._gate, np.zeros(len(deal.items))
+        ) -> tuple[str | None, Floats, Floats]:
             cause = gate.examine_weights(state)[1] if gate else None
             if cause:
-                return sha, cause, nothing, nothing
+                return cause, nothing, nothing
             exact, probability = player.score(deal.prepared)
             # Reading costs as much as several items, and who can do anything at all can read.
             if gate and merit(exact, probability).mean() < self._workshop.config.gate.suspicious:
                 cause = gate.examine_reading(player)[1]
-            return sha, cause, exact, probability
+            return cause, exact, probability
+
+        def tried(
+            number: int, player: Player, state: State
+        ) -> tuple[str, str | None, Floats, Floats]:
+            # Who raises an error, whatever it is, dies of it.
+            survived = passing(examined, lambda number, cause: (cause, nothing, nothing))
+            return state_sha256(state), *survived(number, player, state)
 
         genomes = [child.genome for child in conceived]
         rows = self._workshop.each(genomes, tried, self._progress, what)
+        causes = tuple(row[1] for row in rows)
+        stop_if_all_failed(causes, what)
+        for cause in sorted({cause for cause in causes if cause and cause.startswith(FAILED)}):
+            many = causes.count(cause)
+            self._troubles.add(f"{many} of {len(causes)} {what} died at birth: {cause}")
         results = Results(
             np.array([exact for _, _, exact, _ in rows]),
             np.array([probability for *_, probability in rows]),
         )
-        hashes, causes = tuple(row[0] for row in rows), tuple(row[1] for row in rows)
+        hashes = tuple(row[0] for row in rows)
         return Brood(tuple(conceived), hashes, results.merit, causes), results
 
     def _on_panel(self) -> Results:
@@ -325,11 +351,13 @@ class Campaign:
         epoch = self._dealer.epoch_of(colony.generation + 1)
         if epoch == colony.epoch:
             return Results(colony.exact, colony.probability)
-        scored = self._workshop.score(
+        scored = scored_or_nothing(
+            self._workshop,
             list(colony.stock.genomes),
             self._dealer.panel(epoch).marked.for_each(colony.ids),
             self._progress,
             "the living, again",
+            colony.ids,
         )
         for model, sha in zip(colony.members, scored.hashes, strict=True):
             if model.kind == "offspring" and sha != model.weights_sha256:

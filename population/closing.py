@@ -30,6 +30,8 @@ from population.breeding.emitter import Emitter
 from population.colony import Colony, selection_score, task_means
 from population.dealing import Dealer
 from population.meter import Meter
+from population.passing import scored_or_nothing
+from population.readiness import shortages
 from population.results import Results
 from population.rounds import memory_of, play, remembered, rules_of
 from population.workshop import Progress, Workshop
@@ -91,6 +93,19 @@ class Clock:
     def _now(self) -> tuple[float, float, float, int]:
         meter = self._meter
         return time.perf_counter(), meter.forward_s, time.process_time(), meter.evaluations
+
+
+def is_early(generation: int, crown: int) -> bool:
+    """Whether there is a challenge though it is too early for the first regular one.
+
+    Those every `crown` generations suit a long campaign. One of six generations would never crown
+    anybody before its end, so the first ones come at growing intervals: after generation 1, 2, 3,
+    5, 8, ..., as long as no regular one has been.
+    """
+    one, two = 1, 2
+    while one < generation:
+        one, two = two, one + two
+    return 0 < generation == one < crown
 
 
 class Closer:
@@ -169,18 +184,34 @@ class Closer:
             jury=self._dealer.jury(epoch) if fresh else (),
             events=(
                 *(Event("alarm", None, alarm) for alarm in end.alarms),
+                *(Event("alarm", None, trouble) for trouble in self._passed_over()),
                 *_events(before, epoch, champion),
+                *(Event("panel", None, short) for short in self._shortages(before)),
             ),
             search=SearchRecord(origin=end.origin, **vars(end.emitter)),
             operators=tuple(OperatorRecord(name, **vars(arm)) for name, arm in end.bandit.items()),
         )
+
+    def _shortages(self, before: Colony | None) -> tuple[str, ...]:
+        """What tasks are too small for: told once, as the campaign begins."""
+        return shortages(self._workshop, self._dealer.pools) if before is None else ()
+
+    def _passed_over(self) -> list[str]:
+        """What failed and was passed over, as far as the archive does not tell it yet.
+
+        A resumed campaign meets what it met before it was stopped; once is enough.
+        """
+        new = self._workshop.troubles.taken()
+        told = {event.detail for _, event in self._archive.events()} if new else set()
+        return [trouble for trouble in new if trouble not in told]
 
     def _crowned(
         self, before: Colony | None, end: Ending, merits: Floats, last: bool
     ) -> tuple[int, list[Scores]]:
         """The champion, and the selection scores that had to be taken to choose it.
 
-        Every few generations, and in the last one, the newest centre and the leaders that were
+        Every few generations, early on at shorter intervals (`is_early`), and in the last one, the
+        newest centre and the leaders that were
         never seen on the selection split are looked at there; leaders, if they lead the champion on
         the panel. A centre need not: it has learned longer than a champion whom one lucky panel
         keeps ahead. Of all the living that were ever seen there, the best is champion.
@@ -188,7 +219,8 @@ class Closer:
         Where a jury judges, what another one found counts for nothing: the champion has to defend
         its title, and without a challenge it keeps it.
         """
-        challenge = before is None or last or end.generation % self._search.crown == 0
+        early = is_early(end.generation, self._search.crown)
+        challenge = before is None or last or early or end.generation % self._search.crown == 0
         living, score = end.living, self._seen_before(before, challenge)
         if not challenge:
             return max(score.keys() & set(living), key=lambda m: (score[m], -m)), []
@@ -198,18 +230,21 @@ class Closer:
         unseen = [int(row) for row in order if living[row] not in score]
         leaders = [living[row] for row in unseen if merits[row] > ahead]
         centres = [b.id for b in end.births if b.operator == CENTRE and b.id in living]
-        places = self._search.challengers * (LAST_CHALLENGE if last else 1)
+        places = self._search.challengers * (LAST_CHALLENGE if last else 2 if early else 1)
         challengers = list(dict.fromkeys([*centres, *leaders]))[:places]
         if self._judged and reigning is not None:
             challengers = list(dict.fromkeys([reigning, *challengers]))
         results = []
         if challengers:
             marked = self._dealer.marked_selection(self._dealer.epoch_of(end.generation))
-            scored = self._workshop.score(
+            scored = scored_or_nothing(
+                self._workshop,
                 [end.genomes[model] for model in challengers],
                 marked.for_each(challengers),
                 self._progress,
                 "challengers",
+                challengers,
+                all_may=True,
             )
             fresh = Results(scored.exact, scored.probability)
             taken = task_means(self.selection, fresh.merit)

@@ -140,7 +140,8 @@ class Search(_Section):
     challengers: int = Field(1, ge=1)
     """Leaders per generation that are scored on the selection split for the title of champion."""
     crown: int = Field(5, ge=1)
-    """Generations from one such challenge to the next."""
+    """Generations from one such challenge to the next; before the first of them there are some at
+    growing intervals (after generation 1, 2, 3, 5, 8, ...), so that short campaigns crown too."""
     alarms: bool = True
     """Whether a colony that collapses gets more novelty and new blood by itself."""
     blocks: Literal["layer", "half", "group"] = "half"

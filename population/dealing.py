@@ -70,7 +70,7 @@ class Dealer:
         troubles: Troubles | None = None,
     ) -> None:
         self._seed, self._search = seed, search
-        self._pools, self._tasks = pools, [pool.task for pool in pools.pools]
+        self.pools, self._tasks = pools, [pool.task for pool in pools.pools]
         self._marker, self._kept = marker, kept
         self._troubles = troubles or Troubles()
         self._last: dict[str, tuple[int, Deal]] = {}
@@ -98,7 +98,7 @@ class Dealer:
         """Items for the arena of an epoch that nobody is bred on, as far as there are any."""
         if epoch not in self._unseen:
             seed = _seed_of(generator(self._seed, "arena", epoch))
-            items = self._pools.unseen(seed, self._search.panel)
+            items = self.pools.unseen(seed, self._search.panel)
             if items and self._search.merit == "keys":
                 items = self._sifted(items, epoch)
             self._unseen = {epoch: items}
@@ -106,7 +106,7 @@ class Dealer:
 
     def few(self, what: str, count: int) -> list[Item]:
         """Items for another use, the same whenever they are asked for; with keys if those count."""
-        items = self._pools.drawn(_seed_of(generator(self._seed, what)), count)
+        items = self.pools.drawn(_seed_of(generator(self._seed, what)), count)
         keyed = self._search.merit == "keys"
         return items if keyed else [replace(item, key=None) for item in items]
 
@@ -144,7 +144,7 @@ class Dealer:
             items, marked = (
                 (kept, self._marker.mark(kept, epoch))
                 if kept
-                else self._askable(self._pools.drawn(drawn, count), epoch)
+                else self._askable(self.pools.drawn(drawn, count), epoch)
             )
             columns: tuple[tuple[int, ...], ...] = ()
             if rounds:

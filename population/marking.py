@@ -19,6 +19,7 @@ from lineage import Archive
 from lineage.kinship import Kinship
 from lineage.queries import rounds
 from lineage.records import Answer, Floats, Item, Juror
+from population.passing import lent
 from population.player import Player
 from population.questions import Prepared
 from population.randomness import generator
@@ -166,7 +167,8 @@ class Jury:
             self._said.setdefault((epoch, answer.item), {})[answer.model] = answer.answer
         asked = [item for item in new if len(self._said.get((epoch, item.id), ())) < len(judges)]
         if asked:
-            told = self._made(judges, lambda player: player.generate(asked))
+            silence = [""] * len(asked)
+            told = self._made(judges, lambda player: player.generate(asked), silence)
             for column, item in enumerate(asked):
                 self._said[epoch, item.id] = {
                     judge: self._tasks[item.task].extract(item, texts[column])
@@ -202,22 +204,26 @@ class Jury:
         if not items:
             return hits, misses
         prepared = self._workshop.player.prepare_keys(items)
-        exact = self._made(members, lambda player: player.score(prepared)[0])
+        nothing = np.zeros(len(items))
+        exact = self._made(members, lambda player: player.score(prepared)[0], nothing)
         for column, item in enumerate(items):
             right = np.array([row[column] for row in exact])
             hits[:, tasks.index(item.task)] += right
             misses[:, tasks.index(item.task)] += 1.0 - right
         return hits, misses
 
-    def _made(self, models: Sequence[int], work: Callable[[Player], T]) -> list[T]:
-        """What some models do, in their order."""
+    def _made(self, models: Sequence[int], work: Callable[[Player], T], otherwise: T) -> list[T]:
+        """What some models do, in their order; `otherwise` for who fails."""
         rows = {model.id: model for model in self._archive.models(ids=models)}
-        return self._workshop.each(
+        found = lent(
+            self._workshop,
             [genome_of(self._archive, self._workshop, rows[model]) for model in models],
-            lambda number, player, state: work(player),
+            models,
+            lambda model, player: work(player),
             self._progress,
             "jury",
         )
+        return [otherwise if row is None else row for row in found]
 
 
 def _shares(votes: Floats) -> Floats:

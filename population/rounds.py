@@ -15,6 +15,7 @@ from lineage import Archive
 from lineage.queries.rounds import barred, heard, record, seats
 from lineage.records import Floats, Item, Round
 from population import config
+from population.passing import lent
 from population.player import Player
 from population.workshop import Progress, Workshop
 
@@ -112,13 +113,8 @@ def play(
     unseen = {item.id for item in fresh}
     new = [item for item in panel.items if item.id in unseen]
 
-    def lend(models: Sequence[int], work: Callable[[int, Player], T]) -> list[T]:
-        return workshop.each(
-            [genomes[model] for model in models],
-            lambda number, player, state: work(models[number], player),
-            progress,
-            "arena",
-        )
+    def lend(models: Sequence[int], work: Callable[[int, Player], T]) -> list[T | None]:
+        return lent(workshop, [genomes[m] for m in models], models, work, progress, "arena")
 
     arena = Arena(
         lend,

@@ -6,18 +6,16 @@ No single one of them may stop a campaign. What is passed over is told, and an e
 import threading
 from collections.abc import Callable
 
-from population.errors import Interrupted
-
 
 class Troubles:
     """Collects what was passed over until a chapter is written; players tell from their threads.
 
-    Args:
+    Attributes:
         tell: told of each in a sentence, once.
     """
 
-    def __init__(self, tell: Callable[[str], None] = lambda sentence: None) -> None:
-        self._tell = tell
+    def __init__(self) -> None:
+        self.tell: Callable[[str], None] = lambda sentence: None
         self._mutex = threading.Lock()
         self._new: set[str] = set()
         self._told: set[str] = set()
@@ -29,7 +27,7 @@ class Troubles:
                 return
             self._told.add(sentence)
             self._new.add(sentence)
-        self._tell(sentence)
+        self.tell(sentence)
 
     def taken(self) -> tuple[str, ...]:
         """What came up since this was asked last. In alphabetical order: threads have none."""
@@ -47,8 +45,3 @@ def said_of(error: BaseException) -> str:
     if not first:
         return kind
     return first if own else f"{kind}: {first}"
-
-
-def to_be_passed_over(error: Exception) -> bool:
-    """Whether an error is of one model or item. That somebody asked to stop is of none."""
-    return not isinstance(error, Interrupted)

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from arena import Task, load_tasks
+from arena.guarded import Guarded
 from lineage import Archive
 from lineage.records import Floats, Founder, Item
 from population.agreement import alike, form_with
@@ -37,6 +38,7 @@ from population.spaces.both import BothSpace
 from population.spaces.chosen import parameter_space, route_space
 from population.spaces.flow import FlowSpace
 from population.spaces.parameter import ParameterSpace
+from population.troubles import Troubles
 
 T = TypeVar("T")
 
@@ -95,8 +97,14 @@ class Workshop:
 
     @cached_property
     def tasks(self) -> list[Task]:
-        """The tasks; no split is opened yet."""
-        return load_tasks(self.config.tasks.paths)
+        """The tasks; no split is opened yet. What their own code raises is kept in `troubles`."""
+        tasks = load_tasks(self.config.tasks.paths)
+        return [Guarded(task, self.troubles.add) for task in tasks]
+
+    @cached_property
+    def troubles(self) -> Troubles:
+        """What failed and was passed over."""
+        return Troubles()
 
     @cached_property
     def space(self) -> ParameterSpace | FlowSpace | BothSpace:

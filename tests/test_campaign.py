@@ -333,8 +333,9 @@ def test_centre_and_leaders_challenge_every_few_generations_and_at_the_end(
     limits = Budget(item_evaluations=10**9, generations=5)
     Campaign(archive, workshop, limits, progress=watch).run()
     assert seen[0] == 1
-    assert set(seen) == {0, 3, 5}
+    assert set(seen) == {0, 1, 2, 3, 5}
     assert seen[3] == 1
+    assert all(1 <= seen[early] <= 2 for early in (1, 2))
     assert 1 <= seen[5] <= 3
     judged = archive.task_means("selection")
     assert {(3, True), (5, True)} <= {

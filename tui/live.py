@@ -57,6 +57,10 @@ class CampaignProgress:
             self._heart.tell(budget=self._budget)
         self._say(f"order {order.id} ({order.words}) {settled.outcome}: {settled.answer}")
 
+    def on_trouble(self, sentence: str) -> None:
+        """Called when an item, a candidate or a judge failed and was passed over."""
+        self._say(f"passed over: {sentence}")
+
     def on_generation(self, colony: "Colony") -> None:
         """Called after every commit."""
         last = colony.history[-1]

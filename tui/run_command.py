@@ -29,7 +29,7 @@ from tui.pulse import Heart
 
 if TYPE_CHECKING:
     from lineage import Archive
-    from population.config import Config
+    from population.config import Budget, Config
     from population.workshop import Progress, Workshop
 
 app = typer.Typer()
@@ -75,12 +75,12 @@ def run(
     with clear_errors():
         if not headless and _on_terminal():
             with campaign_lock(archive):  # what is wrong must be said before the screen opens
-                _config_for(archive, config, seed, device)
+                _asked_for(archive, config, seed, device)
             from tui.screen_command import campaign_on_screen, leave
 
             leave(campaign_on_screen(archive, sys.argv[1:]))
         with campaign_lock(archive), StopRequest(archive) as stop, Heart(archive) as heart:
-            asked = _config_for(archive, config, seed, device)
+            asked, anew = _asked_for(archive, config, seed, device)
             given = {"item_evaluations": budget, "generations": generations}
             known = {key: value for key, value in given.items() if value is not None}
             limits = asked.budget.model_copy(update=known)
@@ -89,14 +89,24 @@ def run(
                 from population.campaign import Campaign
                 from population.report import make_report
 
-                colony, workshop, continued = _opened(archive, asked, progress)
+                colony, workshop, notes = _opened(
+                    archive, asked, limits, progress, anew=anew, report=report_after
+                )
                 stop.check()
+            for note in notes:
+                err.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
             last = colony.latest()
-            if continued and last:
+            if last:
                 err.print(f"continuing {archive} after generation {last.generation}")
             shown = CampaignProgress(err, limits.item_evaluations, limits.generations, stop, heart)
             reason = Campaign(
-                colony, workshop, limits, shown.on_step, shown.on_generation, shown.on_order
+                colony,
+                workshop,
+                limits,
+                shown.on_step,
+                shown.on_generation,
+                shown.on_order,
+                shown.on_trouble,
             ).run()
             err.print(f"stopped: {reason}", highlight=False, soft_wrap=True)
             if report_after:
@@ -120,23 +130,35 @@ def _on_terminal() -> bool:
 
 
 def _opened(
-    archive: Path, asked: "Config", progress: "Progress"
-) -> tuple["Archive", "Workshop", bool]:
-    """The archive with its workshop, made if it is not there; and whether it was."""
+    archive: Path,
+    asked: "Config",
+    limits: "Budget",
+    progress: "Progress",
+    *,
+    anew: bool,
+    report: bool,
+) -> tuple["Archive", "Workshop", tuple[str, ...]]:
+    """The archive with its workshop, made if it is not there or is to be made anew; and notes."""
+    from population.readiness import check_ready, check_run
     from population.workshop import found_archive, open_workshop, reopen_workshop
 
-    if archive.exists():
+    if archive.exists() and not anew:
         colony = opened(archive)
         _give_room(colony, asked)
-        return colony, reopen_workshop(colony, progress), True
+        workshop = reopen_workshop(colony, progress)
+        check_run(workshop)
+        return colony, workshop, ()
     workshop = open_workshop(
         asked, progress, lambda line: err.print(line, markup=False, highlight=False, soft_wrap=True)
     )
     # What is missing or impossible must be said before an archive is left behind.
-    workshop.split("search")
-    workshop.split("selection")
-    workshop.maker.siblings([])
-    return found_archive(archive, workshop, progress), workshop, False
+    notes = check_ready(workshop, limits, report=report)
+    if anew:
+        from lineage.drafts import discard
+
+        discard(archive)
+        notes = (f"{archive} had no complete generation, so it is started anew", *notes)
+    return found_archive(archive, workshop, progress), workshop, notes
 
 
 def _step(stop: StopRequest, progress: Any, step: tuple[int, int, str]) -> None:
@@ -144,21 +166,28 @@ def _step(stop: StopRequest, progress: Any, step: tuple[int, int, str]) -> None:
     progress(*step)
 
 
-def _config_for(archive: Path, path: Path | None, seed: int | None, device: str | None) -> "Config":
-    """The configuration to run with: a new archive's from the file, an old one's from itself.
+def _asked_for(
+    archive: Path, path: Path | None, seed: int | None, device: str | None
+) -> tuple["Config", bool]:
+    """The configuration to run with, and whether an archive that is there is started anew.
 
-    What an archive was started with cannot be changed, except for its budget and the room for
-    weights: the same seed must give the same colony.
+    A new archive's is that of the file, an old one's its own. What an archive was started with
+    cannot be changed, except for its budget and the room for weights: the same seed must give the
+    same colony. But without a complete generation there is nothing yet that could be another.
     """
     from population.config import load_config, parsed
 
-    given = load_config(path)
-    overrides = {key: v for key, v in (("seed", seed), ("device", device)) if v is not None}
-    given = given.model_copy(update={"run": given.run.model_copy(update=overrides)})
+    given = _with(load_config(path), seed, device)
     if not archive.exists():
-        return _pinned(given)
-    started_seed, content = opened(archive).campaign()
+        return _pinned(given), False
+    colony = opened(archive)
+    started_seed, content = colony.campaign()
     stored = parsed(content, str(archive))
+    if not colony.generations():
+        wanted = given if path is not None else _with(stored, seed, device)
+        changes = path is not None or wanted != stored
+        if changes and _bred_by(wanted) != _bred_by(stored):
+            return _pinned(wanted), True
     if seed is not None and seed != started_seed:
         raise CampaignError(
             f"{archive} was started with seed {started_seed}, not {seed}; "
@@ -176,8 +205,19 @@ def _config_for(archive: Path, path: Path | None, seed: int | None, device: str 
                     f"{archive} was started with another [{section}] than {path} has; continue "
                     "without a config, or choose another --archive for a new campaign"
                 )
-        return stored.model_copy(update={"budget": given.budget, "weights": given.weights})
-    return stored
+        return stored.model_copy(update={"budget": given.budget, "weights": given.weights}), False
+    return stored, False
+
+
+def _with(config: "Config", seed: int | None, device: str | None) -> "Config":
+    overrides = {key: v for key, v in (("seed", seed), ("device", device)) if v is not None}
+    return config.model_copy(update={"run": config.run.model_copy(update=overrides)})
+
+
+def _bred_by(config: "Config") -> tuple[object, ...]:
+    """All that a colony depends on: what else there is says when to stop and how to compute."""
+    parts = config.founders, config.tasks, config.search, config.gate, config.arena
+    return (*parts, config.run.seed, config.run.device, config.run.dtype)
 
 
 def _give_room(colony: "Archive", asked: "Config") -> None:

@@ -21,6 +21,9 @@ from population.breeding.survival import RULES, Candidates
 from population.config import Search
 from population.spaces import Space
 
+LEAST = 2
+"""Items from which the noise of a mean can be told."""
+
 MANY = 1 << 20
 """Items that could be asked, as far as shrinkage is concerned: there are always more."""
 
@@ -99,8 +102,13 @@ def promising(brood: Brood, count: int) -> list[int]:
     scores = brood.scores[alive]
     means = scores.mean(axis=1)
     prior = np.array([means[kinds == kind].mean() for kind in kinds])
-    posterior, _ = shrunk(
-        means, np.full(len(alive), scores.shape[1]), variances_between(scores, MANY), prior
+    # A single item says nothing of how much chance there is in a mean.
+    posterior = (
+        means
+        if scores.shape[1] < LEAST
+        else shrunk(
+            means, np.full(len(alive), scores.shape[1]), variances_between(scores, MANY), prior
+        )[0]
     )
     ranked = [alive[place] for place in np.argsort(-posterior, kind="stable")]
     others = [row for row in ranked if row not in centre]
