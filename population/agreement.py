@@ -129,7 +129,7 @@ def _takes(prefix: str, name: str) -> bool:
 def _prefix_between(longer: Mapping[str, object], shorter: Mapping[str, object]) -> str | None:
     """What stands before the names of one checkpoint and not before those of the other.
 
-    None if nothing does, or if that does not make most of the names equal.
+    None if nothing does, or if that does not make most of its names equal.
     """
     foreign = [name for name in shorter if name not in longer]
     if not foreign:
@@ -143,7 +143,7 @@ def _prefix_between(longer: Mapping[str, object], shorter: Mapping[str, object])
         fitting = sum(
             f"{prefix}{other}" in longer and f"{prefix}{other}" not in shorter for other in foreign
         )
-        if 2 * fitting > len(foreign):
+        if 2 * fitting > len(shorter):
             return prefix
     return None
 
