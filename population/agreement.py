@@ -12,7 +12,7 @@ founder has a few forms, and an archive's hash says which of them was bred from.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from population.architectures import architecture_of
 from population.checkpoints import Checkpoint
@@ -43,9 +43,17 @@ def form_like(reference: Checkpoint, other: Checkpoint) -> Checkpoint:
     return next((form for form in _forms(other) if form.tensors.keys() == wanted), other)
 
 
-def form_with(checkpoint: Checkpoint, sha256: str) -> Checkpoint | None:
-    """The form of a checkpoint whose weights have a hash, or None."""
-    return next((form for form in _forms(checkpoint) if form.sha256() == sha256), None)
+def form_with(
+    checkpoint: Checkpoint, sha256: str, hashed: Callable[[Checkpoint], str] = Checkpoint.sha256
+) -> Checkpoint | None:
+    """The form of a checkpoint whose weights have a hash, or None.
+
+    Args:
+        checkpoint: opened.
+        sha256: what its weights shall have.
+        hashed: finds the hash of a form; by default, by reading it.
+    """
+    return next((form for form in _forms(checkpoint) if hashed(form) == sha256), None)
 
 
 def _forms(checkpoint: Checkpoint) -> Iterator[Checkpoint]:

@@ -13,6 +13,7 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from population.errors import CheckpointError
 from population.sources import open_source
 from tests.merge_helpers import arrays_of, give_tokenizer, merged, recipe_of, refused
 from tests.model_zoo import SMALL, Zoo, answers, load, same_answers
@@ -261,3 +262,37 @@ def test_a_pickled_adapter_is_not_opened(zoo: Zoo, tmp_path: Path) -> None:
     file = tmp_path / "lora" / "adapter_model.safetensors"
     file.rename(file.with_suffix(".bin"))
     refused(opening, "no adapter_model.safetensors", "adapter_model.bin is a pickle")
+
+
+def test_a_model_with_an_adapter_in_its_folder_is_ambiguous(zoo: Zoo, tmp_path: Path) -> None:
+    """transformers applies it, if peft is installed."""
+    both = tmp_path / "both"
+    wrapped = adapter(zoo, "llama", both, target_modules=["q_proj"])
+    shutil.copytree(zoo("llama"), both, dirs_exist_ok=True)
+    loaded = answers(AutoModelForCausalLM.from_pretrained(both).eval())
+    assert (loaded - live(wrapped)).abs().max() < 1e-5 * loaded.abs().max()
+    refused(lambda: open_source(str(both)), "holds a model and an adapter", f"{both}+{both}")
+    name = "model.layers.1.self_attn.q_proj.weight"
+    expected = wrapped.merge_and_unload().state_dict()[name].numpy()
+    np.testing.assert_allclose(open_source(f"{both}+{both}").wide(name), expected, atol=1e-6)
+    (both / "adapter_model.safetensors").unlink()
+    open_source(str(both))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_adapter_config_is_a_traceback(seed: int, zoo: Zoo, tmp_path: Path) -> None:
+    """Any value in place of any other: taken, or refused in a line."""
+    draw = np.random.default_rng(seed)
+    values: list[Any] = [None, True, 0, -1, 10**400, 0.5, "", "(", [], [None], {}, {"q_proj": []}]
+    opening = edited(zoo, tmp_path / "lora")
+    path = tmp_path / "lora" / "adapter_config.json"
+    text = path.read_text()
+    for _ in range(12):
+        config = json.loads(text)
+        for key in draw.choice(sorted(config), size=2):
+            config[key] = values[draw.integers(len(values))]
+        path.write_text(json.dumps(config))
+        try:
+            opening()
+        except CheckpointError as error:
+            assert "\n" not in str(error)  # noqa: PT017 - it need not be raised

@@ -12,8 +12,10 @@ from safetensors.numpy import load_file, save_file
 from safetensors.torch import save_file as save_torch
 from transformers import AutoModelForCausalLM
 
-from population.checkpoints import open_checkpoint
+from population.agreement import alike
+from population.checkpoints import check_compatible, open_checkpoint
 from population.errors import CheckpointError
+from population.merging.preflight import profile
 from population.sources import open_source
 from tests.command_helpers import started
 from tests.merge_helpers import linear, merged, recipe_of, refused, write_llama
@@ -238,6 +240,7 @@ def test_no_config_is_a_traceback(seed: int, tmp_path: Path) -> None:
     draw = np.random.default_rng(seed)
     values: list[Any] = [None, True, 0, -1, 10**30, 0.5, "", "four", [], [None], {}, {"a": [1]}]
     folder = write_llama(tmp_path / "a", layers=1)
+    good = open_source(str(write_llama(tmp_path / "b", layers=1)))
     text = (folder / "config.json").read_text()
     for _ in range(12):
         config = json.loads(text)
@@ -245,6 +248,8 @@ def test_no_config_is_a_traceback(seed: int, tmp_path: Path) -> None:
             config[key] = values[draw.integers(len(values))]
         (folder / "config.json").write_text(json.dumps(config))
         try:
-            open_source(str(folder))
+            found = open_source(str(folder))
+            profile(found, good)
+            check_compatible(alike([good, found]))
         except CheckpointError as error:
             assert "\n" not in str(error)  # noqa: PT017 - it need not be raised
