@@ -405,7 +405,7 @@ def _scale(config: Mapping[str, Any], module: str, rank: int, target: str, name:
         alpha = _by_pattern(
             config.get("alpha_pattern"), module, config.get("lora_alpha", DEFAULT_ALPHA)
         )
-    except (AttributeError, TypeError, ValueError, re.error) as error:
+    except (ArithmeticError, AttributeError, TypeError, ValueError, re.error) as error:
         raise refuse(error) from None
     if stated != rank:
         raise refuse(f"it says rank {stated:g}, the factors have {rank}")

@@ -12,7 +12,7 @@ founder has a few forms, and an archive's hash says which of them was bred from.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from population.architectures import architecture_of
 from population.checkpoints import Checkpoint
@@ -43,9 +43,17 @@ def form_like(reference: Checkpoint, other: Checkpoint) -> Checkpoint:
     return next((form for form in _forms(other) if form.tensors.keys() == wanted), other)
 
 
-def form_with(checkpoint: Checkpoint, sha256: str) -> Checkpoint | None:
-    """The form of a checkpoint whose weights have a hash, or None."""
-    return next((form for form in _forms(checkpoint) if form.sha256() == sha256), None)
+def form_with(
+    checkpoint: Checkpoint, sha256: str, hashed: Callable[[Checkpoint], str] = Checkpoint.sha256
+) -> Checkpoint | None:
+    """The form of a checkpoint whose weights have a hash, or None.
+
+    Args:
+        checkpoint: opened.
+        sha256: what its weights shall have.
+        hashed: finds the hash of a form; by default, by reading it.
+    """
+    return next((form for form in _forms(checkpoint) if hashed(form) == sha256), None)
 
 
 def _forms(checkpoint: Checkpoint) -> Iterator[Checkpoint]:
@@ -129,7 +137,7 @@ def _takes(prefix: str, name: str) -> bool:
 def _prefix_between(longer: Mapping[str, object], shorter: Mapping[str, object]) -> str | None:
     """What stands before the names of one checkpoint and not before those of the other.
 
-    None if nothing does, or if that does not make most of the names equal.
+    None if nothing does, or if that does not make most of its names equal.
     """
     foreign = [name for name in shorter if name not in longer]
     if not foreign:
@@ -143,7 +151,7 @@ def _prefix_between(longer: Mapping[str, object], shorter: Mapping[str, object])
         fitting = sum(
             f"{prefix}{other}" in longer and f"{prefix}{other}" not in shorter for other in foreign
         )
-        if 2 * fitting > len(foreign):
+        if 2 * fitting > len(shorter):
             return prefix
     return None
 

@@ -44,27 +44,44 @@ def open_source(
     return found
 
 
-def _opened(reference: str, name: str | None, say: Callable[[str], None]) -> Checkpoint:
+def _opened(
+    reference: str, name: str | None, say: Callable[[str], None], *, base: bool = False
+) -> Checkpoint:
+    """Open what a reference names; as a `base`, without the adapter that may lie in its folder."""
     reference = expanded(reference)
     if (cut := halves(reference)) is not None:
-        base, adapter = cut[0], expanded(cut[1])
+        model, adapter = cut[0], expanded(cut[1])
         folder = Path(adapter) if Path(adapter).is_dir() else _fetched(adapter, say)
-        return adapted(_opened(base, None, say), folder, name or folder.name)
+        return adapted(_opened(model, None, say, base=True), folder, name or folder.name)
     path = Path(reference)
     if path.is_file() and path.suffix == ".gguf":
         return open_checkpoint(_converted(path, say), name or path.stem)
     if path.is_file():
         return open_tensors(path, name)
     if not path.exists() and _HUB_ID.fullmatch(reference):
-        return open_checkpoint(
-            _fetched(reference, say), name or reference.rsplit("/", maxsplit=1)[-1]
-        )
+        fetched = _fetched(reference, say)
+        if not base:
+            _check_no_adapter(fetched, reference)
+        return open_checkpoint(fetched, name or reference.rsplit("/", maxsplit=1)[-1])
     if (path / "adapter_config.json").is_file() and not (path / "config.json").is_file():
         raise CheckpointError(
             f"{reference} is a LoRA adapter; write BASE+{reference}, with the model that it was "
             "trained on as BASE"
         )
+    if not base:
+        _check_no_adapter(path, reference)
     return open_checkpoint(path, name)
+
+
+def _check_no_adapter(folder: Path, reference: str) -> None:
+    """Make sure that a model's folder holds no adapter, which transformers would apply to it."""
+    weights = ("adapter_model.safetensors", "adapter_model.bin")
+    if (folder / "adapter_config.json").is_file() and any((folder / w).is_file() for w in weights):
+        raise CheckpointError(
+            f"{reference} holds a model and an adapter (adapter_config.json), and transformers "
+            f"would apply it; write {reference}+{reference} for both, or move the adapter's files "
+            "away for the model alone"
+        )
 
 
 def _fetched(reference: str, say: Callable[[str], None]) -> Path:

@@ -85,7 +85,11 @@ class Leaf:
             return Computed(
                 rows,
                 columns,
-                lambda start, stop: checkpoint.wide(tensor, start, stop),
+                lambda start, stop: (
+                    checkpoint.wide(tensor, start, stop)
+                    if len(checkpoint.tensors[tensor].shape) > 1
+                    else checkpoint.wide(tensor)[None]
+                ),
                 backend,
                 lambda: checkpoint.release(tensor),
             )

@@ -23,19 +23,36 @@ def token_flags(entry: Mapping[str, Any]) -> dict[str, bool]:
 
 
 def config_tokens(folder: Path, name: str) -> list[dict[str, Any]]:
-    """The tokens in tokenizer_config.json; transformers adds them if tokenizer.json lacks them."""
-    file = folder / "tokenizer_config.json"
-    if not file.is_file():
-        return []
-    config = read_json(file, name)
-    mentioned = sorted(
-        ((int(row), entry) for row, entry in (config.get("added_tokens_decoder") or {}).items()),
-        key=lambda pair: pair[0],
-    )
-    found = {entry["content"]: token_settings(entry) for _, entry in mentioned}
+    """The tokens in the files beside tokenizer.json; transformers adds those that it lacks.
+
+    Only where tokenizer_config.json does not list added tokens do special_tokens_map.json, whose
+    roles then come before those of the former, and added_tokens.json count.
+    """
+    config = _settings(folder / "tokenizer_config.json", name)
+    found = {entry["content"]: entry for entry in listed_tokens(folder, name)}
+    if "added_tokens_decoder" not in config:
+        config |= _settings(folder / "special_tokens_map.json", name)
+        roles = set(_roles(config))
+        older = _settings(folder / "added_tokens.json", name)
+        for token in sorted(older, key=lambda token: int(older[token])):
+            found[token] = token_settings({"content": token, "special": token in roles})
     for token in _roles(config):
         found.setdefault(token, token_settings({"content": token, "special": True}))
     return [entry for token, entry in found.items() if token]
+
+
+def listed_tokens(folder: Path, name: str) -> list[dict[str, Any]]:
+    """The added tokens that tokenizer_config.json lists with their settings, which then count."""
+    config = _settings(folder / "tokenizer_config.json", name)
+    listed = sorted(
+        ((int(row), entry) for row, entry in (config.get("added_tokens_decoder") or {}).items()),
+        key=lambda pair: pair[0],
+    )
+    return [token_settings(entry) for _, entry in listed]
+
+
+def _settings(file: Path, name: str) -> dict[str, Any]:
+    return read_json(file, name) if file.is_file() else {}
 
 
 def without_tokens(settings: Mapping[str, Any], gone: set[str]) -> dict[str, Any]:

@@ -7,7 +7,6 @@ is left out becomes its default, and what stands in another order comes into one
 from __future__ import annotations
 
 import filecmp
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,11 +15,13 @@ from typing import Any
 
 from population.errors import CheckpointError
 from population.json_files import read_object
-from population.vocabulary.added_tokens import config_tokens, token_settings
+from population.vocabulary.added_tokens import config_tokens, listed_tokens, token_settings
 from population.vocabulary.failures import clip
 
 SLOW_FILES = ("tokenizer.model", "vocab.json", "vocab.txt")
 """Vocabularies that transformers builds a tokenizer from where there is no tokenizer.json."""
+
+_BESIDE = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 
 _STEPS = ("normalizer", "pre_tokenizer", "decoder")
 
@@ -43,8 +44,8 @@ def same_tokens(one: Path, other: Path, names: tuple[str, str]) -> bool:
     files = [folder / "tokenizer.json" for folder in folders]
     fast = [file.is_file() for file in files]
     if all(fast):
-        if filecmp.cmp(files[0], files[1], shallow=False) and _equal(
-            folders, "tokenizer_config.json"
+        if filecmp.cmp(files[0], files[1], shallow=False) and all(
+            _equal(folders, name) for name in _BESIDE
         ):
             return True  # and parsing megabytes of JSON is saved
         mine, theirs = (_read(*pair) for pair in zip(folders, names, strict=True))
@@ -52,14 +53,25 @@ def same_tokens(one: Path, other: Path, names: tuple[str, str]) -> bool:
             return True
         if mine.ids != theirs.ids:
             return False
-    elif not any(fast) and _same_slow_files(one, other, names):
+    elif not any(fast) and _same_slow_files(folders, names, _BESIDE):
         return True
-    # Some classes of transformers make their steps anew, whatever the file says of them.
+    return _made_the_same(folders, names, fast)
+
+
+def _made_the_same(
+    folders: tuple[Path, Path], names: tuple[str, str], fast: Sequence[bool]
+) -> bool:
+    """Whether transformers makes the same of two folders.
+
+    Some of its classes make the steps anew, whatever a tokenizer.json says of them.
+    """
     try:
         mine, theirs = (_made(*pair) for pair in zip(folders, names, strict=True))
     except CheckpointError:
         if all(fast):
             return False
+        if not any(fast) and _same_slow_files(folders, names):
+            return True
         raise
     return mine == theirs
 
@@ -71,21 +83,14 @@ def _equal(folders: tuple[Path, Path], name: str) -> bool:
     return not any(there) or (all(there) and filecmp.cmp(files[0], files[1], shallow=False))
 
 
-def _same_slow_files(one: Path, other: Path, names: tuple[str, str]) -> bool:
-    """Whether two tokenizers without a tokenizer.json have the same vocabulary, byte by byte."""
-    wanted = (*SLOW_FILES, "merges.txt", "added_tokens.json")
-    contents = []
-    for folder, name in zip((one, other), names, strict=True):
+def _same_slow_files(
+    folders: tuple[Path, Path], names: tuple[str, str], more: Sequence[str] = ()
+) -> bool:
+    """Whether two tokenizers without a tokenizer.json have the same files, byte by byte."""
+    for folder, name in zip(folders, names, strict=True):
         if not any((folder / file).is_file() for file in SLOW_FILES):
             raise CheckpointError(f"{name!r} has no tokenizer in {folder}")
-        contents.append(
-            {
-                file: hashlib.sha256((folder / file).read_bytes()).hexdigest()
-                for file in wanted
-                if (folder / file).is_file()
-            }
-        )
-    return contents[0] == contents[1]
+    return all(_equal(folders, file) for file in (*SLOW_FILES, "merges.txt", *more))
 
 
 @dataclass(frozen=True)
@@ -103,14 +108,25 @@ class _Meaning:
     steps: Mapping[str, Any]
 
 
-def _meaning(tokenizer: Any, extra: Sequence[Mapping[str, Any]] = ()) -> _Meaning:
-    """The meaning of a tokenizer of the library, with added tokens beside those that it has."""
+def _meaning(
+    tokenizer: Any,
+    listed: Sequence[Mapping[str, Any]] = (),
+    lacking: Sequence[Mapping[str, Any]] = (),
+) -> _Meaning:
+    """The meaning of a tokenizer of the library.
+
+    Args:
+        tokenizer: the library's.
+        listed: settings of added tokens that count instead of its own.
+        lacking: tokens that are added if it does not have them.
+    """
     data = json.loads(tokenizer.to_str())
     model = dict(data["model"])
     model.pop("vocab")
     added = {entry["content"]: token_settings(entry) for entry in data["added_tokens"]}
+    added |= {entry["content"]: dict(entry) for entry in listed if entry["content"] in added}
     ids = dict(tokenizer.get_vocab(with_added_tokens=True))
-    for entry in extra:
+    for entry in lacking:
         if entry["content"] not in ids:
             ids[entry["content"]] = len(ids)
             added[entry["content"]] = dict(entry)
@@ -137,7 +153,10 @@ def _read(folder: Path, name: str) -> _Meaning:
     from tokenizers import Tokenizer  # noqa: PLC0415 - mostly not needed
 
     try:
-        return _meaning(Tokenizer.from_str(json.dumps(data)), config_tokens(folder, name))
+        tokenizer = Tokenizer.from_str(json.dumps(data))
+        return _meaning(tokenizer, listed_tokens(folder, name), config_tokens(folder, name))
+    except CheckpointError:
+        raise
     except Exception as error:  # noqa: BLE001 - the library raises bare exceptions
         raise CheckpointError(f"{name!r}: {file} is no tokenizer: {clip(str(error))}") from None
 
