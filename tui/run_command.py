@@ -102,6 +102,8 @@ def run(
                         colony, workshop, lambda *step: _step(stop, progress, step)
                     )
                 out.print(tables.report_view(finished))
+                for left_out in workshop.complaints():
+                    err.print(left_out, markup=False, highlight=False, soft_wrap=True)
             heart.tell(ended=reason)
             err.print(
                 f"archive: {archive}. Next: colony lineage champion, colony export champion DIR",
@@ -128,8 +130,8 @@ def _opened(
         return colony, reopen_workshop(colony, progress), True
     workshop = open_workshop(asked, progress)
     # What is missing or impossible must be said before an archive is left behind.
-    workshop.split("search")
-    workshop.split("selection")
+    for left_out in workshop.check_items():
+        err.print(left_out, markup=False, highlight=False, soft_wrap=True)
     workshop.maker.siblings([])
     return found_archive(archive, workshop, progress), workshop, False
 
