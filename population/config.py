@@ -56,6 +56,9 @@ class Tasks(_Section):
     paths: list[str] = ["shipped:tasks/*"]
     """Task folders (globs allowed), each with a task.toml and one JSONL file per split. A task of
     your own code is FILE.py:NAME, an installed one plugin:NAME; both run as code."""
+    unusable: Literal["refuse", "leave out"] = "refuse"
+    """What to do about search and selection items that no model could answer, because they are
+    longer than its context or have a key that its tokenizer cannot spell."""
 
 
 class Budget(_Section):

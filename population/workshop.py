@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 import torch
 
-from arena import Task, load_tasks
+from arena import Task, TaskError, load_tasks
 from arena.guarded import Guarded
 from lineage import Archive
 from lineage.records import Floats, Founder, Item
@@ -39,6 +39,7 @@ from population.spaces.chosen import parameter_space, route_space
 from population.spaces.flow import FlowSpace
 from population.spaces.parameter import ParameterSpace
 from population.troubles import Troubles
+from population.usable import Readers, Usable
 
 T = TypeVar("T")
 
@@ -97,14 +98,50 @@ class Workshop:
 
     @cached_property
     def tasks(self) -> list[Task]:
-        """The tasks; no split is opened yet. What their own code raises is kept in `troubles`."""
-        tasks = load_tasks(self.config.tasks.paths)
-        return [Guarded(task, self.troubles.add) for task in tasks]
+        """The tasks, without items that no model could answer; no split is opened yet.
+
+        What their own code raises is kept in `troubles`.
+        """
+        return [Guarded(task, self.troubles.add) for task in self._usable]
 
     @cached_property
     def troubles(self) -> Troubles:
         """What failed and was passed over."""
         return Troubles()
+
+    @cached_property
+    def _usable(self) -> list[Usable]:
+        return [Usable(task, self._readers.fault) for task in self._named]
+
+    @cached_property
+    def _named(self) -> list[Task]:
+        return load_tasks(self.config.tasks.paths)
+
+    @cached_property
+    def _readers(self) -> Readers:
+        stops = {task.name: task.stop for task in self._named if task.stop is not None}
+        keyed = self.config.search.merit == "keys"
+        return Readers(self.founders[0].path, stops, keyed=keyed)
+
+    def check_items(self) -> list[str]:
+        """Look at every item of the open splits; what was left out, a sentence for each task.
+
+        Raises:
+            TaskError: a file is missing or broken, or items cannot be asked and are not to be
+                left out.
+        """
+        for task in self._usable:
+            task.check()
+        complaints = self.complaints()
+        if complaints and self.config.tasks.unusable == "refuse":
+            raise TaskError(
+                f'{complaints[0]}; mend or remove it, or set [tasks] unusable = "leave out"'
+            )
+        return complaints
+
+    def complaints(self) -> list[str]:
+        """What was left out so far, a sentence for each task."""
+        return [said for task in self._usable if (said := task.complaint())]
 
     @cached_property
     def space(self) -> ParameterSpace | FlowSpace | BothSpace:
@@ -172,7 +209,7 @@ class Workshop:
             device=run.device,
             dtype=run.dtype,
             batch_tokens=run.batch_tokens,
-            stops={task.name: task.stop for task in self.tasks if task.stop is not None},
+            speech=self._readers.speech,
             tasks={task.name: task for task in self.tasks},
         )
 

@@ -69,7 +69,7 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def tasks_folder(made_once: Callable[..., Path]) -> Path:
-    """Three shipped tasks with short files. The sealed split is left out on purpose."""
+    """Three shipped tasks with short files. Who opens the sealed split finds nothing to read."""
 
     def make(folder: Path) -> None:
         names = sorted(path.name for path in (SHIPPED / "tasks").iterdir() if path.is_dir())
@@ -79,6 +79,7 @@ def tasks_folder(made_once: Callable[..., Path]) -> Path:
             for split in ("search", "selection"):
                 lines = (SHIPPED / "tasks" / name / f"{split}.jsonl").read_text().splitlines()
                 (folder / name / f"{split}.jsonl").write_text("\n".join(lines[:8]) + "\n")
+            (folder / name / "test.jsonl").write_text("sealed\n")
 
     return made_once("tasks", make)
 

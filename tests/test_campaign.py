@@ -12,6 +12,7 @@ import duckdb
 import numpy as np
 import pytest
 
+from arena import TaskError, load_tasks
 from lineage import Archive
 from lineage.queries import rounds
 from population.breeding.alarms import Alarm
@@ -412,9 +413,11 @@ def test_alarms_are_events_and_do_not_keep_a_campaign_from_going_on(
 
 
 def test_a_campaign_never_opens_the_sealed_split(tasks_folder: Path) -> None:
-    """The campaigns above ran to their end on tasks that have no test file at all."""
-    assert list(tasks_folder.rglob("search.jsonl"))
-    assert not list(tasks_folder.rglob("test.jsonl"))
+    """The campaigns above ran to their end on tasks whose test file nobody could read."""
+    for task in load_tasks(tasks_folder.iterdir()):
+        assert task.items("search")
+        with pytest.raises(TaskError, match=r"test\.jsonl:1: not JSON"):
+            task.items("test")
 
 
 def test_kill_at_any_moment_loses_only_the_generation_in_flight(

@@ -42,7 +42,7 @@ def test_items_are_read_with_their_split_and_place(make: Callable[..., Path]) ->
         (GOOD + '{"prompt": "x", "statement": "y"}', r":3: a statement holds one {}"),
         (GOOD + '{"prompt": "", "key": "x"}', r":3: expected a non-empty text 'prompt'"),
         (GOOD + '{"prompt": "x", "key": 5}', r":3: expected a non-empty text 'key', got 5"),
-        (GOOD + GOOD, r"the id 'sums/search/a' is used 2 times"),
+        (GOOD + GOOD, r"search\.jsonl:3: the id 'sums/search/a' is used before, in line 1"),
         ("\n\n", "holds no items"),
     ],
 )

@@ -35,6 +35,7 @@ from tui.console import (
     bytes_bar,
     clear_errors,
     described,
+    err,
     opened,
     out,
     print_json,
@@ -94,7 +95,10 @@ def report(archive: ArchiveOption = DEFAULT_ARCHIVE, as_json: JsonOption = False
             from population.report import make_report
             from population.workshop import reopen_workshop
 
-            made = make_report(colony, reopen_workshop(colony, progress), progress)
+            workshop = reopen_workshop(colony, progress)
+            made = make_report(colony, workshop, progress)
+        for left_out in workshop.complaints():
+            err.print(left_out, markup=False, highlight=False, soft_wrap=True)
         if as_json:
             print_json(made.as_json())
         else:

@@ -115,6 +115,8 @@ def run(
                         colony, workshop, lambda *step: _step(stop, progress, step)
                     )
                 out.print(tables.report_view(finished))
+                for left_out in workshop.complaints():
+                    err.print(left_out, markup=False, highlight=False, soft_wrap=True)
             heart.tell(ended=reason)
             err.print(
                 f"archive: {archive}. Next: colony lineage champion, colony export champion DIR",
@@ -152,7 +154,7 @@ def _opened(
         asked, progress, lambda line: err.print(line, markup=False, highlight=False, soft_wrap=True)
     )
     # What is missing or impossible must be said before an archive is left behind.
-    notes = check_ready(workshop, limits, report=report)
+    notes = (*workshop.check_items(), *check_ready(workshop, limits, report=report))
     if anew:
         from lineage.drafts import discard
 

@@ -1,7 +1,8 @@
 """Tasks as folders: `task.toml` and one JSONL file per split.
 
 `task.toml` names the task (name, kind, description, stop), and how to read an answer (`answer`: a
-regular expression whose first group, or whole match, is what counts; the last match of several).
+regular expression whose first group, or whole match, is what counts; the last match of several;
+`longest`: tokens that an answer may take until then).
 Each line of a split is an item: `prompt`, and optionally `key`, `id` and `statement`
 ("The capital of France is {}."). Items without a key are for judges to decide.
 
@@ -12,11 +13,9 @@ A task with a generator deals fresh search items from a seed, so that a campaign
 for a fixed list of questions; a task without one draws its search items from the file.
 """
 
-import json
 import random
 import re
 import tomllib
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,8 +23,12 @@ from typing import Any
 from arena.answers import canonical
 from arena.errors import TaskError
 from arena.generators import GENERATORS, SPLITS, deal
+from arena.tasks.lines import Row, rows_of, text_of
 from arena.tasks.task import Questions
 from lineage.records import Item
+
+LONGEST = 100_000
+"""Tokens of an answer that anybody may ask for."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class FolderTask(Questions):
         generator: name in `arena.generators.GENERATORS`, or None.
         stop: text that ends an answer; None means the tokenizer's end-of-sequence token.
         answer: a regular expression that finds the answer in what a model says.
+        longest: tokens that an answer may take before it is found; None leaves it to the player.
     """
 
     name: str
@@ -49,6 +53,7 @@ class FolderTask(Questions):
     generator: str | None = None
     stop: str | None = None
     answer: re.Pattern[str] | None = None
+    longest: int | None = None
 
     @property
     def literal(self) -> bool:
@@ -85,47 +90,56 @@ class FolderTask(Questions):
         last = found[-1]
         return canonical(last.group(1 if last.re.groups else 0) or "")
 
+    def missing(self) -> str | None:
+        """What is missing before anything is asked, without opening a split: a file, or nothing."""
+        paths = (self._path(split) for split in SPLITS)
+        return next((f"{path} is missing" for path in paths if not path.is_file()), None)
+
+    def where(self, item: Item) -> str | None:
+        """The file and the line of an item; None for one that was made."""
+        if item.split not in SPLITS or not self._path(item.split).is_file():
+            return None
+        for number, row in rows_of(self._path(item.split)):
+            if f"{self.name}/{item.split}/{row.get('id', number)}" == item.id:
+                return f"{self._path(item.split)}:{number}"
+        return None
+
+    def _path(self, split: str) -> Path:
+        return self.folder / f"{split}.jsonl"
+
     def _read(self, split: str) -> list[Item]:
         if split not in SPLITS:
             raise TaskError(f"no split {split!r}; there are {', '.join(SPLITS)}")
-        path = self.folder / f"{split}.jsonl"
-        try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except FileNotFoundError:
-            raise TaskError(f"{path} is missing; a task needs one JSONL file per split") from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise TaskError(f"{path} cannot be read: {error}") from None
-        items = [
-            self._parsed(path, number, line, split)
-            for number, line in enumerate(lines, start=1)
-            if line.strip()
-        ]
+        path = self._path(split)
+        items: dict[str, Item] = {}
+        lines: dict[str, int] = {}
+        for number, row in rows_of(path):
+            item = self._parsed(f"{path}:{number}", number, row, split)
+            if item.id in items:
+                raise TaskError(
+                    f"{path}:{number}: the id {item.id!r} is used before, in line {lines[item.id]}"
+                )
+            items[item.id], lines[item.id] = item, number
         if not items:
             raise TaskError(f"{path} holds no items")
-        repeated, times = Counter(item.id for item in items).most_common(1)[0]
-        if times > 1:
-            raise TaskError(f"{path}: the id {repeated!r} is used {times} times")
-        return items
+        return list(items.values())
 
-    def _parsed(self, path: Path, number: int, line: str, split: str) -> Item:
-        where = f"{path}:{number}"
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise TaskError(f"{where}: not JSON: {error}") from None
-        if not isinstance(row, dict):
-            raise TaskError(f"{where}: expected an object, got {type(row).__name__}")
-        texts = {}
-        for name in ("prompt", "key", "statement"):
-            value = row.get(name)
-            if value is None and name != "prompt":
-                continue
-            if not isinstance(value, str) or not value:
-                raise TaskError(f"{where}: expected a non-empty text {name!r}, got {value!r}")
-            texts[name] = value
+    def _parsed(self, where: str, number: int, row: Row, split: str) -> Item:
+        texts = {
+            name: text_of(where, name, row.get(name))
+            for name in ("prompt", "key", "statement")
+            if name == "prompt" or row.get(name) is not None
+        }
         if texts.get("statement", "{}").count("{}") != 1:
             raise TaskError(f"{where}: a statement holds one {{}}, where the answer goes")
-        identity = f"{self.name}/{split}/{row.get('id', number)}"
+        own = row.get("id")
+        if own is None:
+            own = number
+        elif isinstance(own, bool) or not isinstance(own, str | int) or own == "":
+            raise TaskError(f"{where}: expected a text or a whole number 'id', got {own!r:.60}")
+        elif isinstance(own, str):
+            text_of(where, "id", own)
+        identity = f"{self.name}/{split}/{own}"
         return Item(
             identity, self.name, split, texts["prompt"], texts.get("key"), texts.get("statement")
         )
@@ -139,16 +153,24 @@ def folder_task(folder: Path) -> FolderTask:
     """
     path = folder / "task.toml"
     try:
-        described: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        described: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (FileNotFoundError, NotADirectoryError):
         raise TaskError(f"{folder} is not a task: it has no task.toml") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise TaskError(f"{path} cannot be read: {error}") from None
-    known = {"name", "kind", "description", "generator", "stop", "answer"}
+    known = {"name", "kind", "description", "generator", "stop", "answer", "longest"}
     if unknown := sorted(set(described) - known):
         raise TaskError(f"{path}: unknown key {unknown[0]!r}; known are {', '.join(sorted(known))}")
+    longest = described.pop("longest", None)
+    if longest is not None and (type(longest) is not int or not 0 < longest <= LONGEST):
+        raise TaskError(
+            f"{path}: 'longest' must be a whole number of tokens from 1 to {LONGEST:,}, "
+            f"got {longest!r:.60}"
+        )
     if wrong := [key for key, value in described.items() if not isinstance(value, str)]:
         raise TaskError(f"{path}: {wrong[0]!r} must be a text")
+    if described.get("stop") == "":
+        raise TaskError(f"{path}: 'stop' is empty; leave it out to end at the end of sequence")
     generator = described.get("generator")
     if generator is not None and generator not in GENERATORS:
         raise TaskError(
@@ -167,4 +189,5 @@ def folder_task(folder: Path) -> FolderTask:
         generator=generator,
         stop=described.get("stop"),
         answer=answer,
+        longest=longest,
     )

@@ -21,6 +21,11 @@ ENTRY_POINTS = "colony.tasks"
 PLUGIN = "plugin:"
 """What the name of a task that is installed starts with."""
 
+RESERVED = "@/"
+"""What the name of a task cannot hold: ids and `colony match` are written with it."""
+
+LONGEST_NAME = 80
+
 _DEMANDED = ("items", "extract", "verify")
 
 
@@ -41,9 +46,34 @@ def load_task(reference: str | Path) -> Task:
         task = _from_file(*text.rsplit(":", 1))
     else:
         task = folder_task(Path(reference))
-    if "/" in task.name:
-        raise TaskError(f"{text}: a task's name cannot hold a '/', got {task.name!r}")
+    _check_name(text, task.name)
     return task
+
+
+def _check_name(where: str, name: object) -> None:
+    """Make sure that a name can stand in ids, on command lines and in tables.
+
+    Raises:
+        TaskError: it cannot; says why.
+    """
+    if not isinstance(name, str) or not name.strip():
+        raise TaskError(
+            f"{where}: a task's name must be a text that is not empty, got {name!r:.60}"
+        )
+    if odd := sorted({c for c in name if c in RESERVED}):
+        raise TaskError(
+            f"{where}: a task's name cannot hold {' '.join(odd)}, which part ids "
+            f"(#1-#2@task/split/number), got {name!r:.80}"
+        )
+    if not name.isprintable() or name != name.strip():
+        raise TaskError(
+            f"{where}: a task's name cannot hold control characters, nor begin or end with a "
+            f"space, got {name!r:.80}"
+        )
+    if len(name) > LONGEST_NAME:
+        raise TaskError(
+            f"{where}: a task's name has {LONGEST_NAME} characters at most, got {len(name)}"
+        )
 
 
 def load_tasks(references: Iterable[str | Path]) -> list[Task]:
