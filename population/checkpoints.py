@@ -16,7 +16,7 @@ import math
 import mmap
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,10 +30,8 @@ from population.dtypes import DTYPES, Dtype, Raw, Wide, all_finite, widen
 from population.errors import CheckpointError
 from population.json_files import read_object
 from population.tensor_kinds import (
-    TensorKind,
     quantisation_method,
     quantised_tensor,
-    tensor_kinds,
     without_quantisation,
 )
 from population.vocabulary.sameness import SLOW_FILES, same_tokens
@@ -92,7 +90,7 @@ class Checkpoint:
         name: what messages and recipes call it.
         path: its folder, or a single safetensors file.
         config: its config.json; empty for a single file.
-        tensors: headers by name, without those that transformers does not load.
+        tensors: headers by name.
         notes: what somebody should know of it, a line each.
     """
 
@@ -148,6 +146,17 @@ class Checkpoint:
     def stores(self, name: str) -> bool:
         """Whether `raw` is the whole truth of a tensor; if not, `wide` knows it better."""
         return name in self.tensors
+
+    def respelled(self, names: Mapping[str, str], config: Mapping[str, Any]) -> Checkpoint:
+        """The same weights by other names.
+
+        Args:
+            names: the old name by the new one, of what is kept; one tensor may get two names.
+            config: what describes it now.
+        """
+        return replace(
+            self, tensors={new: self.tensors[old] for new, old in names.items()}, config=config
+        )
 
     def release(self, name: str) -> None:
         """Let go of the memory that a mapped tensor takes; reading it again maps it again."""
@@ -239,7 +248,7 @@ def open_checkpoint(path: Path, name: str | None = None) -> Checkpoint:
             if tensor in tensors:
                 raise CheckpointError(f"{name!r}: {tensor} stands in two files")
             tensors[tensor] = header
-    tensors, config = _plain(tensors, config, name, notes)
+    config = _plain(tensors, config, name, notes)
     check_shapes(config, tensors, f"{name!r}")
     return Checkpoint(name, path, config, tensors, notes=tuple(notes))
 
@@ -274,9 +283,9 @@ def read_config(path: Path, name: str, notes: list[str]) -> dict[str, Any]:
 
 
 def _plain(
-    tensors: Mapping[str, TensorHeader], config: Mapping[str, Any], name: str, notes: list[str]
-) -> tuple[dict[str, TensorHeader], dict[str, Any]]:
-    """The tensors that transformers loads and the config that describes them.
+    tensors: Mapping[str, TensorHeader], config: dict[str, Any], name: str, notes: list[str]
+) -> dict[str, Any]:
+    """A config that says nothing of quantised weights, as these are plain.
 
     Raises:
         CheckpointError: they are packed.
@@ -290,9 +299,7 @@ def _plain(
             f"{name!r}: its config says that the weights are quantised ({method}), but they are "
             "plain; that part of the config is left out"
         )
-    kinds = tensor_kinds(tensors, config)
-    kept = {key: h for key, h in tensors.items() if kinds[key] is not TensorKind.IGNORED}
-    return kept, dict(config)
+    return config
 
 
 def _packed(name: str, tensor: str, dtype: Dtype, method: str | None) -> str:
@@ -436,11 +443,24 @@ def check_compatible(founders: Sequence[Checkpoint]) -> None:
                     f"founder {other.name!r}: expected {key} of shape {list(mine.shape)} as in "
                     f"{first.name!r}, got {list(theirs.shape)}"
                 )
+            if not (mine.dtype.floating and theirs.dtype.floating):
+                _check_copied(first, other, key)
         if not same_vocabulary(first, other):
             raise CheckpointError(
                 f"founder {other.name!r} has another tokenizer than {first.name!r}; "
                 "the same token would mean different things in their merge"
             )
+
+
+def _check_copied(first: Checkpoint, other: Checkpoint, key: str) -> None:
+    """Make sure that both have the same counter, mask or indices: there is no mean of these."""
+    mine, theirs = first.tensors[key], other.tensors[key]
+    if mine.dtype is not theirs.dtype or not np.array_equal(first.raw(key), other.raw(key)):
+        raise CheckpointError(
+            f"founder {other.name!r}: {key} ({theirs.dtype.name}) is another than in "
+            f"{first.name!r}; it is no weight (a counter, a mask or indices), so there is no "
+            "mean of both; make them equal, or leave one of these founders out"
+        )
 
 
 def same_vocabulary(one: Checkpoint, other: Checkpoint) -> bool:

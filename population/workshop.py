@@ -17,6 +17,7 @@ import torch
 from arena import Task, load_tasks
 from lineage import Archive
 from lineage.records import Floats, Founder, Item
+from population.agreement import alike, form_with
 from population.architectures import architecture_of
 from population.blocks import Layout, layout_of, levels_of
 from population.breeding.operators import OPERATORS
@@ -27,6 +28,7 @@ from population.errors import CampaignError, CheckpointError, ConfigError
 from population.geometry import Geometry, geometry_of
 from population.materialise import Materialiser, State, state_sha256
 from population.materialise_routes import RouteMaterialiser
+from population.near_copies import near_copies
 from population.player import Player, Prepared
 from population.recipes import Basis
 from population.sources import open_source
@@ -223,14 +225,21 @@ class Workshop:
         return results
 
 
-def open_workshop(config: Config, progress: Progress = silent) -> Workshop:
+def open_workshop(
+    config: Config, progress: Progress = silent, say: Callable[[str], None] = lambda _: None
+) -> Workshop:
     """Open and check the founders of a configuration.
+
+    Args:
+        config: with paths resolved.
+        progress: told how far it is.
+        say: told what somebody should know of the founders.
 
     Raises:
         CheckpointError: a founder is missing, broken, or does not fit the others.
         ConfigError: two founders share a name, or the base is not among them.
     """
-    founders = [open_source(path) for path in config.founders.paths]
+    founders = [open_source(path, say=say) for path in config.founders.paths]
     names = [founder.name for founder in founders]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ConfigError(f"[founders] two folders are named {twice[0]!r}; rename one")
@@ -241,11 +250,14 @@ def open_workshop(config: Config, progress: Progress = silent) -> Workshop:
         )
     if len(founders) < 2:
         raise ConfigError("[founders] a colony needs at least two founders")
+    founders = alike(founders)
     check_compatible(founders)
     for number, founder in enumerate(founders):
         progress(number, len(founders), f"checking {founder.name}")
         founder.check_finite()
     base = None if config.founders.base is None else names.index(config.founders.base)
+    for line in near_copies(founders, base):
+        say(f"note: {line}")
     return Workshop(config, founders, Basis(tuple(names), base), _layout(config, founders[0]))
 
 
@@ -264,8 +276,8 @@ def reopen_workshop(archive: Archive, progress: Progress = silent) -> Workshop:
     for number, (model, path) in enumerate(paths.items()):
         row = models[model]
         progress(number, len(paths), f"checking {row.label}")
-        founder = open_source(path, row.name)
-        if founder.sha256() != row.weights_sha256:
+        founder = form_with(open_source(path, row.name), row.weights_sha256)
+        if founder is None:
             raise CheckpointError(
                 f"founder {row.label!r} at {path} has other weights than when this archive was "
                 "started; put the original back"

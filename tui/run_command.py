@@ -126,7 +126,9 @@ def _opened(
         colony = opened(archive)
         _give_room(colony, asked)
         return colony, reopen_workshop(colony, progress), True
-    workshop = open_workshop(asked, progress)
+    workshop = open_workshop(
+        asked, progress, lambda line: err.print(line, markup=False, highlight=False, soft_wrap=True)
+    )
     # What is missing or impossible must be said before an archive is left behind.
     workshop.split("search")
     workshop.split("selection")

@@ -20,13 +20,12 @@ from collections.abc import Mapping, Sequence, Set
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-
 from population.architectures import architecture_of
 from population.merging.backends import Backend
 from population.merging.leaves import Leaf
 from population.merging.nodes import Node, Spec
 from population.merging.operands import Operand
+from population.ties import said_untied, tie_of
 
 HEAD = r"lm_head\.weight"
 
@@ -54,7 +53,7 @@ class Aligned(Leaf):
 
     @cached_property
     def config(self) -> Mapping[str, Any]:
-        return untied(self._leaf.config) if self._head else self._leaf.config
+        return said_untied(self._leaf.config) if self._head else self._leaf.config
 
     @cached_property
     def tensors(self) -> Mapping[str, Spec]:
@@ -107,19 +106,16 @@ def _share_heads(
     lent: Sequence[dict[str, tuple[Leaf, str]]],
 ) -> bool:
     """Every source gets a head of its own, or none has one; whether some only got it here."""
+    ties = [tie_of(leaf.checkpoint) for leaf in sources]
     heads = [head_of(leaf) for leaf in sources]
     known = [name for name in heads if name is not None]
     if not known:
         return False
-    own = [
-        name is not None and not is_tied(leaf, name)
-        for leaf, name in zip(sources, heads, strict=True)
-    ]
+    own = [head is not None and tie is None for head, tie in zip(heads, ties, strict=True)]
     if any(own):
-        for leaf, name, more in zip(sources, heads, lent, strict=True):
-            embedding = embedding_of(leaf)
-            if name is None and embedding is not None:
-                more[known[0]] = leaf, embedding
+        for leaf, tie, head, more in zip(sources, ties, heads, lent, strict=True):
+            if head is None and tie is not None:
+                more[known[0]] = leaf, tie.embeddings
         return not all(own)
     if len(known) < len(sources):
         for name, gone in zip(heads, dropped, strict=True):
@@ -135,36 +131,3 @@ def head_of(leaf: Node) -> str | None:
         (name for name in leaf.tensors if name.endswith(".weight") and re.fullmatch(pattern, name)),
         None,
     )
-
-
-def embedding_of(leaf: Node) -> str | None:
-    """The token embeddings of a model, where its architecture is known."""
-    architecture = architecture_of(leaf.config)
-    if architecture is None:
-        return None
-    return next((name for name in leaf.tensors if name.endswith(architecture.embedding)), None)
-
-
-def is_tied(leaf: Leaf, head: str) -> bool:
-    """Whether a head that is stored is nothing but the embeddings.
-
-    As transformers has it: two tensors that differ are not tied, whatever a config says.
-    """
-    embedding = embedding_of(leaf)
-    if embedding is None or leaf.config.get("tie_word_embeddings", True) is False:
-        return False
-    if leaf.tensors[head] != leaf.tensors[embedding]:
-        return False
-    checkpoint = leaf.checkpoint
-    if not all(checkpoint.stores(name) for name in (head, embedding)):
-        return False
-    return bool(np.array_equal(checkpoint.raw(head), checkpoint.raw(embedding)))
-
-
-def untied(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A config that says that the head is not the embeddings."""
-    nested = config.get("text_config")
-    told = dict(config) | {"tie_word_embeddings": False}
-    if isinstance(nested, Mapping) and "tie_word_embeddings" in nested:
-        told["text_config"] = {**nested, "tie_word_embeddings": False}
-    return told

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from population.architectures import architecture_of
 from population.checkpoints import TOKENIZER_FILES, Checkpoint, TensorHeader, open_tensors
-from population.merging.alike import HEAD, untied
 from population.merging.engine import Plan
 from population.merging.leaves import Leaf
 from population.merging.special_ids import Tokens, tokens_of, with_ids
 from population.merging.writer import copy_files
+from population.ties import said_untied, tie_of
 from population.vocabulary import write_tokenizer
 
 CONFIG, GENERATION = "config.json", "generation_config.json"
@@ -156,24 +153,15 @@ def settle_head(draft: Path) -> None:
     A head that is stored and differs is a head of its own to transformers, whatever a config says.
     """
     config = _read(draft / CONFIG) or {}
-    architecture = architecture_of(config)
     nested = config.get("text_config")
     parts = [config, nested] if isinstance(nested, Mapping) else [config]
     if not any(part.get("tie_word_embeddings") for part in parts):
         return
-    pattern = HEAD if architecture is None else architecture.head
-    ending = "embed_tokens.weight" if architecture is None else architecture.embedding
     tensors: dict[str, TensorHeader] = {}
     for file in sorted(draft.glob("*.safetensors")):
         tensors |= open_tensors(file).tensors
-    written = Checkpoint(draft.name, draft, config, tensors)
-    heads = [n for n in tensors if n.endswith(".weight") and re.fullmatch(pattern, n)]
-    embeddings = [name for name in tensors if name.endswith(ending)]
-    if not heads or not embeddings:
-        return
-    same = np.array_equal(written.raw(heads[0]), written.raw(embeddings[0]))
-    if not same:
-        _write(draft / CONFIG, untied(config))
+    if tie_of(Checkpoint(draft.name, draft, config, tensors)) is None:
+        _write(draft / CONFIG, said_untied(config))
 
 
 def _read(file: Path) -> dict[str, Any] | None:

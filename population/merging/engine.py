@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
+from population.agreement import one_spelling
 from population.checkpoints import Checkpoint, has_tokenizer, same_vocabulary
 from population.dtypes import BY_NAME, Dtype, all_finite
 from population.errors import CheckpointError, RecipeError
@@ -71,11 +72,13 @@ def plan(
         RecipeError: the recipe asks for what these sources cannot give.
     """
     used = _used(recipe)
-    leaves = {
-        name: Leaf(name, (opened or {}).get(name) or open_source(source.path, name, say))
+    sourced = {
+        name: (opened or {}).get(name) or open_source(source.path, name, say)
         for name, source in recipe.sources.items()
         if name in used
     }
+    spelled = one_spelling(list(sourced.values()))
+    leaves = {name: Leaf(name, found) for name, found in zip(sourced, spelled, strict=True)}
     vocabularies = _vocabularies(recipe, leaves)
     sources: Mapping[str, Leaf] = leaves
     if vocabularies is not None:

@@ -1,10 +1,11 @@
 """A merge from end to end: a recipe in, a checkpoint that stands on its own out."""
 
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from population.agreement import form_with
 from population.checkpoints import Checkpoint, TensorHeader, open_tensors
 from population.errors import CheckpointError, PopulationError, RecipeError
 from population.merging.card import Facts, card, licence_of
@@ -70,20 +71,21 @@ def merge(
         CheckpointError: a source is unusable, or the result is not what the recipe promised.
         PopulationError: the disk or the memory will not do.
     """
-    planned = plan(recipe, say, _checked(recipe, opened or {}, say))
-    needs = preflight(planned, folder)
-    for warning in needs.warnings:
-        say(f"note: {warning}")
-    template = _template(planned)  # before anything is written: it may be wrong
-    notes: list[str] = []
     single = folder.suffix == ".safetensors"
     if single and folder.exists():
         raise PopulationError(f"{folder} exists already; choose another name or remove it")
-    with (
-        new_folder(folder, only="model.safetensors" if single else None) as draft,
-        Checker() if planned.result.config and not single else nullcontext() as checker,
-    ):
-        if checker is not None:
+    with ExitStack() as stack:
+        checker = None if single else stack.enter_context(Checker())
+        planned = plan(recipe, say, _checked(recipe, opened or {}, say))
+        needs = preflight(planned, folder)
+        for warning in needs.warnings:
+            say(f"note: {warning}")
+        template = _template(planned)  # before anything is written: it may be wrong
+        notes: list[str] = []
+        draft = stack.enter_context(
+            new_folder(folder, only="model.safetensors" if single else None)
+        )
+        if checker is not None and planned.result.config:
             notes = write_companions(planned, draft, template)
             shapes = {name: spec.shape for name, spec in planned.tensors.items()}
             checker.ask(draft, shapes, planned.reference.checkpoint)
@@ -102,7 +104,7 @@ def merge(
                 f"the recipe promises weights {promised[:12]}, these sources make {sha[:12]}; "
                 "they are not the sources it was written for"
             )
-        if checker is not None:
+        if checker is not None and planned.result.config:
             settle_head(draft)
             notes += checker.answer()
             for note in notes:
@@ -124,13 +126,15 @@ def _checked(
     for name, source in recipe.sources.items():
         if source.weights_sha256 is None or name in opened:
             continue
-        checked[name] = open_source(source.path, name, say)
-        found = checked[name].sha256()
-        if found != source.weights_sha256:
+        opened_source = open_source(source.path, name, say)
+        form = form_with(opened_source, source.weights_sha256)
+        if form is None:
+            found = opened_source.sha256()
             raise CheckpointError(
                 f"{name!r} at {source.path} has weights {found[:12]}, the recipe was written for "
                 f"{source.weights_sha256[:12]}"
             )
+        checked[name] = form
     return checked
 
 
