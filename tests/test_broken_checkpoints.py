@@ -246,7 +246,11 @@ def test_missing_and_foreign_tensors(tmp_path: Path) -> None:
     said: list[str] = []
     backwards = linear({"b": 0.5, "a": 0.5})
     merged(recipe_of(sources, backwards), tmp_path / "out", say=said.append)
-    assert said == [f"note: 'a' has {lacking}, which 'b' has not; the merge leaves that out"]
+    left_out, as_before = said
+    assert left_out == f"note: 'a' has {lacking}, which 'b' has not; the merge leaves that out"
+    assert as_before == (
+        f"note: as in its source, model.safetensors lacks {lacking}, which config.json asks for"
+    )
     assert lacking not in arrays_of(tmp_path / "out")
 
 

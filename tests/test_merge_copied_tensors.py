@@ -150,34 +150,3 @@ def test_buffers_that_transformers_ignores_stop_nothing(tmp_path: Path) -> None:
         assert found.keys() == plain.keys()
         for name, value in plain.items():
             np.testing.assert_allclose(found[name], value, atol=1e-6)
-    for key, value in (("a", 1.0), ("c", 7.0)):  # all have them, and do not agree
-        put(sources[key], {name: tensor * np.float32(value) for name, tensor in old.items()})
-    merged(recipe_of(sources, linear(dict.fromkeys("abc", 0.3))), tmp_path / "differ")
-    assert stored(tmp_path / "differ").keys() == plain.keys()
-    put(sources["c"], old)
-    merged(recipe_of(sources, linear(dict.fromkeys("abc", 5.0)), dtype="bfloat16"), tmp_path / "x")
-    raw = stored_raw(tmp_path / "x")  # all agree: copied, whatever the weights and the dtype
-    assert all(raw[name] == ("F32", [2], value.tobytes()) for name, value in old.items())
-
-
-def test_layers_with_and_without_ignored_buffers_can_be_stacked(tmp_path: Path) -> None:
-    sources = {n: write_llama(tmp_path / n, seed=s, layers=3) for s, n in enumerate("ab")}
-    mask = {
-        f"model.layers.{n}.self_attn.rotary_emb.inv_freq": np.full(2, n, np.float32)
-        for n in range(3)
-    }
-    put(sources["a"], mask)
-    put(sources["b"], mask)
-    pieces = [
-        {
-            "sources": [
-                {"model": "a", "layer_range": [0, 2]},
-                {"model": "b", "layer_range": [1, 3]},
-            ]
-        },
-        {"sources": [{"model": "b", "layer_range": [2, 3]}]},
-    ]
-    step = {"method": "linear", "slices": pieces, "parameters": {"weight": 0.5}}
-    merged(recipe_of(sources, step), tmp_path / "out")
-    found = {n for n in stored(tmp_path / "out") if "inv_freq" in n}
-    assert found == {"model.layers.2.self_attn.rotary_emb.inv_freq"}  # of one model, so agreed on

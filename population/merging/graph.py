@@ -5,7 +5,7 @@ Steps that combine are not made one after the other, see `population.merging.exp
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from functools import cached_property
 from threading import Lock
 from typing import Any
@@ -41,7 +41,6 @@ from population.methods import METHODS, Combination, Method, Streamed
 from population.methods.method import Settings
 from population.routes import IDENTITY, Route, route_config, sources_of
 from population.routes import Step as RouteStep
-from population.tensor_kinds import TensorKind
 
 HIGHEST = 200
 """Steps upon steps that are computed one after the other, each within the next."""
@@ -60,7 +59,6 @@ class MergeStep(MethodResult):
         self.name = step.name
         self.method: Method = METHODS[step.method]
         self._step, self._nodes, self._compat = step, nodes, compat
-        self.copied: dict[str, TensorKind] = {}
         self._copied_from: dict[str, int] = {}
         if step.slices:
             self.config, self.tensors, self.parts = self._from_slices()
@@ -82,13 +80,8 @@ class MergeStep(MethodResult):
         # Most models of a graph have the very same tensors, and a graph may have thousands.
         alike = all(node.tensors is reference.tensors for node in nodes)
         names = tuple(reference.tensors)
-        gone = {
-            name
-            for name in {name for node in nodes for name in node.copied} & reference.tensors.keys()
-            if self._left_out(name, nodes, [named(node, name, reference) for node in nodes])
-        }
-        if gone:
-            alike, names = False, tuple(name for name in names if name not in gone)
+        for name in {name for node in nodes for name in node.copied} & reference.tensors.keys():
+            self._check_copied(name, nodes, [named(node, name, reference) for node in nodes])
         inputs = [
             names if alike else tuple(named(node, name, reference) for name in names)
             for node in nodes
@@ -144,8 +137,7 @@ class MergeStep(MethodResult):
             depths: list[float] = []
             inputs: list[list[str]] = [[] for _ in nodes]
             for name, deep, made_of in tensors_of(nodes, ranges, len(heads), ends, where):
-                if self._left_out(name, nodes, made_of):
-                    continue
+                self._check_copied(name, nodes, made_of)
                 names.append(name)
                 depths.append(deep)
                 for found, one in zip(inputs, made_of, strict=True):
@@ -178,33 +170,29 @@ class MergeStep(MethodResult):
         last = outside[-1] if own_head else outside[0]
         return config_of_path(heads, outside[0], last), tensors, parts
 
-    def _left_out(self, name: str, nodes: Sequence[Node], made_of: Sequence[str]) -> bool:
-        """Whether a tensor of the result is a buffer that its models do not agree on.
-
-        Notes of others that cannot be merged where they are copied from.
+    def _check_copied(self, name: str, nodes: Sequence[Node], made_of: Sequence[str]) -> None:
+        """Note where a tensor that is no weight is copied from.
 
         Raises:
-            RecipeError: it can be neither merged nor left out.
+            RecipeError: its models do not have the same.
         """
         pairs = list(zip(nodes, made_of, strict=True))
-        kinds = [node.copied.get(tensor) for node, tensor in pairs]
-        if not any(kinds):
-            return False
+        if not any(tensor in node.copied for node, tensor in pairs):
+            return
         origins = [node.copy_of(tensor) for node, tensor in pairs]
         agreed = agreement(origins)
         if agreed is None:
-            if TensorKind.IGNORED in kinds:
-                return True
             raise RecipeError(
                 f"step {self.name!r}: {name} is a counter, a mask or a list of indices, which no "
                 f"method can average, and {pairs[0][0].name!r} and "
                 f"{different(pairs, origins).name!r} do not have the same; take it out of one, or "
                 "give both the same"
             )
-        kind = kinds[agreed]
-        self.copied[name] = TensorKind.INDEX if kind is None else kind
         self._copied_from[name] = agreed
-        return False
+
+    @property
+    def copied(self) -> Set[str]:
+        return self._copied_from.keys()
 
     def _roles(
         self, base: str | None, inputs: Sequence[Input]
@@ -323,8 +311,8 @@ class RouteNode:
             name: self._models[model].tensors[tensor]
             for name, (model, tensor, _) in self._sources.items()
         }
-        self.copied: Mapping[str, TensorKind] = {
-            name: self._models[model].copied[tensor]
+        self.copied: Set[str] = {
+            name
             for name, (model, tensor, _) in self._sources.items()
             if tensor in self._models[model].copied
         }

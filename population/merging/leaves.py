@@ -1,7 +1,7 @@
 """The leaves of a merge: checkpoints, adapters, and embeddings brought to one vocabulary."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -60,10 +60,10 @@ class Leaf:
         return depths_of(self.tensors, self.config)
 
     @cached_property
-    def copied(self) -> Mapping[str, TensorKind]:
-        """The tensors that are no weights, and what they are instead."""
+    def copied(self) -> Set[str]:
+        """The tensors that are no weights."""
         kinds = tensor_kinds(self.checkpoint.tensors, self.checkpoint.config)
-        return {name: kind for name, kind in kinds.items() if kind is not TensorKind.WEIGHT}
+        return {name for name, kind in kinds.items() if kind is not TensorKind.WEIGHT}
 
     def digest(self, tensor: str) -> bytes:
         """What tells a tensor that is copied from another one: its shape, dtype and bytes."""

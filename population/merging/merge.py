@@ -1,22 +1,22 @@
 """A merge from end to end: a recipe in, a checkpoint that stands on its own out."""
 
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from population.agreement import form_with
-from population.checkpoints import TOKENIZER_FILES, Checkpoint, TensorHeader, open_tensors
+from population.checkpoints import Checkpoint, TensorHeader, open_tensors
 from population.errors import CheckpointError, PopulationError, RecipeError
 from population.merging.card import Facts, card, licence_of
 from population.merging.chat_templates import chat_template
+from population.merging.checker import Checker
+from population.merging.companions import settle_head, write_companions
 from population.merging.engine import Plan, Progress, plan, run
 from population.merging.preflight import Needs, preflight
 from population.merging.recipe import Recipe, seen_from
-from population.merging.writer import copy_files, new_folder
+from population.merging.writer import new_folder
 from population.sources import open_source
-from population.vocabulary import write_tokenizer
 
 RECIPE = "recipe.json"
 
@@ -71,15 +71,24 @@ def merge(
         CheckpointError: a source is unusable, or the result is not what the recipe promised.
         PopulationError: the disk or the memory will not do.
     """
-    planned = plan(recipe, say, _checked(recipe, opened or {}, say))
-    needs = preflight(planned, folder)
-    for warning in needs.warnings:
-        say(f"note: {warning}")
-    template = _template(planned)  # before anything is written: it may be wrong
     single = folder.suffix == ".safetensors"
     if single and folder.exists():
         raise PopulationError(f"{folder} exists already; choose another name or remove it")
-    with new_folder(folder, only="model.safetensors" if single else None) as draft:
+    with ExitStack() as stack:
+        checker = None if single else stack.enter_context(Checker())
+        planned = plan(recipe, say, _checked(recipe, opened or {}, say))
+        needs = preflight(planned, folder)
+        for warning in needs.warnings:
+            say(f"note: {warning}")
+        template = _template(planned)  # before anything is written: it may be wrong
+        notes: list[str] = []
+        draft = stack.enter_context(
+            new_folder(folder, only="model.safetensors" if single else None)
+        )
+        if checker is not None and planned.result.config:
+            notes = write_companions(planned, draft, template)
+            shapes = {name: spec.shape for name, spec in planned.tensors.items()}
+            checker.ask(draft, shapes, planned.reference.checkpoint)
         run(
             planned,
             draft,
@@ -88,19 +97,24 @@ def merge(
             shard=needs.disk + 1 if single else shard,
             progress=progress,
         )
-        sha = _hash(draft)
+        sha = _hash(draft, planned)
         promised = recipe.output.weights_sha256
         if promised and promised != sha:
             raise CheckpointError(
                 f"the recipe promises weights {promised[:12]}, these sources make {sha[:12]}; "
                 "they are not the sources it was written for"
             )
+        if checker is not None and planned.result.config:
+            settle_head(draft)
+            notes += checker.answer()
+            for note in notes:
+                say(f"note: {note}")
         if not single:
-            _write_rest(planned, draft, template)
             written = _as_written(planned, sha, pin)
             (draft / RECIPE).write_text(written.text(), encoding="utf-8")
             text = _card(planned, facts or Facts(folder.name), sha)
             (draft / "README.md").write_text(text, encoding="utf-8")
+    needs = replace(needs, warnings=(*needs.warnings, *notes))
     return Merged(folder, sha, len(planned.tensors), needs)
 
 
@@ -124,11 +138,14 @@ def _checked(
     return checked
 
 
-def _hash(folder: Path) -> str:
-    """The hash of what was written, read back."""
+def _hash(folder: Path, planned: Plan) -> str:
+    """The hash of what was written, read back; with the names and shapes that were planned."""
     tensors: dict[str, TensorHeader] = {}
     for file in sorted(folder.glob("*.safetensors")):
         tensors |= open_tensors(file).tensors
+    wanted = {name: (spec.shape, spec.dtype) for name, spec in planned.tensors.items()}
+    if {name: (header.shape, header.dtype) for name, header in tensors.items()} != wanted:
+        raise CheckpointError(f"what was read back from {folder} is not what was written there")
     return Checkpoint(folder.name, folder, {}, tensors).sha256()
 
 
@@ -140,39 +157,6 @@ def _template(planned: Plan) -> str | None:
     if found is None:
         raise RecipeError("chat_template: auto, but no source has a chat template")
     return found
-
-
-def _write_rest(planned: Plan, draft: Path, template: str | None) -> None:
-    reference = planned.reference.checkpoint
-    config = planned.result.config
-    if not config:
-        return
-    (draft / "config.json").write_text(
-        json.dumps(_config(config, planned), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
-    copy_files(reference.path, draft, ("generation_config.json", "preprocessor_config.json"))
-    if planned.vocabularies is not None:
-        write_tokenizer(planned.vocabularies.alignment, planned.vocabularies.tokenizers, draft)
-    else:
-        choice = planned.recipe.output.tokenizer
-        donor = planned.leaves.get(choice.source) if choice else None
-        source = reference if donor is None else donor.checkpoint
-        copy_files(source.path, draft, TOKENIZER_FILES)
-    if template is not None:
-        (draft / "chat_template.jinja").write_text(template, encoding="utf-8")
-
-
-def _config(config: Mapping[str, Any], planned: Plan) -> dict[str, Any]:
-    """The config of the result: its dtype is what was written, its origin is nobody's folder."""
-    plain = {key: value for key, value in config.items() if key != "_name_or_path"}
-    sizes: dict[str, int] = {}
-    for spec in planned.tensors.values():
-        if spec.dtype.floating:
-            sizes[spec.dtype.name] = sizes.get(spec.dtype.name, 0) + 1
-    if sizes:
-        key = "torch_dtype" if "torch_dtype" in plain else "dtype"
-        plain[key] = max(sizes, key=lambda name: sizes[name])
-    return plain
 
 
 def _as_written(planned: Plan, sha: str, pin: bool) -> Recipe:

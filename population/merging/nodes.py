@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from threading import local
 from typing import Any, Protocol, runtime_checkable
@@ -13,7 +13,6 @@ from population.dtypes import F32, F64, Dtype
 from population.errors import RecipeError
 from population.merging.backends import Backend
 from population.merging.operands import Affine, Merge, Operand, held
-from population.tensor_kinds import TensorKind
 
 Names = tuple[str, ...]
 
@@ -51,8 +50,8 @@ class Node(Protocol):
         """How deep each lies: 0 in the first layer and outside of all, 1 in the last."""
 
     @property
-    def copied(self) -> Mapping[str, TensorKind]:
-        """The tensors that are no weights and can only be copied, and what they are instead."""
+    def copied(self) -> Set[str]:
+        """The tensors that are no weights, and can only be copied."""
 
     def operand(self, tensor: str, backend: Backend) -> Operand:
         """One of its tensors."""

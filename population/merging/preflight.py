@@ -1,6 +1,5 @@
 """Before any byte is written: what would go wrong, and what somebody should know."""
 
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from population.architectures import architecture_of
 from population.checkpoints import Checkpoint, same_vocabulary, text_config
 from population.config_meaning import config_differences
 from population.errors import CheckpointError, PopulationError
+from population.memory import available_memory
 from population.merging.card import licence_of
 from population.merging.engine import Plan
 from population.merging.leaves import Leaf
@@ -134,20 +134,6 @@ def differences(reference: Checkpoint, other: Checkpoint) -> list[str]:
 def _short(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
-
-
-def available_memory() -> int | None:
-    """Bytes that can be had without swapping, or None where the system does not say."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        entry = next(line for line in lines if line.startswith("MemAvailable:"))
-        return int(entry.split()[1]) * 1024
-    except (OSError, StopIteration, ValueError):
-        pass
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError):
-        return None
 
 
 def gigabytes(size: float) -> str:

@@ -1,0 +1,133 @@
+"""Having what is written looked at by transformers, without waiting for its import."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+
+from population.checkpoints import Checkpoint
+from population.errors import CheckpointError
+from population.memory import available_memory
+from population.merging.library_check import FEW, Shapes, verdict
+
+ROOM = 1_500_000_000
+"""Bytes that should be free before another process imports torch."""
+
+_SERVE = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+sys.path.insert(0, sys.argv[1])
+from population.merging.library_check import serve
+serve()
+"""
+
+
+class Checker:
+    """Asks transformers whether the files of a checkpoint agree with each other.
+
+    In this process if torch is loaded here, else in one that starts at once and is ready by the
+    time that it is asked, so that a merge does not wait for imports.
+    """
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+        self._asked: tuple[Path, Shapes, Path, Shapes] | None = None
+        self._why_not: str | None = None
+
+    def __enter__(self) -> Checker:
+        if "torch" in sys.modules:
+            return self
+        free = available_memory()
+        if free is not None and free < ROOM:
+            self._why_not = "there is too little memory"
+            return self
+        root = str(Path(__file__).parents[2])
+        quiet = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error", "OMP_NUM_THREADS": "1"}
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - this very interpreter
+                [sys.executable, "-P", "-c", _SERVE, root],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+                env=os.environ | quiet,
+            )
+        except OSError as error:
+            self._why_not = error.strerror or str(error)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._process is not None:
+            self._process.kill()
+            for pipe in (self._process.stdin, self._process.stdout):
+                if pipe is not None:
+                    with contextlib.suppress(OSError):
+                        pipe.close()
+            self._process.wait()
+
+    def ask(self, folder: Path, shapes: Shapes, source: Checkpoint) -> None:
+        """Have a folder looked at: its files, and the tensors that it will have.
+
+        Args:
+            folder: what was written.
+            shapes: of the tensors.
+            source: what gave the config; its own faults are not blamed on the result.
+        """
+        theirs = {name: header.shape for name, header in source.tensors.items()}
+        self._asked = folder.absolute(), shapes, source.path.absolute(), theirs
+        if self._process is None or self._process.stdin is None:
+            return
+        keys = ("folder", "shapes", "source", "source_shapes")
+        line = json.dumps(dict(zip(keys, self._asked, strict=True)), default=str)
+        try:
+            self._process.stdin.write(line + "\n")
+            self._process.stdin.flush()
+        except OSError:  # it died; `answer` says so
+            pass
+
+    def answer(self) -> list[str]:
+        """What the sources have wrong already, a line each.
+
+        Raises:
+            CheckpointError: something does not fit that fitted in the source.
+        """
+        if self._asked is None:
+            return []
+        found = self._answer()
+        if found is None:
+            return [f"transformers was not asked whether these files agree: {self._why_not}"]
+        ours, theirs = found
+        if ours:
+            more = f" (and {len(ours) - 1} more)" if len(ours) > 1 else ""
+            raise CheckpointError(
+                f"the result would not be right: {ours[0]}{more}; nothing was written"
+            )
+        notes = [f"as in its source, {text}" for text in theirs[:FEW]]
+        if len(theirs) > FEW:
+            notes.append(f"and {len(theirs) - FEW} more of the kind, as in its source")
+        return notes
+
+    def _answer(self) -> tuple[list[str], list[str]] | None:
+        assert self._asked is not None
+        if self._why_not is not None:
+            return None
+        if self._process is None:
+            return verdict(*self._asked)
+        assert self._process.stdout is not None
+        lines = [line for line in self._process.stdout.read().splitlines() if line.strip()]
+        try:
+            ours, theirs = json.loads(lines[-1])
+        except (IndexError, ValueError):
+            self._why_not = "the process that should have done it ended"
+            return None
+        return ours, theirs
