@@ -160,9 +160,23 @@ class Archive:
     # The campaign
 
     def campaign(self) -> tuple[int, dict[str, Any]]:
-        """The seed and the configuration that this archive was started with."""
-        ((seed, config),) = self._rows("SELECT seed, config FROM campaigns WHERE id = 1")
-        return int(seed), json.loads(config)
+        """The seed and the configuration that this archive was started with.
+
+        Raises:
+            ArchiveError: somebody else has written to the archive, and there is none.
+        """
+        rows = self._rows("SELECT seed, config FROM campaigns WHERE id = 1")
+        try:
+            ((seed, text),) = rows
+            config = json.loads(text)
+            if not isinstance(config, dict):
+                raise TypeError(f"its configuration is no object but {type(config).__name__}")
+            return int(seed), config
+        except (ValueError, TypeError, RecursionError) as error:
+            raise ArchiveError(
+                f"{self.path} does not say how its campaign was started: {error}; something else "
+                "has written to it. Restore a copy; `colony check` says what is whole"
+            ) from None
 
     def intervene(self, config: dict[str, Any], detail: str) -> None:
         """Change the configuration in the middle of a campaign; `detail` tells the events why."""

@@ -271,8 +271,10 @@ def load_config(path: Path | None) -> Config:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"no configuration at {path}; `colony init {path}` writes one") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path}: {error}") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror or error}") from None
+    except (ValueError, RecursionError) as error:  # also a number of 5,000 digits
+        raise ConfigError(f"{path}: no TOML that can be read: {error}") from None
     return resolved(parsed(content, str(path)), path.resolve().parent)
 
 
@@ -289,7 +291,7 @@ def parsed(content: dict[str, Any], source: str) -> Config:
         where = ".".join(str(part) for part in first["loc"])
         if first["type"] != "extra_forbidden":
             whole = first["type"] in {"missing", "value_error"}
-            got = "" if whole else f", got {first['input']!r}"
+            got = "" if whole else f", got {_shortened(repr(first['input']))}"
             raise ConfigError(f"{source}: {where}: {first['msg']}{got}") from None
         *section, unknown = (str(part) for part in first["loc"])
         fields = (
@@ -299,6 +301,10 @@ def parsed(content: dict[str, Any], source: str) -> Config:
         hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(fields)}"
         place = f" in [{section[0]}]" if section else ""
         raise ConfigError(f"{source}: unknown key {unknown!r}{place}; {hint}") from None
+
+
+def _shortened(text: str, longest: int = 200) -> str:
+    return text if len(text) <= longest else f"{text[:longest]}…"
 
 
 def resolved(config: Config, folder: Path) -> Config:

@@ -16,7 +16,8 @@ from lineage import ArchiveError
 from lineage.records import Floats
 from population.errors import CampaignError, CheckpointError, Interrupted
 from population.materialise import State, state_sha256
-from population.player import Player, Prepared
+from population.player import Player
+from population.questions import Prepared
 from population.troubles import said_of
 from population.workshop import Progress, Scored, Workshop
 

@@ -26,7 +26,7 @@ LOOKS: tuple[tuple[str, ...], ...] = (
     ("matches", "--json"),
     ("sources",),
     ("orders", "--json"),
-    ("pin", "champion"),
+    ("unpin", "champion"),
     ("cull", "champion"),
     ("budget", "500"),
     ("lineage", "--map"),
@@ -155,7 +155,7 @@ def archive_case(rng: Random, calls: Calls, grown: Path, folder: Path) -> str | 
             data = path.read_bytes() if path.is_file() else None
             ran = calls(*arguments(look), folder=folder)
             wrong = wrong_with(ran, answers=look[0] == "check")
-            unheard = look[0] not in {"run", "arena", "report", "revive", "pin", "cull", "budget"}
+            unheard = look[0] not in {"run", "arena", "report", "revive", "unpin", "cull", "budget"}
             if wrong is None and unheard and path.is_file() and path.read_bytes() != data:
                 wrong = "the archive was changed"
             if wrong:

@@ -269,7 +269,8 @@ def test_the_commands_of_the_readme_in_an_empty_folder(calls: Calls, tmp_path: P
         ran = calls(*words, folder=folder)
         assert wrong_with(ran) is None, told(ran, str(wrong_with(ran)))
         assert ran.code == (0 if words[0] in NEEDS_NOTHING else 1), told(ran, "wrong exit code")
-        left = {path.name for path in folder.iterdir()}
+        # What says which process had the name, and that it failed, is not in the way of anything.
+        left = {path.name for path in folder.iterdir() if path.suffix not in {".lock", ".json"}}
         assert left == ({"my.toml"} if words[0] == "init" else set()), told(ran, f"left {left}")
 
 

@@ -50,6 +50,9 @@ EXIT_INTERRUPTED = 130
 EXIT_UNREAD = 141
 """128 + SIGPIPE, as shells have it: whoever read the output has left, as `| head` does."""
 
+LONGEST = 1600
+"""Characters of an error, about: names and values that people give may be of any length."""
+
 _MEANT = "\n\t"
 """Signs of control that a printed text may hold."""
 
@@ -193,8 +196,12 @@ def _say(message: str) -> None:
 
 
 def _one_line(message: str) -> str:
-    """A message on one line, whatever library or name it has its line breaks from."""
-    return " ".join(line.strip() for line in message.splitlines())
+    """A message on one line, whatever library or name it has its line breaks from.
+
+    Its end is kept where it is cut: what to do about it is said there.
+    """
+    line = " ".join(line.strip() for line in message.splitlines())
+    return line if len(line) <= LONGEST else f"{line[: LONGEST // 2]} … {line[-LONGEST // 2 :]}"
 
 
 def opened(archive: Path) -> "Archive":

@@ -26,7 +26,7 @@ _AGAIN_S = 0.02
 """How long after it was lost an interrupt is raised again."""
 
 
-class Interrupts:
+class CtrlC:
     """Ctrl-C that cannot get lost: once pressed, the program ends, with the exit code for it.
 
     An interrupt that falls into a callback or a finaliser is dropped by the interpreter, with a
@@ -34,7 +34,7 @@ class Interrupts:
     """
 
     def __init__(self) -> None:
-        self.asked = False
+        self.pressed = False
 
     def listen(self) -> None:
         """Hear SIGINT from now on, unless who started the program has it ignored."""
@@ -42,8 +42,17 @@ class Interrupts:
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, self._hear)
 
+    def check(self) -> None:
+        """Stop here if it was pressed, and somebody dropped the interrupt and goes on.
+
+        Raises:
+            KeyboardInterrupt: it was.
+        """
+        if self.pressed:
+            raise KeyboardInterrupt
+
     def _hear(self, number: int, frame: FrameType | None) -> None:
-        self.asked = True
+        self.pressed = True
         raise KeyboardInterrupt
 
     def _lost(self, lost: sys.UnraisableHookArgs) -> None:
@@ -52,6 +61,10 @@ class Interrupts:
             signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)
         elif os.environ.get(DEBUG):
             sys.__unraisablehook__(lost)
+
+
+ctrl_c = CtrlC()
+"""That of this process."""
 
 
 def main() -> NoReturn:
@@ -76,11 +89,10 @@ def guarded(run: Callable[[], object]) -> NoReturn:
     # at 2600 ms beside one other busy program, at 180 ms with this. Must be set before torch loads.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     _open_streams()
-    interrupts = Interrupts()
     code: int | str | None = 0
     try:
         try:
-            interrupts.listen()
+            ctrl_c.listen()
             run()
         except SystemExit as end:
             code = end.code
@@ -89,7 +101,7 @@ def guarded(run: Callable[[], object]) -> NoReturn:
     except KeyboardInterrupt:
         code = INTERRUPTED
     except Exception as error:
-        if not interrupts.asked:
+        if not ctrl_c.pressed:
             if os.environ.get(DEBUG):
                 raise
             code = 1
@@ -97,7 +109,7 @@ def guarded(run: Callable[[], object]) -> NoReturn:
     # Nobody needs to hear that the interpreter was interrupted while it cleaned up.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.setitimer(signal.ITIMER_REAL, 0)
-    if interrupts.asked:
+    if ctrl_c.pressed:
         code = INTERRUPTED
     sys.exit(code)
 

@@ -65,7 +65,7 @@ def read_pulse(archive: Path) -> Pulse | None:
     """The pulse of the last campaign in an archive; None if there was none that is understood."""
     try:
         return Pulse(**json.loads(pulse_path(archive).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
 
 

@@ -35,7 +35,7 @@ def licence_of(folder: Path) -> str | None:
         text = (folder / "README.md").read_text(encoding="utf-8")
         _, front, _ = text.split("---\n", 2)
         content = yaml.safe_load(front)
-    except (OSError, ValueError, yaml.YAMLError):
+    except (OSError, ValueError, yaml.YAMLError, RecursionError):
         return None
     licence = content.get("license") if isinstance(content, dict) else None
     return licence if isinstance(licence, str) else None

@@ -70,6 +70,6 @@ def _own_template(folder: Path) -> str | None:
             return (folder / "chat_template.jinja").read_text(encoding="utf-8")
         settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
         template = settings.get("chat_template")
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return None
     return template if isinstance(template, str) else None

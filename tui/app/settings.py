@@ -59,7 +59,7 @@ def load_settings() -> Settings:
 
     try:
         given = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also a number of 5,000 digits
         raise ConfigError(f"{path} is not TOML: {error}") from None
     unknown = sorted(set(given) - {"theme", "ascii", "keys"})
     if unknown:
