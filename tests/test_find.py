@@ -248,4 +248,6 @@ def test_the_command(small_archive: Archive) -> None:
         "  ^",
     ]
     assert "task:NAME" in colony("find", "--fields")[1]
+    fields = json.loads(colony("find", "--fields", "--json")[1])
+    assert {field["kind"] for field in fields if field["field"] == "task:NAME"} == {"number"}
     assert "no archive" in failure("find", "living", "-a", path.with_name("none.duckdb"))

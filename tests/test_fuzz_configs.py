@@ -179,6 +179,7 @@ def test_a_campaign_with_a_changed_configuration(yard: Yard, calls: Calls, tmp_p
         lambda path: path.write_text("a = " + "[" * 100_000),
         lambda path: path.write_text("[a]\n" * 2),
         lambda path: path.write_text("a." * 5000 + "a = 1"),
+        lambda path: path.write_text("a = " + "9" * 5000),
     ],
 )
 def test_what_is_no_configuration(

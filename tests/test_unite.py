@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pytest
 
@@ -198,3 +199,23 @@ def _error(attempt: Callable[[], object]) -> str:
     with pytest.raises(ArchiveError) as error:
         attempt()
     return str(error.value)
+
+
+def test_what_somebody_else_has_changed_is_not_put_together(tmp_path: Path) -> None:
+    one = started(tmp_path / "one.duckdb", ["base", "adder"])
+    other = started(tmp_path / "other.duckdb", ["base", "adder"])
+    with duckdb.connect(one.path) as db:
+        db.execute("ALTER TABLE readings ADD extra INT")
+    target = tmp_path / "both.duckdb"
+    with pytest.raises(ArchiveError, match="cannot be put together: Binder Error"):
+        unite(Archive(one.path), other, target)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.duckdb", "other.duckdb"]
+
+
+def test_an_archive_that_does_not_say_how_it_was_started(tmp_path: Path) -> None:
+    one = started(tmp_path / "one.duckdb", ["base", "adder"])
+    for change in ("SET config = '[]'", "SET config = '{'", f"SET config = '{'[' * 100_000}'"):
+        with duckdb.connect(one.path) as db:
+            db.execute(f"UPDATE campaigns {change}")
+        with pytest.raises(ArchiveError, match="does not say how its campaign was started"):
+            Archive(one.path).campaign()
