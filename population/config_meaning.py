@@ -12,6 +12,7 @@ import importlib
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -132,19 +133,30 @@ def known_to_transformers(model_type: object) -> bool:
 
 def as_transformers_reads(config: Mapping[str, Any]) -> dict[str, Any] | None:
     """A config with every default in its place, or None if transformers cannot read it."""
-    from transformers import logging  # noqa: PLC0415 - it takes seconds, see the module's docstring
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING  # noqa: PLC0415
+
+    try:
+        with unheard():
+            plain = {
+                k: v for k, v in config.items() if k not in ("quantization_config", "auto_map")
+            }
+            read: dict[str, Any] = CONFIG_MAPPING[config["model_type"]].from_dict(plain).to_dict()
+    except Exception:  # noqa: BLE001 - each architecture checks its config in its own way
+        return None
+    return read
+
+
+@contextmanager
+def unheard() -> Iterator[None]:
+    """Within it, transformers says nothing but errors."""
+    from transformers import logging  # noqa: PLC0415 - it takes seconds, see the module's docstring
 
     before = logging.get_verbosity()
     logging.set_verbosity_error()
     try:
-        plain = {k: v for k, v in config.items() if k not in {"quantization_config", "auto_map"}}
-        read: dict[str, Any] = CONFIG_MAPPING[config["model_type"]].from_dict(plain).to_dict()
-    except Exception:  # noqa: BLE001 - each architecture checks its config in its own way
-        return None
+        yield
     finally:
         logging.set_verbosity(before)
-    return read
 
 
 def _words_of(model_type: str) -> set[str]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from population.config_meaning import unheard
 from population.errors import CheckpointError
 from population.json_files import read_object
 from population.vocabulary.added_tokens import config_tokens, listed_tokens, token_settings
@@ -168,7 +169,8 @@ def _made(folder: Path, name: str) -> _Meaning:
     from transformers import AutoTokenizer  # noqa: PLC0415 - it takes seconds
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        with unheard():
+            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         return _meaning(tokenizer.backend_tokenizer)
     except Exception as error:  # noqa: BLE001 - each tokenizer fails in its own way
         reason = clip(str(error)) or type(error).__name__
