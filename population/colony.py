@@ -12,6 +12,7 @@ import numpy as np
 from lineage import Archive
 from lineage.kinship import Kinship
 from lineage.orders import pinned
+from lineage.queries.fitness import fitness_of
 from lineage.records import Floats, Generation, Item, Model, Rating
 from population.breeding.bandit import Arm
 from population.breeding.emitter import Emitter, widened
@@ -31,6 +32,7 @@ class Colony:
         probability: shape (members, items): probability of the key.
         ratings: the arena's, by model id.
         stock: all of it as the breeder needs it.
+        crowned: the champion's score on the selection split; None where a jury crowned it.
     """
 
     history: tuple[Generation, ...]
@@ -40,6 +42,7 @@ class Colony:
     probability: Floats
     ratings: dict[int, Rating]
     stock: Stock
+    crowned: float | None = None
 
     @property
     def ids(self) -> tuple[int, ...]:
@@ -127,7 +130,8 @@ def load_colony(archive: Archive, space: SearchSpace, kinship: Kinship) -> Colon
         coverage=max(past.item_coverage for past in history),
         pinned=tuple(pinned(archive)),
     )
-    return Colony(history, members, panel, known.exact, known.probability, ratings, stock)
+    crowned = fitness_of(archive, [last.champion], "selection").get(last.champion)
+    return Colony(history, members, panel, known.exact, known.probability, ratings, stock, crowned)
 
 
 def task_weights(items: tuple[Item, ...] | list[Item]) -> Floats:

@@ -53,9 +53,9 @@ def ancestry(
 @app.command(
     help=described(
         "How two models are related: how closely, through whom, and the way between them.",
-        "colony kin champion 212",
-        "colony kin adder champion --limit 3",
-        "colony kin 212 305 --json | jq .relationship",
+        "colony kin champion 40",
+        "colony kin kanji champion --limit 3",
+        "colony kin 40 60 --json | jq .relationship",
     )
 )
 def kin(

@@ -96,8 +96,8 @@ def matches(
 @app.command(
     help=described(
         "One match: the prompt, both answers, and what every judge made of them.",
-        "colony match 48-117@capital/search/737214185/0     (named by colony matches)",
-        "colony match 48-117@capital/search/737214185/0 --json | jq .winner",
+        "colony match A-B@ITEM              (as colony matches names them)",
+        "colony match \"$(colony matches --limit 1 --json | jq -r '.[0].match')\"",
     )
 )
 def match(

@@ -139,7 +139,7 @@ def models(
     help=described(
         "Everything about one model: parents, scores, rating and recipe.",
         "colony show champion",
-        "colony show 212 --json",
+        "colony show 40 --json",
     )
 )
 def show(

@@ -4,6 +4,7 @@ Nothing that is printed is markup, and nothing in it is obeyed by a terminal: na
 and what other programs say come from anywhere. Colours are given as styles and `Text`s.
 """
 
+import codecs
 import json
 import math
 import os
@@ -94,11 +95,26 @@ def leave_unread() -> NoReturn:
     raise typer.Exit(EXIT_UNREAD)
 
 
+LOOK_ALIKES = str.maketrans("…±▓░█▒·×–─│▂▄▆★●○◆◂▸«»’", ".~#.#:.x--|-=+*@o%<><>'")
+"""What stands for a sign of ours where an encoding does not have it; as wide, for tables."""
+
+
+def _look_alike(error: UnicodeError) -> tuple[str | bytes, int]:
+    """What a stream writes instead of signs that its encoding lacks."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end].translate(LOOK_ALIKES)
+    return lacking.encode("ascii", "backslashreplace").decode("ascii"), error.end
+
+
+codecs.register_error("colony", _look_alike)
+
+
 def write_anywhere(*streams: IO[str]) -> None:
     """Let streams spell out what their encoding has no sign for, instead of failing at it."""
     for stream in streams:
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors="colony")
 
 
 out = PlainConsole()

@@ -79,8 +79,8 @@ def check(
 @app.command(
     help=described(
         "Bring a model back, living or fossil, and prove its hash.",
-        "colony revive 212              (its weights, to those kept beside the archive)",
-        "colony revive 212 ./fossil     (a plain checkpoint, as colony export writes it)",
+        "colony revive 40               (its weights, to those kept beside the archive)",
+        "colony revive 40  ./fossil     (a plain checkpoint, as colony export writes it)",
         "colony revive champion --json | jq -r .file",
     )
 )

@@ -37,10 +37,10 @@ DEPTHS = {"tree": 3, "pedigree": 4, "graph": 4}
     help=described(
         "Draw where a model comes from: its ancestors as a tree, a line, a pedigree or a graph.",
         "colony lineage champion",
-        "colony lineage 212 --pedigree --depth 6",
+        "colony lineage 40 --pedigree --depth 6",
         "colony lineage --line                       (of the champion: what each step won)",
         "colony lineage --map                        (all births by birth and fitness)",
-        "colony lineage adder --descendants          (who came of it)",
+        "colony lineage kanji --descendants          (who came of it)",
         "colony lineage champion --export family.html   (or .graphml .dot .json .parquet)",
         "colony lineage --all --export colony.graphml   (everybody)",
     )
@@ -221,10 +221,10 @@ def _as_json(colony: "Archive", descent: "Descent", family: "Family", model: int
 @app.command(
     help=described(
         "Find models, living and fossil, by what is known of them.",
-        'colony find "gen>300 and task:kanji>0.8 and founder:adder>20%"',
+        'colony find "gen>100 and task:kanji>0.8 and founder:kanji>10%"',
         'colony find "fossil and cause~language"',
-        'colony find "descendant-of:#150 and not (operator=emitter or fitness<0.5)" --json',
-        'colony find "living" --sort founder:adder --limit 5',
+        'colony find "descendant-of:#40 and not (operator=emitter or fitness<0.5)" --json',
+        'colony find "living" --sort founder:kanji --limit 5',
         'colony find "child-of:champion or champion" --sort gen --ascending',
         "colony find --fields                   (everything that can be asked)",
     )
@@ -278,9 +278,9 @@ def find(
 @app.command(
     help=described(
         "Put two models side by side: recipes, blocks, scores. A child stands between its parents.",
-        "colony diff 212 champion",
+        "colony diff 40 champion",
         "colony diff champion               (a model and its two main parents)",
-        "colony diff 212 305 --json | jq '.models[1].distance'",
+        "colony diff 40 60 --json | jq '.models[1].distance'",
     )
 )
 def diff(

@@ -75,7 +75,8 @@ class CampaignProgress:
             "spent": f"{colony.spent:,}",
             "best": f"{last.best:.3f}",
             "median": f"{last.median:.3f}",
-            "champion": f"#{last.champion}",
+            "champion": f"#{last.champion}"
+            + ("" if colony.crowned is None else f" {colony.crowned:.3f}"),
             "left": "?" if left is None else f"{int(left // 60)}:{int(left % 60):02d}",
         }
         self._say("  ".join(f"{name} {value}" for name, value in told.items()))

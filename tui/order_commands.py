@@ -53,8 +53,8 @@ def resume(archive: ArchiveOption = DEFAULT_ARCHIVE, as_json: JsonOption = False
 @app.command(
     help=described(
         "Keep a model among the living, whatever it scores, until it is unpinned.",
-        "colony pin 212",
-        "colony pin champion --archive my.duckdb   (also once it is no champion any more)",
+        "colony pin champion",
+        "colony pin ID --archive my.duckdb   (an id that colony models lists)",
     )
 )
 def pin(
@@ -66,7 +66,7 @@ def pin(
 @app.command(
     help=described(
         "Let a pinned model earn its place again.",
-        "colony unpin 212",
+        "colony unpin ID",
     )
 )
 def unpin(
@@ -78,8 +78,8 @@ def unpin(
 @app.command(
     help=described(
         "Take a model from among the living; it stays as a fossil that colony revive brings back.",
-        "colony cull 212",
-        "colony cull 212 --json | jq .id   (the number that colony orders has it under)",
+        "colony cull ID                (an id that colony models lists)",
+        "colony cull ID --json | jq .id   (the number that colony orders has it under)",
     )
 )
 def cull(
@@ -91,8 +91,8 @@ def cull(
 @app.command(
     help=described(
         "Let two have a child in the next generation; whether it lives, its scores decide.",
-        "colony mate 212 kanji",
-        "colony mate champion 305 && colony orders",
+        "colony mate champion kanji",
+        "colony mate kanji champion && colony orders",
     )
 )
 def mate(

@@ -49,7 +49,7 @@ class Grain(StrEnum):
         "That tells what this model needs; losses do not add up, as founders may stand in for "
         "each other or only work together.",
         "colony skills champion",
-        "colony skills 212 --task cipher --by layer      (and where in the network)",
+        "colony skills 40 --task cipher --by layer      (and where in the network)",
         "colony skills champion --json | jq '.knockouts[] | {founder, share, loss}'",
     )
 )

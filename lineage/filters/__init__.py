@@ -1,4 +1,4 @@
-"""The filter language of `colony find`: `gen>300 and task:kanji>0.8 and founder:adder>20%`.
+"""The filter language of `colony find`: `gen>100 and task:kanji>0.8 and founder:kanji>10%`.
 
 ::
 

@@ -250,7 +250,7 @@ def _written(asked: Condition) -> str:
 
 
 def _example(asked: Condition) -> str:
-    examples = {"task": "task:kanji>0.8", "founder": "founder:adder>0.2"}
+    examples = {"task": "task:kanji>0.8", "founder": "founder:kanji>0.2"}
     if asked.field in examples:
         return examples[asked.field]
     found = FIELDS[asked.field]

@@ -48,11 +48,11 @@ def read_fitness(
     return np.asarray(columns["model"]), np.asarray(columns["fitness"])
 
 
-def fitness_of(archive: Archive, ids: Iterable[int]) -> dict[int, float]:
-    """The fitness of those of some models that were scored."""
+def fitness_of(archive: Archive, ids: Iterable[int], split: str = "search") -> dict[int, float]:
+    """The fitness of those of some models that were scored; or their scores on another split."""
     wanted = set(ids)
     with archive.reading() as db:
-        models, fitness = read_fitness(db, wanted)
+        models, fitness = read_fitness(db, wanted, split)
     rows = zip(models.tolist(), fitness.tolist(), strict=True)
     return {model: value for model, value in rows if model in wanted}
 
