@@ -36,6 +36,7 @@ from tui.console import (
     described,
     opened,
     out,
+    passed_over,
     print_json,
     progress_bar,
 )
@@ -68,7 +69,9 @@ def report(archive: ArchiveOption = DEFAULT_ARCHIVE, as_json: JsonOption = False
             from population.report import make_report
             from population.workshop import reopen_workshop
 
-            made = make_report(colony, reopen_workshop(colony, progress), progress)
+            workshop = reopen_workshop(colony, progress)
+            workshop.troubles.tell = passed_over
+            made = make_report(colony, workshop, progress)
         if as_json:
             print_json(made.as_json())
         else:
