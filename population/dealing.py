@@ -6,20 +6,16 @@ from functools import cached_property
 
 import numpy as np
 
-from arena.errors import TaskError
 from arena.panel import HIDDEN
 from arena.pools import Pools, Wanted, distinct, pools_of
 from arena.tasks import Task, each_of
 from lineage.records import Answer, Item, Juror
 from population.config import Config, Search
-from population.errors import CampaignError, Interrupted, PopulationError
+from population.errors import CampaignError, Interrupted
 from population.marking import Marked, Marker
 from population.questions import Prepared
 from population.randomness import generator
-from population.troubles import Troubles, said_of
-
-ITEM_FAILURES = (PopulationError, TaskError, ValueError, TypeError, IndexError, KeyError)
-"""What an item that cannot be asked may raise: too long, without a key, not to be tokenised."""
+from population.troubles import ITEM_FAILURES, Troubles, said_of
 
 DISTINCT = 3
 """Distinct answers of a jury to an item, on average: more than was ever seen of eight jurors."""
@@ -107,8 +103,9 @@ class Dealer:
     def few(self, what: str, count: int) -> list[Item]:
         """Items for another use, the same whenever they are asked for; with keys if those count."""
         items = self.pools.drawn(_seed_of(generator(self._seed, what)), count)
-        keyed = self._search.merit == "keys"
-        return items if keyed else [replace(item, key=None) for item in items]
+        if self._search.merit == "keys":
+            return self._askable(items, 0)[0]
+        return [replace(item, key=None) for item in items]
 
     def jury(self, epoch: int) -> tuple[Juror, ...]:
         """Whose answers stand for keys in an epoch."""

@@ -19,7 +19,7 @@ from lineage import Archive
 from lineage.kinship import Kinship
 from lineage.queries import rounds
 from lineage.records import Answer, Floats, Item, Juror
-from population.passing import lent
+from population.passing import lent, preparable
 from population.player import Player
 from population.questions import Prepared
 from population.randomness import generator
@@ -201,6 +201,9 @@ class Jury:
         """How often members are right and wrong on items with keys, shape (members, tasks)."""
         hits, misses = np.zeros((2, len(members), len(tasks)))
         items = [item for item in self._examination(epoch) if item.key is not None]
+        if not items:
+            return hits, misses
+        items = preparable(self._workshop, items)
         if not items:
             return hits, misses
         prepared = self._workshop.player.prepare_keys(items)

@@ -13,12 +13,12 @@ import numpy as np
 import torch
 
 from lineage import ArchiveError
-from lineage.records import Floats
+from lineage.records import Floats, Item
 from population.errors import CampaignError, CheckpointError, Interrupted
 from population.materialise import State, state_sha256
 from population.player import Player
 from population.questions import Prepared
-from population.troubles import said_of
+from population.troubles import ITEM_FAILURES, said_of
 from population.workshop import Progress, Scored, Workshop
 
 T = TypeVar("T")
@@ -142,6 +142,25 @@ def lent(
         workshop.troubles.add(f"#{ids[number]} ({what}) {cause}; it is passed over")
 
     return workshop.each(genomes, passing(worked, failed), progress, what)
+
+
+def preparable(workshop: Workshop, items: Sequence[Item]) -> list[Item]:
+    """The items that can be asked, by their keys; why others are left out, is told."""
+    try:
+        workshop.player.prepare_keys(items)
+    except ITEM_FAILURES:
+        pass  # which of them, is found out one by one
+    else:
+        return list(items)
+    left = []
+    for item in items:
+        try:
+            workshop.player.prepare_keys([item])
+        except ITEM_FAILURES as error:
+            workshop.troubles.add(f"item {item.id} is left out: {said_of(error)}")
+        else:
+            left.append(item)
+    return left
 
 
 def _make_room() -> None:

@@ -17,6 +17,7 @@ from population.baselines import baselines
 from population.errors import CampaignError
 from population.intervals import Interval, mean_over_tasks, scores_by_task
 from population.materialise import state_sha256
+from population.passing import preparable
 from population.workshop import Maker, Progress, Workshop, silent
 
 
@@ -192,7 +193,8 @@ class _Bench:
     def __init__(self, archive: Archive, workshop: Workshop, progress: Progress) -> None:
         self._archive, self._workshop, self._progress = archive, workshop, progress
         everything = (item for split in SPLITS for item in workshop.split(split))
-        self._items: list[Item] = [item for item in everything if item.key is not None]
+        keyed = [item for item in everything if item.key is not None]
+        self._items: list[Item] = preparable(workshop, keyed)
         if not self._items:
             raise CampaignError(
                 f"{archive.path}: nothing to report, no task has keys; "

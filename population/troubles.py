@@ -6,6 +6,12 @@ No single one of them may stop a campaign. What is passed over is told, and an e
 import threading
 from collections.abc import Callable
 
+from arena.errors import TaskError
+from population.errors import PopulationError
+
+ITEM_FAILURES = (PopulationError, TaskError, ValueError, TypeError, IndexError, KeyError)
+"""What an item that cannot be asked may raise: too long, without a key, not to be tokenised."""
+
 
 class Troubles:
     """Collects what was passed over until a chapter is written; players tell from their threads.

@@ -16,6 +16,7 @@ from population.campaign import Campaign
 from population.config import Config
 from population.errors import CampaignError, Interrupted
 from population.passing import FAILED, passing
+from population.report import make_report
 from population.troubles import Troubles, said_of
 from population.workshop import found_archive, open_workshop, reopen_workshop
 from tests.test_campaign import assert_same
@@ -39,7 +40,7 @@ def resumed(archive: Archive, config: Config, generations: int) -> str:
 def test_an_item_that_is_too_long_is_left_out(founders: list[Path], tmp_path: Path) -> None:
     """One of twelve is longer than what the models read; in both epochs it would be dealt."""
     task = write_task(tmp_path, "long", 12)
-    for split in ("search", "selection"):
+    for split in ("search", "selection", "test"):
         rows = [json.loads(line) for line in (task / f"{split}.jsonl").read_text().splitlines()]
         rows[4]["prompt"] = "a" * 500
         (task / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -58,6 +59,9 @@ def test_an_item_that_is_too_long_is_left_out(founders: list[Path], tmp_path: Pa
     for epoch in range(4):
         assert "long/search/5" not in [item.id for item in archive.panel(epoch)]
         assert len(archive.panel(epoch)) == 11
+    reopened = reopen_workshop(archive)
+    assert make_report(archive, reopened)
+    assert any("long/test/5 is left out" in line for line in reopened.troubles.taken())
 
 
 BRITTLE = """

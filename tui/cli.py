@@ -38,6 +38,7 @@ from tui.console import (
     err,
     opened,
     out,
+    passed_over,
     print_json,
     progress_bar,
     quoted,
@@ -96,6 +97,7 @@ def report(archive: ArchiveOption = DEFAULT_ARCHIVE, as_json: JsonOption = False
             from population.workshop import reopen_workshop
 
             workshop = reopen_workshop(colony, progress)
+            workshop.troubles.tell = passed_over
             made = make_report(colony, workshop, progress)
         for left_out in workshop.complaints():
             err.print(left_out, markup=False, highlight=False, soft_wrap=True)

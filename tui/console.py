@@ -237,6 +237,11 @@ def waiting(message: str) -> None:
     err.print(message, style="dim", soft_wrap=True)
 
 
+def passed_over(sentence: str) -> None:
+    """Say what failed and was passed over."""
+    err.print(f"passed over: {_escaped(sentence)}", highlight=False, soft_wrap=True)
+
+
 class StopRequest:
     """Ctrl-C and SIGTERM as a polite request: heard between two models, never inside a commit.
 
