@@ -14,6 +14,7 @@ from arena.panel import arena_panel
 from arena.tasks import deal_panel
 from lineage import Archive
 from lineage.kinship import Kinship
+from lineage.making import unfinished
 from lineage.queries.rounds import last_round
 from lineage.records import Item, Model, Round
 from population.errors import CampaignError
@@ -72,7 +73,7 @@ def play_tournament(
     """
     last = archive.latest()
     if last is None:
-        raise CampaignError(f"{archive.path}: nobody can play, no generation is complete")
+        raise CampaignError(f"{archive.path}: nobody can play, {unfinished(archive)}")
     number = last_round(archive) + 1
     members = archive.models(living=True)
     ratings = archive.ratings(last.generation)

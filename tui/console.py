@@ -6,10 +6,10 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -73,6 +73,8 @@ def clear_errors() -> Iterator[None]:
     """Turn what can be expected to go wrong into one line and a non-zero exit code."""
     try:
         yield
+    except KeyboardInterrupt:
+        interrupted()
     except Interrupted as stopped:
         err.print(str(stopped), style="yellow", highlight=False, soft_wrap=True)
         raise typer.Exit(EXIT_INTERRUPTED) from None
@@ -88,8 +90,31 @@ def clear_errors() -> Iterator[None]:
         raise typer.Exit(EXIT_ERROR) from None
 
 
+def interrupted() -> NoReturn:
+    """End after a Ctrl-C that nothing in flight could answer.
+
+    At once: libraries that are torn down in the middle of their work complain, or wait.
+    """
+    with suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.write("stopped; what was committed is safe, what was in flight is lost\n")
+        sys.stderr.flush()
+    os._exit(EXIT_INTERRUPTED)
+
+
 def _say(message: str) -> None:
     err.print(f"[bold red]error:[/] {_escaped(message)}", highlight=False, soft_wrap=True)
+
+
+def checked_minutes(minutes: float) -> float:
+    """Minutes that a campaign can work.
+
+    Raises:
+        PopulationError: they are not.
+    """
+    if 0.001 <= minutes < 1e9:
+        return round(minutes, 6)
+    raise PopulationError(f"--minutes: expected a number from 0.001 to 10^9, got {minutes:g}")
 
 
 def _escaped(text: str) -> str:
@@ -111,12 +136,18 @@ def waiting(message: str) -> None:
 class StopRequest:
     """Ctrl-C and SIGTERM as a polite request: heard between two models, never inside a commit.
 
-    A second Ctrl-C stops at once, which is as safe as `kill -9`: the generation in flight is lost.
+    A second Ctrl-C stops at once, which is as safe as `kill -9`: what is in flight is lost.
+
+    Attributes:
+        archive: of the campaign.
+        asked: whether somebody asked.
+        kept: what is to be said of the work so far, where nobody knows better.
     """
 
     def __init__(self, archive: Path) -> None:
         self.archive = archive
         self.asked = False
+        self.kept = "nothing was begun"
 
     def __enter__(self) -> "StopRequest":
         self._before = {
@@ -140,10 +171,7 @@ class StopRequest:
             Interrupted: somebody did; says how to go on.
         """
         if self.asked:
-            raise Interrupted(
-                f"stopped; everything committed is in {self.archive}. "
-                f"To continue: colony run --archive {self.archive}"
-            )
+            raise Interrupted(self.kept, f"To continue: colony run --archive {self.archive}")
 
 
 def progress_bar(

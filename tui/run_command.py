@@ -7,7 +7,7 @@ the screen never waits for a model, and the campaign goes on when the screen is 
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,15 +17,17 @@ from tui.console import (
     DEFAULT_ARCHIVE,
     ArchiveOption,
     StopRequest,
+    checked_minutes,
     clear_errors,
     described,
     err,
     opened,
     out,
-    progress_bar,
 )
 from tui.live import CampaignProgress
+from tui.pace import Ends
 from tui.pulse import Heart
+from tui.telling import Teller, wiped
 
 if TYPE_CHECKING:
     from lineage import Archive
@@ -55,6 +57,10 @@ def run(
     generations: Annotated[
         int | None, typer.Option(min=1, help="Stop after this many generations.")
     ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(help="Stop after so much work, over all runs; what is begun is finished."),
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of a new campaign.")] = None,
     device: Annotated[
         str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps, ... of a new campaign.")
@@ -68,6 +74,7 @@ def run(
     ] = True,
 ) -> None:
     from lineage.lock import campaign_lock
+    from lineage.making import unfinished
 
     with clear_errors():
         if not headless and _on_terminal():
@@ -77,31 +84,53 @@ def run(
 
             leave(campaign_on_screen(archive, sys.argv[1:]))
         with campaign_lock(archive), StopRequest(archive) as stop, Heart(archive) as heart:
+            begun = archive.exists()
+            teller = Teller(err)
+            step = _stepping(teller, heart, stop)
             asked = _config_for(archive, config, seed, device)
-            given = {"item_evaluations": budget, "generations": generations}
+            given = {
+                "item_evaluations": budget,
+                "generations": generations,
+                "minutes": None if minutes is None else checked_minutes(minutes),
+            }
             known = {key: value for key, value in given.items() if value is not None}
             limits = asked.budget.model_copy(update=known)
-            with progress_bar(quiet=headless, also=heart.step) as progress:
-                progress(0, 1, "loading torch")
+            teller.say(_opening(archive, asked, continued=begun))
+            with wiped(teller):
+                step(0, 1, "loading torch")
                 from population.campaign import Campaign
                 from population.report import make_report
 
-                colony, workshop, continued = _opened(archive, asked, progress)
                 stop.check()
-            last = colony.latest()
-            if continued and last:
-                err.print(f"continuing {archive} after generation {last.generation}")
-            shown = CampaignProgress(err, limits.item_evaluations, limits.generations, stop, heart)
-            reason = Campaign(
-                colony, workshop, limits, shown.on_step, shown.on_generation, shown.on_order
-            ).run()
-            err.print(f"stopped: {reason}", highlight=False, soft_wrap=True)
-            if report_after:
-                with progress_bar(quiet=headless, also=heart.step) as progress:
-                    finished = make_report(
-                        colony, workshop, lambda *step: _step(stop, progress, step)
+                colony, workshop, continued = _opened(archive, asked, step)
+                stop.kept = "nothing is lost"
+                stop.check()
+                last = colony.latest()
+                if continued and last:
+                    teller.say(f"continuing {archive} after generation {last.generation}")
+                elif continued:
+                    teller.say(f"continuing {archive}: {unfinished(colony)}")
+                teller.say(workshop.plan.words)
+                seconds = None if limits.minutes is None else 60.0 * limits.minutes
+                ends = Ends(limits.item_evaluations, limits.generations, seconds)
+                shown = CampaignProgress(
+                    teller, ends, stop, heart, last.generation if last else None
+                )
+                campaign = Campaign(
+                    colony, workshop, limits, shown.on_step, shown.on_generation, shown.on_order
+                )
+                shown.spent = lambda: campaign.spent
+                reason = campaign.run()
+                teller.say(f"stopped: {reason}")
+                if report_after:
+                    stop.kept = (
+                        f"the campaign is complete and kept, its report is not made: "
+                        f"colony report --archive {archive}"
                     )
-                out.print(tables.report_view(finished))
+                    teller.say("reporting on all splits; what the campaign found is kept already")
+                    finished = make_report(colony, workshop, step)
+                    teller.wipe()
+                    out.print(tables.report_view(finished))
             heart.tell(ended=reason)
             err.print(
                 f"archive: {archive}. Next: colony lineage champion, colony export champion DIR",
@@ -131,12 +160,26 @@ def _opened(
     workshop.split("search")
     workshop.split("selection")
     workshop.maker.siblings([])
-    return found_archive(archive, workshop, progress), workshop, False
+    return found_archive(archive, workshop), workshop, False
 
 
-def _step(stop: StopRequest, progress: Any, step: tuple[int, int, str]) -> None:
-    stop.check()
-    progress(*step)
+def _stepping(teller: Teller, heart: Heart, stop: StopRequest) -> "Progress":
+    """What is told of everything that takes its time; it stops where somebody asked for that."""
+
+    def step(done: int, total: int, what: str) -> None:
+        stop.check()
+        teller.step(done, total, what)
+        heart.step(done, total, what, step_left_s=teller.left)
+
+    return step
+
+
+def _opening(archive: Path, asked: "Config", *, continued: bool) -> str:
+    """What is begun, in a line that nobody has to wait for."""
+    founders = f"{len(asked.founders.paths)} founders"
+    if continued:
+        return f"opening {archive}"
+    return f"starting {archive}: {founders}, {len(asked.tasks.paths)} tasks"
 
 
 def _config_for(archive: Path, path: Path | None, seed: int | None, device: str | None) -> "Config":
@@ -171,16 +214,27 @@ def _config_for(archive: Path, path: Path | None, seed: int | None, device: str 
                     f"{archive} was started with another [{section}] than {path} has; continue "
                     "without a config, or choose another --archive for a new campaign"
                 )
-        return stored.model_copy(update={"budget": given.budget, "weights": given.weights})
+        run = stored.run.model_copy(update={"memory_gb": given.run.memory_gb})
+        return stored.model_copy(
+            update={"budget": given.budget, "weights": given.weights, "run": run}
+        )
     return stored
 
 
 def _give_room(colony: "Archive", asked: "Config") -> None:
-    """Let the archive know of another quota: disks fill up in the middle of campaigns."""
+    """Let the archive know of other room: disks fill up in the middle of campaigns."""
     from population.config import parsed
 
     content = colony.campaign()[1]
-    quota = parsed(content, str(colony.path)).weights.quota_gb
+    stored = parsed(content, str(colony.path))
+    quota, memory = stored.weights.quota_gb, stored.run.memory_gb
+    if asked.run.memory_gb != memory:
+        content["run"]["memory_gb"] = asked.run.memory_gb
+        now, before = (
+            "the usual room" if size is None else f"{size:g} GB"
+            for size in (asked.run.memory_gb, memory)
+        )
+        colony.intervene(content, f"memory may take {now}; it was {before}")
     if asked.weights.quota_gb != quota:
         content["weights"] = asked.weights.model_dump(mode="json")
         colony.intervene(
