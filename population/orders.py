@@ -164,7 +164,8 @@ def _budgeted(archive: Archive, order: Order) -> Settled:
     limits["item_evaluations"] = asked.evaluations or before.evaluations
     limits["minutes"] = asked.minutes or before.minutes
     now = Allowance(limits["item_evaluations"], limits["minutes"])
-    words = f"the budget is {now.words}; it was {before.words}"
+    was = f"{before.evaluations:,}" if now.minutes is None else before.words
+    words = f"the budget is {now.words}; it was {was}"
     settled = Settled(order, "done", words)
     settle(archive, settled, config=config)
     return settled

@@ -6,6 +6,8 @@ The founders are tiny and random: what they can do does not matter here.
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -27,7 +29,10 @@ from population.workshop import found_archive, open_workshop, reopen_workshop
 from tests.command_helpers import colony, failure
 from tests.conftest import small_toml
 from tests.forks import Forks, headless
+from tests.screen_helpers import frame, pressed, run, shown, until
 from tests.test_campaign import assert_same, content
+from tui import telling
+from tui.pulse import Heart
 
 ONE = Budget(item_evaluations=10**9, generations=1)
 CANDIDATES = 24
@@ -203,3 +208,116 @@ def test_parts_are_kept_by_the_clock_and_when_asked(tmp_path: Path, tiny: Path) 
     assert making(archive).effort == Effort(8, 6.0, 0.0, 0.0)  # type: ignore[union-attr]
     own.undo()
     assert re.match("generation 0 is being made: 0 of 9", making(archive).words)  # type: ignore[union-attr]
+
+
+def interrupting(monkeypatch: pytest.MonkeyPatch, when: str, at: int) -> None:
+    """Press Ctrl-C when something is so far."""
+    step = telling.Teller.step
+
+    def press(self: telling.Teller, done: int, total: int, what: str) -> None:
+        if (what, done) == (when, at):
+            os.kill(os.getpid(), signal.SIGINT)
+        step(self, done, total, what)
+
+    monkeypatch.setattr(telling.Teller, "step", press)
+
+
+def test_a_pipe_hears_of_all_that_is_done_in_generation_0(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(telling, "EVERY_S", 0.0)
+    archive = tmp_path / "told.duckdb"
+    code, said, error = colony("run", tiny, "--archive", archive, "--headless", "--no-report",
+                               "--generations", 1)  # fmt: skip
+    assert (code, said) == (0, "")
+    lines = error.splitlines()
+    assert lines[0] == f"starting {archive}: 3 founders, 3 tasks; first torch is loaded"
+    assert any(line.startswith("up to ") and "of memory" in line for line in lines)
+    begun = [line for line in lines if re.fullmatch(r"first population \d+/24(, .* left)?", line)]
+    assert len(begun) >= CANDIDATES
+    assert all(sign.isprintable() for line in lines for sign in line)
+    order = ["opening a", "checking a", "building the network", "measuring the founders",
+             "examining the founders", "founders", "first population", "first panel",
+             "arena", "generation 0"]  # fmt: skip
+    places = [next(n for n, line in enumerate(lines) if line.startswith(what)) for what in order]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize(
+    ("when", "at", "said"),
+    [
+        ("opening a", 0, "nothing was begun"),
+        ("building the network", 0, "of generation 0 nothing was made yet"),
+        (
+            "first population",
+            7,
+            r"generation 0: \d of 24 candidates are kept; \d in flight .*",
+        ),
+        ("arena", 0, "generation 0: all candidates .* are kept; what the arena had done is lost"),
+        ("offspring", 3, "generation 0 is kept; what was done of generation 1 is lost"),
+    ],
+)
+def test_ctrl_c_tells_the_truth(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str, at: int, said: str
+) -> None:
+    archive = tmp_path / "stopped.duckdb"
+    run = ("run", tiny, "--archive", archive, "--headless", "--no-report", "--generations", 1)
+    with monkeypatch.context() as pressed:
+        interrupting(pressed, when, at)
+        code, _, error = colony(*run)
+    assert code == 130
+    last = error.splitlines()[-1]
+    assert re.fullmatch(f"stopped; {said}. To continue: colony run --archive {archive}", last), last
+    if number := re.search(r"(\d+) of 24 candidates are kept", last):
+        kept = making(Archive(archive))
+        assert kept is not None
+        assert kept.born == int(number[1])
+
+
+def test_a_report_that_is_interrupted_leaves_the_campaign_complete(
+    small_archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = fork(small_archive, 1, tmp_path / "done.duckdb")
+    interrupting(monkeypatch, "founders", 0)
+    code, _, error = colony("run", "-a", archive.path, "--headless", "--generations", 1)
+    assert code == 130
+    assert "the campaign is complete and kept, its report is not made" in error.splitlines()[-1]
+
+
+def test_ctrl_c_that_a_library_swallowed_is_heard_at_the_next_step() -> None:
+    code = "import os, signal, sys, time\n"
+    code += "from tui import console\n"
+    code += "signal.signal(signal.SIGINT, signal.default_int_handler); console.ctrl_c.listen()\n"
+    code += "with console.clear_errors(), console.progress_bar() as progress:\n"
+    code += "    try: os.kill(os.getpid(), signal.SIGINT); time.sleep(9)\n"
+    code += "    except KeyboardInterrupt: pass\n"
+    code += "    progress(0, 1, 'going on')\n"
+    code += "    print('went on')\n"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False,
+        cwd=Path(__file__).parents[1],
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "stopped; what was committed is safe, what was in flight is lost\n"
+
+
+def test_the_screen_shows_a_generation_in_the_making(tiny: Path, tmp_path: Path) -> None:
+    archive = found_archive(tmp_path / "half.duckdb", open_workshop(load_config(tiny)))
+    stopped(archive, "first population", 7)
+    heart = Heart(archive.path)
+    heart.step(7, CANDIDATES, "first population", spent=250, step_left_s=130.0)
+    heart.tell(budget=1000)
+
+    async def look() -> None:
+        async with shown(archive.path) as (app, pilot):
+            await until(pilot, lambda: app.pulse is not None)
+            await pilot.pause()
+            text = frame(app)
+            assert "births 10" in text
+            assert "spent 250 of 1,000" in text
+            assert "first population 7/24   2m 10s to go" in text
+            for key in "23456789" + "1":
+                await pressed(pilot, key, "down", "enter", "escape")
+            assert "births 10" in frame(app)
+
+    run(look())

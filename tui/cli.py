@@ -33,6 +33,7 @@ from tui.console import (
     ModelArgument,
     bytes_bar,
     clear_errors,
+    ctrl_c,
     described,
     interrupted,
     opened,
@@ -282,6 +283,7 @@ def main() -> None:
     # The threads of numpy's OpenBLAS do the same, for products that are too small to be shared:
     # expanding three LoRA adapters took 25 s with them, 5 s without, on two busy cores.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    ctrl_c.listen()
     try:
         app()
     except KeyboardInterrupt:

@@ -90,6 +90,34 @@ def clear_errors() -> Iterator[None]:
         raise typer.Exit(EXIT_ERROR) from None
 
 
+class _CtrlC:
+    """Ctrl-C of commands that have nothing to finish: heard even where a library swallows it.
+
+    Some imports and some C code drop a KeyboardInterrupt and go on, so it is raised again at the
+    next step of progress.
+    """
+
+    def __init__(self) -> None:
+        self.pressed = False
+
+    def listen(self) -> None:
+        """Hear it from here on, unless this process is not to be interrupted."""
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+            signal.signal(signal.SIGINT, self._press)
+
+    def check(self) -> None:
+        """Raises KeyboardInterrupt if it was pressed."""
+        if self.pressed:
+            raise KeyboardInterrupt
+
+    def _press(self, number: int, frame: FrameType | None) -> None:
+        self.pressed = True
+        raise KeyboardInterrupt
+
+
+ctrl_c = _CtrlC()
+
+
 def interrupted() -> NoReturn:
     """End after a Ctrl-C that nothing in flight could answer.
 
@@ -215,6 +243,7 @@ def _bar(
         task = bar.add_task("starting", total=None)
 
         def report(done: int, total: int, what: str) -> None:
+            ctrl_c.check()
             bar.update(task, completed=done, total=total, description=what)
             for listener in told:
                 listener(done, total, what)

@@ -73,10 +73,10 @@ def run(
         typer.Option("--report/--no-report", help="Report on the sealed test split at the end."),
     ] = True,
 ) -> None:
-    from lineage.lock import campaign_lock
-    from lineage.making import unfinished
-
     with clear_errors():
+        from lineage.lock import campaign_lock
+        from lineage.making import unfinished
+
         if not headless and _on_terminal():
             with campaign_lock(archive):  # what is wrong must be said before the screen opens
                 _config_for(archive, config, seed, device)
@@ -178,8 +178,8 @@ def _opening(archive: Path, asked: "Config", *, continued: bool) -> str:
     """What is begun, in a line that nobody has to wait for."""
     founders = f"{len(asked.founders.paths)} founders"
     if continued:
-        return f"opening {archive}"
-    return f"starting {archive}: {founders}, {len(asked.tasks.paths)} tasks"
+        return f"opening {archive}; first torch is loaded"
+    return f"starting {archive}: {founders}, {len(asked.tasks.paths)} tasks; first torch is loaded"
 
 
 def _config_for(archive: Path, path: Path | None, seed: int | None, device: str | None) -> "Config":
