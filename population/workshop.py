@@ -28,7 +28,7 @@ from population.fingerprints import Tell, fingerprint
 from population.geometry import Geometry, geometry_of
 from population.materialise import Materialiser, State, state_sha256
 from population.materialise_routes import RouteMaterialiser
-from population.memory import Needs, Plan, free_memory, planned
+from population.memory_plan import Needs, Plan, free_memory, planned
 from population.player import Player, Prepared, chosen_device, chosen_dtype
 from population.recipes import Basis
 from population.sources import open_source

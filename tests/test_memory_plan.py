@@ -18,7 +18,7 @@ from population.checkpoints import open_checkpoint
 from population.errors import CheckpointError
 from population.fingerprints import fingerprint
 from population.materialise import Materialiser, state_sha256
-from population.memory import Needs, free_memory, planned
+from population.memory_plan import Needs, free_memory, planned
 from population.recipes import Basis
 
 GB = 10**9
