@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm
 
+from arena.pools import distinct
 from arena.tasks import each_of
 from lineage.records import Floats, Item
 
@@ -44,19 +45,25 @@ def arena_panel(
 
     Args:
         known: items that contestants were scored on anyhow, which saves asking who solved them.
-        fresh: items that were not; a part `HIDDEN` of the panel is made of them.
+        fresh: items that were not; a part `HIDDEN` of the panel is made of them, as far as there
+            are any. What is known already is not fresh, and nothing is asked twice.
         count: items in all.
         checkable: the part of the items whose keys may be looked at, as far as they have any.
     """
-    tasks = list(dict.fromkeys(item.task for item in known))
-    each = each_of(count, len(tasks))
+    known = distinct(known)
+    taken_already = {item.id for item in known}
+    fresh = [item for item in distinct(fresh) if item.id not in taken_already]
+    tasks = list(dict.fromkeys(item.task for item in (*known, *fresh)))
+    each = each_of(count, max(1, len(tasks)))
     old, new = _in_turn(known, tasks), _in_turn(fresh, tasks)
     hidden = min(round(HIDDEN * each * len(tasks)), len(new))
-    taken = old[: each * len(tasks) - hidden]
-    # The hidden ones go to the tasks that the others leave with fewest.
+    cut = each * len(tasks) - hidden
+    taken = old[:cut]
+    # The hidden ones go to the tasks that the others leave with fewest; where a task has none, it
+    # is asked more of what is known.
     short = {task: each - sum(item.task == task for item in taken) for task in tasks}
-    for item in new:
-        if short.get(item.task, 0) > 0:
+    for item in (*new, *old[cut:]):
+        if short[item.task] > 0:
             short[item.task] -= 1
             taken.append(item)
     ordered = _in_turn(taken, tasks)
@@ -64,7 +71,7 @@ def arena_panel(
     wanted = round(checkable * len(ordered))
     # Every second one, and the other half first in the next turn, so that no task is left out.
     alternating = sorted(
-        range(len(keyed)), key=lambda place: ((place + place // len(tasks)) % 2, place)
+        range(len(keyed)), key=lambda place: ((place + place // max(1, len(tasks))) % 2, place)
     )
     return ArenaPanel(tuple(ordered), frozenset(keyed[place] for place in alternating[:wanted]))
 

@@ -7,6 +7,7 @@ from typing import Any
 import duckdb
 import numpy as np
 
+from lineage.cleanup import afterwards
 from lineage.errors import ArchiveError
 from lineage.records import Birth, Chapter, Death, Item, Round, Scores, Settled
 from lineage.schema import ROUND_TABLES
@@ -73,10 +74,8 @@ def _insert_row(db: duckdb.DuckDBPyConnection, table: str, values: Sequence[Any]
 def insert(db: duckdb.DuckDBPyConnection, statement: str, **columns: Any) -> None:
     """Run an insert that selects from `columns`: whole arrays at once, a row at a time is slow."""
     db.register("columns", columns)
-    try:
+    with afterwards(lambda: db.unregister("columns")):
         db.execute(statement)
-    finally:
-        db.unregister("columns")
 
 
 def texts(values: Iterable[str | None]) -> np.ndarray[Any, np.dtype[np.object_]]:

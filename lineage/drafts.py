@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from lineage.cleanup import afterwards
+
 
 @contextmanager
 def drafted(target: Path) -> Iterator[Path]:
@@ -15,11 +17,9 @@ def drafted(target: Path) -> Iterator[Path]:
     """
     draft = target.with_name(f".{target.name}.new")
     discard(draft)
-    try:
+    with afterwards(lambda: discard(draft)):
         yield draft
         draft.replace(target)
-    finally:
-        discard(draft)
 
 
 def log_of(path: Path) -> Path:

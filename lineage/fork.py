@@ -12,6 +12,7 @@ from shutil import copyfile
 import duckdb
 
 from lineage.archive import Archive
+from lineage.cleanup import afterwards
 from lineage.drafts import drafted, log_of
 from lineage.errors import ArchiveError
 from lineage.making import refuse_unfinished
@@ -66,11 +67,8 @@ def fork(archive: Archive, generation: int, target: Path) -> Archive:
     with drafted(target) as draft:
         copy_of(archive, draft)
         store = Store(draft)
-        try:
-            with store.write() as db:
-                _cut(db, archive, generation, history[generation].epoch)
-        finally:
-            store.close()
+        with afterwards(store.close), store.write() as db:
+            _cut(db, archive, generation, history[generation].epoch)
     return Archive(target)
 
 

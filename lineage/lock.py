@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lineage.errors import ArchiveBusyError, ArchiveError
+from lineage.places import check_place
 
 _held: set[Path] = set()
 """What this process has locked: asking again for what one has is no conflict."""
@@ -62,4 +63,5 @@ def campaign_lock(archive: Path) -> Iterator[None]:
 
 
 def _lock_of(archive: Path) -> Path:
+    check_place(archive)
     return archive.with_name(archive.name + ".lock").absolute()

@@ -20,7 +20,9 @@ from typing import Literal, Protocol
 
 import duckdb
 
+from lineage.cleanup import afterwards
 from lineage.errors import ArchiveBusyError, ArchiveError, ArchiveFullError
+from lineage.places import check_place
 
 PATIENCE_S = 30.0
 """How long to wait for whoever holds the file before giving up."""
@@ -40,9 +42,10 @@ _FULL = (
     "Disk quota exceeded",
 )
 _READ_ONLY = ("Permission denied", "Read-only file system", "Operation not permitted")
+_NO_DATABASE = "not a valid DuckDB database file"
 _NOT_WHOLE = (
     "checksum",
-    "not a valid DuckDB database file",
+    _NO_DATABASE,
     "Could not read",
     "could not read",
     "Corrupt",
@@ -78,11 +81,15 @@ class Store:
         on_wait: called once per wait with a sentence such as "waiting for PID 6894 ...".
         new: the file is made by the first write; otherwise it has to be there. (Attaching would
             make it, so an archive that vanished would come back empty.)
+
+    Raises:
+        ArchiveError: no archive can lie there.
     """
 
     def __init__(
         self, path: Path, on_wait: Callable[[str], None] | None = None, *, new: bool = False
     ) -> None:
+        check_place(path)
         self.path = path
         self._on_wait = on_wait
         self._new = new
@@ -116,20 +123,17 @@ class Store:
         with self._mutex:
             try:
                 self._attach(mode)
-                try:
-                    self._connection.execute("USE colony")
-                    self._connection.execute("BEGIN")
+                # Whatever fails first is what is heard: a transaction that failed makes everything
+                # fail that comes after it, with words that say nothing of why.
+                with afterwards(self._detach):
                     try:
+                        self._connection.execute("USE colony")
+                        self._connection.execute("BEGIN")
                         yield self._connection
+                        self._connection.execute("COMMIT")
                     except BaseException:
                         self._abandon()
                         raise
-                    self._connection.execute("COMMIT")
-                except duckdb.Error:
-                    self._abandon()
-                    raise
-                finally:
-                    self._detach()
             except duckdb.Error as error:
                 raise explained(self.path, error) from error
 
@@ -140,7 +144,9 @@ class Store:
                 f"no archive at {self.path}; `colony run --archive {self.path}` starts one"
             )
         options = "READ_ONLY" if mode == "read" else "READ_WRITE"
-        statement = f"ATTACH '{str(self.path).replace(chr(39), chr(39) * 2)}' AS colony ({options})"
+        # Absolute, for a name such as `md:mine` would be taken for that of a server.
+        where = str(self.path.absolute()).replace("'", "''")
+        statement = f"ATTACH '{where}' AS colony (TYPE duckdb, {options})"
         start, pause, mentioned = time.monotonic(), 0.002, False
         while True:
             try:
@@ -192,21 +198,49 @@ def explained(path: Path, error: duckdb.Error) -> ArchiveError:
             f"no room left on the disk of {path}; free some and run the same command "
             "again, nothing committed is lost"
         )
+    first = text.splitlines()[0] if text else "no reason given"
+    told = f"cannot use archive {path}: {first}"
     if any(sign in text for sign in _READ_ONLY):
-        return ArchiveError(
-            f"{path} cannot be written: {_first_line(text)}; nothing was changed. Copy it to "
-            "where you may write"
+        told = (
+            f"{path} cannot be written: {first}; nothing was changed. Copy it to where you may "
+            "write"
         )
-    if any(sign in text for sign in _NOT_WHOLE):
-        return ArchiveError(
-            f"{path} is damaged: {_first_line(text)}; nothing was changed. Restore a copy; "
+    elif _NO_DATABASE in text and not _looks_like_a_database(path):
+        told = (
+            f"{path} is no archive but some other kind of file{_beginning(path)}; nothing was "
+            "changed. Name an archive, or a file that does not exist yet"
+        )
+    elif any(sign in text for sign in _NOT_WHOLE):
+        told = (
+            f"{path} is damaged: {first}; nothing was changed. Restore a copy; "
             "`colony check` says whether it is whole"
         )
-    return ArchiveError(f"cannot use archive {path}: {_first_line(text)}")
+    elif isinstance(error, duckdb.ConstraintException):
+        told = (
+            f"{path} refuses what was to be written, since it contradicts what is there or itself: "
+            f"{first}; nothing was changed. This is an error of colony, not of the archive: please "
+            "report it"
+        )
+    return ArchiveError(told)
 
 
-def _first_line(text: str) -> str:
-    return text.splitlines()[0] if text else "no reason given"
+def _looks_like_a_database(path: Path) -> bool:
+    """Whether a file begins as DuckDB's do, so that it was one before it was damaged."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(16)
+    except OSError:
+        return True  # nobody can tell
+    return head[8:12] == b"DUCK"
+
+
+def _beginning(path: Path) -> str:
+    """How a file begins, if that is text."""
+    with suppress(OSError, UnicodeDecodeError), path.open("rb") as file:
+        lines = file.read(64).decode("utf-8").splitlines()
+        if lines and lines[0].isprintable():
+            return f" (it begins with {lines[0][:32]!r})"
+    return ""
 
 
 def _holder(error: BaseException) -> str:

@@ -26,7 +26,7 @@ from population.breeding.stock import Stock
 from population.closing import LAST_CHALLENGE, Clock, Closer, Ending
 from population.colony import Colony, load_colony, merit, selection_score, task_means, task_weights
 from population.config import Budget
-from population.dealing import Deal, Dealer
+from population.dealing import Deal, Dealer, dealing_pools
 from population.errors import CampaignError, Interrupted
 from population.gate import gate_of
 from population.marking import marker_of
@@ -48,6 +48,7 @@ from population.rounds import most_evaluations, not_forgotten, remembered
 from population.spaces.first import equal_parents
 from population.spaces.parameter import ParameterSpace
 from population.stopping import Standing, limits_of, reason_to_stop
+from population.troubles import Troubles
 from population.weights.revive import Keeper
 from population.workshop import Progress, Workshop, silent
 
@@ -83,6 +84,7 @@ class Campaign:
             in flight is dropped and nothing else.
         on_generation: told after every commit.
         on_order: told what was asked, and what came of it.
+        on_trouble: told of an item, a candidate or a judge that failed and was passed over.
     """
 
     def __init__(
@@ -93,7 +95,9 @@ class Campaign:
         progress: Progress = silent,
         on_generation: Callable[[Colony], None] | None = None,
         on_order: Tell = unheard,
+        on_trouble: Callable[[str], None] = lambda sentence: None,
     ) -> None:
+        self._troubles = Troubles(on_trouble)
         self._archive, self._workshop = archive, workshop
         self._limits = limits_of(budget or workshop.config.budget)
         self._progress = progress
@@ -152,8 +156,11 @@ class Campaign:
         if not archive.generations():  # what is there of generation 0 is born again, in its order
             models = [model for model in models if model.kind == "founder"]
         self._kinship = Kinship.replayed(models, not_forgotten(archive, self._search))
-        marker = marker_of(archive, workshop, self._kinship, self._seed, progress)
-        self._dealer = Dealer(self._seed, self._search, workshop.tasks, marker)
+        pools = dealing_pools(workshop.tasks, self._seed, workshop.config)
+        marker = marker_of(archive, workshop, pools, self._kinship, self._seed, progress)
+        self._dealer = Dealer(
+            self._seed, self._search, pools, marker, archive.panel, self._troubles
+        )
         self._clock = Clock(workshop.player.meter)
         self._closer = Closer(archive, workshop, self._dealer, self._kinship, self._clock, progress)
         self._keeper = Keeper(archive, workshop)

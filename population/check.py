@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 from lineage import Archive, ArchiveError
 from lineage.records import Model
+from population.agreement import form_with
 from population.errors import CheckpointError, PopulationError
 from population.materialise import state_sha256
 from population.sources import open_source
@@ -102,7 +103,7 @@ def _damaged_founders(archive: Archive, progress: Progress) -> Iterator[Damage]:
         row = founders[model]
         progress(number, len(paths), f"founder {row.label}")
         try:
-            if open_source(path, row.name).sha256() != row.weights_sha256:
+            if form_with(open_source(path, row.name), row.weights_sha256) is None:
                 yield Damage(f"founder {row.label}", f"the weights in {path} changed")
         except CheckpointError as error:
             yield Damage(f"founder {row.label}", str(error))

@@ -10,14 +10,13 @@ most merges; it is imported when somebody asks for a torch tensor.
 
 from __future__ import annotations
 
-import filecmp
 import hashlib
 import json
 import math
 import mmap
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,8 +24,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from population.config_checks import check_config, check_shapes
+from population.config_meaning import config_differences, known_to_transformers
 from population.dtypes import DTYPES, Dtype, Raw, Wide, all_finite, widen
 from population.errors import CheckpointError
+from population.json_files import read_object
+from population.tensor_kinds import (
+    quantisation_method,
+    quantised_tensor,
+    without_quantisation,
+)
+from population.vocabulary.sameness import SLOW_FILES, same_tokens
 
 if TYPE_CHECKING:
     import torch
@@ -44,21 +52,7 @@ TOKENIZER_FILES = (
 )
 NEIGHBOURHOOD = 2 << 20
 """Bytes; a multiple of every page size."""
-VOCABULARY_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
-# What may differ between two fine-tunes of one architecture.
-_INCIDENTAL = {
-    "_name_or_path",
-    "_attn_implementation_autoset",
-    "bos_token_id",
-    "dtype",
-    "eos_token_id",
-    "pad_token_id",
-    "torch_dtype",
-    "transformers_version",
-    "use_cache",
-}
-# Named first when they differ: other keys only follow from them.
-_TELLING = {"model_type", "hidden_size", "num_hidden_layers", "vocab_size"}
+VOCABULARY_FILES = ("tokenizer.json", *SLOW_FILES)
 
 
 @dataclass(frozen=True)
@@ -97,12 +91,14 @@ class Checkpoint:
         path: its folder, or a single safetensors file.
         config: its config.json; empty for a single file.
         tensors: headers by name.
+        notes: what somebody should know of it, a line each.
     """
 
     name: str
     path: Path
     config: Mapping[str, Any]
     tensors: Mapping[str, TensorHeader]
+    notes: tuple[str, ...] = field(default=(), kw_only=True)
 
     @property
     def reference(self) -> str:
@@ -150,6 +146,17 @@ class Checkpoint:
     def stores(self, name: str) -> bool:
         """Whether `raw` is the whole truth of a tensor; if not, `wide` knows it better."""
         return name in self.tensors
+
+    def respelled(self, names: Mapping[str, str], config: Mapping[str, Any]) -> Checkpoint:
+        """The same weights by other names.
+
+        Args:
+            names: the old name by the new one, of what is kept; one tensor may get two names.
+            config: what describes it now.
+        """
+        return replace(
+            self, tensors={new: self.tensors[old] for new, old in names.items()}, config=config
+        )
 
     def release(self, name: str) -> None:
         """Let go of the memory that a mapped tensor takes; reading it again maps it again."""
@@ -228,60 +235,136 @@ def open_checkpoint(path: Path, name: str | None = None) -> Checkpoint:
 
     Raises:
         CheckpointError: it is missing, not a transformers checkpoint, pickled, needs remote code,
-            truncated, or in a format that cannot be merged.
+            truncated, quantised, or in a format that cannot be merged.
     """
     name = name or path.name
     if not path.is_dir():
         raise CheckpointError(f"{name!r}: no folder at {path}")
-    try:
-        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CheckpointError(
-            f"{name!r}: {path} holds no config.json, so it is no transformers checkpoint"
-        ) from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{name!r}: {path / 'config.json'}: {error}") from None
-    if not isinstance(config, dict):
-        raise CheckpointError(f"{name!r}: {path / 'config.json'} is no JSON object")
-    if "auto_map" in config:
-        raise CheckpointError(
-            f"{name!r} wants to run code of its own (auto_map in config.json); "
-            "only architectures that transformers knows can be used"
-        )
+    notes: list[str] = []
+    config = read_config(path, name, notes)
     tensors: dict[str, TensorHeader] = {}
-    for file in _weight_files(path, name):
+    for file in _weight_files(path, name, config):
         for tensor, header in read_headers(file, name).items():
             if tensor in tensors:
                 raise CheckpointError(f"{name!r}: {tensor} stands in two files")
             tensors[tensor] = header
-    return Checkpoint(name, path, config, tensors)
+    config = _plain(tensors, config, name, notes)
+    check_shapes(config, tensors, f"{name!r}")
+    return Checkpoint(name, path, config, tensors, notes=tuple(notes))
 
 
-def _weight_files(path: Path, name: str) -> list[Path]:
-    index = path / "model.safetensors.index.json"
-    if index.exists():
-        try:
-            files = sorted(
-                set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+def read_config(path: Path, name: str, notes: list[str]) -> dict[str, Any]:
+    """The config of a checkpoint folder, checked; what should be known of it is added to `notes`.
+
+    Raises:
+        CheckpointError: it is missing, broken, or asks for code of its own.
+    """
+    file = path / "config.json"
+    try:
+        config = read_object(file, f"{name!r}")
+    except FileNotFoundError:
+        raise CheckpointError(
+            f"{name!r}: {path} holds no config.json, so it is no transformers checkpoint"
+        ) from None
+    if "auto_map" in config:
+        if not known_to_transformers(config.get("model_type")):
+            raise CheckpointError(
+                f"{name!r} wants to run code of its own (auto_map in config.json); "
+                "only architectures that transformers knows can be used, not "
+                f"{config.get('model_type')!r}"
             )
-            paths = [path / file for file in files]
-            if outside := [file for file in files if Path(file).name != file]:
-                raise ValueError(f"{outside[0]!r} is no file of this folder")
-        except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-            raise CheckpointError(f"{name!r}: {index} is broken: {error}") from None
-        if missing := [file for file in paths if not file.is_file()]:
-            raise CheckpointError(f"{name!r}: shard {missing[0]} is missing")
-        return paths
+        del config["auto_map"]
+        notes.append(
+            f"{name!r} brings code of its own (auto_map in config.json), which is never run: "
+            f"transformers knows {config['model_type']} itself"
+        )
+    check_config(config, f"{name!r}: {file}")
+    return config
+
+
+def _plain(
+    tensors: Mapping[str, TensorHeader], config: dict[str, Any], name: str, notes: list[str]
+) -> dict[str, Any]:
+    """A config that says nothing of quantised weights, as these are plain.
+
+    Raises:
+        CheckpointError: they are packed.
+    """
+    method = quantisation_method(config)
+    if packed := quantised_tensor(tensors, config):
+        raise CheckpointError(_packed(name, packed, tensors[packed].dtype, method))
+    if method is not None:
+        config = without_quantisation(config)
+        notes.append(
+            f"{name!r}: its config says that the weights are quantised ({method}), but they are "
+            "plain; that part of the config is left out"
+        )
+    return config
+
+
+def _packed(name: str, tensor: str, dtype: Dtype, method: str | None) -> str:
+    by = f" by {method}" if method else ""
+    return (
+        f"{name!r} is quantised{by}: {tensor} ({dtype.code}) means nothing by itself, so it can "
+        "neither be averaged nor copied; use the unquantised original, or dequantise it with "
+        "transformers (model.dequantize()) and save that"
+    )
+
+
+def _weight_files(path: Path, name: str, config: Mapping[str, Any]) -> list[Path]:
+    """The files that transformers loads: the one that a config names, a single one, or shards."""
+    stated = config.get("transformers_weights")
+    if stated is not None:
+        if not isinstance(stated, str) or Path(stated).name != stated:
+            raise CheckpointError(
+                f"{name!r}: {path / 'config.json'}: transformers_weights is {stated!r}; expected "
+                "the name of a file beside it"
+            )
+        if stated.endswith(".safetensors") and (path / stated).is_file():
+            return [path / stated]
+        if not (stated.endswith(".safetensors.index.json") and (path / stated).is_file()):
+            raise CheckpointError(
+                f"{name!r}: its config takes the weights from {stated}, which is no safetensors "
+                f"file in {path}"
+            )
+        return _shards(path / stated, name)
     single = path / "model.safetensors"
     if single.is_file():
         return [single]
+    if (path / "model.safetensors.index.json").exists():
+        return _shards(path / "model.safetensors.index.json", name)
     pickled = [file.name for pattern in ("*.bin", "*.pt", "*.pth") for file in path.glob(pattern)]
     if pickled:
         raise CheckpointError(
             f"{name!r}: {pickled[0]} is a pickle, which can run code when loaded; "
             "convert it to safetensors first"
         )
-    raise CheckpointError(f"{name!r}: no model.safetensors in {path}")
+    others = sorted(file.name for file in path.glob("*.safetensors"))
+    beside = f"; transformers does not load {others[0]}" if others else ""
+    raise CheckpointError(f"{name!r}: no model.safetensors in {path}{beside}")
+
+
+def _shards(index: Path, name: str) -> list[Path]:
+    """The files that an index names, each of which has the tensors that it promises."""
+    try:
+        places = read_object(index, f"{name!r}")["weight_map"]
+        files = sorted(set(places.values()))
+        if not files:
+            raise ValueError("it names no file")
+        if outside := [file for file in files if Path(file).name != file]:
+            raise ValueError(f"{outside[0]!r} is no file of this folder")
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        raise CheckpointError(f"{name!r}: {index} is broken: {error}") from None
+    except CheckpointError as error:
+        raise CheckpointError(f"{error} (it is broken)") from None
+    paths = {file: index.parent / file for file in files}
+    if missing := [file for file in paths.values() if not file.is_file()]:
+        raise CheckpointError(f"{name!r}: shard {missing[0]} is missing")
+    held = {file: read_headers(where, name) for file, where in paths.items()}
+    for tensor, file in places.items():
+        if tensor not in held[file]:
+            raise CheckpointError(f"{name!r}: {index} says that {tensor} is in {file}; it is not")
+    return list(paths.values())
 
 
 def read_headers(file: Path, name: str) -> dict[str, TensorHeader]:
@@ -297,7 +380,7 @@ def read_headers(file: Path, name: str) -> dict[str, TensorHeader]:
         with file.open("rb") as opened:
             (length,) = struct.unpack("<Q", opened.read(8))
             content = json.loads(opened.read(length))
-    except (OSError, SafetensorError, ValueError, struct.error) as error:
+    except (OSError, SafetensorError, ValueError, RecursionError, struct.error) as error:
         raise CheckpointError(
             f"{name!r}: {file} is truncated or not safetensors: {error}"
         ) from None
@@ -305,8 +388,8 @@ def read_headers(file: Path, name: str) -> dict[str, TensorHeader]:
     for key, entry in content.items():
         if entry["dtype"] not in DTYPES:
             raise CheckpointError(
-                f"{name!r}: {key} is {entry['dtype']}; expected F32, F16 or BF16 "
-                "(quantised checkpoints cannot be merged, use the original)"
+                f"{name!r}: {key} is {entry['dtype']}; expected F32, F16 or BF16 (what is "
+                "quantised cannot be merged; use the unquantised original)"
             )
     return {
         key: TensorHeader(
@@ -328,7 +411,10 @@ def open_tensors(path: Path, name: str | None = None) -> Checkpoint:
     name = name or path.stem
     if not path.is_file():
         raise CheckpointError(f"{name!r}: no file at {path}")
-    return Checkpoint(name, path, {}, read_headers(path, name))
+    tensors = read_headers(path, name)
+    if packed := quantised_tensor(tensors, {}):
+        raise CheckpointError(_packed(name, packed, tensors[packed].dtype, None))
+    return Checkpoint(name, path, {}, tensors)
 
 
 def check_compatible(founders: Sequence[Checkpoint]) -> None:
@@ -339,14 +425,12 @@ def check_compatible(founders: Sequence[Checkpoint]) -> None:
     """
     first = founders[0]
     for other in founders[1:]:
-        here, there = _architecture(first), _architecture(other)
-        for key in sorted(here.keys() | there.keys(), key=lambda key: (key not in _TELLING, key)):
-            if here.get(key) != there.get(key):
-                raise CheckpointError(
-                    f"founder {other.name!r}: expected {key} {here.get(key)!r} as in "
-                    f"{first.name!r}, got {there.get(key)!r}; founders of one colony share one "
-                    "architecture"
-                )
+        for found in config_differences(first.config, other.config):
+            raise CheckpointError(
+                f"founder {other.name!r}: expected {found.key} {found.mine!r} as in "
+                f"{first.name!r}, got {found.theirs!r}; founders of one colony share one "
+                "architecture"
+            )
         for key in sorted(first.tensors.keys() | other.tensors.keys()):
             mine, theirs = first.tensors.get(key), other.tensors.get(key)
             if mine is None or theirs is None:
@@ -359,11 +443,24 @@ def check_compatible(founders: Sequence[Checkpoint]) -> None:
                     f"founder {other.name!r}: expected {key} of shape {list(mine.shape)} as in "
                     f"{first.name!r}, got {list(theirs.shape)}"
                 )
+            if not (mine.dtype.floating and theirs.dtype.floating):
+                _check_copied(first, other, key)
         if not same_vocabulary(first, other):
             raise CheckpointError(
                 f"founder {other.name!r} has another tokenizer than {first.name!r}; "
                 "the same token would mean different things in their merge"
             )
+
+
+def _check_copied(first: Checkpoint, other: Checkpoint, key: str) -> None:
+    """Make sure that both have the same counter, mask or indices: there is no mean of these."""
+    mine, theirs = first.tensors[key], other.tensors[key]
+    if mine.dtype is not theirs.dtype or not np.array_equal(first.raw(key), other.raw(key)):
+        raise CheckpointError(
+            f"founder {other.name!r}: {key} ({theirs.dtype.name}) is another than in "
+            f"{first.name!r}; it is no weight (a counter, a mask or indices), so there is no "
+            "mean of both; make them equal, or leave one of these founders out"
+        )
 
 
 def same_vocabulary(one: Checkpoint, other: Checkpoint) -> bool:
@@ -372,10 +469,7 @@ def same_vocabulary(one: Checkpoint, other: Checkpoint) -> bool:
     Raises:
         CheckpointError: one has no tokenizer, or a broken one.
     """
-    mine, theirs = one.path / "tokenizer.json", other.path / "tokenizer.json"
-    if mine.is_file() and theirs.is_file() and filecmp.cmp(mine, theirs, shallow=False):
-        return True  # and parsing megabytes of JSON is saved
-    return _vocabulary(one) == _vocabulary(other)
+    return same_tokens(one.path, other.path, (one.name, other.name))
 
 
 def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -384,31 +478,6 @@ def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
     return nested if isinstance(nested, Mapping) else config
 
 
-def incidental(key: str) -> bool:
-    """Whether a key of config.json may differ between two fine-tunes of one architecture."""
-    return key in _INCIDENTAL
-
-
 def has_tokenizer(checkpoint: Checkpoint) -> bool:
     """Whether a checkpoint turns text into tokens at all; a vision model does not."""
     return any((checkpoint.path / file).is_file() for file in VOCABULARY_FILES)
-
-
-def _architecture(checkpoint: Checkpoint) -> dict[str, Any]:
-    return {key: value for key, value in checkpoint.config.items() if not incidental(key)}
-
-
-def _vocabulary(checkpoint: Checkpoint) -> str:
-    """What decides which text becomes which token; formatting and padding settings do not."""
-    path = checkpoint.path / "tokenizer.json"
-    if path.is_file():
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise CheckpointError(f"{checkpoint.name!r}: {path}: {error}") from None
-        parts = ("model", "added_tokens", "normalizer", "pre_tokenizer", "decoder")
-        return json.dumps([content.get(part) for part in parts], sort_keys=True)
-    for file in VOCABULARY_FILES[1:]:
-        if (checkpoint.path / file).is_file():
-            return hashlib.sha256((checkpoint.path / file).read_bytes()).hexdigest()
-    raise CheckpointError(f"{checkpoint.name!r} has no tokenizer in {checkpoint.path}")

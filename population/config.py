@@ -5,8 +5,8 @@ with the project on the tasks that ship with it. Relative paths are relative to 
 """
 
 import difflib
-import glob
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +14,12 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from arena.tasks.loading import PLUGIN, is_file_reference
+from population.bounds import beyond
 from population.errors import ConfigError
+from population.references import exists, expanded, fitting, halves, resolves, seen_from
+
+SHIPPED = "shipped:"
+"""What paths begin with that lie among what ships with the project."""
 
 Operator = Literal[
     "blend", "ensemble", "gate", "iso_line", "singular", "slerp", "soup", "split_point"
@@ -22,7 +27,15 @@ Operator = Literal[
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
+
+    @model_validator(mode="after")
+    def _within_bounds(self) -> "_Section":
+        if wrong := beyond(type(self).__name__.lower(), dict(self)):
+            raise ValueError(wrong)
+        return self
 
 
 class Founders(_Section):
@@ -158,6 +171,8 @@ class Search(_Section):
             raise ValueError(f"lowest ({self.lowest}) must be below highest ({self.highest})")
         if not 0 < self.mutation[0] <= self.mutation[1]:
             raise ValueError(f"mutation {self.mutation} must be positive, and the smaller first")
+        if self.scales[0] > self.scales[1]:
+            raise ValueError(f"scales {self.scales} must have the smaller first")
         if sum(self.operators.values()) <= 0 or min(self.operators.values()) < 0:
             raise ValueError("operators: none may be negative, and one must be positive")
         return self
@@ -312,31 +327,71 @@ def shipped_data() -> Path:
 
 
 def _expanded(patterns: list[str], folder: Path, section: str) -> list[str]:
+    """The paths that patterns mean; what exists as it is written is meant, whatever its signs."""
     found: list[str] = []
     for pattern in patterns:
-        if section == "tasks" and pattern.startswith(PLUGIN):
-            found.append(pattern)
-            continue
-        if section == "tasks" and is_file_reference(pattern):
-            found.append(str(folder / Path(pattern).expanduser()))
-            continue
-        shipped = pattern.startswith("shipped:")
-        root = shipped_data() if shipped else folder
-        full = str(root / Path(pattern.removeprefix("shipped:")).expanduser())
-        matches = _matches(full)
-        base, plus, adapter = full.rpartition("+")
-        if plus and not matches and section == "founders":
-            adapters = _matches(str(folder / Path(adapter).expanduser()))
-            matches = [f"{base}+{match}" for match in adapters]
+        matches = _matches(pattern, folder, section)
         if not matches:
-            raise ConfigError(f"[{section}] paths: {pattern!r} fits no folder (looked at {full})")
+            raise ConfigError(_nothing(pattern, folder, section))
         found += [match for match in matches if match not in found]
     return found
 
 
-def _matches(pattern: str) -> list[str]:
-    found = [Path(match) for match in glob.glob(pattern)]
-    return sorted(str(path) for path in found if path.is_dir() or path.suffix == ".gguf")
+def _matches(pattern: str, folder: Path, section: str) -> list[str]:
+    found = _usable(fitting(pattern, folder))
+    if found:
+        return found
+    if section == "tasks":
+        if pattern.startswith(PLUGIN):
+            return [pattern]
+        if is_file_reference(pattern):
+            return [str(folder / expanded(pattern, folder))]
+    if pattern.startswith(SHIPPED):
+        return _usable(fitting(pattern.removeprefix(SHIPPED), shipped_data()))
+    return _adapted(pattern, folder) if section == "founders" else []
+
+
+def _adapted(pattern: str, folder: Path) -> list[str]:
+    """BASE+ADAPTER for every adapter that fits; the last `+` counts at which there is a base."""
+    cuts = [(pattern[:at], pattern[at + 1 :]) for at, sign in enumerate(pattern) if sign == "+"]
+    for base, adapter in reversed(cuts):
+        adapters = _usable(fitting(adapter, folder)) if base and adapter else []
+        place = seen_from(base, folder)
+        if adapters and resolves(base, folder):
+            return [f"{place}+{match}" for match in adapters]
+    return []
+
+
+def _usable(paths: list[Path]) -> list[str]:
+    return [str(path) for path in paths if path.is_dir() or path.suffix == ".gguf"]
+
+
+def _nothing(pattern: str, folder: Path, section: str) -> str:
+    """Why a pattern means nothing, and what is expected."""
+    head = f"[{section}] paths: {pattern!r}"
+    expected = (
+        "a checkpoint folder, a .gguf file or BASE+ADAPTER"
+        if section == "founders"
+        else "a folder with a task.toml, FILE.py:NAME or plugin:NAME"
+    )
+    files = fitting(pattern, folder)
+    if files:
+        return f"{head} is a file; expected {expected}"
+    if section == "founders" and "+" in pattern:
+        base, adapter = halves(pattern, folder) or (pattern, "")
+        lacking = adapter if exists(folder / expanded(base, folder)) else base
+        return (
+            f"{head} fits no folder, and as BASE+ADAPTER it lacks {lacking!r} "
+            f"(looked in {folder}); expected {expected}"
+        )
+    hint = ""
+    if section == "founders" and re.fullmatch(r"[\w.-]+/[\w.-]+", pattern):
+        hint = (
+            f". Founders lie on this machine; if it is a hub id: hf download {pattern} "
+            "--local-dir FOLDER"
+        )
+    looked = folder / expanded(pattern, folder)
+    return f"{head} fits no folder (looked at {looked}); expected {expected}{hint}"
 
 
 TEMPLATE_HEADER = """\

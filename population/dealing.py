@@ -1,16 +1,25 @@
 """Which search items are asked when: dealt from the campaign's seed, prepared once for everyone."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
-from arena.tasks import Task, deal_panel, each_of
+from arena.errors import TaskError
+from arena.panel import HIDDEN
+from arena.pools import Pools, Wanted, distinct, pools_of
+from arena.tasks import Task, each_of
 from lineage.records import Answer, Item, Juror
-from population.config import Search
+from population.config import Config, Search
+from population.errors import CampaignError, Interrupted, PopulationError
 from population.marking import Marked, Marker
-from population.player import Prepared
+from population.questions import Prepared
 from population.randomness import generator
+from population.troubles import Troubles, said_of
+
+ITEM_FAILURES = (PopulationError, TaskError, ValueError, TypeError, IndexError, KeyError)
+"""What an item that cannot be asked may raise: too long, without a key, not to be tokenised."""
 
 DISTINCT = 3
 """Distinct answers of a jury to an item, on average: more than was ever seen of eight jurors."""
@@ -44,15 +53,29 @@ class Dealer:
     Args:
         seed: the campaign's.
         search: how many are dealt.
-        tasks: what they are dealt from.
+        pools: what they are dealt from.
         marker: says what counts on them.
+        kept: the panel of an epoch that has begun, as it was dealt; nothing before. An epoch keeps
+            its panel though a later version of colony, or of a task, would deal another.
+        troubles: told of items that cannot be asked, which are left out.
     """
 
-    def __init__(self, seed: int, search: Search, tasks: list[Task], marker: Marker) -> None:
+    def __init__(
+        self,
+        seed: int,
+        search: Search,
+        pools: Pools,
+        marker: Marker,
+        kept: Callable[[int], Sequence[Item]] = lambda epoch: (),
+        troubles: Troubles | None = None,
+    ) -> None:
         self._seed, self._search = seed, search
-        self._tasks, self._marker = tasks, marker
+        self._pools, self._tasks = pools, [pool.task for pool in pools.pools]
+        self._marker, self._kept = marker, kept
+        self._troubles = troubles or Troubles()
         self._last: dict[str, tuple[int, Deal]] = {}
         self._selection: dict[int, Marked] = {}
+        self._unseen: dict[int, list[Item]] = {}
 
     def size(self, count: int) -> int:
         """How many questions are asked at most where this many items are wanted."""
@@ -72,12 +95,18 @@ class Dealer:
         return self._deal("panel", epoch, self._search.panel, self._search.rounds, epoch)
 
     def unseen(self, epoch: int) -> list[Item]:
-        """Items for the arena of an epoch that nobody is bred on."""
-        return self._drawn(generator(self._seed, "arena", epoch), self._search.panel)
+        """Items for the arena of an epoch that nobody is bred on, as far as there are any."""
+        if epoch not in self._unseen:
+            seed = _seed_of(generator(self._seed, "arena", epoch))
+            items = self._pools.unseen(seed, self._search.panel)
+            if items and self._search.merit == "keys":
+                items = self._sifted(items, epoch)
+            self._unseen = {epoch: items}
+        return self._unseen[epoch]
 
     def few(self, what: str, count: int) -> list[Item]:
         """Items for another use, the same whenever they are asked for; with keys if those count."""
-        items = self._drawn(generator(self._seed, what), count)
+        items = self._pools.drawn(_seed_of(generator(self._seed, what)), count)
         keyed = self._search.merit == "keys"
         return items if keyed else [replace(item, key=None) for item in items]
 
@@ -95,7 +124,11 @@ class Dealer:
         each = None
         if self._search.merit == "jury":
             each = each_of(self._search.panel, len(self._tasks))
-        return [item for task in self._tasks for item in task.items("selection", limit=each)]
+        items = distinct(
+            item for task in self._tasks for item in task.items("selection", limit=each)
+        )
+        # A jury says what counts, and is seated before it is asked; keys are there to be looked at.
+        return items if each else self._askable(items, 0)[0]
 
     def marked_selection(self, epoch: int) -> Marked:
         """The selection items with the answers that count on them in an epoch."""
@@ -106,13 +139,18 @@ class Dealer:
     def _deal(self, what: str, number: int, count: int, rounds: int, epoch: int) -> Deal:
         if what not in self._last or self._last[what][0] != number:
             rng = generator(self._seed, what, number)
-            items = self._drawn(rng, count)
+            drawn = _seed_of(rng)
+            kept = list(self._kept(number)) if what == "panel" else []
+            items, marked = (
+                (kept, self._marker.mark(kept, epoch))
+                if kept
+                else self._askable(self._pools.drawn(drawn, count), epoch)
+            )
             columns: tuple[tuple[int, ...], ...] = ()
             if rounds:
                 # In a random order over all tasks at once: what a race promises depends on it.
                 cut = np.array_split(rng.permutation(len(items)), rounds)
                 columns = tuple(tuple(part.tolist()) for part in cut if len(part))
-            marked = self._marker.mark(items, epoch)
             by_round = tuple(
                 self._marker.mark([items[column] for column in part], epoch).prepared
                 for part in columns
@@ -120,5 +158,52 @@ class Dealer:
             self._last[what] = (number, Deal(items, marked, columns, by_round))
         return self._last[what][1]
 
-    def _drawn(self, rng: np.random.Generator, count: int) -> list[Item]:
-        return deal_panel(self._tasks, int(rng.integers(1 << 31)), count)
+    def _askable(self, items: list[Item], epoch: int) -> tuple[list[Item], Marked]:
+        """The items without those that cannot be asked: no single one may stop a campaign.
+
+        Raises:
+            CampaignError: none can be asked; says why.
+        """
+        try:
+            return items, self._marker.mark(items, epoch)
+        except Interrupted:
+            raise
+        except ITEM_FAILURES as error:
+            left = self._sifted(items, epoch)
+            if not left:
+                raise CampaignError(
+                    f"none of {len(items)} items can be asked: {said_of(error)}"
+                ) from None
+        return left, self._marker.mark(left, epoch)
+
+    def _sifted(self, items: Sequence[Item], epoch: int) -> list[Item]:
+        """The items that can be asked, found out one by one."""
+        left = []
+        for item in items:
+            try:
+                self._marker.mark([item], epoch)
+            except Interrupted:
+                raise
+            except ITEM_FAILURES as error:
+                self._troubles.add(f"item {item.id} is left out: {said_of(error)}")
+            else:
+                left.append(item)
+        return left
+
+
+def dealing_pools(tasks: Sequence[Task], seed: int, config: Config) -> Pools:
+    """The pools that a campaign deals from."""
+    search = config.search
+    return pools_of(
+        tasks,
+        seed,
+        Wanted(
+            panel=search.panel,
+            hidden=round(HIDDEN * config.arena.items),
+            examined=search.panel if search.merit == "jury" else 0,
+        ),
+    )
+
+
+def _seed_of(rng: np.random.Generator) -> int:
+    return int(rng.integers(1 << 31))

@@ -51,7 +51,13 @@ DTYPES: dict[str, Dtype] = {
         Dtype("BF16", "bfloat16", np.dtype("<u2"), True),
         Dtype("I64", "int64", np.dtype("<i8"), False),
         Dtype("I32", "int32", np.dtype("<i4"), False),
+        Dtype("I16", "int16", np.dtype("<i2"), False),
+        Dtype("I8", "int8", np.dtype("i1"), False),
+        Dtype("U8", "uint8", np.dtype("u1"), False),
         Dtype("BOOL", "bool", np.dtype("?"), False),
+        # Read as bytes: numpy has no such numbers, and nothing here computes with them.
+        Dtype("F8_E4M3", "float8_e4m3fn", np.dtype("u1"), False),
+        Dtype("F8_E5M2", "float8_e5m2", np.dtype("u1"), False),
     )
 }
 """What a checkpoint may hold, by safetensors code."""

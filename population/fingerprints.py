@@ -84,7 +84,7 @@ def _place(checkpoint: Checkpoint) -> Path | None:
     changes: list[object] = []
     while isinstance(checkpoint, Adapted):
         files |= {path for path in checkpoint.adapter.iterdir() if path.is_file()}
-        changes += [(name, one.scale, one.left.shape) for name, one in checkpoint.updates.items()]
+        changes += [(name, one.scale) for name, one in sorted(checkpoint.updates.items())]
         changes += sorted(checkpoint.replaced)
         checkpoint = checkpoint.base
         files |= {header.file for header in checkpoint.tensors.values()}

@@ -21,7 +21,8 @@ from population.coherence import Cause, Health, Limits, cause_of_death
 from population.dealing import Dealer
 from population.errors import PopulationError
 from population.materialise import State
-from population.player import Player, Prepared
+from population.player import Player
+from population.questions import Prepared
 from population.spaces.parameter import ParameterSpace
 from population.vital_signs import founder_norms, norm_ratio
 from population.workshop import Progress, Workshop, silent

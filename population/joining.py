@@ -1,6 +1,7 @@
 """Who may join the founders of a colony. Nothing here loads torch."""
 
 from lineage import Archive
+from population.agreement import form_like, form_with
 from population.checkpoints import Checkpoint, check_compatible
 from population.errors import CheckpointError
 from population.sources import open_source
@@ -24,7 +25,10 @@ def open_newcomer(archive: Archive, reference: str) -> tuple[Checkpoint, str]:
         raise CheckpointError(
             f"a founder is named {newcomer.name!r} already; rename the folder of the new one"
         )
-    check_compatible([open_source(paths[founders[0].id], founders[0].name), newcomer])
+    first = open_source(paths[founders[0].id], founders[0].name)
+    first = form_with(first, founders[0].weights_sha256) or first
+    newcomer = form_like(first, newcomer)
+    check_compatible([first, newcomer])
     newcomer.check_finite()
     sha256 = newcomer.sha256()
     twins = [founder.label for founder in founders if founder.weights_sha256 == sha256]

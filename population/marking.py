@@ -13,13 +13,14 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from arena.jury import seat_jury
-from arena.tasks import deal_panel
+from arena.pools import Pools
 from arena.trust import beliefs_by_task, lower_bound, totals
 from lineage import Archive
 from lineage.kinship import Kinship
 from lineage.queries import rounds
 from lineage.records import Answer, Floats, Item, Juror
-from population.player import Player, Prepared
+from population.player import Player
+from population.questions import Prepared
 from population.randomness import generator
 from population.report import genome_of
 from population.workshop import Progress, Workshop
@@ -231,7 +232,12 @@ def _shares(votes: Floats) -> Floats:
 
 
 def marker_of(
-    archive: Archive, workshop: Workshop, kinship: Kinship, seed: int, progress: Progress
+    archive: Archive,
+    workshop: Workshop,
+    pools: Pools,
+    kinship: Kinship,
+    seed: int,
+    progress: Progress,
 ) -> Marker:
     """What counts in a campaign."""
     search = workshop.config.search
@@ -240,6 +246,6 @@ def marker_of(
 
     def examination(epoch: int) -> list[Item]:
         drawn = int(generator(seed, "examination", epoch).integers(1 << 31))
-        return deal_panel(workshop.tasks, drawn, search.panel)
+        return pools.examination(drawn, search.panel)
 
     return Jury(archive, workshop, kinship, examination, progress)

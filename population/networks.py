@@ -66,7 +66,10 @@ class Networks:
         if network is not self._working:
             _drop_weights(self.working)
             self._working = network
-        placed = {name: tensor.to(self._device, self._dtype) for name, tensor in state.items()}
+        placed = {
+            name: tensor.to(self._device, self._dtype if tensor.is_floating_point() else None)
+            for name, tensor in state.items()
+        }
         for name, twin in network.aliases.items():
             if name not in placed and twin in placed:
                 placed[name] = placed[twin]

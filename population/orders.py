@@ -9,15 +9,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from lineage import Archive
+from lineage import Archive, ArchiveError
 from lineage.allowance import Allowance, allowance_of
 from lineage.orders import orders, paused
 from lineage.records import PAUSED, Birth, Founder, Order, Scores, Settled
 from lineage.settling import Joining, refused, settle
-from population.errors import CampaignError, CheckpointError
+from population.errors import CampaignError, Interrupted
 from population.joining import open_newcomer
 from population.recipes import Basis
 from population.tournament import play_tournament
+from population.troubles import said_of
 from population.workshop import Progress, Workshop
 
 Tell = Callable[[Settled], None]
@@ -142,8 +143,10 @@ def _carried_out(
                 return workshop, _played(archive, workshop, order, progress)
             case kind:
                 words = _DONE[kind].format(*(f"#{model}" for model in order.models))
-    except (CampaignError, CheckpointError) as error:
-        return workshop, _refused(archive, order, str(error))
+    except (Interrupted, ArchiveError):
+        raise
+    except Exception as error:  # noqa: BLE001 - an order that fails must not fail every resume
+        return workshop, _refused(archive, order, said_of(error))
     settled = Settled(order, "done", words, *order.models)
     settle(archive, settled, culled=order.models[0] if order.kind == "cull" else None)
     return workshop, settled
@@ -172,10 +175,14 @@ def _budgeted(archive: Archive, order: Order) -> Settled:
 
 
 def _played(archive: Archive, workshop: Workshop, order: Order, progress: Progress) -> Settled:
-    """Let all the living meet on items that nobody has seen."""
+    """Let all the living meet on items that nobody has seen, as far as there are any."""
     round_ = play_tournament(archive, workshop, progress)
+    ours = sum(item.hidden for item in round_.asked)
+    of_them = (
+        "that nobody had seen" if ours == len(round_.asked) else f"({ours} asked nowhere else)"
+    )
     words = (
-        f"{len(round_.ratings)} models met on {len(round_.asked)} items that nobody had seen, "
+        f"{len(round_.ratings)} models met on {len(round_.asked)} items {of_them}, "
         f"for {round_.tokens:,} tokens"
     )
     settled = Settled(order, "done", words)

@@ -5,60 +5,44 @@ at every key position of ONE forward pass over prompt and key is the key's token
 candidate on a whole panel is a few batched passes and no decoding. Batches are made once per panel
 and shared by all siblings, which also fixes the arithmetic: the same model on the same panel gets
 the same bits whenever it is scored.
+
+A verdict is the task's (`arena.tasks.verdict`), whoever asks. Who says the key says what the task
+takes for right, and where only the key is right, who begins in a way that cannot become it is
+wrong. Whoever says something else is heard to the end: where a task has an expression or a verifier
+of its own, and where what was said may yet become the key in canonical form, as with another white
+space before it.
 """
 
 import copy
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoConfig, AutoTokenizer
+from transformers import AutoConfig
 
+from arena.answers import canonical
+from arena.tasks import Task
+from arena.tasks.verdict import extracted, is_literal, may_become, verdict
 from lineage.records import Floats, Item
+from population.answering import Prompt, decoded
 from population.coherence import Answered
 from population.errors import CheckpointError, PopulationError
+from population.heads import log_probabilities, logits_at
 from population.materialise import State
 from population.meter import Meter
 from population.networks import Networks
+from population.questions import Batch, Prepared, Question, Row, batched
+from population.speech import Opened, Speech
 
-UNKNOWN = 64
-"""Tokens that the answer to an item without a key may take."""
+Integers = np.ndarray[Any, np.dtype[np.int64]]
 
+ROOM = 64
+"""Tokens that an answer may take beyond what is known of its length, unless its task says more."""
 
-@dataclass(frozen=True)
-class Batch:
-    """Sequences of similar length, padded on the right (causal attention never looks there).
-
-    Attributes:
-        rows: index of each sequence in the panel.
-        tokens: shape (sequences, length).
-        targets: shape (sequences, tail): the tokens to predict at the last `tail` positions.
-        wanted: shape (sequences, tail): which of them count.
-    """
-
-    rows: np.ndarray[Any, np.dtype[np.int64]]
-    tokens: torch.Tensor
-    targets: torch.Tensor
-    wanted: torch.Tensor
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """Questions with given answers, tokenised and batched: what a forward pass needs.
-
-    Attributes:
-        size: how many questions.
-        batches: all of them.
-        marks: shape (items, questions): what giving the answer of a question is worth on an item;
-            None where every question is an item, and its answer the key.
-    """
-
-    size: int
-    batches: tuple[Batch, ...]
-    marks: Floats | None = None
+REMEMBERED = 1 << 14
+"""Items whose prompts a player keeps as tokens."""
 
 
 class Player:
@@ -73,6 +57,8 @@ class Player:
         batch_tokens: tokens in one forward pass at most; None chooses by device.
         stops: the text that ends an answer, by task; tasks that are not named end with the
             tokenizer's end-of-sequence token.
+        tasks: by name, what says which answers are right; where a task is not named, the key is.
+        speech: the tokenizer, if it is open already; `stops` are its own then.
     """
 
     def __init__(
@@ -84,23 +70,25 @@ class Player:
         dtype: str = "auto",
         batch_tokens: int | None = None,
         stops: dict[str, str] | None = None,
+        tasks: Mapping[str, Task] | None = None,
+        speech: Speech | None = None,
     ) -> None:
         self.device = chosen_device(device)
         self.dtype = chosen_dtype(dtype, stored, self.device)
         self.meter = Meter()
         # On a CPU what a layer computes should stay in cache; an accelerator wants full batches.
         self._batch_tokens = batch_tokens or (2048 if self.device.type == "cpu" else 32768)
-        self._stops = stops or {}
+        self._tasks = tasks or {}
+        self._rooms: dict[Item, tuple[Opened, int]] = {}
         try:
             config = AutoConfig.from_pretrained(path, trust_remote_code=False)
-            self._tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
+            self._speech = speech or Speech(path, stops)
             self._networks = Networks(config, self.dtype, self.device)
         except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise CheckpointError(f"{path}: transformers cannot use it: {reason}") from None
-        self._longest = getattr(config, "max_position_embeddings", None) or 1 << 30
-        if self._tokenizer.eos_token_id is None:
-            raise CheckpointError(f"{path}: its tokenizer has no end-of-sequence token")
+        self._longest = context_of(config)
+        self._vocabulary = getattr(config.get_text_config(), "vocab_size", None) or 1
 
     @property
     def _model(self) -> Any:
@@ -116,7 +104,8 @@ class Player:
         """Another player that can work beside this one; they share nothing but the meter."""
         twin = copy.copy(self)
         twin._networks = copy.deepcopy(self._networks)
-        twin._tokenizer = copy.deepcopy(self._tokenizer)
+        twin._speech = copy.deepcopy(self._speech)
+        twin._rooms = {}
         return twin
 
     def warm_up(self) -> None:
@@ -135,14 +124,12 @@ class Player:
     def prepare(self, questions: Sequence[tuple[Item, str]]) -> Prepared:
         """Tokenise and batch (item, answer) pairs, once for all models that will read them.
 
+        Who is scored on them is right where it gives the answer, in the form that its task sees.
+
         Raises:
             PopulationError: a sequence is longer than the model's context.
         """
-        rows = [
-            (number, self._prompt_ids(item), self._answer_ids(item, answer))
-            for number, (item, answer) in enumerate(questions)
-        ]
-        return self._batched(rows, [item for item, _ in questions])
+        return self._prepared([self._question(item, answer) for item, answer in questions])
 
     def prepare_texts(self, items: Sequence[Item]) -> Prepared:
         """Tokenise and batch items as running text, from prompt to end, for `surprise`.
@@ -150,53 +137,51 @@ class Player:
         Raises:
             PopulationError: a text is longer than the model's context.
         """
-        texts = [self._prompt_ids(item) + self._answer_ids(item, item.key or "") for item in items]
-        rows = [(number, text[:1], text[1:]) for number, text in enumerate(texts)]
-        return self._batched(rows, items)
+        texts = []
+        for item in items:
+            opened = self._speech.opened(item)
+            key = "" if item.key is None else item.key
+            texts.append([*opened.ids, *self._speech.answer_ids(item, key, opened)])
+        rows = [Row(number, text[:1], text[1:]) for number, text in enumerate(texts)]
+        self._check_length(rows, items)
+        return Prepared(len(rows), self._batched(rows))
 
     def prepare_keys(self, items: Sequence[Item]) -> Prepared:
-        """Tokenise and batch items with their keys, for `score`.
+        """Tokenise and batch items with what makes an answer right, for `score`.
 
         Raises:
-            PopulationError: an item has no key.
+            PopulationError: an item has no key, and its task has no other way to tell.
         """
-        keyless = [item.id for item in items if item.key is None]
-        if keyless:
-            raise PopulationError(
-                f"item {keyless[0]} has no key to score models by; "
-                'with [search] merit = "jury" the colony judges itself'
-            )
-        return self.prepare([(item, item.key or "") for item in items])
+        return self._prepared([self._keyed(item) for item in items])
 
     def score(self, prepared: Prepared) -> tuple[Floats, Floats]:
-        """Exact match under greedy decoding, and the probability of the answer.
+        """How right what a model says under greedy decoding is, and the probability of the answer.
+
+        The probability is of the answer as it is written; where a model was heard to the end, it is
+        the verdict if that is more.
 
         Returns:
             Two arrays of shape (items,). A model whose logits are not finite scores 0.
         """
-        hit, log_likelihood = self._read(prepared)
-        probability = np.exp(log_likelihood)
+        worth, probability = self._heard(prepared)
         if prepared.marks is None:
-            return hit, probability
-        return prepared.marks @ hit, prepared.marks @ probability
+            return worth, probability
+        return prepared.marks @ worth, prepared.marks @ probability
 
     def tokens(self, text: str) -> int:
         """How many tokens a text takes."""
-        return len(self._tokenizer.encode(text, add_special_tokens=False, verbose=False))
+        return self._speech.tokens(text)
 
     def loglikelihood(self, questions: Sequence[tuple[Item, str]]) -> list[float]:
         """The log-probability, in nats, of each answer including its end.
 
         What does not fit into a model's context it cannot say: minus infinity.
         """
-        sayable = [number for number, pair in enumerate(questions) if self._fits(*pair)]
         told = np.full(len(questions), -np.inf)
-        told[sayable] = self._read(self.prepare([questions[number] for number in sayable]))[1]
+        asked = [self._question(*pair) for pair in questions]
+        fits = [n for n, q in enumerate(asked) if len(q.opened.ids) + len(q.ids) <= self._longest]
+        told[fits] = self._read(self._prepared([asked[number] for number in fits]))[1]
         return [float(value) for value in told]
-
-    def _fits(self, item: Item, answer: str) -> bool:
-        length = len(self._prompt_ids(item)) + len(self._answer_ids(item, answer))
-        return length <= self._longest
 
     def surprise(self, prepared: Prepared) -> float:
         """Mean negative log-likelihood per token of some texts, in nats; infinite if broken.
@@ -212,6 +197,7 @@ class Player:
         """One answer per item, decoded greedily, without its end.
 
         An answer that is longer than the longest key is cut there: it is wrong whatever follows.
+        Where something else than the key may be right, it is cut where its task says.
         """
         return [answer.text for answer in self.answer_freely(items, beyond=1)]
 
@@ -224,118 +210,212 @@ class Player:
         """
         if not items:
             return []
-        limit = beyond + max(
-            UNKNOWN if item.key is None else len(self._answer_ids(item, item.key)) for item in items
-        )
-        prompts = [self._prompt_ids(item) for item in items]
-        width = max(len(prompt) for prompt in prompts)
-        fill = self._tokenizer.eos_token_id
-        tokens = torch.tensor([[fill] * (width - len(p)) + p for p in prompts])
-        mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
-        with self.meter.forward(len(items)), torch.inference_mode():
-            out = self._model.generate(
-                tokens.to(self.device),
-                attention_mask=mask.to(self.device),
-                max_new_tokens=min(limit, max(1, self._longest - width)),
-                do_sample=False,
-                pad_token_id=fill,
-                eos_token_id=fill,
-            ).cpu()
+        known = [self._asked(item) for item in items]
+        opened, rooms = [prompt for prompt, _ in known], [room for _, room in known]
+        literal = [item.key is not None and self._literal(item) for item in items]
+        # Wrong answers to such items are kept as long as they always were.
+        most = max((room for room, short in zip(rooms, literal, strict=True) if short), default=0)
+        limits = [
+            beyond + (most if short else room) for room, short in zip(rooms, literal, strict=True)
+        ]
+        with self.meter.forward(len(items)):
+            said = self._decoded(items, opened, limits)
         return [
-            self._decoded(item, row[width:].tolist()) for item, row in zip(items, out, strict=True)
+            Answered(*self._speech.said(item, ids[: max(0, limit)], prompt))
+            for item, ids, prompt, limit in zip(items, said, opened, limits, strict=True)
         ]
 
-    def _decoded(self, item: Item, tokens: list[int]) -> Answered:
-        end = self._tokenizer.eos_token_id
-        ended = end in tokens
-        if ended:
-            tokens = tokens[: tokens.index(end)]
-        text: str = self._tokenizer.decode(tokens, skip_special_tokens=True)
-        stop = self._stops.get(item.task)
-        if stop and stop in text:
-            return Answered(text.split(stop, maxsplit=1)[0], ended=True)
-        return Answered(text, ended)
+    # What is asked
 
-    def _prompt_ids(self, item: Item) -> list[int]:
-        ids: list[int] = self._tokenizer.encode(
-            item.prompt, split_special_tokens=item.plain, verbose=False
-        )
-        # Some tokenizers end what they encode; a prompt must stay open.
-        return ids[:-1] if len(ids) > 1 and ids[-1] == self._tokenizer.eos_token_id else ids
+    def _literal(self, item: Item) -> bool:
+        return item.task not in self._tasks or is_literal(self._tasks[item.task])
 
-    def _answer_ids(self, item: Item, answer: str) -> list[int]:
-        """An answer and its end. Control tokens that stand in an answer stay plain text."""
-        stop = self._stops.get(item.task)
-        ids: list[int] = self._tokenizer.encode(
-            answer + (stop or ""),
-            add_special_tokens=False,
-            split_special_tokens=True,
-            verbose=False,
-        )
-        return ids if stop else [*ids, self._tokenizer.eos_token_id]
+    def _extracted(self, item: Item, text: str) -> str:
+        task = self._tasks.get(item.task)
+        return canonical(text) if task is None else extracted(task, item, text)
 
-    def _batched(
-        self, rows: list[tuple[int, list[int], list[int]]], items: Sequence[Item]
-    ) -> Prepared:
-        """Batches of similar length, of (number in `items`, what is given, what is to follow)."""
-        for number, prompt, answer in rows:
-            if len(prompt) + len(answer) > self._longest:
+    def _question(self, item: Item, answer: str) -> Question:
+        """Whether a model gives an answer that somebody gave, in the form that its task sees."""
+        opened, literal = self._speech.opened(item), self._literal(item)
+        ids = tuple(self._speech.answer_ids(item, answer, opened))
+        target = canonical(answer) if literal else answer
+        return Question(item, opened, answer, ids, target, alike=literal)
+
+    def _keyed(self, item: Item) -> Question:
+        """Whether a model is right, as the task sees it."""
+        if self._literal(item):
+            if item.key is None:
                 raise PopulationError(
-                    f"item {items[number].id} takes {len(prompt) + len(answer)} tokens, "
+                    f"item {item.id} has no key to score models by; "
+                    'with [search] merit = "jury" the colony judges itself'
+                )
+            return self._question(item, item.key)
+        opened = self._speech.opened(item)
+        ids = () if item.key is None else self._speech.answer_ids(item, item.key, opened)
+        return Question(item, opened, item.key, tuple(ids), None, alike=False)
+
+    def _asked(self, item: Item) -> tuple[Opened, int]:
+        """The prompt of an item as models get it, and tokens that an answer may take."""
+        if item not in self._rooms:
+            if len(self._rooms) >= REMEMBERED:
+                self._rooms.clear()
+            opened = self._speech.opened(item)
+            self._rooms[item] = opened, self._room(item, opened)
+        return self._rooms[item]
+
+    def _room(self, item: Item, opened: Opened) -> int:
+        known = 0
+        if item.key is not None:
+            known = len(self._speech.answer_ids(item, item.key, opened))
+            spaced = f" {item.key}"
+            if not item.key[:1].isspace() and self._speech.lacks(item, spaced) is None:
+                known = max(known, len(self._speech.answer_ids(item, spaced, opened)))
+            if self._literal(item):
+                return known
+        own = getattr(self._tasks.get(item.task), "longest", None)
+        return ROOM + known if own is None else int(own)
+
+    # Reading
+
+    def _prepared(self, questions: Sequence[Question]) -> Prepared:
+        rows = [Row(number, q.opened.ids, q.ids) for number, q in enumerate(questions)]
+        self._check_length(rows, [question.item for question in questions])
+        read = self._batched([row for row in rows if row.following])
+        return Prepared(len(rows), read, tuple(questions))
+
+    def _batched(self, rows: Sequence[Row]) -> tuple[Batch, ...]:
+        return batched(rows, self._batch_tokens, self._vocabulary, self.device)
+
+    def _check_length(self, rows: Sequence[Row], items: Sequence[Item]) -> None:
+        for row in rows:
+            if len(row) > self._longest:
+                raise PopulationError(
+                    f"item {items[row.number].id} takes {len(row)} tokens, "
                     f"the models read {self._longest}"
                 )
-        rows.sort(key=lambda row: (len(row[1]) + len(row[2]), row[0]))
-        batches: list[Batch] = []
-        start = 0
-        while start < len(rows):
-            stop = start + 1
-            while (
-                stop < len(rows)
-                and (stop + 1 - start) * (len(rows[stop][1]) + len(rows[stop][2]))
-                <= self._batch_tokens
-            ):
-                stop += 1
-            batches.append(self._batch(rows[start:stop]))
-            start = stop
-        return Prepared(len(rows), tuple(batches))
 
-    def _batch(self, rows: Sequence[tuple[int, list[int], list[int]]]) -> Batch:
-        length = max(len(prompt) + len(answer) for _, prompt, answer in rows)
-        # Logits are needed from the position before the earliest answer.
-        tail = length - min(len(prompt) for _, prompt, _ in rows) + 1
-        tokens = torch.zeros((len(rows), length), dtype=torch.long)
-        targets = torch.zeros((len(rows), tail), dtype=torch.long)
-        wanted = torch.zeros((len(rows), tail), dtype=torch.bool)
-        for row, (_, prompt, answer) in enumerate(rows):
-            sequence = prompt + answer
-            tokens[row, : len(sequence)] = torch.tensor(sequence)
-            first = len(prompt) - 1 - (length - tail)
-            targets[row, first : first + len(answer)] = torch.tensor(answer)
-            wanted[row, first : first + len(answer)] = True
-        return Batch(
-            rows=np.array([number for number, _, _ in rows]),
-            tokens=tokens.to(self.device),
-            targets=targets.to(self.device),
-            wanted=wanted.to(self.device),
-        )
+    def _read(self, prepared: Prepared) -> tuple[Floats, Floats, Integers, Integers]:
+        """Which answers a model gives, and how likely it finds them.
 
-    def _read(self, prepared: Prepared) -> tuple[Floats, Floats]:
+        Returns:
+            Arrays of shape (questions,): 1 where greedy decoding gives the answer; its
+            log-probability, minus infinity where it is not finite; how many of its tokens are
+            said; the first token that is said instead.
+        """
         hit = np.zeros(prepared.size)
         log_likelihood = np.full(prepared.size, -np.inf)
+        matched, instead = np.zeros((2, prepared.size), dtype=np.int64)
         with self.meter.forward(prepared.size), torch.inference_mode():
             for batch in prepared.batches:
-                logits = self._model(
-                    batch.tokens, use_cache=False, logits_to_keep=batch.targets.shape[1]
-                ).logits
-                right = (logits.argmax(dim=-1) == batch.targets) | ~batch.wanted
-                logs = logits.float().log_softmax(dim=-1)
-                logs = logs.gather(-1, batch.targets[..., None])[..., 0]
-                total = torch.where(batch.wanted, logs, 0.0).sum(dim=1)
-                total = torch.nan_to_num(total, nan=-torch.inf)
-                exact = right.all(dim=1) & torch.isfinite(total)
+                logits = logits_at(self._model, batch.tokens, batch.places)
+                guess, targets = batch.targets.clone(), batch.targets[batch.wanted]
+                guess[batch.wanted] = logits.argmax(dim=-1)
+                logs = torch.zeros_like(batch.targets, dtype=torch.float32)
+                logs[batch.wanted] = log_probabilities(logits, targets)
+                total = torch.nan_to_num(logs.sum(dim=1), nan=-torch.inf)
+                wrong = guess != batch.targets
+                exact = ~wrong.any(dim=1) & torch.isfinite(total)
+                first = wrong.int().argmax(dim=1)
+                before = batch.wanted.int().argmax(dim=1)
                 hit[batch.rows] = exact.double().cpu().numpy()
                 log_likelihood[batch.rows] = total.double().cpu().numpy()
-        return hit, log_likelihood
+                matched[batch.rows] = (first - before).cpu().numpy()
+                instead[batch.rows] = guess.gather(1, first[:, None])[:, 0].cpu().numpy()
+        return hit, log_likelihood, matched, instead
+
+    # Hearing what was said
+
+    def _heard(self, prepared: Prepared) -> tuple[Floats, Floats]:
+        """How right what a model says is, and the probability of the answers, as `score` says."""
+        hit, log_likelihood, matched, instead = self._read(prepared)
+        worth, probability = hit.copy(), np.exp(log_likelihood)
+        unheard = []
+        for number, question in enumerate(prepared.questions):
+            if question.ids and not np.isfinite(log_likelihood[number]):
+                continue
+            said: str | bool | None = None
+            if hit[number]:
+                if question.alike:
+                    continue
+                said = question.answer
+            elif question.ids:
+                begun = number, int(matched[number]), int(instead[number])
+                if begun not in prepared.seen:
+                    prepared.seen[begun] = self._begun(question, *begun[1:])
+                said = prepared.seen[begun]
+            if isinstance(said, str):
+                worth[number] = self._worth(question, said)
+                probability[number] = max(probability[number], worth[number])
+            elif said is None:
+                unheard.append(number)
+        for number, text in zip(
+            unheard, self._finished([prepared.questions[n] for n in unheard]), strict=True
+        ):
+            worth[number] = self._worth(prepared.questions[number], text)
+            probability[number] = max(probability[number], worth[number])
+        return worth, probability
+
+    def _begun(self, question: Question, matched: int, instead: int) -> str | bool | None:
+        """What a beginning tells: the whole answer, that it is wrong (False), or nothing (None)."""
+        said = list(question.ids[:matched])
+        stop = self._speech.stop(question.item)
+        if instead == self._speech.end:
+            return self._speech.said(question.item, [*said, instead], question.opened)[0]
+        text = self._speech.text(question.opened, [*said, instead])
+        if stop and stop in text:
+            return text.split(stop, maxsplit=1)[0]
+        if question.alike and question.literal is not None:
+            return None if may_become(text, question.literal) else False
+        return None
+
+    def _finished(self, questions: Sequence[Question]) -> list[str]:
+        """What a model says to some questions, decoded; once for all that ask the same."""
+        asked = {(q.item.id, q.opened): q for q in questions}
+        items = [question.item for question in asked.values()]
+        opened = [question.opened for question in asked.values()]
+        limits = [1 + max(self._asked(q.item)[1], len(q.ids)) for q in asked.values()]
+        with self.meter.forward(0):
+            said = self._decoded(items, opened, limits) if items else []
+        texts = {
+            key: self._speech.said(item, ids[:limit], key[1])[0]
+            for key, item, ids, limit in zip(asked, items, said, limits, strict=True)
+        }
+        return [texts[question.item.id, question.opened] for question in questions]
+
+    def _worth(self, question: Question, text: str) -> float:
+        """The verdict on what was said."""
+        if question.literal is None:
+            worth = verdict(self._tasks[question.item.task], question.item, text)
+            if worth is None:
+                raise PopulationError(
+                    f"item {question.item.id} has no key to score models by, and verify() of its "
+                    'task cannot tell; with [search] merit = "jury" the colony judges itself'
+                )
+            return worth
+        return float(self._extracted(question.item, text) == question.literal)
+
+    def _decoded(
+        self, items: Sequence[Item], opened: Sequence[Opened], limits: Sequence[int]
+    ) -> list[list[int]]:
+        prompts = [
+            Prompt(prompt, limit, self._speech.stop(item))
+            for item, prompt, limit in zip(items, opened, limits, strict=True)
+        ]
+        with torch.inference_mode():
+            return decoded(
+                self._model,
+                self._speech,
+                prompts,
+                longest=self._longest,
+                tokens=self._batch_tokens,
+                device=self.device,
+            )
+
+
+def context_of(config: Any) -> int:
+    """Tokens that a model reads at most, as its config says."""
+    known = getattr(config.get_text_config(), "max_position_embeddings", None)
+    return known if known is not None and known > 0 else 1 << 30
 
 
 def chosen_device(name: str) -> torch.device:

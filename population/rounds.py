@@ -94,6 +94,7 @@ def play(
     memory: Memory,
     rules: Rules,
     progress: Progress,
+    hidden: frozenset[str] | None = None,
 ) -> Round:
     """Play a round.
 
@@ -101,14 +102,15 @@ def play(
         workshop: makes the models.
         genomes: of the contestants and the bench, by id.
         panel: on what.
-        fresh: items that nothing else asks; those of the panel become known by the round.
+        fresh: items that the archive may not have; those of the panel become known by the round.
         who: the contestants.
         memory: what is known before.
         rules: how.
         progress: told while models work.
+        hidden: ids of items that nothing else asks; by default all that are fresh.
     """
     unseen = {item.id for item in fresh}
-    hidden = [item for item in panel.items if item.id in unseen]
+    new = [item for item in panel.items if item.id in unseen]
 
     def lend(models: Sequence[int], work: Callable[[int, Player], T]) -> list[T]:
         return workshop.each(
@@ -124,6 +126,6 @@ def play(
         workshop.player.tokens,
         rules,
         panel,
-        frozenset(item.id for item in hidden),
+        frozenset(item.id for item in new) if hidden is None else hidden,
     )
-    return replace(arena.play(who, memory), items=tuple(hidden))
+    return replace(arena.play(who, memory), items=tuple(new))

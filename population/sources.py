@@ -19,6 +19,7 @@ from pathlib import Path
 from population.adapters import adapted
 from population.checkpoints import TOKENIZER_FILES, Checkpoint, open_checkpoint, open_tensors
 from population.errors import CheckpointError
+from population.references import expanded, halves
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 FETCHED = ("*.safetensors", "*.json", *TOKENIZER_FILES, "README.md")
@@ -32,15 +33,23 @@ def open_source(
     Args:
         reference: see the module's docstring.
         name: what to call it; by default the last part of its path.
-        say: told what takes long.
+        say: told what takes long, and what somebody should know of it.
 
     Raises:
         CheckpointError: it is missing or unusable; says why and what to do.
     """
-    if not Path(reference).exists() and "+" in reference:
-        base, _, adapter = reference.rpartition("+")
+    found = _opened(reference, name, say)
+    for note in found.notes:
+        say(f"note: {note}")
+    return found
+
+
+def _opened(reference: str, name: str | None, say: Callable[[str], None]) -> Checkpoint:
+    reference = expanded(reference)
+    if (cut := halves(reference)) is not None:
+        base, adapter = cut[0], expanded(cut[1])
         folder = Path(adapter) if Path(adapter).is_dir() else _fetched(adapter, say)
-        return adapted(open_source(base, None, say), folder, name or folder.name)
+        return adapted(_opened(base, None, say), folder, name or folder.name)
     path = Path(reference)
     if path.is_file() and path.suffix == ".gguf":
         return open_checkpoint(_converted(path, say), name or path.stem)

@@ -11,12 +11,12 @@ import numpy as np
 
 from arena.contest import Field
 from arena.panel import arena_panel
-from arena.tasks import deal_panel
 from lineage import Archive
 from lineage.kinship import Kinship
 from lineage.making import unfinished
-from lineage.queries.rounds import last_round
+from lineage.queries.rounds import asked_items, last_round
 from lineage.records import Item, Model, Round
+from population.dealing import dealing_pools
 from population.errors import CampaignError
 from population.randomness import generator
 from population.report import genome_of
@@ -79,6 +79,7 @@ def play_tournament(
     ratings = archive.ratings(last.generation)
     fresh = unseen_items(archive, workshop, number, items or workshop.config.arena.items)
     panel = arena_panel(fresh, [], len(fresh), workshop.config.arena.checkable)
+    hidden = nowhere_else(archive, workshop, fresh)
     ids = [member.id for member in members]
     return play(
         workshop,
@@ -94,13 +95,26 @@ def play_tournament(
         memory_of(archive, panel, ids, None),
         rules_of(workshop.config.arena),
         progress,
+        hidden,
     )
 
 
 def unseen_items(archive: Archive, workshop: Workshop, number: int, count: int) -> list[Item]:
-    """Search items for a tournament: others for every number."""
-    seed = int(generator(archive.campaign()[0], "tournament", number).integers(1 << 31))
-    return deal_panel(workshop.tasks, seed, count)
+    """Search items for a tournament: others for every number, as far as there are others.
+
+    Of a task that is a list, first those that nobody was ever asked.
+    """
+    campaign = archive.campaign()[0]
+    seed = int(generator(campaign, "tournament", number).integers(1 << 31))
+    pools = dealing_pools(workshop.tasks, campaign, workshop.config)
+    return pools.unasked(seed, count, asked_items(archive))
+
+
+def nowhere_else(archive: Archive, workshop: Workshop, items: Sequence[Item]) -> frozenset[str]:
+    """Ids of those items that nothing else asks: made for this, or kept back for the arena."""
+    pools = dealing_pools(workshop.tasks, archive.campaign()[0], workshop.config)
+    kept = pools.hidden()
+    return frozenset(item.id for item in items if item.id in kept or pools.is_made(item.task))
 
 
 def founders_among(members: Sequence[Model]) -> tuple[int, ...]:

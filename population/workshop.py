@@ -7,7 +7,7 @@ check replays recipes and never builds the network.
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -17,6 +17,7 @@ import torch
 from arena import Task, load_tasks
 from lineage import Archive
 from lineage.records import Floats, Founder, Item
+from population.agreement import alike, form_with
 from population.architectures import architecture_of
 from population.blocks import Layout, layout_of, levels_of
 from population.breeding.operators import OPERATORS
@@ -29,7 +30,9 @@ from population.geometry import Geometry, geometry_of
 from population.materialise import Materialiser, State, state_sha256
 from population.materialise_routes import RouteMaterialiser
 from population.memory_plan import Needs, Plan, free_memory, planned
-from population.player import Player, Prepared, chosen_device, chosen_dtype
+from population.near_copies import near_copies
+from population.player import Player, chosen_device, chosen_dtype
+from population.questions import Prepared
 from population.recipes import Basis
 from population.sources import open_source
 from population.spaces.both import BothSpace
@@ -185,6 +188,7 @@ class Workshop:
             dtype=run.dtype,
             batch_tokens=run.batch_tokens,
             stops={task.name: task.stop for task in self.tasks if task.stop is not None},
+            tasks={task.name: task for task in self.tasks},
         )
 
     @cached_property
@@ -275,8 +279,15 @@ class Workshop:
         return results
 
 
-def open_workshop(config: Config, progress: Progress = silent) -> Workshop:
+def open_workshop(
+    config: Config, progress: Progress = silent, say: Callable[[str], None] = lambda _: None
+) -> Workshop:
     """Open and check the founders of a configuration.
+
+    Args:
+        config: with paths resolved.
+        progress: told how far it is.
+        say: told what somebody should know of the founders.
 
     Raises:
         CheckpointError: a founder is missing, broken, or does not fit the others.
@@ -285,7 +296,7 @@ def open_workshop(config: Config, progress: Progress = silent) -> Workshop:
     founders = []
     for number, path in enumerate(config.founders.paths):
         progress(number, len(config.founders.paths), f"opening {Path(path).name}")
-        founders.append(open_source(path))
+        founders.append(open_source(path, say=say))
     names = [founder.name for founder in founders]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ConfigError(f"[founders] two folders are named {twice[0]!r}; rename one")
@@ -296,11 +307,16 @@ def open_workshop(config: Config, progress: Progress = silent) -> Workshop:
         )
     if len(founders) < 2:
         raise ConfigError("[founders] a colony needs at least two founders")
+    founders = alike(founders)
     check_compatible(founders)
     hashes = [
         fingerprint(founder, _reading(progress, f"checking {founder.name}")) for founder in founders
     ]
     base = None if config.founders.base is None else names.index(config.founders.base)
+    for line in near_copies(
+        founders, base, lambda done, total: progress(done, total, "comparing the founders")
+    ):
+        say(f"note: {line}")
     layout = _layout(config, founders[0])
     return Workshop(config, founders, Basis(tuple(names), base), layout, hashes)
 
@@ -320,9 +336,9 @@ def reopen_workshop(archive: Archive, progress: Progress = silent) -> Workshop:
     for number, (model, path) in enumerate(paths.items()):
         row = models[model]
         progress(number, len(paths), f"opening {row.label}")
-        founder = open_source(path, row.name)
-        known = fingerprint(founder, _reading(progress, f"checking {founder.name}"))
-        if known != row.weights_sha256:
+        hashed = partial(fingerprint, tell=_reading(progress, f"checking {row.label}"))
+        founder = form_with(open_source(path, row.name), row.weights_sha256, hashed)
+        if founder is None:
             raise CheckpointError(
                 f"founder {row.label!r} at {path} has other weights than when this archive was "
                 "started; put the original back"

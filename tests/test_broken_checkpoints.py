@@ -167,6 +167,8 @@ def test_tensors_of_no_and_of_one_element_are_merged(tmp_path: Path) -> None:
 
 
 def index_of(folder: Path, weight_map: Any) -> None:
+    """Give a folder an index of shards and nothing else to load."""
+    (folder / "model.safetensors").rename(folder / "part.safetensors")
     (folder / "model.safetensors.index.json").write_text(
         weight_map if isinstance(weight_map, str) else json.dumps({"weight_map": weight_map})
     )

@@ -56,8 +56,9 @@ def test_remote_code_is_refused(make_checkpoint: Make) -> None:
     folder = make_checkpoint("a")
     config = json.loads((folder / "config.json").read_text())
     config["auto_map"] = {"AutoModelForCausalLM": "evil.Model"}
+    config["model_type"] = "evil"
     (folder / "config.json").write_text(json.dumps(config))
-    refuse(folder, "wants to run code of its own")
+    refuse(folder, "wants to run code of its own .*, not 'evil'")
 
 
 @pytest.mark.parametrize("keep", [0, 4, 100, 0.5, 0.999])
@@ -80,14 +81,18 @@ def test_weights_that_are_no_numbers_are_refused(make_checkpoint: Make, poison: 
 
 def test_quantised_weights_are_refused(make_checkpoint: Make) -> None:
     folder = make_checkpoint("a")
-    save_file({"x": torch.zeros(3, dtype=torch.int8)}, folder / "model.safetensors")
-    refuse(folder, "x is I8; expected F32, F16 or BF16")
+    tensors = {"x.weight": torch.zeros(3, dtype=torch.int8), "x.SCB": torch.zeros(3)}
+    save_file(tensors, folder / "model.safetensors")
+    refuse(folder, r"'a' is quantised: x.SCB \(F32\) means nothing by itself")
+    save_file({"x": torch.zeros(3, dtype=torch.complex64)}, folder / "model.safetensors")
+    refuse(folder, "x is C64; expected F32, F16 or BF16")
 
 
 def test_a_missing_shard_is_named(make_checkpoint: Make) -> None:
     folder = make_checkpoint("a")
     index = {"weight_map": {"x": "model-00001-of-00002.safetensors"}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    (folder / "model.safetensors").unlink()
     refuse(folder, "shard .*model-00001-of-00002.safetensors is missing")
 
 

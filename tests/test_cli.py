@@ -193,11 +193,15 @@ def test_what_is_not_there_is_said(small_archive: Archive, tmp_path: Path) -> No
     assert "no archive at" in failure("models", "--archive", tmp_path / "none.duckdb")
     assert "no model '99999'" in failure("show", "99999", "--archive", small_archive.path)
     (tmp_path / "text.duckdb").write_text("hello " * 5000)
-    assert "is damaged" in failure("models", "--archive", tmp_path / "text.duckdb")
+    assert "is no archive but some other kind of file" in failure(
+        "models", "--archive", tmp_path / "text.duckdb"
+    )
     assert "no configuration at" in failure(
         "run", tmp_path / "no.toml", "--archive", tmp_path / "x.duckdb"
     )
-    assert "cannot write beside" in failure("run", "--archive", tmp_path / "no" / "a.duckdb")
+    assert "does not exist; make it first" in failure(
+        "run", "--archive", tmp_path / "no" / "a.duckdb"
+    )
 
 
 Tweak = Callable[[Path], dict[str, dict[str, object]]]

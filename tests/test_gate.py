@@ -57,7 +57,7 @@ def with_head(workshop: Workshop, prompt: str, **rows: float) -> State:
     row that points there is a bias.
     """
     state = base_of(workshop)
-    tokenizer = workshop.player._tokenizer
+    tokenizer = workshop.player._speech.tokenizer
     workshop.player.take(state)
     with torch.inference_mode():
         hidden = workshop.player._model.model(torch.tensor([tokenizer.encode(prompt)]))
@@ -151,7 +151,7 @@ def test_going_on_and_on(gate: Gate, workshop: Workshop) -> None:
     """The base, but the end is the last thing it would think of."""
     state = base_of(workshop)
     head = state["model.embed_tokens.weight"].float()
-    head[workshop.player._tokenizer.eos_token_id] = 0.0
+    head[workshop.player._speech.tokenizer.eos_token_id] = 0.0
     health, cause, _ = through(gate, workshop, state | {"lm_head.weight": head})
     assert cause in {"endless answers", "repeats itself"}
     assert not any(answer.ended for answer in health.answers)

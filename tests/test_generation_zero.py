@@ -6,8 +6,6 @@ The founders are tiny and random: what they can do does not matter here.
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -282,23 +280,6 @@ def test_a_report_that_is_interrupted_leaves_the_campaign_complete(
     code, _, error = colony("run", "-a", archive.path, "--headless", "--generations", 1)
     assert code == 130
     assert "the campaign is complete and kept, its report is not made" in error.splitlines()[-1]
-
-
-def test_ctrl_c_that_a_library_swallowed_is_heard_at_the_next_step() -> None:
-    code = "import os, signal, sys, time\n"
-    code += "from tui import console\n"
-    code += "signal.signal(signal.SIGINT, signal.default_int_handler); console.ctrl_c.listen()\n"
-    code += "with console.clear_errors(), console.progress_bar() as progress:\n"
-    code += "    try: os.kill(os.getpid(), signal.SIGINT); time.sleep(9)\n"
-    code += "    except KeyboardInterrupt: pass\n"
-    code += "    progress(0, 1, 'going on')\n"
-    code += "    print('went on')\n"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False,
-        cwd=Path(__file__).parents[1],
-    )  # fmt: skip
-    assert (done.returncode, done.stdout) == (130, "")
-    assert done.stderr == "stopped; what was committed is safe, what was in flight is lost\n"
 
 
 def test_the_screen_shows_a_generation_in_the_making(tiny: Path, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def numbers(folder: Path, names: str = "abc") -> dict[str, Path]:
     for seed, name in enumerate(names):
         write_llama(folder / name, seed=seed, layers=2)
         weights = load_file(folder / name / "model.safetensors")
-        weights["model.steps"] = np.array([seed, 7], np.int64)
+        weights["model.steps"] = np.array([3, 7], np.int64)
         save_file(weights, folder / name / "model.safetensors", metadata={"format": "pt"})
         made[name] = folder / name
     return made
@@ -60,7 +60,7 @@ def test_a_thousand_linear_steps_are_one(tmp_path: Path) -> None:
     arrays = {name: arrays_of(folder) for name, folder in sources.items()}
     for tensor, value in found.items():
         if tensor == "model.steps":
-            assert value.tolist() == [0, 7]  # the first model's, copied
+            assert value.tolist() == [3, 7]  # all models', copied
             continue
         expected = sum(weights[name] * arrays[name][tensor].astype(float) for name in "abc")
         np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-6)

@@ -74,7 +74,9 @@ def test_slices_that_cannot_be_are_named(zoo: Zoo, tmp_path: Path) -> None:
         merged(recipe_of(sources, step), tmp_path / "out")
 
     refused(lambda: run(*ranged(("a", 2, 6))), "slice 0", "'a' has layers 0 to 3, no 4")
-    refused(lambda: run(*ranged(("a", 0, 2), ("a", 2, 2))), "slice 1", "number of layers")
+    refused(lambda: run(*ranged(("a", 0, 2), ("a", 3, 2))), "slice 1", "[3, 2] of 'a'")
+    refused(lambda: run(*ranged(("a", 0, 2), ("a", -1, 2))), "slice 1", "[-1, 2] of 'a'")
+    refused(lambda: run(*ranged(("a", 2, 2), ("a", 4, 4))), "take no layer at all")
     refused(lambda: run(*ranged(("a", 0, 2), ("b", 0, 2))), "gpt2", "llama")
     both = {"sources": ranged(("a", 0, 2))[0]["sources"] + ranged(("a", 1, 2))[0]["sources"]}
     refused(lambda: run(both), "slice 0", "same number of layers")

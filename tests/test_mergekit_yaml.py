@@ -226,7 +226,7 @@ def test_relative_paths_are_seen_from_the_recipes_folder(trio: Path, tmp_path: P
         ("merge_method: linear\nslices: [{source: [{model: a}]}]", "source"),
         (
             "merge_method: linear\nmodels: [{model: a, parameters: {weight: heavy}}]",
-            "not as mergekit has it",
+            "parameter weight: expected a number, got 'heavy'",
         ),
         ("merge_method: linear\nmodels: [{model: a, parameters: {weight: .nan}}]", "finite"),
         ("merge_method: linear\nmodels: [{model: a}]\ndtype: int4", "dtype: Input should be"),

@@ -150,13 +150,13 @@ def test_weights_of_another_architecture_are_refused(
 def test_control_tokens_in_an_answer_stay_text() -> None:
     player = player_of()
     item = panel(each=1)[0]
-    end = player._tokenizer.eos_token
-    number = player._tokenizer.eos_token_id
-    assert player._answer_ids(item, f"a{end}b").count(number) == 1
+    speech = player._speech
+    end, number = speech.tokenizer.eos_token, speech.tokenizer.eos_token_id
+    assert speech.answer_ids(item, f"a{end}b").count(number) == 1
     # So does one that is put into a question: which of two answers is better?
     for question, _ in asked(item, f"a{end}b", "c"):
-        assert number not in player._prompt_ids(question)
-        assert number in player._prompt_ids(replace(question, plain=False))
+        assert number not in speech.opened(question).ids
+        assert number in speech.opened(replace(question, plain=False)).ids
 
 
 def test_what_does_not_fit_into_the_context_cannot_be_said() -> None:

@@ -68,7 +68,7 @@ def test_what_is_no_fast_tokenizer(tmp_path: Path) -> None:
     file = tmp_path / "tokenizer.json"
     for text, part in (
         ("{", "cannot be read"),
-        ("[]", "expected a JSON object"),
+        ("[]", "is no JSON object"),
         ("{}", "expected a fast tokenizer"),
         ('{"model": {"type": "Tekken", "vocab": {}}}', "Tekken"),
         ('{"model": {"type": "BPE", "vocab": {"a": 5}}}', "does not load"),

@@ -15,6 +15,7 @@ from tui.console import (
     opened,
     out,
     print_json,
+    quoted,
 )
 
 app = typer.Typer()
@@ -60,7 +61,7 @@ def fork(
             return
         out.print(
             f"{target} has generation {generation} of {archive} and all before, "
-            f"{models:,} models. Next: colony run --archive {target}",
+            f"{models:,} models. Next: colony run --archive {quoted(target)}",
             highlight=False,
             markup=False,
             soft_wrap=True,

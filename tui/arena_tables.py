@@ -41,7 +41,7 @@ def leaderboard_view(
     table = plain_table("", *heads, text=("model",))
     if glyphs is ASCII:
         table.box = box.MARKDOWN
-    table.title = "Leaderboard" if task is None else f"Leaderboard of {task}"
+    table.title = "Leaderboard" if task is None else f"Leaderboard of {safe(task)}"
     for place, one in enumerate(standings, start=1):
         table.add_row(
             str(place),
@@ -59,7 +59,7 @@ def leaderboard_view(
         f"{glyphs.champion} champion  {glyphs.founder} founder  {glyphs.living} living  "
         f"{glyphs.fossil} fossil"
     )
-    judged = "trust, 0 for guessing" if task is None else f"right of so many on {task}"
+    judged = "trust, 0 for guessing" if task is None else f"right of so many on {safe(task)}"
     told = f"As judges ({', '.join(modes)}): {judged}; in brackets: not listened to"
     return Group(table, Text(f"{told}\n{signs}" if modes else signs, style="dim"))
 
@@ -112,7 +112,7 @@ def matches_view(found: "Sequence[Match]") -> RenderableType:
         for side in (match.a, match.b):
             style = "bold" if match.winner == side.model else ""
             sides += [Text(shown(side.answer, 8) or "(nothing)", style), f"{side.support:.2f}"]
-        table.add_row(str(match.name), *sides, _briefly(match))
+        table.add_row(safe(match.name), *sides, _briefly(match))
     return Group(
         table, Text("Numbers: mean result of the answer among all that were given.", style="dim")
     )
@@ -155,7 +155,7 @@ def hearing_view(found: "Hearing", closer: Mapping[int, int | None]) -> Renderab
     match = found.match
     head = Table.grid(padding=(0, 2))
     hidden = ", asked nowhere else" if found.hidden else ""
-    head.add_row(Text("match", "dim"), str(match.name))
+    head.add_row(Text("match", "dim"), safe(match.name, 200))
     head.add_row(
         Text("round", "dim"), f"{match.round}, after generation {found.generation}{hidden}"
     )
@@ -182,9 +182,9 @@ def hearing_view(found: "Hearing", closer: Mapping[int, int | None]) -> Renderab
             style=None if judgement.admitted else "dim",
         )
     words = (
-        f"trust: over everything, 0 is guessing; on task: how often right on {match.task} where a "
-        "key could tell; kin to: whom the judge is closer to; favours: how likely its mistakes are "
-        "nobody's favour"
+        "trust: over everything, 0 is guessing; on task: how often right on "
+        f"{safe(match.task)} where a key could tell; kin to: whom the judge is closer to; "
+        "favours: how likely its mistakes are nobody's favour"
     )
     return Group(head, Text(), table, Text(words, style="dim"))
 

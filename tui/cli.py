@@ -4,13 +4,13 @@ torch takes seconds to load and the archive's libraries half a second, so comman
 need inside, and none waits for what it does not use.
 """
 
-import os
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lineage.escaping import escaped
 from population.errors import PopulationError
 from tui import (
     ancestry_commands,
@@ -33,15 +33,15 @@ from tui.console import (
     ModelArgument,
     bytes_bar,
     clear_errors,
-    ctrl_c,
     described,
-    interrupted,
     opened,
     out,
     print_json,
     progress_bar,
+    quoted,
     waiting,
 )
+from tui.entry import guarded
 
 if TYPE_CHECKING:
     from lineage import Archive
@@ -92,6 +92,8 @@ def models(
 ) -> None:
     with clear_errors():
         colony = opened(archive)
+        from lineage.queries.fitness import selection_scores
+
         last = colony.latest()
         if last is None:
             from lineage.making import unfinished
@@ -100,6 +102,7 @@ def models(
         rows = tables.model_rows(
             colony.models(living=None if everyone else True),
             colony.task_means("selection"),
+            selection_scores(colony),
             colony.ratings(last.generation) if last else {},
             last.champion if last else None,
         )
@@ -129,6 +132,8 @@ def show(
 
 
 def _facts(colony: "Archive", reference: str) -> dict[str, Any]:
+    from lineage.queries.fitness import selection_scores
+
     row = colony.find(reference)
     last = colony.latest()
     rating = colony.ratings(last.generation).get(row.id) if last else None
@@ -145,7 +150,8 @@ def _facts(colony: "Archive", reference: str) -> dict[str, Any]:
         "state": "living" if row.living else f"fossil since generation {row.died}: {row.cause}",
         "weights_sha256": row.weights_sha256,
         "parents": [{"id": p.id, "share": p.share, "role": p.role} for p in row.parents],
-        "rating": {"rating": rating.rating, "deviation": rating.deviation} if rating else None,
+        "score": selection_scores(colony).get(row.id),
+        "rating": tables.rating_json(rating),
         **{
             split: {task: values[0] for task, values in means.items()}
             for split, means in exact.items()
@@ -227,7 +233,7 @@ def export(
         if recipe is None:
             with bytes_bar() as progress:
                 write(colony, workshop, row, path, progress)
-            out.print(f"{row.label} is in {path}", highlight=False, soft_wrap=True)
+            out.print(f"{escaped(row.label)} is in {path}", soft_wrap=True)
             return
         if path.exists():
             raise PopulationError(f"{path} exists already; choose another name or remove it")
@@ -238,7 +244,7 @@ def export(
             else to_yaml(with_filters(found, workshop.layout))
         )
         path.write_text(text, encoding="utf-8")
-        out.print(f"the recipe of {row.label} is in {path}", highlight=False, soft_wrap=True)
+        out.print(f"the recipe of {escaped(row.label)} is in {path}", soft_wrap=True)
 
 
 @app.command(
@@ -258,7 +264,7 @@ def init(
         from population.config import template
 
         path.write_text(template(path.name), encoding="utf-8")
-        out.print(f"wrote {path}; next: colony run {path}", highlight=False, soft_wrap=True)
+        out.print(f"wrote {path}; next: colony run {quoted(path)}", soft_wrap=True)
 
 
 app.add_typer(run_command.app)
@@ -275,19 +281,8 @@ app.add_typer(merge_commands.app)
 
 
 def main() -> None:
-    """The entry point of the console script."""
-    # OpenMP's threads spin while they wait for each other. On a machine that does anything else
-    # beside, the spinning takes the cores from the working: a forward pass of 30 ms was measured
-    # at 2600 ms beside one other busy program, at 180 ms with this. Must be set before torch loads.
-    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-    # The threads of numpy's OpenBLAS do the same, for products that are too small to be shared:
-    # expanding three LoRA adapters took 25 s with them, 5 s without, on two busy cores.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    ctrl_c.listen()
-    try:
-        app()
-    except KeyboardInterrupt:
-        interrupted()
+    """The command line of this module, guarded as the console script is (see `tui.entry`)."""
+    guarded(app)
 
 
 if __name__ == "__main__":

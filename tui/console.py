@@ -1,18 +1,26 @@
-"""Where output goes: answers to stdout, everything else to stderr; errors are one clear line."""
+"""Where output goes: answers to stdout, everything else to stderr; errors are one clear line.
+
+Nothing that is printed is markup, and nothing in it is obeyed by a terminal: names, prompts, paths
+and what other programs say come from anywhere. Colours are given as styles and `Text`s.
+"""
 
 import json
+import math
 import os
+import shlex
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
+from io import TextIOWrapper
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import IO, TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -23,21 +31,90 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.segment import Segment
+from rich.text import Text
 
 from arena.errors import TaskError
 from lineage import ArchiveError
+from lineage.escaping import escaped
+from lineage.filters.language import FilterError
 from population.errors import Interrupted, PopulationError
+from population.references import expanded
 
 if TYPE_CHECKING:
     from lineage import Archive
 
-out = Console()
-err = Console(stderr=True)
+EXIT_ERROR = 1
+EXIT_INTERRUPTED = 130
+"""128 + SIGINT, as shells have it."""
+LOST = "stopped; what was committed is safe, what was in flight is lost"
+EXIT_UNREAD = 141
+"""128 + SIGPIPE, as shells have it: whoever read the output has left, as `| head` does."""
+
+_MEANT = "\n\t"
+"""Signs of control that a printed text may hold."""
+
+
+class PlainConsole(Console):
+    """A console on which strings are texts and nothing else, wherever they stand."""
+
+    def __init__(self, *, stderr: bool = False, **settings: Any) -> None:
+        super().__init__(stderr=stderr, markup=False, emoji=False, highlight=False, **settings)
+
+    def render_str(self, text: str, **settings: Any) -> Text:
+        """A string as a text: a printed one, a cell or a title of a table."""
+        for name in ("markup", "emoji", "highlight"):
+            settings[name] = False
+        return super().render_str(escaped(text, keep=_MEANT), **settings)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """What is written; whatever made it, no text of it is a control sequence."""
+        for segment in super().render(renderable, options):
+            if segment.control or segment.text.isprintable():
+                yield segment
+            else:
+                yield segment._replace(text=escaped(segment.text, keep=_MEANT))
+
+    def on_broken_pipe(self) -> None:
+        """Whoever read has left: end without a word."""
+        self.quiet = True
+        leave_unread()
+
+
+def leave_unread() -> NoReturn:
+    """End without a word, as nobody reads it; what is still buffered goes nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            os.dup2(nowhere, stream.fileno())
+    raise typer.Exit(EXIT_UNREAD)
+
+
+def write_anywhere(*streams: IO[str]) -> None:
+    """Let streams spell out what their encoding has no sign for, instead of failing at it."""
+    for stream in streams:
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+out = PlainConsole()
+err = PlainConsole(stderr=True)
 
 DEFAULT_ARCHIVE = Path("colony.duckdb")
 
+
+def _at_home(path: Path) -> Path:
+    """Shells leave the `~` of `--archive=~/my.duckdb` as it is."""
+    return Path(expanded(str(path)))
+
+
 ArchiveOption = Annotated[
-    Path, typer.Option("--archive", "-a", help="The archive of the colony.", show_default=True)
+    Path,
+    typer.Option(
+        "--archive", "-a", help="The archive of the colony.", show_default=True, callback=_at_home
+    ),
 ]
 AsciiOption = Annotated[
     bool, typer.Option("--ascii", help="Signs that every terminal and font has.")
@@ -52,20 +129,37 @@ PROGRESS = "COLONY_PROGRESS"
 """Where this is `lines` in the environment, progress is told on stderr as `[done, total, what]`,
 a line of JSON each: for a program that runs a command and shows how far it is."""
 
-EXIT_ERROR = 1
-EXIT_INTERRUPTED = 130
-"""128 + SIGINT, as shells have it."""
-
 
 def described(text: str, *examples: str) -> str:
     """Help with examples at the end, one a line."""
-    lines = "\n\n".join(f"  [cyan]{example}[/]" for example in examples)
+    lines = "\n\n".join(f"  [cyan]{escape(example)}[/]" for example in examples)
     return f"{text}\n\n[bold]Examples[/]\n\n{lines}"
 
 
 def print_json(value: Any) -> None:
-    """Print a value for scripts: plain JSON, no colour, no wrapping."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=1) + "\n")
+    """Print a value for scripts: plain JSON, no colour, no wrapping; null for what is no number."""
+    known = _finite(value)
+    text = json.dumps(known, ensure_ascii=False, indent=1, allow_nan=False)
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        text = json.dumps(known, indent=1, allow_nan=False)
+    try:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        leave_unread()
+
+
+def _finite(value: Any) -> Any:
+    """The same without infinities and values that are no numbers, which JSON cannot say."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return value
 
 
 @contextmanager
@@ -74,64 +168,44 @@ def clear_errors() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        interrupted()
-    except Interrupted as stopped:
-        err.print(str(stopped), style="yellow", highlight=False, soft_wrap=True)
+        err.print(LOST, style="yellow", soft_wrap=True)
         raise typer.Exit(EXIT_INTERRUPTED) from None
-    except (ArchiveError, TaskError, PopulationError) as error:
+    except Interrupted as stopped:
+        err.print(_one_line(str(stopped)), style="yellow", soft_wrap=True)
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    except FilterError as error:  # points at what is wrong, in a line of its own
         _say(str(error))
         raise typer.Exit(EXIT_ERROR) from None
+    except (ArchiveError, TaskError, PopulationError) as error:
+        _say(_one_line(str(error)))
+        raise typer.Exit(EXIT_ERROR) from None
+    except BrokenPipeError:
+        leave_unread()
     except MemoryError:
         _say("out of memory; lower [run] batch_tokens or [search] population")
         raise typer.Exit(EXIT_ERROR) from None
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
-        _say(f"{error.strerror or error}{where}; what was committed is safe")
+        _say(_one_line(f"{error.strerror or error}{where}; what was committed is safe"))
         raise typer.Exit(EXIT_ERROR) from None
 
 
-class _CtrlC:
-    """Ctrl-C of commands that have nothing to finish: heard even where a library swallows it.
-
-    Some imports and some C code drop a KeyboardInterrupt and go on, so it is raised again at the
-    next step of progress.
-    """
-
-    def __init__(self) -> None:
-        self.pressed = False
-
-    def listen(self) -> None:
-        """Hear it from here on, unless this process is not to be interrupted."""
-        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-            signal.signal(signal.SIGINT, self._press)
-
-    def check(self) -> None:
-        """Raises KeyboardInterrupt if it was pressed."""
-        if self.pressed:
-            raise KeyboardInterrupt
-
-    def _press(self, number: int, frame: FrameType | None) -> None:
-        self.pressed = True
-        raise KeyboardInterrupt
-
-
-ctrl_c = _CtrlC()
-
-
 def interrupted() -> NoReturn:
-    """End after a Ctrl-C that nothing in flight could answer.
+    """End at once, after a Ctrl-C that nothing in flight could answer.
 
-    At once: libraries that are torn down in the middle of their work complain, or wait.
+    Threads that are in the middle of a forward pass would be waited for otherwise.
     """
     with suppress(OSError):
         sys.stdout.flush()
-        sys.stderr.write("stopped; what was committed is safe, what was in flight is lost\n")
+        sys.stderr.write(LOST + "\n")
         sys.stderr.flush()
     os._exit(EXIT_INTERRUPTED)
 
 
 def _say(message: str) -> None:
-    err.print(f"[bold red]error:[/] {_escaped(message)}", highlight=False, soft_wrap=True)
+    err.print(
+        Text.assemble(("error:", "bold red"), " ", escaped(message, keep=_MEANT)), soft_wrap=True
+    )
 
 
 def checked_minutes(minutes: float) -> float:
@@ -145,8 +219,9 @@ def checked_minutes(minutes: float) -> float:
     raise PopulationError(f"--minutes: expected a number from 0.001 to 10^9, got {minutes:g}")
 
 
-def _escaped(text: str) -> str:
-    return text.replace("[", r"\[")
+def _one_line(message: str) -> str:
+    """A message on one line, whatever library or name it has its line breaks from."""
+    return " ".join(line.strip() for line in message.splitlines())
 
 
 def opened(archive: Path) -> "Archive":
@@ -156,9 +231,14 @@ def opened(archive: Path) -> "Archive":
     return Archive(archive, waiting)
 
 
+def quoted(path: Path) -> str:
+    """A path as a shell reads it: for commands that people are told to give."""
+    return shlex.quote(str(path))
+
+
 def waiting(message: str) -> None:
     """Say that another process has to be waited for."""
-    err.print(_escaped(message), style="dim", highlight=False)
+    err.print(message, style="dim", soft_wrap=True)
 
 
 class StopRequest:
@@ -189,7 +269,7 @@ class StopRequest:
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         if self.asked:
-            raise KeyboardInterrupt
+            interrupted()
         self.asked = True
 
     def check(self) -> None:
@@ -199,7 +279,9 @@ class StopRequest:
             Interrupted: somebody did; says how to go on.
         """
         if self.asked:
-            raise Interrupted(self.kept, f"To continue: colony run --archive {self.archive}")
+            raise Interrupted(
+                self.kept, f"To continue: colony run --archive {quoted(self.archive)}"
+            )
 
 
 def progress_bar(
@@ -228,7 +310,7 @@ def _bar(
     also: Callable[[int, int, str], None] | None = None,
 ) -> Iterator[Callable[[int, int, str], None]]:
     bar = Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         *counting,
         TimeRemainingColumn(),
@@ -243,7 +325,6 @@ def _bar(
         task = bar.add_task("starting", total=None)
 
         def report(done: int, total: int, what: str) -> None:
-            ctrl_c.check()
             bar.update(task, completed=done, total=total, description=what)
             for listener in told:
                 listener(done, total, what)

@@ -4,7 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
+from lineage.escaping import escaped
 from tui.console import (
     DEFAULT_ARCHIVE,
     ArchiveOption,
@@ -60,7 +62,8 @@ def check(
         else:
             for damage in found.damages:
                 colour = "yellow" if damage.repaired else "bold red"
-                out.print(f"[{colour}]{damage.what}[/]: {damage.detail}", soft_wrap=True)
+                what, detail = escaped(damage.what), escaped(damage.detail)
+                out.print(Text.assemble((what, colour), f": {detail}"), soft_wrap=True)
             repaired = sum(damage.repaired for damage in found.damages)
             out.print(
                 f"{found.founders} founders hashed, {found.replayed} of {found.offspring} "
@@ -119,7 +122,7 @@ def revive(
             )
             return
         out.print(
-            f"{row.label} is {found}, its hash {row.weights_sha256[:12]}… proven: {path}",
+            f"{escaped(row.label)} is {found}, its hash {row.weights_sha256[:12]}… proven: {path}",
             highlight=False,
             soft_wrap=True,
         )

@@ -190,21 +190,21 @@ def _footer(colony: "Archive", descent: "Descent", model: int, lens: str, style:
 
     text = Text(f"\n{legend(style.glyphs)}", style="dim")
     if lens in {"tree", "pedigree", "graph"}:
+        from lineage.drawing.text import shown
+
         ancestors = len(descent.ancestors(model))
         parts = _shares(colony, descent, model).items()
         ranked = sorted(parts, key=lambda part: (-part[1], part[0]))
-        said = ", ".join(f"{name} {share:.0%}" for name, share in ranked)
+        said = ", ".join(f"{shown(name)} {share:.0%}" for name, share in ranked)
         text.append(f"\n{ancestors:,} ancestors in all; founders by descent: {said}", "not dim")
     return text
 
 
 def _shares(colony: "Archive", descent: "Descent", model: int) -> dict[str, float]:
     """The founders that a model descends from, by label, and their parts in it."""
-    from lineage.drawing.text import shown
-
     parts = descent.contributions([model])
     founders = [int(founder) for founder in descent.founders if parts[founder] > 0]
-    return {shown(row.label): float(parts[row.id]) for row in colony.models(ids=founders)}
+    return {row.label: float(parts[row.id]) for row in colony.models(ids=founders)}
 
 
 def _as_json(colony: "Archive", descent: "Descent", family: "Family", model: int) -> dict[str, Any]:
@@ -249,10 +249,13 @@ def find(
     as_json: JsonOption = False,
 ) -> None:
     with clear_errors():
-        from tui.lineage_tables import fields_view, found_rows, found_view
+        from tui.lineage_tables import fields_json, fields_view, found_rows, found_view
 
         if fields:
-            out.print(fields_view())
+            if as_json:
+                print_json(fields_json())
+            else:
+                out.print(fields_view())
             return
         colony = opened(archive)
         from lineage.queries.find import find as look

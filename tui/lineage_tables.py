@@ -21,17 +21,17 @@ def plain_table(*heads: str, text: Sequence[str] = ()) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for head in heads:
         if head in text:
-            table.add_column(head, overflow="fold")
+            table.add_column(safe(head), overflow="fold")
         else:
-            table.add_column(head, justify="right", no_wrap=True)
+            table.add_column(safe(head), justify="right", no_wrap=True)
     return table
 
 
-def safe(text: object) -> Text:
+def safe(text: object, most: int = 60) -> Text:
     """A text of an archive, in which nothing is markup and nothing is obeyed."""
     from lineage.drawing.text import shown
 
-    return Text("" if text is None else shown(str(text), 60))
+    return Text("" if text is None else shown(str(text), most))
 
 
 def fate(died: int | None, cause: str | None) -> Text:
@@ -79,17 +79,29 @@ def found_view(found: "Found", rows: list[dict[str, Any]]) -> Table:
     return table
 
 
-def fields_view() -> Table:
-    """The fields of the filter language."""
+def fields_json() -> list[dict[str, str]]:
+    """What `colony find --fields --json` prints: the fields of the filter language."""
     from lineage.filters.fields import FIELDS
 
     after = {"task": ":NAME", "founder": ":NAME", "model": ":MODEL"}
+    return [
+        {
+            "field": name + after.get(known.argument, ""),
+            "kind": known.kind,
+            "meaning": known.meaning,
+        }
+        for name, known in FIELDS.items()
+    ]
+
+
+def fields_view() -> Table:
+    """The fields of the filter language."""
     table = Table(box=box.SIMPLE_HEAD)
     for head in ("field", "is", "meaning"):
         table.add_column(head, overflow="fold")
-    for name, known in FIELDS.items():
-        kind = "true or false" if known.kind == "flag" else f"a {known.kind}"
-        table.add_row(name + after.get(known.argument, ""), kind, known.meaning)
+    for field in fields_json():
+        kind = "true or false" if field["kind"] == "flag" else f"a {field['kind']}"
+        table.add_row(field["field"], kind, field["meaning"])
     return table
 
 
@@ -187,7 +199,7 @@ def difference_view(found: "Difference", child: int | None, width: int) -> Group
         width: cells of the terminal.
     """
     sides = found.sides
-    labels = [side.model.label for side in sides]
+    labels = [safe(side.model.label, 24).plain for side in sides]
     roles = [
         "" if child is None else "child" if at == child else "parent" for at in range(len(sides))
     ]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lineage.allowance import Allowance
+from lineage.escaping import escaped
 from population.errors import PopulationError
 from tui.console import (
     DEFAULT_ARCHIVE,
@@ -20,6 +21,7 @@ from tui.console import (
     out,
     print_json,
     progress_bar,
+    quoted,
 )
 from tui.order_tables import orders_table
 
@@ -201,10 +203,10 @@ def _ordered(
             "colony orders tells what came of it"
             if holder
             else "no campaign is running, so it waits. It is carried out by: "
-            f"colony run --archive {archive}"
+            f"colony run --archive {quoted(archive)}"
         )
         out.print(
-            f"order {order.id}: {order.words}; {when}",
+            f"order {order.id}: {escaped(order.words)}; {when}",
             highlight=False,
             markup=False,
             soft_wrap=True,

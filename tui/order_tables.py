@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich import box
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
+
+from lineage.escaping import escaped
 
 if TYPE_CHECKING:
     from lineage.records import Order
@@ -26,10 +28,10 @@ def orders_table(orders: "Sequence[Order]", *, ascii_only: bool = False) -> Tabl
         state = order.outcome or "open"
         table.add_row(
             str(order.id),
-            escape(order.words),
+            Text(escaped(order.words)),
             f"{order.given_at:%m-%d %H:%M}",
-            f"[{_COLOURS.get(state, 'yellow')}]{state}[/]",
+            Text(state, _COLOURS.get(state, "yellow")),
             "" if order.settled is None else str(order.settled),
-            escape(order.answer or ""),
+            Text(escaped(order.answer or "")),
         )
     return table

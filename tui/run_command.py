@@ -30,6 +30,8 @@ from tui.pulse import Heart
 from tui.telling import Teller, wiped
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lineage import Archive
     from population.config import Config
     from population.workshop import Progress, Workshop
@@ -52,16 +54,19 @@ def run(
     ] = None,
     archive: ArchiveOption = DEFAULT_ARCHIVE,
     budget: Annotated[
-        int | None, typer.Option(min=1, help="Item evaluations in all.", show_default="240000")
+        int | None,
+        typer.Option(min=1, max=2**63 - 1, help="Item evaluations in all.", show_default="240000"),
     ] = None,
     generations: Annotated[
-        int | None, typer.Option(min=1, help="Stop after this many generations.")
+        int | None, typer.Option(min=1, max=10**9, help="Stop after this many generations.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**63 - 1, help="Seed of a new campaign.")
     ] = None,
     minutes: Annotated[
         float | None,
         typer.Option(help="Stop after so much work, over all runs; what is begun is finished."),
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of a new campaign.")] = None,
     device: Annotated[
         str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps, ... of a new campaign.")
     ] = None,
@@ -102,7 +107,7 @@ def run(
                 from population.report import make_report
 
                 stop.check()
-                colony, workshop, continued = _opened(archive, asked, step)
+                colony, workshop, continued = _opened(archive, asked, step, teller.say)
                 stop.kept = "nothing is lost"
                 stop.check()
                 last = colony.latest()
@@ -117,7 +122,13 @@ def run(
                     teller, ends, stop, heart, last.generation if last else None
                 )
                 campaign = Campaign(
-                    colony, workshop, limits, shown.on_step, shown.on_generation, shown.on_order
+                    colony,
+                    workshop,
+                    limits,
+                    shown.on_step,
+                    shown.on_generation,
+                    shown.on_order,
+                    teller.say,
                 )
                 shown.spent = lambda: campaign.spent
                 reason = campaign.run()
@@ -146,7 +157,7 @@ def _on_terminal() -> bool:
 
 
 def _opened(
-    archive: Path, asked: "Config", progress: "Progress"
+    archive: Path, asked: "Config", progress: "Progress", say: "Callable[[str], None]"
 ) -> tuple["Archive", "Workshop", bool]:
     """The archive with its workshop, made if it is not there; and whether it was."""
     from population.workshop import found_archive, open_workshop, reopen_workshop
@@ -155,7 +166,7 @@ def _opened(
         colony = opened(archive)
         _give_room(colony, asked)
         return colony, reopen_workshop(colony, progress), True
-    workshop = open_workshop(asked, progress)
+    workshop = open_workshop(asked, progress, say)
     # What is missing or impossible must be said before an archive is left behind.
     workshop.split("search")
     workshop.split("selection")

@@ -10,7 +10,16 @@ import typer
 
 from lineage.errors import ArchiveError
 from population.errors import PopulationError
-from tui.console import DEFAULT_ARCHIVE, EXIT_ERROR, AsciiOption, clear_errors, described, err, out
+from tui.console import (
+    DEFAULT_ARCHIVE,
+    EXIT_ERROR,
+    AsciiOption,
+    clear_errors,
+    described,
+    err,
+    out,
+    quoted,
+)
 from tui.pulse import read_pulse
 
 if TYPE_CHECKING:
@@ -42,7 +51,7 @@ def watch(
         pulse = read_pulse(archive)
         if not archive.exists() and not (pulse and pulse.beats):
             raise ArchiveError(
-                f"no archive at {archive}; `colony run --archive {archive}` starts one"
+                f"no archive at {archive}; `colony run --archive {quoted(archive)}` starts one"
             )
         from tui.app.app import ColonyApp
 
@@ -71,7 +80,7 @@ def campaign_on_screen(archive: Path, arguments: Sequence[str]) -> int:
         if code is None:
             err.print(
                 f"the campaign goes on, and tells in {campaign.log}. "
-                f"To look again: colony tui {archive}",
+                f"To look again: colony tui {quoted(archive)}",
                 highlight=False,
                 soft_wrap=True,
             )

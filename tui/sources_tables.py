@@ -8,6 +8,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from lineage.escaping import escaped
 from population.merging.preflight import gigabytes
 from tui.lineage_tables import plain_table, safe
 
@@ -38,7 +39,7 @@ def sources_view(found: "Sequence[Source]") -> RenderableType:
             safe(source.fits),
             safe((about and about.licence) or "not stated"),
             gigabytes(about.size) if about else "",
-            source.path or "made from its recipe",
+            safe(source.path or "made from its recipe", 500),
             style="red" if source.trouble else None,
         )
     return table
@@ -51,5 +52,7 @@ def choices_view(chosen: "Sequence[Choice]", found: "Sequence[Source]") -> Rende
     names = {source.model: source.name for source in found}
     table = Table.grid(padding=(0, 2))
     for choice in chosen:
-        table.add_row(Text(names.get(choice.model, f"#{choice.model}"), "bold"), choice.reason)
+        table.add_row(
+            safe(names.get(choice.model) or f"#{choice.model}"), Text(escaped(choice.reason))
+        )
     return table

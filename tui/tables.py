@@ -8,6 +8,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from lineage.points import UNIT, points, spread
+from tui.lineage_tables import plain_table, safe
+
 if TYPE_CHECKING:
     from lineage.records import Model, OperatorRecord, Rating
     from population.report import Entry, Report
@@ -30,8 +33,8 @@ def report_view(report: "Report") -> RenderableType:
         cells = [str(entry.results[split].interval) for split in ("search", "selection", "test")]
         style = "bold green" if number == 0 else None
         overall.add_row(
-            title,
-            entry.detail,
+            safe(title),
+            safe(entry.detail),
             *cells,
             style=style,
             end_section=number in (0, len(report.baselines)),
@@ -43,8 +46,9 @@ def report_view(report: "Report") -> RenderableType:
         _tasks_view(report),
         Text(),
         Text(
-            f"champion over best founder ({report.best_founder.name}): {report.over_founder}\n"
-            f"champion over best merge ({report.best_merge.name}): {report.over_merge}\n"
+            f"champion over best founder ({safe(report.best_founder.name)}): "
+            f"{report.over_founder}\n"
+            f"champion over best merge ({safe(report.best_merge.name)}): {report.over_merge}\n"
             f"{spent}, {report.wall_s:.0f} s, "
             f"{report.forward_fraction:.0%} of it in forward passes, "
             f"{report.cores_busy:.1f} cores busy"
@@ -71,10 +75,10 @@ def _tasks_view(report: "Report") -> Table:
         founder = max(report.founders, key=here)
         composite = " (composite)" if task in report.composites else ""
         table.add_row(
-            task + composite,
+            safe(task + composite),
             f"{here(report.champion):.2f}",
             f"{here(founder):.2f}",
-            founder.name,
+            safe(founder.name),
             f"{max(here(entry) for entry in report.baselines):.2f}",
         )
     return table
@@ -83,10 +87,15 @@ def _tasks_view(report: "Report") -> Table:
 def model_rows(
     models: "list[Model]",
     selection: Mapping[int, Mapping[str, tuple[float, float]]],
+    scores: Mapping[int, float],
     ratings: "Mapping[int, Rating]",
     champion: int | None,
 ) -> list[dict[str, Any]]:
-    """What `colony models --json` prints."""
+    """What `colony models --json` prints.
+
+    `selection` is exact match on the selection split, `score` what crowns champions there, `rating`
+    in points (see `lineage.points`).
+    """
     return [
         {
             "id": model.id,
@@ -99,7 +108,8 @@ def model_rows(
             "cause": model.cause,
             "champion": model.id == champion,
             "selection": _mean(selection.get(model.id)),
-            "rating": ratings[model.id].rating if model.id in ratings else None,
+            "score": scores.get(model.id),
+            "rating": points(ratings[model.id].rating) if model.id in ratings else None,
             "parents": [
                 {"id": parent.id, "share": parent.share, "role": parent.role}
                 for parent in model.parents
@@ -110,34 +120,31 @@ def model_rows(
     ]
 
 
-def models_view(rows: list[dict[str, Any]]) -> Table:
+def models_view(rows: list[dict[str, Any]]) -> RenderableType:
     """The models as a table."""
-    table = Table(box=box.SIMPLE_HEAD)
-    for name, justify in (
-        ("model", "left"),
-        ("born", "right"),
-        ("how", "left"),
-        ("selection", "right"),
-        ("rating", "right"),
-        ("parents", "left"),
-        ("state", "left"),
-    ):
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    table = plain_table(
+        "model", "born", "how", "score", "rating", "parents", "state",
+        text=("model", "how", "parents", "state"),
+    )  # fmt: skip
     for row in rows:
         parents = " ".join(f"#{parent['id']}" for parent in row["parents"][:3])
         more = len(row["parents"]) - 3
         state = "living" if row["living"] else f"fossil since {row['died']}"
         table.add_row(
-            row["name"] or f"#{row['id']}",
+            safe(row["name"] or f"#{row['id']}"),
             str(row["generation"]),
-            row["operator"],
-            "" if row["selection"] is None else f"{row['selection']:.3f}",
-            "" if row["rating"] is None else f"{row['rating']:+.2f}",
+            safe(row["operator"]),
+            "" if row["score"] is None else f"{row['score']:.3f}",
+            "" if row["rating"] is None else f"{row['rating']:.0f}",
             parents + (f" +{more}" if more > 0 else ""),
             "champion" if row["champion"] else state,
             style="bold green" if row["champion"] else None if row["living"] else "dim",
         )
-    return table
+    told = (
+        "score: on the selection split, which crowns the champion (half exact match, half the "
+        f"probability of the key)\nrating: {UNIT}"
+    )
+    return Group(table, Text(told, style="dim"))
 
 
 def model_view(facts: dict[str, Any]) -> RenderableType:
@@ -145,28 +152,46 @@ def model_view(facts: dict[str, Any]) -> RenderableType:
     head = Table.grid(padding=(0, 2))
     for name in ("id", "name", "kind", "operator", "generation", "state", "weights_sha256"):
         if facts[name] is not None:
-            head.add_row(Text(name, style="dim"), str(facts[name]))
+            head.add_row(Text(name.removesuffix("_sha256"), style="dim"), safe(facts[name], 100))
     if facts["parents"]:
         head.add_row(
             Text("parents", style="dim"),
-            ", ".join(f"#{p['id']} {p['share']:.0%} {p['role']}" for p in facts["parents"]),
+            ", ".join(f"#{p['id']} {p['share']:.0%} {safe(p['role'])}" for p in facts["parents"]),
+        )
+    if facts["score"] is not None:
+        head.add_row(
+            Text("score", style="dim"),
+            f"{facts['score']:.3f} on the selection split, by which champions are crowned",
         )
     if facts["rating"]:
         rating = facts["rating"]
         head.add_row(
             Text("rating", style="dim"),
-            f"{rating['rating']:+.2f} ± {1.96 * rating['deviation']:.2f}",
+            f"{rating['rating']:.0f} ± {rating['interval']:.0f} {rating['unit']}",
         )
     scores = Table(title="Exact match", title_style="bold", box=box.SIMPLE_HEAD)
     scores.add_column("task")
     scores.add_column("search", justify="right")
     scores.add_column("selection", justify="right")
     for task in sorted({*facts["search"], *facts["selection"]}):
-        scores.add_row(task, *(_two(facts[split].get(task)) for split in ("search", "selection")))
+        scores.add_row(
+            safe(task), *(_two(facts[split].get(task)) for split in ("search", "selection"))
+        )
     parts: list[RenderableType] = [head, Text(), scores]
     for view in recipe_views(facts["recipe"] or {}):
         parts += [Text(), view]
     return Group(*parts)
+
+
+def rating_json(rating: "Rating | None") -> dict[str, Any] | None:
+    """A rating as `colony show --json` prints it: in points, see `lineage.points`."""
+    if rating is None:
+        return None
+    return {
+        "rating": points(rating.rating),
+        "interval": spread(rating.deviation),
+        "unit": UNIT,
+    }
 
 
 def recipe_views(recipe: dict[str, Any]) -> list[Table]:
@@ -192,9 +217,9 @@ def _coefficients_view(recipe: dict[str, Any]) -> Table:
     )
     table.add_column("block")
     for name in recipe["founders"]:
-        table.add_column(name, justify="right", min_width=6)
+        table.add_column(safe(name), justify="right", min_width=6)
     for block, row in zip(recipe["blocks"], zip(*recipe["coefficients"], strict=True), strict=True):
-        table.add_row(block, *(f"{value:+.2f}" for value in row))
+        table.add_row(safe(block), *(f"{value:+.2f}" for value in row))
     return table
 
 
@@ -204,7 +229,7 @@ def _path_view(steps: list[tuple[str, int, float]]) -> Table:
     for name in ("layer", "of", "its layer", "scale"):
         table.add_column(name, justify="left" if name == "of" else "right")
     for number, (model, layer, scale) in enumerate(steps):
-        table.add_row(str(number), model, str(layer), f"{scale:.2f}")
+        table.add_row(str(number), safe(model), str(layer), f"{scale:.2f}")
     return table
 
 
@@ -237,7 +262,7 @@ def operators_view(rows: list[dict[str, Any]]) -> Table:
         table.add_column(name, justify="right")
     for row in rows:
         table.add_row(
-            row["operator"],
+            safe(row["operator"]),
             f"{row['expected']:.0%}",
             f"{row['tries']:.1f}",
             f"{row['successes']:.1f}",

@@ -1,5 +1,6 @@
 """The command that plays rounds of the arena: `colony arena`."""
 
+from contextlib import ExitStack
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,7 +44,7 @@ def arena(
 ) -> None:
     from lineage.lock import campaign_lock
 
-    with clear_errors(), campaign_lock(archive), StopRequest(archive) as stop:
+    with clear_errors(), campaign_lock(archive), ExitStack() as cleanup:
         colony = opened(archive)
         played: list[Played] = []
         with progress_bar() as progress:
@@ -52,6 +53,8 @@ def arena(
             from population.workshop import reopen_workshop
 
             workshop = reopen_workshop(colony, progress)
+            # Until here Ctrl-C ends the program at once, as there is nothing that it could spoil.
+            stop = cleanup.enter_context(StopRequest(archive))
 
             def step(done: int, total: int, what: str) -> None:
                 stop.check()

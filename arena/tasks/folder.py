@@ -50,6 +50,15 @@ class FolderTask(Questions):
     stop: str | None = None
     answer: re.Pattern[str] | None = None
 
+    @property
+    def literal(self) -> bool:
+        """Whether an answer is right if and only if it is the key: none has to be found in it."""
+        return (
+            self.answer is None
+            and type(self).extract is FolderTask.extract
+            and type(self).verify is Questions.verify
+        )
+
     def items(self, split: str, seed: int | None = None, limit: int | None = None) -> list[Item]:
         """All items of a split, from its file; or `limit` of them drawn for a seed.
 

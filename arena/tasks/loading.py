@@ -37,7 +37,7 @@ def load_task(reference: str | Path) -> Task:
     text = str(reference)
     if text.startswith(PLUGIN):
         task = _installed(text.removeprefix(PLUGIN))
-    elif is_file_reference(text):
+    elif is_file_reference(text) and not Path(text).is_dir():
         task = _from_file(*text.rsplit(":", 1))
     else:
         task = folder_task(Path(reference))

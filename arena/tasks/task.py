@@ -13,6 +13,9 @@ class Task(Protocol):
     To bring your own: a folder (see `arena.tasks.folder`), or anything that offers this, named by
     file (`my_tasks.py:riddles`) or by entry point (`plugin:riddles`). `Questions` is a base for it.
 
+    Two more attributes may be there: `literal`, whether an answer is right if and only if it is the
+    key (otherwise every answer is heard and `verify` asked), and `longest`, the tokens that an
+    answer may take where that is not so.
     """
 
     @property
@@ -57,6 +60,19 @@ class Task(Protocol):
 
 class Questions:
     """A task on texts with at most one key an item: the defaults of `extract` and `verify`."""
+
+    @property
+    def literal(self) -> bool:
+        """Whether an answer is right if and only if it is the key, in canonical form.
+
+        That is so unless a task has an `extract` or a `verify` of its own. Then models are heard
+        to the end and the task is asked; otherwise one forward pass tells whether they say the key.
+        """
+        own = {name: getattr(self, name) for name in ("extract", "verify")}
+        return all(
+            getattr(method, "__func__", None) is getattr(Questions, name)
+            for name, method in own.items()
+        )
 
     def extract(self, item: Item, raw: str) -> str:
         """The whole answer, in canonical form."""

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
-from unicodedata import combining, east_asian_width
+from unicodedata import category, east_asian_width
+
+from lineage.escaping import escaped
 
 Tone = Literal["plain", "champion", "living", "fossil", "founder", "edge", "gain", "loss", "dim"]
 
@@ -141,7 +143,8 @@ def cells(text: str) -> int:
     if text.isascii():
         return len(text)
     return sum(
-        0 if combining(sign) else 2 if east_asian_width(sign) in "WF" else 1 for sign in text
+        0 if category(sign) in _NO_CELL else 2 if east_asian_width(sign) in "WF" else 1
+        for sign in text
     )
 
 
@@ -150,9 +153,13 @@ def width_of(row: Row) -> int:
     return sum(cells(span.text) for span in row)
 
 
+_NO_CELL = frozenset(("Mn", "Me", "Cf"))
+"""Categories of signs that join the one before them, or are not seen at all."""
+
+
 def shown(text: str, most: int = 40) -> str:
     """A text of unknown origin on one line: nothing that a terminal would obey, not too long."""
-    safe = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
+    safe = escaped(text)
     while cells(safe) > most:
         safe = safe[: min(len(safe) - 2, most - 1)] + "…"
     return safe

@@ -6,6 +6,8 @@ An expression holds no value: names that people give are parameters of the joine
 from dataclasses import dataclass
 from typing import Literal
 
+from lineage.points import MIDDLE, POINT, UNIT
+
 Kind = Literal["number", "text", "flag"]
 
 Argument = Literal["none", "task", "founder", "model"]
@@ -47,7 +49,11 @@ _FITNESS = (
     "avg(0.5 * (exact + probability)) AS mean FROM scores JOIN items ON item = items.id "
     "WHERE split = 'search' GROUP BY model, task) GROUP BY model"
 )
-_RATING = "SELECT model, arg_max(rating, round) AS value FROM ratings GROUP BY model"
+_SCORE = _FITNESS.replace("'search'", "'selection'")
+_RATING = (
+    f"SELECT model, {MIDDLE} + {POINT} * arg_max(rating, round) AS value "  # noqa: S608
+    "FROM ratings GROUP BY model"
+)
 _CHILDREN = (
     "SELECT parent AS model, count(*) AS value FROM (SELECT unnest(parents) AS parent FROM models) "
     "GROUP BY parent"
@@ -61,7 +67,13 @@ FIELDS = {
     "children": Field("number", "how many it has", "coalesce(j.value, 0)", _CHILDREN),
     "parents": Field("number", "how many it has", "len(m.parents)"),
     "fitness": Field("number", "mean merit on search items, 0 to 1", "j.value", _FITNESS),
-    "rating": Field("number", "strength in the arena, in logits", "j.value", _RATING),
+    "score": Field(
+        "number", "mean merit on the selection split, 0 to 1: what crowns champions",
+        "j.value", _SCORE,
+    ),
+    "rating": Field(
+        "number", f"strength in the arena, in {UNIT}", "j.value", _RATING
+    ),
     "search": Field("number", "exact match on search items", "j.value", _SEARCH),
     "selection": Field(
         "number", "exact match on the selection split", "j.value", _SELECTION

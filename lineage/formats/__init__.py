@@ -7,6 +7,7 @@ escapes it as its own rules ask.
 from collections.abc import Callable
 from pathlib import Path
 
+from lineage.cleanup import afterwards
 from lineage.drawing.family import Family
 from lineage.errors import ArchiveError
 from lineage.formats.dot import dot
@@ -36,8 +37,6 @@ def write_family(family: Family, path: Path) -> None:
             f"cannot write {path.name!r}: its name must end in {', '.join(sorted(WRITERS))}"
         )
     draft = path.with_name(f".{path.name}.new")
-    try:
+    with afterwards(lambda: draft.unlink(missing_ok=True)):
         WRITERS[path.suffix.lower()](family, draft)
         draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)

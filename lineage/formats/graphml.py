@@ -8,8 +8,9 @@ import networkx as nx
 from lineage.drawing.family import Family
 from lineage.formats.plain import edges, nodes
 
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What XML 1.0 has no way to say, even escaped."""
+_FORBIDDEN = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What XML 1.0 has no way to say, even escaped; and carriage returns, of which those who read it
+make line feeds."""
 
 
 def graphml(family: Family) -> str:
@@ -26,4 +27,8 @@ def graphml(family: Family) -> str:
 
 
 def _clean(value: object) -> object:
-    return _FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", value) if isinstance(value, str) else value
+    return _FORBIDDEN.sub(_spelled, value) if isinstance(value, str) else value
+
+
+def _spelled(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode("ascii")

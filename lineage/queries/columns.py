@@ -37,7 +37,7 @@ class Columns:
         died: the generation in which it became a fossil, or `LIVING`.
         cause: of what, as a place in `words`; -1 for the living.
         fitness: see `lineage.queries.fitness`; NaN for who was never scored.
-        rating: as of the last generation, in logits; NaN for who has none.
+        rating: as of the last generation, in logits (see `lineage.points`); NaN for who has none.
         deviation: of the rating.
         pedigree: who descends from whom.
         words: what operators and causes are called.
@@ -45,6 +45,8 @@ class Columns:
         trend: ratings of the last generations, the oldest first, by id.
         history: all generations: their columns by name, each of shape (generations,).
         events: (generation, event), oldest first.
+        crowned: of who was ever champion, the score on the selection split, by id; nobody's where
+            a jury crowns.
         scores: how many rows of scores have been read.
         rounds: how many rounds of the arena have been played.
     """
@@ -62,6 +64,7 @@ class Columns:
     trend: Mapping[int, tuple[float, ...]]
     history: Mapping[str, npt.NDArray[Any]]
     events: tuple[tuple[int, Event], ...]
+    crowned: Mapping[int, float]
     scores: int
     rounds: int
 
@@ -94,6 +97,7 @@ def empty() -> Columns:
         trend={},
         history={part.name: np.zeros(0, part.type) for part in fields(Generation)},
         events=(),
+        crowned={},
         scores=0,
         rounds=0,
     )
@@ -162,7 +166,17 @@ def grown(db: duckdb.DuckDBPyConnection, known: Columns) -> Columns:
         },
         events=known.events + tuple((row[0], Event(*row[1:])) for row in events),
     )
-    return _rated(db, later)
+    return _rated(db, replace(later, crowned=_crowned(db, later)))
+
+
+def _crowned(db: duckdb.DuckDBPyConnection, known: Columns) -> Mapping[int, float]:
+    """Scores of champions: those of new ones are added, as none ever changes."""
+    new = set(known.history["champion"].tolist()) - known.crowned.keys()
+    if not new:
+        return known.crowned
+    models, scores = read_fitness(db, new, "selection")
+    there = zip(models.tolist(), scores.tolist(), strict=True)
+    return {**known.crowned, **{model: score for model, score in there if model in new}}
 
 
 def scored(db: duckdb.DuckDBPyConnection, known: Columns) -> Columns:

@@ -2,14 +2,16 @@
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import duckdb
 import numpy as np
 
 from lineage.archive import Archive
+from lineage.cleanup import afterwards
 from lineage.descent import Descent
 from lineage.errors import ArchiveError
 from lineage.filters.fields import FIELDS, IS_FOUNDER, Field
@@ -236,13 +238,11 @@ def _registered(
 ) -> Iterator[None]:
     """Rows that come from no table, for one statement."""
     with_rows = {f"rows_{table.alias}": table.rows for table in tables.values() if table.rows}
-    for name, rows in with_rows.items():
-        db.register(name, rows)
-    try:
+    with ExitStack() as stack:
+        for name, rows in with_rows.items():
+            db.register(name, rows)
+            stack.enter_context(afterwards(partial(db.unregister, name)))
         yield
-    finally:
-        for name in with_rows:
-            db.unregister(name)
 
 
 def _written(asked: Condition) -> str:

@@ -4,6 +4,9 @@ It is what breeding goes by: the mean over tasks of half exact match and half th
 the key, over all search items that a model was ever scored on. Everybody has some, since a child
 is scored on a few items before anything else; that makes it noisy, and good for comparing lines
 rather than siblings.
+
+The same on the selection split, which few are ever asked, is the score that crowns champions: each
+has a higher one than the champion before it.
 """
 
 from collections.abc import Iterable
@@ -19,7 +22,7 @@ _FITNESS = """
 SELECT model, avg(merit) AS fitness FROM (
     SELECT model, task, avg(0.5 * (exact + probability)) AS merit
     FROM scores JOIN items ON item = id
-    WHERE split = 'search' AND ($ids IS NULL OR model IN $ids)
+    WHERE split = $split AND ($ids IS NULL OR model IN $ids)
     GROUP BY model, task
 ) GROUP BY model
 """
@@ -29,18 +32,19 @@ MANY = 5_000
 
 
 def read_fitness(
-    db: duckdb.DuckDBPyConnection, ids: Iterable[int] | None = None
+    db: duckdb.DuckDBPyConnection, ids: Iterable[int] | None = None, split: str = "search"
 ) -> tuple[Ids, Floats]:
     """Who was scored, and the fitness of each; of everybody, or of some.
 
     Args:
         db: a lease of the archive.
         ids: of whom; None of everybody.
+        split: "selection" for the scores that crown champions.
     """
     asked = None if ids is None else sorted(set(ids))
     if asked is not None and len(asked) >= MANY:
         asked = None
-    columns = db.execute(_FITNESS, {"ids": asked}).fetchnumpy()
+    columns = db.execute(_FITNESS, {"ids": asked, "split": split}).fetchnumpy()
     return np.asarray(columns["model"]), np.asarray(columns["fitness"])
 
 
@@ -51,6 +55,13 @@ def fitness_of(archive: Archive, ids: Iterable[int]) -> dict[int, float]:
         models, fitness = read_fitness(db, wanted)
     rows = zip(models.tolist(), fitness.tolist(), strict=True)
     return {model: value for model, value in rows if model in wanted}
+
+
+def selection_scores(archive: Archive) -> dict[int, float]:
+    """The score on the selection split of everybody who was looked at there."""
+    with archive.reading() as db:
+        models, scores = read_fitness(db, split="selection")
+    return dict(zip(models.tolist(), scores.tolist(), strict=True))
 
 
 def fitness_of_all(archive: Archive, newest: int) -> Floats:

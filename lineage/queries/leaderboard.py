@@ -5,17 +5,14 @@ round refits everything from all matches on its panel, and the zero of the scale
 every round, so that ratings of different rounds can be compared.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from lineage.archive import Archive
+from lineage.points import points, spread
 from lineage.queries.judges import Reliability, reliabilities
 from lineage.queries.matches import OUTCOME, decides
-
-POINTS = 400.0 / math.log(10.0)
-"""Elo points of a logit: 400 points are odds of ten to one."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +24,8 @@ class Standing:
         name: of a founder.
         living: whether it may be picked as a parent.
         champion: whether it is the champion.
-        rating: in Elo points, 1000 for the mean of the founders.
-        interval: 1.96 deviations of it, in points.
+        rating: in points, see `lineage.points`.
+        interval: half of its 95 % interval, in points.
         round: the last round that it took part in.
         wins: in that round, as `losses` and `ties`.
         support: its mean result on the items of that round, in [0, 1].
@@ -113,8 +110,8 @@ def leaderboard(
         wins, losses, ties = scores.get(model, (0, 0, 0))
         standings.append(
             Standing(
-                model, name, living, champion, 1000.0 + POINTS * rating,
-                1.96 * POINTS * deviation, last, wins, losses, ties, support.get(model),
+                model, name, living, champion, points(rating),
+                spread(deviation), last, wins, losses, ties, support.get(model),
                 judging.get(model, {}),
             )
         )  # fmt: skip

@@ -65,9 +65,15 @@ WITH last AS (
     SELECT max(round) AS round FROM rounds
     WHERE $epoch IS NULL OR epoch IS DISTINCT FROM $epoch
     GROUP BY coalesce(epoch, -round)
+), once AS (
+    SELECT task, count(DISTINCT item) / count(*) AS part
+    FROM round_items SEMI JOIN last USING (round) JOIN items ON item = id
+    WHERE checkable GROUP BY task
 )
-SELECT judge, mode, task, stratum, sum(hits), sum(misses)
-FROM trust SEMI JOIN last USING (round) GROUP BY ALL ORDER BY ALL
+SELECT judge, mode, trust.task, stratum,
+       sum(hits) * any_value(coalesce(part, 1)), sum(misses) * any_value(coalesce(part, 1))
+FROM trust SEMI JOIN last USING (round) LEFT JOIN once ON once.task = trust.task
+GROUP BY judge, mode, trust.task, stratum ORDER BY ALL
 """
 
 
@@ -75,6 +81,8 @@ def record(archive: Archive, epoch: int | None = None) -> list[Trust]:
     """What is known of all judges, from all items but those of an epoch's panel.
 
     Each round of an epoch counts the same items again, so its last one tells everything of them.
+    Where a task is a short list, other epochs and tournaments ask the same items again: what was
+    shown on an item a second time counts no more than once, on average over a task.
     """
     with archive.reading() as db:
         rows = db.execute(_RECORD, {"epoch": epoch}).fetchall()
@@ -96,6 +104,12 @@ def last_round(archive: Archive) -> int:
     with archive.reading() as db:
         ((number,),) = db.execute("SELECT coalesce(max(round), 0) FROM rounds").fetchall()
     return int(number)
+
+
+def asked_items(archive: Archive) -> frozenset[str]:
+    """Ids of all items that anybody was ever asked."""
+    with archive.reading() as db:
+        return frozenset(item for (item,) in db.execute("SELECT id FROM items").fetchall())
 
 
 def seats(archive: Archive, generation: int | None = None) -> dict[int, list[int]]:

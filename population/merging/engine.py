@@ -6,9 +6,12 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
+from lineage.cleanup import afterwards
+from population.agreement import one_spelling
 from population.checkpoints import Checkpoint, has_tokenizer, same_vocabulary
 from population.dtypes import BY_NAME, Dtype, all_finite
 from population.errors import CheckpointError, RecipeError
+from population.merging.alike import aligned
 from population.merging.backends import Backend, backend_for
 from population.merging.graph import MergeStep, RouteNode
 from population.merging.leaves import Leaf, Moved, Vocabularies, common_vocabulary
@@ -31,6 +34,8 @@ class Plan:
         result: the last step.
         tensors: what will be written.
         vocabularies: if the sources' vocabularies had to be brought to one.
+        aligned: the sources as they take part: with one vocabulary, and the same tensors.
+        nodes: these and the steps, by name.
     """
 
     recipe: Recipe
@@ -38,6 +43,8 @@ class Plan:
     result: Node
     tensors: Mapping[str, Spec]
     vocabularies: Vocabularies | None
+    aligned: Mapping[str, Leaf]
+    nodes: Mapping[str, Node]
 
     @property
     def reference(self) -> Leaf:
@@ -66,15 +73,18 @@ def plan(
         RecipeError: the recipe asks for what these sources cannot give.
     """
     used = _used(recipe)
-    leaves = {
-        name: Leaf(name, (opened or {}).get(name) or open_source(source.path, name, say))
+    sourced = {
+        name: (opened or {}).get(name) or open_source(source.path, name, say)
         for name, source in recipe.sources.items()
         if name in used
     }
+    spelled = one_spelling(list(sourced.values()))
+    leaves = {name: Leaf(name, found) for name, found in zip(sourced, spelled, strict=True)}
     vocabularies = _vocabularies(recipe, leaves)
-    sources = dict(leaves)
+    sources: Mapping[str, Leaf] = leaves
     if vocabularies is not None:
         sources = {name: Moved(leaf, vocabularies) for name, leaf in leaves.items()}
+    sources = aligned(sources)
     _share_tensors(sources.values())
     nodes: dict[str, Node] = dict(sources)
     for step in recipe.steps:
@@ -87,10 +97,10 @@ def plan(
     result = nodes[recipe.steps[-1].name]
     wanted = BY_NAME[recipe.output.dtype] if recipe.output.dtype else None
     tensors = {
-        name: Spec(spec.shape, wanted if wanted and spec.dtype.floating else spec.dtype)
+        name: Spec(spec.shape, wanted if wanted and name not in result.copied else spec.dtype)
         for name, spec in result.tensors.items()
     }
-    return Plan(recipe, leaves, result, tensors, vocabularies)
+    return Plan(recipe, leaves, result, tensors, vocabularies, sources, nodes)
 
 
 def _share_tensors(leaves: Iterable[Leaf]) -> None:
@@ -171,7 +181,7 @@ def run(
     total, done = sum(spec.size for spec in tensors.values()), 0
     workers = 1 if device not in {"auto", "cpu"} else threads or os.cpu_count() or 1
     pool = ThreadPoolExecutor(workers)
-    try:
+    with afterwards(files.abandon), afterwards(lambda: pool.shutdown(cancel_futures=True)):
         jobs = {
             pool.submit(_fill, planned, name, backend, files): tensors[name].size
             for name in largest_first
@@ -181,14 +191,11 @@ def run(
             done += jobs[job]
             progress(done, total, "merging")
         files.close()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-        files.abandon()
 
 
 def _fill(planned: Plan, name: str, backend: Backend, files: Shards) -> None:
     spec = planned.tensors[name]
-    if not spec.dtype.floating:
+    if name in planned.result.copied:
         node, tensor = planned.result.copy_of(name)
         assert isinstance(node, Leaf)
         files.write(name, 0, node.checkpoint.raw(tensor))

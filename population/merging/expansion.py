@@ -8,7 +8,8 @@ over the founders' weights. Where angles are needed, the leaves' Gram matrices a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -36,6 +37,7 @@ class Part:
         units: the tensors, or what they are cut into.
         segments: of each unit, where tensors are cut.
         settings: the method's, for each unit.
+        copied: output tensors that are no weights; of all that the step makes.
     """
 
     base: Node | None
@@ -45,6 +47,7 @@ class Part:
     units: Units
     segments: list[Segment | None]
     settings: Settings
+    copied: Container[str] = ()
 
     @cached_property
     def place(self) -> Mapping[str, int]:
@@ -165,6 +168,9 @@ def _gram(part: Part, leaves: Sequence[tuple[Node, Names]], backend: Backend) ->
     """Inner products of the first leaf and the others' differences to it, for each unit."""
     gram = np.zeros((len(part.units), len(leaves), len(leaves)))
     for place, name in enumerate(part.names):
+        reference, names = leaves[0]
+        if name in part.copied or not math.prod(reference.tensors[names[place]].shape):
+            continue
         operands = [readable(node, names[place], backend) for node, names in leaves]
         rows, columns = operands[0].rows, operands[0].columns
         cuts = [(row, part.segments[row]) for row in part.rows[name]]

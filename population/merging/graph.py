@@ -16,15 +16,32 @@ from population.blocks import Segment, layout_of
 from population.errors import RecipeError
 from population.merging.backends import Backend
 from population.merging.expansion import Expansion, MethodResult, Part, coefficient, expanded
-from population.merging.nodes import Node, Spec, depths_of, named, readable, widest
+from population.merging.nodes import (
+    Node,
+    Spec,
+    agreement,
+    depths_of,
+    different,
+    named,
+    readable,
+    widest,
+)
 from population.merging.operands import Affine, AlongAxis, Inputs, Merge, Operand, WeightedSum
-from population.merging.recipe import Input, Step
+from population.merging.recipe import Input, Slice, Step
 from population.merging.settings import Units, resolve
-from population.merging.slices import Stack, config_of_path, known_architecture, ranges_of
+from population.merging.slices import (
+    Ends,
+    config_of_path,
+    depth_of,
+    known_architecture,
+    ranges_of,
+    tensors_of,
+)
 from population.methods import METHODS, Combination, Method, Streamed
 from population.methods.method import Settings
 from population.routes import IDENTITY, Route, route_config, sources_of
 from population.routes import Step as RouteStep
+from population.tensor_kinds import TensorKind
 
 HIGHEST = 200
 """Steps upon steps that are computed one after the other, each within the next."""
@@ -43,6 +60,8 @@ class MergeStep(MethodResult):
         self.name = step.name
         self.method: Method = METHODS[step.method]
         self._step, self._nodes, self._compat = step, nodes, compat
+        self.copied: dict[str, TensorKind] = {}
+        self._copied_from: dict[str, int] = {}
         if step.slices:
             self.config, self.tensors, self.parts = self._from_slices()
         else:
@@ -59,10 +78,17 @@ class MergeStep(MethodResult):
         step = self._step
         base, models, parameters = self._roles(step.base, step.models)
         reference = base or models[0]
-        names = tuple(reference.tensors)
         nodes = [base, *models] if base else models
         # Most models of a graph have the very same tensors, and a graph may have thousands.
         alike = all(node.tensors is reference.tensors for node in nodes)
+        names = tuple(reference.tensors)
+        gone = {
+            name
+            for name in {name for node in nodes for name in node.copied} & reference.tensors.keys()
+            if self._left_out(name, nodes, [named(node, name, reference) for node in nodes])
+        }
+        if gone:
+            alike, names = False, tuple(name for name in names if name not in gone)
         inputs = [
             names if alike else tuple(named(node, name, reference) for name in names)
             for node in nodes
@@ -87,7 +113,7 @@ class MergeStep(MethodResult):
         settings = resolve(
             self.method, units, [step.parameters], parameters, where, compat=self._compat
         )
-        part = Part(base, models, names, inputs, units, segments, settings)
+        part = Part(base, models, names, inputs, units, segments, settings, self.copied)
         if alike:
             return reference.config, reference.tensors, [part]
         tensors = {name: self._spec(part, row) for row, name in enumerate(names)}
@@ -103,44 +129,29 @@ class MergeStep(MethodResult):
         step = self._step
         parts: list[Part] = []
         tensors: dict[str, Spec] = {}
-        out = 0
         heads: list[tuple[Node, int]] = []
+        outside: list[Node] = []
+        own_head = len(step.slices) > 1 and _given(step.slices[0]) != _given(step.slices[-1])
         for number, piece in enumerate(step.slices):
             where = f"step {step.name!r}, slice {number}"
             base, models, parameters = self._roles(piece.base or step.base, piece.sources)
             nodes = [base, *models] if base else models
             ranges = ranges_of(piece.sources, None if base is None else piece.base or step.base)
-            depth = {stop - start for start, stop in ranges}
-            if len(depth) != 1 or min(depth) < 1:
-                raise RecipeError(f"{where}: all sources must give the same number of layers")
-            stacks = [Stack(node, where) for node in nodes]
+            depth = depth_of(nodes, ranges, where)
             reference = nodes[0]
+            ends = Ends(number == 0, number == len(step.slices) - 1, own_head)
             names: list[str] = []
             depths: list[float] = []
             inputs: list[list[str]] = [[] for _ in nodes]
-            if number in {0, len(step.slices) - 1}:
-                for name in stacks[0].outside(
-                    first=number == 0, last=number == len(step.slices) - 1
-                ):
-                    names.append(name)
-                    depths.append(0.0)
-                    for found, node in zip(inputs, nodes, strict=True):
-                        found.append(named(node, name, reference))
-            (layers,) = depth
-            for layer in range(layers):
-                here = [
-                    stack.layer(start + layer, where)
-                    for stack, (start, _) in zip(stacks, ranges, strict=True)
-                ]
-                for suffix in here[0]:
-                    names.append(f"{stacks[0].start}.{out}.{suffix}")
-                    depths.append(layer / (layers - 1) if layers > 1 else 1.0)
-                    for found, tensors_here, node in zip(inputs, here, nodes, strict=True):
-                        if suffix not in tensors_here:
-                            raise RecipeError(f"{where}: {node.name!r} has no tensor like {suffix}")
-                        found.append(tensors_here[suffix])
-                heads.append((reference, ranges[0][0] + layer))
-                out += 1
+            for name, deep, made_of in tensors_of(nodes, ranges, len(heads), ends, where):
+                if self._left_out(name, nodes, made_of):
+                    continue
+                names.append(name)
+                depths.append(deep)
+                for found, one in zip(inputs, made_of, strict=True):
+                    found.append(one)
+            heads += [(reference, ranges[0][0] + layer) for layer in range(depth)]
+            outside.append(reference)
             units = Units(names, np.array(depths))
             settings = resolve(
                 self.method,
@@ -158,10 +169,42 @@ class MergeStep(MethodResult):
                 units,
                 [None] * len(names),
                 settings,
+                self.copied,
             )
             parts.append(part)
             tensors |= {name: self._spec(part, row) for row, name in enumerate(names)}
-        return config_of_path(heads), tensors, parts
+        if not heads:
+            raise RecipeError(f"step {step.name!r}: its slices take no layer at all")
+        last = outside[-1] if own_head else outside[0]
+        return config_of_path(heads, outside[0], last), tensors, parts
+
+    def _left_out(self, name: str, nodes: Sequence[Node], made_of: Sequence[str]) -> bool:
+        """Whether a tensor of the result is a buffer that its models do not agree on.
+
+        Notes of others that cannot be merged where they are copied from.
+
+        Raises:
+            RecipeError: it can be neither merged nor left out.
+        """
+        pairs = list(zip(nodes, made_of, strict=True))
+        kinds = [node.copied.get(tensor) for node, tensor in pairs]
+        if not any(kinds):
+            return False
+        origins = [node.copy_of(tensor) for node, tensor in pairs]
+        agreed = agreement(origins)
+        if agreed is None:
+            if TensorKind.IGNORED in kinds:
+                return True
+            raise RecipeError(
+                f"step {self.name!r}: {name} is a counter, a mask or a list of indices, which no "
+                f"method can average, and {pairs[0][0].name!r} and "
+                f"{different(pairs, origins).name!r} do not have the same; take it out of one, or "
+                "give both the same"
+            )
+        kind = kinds[agreed]
+        self.copied[name] = TensorKind.INDEX if kind is None else kind
+        self._copied_from[name] = agreed
+        return False
 
     def _roles(
         self, base: str | None, inputs: Sequence[Input]
@@ -179,6 +222,8 @@ class MergeStep(MethodResult):
         specs = [
             node.tensors[names[place]] for node, names in zip(part.nodes, part.inputs, strict=True)
         ]
+        if part.names[place] in self.copied:
+            return specs[self._copied_from[part.names[place]]]
         for node, spec in zip(part.nodes, specs, strict=True):
             if spec.shape != specs[0].shape:
                 raise RecipeError(
@@ -194,8 +239,8 @@ class MergeStep(MethodResult):
 
     def below(self, tensor: str) -> tuple[Node, str]:
         """What a tensor that cannot be merged is copied from."""
-        part = self._part_of[tensor]
-        return part.nodes[0], part.inputs[0][part.place[tensor]]
+        part, number = self._part_of[tensor], self._copied_from.get(tensor, 0)
+        return part.nodes[number], part.inputs[number][part.place[tensor]]
 
     def copy_of(self, tensor: str) -> tuple[Node, str]:
         return _origin(self, tensor)
@@ -278,6 +323,11 @@ class RouteNode:
             name: self._models[model].tensors[tensor]
             for name, (model, tensor, _) in self._sources.items()
         }
+        self.copied: Mapping[str, TensorKind] = {
+            name: self._models[model].copied[tensor]
+            for name, (model, tensor, _) in self._sources.items()
+            if tensor in self._models[model].copied
+        }
 
     @cached_property
     def depths(self) -> Mapping[str, float]:
@@ -295,6 +345,12 @@ class RouteNode:
 
     def copy_of(self, tensor: str) -> tuple[Node, str]:
         return _origin(self, tensor)
+
+
+def _given(piece: Slice) -> tuple[object, ...]:
+    """All that a slice says but which layers: what decides about what belongs to no layer."""
+    sources = [(source.model, str(source.parameters)) for source in piece.sources]
+    return piece.base, str(piece.parameters), sources
 
 
 def _height(step: Step, nodes: Mapping[str, Node], more: int) -> int:

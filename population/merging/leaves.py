@@ -1,5 +1,6 @@
 """The leaves of a merge: checkpoints, adapters, and embeddings brought to one vocabulary."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +16,7 @@ from population.merging.backends import Backend
 from population.merging.nodes import Node, Spec, depths_of
 from population.merging.operands import Computed, Operand, Stored, matrix
 from population.merging.recipe import TokenizerChoice
+from population.tensor_kinds import TensorKind, tensor_kinds
 from population.vocabulary import (
     Alignment,
     Matrix,
@@ -40,6 +42,7 @@ class Leaf:
 
     def __init__(self, name: str, checkpoint: Checkpoint) -> None:
         self.name, self.checkpoint = name, checkpoint
+        self._digests: dict[str, bytes] = {}
 
     @property
     def config(self) -> Mapping[str, Any]:
@@ -55,6 +58,25 @@ class Leaf:
     @cached_property
     def depths(self) -> Mapping[str, float]:
         return depths_of(self.tensors, self.config)
+
+    @cached_property
+    def copied(self) -> Mapping[str, TensorKind]:
+        """The tensors that are no weights, and what they are instead."""
+        kinds = tensor_kinds(self.checkpoint.tensors, self.checkpoint.config)
+        return {name: kind for name, kind in kinds.items() if kind is not TensorKind.WEIGHT}
+
+    def digest(self, tensor: str) -> bytes:
+        """What tells a tensor that is copied from another one: its shape, dtype and bytes."""
+        if tensor not in self._digests:
+            header, raw = self.checkpoint.tensors[tensor], self.checkpoint.raw(tensor)
+            told = hashlib.sha256(f"{header.dtype.code}{header.shape}".encode())
+            told.update(np.ascontiguousarray(raw).reshape(-1).view(np.uint8).data)
+            self._digests[tensor] = told.digest()
+        return self._digests[tensor]
+
+    def value(self, tensor: str) -> Any:
+        """A tensor, as it is stored."""
+        return self.checkpoint.raw(tensor)
 
     def operand(self, tensor: str, backend: Backend) -> Operand:
         checkpoint = self.checkpoint

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from population.agreement import form_with
 from population.checkpoints import TOKENIZER_FILES, Checkpoint, TensorHeader, open_tensors
 from population.errors import CheckpointError, PopulationError, RecipeError
 from population.merging.card import Facts, card, licence_of
@@ -111,13 +112,15 @@ def _checked(
     for name, source in recipe.sources.items():
         if source.weights_sha256 is None or name in opened:
             continue
-        checked[name] = open_source(source.path, name, say)
-        found = checked[name].sha256()
-        if found != source.weights_sha256:
+        opened_source = open_source(source.path, name, say)
+        form = form_with(opened_source, source.weights_sha256)
+        if form is None:
+            found = opened_source.sha256()
             raise CheckpointError(
                 f"{name!r} at {source.path} has weights {found[:12]}, the recipe was written for "
                 f"{source.weights_sha256[:12]}"
             )
+        checked[name] = form
     return checked
 
 

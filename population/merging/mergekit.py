@@ -1,6 +1,7 @@
 """mergekit's YAML, in and out: github.com/arcee-ai/mergekit, as of 0.1.5."""
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from population.merging.recipe import (
     TokenizerChoice,
     first_problem,
 )
+from population.methods import METHODS
+from population.references import exists, expanded
 
 RESULT = "merged"
 _KEYS = {
@@ -33,12 +36,18 @@ _KEYS = {
     "tokenizer_source",
     "chat_template",
 }
+_REMARKS = {"name", "description", "author", "license", "version", "notes", "comment"}
 PARTS = 10**6
 """Values in a configuration, at most. Aliases let a few lines of YAML stand for any number."""
 
 
-def from_yaml(text: str, where: str) -> Recipe:
+def from_yaml(text: str, where: str, say: Callable[[str], None] = lambda _: None) -> Recipe:
     """Read a merge configuration.
+
+    Args:
+        text: the YAML.
+        where: its file.
+        say: told what is left out, since mergekit has no use for it either.
 
     Raises:
         RecipeError: it is no YAML, wrong, or uses what only mergekit has.
@@ -56,14 +65,21 @@ def from_yaml(text: str, where: str) -> Recipe:
         )
     if _is_larger(content, PARTS):
         raise RecipeError(f"{where}: its aliases stand for more than {PARTS} values")
-    names = _Names()
+    names = _Names(Path(where).parent)
     try:
-        return _recipe(content, names)
+        recipe, unused = _without_unused(content)
+        for what in unused:
+            say(f"note: {what}")
+        return _recipe(recipe, names)
     except ValidationError as error:
         raise RecipeError(first_problem(error, where)) from None
     except KeyError as error:
         raise RecipeError(f"{where}: not as mergekit has it: a part lacks {error}") from None
-    except (TypeError, AttributeError, ValueError) as error:
+    except ValueError as error:
+        raise RecipeError(f"{where}: not as mergekit has it: {error}") from None
+    except RecursionError:
+        raise RecipeError(f"{where}: not as mergekit has it: nested too deep") from None
+    except (TypeError, AttributeError) as error:
         raise RecipeError(f"{where}: not as mergekit has it: {error!r}") from None
 
 
@@ -77,6 +93,47 @@ def _is_larger(content: Any, limit: int) -> bool:
             left += value.values() if isinstance(value, dict) else value
             limit -= len(value)
     return limit < 0
+
+
+def _without_unused(content: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """A configuration without the parameters that its method does not have, and what they were.
+
+    Hub cards are full of `int8_mask` and `embed_slerp`; mergekit never looks at what its methods
+    do not ask for. What may be a misspelt key is left to `_check_keys`.
+    """
+    method = METHODS.get(str(content["merge_method"]))
+    if method is None:
+        return dict(content), []
+    known = {parameter.name for parameter in method.parameters}
+    unused: dict[str, None] = {}
+
+    def cleaned(value: Any) -> Any:
+        if isinstance(value, list):
+            return [cleaned(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        kept = {key: cleaned(v) for key, v in value.items() if key != "parameters"}
+        parameters = value.get("parameters")
+        if isinstance(parameters, dict):
+            unused.update(dict.fromkeys(map(str, parameters.keys() - known)))
+            kept["parameters"] = {key: v for key, v in parameters.items() if key in known}
+        elif parameters is not None:
+            kept["parameters"] = parameters
+        return kept
+
+    places = {key: cleaned(content[key]) for key in ("models", "slices") if key in content}
+    whole = cleaned({key: value for key, value in content.items() if key not in places})
+    notes = [_unused(method.name, name, known) for name in sorted(unused)]
+    told = [key for key in whole if key in _REMARKS]
+    notes += [f"{key!r} is ignored; it says nothing about the merge" for key in told]
+    whole = {key: value for key, value in whole.items() if key not in _REMARKS}
+    return {**whole, **places}, notes
+
+
+def _unused(method: str, name: str, known: Collection[str]) -> str:
+    close = difflib.get_close_matches(name, known, 1)
+    perhaps = f"; did you mean {close[0]!r}?" if close else ""
+    return f"{method} has no parameter {name!r}, which is ignored (mergekit does so too){perhaps}"
 
 
 def _check_keys(entry: Mapping[str, Any], known: set[str]) -> None:
@@ -135,13 +192,20 @@ def _recipe(content: Mapping[str, Any], names: "_Names") -> Recipe:
 
 
 def _parameters(entry: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _setting(value) for name, value in (entry.get("parameters") or {}).items()}
+    found = {}
+    for name, value in (entry.get("parameters") or {}).items():
+        try:
+            found[name] = _setting(value)
+        except ValueError:
+            raise ValueError(f"parameter {name}: expected a number, got {value!r}") from None
+    return found
 
 
 def _setting(value: Any) -> Any:
     """YAML reads 1e-5 as text; mergekit takes it for a number, as whoever wrote it does."""
     if isinstance(value, str):
-        return float(value)
+        truth = {"true": True, "yes": True, "false": False, "no": False}.get(value.strip().lower())
+        return float(value) if truth is None else truth
     if isinstance(value, list):
         return [_setting(item) for item in value]
     if isinstance(value, dict):
@@ -168,9 +232,14 @@ def _tokenizer_source(value: Any, names: "_Names") -> str:
 
 
 class _Names:
-    """Short names for model references: the last part of the path, made unique."""
+    """Short names for model references: the last part of the path, made unique.
 
-    def __init__(self) -> None:
+    Args:
+        folder: where relative paths are seen from.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._of_path: dict[str, str] = {}
 
     @property
@@ -184,7 +253,8 @@ class _Names:
             return None
         path = _path(reference)
         if path not in self._of_path:
-            self._of_path[path] = self.free(_short(path))
+            there = exists(self._folder / expanded(path, self._folder))
+            self._of_path[path] = self.free(Path(path).name if there else _short(path))
         return self._of_path[path]
 
     def in_rule(self, source: Any) -> Any:
@@ -217,7 +287,7 @@ def _revised(part: Any) -> str:
 
 def _short(path: str) -> str:
     last = Path(path.rsplit("+", maxsplit=1)[-1]).name.removesuffix(".safetensors")
-    return last.split("@", maxsplit=1)[0] or "model"
+    return last.split("@", maxsplit=1)[0].strip() or "model"
 
 
 def to_yaml(recipe: Recipe) -> str:

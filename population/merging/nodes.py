@@ -6,13 +6,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from threading import local
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from population.architectures import architecture_of, layer_of
 from population.dtypes import F32, F64, Dtype
 from population.errors import RecipeError
 from population.merging.backends import Backend
 from population.merging.operands import Affine, Merge, Operand, held
+from population.tensor_kinds import TensorKind
 
 Names = tuple[str, ...]
 
@@ -49,11 +50,29 @@ class Node(Protocol):
     def depths(self) -> Mapping[str, float]:
         """How deep each lies: 0 in the first layer and outside of all, 1 in the last."""
 
+    @property
+    def copied(self) -> Mapping[str, TensorKind]:
+        """The tensors that are no weights and can only be copied, and what they are instead."""
+
     def operand(self, tensor: str, backend: Backend) -> Operand:
         """One of its tensors."""
 
     def copy_of(self, tensor: str) -> tuple[Node, str]:
         """The source and the name of a tensor that cannot be merged, such as a counter."""
+
+
+@runtime_checkable
+class Copyable(Node, Protocol):
+    """A model whose tensors lie in files."""
+
+    def digest(self, tensor: str) -> bytes:
+        """What tells a tensor from another one: its shape, dtype and bytes."""
+
+    def value(self, tensor: str) -> Any:
+        """A tensor, as it is stored."""
+
+
+COUNTER = "num_batches_tracked"
 
 
 def readable(node: Node, tensor: str, backend: Backend) -> Operand:
@@ -86,6 +105,29 @@ def widest(dtypes: Sequence[Dtype]) -> Dtype:
     if len(codes) == 1 or not all(dtype.floating for dtype in dtypes):
         return dtypes[0]
     return F64 if "F64" in codes else F32
+
+
+def agreement(origins: Sequence[tuple[Node, str]]) -> int | None:
+    """Which of some tensors that cannot be merged is to be copied; None if they differ.
+
+    Of counters of batches it is the one that counts the most: they only say how long a model was
+    trained.
+    """
+    stored = [(node, name) for node, name in origins if isinstance(node, Copyable)]
+    if len(stored) < len(origins) or len({node.digest(name) for node, name in stored}) == 1:
+        return 0
+    if not all(name.endswith(COUNTER) and not node.tensors[name].shape for node, name in stored):
+        return None
+    counts = [int(node.value(name)) for node, name in stored]
+    return counts.index(max(counts))
+
+
+def different(pairs: Sequence[tuple[Node, str]], origins: Sequence[tuple[Node, str]]) -> Node:
+    """The first model whose tensor is not that of the first."""
+    digests = [node.digest(name) for node, name in origins if isinstance(node, Copyable)]
+    return next(
+        node for (node, _), digest in zip(pairs, digests, strict=True) if digest != digests[0]
+    )
 
 
 def named(node: Node, name: str, reference: Node) -> str:

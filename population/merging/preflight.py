@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from population.architectures import architecture_of
-from population.checkpoints import Checkpoint, incidental, same_vocabulary, text_config
+from population.checkpoints import Checkpoint, same_vocabulary, text_config
+from population.config_meaning import config_differences
 from population.errors import CheckpointError, PopulationError
 from population.merging.card import licence_of
 from population.merging.engine import Plan
+from population.merging.leaves import Leaf
+from population.merging.recipe import Choice
 from population.merging.writer import check_unused
 
 OWN_MEMORY = 300 * 10**6
@@ -68,9 +71,10 @@ def _warnings(planned: Plan) -> list[str]:
     if not any(step.slices or step.method == "route" for step in planned.recipe.steps):
         found += [
             warning
-            for leaf in planned.leaves.values()
-            for warning in _left_out(reference, leaf.checkpoint)
+            for leaf in planned.aligned.values()
+            for warning in _left_out(planned.aligned[planned.reference.name], leaf)
         ]
+    found += _idle_filters(planned)
     dtypes = sorted({leaf.checkpoint.dtype.name for leaf in planned.leaves.values()})
     if len(dtypes) > 1:
         found.append(f"the sources have different dtypes: {', '.join(dtypes)}")
@@ -81,7 +85,30 @@ def _warnings(planned: Plan) -> list[str]:
     return found
 
 
-def _left_out(reference: Checkpoint, other: Checkpoint) -> list[str]:
+def _idle_filters(planned: Plan) -> list[str]:
+    """Filters that match no tensor, which are misspelt more often than not."""
+    found = []
+    for step in planned.recipe.steps:
+        places = [step.parameters, *(model.parameters for model in step.models)]
+        for piece in step.slices:
+            places += [piece.parameters, *(source.parameters for source in piece.sources)]
+        filters = dict.fromkeys(
+            choice.filter
+            for parameters in places
+            for setting in parameters.values()
+            for choice in (setting if isinstance(setting, list) else [setting])
+            if isinstance(choice, Choice) and choice.filter not in {None, "*"}
+        )
+        names = planned.nodes[step.name].tensors if step.name in planned.nodes else ()
+        found += [
+            f"step {step.name!r}: the filter {text!r} is in no tensor's name, so it sets nothing"
+            for text in filters
+            if names and not any(str(text) in name for name in names)
+        ]
+    return found
+
+
+def _left_out(reference: Leaf, other: Leaf) -> list[str]:
     """What a model has beside the tensors that are merged."""
     extra = sorted(other.tensors.keys() - reference.tensors.keys())
     if not extra:
@@ -95,18 +122,13 @@ def _left_out(reference: Checkpoint, other: Checkpoint) -> list[str]:
 
 def differences(reference: Checkpoint, other: Checkpoint) -> list[str]:
     """Settings in which two models differ although their tensors may fit."""
-    found: list[str] = []
-    here, there = reference.config, other.config
-    if not here or not there:
-        return found
-    for key in sorted(here.keys() | there.keys()):
-        if not incidental(key) and here.get(key) != there.get(key):
-            mine, theirs = _short(here.get(key)), _short(there.get(key))
-            found.append(
-                f"{other.name!r} has {key} {theirs}, {reference.name!r} has {mine}; the merge "
-                f"takes {mine}"
-            )
-    return found
+    if not reference.config or not other.config:
+        return []
+    return [
+        f"{other.name!r} has {found.key} {_short(found.theirs)}, {reference.name!r} has "
+        f"{_short(found.mine)}; the merge takes {_short(found.mine)}"
+        for found in config_differences(reference.config, other.config)
+    ]
 
 
 def _short(value: Any) -> str:

@@ -22,6 +22,7 @@ A parameter is a number, a gradient over the layers ([0, 0.5, 1]), a choice by t
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -37,6 +38,7 @@ from pydantic import (
 
 from population.errors import RecipeError
 from population.methods import METHODS
+from population.references import seen_from as reference_seen_from
 
 Name = Annotated[str, StringConstraints(min_length=1)]
 Hash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -257,8 +259,12 @@ class Recipe(_Strict):
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def read_recipe(path: Path) -> Recipe:
+def read_recipe(path: Path, say: Callable[[str], None] = lambda _: None) -> Recipe:
     """Read a recipe: ours (JSON) or mergekit's (YAML). Relative paths are seen from its folder.
+
+    Args:
+        path: its file.
+        say: told what is left out of a YAML.
 
     Raises:
         RecipeError: it cannot be read, or is wrong; names the place.
@@ -273,7 +279,7 @@ def read_recipe(path: Path) -> Recipe:
     else:
         from population.merging.mergekit import from_yaml  # noqa: PLC0415 - yaml only if needed
 
-        recipe = from_yaml(text, str(path))
+        recipe = from_yaml(text, str(path), say)
     return seen_from(recipe, path.parent)
 
 
@@ -303,17 +309,7 @@ def first_problem(error: ValidationError, where: str) -> str:
 def seen_from(recipe: Recipe, folder: Path) -> Recipe:
     """A recipe whose relative source paths are seen from a folder, where they exist there."""
     sources = {
-        name: source.model_copy(update={"path": _seen_from(source.path, folder)})
+        name: source.model_copy(update={"path": reference_seen_from(source.path, folder)})
         for name, source in recipe.sources.items()
     }
     return recipe.model_copy(update={"sources": sources})
-
-
-def _seen_from(path: str, folder: Path) -> str:
-    """As `population.sources` reads it: "+" joins a base and an adapter, if nothing is named so."""
-    if (folder / path).exists():
-        return str(folder / path)
-    base, plus, adapter = path.rpartition("+")
-    if not base or not adapter:
-        return path
-    return f"{_seen_from(base, folder)}{plus}{_seen_from(adapter, folder)}"

@@ -186,7 +186,9 @@ def new_folder(folder: Path, only: str | None = None) -> Iterator[Path]:
         folder.parent.mkdir(parents=True, exist_ok=True)
         _sweep(folder)
         prefix = f".{folder.name}.{os.getpid()}."
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=prefix) as scratch:
+        with tempfile.TemporaryDirectory(
+            dir=folder.parent, prefix=prefix, ignore_cleanup_errors=True
+        ) as scratch:
             draft = Path(scratch) / "model"
             draft.mkdir()
             yield draft

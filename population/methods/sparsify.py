@@ -39,6 +39,16 @@ class KeepAll(Thinning):
         return out
 
 
+class KeepNone(Thinning):
+    """Nothing of it."""
+
+    def part(self, chunk: Chunk, model: Array, weight: float, out: Array = None) -> Array:
+        if not is_numpy_array(model):
+            return model * 0.0
+        out[...] = 0
+        return out
+
+
 @dataclass
 class Band(Thinning):
     """The elements whose magnitudes rank between two places.
@@ -102,7 +112,7 @@ def band(group: Group, model: int, first: int, stop: int, rescale: bool) -> Thin
     if first <= 0 and stop >= group.rows * group.columns:
         return KeepAll()
     if first >= stop:
-        return Band(np.inf)
+        return KeepNone()
     sizes = magnitudes(group, model)
     found = ranked(sizes, first, stop)
     if rescale:

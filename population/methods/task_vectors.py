@@ -30,7 +30,7 @@ from population.methods.method import (
     Streamed,
     namespace,
 )
-from population.methods.sparsify import KeepAll, Thinning, band, masked
+from population.methods.sparsify import KeepAll, KeepNone, Thinning, band, masked
 
 NORMALIZE_BY_DEFAULT = Parameter("normalize", NORMALIZE.meaning, default=True)
 RESCALE_BY_DEFAULT = Parameter("rescale", RESCALE.meaning, default=True)
@@ -135,7 +135,8 @@ class Ties(TaskVectors):
     def thinning(self, group: Group, model: int, settings: Settings) -> Thinning:
         total = group.rows * group.columns
         density = settings.each("density")[model]
-        keep = total if density >= 1 else max(1, int(density * total))
+        # As mergekit has it, any density above 0 keeps one element at least.
+        keep = 0 if density == 0 else total if density >= 1 else max(1, int(density * total))
         return band(group, model, total - keep, total, bool(settings.one("rescale")))
 
 
@@ -150,6 +151,8 @@ class Dare(TaskVectors):
         density = settings.each("density")[model]
         if density >= 1:
             return KeepAll()
+        if density == 0:
+            return KeepNone()
         decide = by_chance(group, model, density)
         return masked(group, model, decide, bool(settings.one("rescale")))
 
@@ -191,6 +194,8 @@ class DellaLinear(TaskVectors):
         density, epsilon = settings.each("density")[model], settings.each("epsilon")[model]
         if density >= 1:
             return KeepAll()
+        if density == 0:
+            return KeepNone()
         decide = by_rank(group, model, density, epsilon)
         return masked(group, model, decide, bool(settings.one("rescale")))
 

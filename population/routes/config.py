@@ -111,10 +111,10 @@ def _telling(architecture: Architecture, config: Mapping[str, Any]) -> dict[str,
     rope = {"rope_type": rope.get("type", "default"), **rope} if not _nested(rope) else dict(rope)
     rope.pop("type", None)
     if not _nested(rope):
-        theta = settings.get("rope_theta") or settings.get("rotary_emb_base")
-        rope.setdefault("rope_theta", theta or architecture.rope[0])
-        part = settings.get("partial_rotary_factor") or settings.get("rotary_pct")
-        rope.setdefault("partial_rotary_factor", part or architecture.rope[1])
+        theta = _stated(settings, "rope_theta", "rotary_emb_base", architecture.rope[0])
+        rope.setdefault("rope_theta", theta)
+        part = _stated(settings, "partial_rotary_factor", "rotary_pct", architecture.rope[1])
+        rope.setdefault("partial_rotary_factor", part)
         rope.setdefault("rope_local_base_freq", settings.get("rope_local_base_freq"))
     placed = {*architecture.counts, *architecture.derived_from, *_ROPE}
     placed |= {key for key, _ in architecture.resets}
@@ -134,6 +134,12 @@ def _telling(architecture: Architecture, config: Mapping[str, Any]) -> dict[str,
         told["head_dim"] = told.get("head_dim") or hidden // heads
         told["num_key_value_heads"] = told.get("num_key_value_heads") or heads
     return told | {"the rotation of positions": rope}
+
+
+def _stated(settings: Mapping[str, Any], key: str, old: str, default: float) -> Any:
+    """A setting by its name or an older one; 0 is a value, null is none."""
+    values = (settings.get(key), settings.get(old), default)
+    return next(value for value in values if value is not None)
 
 
 def _nested(rope: Mapping[str, Any]) -> bool:

@@ -1,12 +1,12 @@
 """What goes wrong while tokenizers are read or loaded, as errors for users."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from population.errors import CheckpointError
+from population.json_files import read_object
 
 TAKE_ONE = "take one model's vocabulary instead (tokenizer source: base, or that model)"
 """The way out where vocabularies cannot be joined, for messages."""
@@ -26,12 +26,9 @@ def loading(what: str, remedy: str) -> Iterator[None]:
 def read_json(file: Path, name: str) -> dict[str, Any]:
     """Read a file that holds a JSON object; `name` is the model's, for messages."""
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return read_object(file, name)
+    except FileNotFoundError as error:
         raise CheckpointError(f"{name}: {file} cannot be read: {error}") from None
-    if not isinstance(data, dict):
-        raise CheckpointError(f"{name}: expected a JSON object in {file}, found {type(data)}")
-    return data
 
 
 def clip(text: str) -> str:

@@ -21,6 +21,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from lineage.cleanup import afterwards
 from population.checkpoints import open_tensors
 from population.errors import CheckpointError, PopulationError
 from population.materialise import State
@@ -115,13 +116,11 @@ class WeightsCache:
                 return False
             self.folder.mkdir(exist_ok=True)
             draft = self.folder / f".{sha256}.{os.getpid()}.draft"
-            try:
+            with afterwards(lambda: draft.unlink(missing_ok=True)):
                 save_file(state, draft, metadata={"format": "pt"})
                 _to_disk(draft)
                 draft.rename(self.file(sha256))
                 _to_disk(self.folder)
-            finally:
-                draft.unlink(missing_ok=True)
         except (OSError, SafetensorError) as error:
             reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
             raise PopulationError(

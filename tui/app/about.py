@@ -100,4 +100,4 @@ def _rating(s: Snapshot, model: int, signs: Signs) -> str:
     if rating is None:
         return signs.dash
     plus = "±" if signs.braille else "+-"
-    return f"{rating[0]:+.2f} {plus} {1.96 * rating[1]:.2f}"
+    return f"{rating[0]:.0f} {plus} {rating[1]:.0f}"

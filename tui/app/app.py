@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual import on
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.notifications import SeverityLevel
 from textual.screen import ModalScreen, Screen
 from textual.theme import Theme
 
+from lineage.escaping import escaped
 from tui.app.commands import Commands
 from tui.app.dialogs import Palette
 from tui.app.focus import Focus
@@ -163,6 +165,19 @@ class ColonyApp(HandsOn):
         self.trouble = message.words
         if self.page:
             self.page.draw_trouble(self.trouble)
+
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: SeverityLevel = "information",
+        timeout: float | None = None,
+        markup: bool = False,
+    ) -> None:
+        """Tell something in passing; whatever it says, it is no markup."""
+        words = escaped(message, keep="\n")
+        super().notify(words, title=title, severity=severity, timeout=timeout, markup=False)
 
     # The focus
 

@@ -76,13 +76,13 @@ class ArenaPage(Page):
 
     def panes(self) -> ComposeResult:
         """What is shown; matches and one of them; judges and one of them."""
-        yield Static(id="round")
+        yield Static(id="round", markup=False)
         with Container(id="arena"):
             yield framed("matches", "no round of the arena was played yet")
             yield framed("match", "no match is chosen")
             with Container(id="judging", classes="pane") as judging:
                 judging.border_title = "judges: trust by mode, 0 for guessing"
-                yield Static(id="heads")
+                yield Static(id="heads", markup=False)
                 yield Lines(id="judges", nothing="nobody has judged")
             yield framed("judge", "no judge is chosen")
 

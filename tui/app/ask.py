@@ -8,7 +8,9 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Button, Input, Static
 
+from lineage.escaping import escaped
 from tui.app.dialogs import Dialog
+from tui.app.paint import heading
 
 if TYPE_CHECKING:
     from tui.app.app import ColonyApp
@@ -64,8 +66,8 @@ class Ask(Dialog[None]):
     def compose(self) -> ComposeResult:
         """What it is about, the line, why not, and two answers."""
         with Vertical() as box:
-            box.border_title = self._title
-            yield Static(self._words, markup=False)
+            box.border_title = heading(self._title)
+            yield Static(escaped(self._words), markup=False)
             if self._example:
                 yield Input(self._value, self._example)
             yield Static(id="reason", markup=False)
@@ -113,4 +115,4 @@ class Ask(Dialog[None]):
     def _say(self, words: str) -> None:
         reason = self.query_one("#reason", Static)
         reason.display = bool(words)
-        reason.update(words)
+        reason.update(escaped(words, keep="\n"))

@@ -31,8 +31,8 @@ class TopBar(Horizontal):
 
     def compose(self) -> ComposeResult:
         """Two texts, what is on the left hardly ever changes."""
-        yield Static(id="tabs")
-        yield Static(id="trail")
+        yield Static(id="tabs", markup=False)
+        yield Static(id="trail", markup=False)
 
     def draw_tabs(self) -> None:
         """Show which page it is, and whether a campaign runs."""

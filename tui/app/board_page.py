@@ -46,10 +46,10 @@ class BoardPage(Page):
 
     def panes(self) -> ComposeResult:
         """What is shown, the titles, the list, and what the bars mean."""
-        yield Static(id="said")
-        yield Static(id="heads")
+        yield Static(id="said", markup=False)
+        yield Static(id="heads", markup=False)
         yield Lines(id="board", nothing="nobody")
-        yield Static(id="legend")
+        yield Static(id="legend", markup=False)
 
     def draw(self, snapshot: "Snapshot") -> None:
         """Show the models in their order."""

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from lineage.drawing.text import Span, shown
+from lineage.drawing.text import Span, cells, shown
 from lineage.pedigree import Ids
 from lineage.queries.columns import Singles
 from tui.app.model_rows import ModelRows
@@ -114,7 +114,7 @@ class BoardRows(ModelRows):
         for at in fitting(width):
             column = COLUMNS[at]
             pieces = self._cell(at, row, model)
-            used = sum(len(piece.text) for piece in pieces)
+            used = sum(cells(piece.text) for piece in pieces)
             blanks = Piece(" " * max(0, column.width - used))
             spans += (
                 [blanks, *pieces, Piece(" ")] if column.right else [*pieces, blanks, Piece(" ")]
@@ -131,10 +131,10 @@ class BoardRows(ModelRows):
                 return [Piece(s.sign(model, signs) + " ", s.tone(model)), Piece(name, "strong")]
             case "rating":
                 rating = s.rating(model)
-                return [Piece(f"{rating[0]:+.2f}" if rating else signs.dash)]
+                return [Piece(f"{rating[0]:.0f}" if rating else signs.dash)]
             case "±":
                 rating = s.rating(model)
-                return [Piece(f"{1.96 * rating[1]:.2f}" if rating else "", "dim")]
+                return [Piece(f"{rating[1]:.0f}" if rating else "", "dim")]
             case "fitness":
                 fitness = s.fitness(model)
                 return [Piece(signs.dash if fitness is None else f"{fitness:.3f}")]
@@ -190,9 +190,9 @@ def legend(snapshot: Snapshot, signs: Signs, width: int) -> list[Piece]:
     pieces, used = list[Piece](), 0
     for place, founder in enumerate(snapshot.columns.pedigree.founders.tolist()):
         name = shown(snapshot.columns.names[founder], 12)
-        if used + len(name) + 3 > width:
+        if used + cells(name) + 3 > width:
             break
-        used += len(name) + 3
+        used += cells(name) + 3
         pieces += [
             Piece(layer(place, signs) + " ", LAYERS[place % len(LAYERS)]),
             Piece(name + " ", "dim"),

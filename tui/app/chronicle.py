@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lineage.drawing.text import Span, shown
+from lineage.drawing.text import Span, padded, shown
 from lineage.pedigree import Ids
 from lineage.queries.columns import LIVING
 from tui.app.braille import Curve
@@ -52,7 +52,7 @@ def fitness(snapshot: Snapshot) -> tuple[list[Curve], list[float]]:
 
 
 class Champions(ModelRows):
-    """Every champion, the newest first, with what it won over the one before.
+    """Every champion, the newest first, with the score that crowned it and what that won.
 
     One that was dethroned and came back is listed where it came to reign last.
 
@@ -66,21 +66,22 @@ class Champions(ModelRows):
         last = len(reigned) - 1 - np.unique(reigned[::-1], return_index=True)[1]
         self._reigns = np.sort(last)[::-1]
         super().__init__(snapshot, reigned[self._reigns])
-        fitness = snapshot.columns.fitness[reigned]
-        self._won = np.diff(fitness, prepend=np.nan) if len(fitness) else fitness
+        crowned = snapshot.columns.crowned
+        self._scores = np.array([crowned.get(model, np.nan) for model in reigned.tolist()])
+        self._won = np.diff(self._scores, prepend=np.nan) if len(reigned) else self._scores
         self._signs = signs
 
     def draw(self, row: int, width: int) -> list[Span | Piece]:
-        """Who, how fit, since when, and from whom."""
+        """Who, by which score, since when, and from whom."""
         s, signs, model = self.snapshot, self._signs, self.model(row)
         reign = self._reigns[row]
-        fitness, won = s.fitness(model), float(self._won[reign])
+        score, won = float(self._scores[reign]), round(float(self._won[reign]), 6)
         gain = " " * 7 if np.isnan(won) else f"{won:+.3f} "
         parents = f" {signs.cross} ".join(f"#{parent}" for parent in list(s.parents(model))[:2])
         return [
             Piece((signs.champion if model == s.champion else " ") + " ", "champion"),
-            Piece(shown(s.name(model), 16).ljust(8), s.tone(model)),
-            Piece(f" {signs.dash:>5} " if fitness is None else f" {fitness:.3f} "),
+            Piece(padded(shown(s.name(model), 16), 8), s.tone(model)),
+            Piece(f" {signs.dash:>5} " if np.isnan(score) else f" {score:.3f} "),
             Piece(gain, "loss" if won < 0 else "gain"),
             Piece(f" gen {self._crowned[reign]:<5}", "dim"),
             Piece(cut(shown(s.operator(model)), 11, signs.ellipsis) + " ", "dim"),

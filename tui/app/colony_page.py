@@ -21,19 +21,19 @@ class ColonyPage(Page):
 
     def panes(self) -> ComposeResult:
         """Everything at once."""
-        yield Static(id="head")
+        yield Static(id="head", markup=False)
         with Container(id="grid"):
             with Container(id="fitness", classes="pane") as fitness:
                 fitness.border_title = "fitness"
                 yield Plot(id="plot", nothing="reading the archive")
             with Container(id="now", classes="pane") as now:
                 now.border_title = "now"
-                yield Static(id="doing")
+                yield Static(id="doing", markup=False)
             with Container(id="diversity", classes="pane") as diversity:
                 diversity.border_title = "diversity"
-                yield Static(id="measures")
+                yield Static(id="measures", markup=False)
             champions = Lines(id="champions", nothing="none yet")
-            champions.border_title = "champions"
+            champions.border_title = "champions, by selection score"
             champions.add_class("pane")
             yield champions
             events = Lines(id="events", nothing="nothing has happened yet")

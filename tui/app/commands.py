@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, cast
 
 from textual.binding import ActiveBinding
 from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.markup import escape
+
+from tui.app.paint import heading
 
 if TYPE_CHECKING:
     from tui.app.app import ColonyApp
@@ -57,9 +60,12 @@ class Commands(Provider):
         for model in dict.fromkeys(ids):
             if snapshot.has(model):
                 yield Hit(
-                    1.0, f"Open {snapshot.name(model)}", partial(app.open, model),
-                    help=f"{snapshot.operator(model)}, generation "
-                    f"{snapshot.columns.generation[model]}",
+                    1.0, heading(f"Open {snapshot.name(model)}"), partial(app.open, model),
+                    text=f"Open #{model}",
+                    help=escape(
+                        f"{snapshot.operator(model)}, generation "
+                        f"{snapshot.columns.generation[model]}"
+                    ),
                 )  # fmt: skip
 
     async def _run(self, active: ActiveBinding) -> None:

@@ -53,7 +53,7 @@ class DiffPage(Page):
 
     def panes(self) -> ComposeResult:
         """The models, and a row for all that is compared."""
-        yield Static(id="heads")
+        yield Static(id="heads", markup=False)
         yield ChangeLines(id="rows", nothing="asking the archive")
 
     def draw(self, snapshot: "Snapshot") -> None:

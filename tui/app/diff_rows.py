@@ -96,7 +96,7 @@ def _recipe(compared: Compared, snapshot: Snapshot, signs: Signs) -> Iterator[To
         ("born in", [str(side.model.generation) for side in sides]),
         ("parents", parents),
         ("fitness", [signs.dash if value is None else f"{value:.3f}" for value in fitness]),
-        ("rating", [signs.dash if value is None else f"{value[0]:+.2f}" for value in ratings]),
+        ("rating", [signs.dash if value is None else f"{value[0]:.0f}" for value in ratings]),
     ):
         cells = [[Piece(text)] for text in said]
         yield Told("recipe", name, cells, len(set(said)) > 1)

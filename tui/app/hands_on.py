@@ -10,6 +10,7 @@ from textual.app import App
 from textual.binding import Binding, BindingType
 
 from population.errors import PopulationError
+from population.references import expanded
 from tui.app.ask import Ask
 from tui.app.exporting import Export
 from tui.app.hands import BY_KIND, Hand, bindings, objection
@@ -177,7 +178,7 @@ class HandsOn(App[None]):
         elif self.exporting is not None:
             screen.refuse(f"#{self.exporting.model} is being exported; one at a time")
         else:
-            folder = Path(typed).expanduser()
+            folder = Path(expanded(typed))
             self.giving.ask(
                 self,
                 "export",
@@ -238,7 +239,7 @@ def _given(
         from population.joining import open_newcomer  # noqa: PLC0415
 
         try:
-            newcomer, _ = open_newcomer(archive, str(Path(argument).expanduser()))
+            newcomer, _ = open_newcomer(archive, argument)
         except (PopulationError, OSError) as error:
             raise OrderError(str(error)) from None
         argument = newcomer.reference

@@ -35,7 +35,7 @@ class Help(Dialog[None]):
         """One table."""
         with VerticalScroll(can_focus=True) as box:
             box.border_title = "keys"
-            yield Static(id="keys")
+            yield Static(id="keys", markup=False)
 
     def on_mount(self) -> None:
         """Fill it with what works on the screen below."""

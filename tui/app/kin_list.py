@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.binding import Binding, BindingType
 
 from tui.app.lines import Lines
+from tui.app.paint import heading
 
 if TYPE_CHECKING:
     from lineage.pedigree import Ids
@@ -31,6 +32,6 @@ class KinList(KinLines):
         from tui.app.lens_rows import FewRows  # noqa: PLC0415
 
         living = int((snapshot.columns.died[models] == LIVING).sum())
-        self.border_title = f"{title}: {len(models):,}, {living:,} alive"
+        self.border_title = heading(f"{title}: {len(models):,}, {living:,} alive")
         self.follows = True  # a list about somebody else begins at its top
         self.show(FewRows(snapshot, models, self.app.signs))

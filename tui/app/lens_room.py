@@ -13,7 +13,7 @@ from tui.app.chart import Chart
 from tui.app.kin_list import KinLines
 from tui.app.lines import GUTTER
 from tui.app.page import Page
-from tui.app.paint import Piece
+from tui.app.paint import Piece, heading
 
 if TYPE_CHECKING:
     from lineage import Archive
@@ -154,13 +154,13 @@ class LensRoom(Container):
             self._show_rows(*lenses.graph_of(snapshot, root, self._depth[self.lens], narrow))
 
     def _show_rows(self, rows: "Descending", said: str) -> None:
-        self.border_title = said
+        self.border_title = heading(said)
         self.rows.show(rows)
         if self.cursor is not None:
             self.rows.go(self.cursor)
 
     def _show_chart(self, chart: "PedigreeChart | MapChart", said: str) -> None:
-        self.border_title = said
+        self.border_title = heading(said)
         same = self._charted == (self._root, self.lens)
         self._charted = self._root, self.lens
         self.chart.show(chart, chart.first(self.cursor, self.chart.spot if same else None))

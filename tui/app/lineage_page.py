@@ -90,7 +90,7 @@ class LineagePage(RootedPage):
 
     def panes(self) -> ComposeResult:
         """Kin on the left, the lens, and what is known of the model under the cursor."""
-        yield Static(id="lenses")
+        yield Static(id="lenses", markup=False)
         with Horizontal():
             self._kin.add_class("pane")
             self._facts.border_title = "about"

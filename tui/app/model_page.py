@@ -9,7 +9,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Static
 
 from tui.app.lines import GUTTER, Lines
-from tui.app.paint import text_of
+from tui.app.paint import heading, text_of
 from tui.app.plot import Plot
 from tui.app.rooted import RootedPage
 
@@ -51,7 +51,7 @@ class ModelPage(RootedPage):
 
     def panes(self) -> ComposeResult:
         """Two columns, or one where it is narrow."""
-        yield Static(id="head")
+        yield Static(id="head", markup=False)
         with VerticalScroll(id="columns", can_focus=False):
             with Vertical():
                 yield _pane("recipe", "recipe")
@@ -60,7 +60,7 @@ class ModelPage(RootedPage):
             with Vertical():
                 yield _pane("scores", "scores: exact match, beside the fittest parents")
                 with Horizontal(id="over", classes="pane") as over:
-                    over.border_title = "rating over generations"
+                    over.border_title = "rating over generations, in points"
                     yield Plot(id="rating", nothing="asking the archive")
 
     def draw(self, snapshot: "Snapshot") -> None:
@@ -79,9 +79,8 @@ class ModelPage(RootedPage):
 
         lines, found = self.query_one("#children", Lines), children(snapshot, model)
         alive = sum(map(snapshot.lives, found.tolist()))
-        lines.border_title = (
-            f"children: {len(found):,}, {alive:,} alive" if len(found) else "children"
-        )
+        count = f": {len(found):,}, {alive:,} alive" if len(found) else ""
+        lines.border_title = heading(f"children{count}")
         lines.show(FewRows(snapshot, found, self.app.signs))
         if self._portrait is not None and self._portrait.sides.sides[0].model.id != model:
             self._portrait = None
@@ -136,6 +135,6 @@ class ModelPage(RootedPage):
 
 def _pane(name: str, title: str) -> Lines:
     lines = Lines(id=name, nothing="none" if name == "children" else "asking the archive")
-    lines.border_title = title
+    lines.border_title = heading(title)
     lines.add_class("pane")
     return lines

@@ -24,9 +24,10 @@ from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import Footer, Static
 
+from lineage.escaping import escaped
 from tui.app.bars import Prompt, TopBar
 from tui.app.lines import Lines
-from tui.app.paint import Piece, text_of
+from tui.app.paint import Piece, heading, text_of
 from tui.app.questions import Answered, Refused
 from tui.app.underway import Underway
 
@@ -123,7 +124,7 @@ class Page(Screen[None]):
     def compose(self) -> ComposeResult:
         """The top bar, what is wrong, the page's panes, what is under way, prompt and footer."""
         yield TopBar()
-        yield Static(id="banner")
+        yield Static(id="banner", markup=False)
         yield from self.panes()
         yield Underway()
         yield Prompt()
@@ -179,7 +180,7 @@ class Page(Screen[None]):
         """Show what is wrong, or that nothing is."""
         banner = self.query_one("#banner", Static)
         banner.display = words is not None
-        banner.update(words or "", layout=False)
+        banner.update(escaped(words or ""), layout=False)
 
     def on_answered(self, message: Answered) -> None:
         """Show an answer."""
@@ -234,7 +235,7 @@ def framed(name: str, nothing: str) -> Lines:
         nothing: what to say where there are no rows.
     """
     lines = Lines(id=name, nothing=nothing)
-    lines.border_title = name
+    lines.border_title = heading(name)
     lines.add_class("pane")
     return lines
 

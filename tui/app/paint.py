@@ -9,10 +9,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 from textual.color import Color
+from textual.content import Content
+
+from lineage.escaping import escaped
 
 if TYPE_CHECKING:
     from lineage.drawing.text import Span
@@ -208,6 +212,8 @@ def segments(row: "Iterable[Span | Piece]", styles: Mapping[str, Style]) -> list
             pending += text
             continue
         if pending:
+            if not pending.isprintable():
+                pending = escaped(pending)
             style = styles.get(pending_tone, plain)
             painted += linked(pending, style) if "#" in pending else [Segment(pending, style)]
         pending, pending_tone = text, tone
@@ -226,10 +232,16 @@ def text_of(rows: "Iterable[Iterable[Span | Piece]]", styles: Mapping[str, Style
 
 
 def cut(text: str, width: int, ellipsis: str) -> str:
-    """A text of one-cell signs in exactly so many cells."""
-    if len(text) > width:
-        return text[: max(0, width - 1)] + ellipsis[: min(1, width)]
-    return text.ljust(width)
+    """A text in exactly so many cells."""
+    used = cell_len(text)
+    if used > width:
+        return set_cell_size(text, max(0, width - 1)) + ellipsis[: min(1, width)]
+    return text + " " * (width - used)
+
+
+def heading(text: str) -> Content:
+    """A title of a frame, or a line of the command palette: nothing in it is markup."""
+    return Content(escaped(text))
 
 
 def bar(part: float, width: int, signs: Signs) -> str:

@@ -62,7 +62,8 @@ class Plot(Widget):
         text = Text(no_wrap=True, overflow="crop")
         for number, cells in enumerate(drawn):
             value = frame.top - (frame.top - frame.bottom) * number / max(1, rows - 1)
-            said = f"{value:5.2f} " if number % 2 == 0 or number == rows - 1 else " " * AXIS
+            figures = f"{value:5.2f} " if abs(frame.top) < 100 else f"{value:5.0f} "
+            said = figures if number % 2 == 0 or number == rows - 1 else " " * AXIS
             row = [Piece(said, "dim")]
             row += [
                 Piece("".join(sign for sign, _ in same), tone)

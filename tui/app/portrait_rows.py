@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lineage.drawing.text import Span, shown
+from lineage.points import points, spread
 from tui.app.about import fate, kind, made
 from tui.app.braille import Curve
 from tui.app.heat import heat
@@ -144,14 +145,14 @@ def beats(value: float, others: Sequence[float | None], signs: Signs) -> Piece:
 
 
 def rating(portrait: Portrait) -> list[Curve]:
-    """The rating over generations, between the ends of its 95 % interval."""
+    """The rating in points over generations, between the ends of its 95 % interval."""
     if not portrait.ratings:
         return []
     generations = np.array([generation for generation, _ in portrait.ratings], np.float64)
-    values = np.array([rating.rating for _, rating in portrait.ratings])
-    spread = 1.96 * np.array([rating.deviation for _, rating in portrait.ratings])
+    values = points(np.array([rating.rating for _, rating in portrait.ratings]))
+    interval = spread(np.array([rating.deviation for _, rating in portrait.ratings]))
     return [
         Curve("rating", "best", generations, values),
-        Curve("at most", "dim", generations, values + spread),
-        Curve("at least", "dim", generations, values - spread),
+        Curve("at most", "dim", generations, values + interval),
+        Curve("at least", "dim", generations, values - interval),
     ]

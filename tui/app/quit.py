@@ -39,7 +39,8 @@ class Quit(Dialog[Choice]):
             box.border_title = "the campaign is running"
             yield Static(
                 "Stopped, it ends after the model in hand; everything committed stays, and "
-                "colony run goes on from there. Left, it runs on by itself."
+                "colony run goes on from there. Left, it runs on by itself.",
+                markup=False,
             )
             with Horizontal():
                 yield Button("s  Stop it", variant="warning", id="stop", compact=True)

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from lineage.drawing.text import shown
 from lineage.pedigree import Ids
+from lineage.points import points, spread
 from lineage.queries.columns import LIVING, Columns, Singles
 from lineage.records import Generation
 from tui.app.paint import Signs
@@ -116,9 +118,9 @@ class Snapshot:
         return model in self.columns.names
 
     def name(self, model: int) -> str:
-        """How people refer to it: `#12`, and a founder's name beside."""
+        """How people refer to it: `#12`, and a founder's name beside, fit to be shown."""
         name = self.columns.names.get(model)
-        return f"#{model} {name}" if name else f"#{model}"
+        return f"#{model} {shown(name)}" if name else f"#{model}"
 
     def sign(self, model: int, signs: Signs) -> str:
         """What it is, as one sign that says it without colours."""
@@ -137,8 +139,8 @@ class Snapshot:
         return "living" if self.lives(model) else "fossil"
 
     def operator(self, model: int) -> str:
-        """How it was made."""
-        return self.columns.words[int(self.columns.operator[model])]
+        """How it was made, fit to be shown."""
+        return shown(self.columns.words[int(self.columns.operator[model])])
 
     def cause(self, model: int) -> str | None:
         """What it died of; None of the living."""
@@ -151,9 +153,11 @@ class Snapshot:
         return None if np.isnan(value) else value
 
     def rating(self, model: int) -> tuple[float, float] | None:
-        """The arena's rating and its deviation in logits; None of who has none."""
+        """The arena's rating and half of its 95 % interval, in points; None of who has none."""
         value = float(self.columns.rating[model])
-        return None if np.isnan(value) else (value, float(self.columns.deviation[model]))
+        if np.isnan(value):
+            return None
+        return points(value), spread(float(self.columns.deviation[model]))
 
     def parents(self, model: int) -> dict[int, float]:
         """A model's parents and their shares, the greatest share first."""

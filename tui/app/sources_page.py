@@ -9,6 +9,7 @@ from textual.containers import Container
 
 from tui.app.lines import Lines
 from tui.app.page import Page, framed
+from tui.app.paint import heading
 
 if TYPE_CHECKING:
     from arena.selecting import Choice
@@ -107,7 +108,7 @@ class SourcesPage(Page):
         lines, snapshot = self.query_one("#choices", Lines), self.app.snapshot
         if self._chosen_for is None or snapshot is None:
             return
-        lines.border_title = f"what to merge for {self._chosen_for}"
+        lines.border_title = heading(f"what to merge for {self._chosen_for}")
         asked = partial(choices, task=self._chosen_for, snapshot=snapshot)
         self.ask("choices", asked, self._show_choices)
 

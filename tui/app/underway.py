@@ -84,6 +84,9 @@ class Underway(Static):
 
     app: "ColonyApp"
 
+    def __init__(self) -> None:
+        super().__init__(markup=False)
+
     def draw(self) -> None:
         """Show what is under way now."""
         app = self.app
@@ -114,7 +117,7 @@ class Orders(Dialog[None]):
         """One table."""
         with VerticalScroll(can_focus=True) as box:
             box.border_title = "orders"
-            yield Static(id="orders")
+            yield Static(id="orders", markup=False)
 
     def on_mount(self) -> None:
         """Show what is known already."""

@@ -1,0 +1,193 @@
+"""What a config.json means, whichever version of transformers spelled it.
+
+One architecture has many spellings: the angles of RoPE stand in `rope_theta` and `rope_scaling` or
+in `rope_parameters`, a default is written down or left out, four heads may be 4 or 4.0. So two
+configs are compared as transformers reads them. Starting it takes seconds, and is saved where the
+files say the same anyway.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# What may differ between two fine-tunes of one architecture: it changes no answer of a model that
+# is not being trained.
+_INCIDENTAL = {
+    "_attn_implementation",
+    "_attn_implementation_autoset",
+    "_commit_hash",
+    "_name_or_path",
+    "architectures",
+    "attn_implementation",
+    "auto_map",
+    "bos_token_id",
+    "chunk_size_feed_forward",
+    "compression_config",
+    "dtype",
+    "eos_token_id",
+    "finetuning_task",
+    "gradient_checkpointing",
+    "label2id",
+    "id2label",
+    "initializer_factor",
+    "initializer_range",
+    "num_labels",
+    "output_attentions",
+    "output_hidden_states",
+    "output_router_logits",
+    "pad_token_id",
+    "pretraining_tp",
+    "problem_type",
+    "quantization_config",
+    "return_dict",
+    "router_aux_loss_coef",
+    "router_jitter_noise",
+    "task_specific_params",
+    "tokenizer_class",
+    "torch_dtype",
+    "torchscript",
+    "transformers_version",
+    "unsloth_fixed",
+    "unsloth_version",
+    "use_cache",
+    "use_return_dict",
+}
+_ONLY_IN_TRAINING = re.compile(r"(.*_)?(dropout|pdrop|layerdrop|drop_path_rate)(_.*|prob|rate)?")
+
+# Named first when they differ: other keys only follow from them.
+_TELLING = ("model_type", "hidden_size", "num_hidden_layers", "vocab_size")
+
+ABSENT = object()
+"""Stands for the value of a key that is not there."""
+
+
+@dataclass(frozen=True)
+class ConfigDifference:
+    """A setting in which two configs differ.
+
+    Attributes:
+        key: its name; of a nested one, the path with dots.
+        mine: its value in the first, None where that does not have it.
+        theirs: in the second.
+    """
+
+    key: str
+    mine: Any
+    theirs: Any
+
+
+def incidental(key: str) -> bool:
+    """Whether a key of config.json may differ between two fine-tunes of one architecture."""
+    last = key.rpartition(".")[2]
+    return last in _INCIDENTAL or _ONLY_IN_TRAINING.fullmatch(last) is not None
+
+
+def config_differences(
+    one: Mapping[str, Any], other: Mapping[str, Any]
+) -> tuple[ConfigDifference, ...]:
+    """The settings in which two models differ, as transformers reads them; none: one architecture.
+
+    Args:
+        one: a config.json.
+        other: another one.
+    """
+    if one.get("model_type") != other.get("model_type"):
+        return (ConfigDifference("model_type", one.get("model_type"), other.get("model_type")),)
+    if not list(_differing(one, other)):
+        return ()
+    read = [as_transformers_reads(config) for config in (one, other)]
+    if read[0] is None or read[1] is None:
+        read = [_without_old_names(one), _without_old_names(other)]
+        words = None
+    else:
+        words = _words_of(str(one["model_type"]))
+    found = [
+        ConfigDifference(key, *(None if value is ABSENT else value for value in values))
+        for key, *values in _differing(read[0] or {}, read[1] or {})
+        if words is None or "." in key or key in words
+    ]
+    order = {key: number for number, key in enumerate(_TELLING)}
+    return tuple(sorted(found, key=lambda d: (order.get(d.key, len(order)), d.key)))
+
+
+def same_architecture(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two configs describe one architecture of one size."""
+    return not config_differences(one, other)
+
+
+def known_to_transformers(model_type: object) -> bool:
+    """Whether transformers has code of its own for an architecture."""
+    try:  # a table by itself, which does not start torch
+        names = importlib.import_module("transformers.models.auto.auto_mappings")
+    except ImportError:
+        names = importlib.import_module("transformers.models.auto.configuration_auto")
+    return model_type in names.CONFIG_MAPPING_NAMES
+
+
+def as_transformers_reads(config: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A config with every default in its place, or None if transformers cannot read it."""
+    from transformers import logging  # noqa: PLC0415 - it takes seconds, see the module's docstring
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING  # noqa: PLC0415
+
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        plain = {k: v for k, v in config.items() if k not in {"quantization_config", "auto_map"}}
+        read: dict[str, Any] = CONFIG_MAPPING[config["model_type"]].from_dict(plain).to_dict()
+    except Exception:  # noqa: BLE001 - each architecture checks its config in its own way
+        return None
+    finally:
+        logging.set_verbosity(before)
+    return read
+
+
+def _words_of(model_type: str) -> set[str]:
+    """The words in transformers' code of an architecture.
+
+    Configs keep whatever somebody wrote into them ("is_llama_config"); what that code does not even
+    mention makes no difference.
+    """
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING  # noqa: PLC0415
+
+    module = sys.modules[CONFIG_MAPPING[model_type].__module__].__file__ or ""
+    folder = Path(module).parent
+    shared = [folder.parents[1] / name for name in ("modeling_rope_utils.py", "masking_utils.py")]
+    sources = [*folder.glob("*.py"), *(file for file in shared if file.is_file())]
+    return {
+        word for file in sources for word in re.findall(r"\w+", file.read_text(encoding="utf-8"))
+    }
+
+
+def _without_old_names(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A config of an unknown architecture, with what older versions called by another name."""
+    plain = dict(config)
+    scaling = plain.pop("rope_scaling", None)
+    theta = plain.pop("rope_theta", None)
+    if "rope_parameters" not in plain and (theta is not None or scaling):
+        rope = {"rope_type": "default", **(scaling if isinstance(scaling, Mapping) else {})}
+        rope["rope_type"] = rope.pop("type", rope["rope_type"])
+        plain["rope_parameters"] = rope if theta is None else rope | {"rope_theta": theta}
+    if plain.get("num_key_value_heads") is None and "num_attention_heads" in plain:
+        plain["num_key_value_heads"] = plain["num_attention_heads"]
+    return {key: value for key, value in plain.items() if value is not None}
+
+
+def _differing(
+    one: Mapping[str, Any], other: Mapping[str, Any], prefix: str = ""
+) -> Iterator[tuple[str, Any, Any]]:
+    """Paths with their values in both, where these are not equal."""
+    for key in sorted(one.keys() | other.keys(), key=str):
+        path = f"{prefix}{key}"
+        if incidental(path):
+            continue
+        mine, theirs = one.get(key, ABSENT), other.get(key, ABSENT)
+        if isinstance(mine, Mapping) and isinstance(theirs, Mapping):
+            yield from _differing(mine, theirs, f"{path}.")
+        elif mine != theirs:
+            yield path, mine, theirs

@@ -1,0 +1,44 @@
+"""JSON files of models, which anybody may have written: read, or refused in one line.
+
+They are read as transformers reads them: UTF-8 without a byte-order mark, of two equal keys the
+last.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from population.errors import CheckpointError
+
+
+def read_object(file: Path, whose: str) -> dict[str, Any]:
+    """Read a file that holds a JSON object.
+
+    Args:
+        file: where it is.
+        whose: what the message begins with, such as the model's name.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        CheckpointError: it cannot be read, or holds something else.
+    """
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        # What JSON can escape but nobody can print or write.
+        json.dumps(content, ensure_ascii=False).encode()
+    except FileNotFoundError:
+        raise
+    except RecursionError:
+        raise CheckpointError(f"{whose}: {file} is nested too deep") from None
+    except UnicodeEncodeError:
+        raise CheckpointError(
+            f"{whose}: {file} holds half of a character (a lone surrogate, \\ud800 to \\udfff)"
+        ) from None
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        if "BOM" in reason:
+            reason = "it begins with a byte-order mark; save it as UTF-8 without one"
+        raise CheckpointError(f"{whose}: {file} cannot be read: {reason}") from None
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{whose}: {file} is no JSON object")
+    return content
