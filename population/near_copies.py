@@ -36,7 +36,7 @@ def near_copies(
         tell: told how many founders are looked at, of how many.
     """
     order = sorted(range(len(founders)), key=lambda number: number != base)
-    samples = []
+    samples: list[Wide] = []
     for founder in founders:
         tell(len(samples), len(founders))
         samples.append(_sample(founder))
