@@ -9,8 +9,11 @@ import numpy as np
 
 from lineage.cleanup import afterwards
 from lineage.errors import ArchiveError
-from lineage.records import Chapter, Item, Round, Scores, Settled
+from lineage.records import Birth, Chapter, Death, Item, Round, Scores, Settled
 from lineage.schema import ROUND_TABLES
+
+FOUNDING = "founding"
+"""The fact that tells of generation 0 while it is being made, see `lineage.making`."""
 
 
 def last_generation(db: duckdb.DuckDBPyConnection) -> int:
@@ -22,19 +25,9 @@ def last_generation(db: duckdb.DuckDBPyConnection) -> int:
 def write_chapter(db: duckdb.DuckDBPyConnection, chapter: Chapter) -> None:
     """Write everything that a generation adds."""
     summary = chapter.summary
-    _insert_births(db, chapter)
-    if chapter.deaths:
-        db.execute(
-            "UPDATE models SET died = $generation, cause = dead.cause "
-            "FROM (SELECT unnest($ids) AS id, unnest($causes) AS cause) AS dead "
-            "WHERE models.id = dead.id",
-            {
-                "generation": summary.generation,
-                "ids": [death.id for death in chapter.deaths],
-                "causes": [death.cause for death in chapter.deaths],
-            },
-        )
-    _insert_items(db, chapter.items)
+    insert_births(db, chapter.births, summary.generation)
+    write_deaths(db, chapter.deaths, summary.generation)
+    insert_items(db, chapter.items)
     _insert_panel(db, chapter)
     for scores in chapter.scores:
         insert_scores(db, scores)
@@ -56,6 +49,8 @@ def write_chapter(db: duckdb.DuckDBPyConnection, chapter: Chapter) -> None:
         _insert_row(db, "searches", [summary.generation, *values])
     _insert_records(db, "operators", summary.generation, chapter.operators)
     _insert_row(db, "generations", list(astuple(summary)))
+    if summary.generation == 0:
+        db.execute("DELETE FROM meta WHERE key = ?", [FOUNDING])
 
 
 def write_settled(db: duckdb.DuckDBPyConnection, settled: Settled, generation: int) -> None:
@@ -88,13 +83,14 @@ def texts(values: Iterable[str | None]) -> np.ndarray[Any, np.dtype[np.object_]]
     return np.array(list(values), dtype=object)
 
 
-def _insert_births(db: duckdb.DuckDBPyConnection, chapter: Chapter) -> None:
-    """Births are numbered without gaps, so whoever has a smaller number is there to be a parent.
+def insert_births(db: duckdb.DuckDBPyConnection, births: Sequence[Birth], generation: int) -> None:
+    """Write births of a generation.
+
+    They are numbered without gaps, so whoever has a smaller number is there to be a parent.
 
     Raises:
         ArchiveError: these are not the next numbers.
     """
-    births = chapter.births
     if not births:
         return
     ((newest,),) = db.execute("SELECT coalesce(max(id), 0) FROM models").fetchall()
@@ -113,7 +109,7 @@ def _insert_births(db: duckdb.DuckDBPyConnection, chapter: Chapter) -> None:
         """,
         {
             "ids": [birth.id for birth in births],
-            "generation": chapter.summary.generation,
+            "generation": generation,
             "operators": [birth.operator for birth in births],
             "hashes": [birth.weights_sha256 for birth in births],
             "parents": [[parent.id for parent in birth.parents] for birth in births],
@@ -125,7 +121,23 @@ def _insert_births(db: duckdb.DuckDBPyConnection, chapter: Chapter) -> None:
     )
 
 
-def _insert_items(db: duckdb.DuckDBPyConnection, items: Sequence[Item]) -> None:
+def write_deaths(db: duckdb.DuckDBPyConnection, deaths: Sequence[Death], generation: int) -> None:
+    """Write who died in a generation, and of what."""
+    if deaths:
+        db.execute(
+            "UPDATE models SET died = $generation, cause = dead.cause "
+            "FROM (SELECT unnest($ids) AS id, unnest($causes) AS cause) AS dead "
+            "WHERE models.id = dead.id",
+            {
+                "generation": generation,
+                "ids": [death.id for death in deaths],
+                "causes": [death.cause for death in deaths],
+            },
+        )
+
+
+def insert_items(db: duckdb.DuckDBPyConnection, items: Sequence[Item]) -> None:
+    """Write items, unless they are there already."""
     if items:
         insert(
             db,
@@ -183,7 +195,7 @@ def write_round(
             "UPDATE generations SET evaluations = evaluations + ? WHERE generation = ?",
             [played.evaluations, generation],
         )
-    _insert_items(db, played.items)
+    insert_items(db, played.items)
     for table, records in zip(
         ROUND_TABLES,
         (

@@ -15,6 +15,7 @@ from lineage.archive import Archive
 from lineage.cleanup import afterwards
 from lineage.drafts import drafted, log_of
 from lineage.errors import ArchiveError
+from lineage.making import refuse_unfinished
 from lineage.schema import ROUND_TABLES
 from lineage.store import Store
 
@@ -58,6 +59,7 @@ def fork(archive: Archive, generation: int, target: Path) -> Archive:
     """
     if target.exists():
         raise ArchiveError(f"{target} exists already; choose another name")
+    refuse_unfinished([archive])
     history = {past.generation: past for past in archive.generations()}
     if generation not in history:
         there = f"has generations 0 to {max(history)}" if history else "has none yet"

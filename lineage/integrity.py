@@ -2,6 +2,8 @@
 
 import duckdb
 
+# Births and deaths of generation 0 are there before it is, while it is being made: see
+# `lineage.making`, whose note is the fact 'founding'.
 # Generations of other campaigns stay in the archives that models came from (see `origins`).
 _CONTRADICTIONS = (
     (
@@ -17,13 +19,13 @@ _CONTRADICTIONS = (
         "#{0} was born in generation {1}, which was never completed",
         "SELECT id, generation FROM models ANTI JOIN generations USING (generation) "
         "WHERE kind = 'offspring' AND id NOT IN (SELECT model FROM origins WHERE campaign <> 1) "
-        "ORDER BY id",
+        "AND NOT (models.generation = 0 AND EXISTS (FROM meta WHERE key = 'founding')) ORDER BY id",
     ),
     (
         "#{0} died in generation {1}, which was never completed",
         "SELECT id, died FROM models ANTI JOIN generations ON generations.generation = died "
         "WHERE died IS NOT NULL AND id NOT IN (SELECT model FROM origins WHERE campaign <> 1) "
-        "ORDER BY id",
+        "AND NOT (died = 0 AND EXISTS (FROM meta WHERE key = 'founding')) ORDER BY id",
     ),
     (
         "#{0} is younger than its parent #{1}, by generation",

@@ -7,6 +7,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from lineage.allowance import allowance_of
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -266,7 +268,7 @@ class Order:
         id: orders are carried out in the order of their ids.
         kind: what to do.
         models: ids of those whom it names.
-        argument: where the founder lies that is to be added, or the new budget.
+        argument: where the founder lies that is to be added, or the new budget (`allowance_of`).
         given_at: when it was given, by the clock.
         given: the last generation that was complete then; -1 before the first.
         settled: the generation that it was carried out or refused after (a mating: in); None as
@@ -290,7 +292,8 @@ class Order:
         """What was asked."""
         named = " with ".join(f"#{model}" for model in self.models)
         if self.kind == "budget":
-            named = f"{int(self.argument or 0):,} item evaluations"
+            allowed = allowance_of(self.argument)
+            named = allowed.words if allowed else str(self.argument)
         return " ".join(part for part in (self.kind, named or self.argument) if part)
 
 

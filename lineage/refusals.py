@@ -6,6 +6,7 @@ from functools import partial
 
 import duckdb
 
+from lineage.allowance import allowance_of
 from lineage.chapters import last_generation
 from lineage.records import Order, OrderKind
 
@@ -169,9 +170,12 @@ def _mating(_: Affairs, named: Sequence[Named], __: str | None) -> str | None:
 
 
 def _budget(_: Affairs, __: Sequence[Named], argument: str | None) -> str | None:
-    if argument and argument.isdecimal() and 0 < int(argument) < 1 << 63:
+    if allowance_of(argument):
         return None
-    return f"a budget is a positive number of item evaluations, not {argument!r}"
+    return (
+        "a budget is a positive number of item evaluations (500000), of minutes (90m) or both "
+        f"(500000 90m), not {argument!r}"
+    )
 
 
 def _adding(now: Affairs, _: Sequence[Named], path: str | None) -> str | None:

@@ -21,6 +21,7 @@ from lineage.drafts import discard, drafted
 from lineage.errors import ArchiveError
 from lineage.fork import copy_of
 from lineage.founding import insert_founder, lay_tables
+from lineage.making import refuse_unfinished
 from lineage.records import Founder
 from lineage.renumbering import Side, founders_of, side_of
 
@@ -56,6 +57,7 @@ def unite(first: Archive, second: Archive, target: Path) -> United:
     """
     if target.exists():
         raise ArchiveError(f"{target} exists already; choose another name")
+    refuse_unfinished([first, second])
     union = _union(first, second)
     copies = [target.with_name(f".{target.name}.{name}") for name in ("first", "second")]
     with drafted(target) as draft, ExitStack() as leaving:

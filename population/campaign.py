@@ -8,13 +8,14 @@ all of it. Nothing is kept in memory that the archive does not hold. Between two
 what was asked of it (`population.orders`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from lineage import Archive
 from lineage.kinship import Kinship
+from lineage.making import Effort
 from lineage.records import Birth, Chapter, Floats, Order
 from population.breeding.bandit import start
 from population.breeding.breeder import Breeder
@@ -26,7 +27,7 @@ from population.closing import LAST_CHALLENGE, Clock, Closer, Ending
 from population.colony import Colony, load_colony, merit, selection_score, task_means, task_weights
 from population.config import Budget
 from population.dealing import Deal, Dealer, dealing_pools
-from population.errors import CampaignError, PopulationError
+from population.errors import CampaignError, Interrupted, PopulationError
 from population.gate import gate_of
 from population.marking import marker_of
 from population.materialise import State, state_sha256
@@ -39,6 +40,7 @@ from population.orders import (
     unheard,
     wait_for_change,
 )
+from population.parts import Parts, Tried, found
 from population.passing import FAILED, SYSTEMIC, passing, scored_or_nothing, stop_if_all_failed
 from population.player import Player
 from population.randomness import generator
@@ -50,6 +52,9 @@ from population.stopping import Standing, limits_of, reason_to_stop
 from population.troubles import said_of
 from population.weights.revive import Keeper
 from population.workshop import Progress, Workshop, silent
+
+Row = tuple[str, str | None, Floats, Floats]
+"""What came of a model: its hash, what it died of, exact match and probability, each (items,)."""
 
 
 @dataclass
@@ -103,9 +108,30 @@ class Campaign:
         self._now: Generating
         self._mates: tuple[Order, ...] = ()
         self._next: Stock | None = None
+        self._making: str | None = None
+        self._closing = False
+        self._earlier = Effort()
+
+    @property
+    def spent(self) -> int:
+        """Item evaluations so far, those of the generation in flight among them."""
+        if not hasattr(self, "_clock"):
+            return 0
+        done = self._earlier.evaluations + self._clock.read()[3]
+        return done + (self._colony.spent if hasattr(self, "_colony") else 0)
 
     def run(self) -> str:
-        """Breed until there is a reason to stop; that reason. Returns at once if there is one."""
+        """Breed until there is a reason to stop; that reason. Returns at once if there is one.
+
+        Raises:
+            Interrupted: `progress` said so; tells what is kept and what is lost.
+        """
+        try:
+            return self._run()
+        except Interrupted as stopped:
+            raise Interrupted(self._account(), stopped.then) from None
+
+    def _run(self) -> str:
         self._enter(self._workshop)
         if not self._archive.generations():
             self._archive.commit(self._founding())
@@ -128,7 +154,11 @@ class Campaign:
         archive, progress = self._archive, self._progress
         self._troubles = workshop.troubles
         self._troubles.tell = self._on_trouble
-        self._kinship = Kinship.replayed(archive.models(), not_forgotten(archive, self._search))
+        workshop.told = progress
+        models = archive.models()
+        if not archive.generations():  # what is there of generation 0 is born again, in its order
+            models = [model for model in models if model.kind == "founder"]
+        self._kinship = Kinship.replayed(models, not_forgotten(archive, self._search))
         pools = dealing_pools(workshop.tasks, self._seed, workshop.config)
         marker = marker_of(archive, workshop, pools, self._kinship, self._seed, progress)
         self._dealer = Dealer(
@@ -138,7 +168,7 @@ class Campaign:
         self._closer = Closer(archive, workshop, self._dealer, self._kinship, self._clock, progress)
         self._keeper = Keeper(archive, workshop)
         try:
-            self._gate = gate_of(workshop, self._dealer)
+            self._gate = gate_of(workshop, self._dealer, progress)
         except (*SYSTEMIC, PopulationError):
             raise
         except Exception as error:
@@ -164,6 +194,7 @@ class Campaign:
 
     def trial(self, conceived: Sequence[Conception]) -> Brood:
         """Make the brood, let the gate look at it, and score it on fresh items."""
+        self._making = "offspring"
         deal = self._dealer.brood(self._colony.generation + 1)
         brood, results = self._tried(conceived, deal, "offspring")
         self._now = Generating(brood=results, living=self._on_panel())
@@ -247,7 +278,10 @@ class Campaign:
     # Generation 0
 
     def _founding(self) -> Chapter:
-        """The founders, and the most promising of what people would try by hand."""
+        """The founders, and the most promising of what people would try by hand.
+
+        Founders come first, so that there is something to see soon.
+        """
         workshop, search = self._workshop, self._search
         founders = len(workshop.founders)
         first = workshop.space.first(generator(self._seed, "first"), 2 * search.population)
@@ -256,60 +290,174 @@ class Campaign:
             for how, genome, mixed in first
         ]
         few, deal = self._dealer.brood(0).items, self._dealer.panel(0)
-        brood, tried = self._tried(conceived, self._dealer.brood(0), "first population")
-        taken = [founder.sha256() for founder in workshop.founders]
-        chosen = pioneers(brood, task_means(few, tried.merit), taken, search.population)
-        births = self._born(brood, founders + 1)
-        living = (*range(1, founders + 1), *(births[row].id for row in chosen))
-        genomes = [
-            *(workshop.genome_of_founder(row) for row in range(founders)),
-            *(conceived[row].genome for row in chosen),
-        ]
-        scored = scored_or_nothing(
-            workshop, genomes, deal.marked.for_each(living), self._progress, "first panel", living
+        there = found(self._archive, conceived, few, deal.items)
+        self._earlier = there.effort
+        parts = Parts(
+            self._archive, len(conceived), few, deal.items, lambda: self._clock.read()[:3]
         )
-        standing = Results(scored.exact, scored.probability)
+        self._making = f"{len(there.tried)} of {len(conceived)} candidates"
+        try:
+            panel = dict(there.panel)
+            ids = range(1, founders + 1)
+            genomes = {model: workshop.genome_of_founder(model - 1) for model in ids}
+            self._on_first_panel(genomes, panel, deal, parts, "founders")
+            brood, tried = self._first_brood(conceived, there.tried, parts)
+            births = self._births(brood, founders + 1)
+            chosen = pioneers(
+                brood, task_means(few, tried.merit), workshop.hashes, search.population
+            )
+            living = (*ids, *(births[row].id for row in chosen))
+            genomes |= {births[row].id: conceived[row].genome for row in chosen}
+            self._on_first_panel(genomes, panel, deal, parts, "first panel")
+            parts.flush()
+        except BaseException:
+            parts.rescue()
+            raise
+        self._closing = True
+        self._know(births)
+        standing = Results(*(np.array([panel[model][part] for model in living]) for part in (0, 1)))
         means = task_means(deal.items, standing.merit)
         head = founders + int(np.argmax(means[founders:]))
         end = Ending(
             generation=0,
             living=living,
             standing=standing,
-            genomes=dict(zip(living, genomes, strict=True)),
+            genomes=genomes,
             births=births,
             deaths={
-                birth.id: brood.causes[row] or "unpromising"
+                birth.id: "unpromising"
                 for row, birth in enumerate(births)
-                if row not in chosen
+                if row not in chosen and not brood.causes[row]
             },
-            scores=[
-                tried.rows([birth.id for birth in births], few),
-                standing.rows(living, deal.items),
-            ],
+            scores=[],
             items=[*few, *deal.items, *self._closer.selection],
             origin=living[head],
-            emitter=started(genomes[head]),
+            emitter=started(genomes[living[head]]),
             bandit=start({str(name): often for name, often in search.operators.items()}),
         )
-        return self._closer.chapter(None, end, last=False)
+        chapter = self._closer.chapter(None, end, last=False)
+        spent = Effort(chapter.summary.evaluations, *self._clock.read()[:3]) + self._earlier
+        # The births are there already.
+        return replace(chapter, births=(), summary=replace(chapter.summary, **vars(spent)))
+
+    def _first_brood(
+        self, conceived: Sequence[Conception], known: Sequence[Tried], parts: Parts
+    ) -> tuple[Brood, Results]:
+        """The candidates of generation 0, of whom some may be known, each kept as it comes."""
+        founders = len(self._workshop.founders)
+        held: list[tuple[int, Row, int]] = []
+
+        def taken(number: int, row: Row, evaluations: int) -> None:
+            held.append((len(known) + number, row, evaluations))
+            # What fails for everybody stops the campaign, and none of that is to be kept.
+            if not known and all((one[1] or "").startswith(FAILED) for _, one, _ in held):
+                return
+            for place, one, cost in held:
+                birth = self._birth(founders + 1 + place, conceived[place], one[0])
+                parts.born(birth, Tried(*one), cost)
+            held.clear()
+            self._making = f"{len(known) + number + 1} of {len(conceived)} candidates"
+
+        before = [(one.sha256, one.cause, one.exact, one.probability) for one in known]
+        deal = self._dealer.brood(0)
+        return self._tried(conceived, deal, "first population", before, taken)
+
+    def _on_first_panel(
+        self,
+        genomes: Mapping[int, Floats],
+        panel: dict[int, tuple[Floats, Floats]],
+        deal: Deal,
+        parts: Parts,
+        what: str,
+    ) -> None:
+        """Score those on the panel that are not known there yet; each is kept as it comes."""
+        missing = [model for model in genomes if model not in panel]
+        prepared = deal.marked.for_each(missing)
+        nothing = np.zeros(len(deal.items))
+        failed: dict[int, tuple[str, int]] = {}
+
+        def scored(number: int, player: Player, state: State) -> tuple[Floats, Floats, str | None]:
+            return *player.score(prepared[number]), None
+
+        def taken(number: int, row: tuple[Floats, Floats, str | None], evaluations: int) -> None:
+            exact, probability, cause = row
+            panel[missing[number]] = exact, probability
+            if what != "founders":
+                self._making = f"all candidates and {len(panel)} of {len(genomes)} panel scores"
+            if cause:
+                failed[missing[number]] = cause, evaluations
+            else:
+                parts.on_panel(missing[number], exact, probability, evaluations)
+
+        self._workshop.each(
+            [genomes[model] for model in missing],
+            passing(scored, lambda number, cause: (nothing, nothing, cause)),
+            self._progress,
+            what,
+            taken=taken,
+            before=len(genomes) - len(missing),
+        )
+        if len(missing) == len(genomes):
+            stop_if_all_failed([failed.get(model, (None, 0))[0] for model in missing], what)
+        for model, (cause, evaluations) in failed.items():
+            parts.on_panel(model, nothing, nothing, evaluations)
+            self._troubles.add(f"#{model} ({what}) {cause}; it counts as having no score")
+
+    def _account(self) -> str:
+        """What is kept and what is lost of a campaign that was stopped."""
+        history = self._archive.generations()
+        if history:
+            last = history[-1].generation
+            kept = "generation 0 is kept" if last == 0 else f"generations 0 to {last} are kept"
+            if self._making is None:
+                return f"{kept}, and nothing was in flight"
+            return f"{kept}; what was done of generation {last + 1} is lost"
+        if self._making is None:
+            return "of generation 0 nothing was made yet"
+        lost = f"{self._workshop.crew.dropped} in flight are lost"
+        if self._closing:
+            lost = "what the arena had done is lost"
+        return f"generation 0: {self._making} are kept; {lost}"
 
     def _born(self, brood: Brood, first: int) -> tuple[Birth, ...]:
         """The births of a brood, whose kinship is known from here on."""
-        method = "linear" if isinstance(self._workshop.space, ParameterSpace) else "route"
-        births = tuple(
-            Birth(first + row, child.operator, child.parents, child.genome, sha, method)
+        births = self._births(brood, first)
+        self._know(births)
+        return births
+
+    def _births(self, brood: Brood, first: int) -> tuple[Birth, ...]:
+        return tuple(
+            self._birth(first + row, child, sha)
             for row, (child, sha) in enumerate(zip(brood.conceived, brood.hashes, strict=True))
         )
+
+    def _birth(self, number: int, child: Conception, sha: str) -> Birth:
+        method = "linear" if isinstance(self._workshop.space, ParameterSpace) else "route"
+        return Birth(number, child.operator, child.parents, child.genome, sha, method)
+
+    def _know(self, births: Sequence[Birth]) -> None:
         for birth in births:
             self._kinship.born(birth.id, birth.parents)
-        return births
 
     # Making and scoring
 
     def _tried(
-        self, conceived: Sequence[Conception], deal: Deal, what: str
+        self,
+        conceived: Sequence[Conception],
+        deal: Deal,
+        what: str,
+        known: Sequence[Row] = (),
+        taken: Callable[[int, Row, int], None] = lambda number, row, evaluations: None,
     ) -> tuple[Brood, Results]:
-        """Make models and score them on a few items, unless the gate stops them."""
+        """Make models and score them on a few items, unless the gate stops them.
+
+        Args:
+            conceived: the models.
+            deal: the items.
+            what: the progress says.
+            known: what came of the first of them, which are not made again.
+            taken: told what came of each other (number among those, row, item evaluations).
+        """
         gate, nothing = self._gate, np.zeros(len(deal.items))
 
         def examined(
@@ -324,15 +472,16 @@ class Campaign:
                 cause = gate.examine_reading(player)[1]
             return cause, exact, probability
 
-        def tried(
-            number: int, player: Player, state: State
-        ) -> tuple[str, str | None, Floats, Floats]:
+        def tried(number: int, player: Player, state: State) -> Row:
             # Who raises an error, whatever it is, dies of it.
             survived = passing(examined, lambda number, cause: (cause, nothing, nothing))
             return state_sha256(state), *survived(number, player, state)
 
-        genomes = [child.genome for child in conceived]
-        rows = self._workshop.each(genomes, tried, self._progress, what)
+        genomes = [child.genome for child in conceived[len(known) :]]
+        made = self._workshop.each(
+            genomes, tried, self._progress, what, taken=taken, before=len(known)
+        )
+        rows = [*known, *made]
         causes = tuple(row[1] for row in rows)
         stop_if_all_failed(causes, what)
         for cause in sorted({cause for cause in causes if cause and cause.startswith(FAILED)}):
@@ -390,11 +539,13 @@ class Campaign:
 
     def _is_last(self, before: Colony, generation: int) -> bool:
         """Whether the budget will probably not pay for another generation after this one."""
-        spent = before.spent + self._clock.read()[3]
+        wall, _, _, evaluations = self._clock.read()
+        spent, seconds = before.spent + evaluations, self._limits.seconds
         cost = self.cost_of_next(before)
         budget = self._limits.item_evaluations
         return generation == self._limits.generations or (
-            budget is not None and spent + 2 * cost > budget
+            (budget is not None and spent + 2 * cost > budget)
+            or (seconds is not None and before.worked_s + 2.0 * wall > seconds)
         )
 
     def _between(self) -> Stock | None:
@@ -423,10 +574,16 @@ class Campaign:
         if obeyed.lives_changed:
             self._enter(obeyed.workshop)
         if obeyed.budget is not None:
-            self._limits = replace(self._limits, item_evaluations=obeyed.budget)
+            now = obeyed.budget
+            self._limits = replace(
+                self._limits,
+                item_evaluations=now.evaluations or self._limits.item_evaluations,
+                seconds=60.0 * now.minutes if now.minutes else self._limits.seconds,
+            )
         self._reload()
 
     def _reload(self) -> None:
         self._clock.start()
+        self._making, self._earlier = None, Effort()
         self._colony = colony = load_colony(self._archive, self._workshop.space, self._kinship)
         self._keeper.keep(colony.members[colony.ids.index(colony.stock.champion)])

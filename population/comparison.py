@@ -11,6 +11,7 @@ import numpy as np
 
 from arena.generators import SPLITS
 from lineage import Archive, ArchiveError
+from lineage.making import unfinished
 from lineage.records import Generation, Model
 from population.intervals import Interval, mean_by_task, mean_over_tasks, scores_by_task
 
@@ -110,7 +111,7 @@ def _campaigner(archive: Archive, budget: int | None) -> Campaigner:
         spent += past.evaluations
         counted.append(past)
     if not counted:
-        raise ArchiveError(f"{archive.path} has no champion yet: no generation is complete")
+        raise ArchiveError(f"{archive.path} has no champion yet: {unfinished(archive)}")
     last = counted[-1]
     (champion,) = archive.models(ids=[last.champion])
     with archive.reading() as db:

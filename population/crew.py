@@ -30,18 +30,28 @@ class Crew:
     Args:
         first: a player; the others are its clones.
         cores: how many CPU cores to use. An accelerator works for one player alone.
+        players: how many there is room for; the threads of each do not depend on it.
+        waiting: models that may wait for a player; by default one more than there are players.
     """
 
-    def __init__(self, first: Player, cores: int | None = None) -> None:
+    def __init__(
+        self,
+        first: Player,
+        cores: int | None = None,
+        players: int | None = None,
+        waiting: int | None = None,
+    ) -> None:
         cores = cores or os.cpu_count() or 1
-        size = 1
-        if first.device.type == "cpu":
-            size = max(1, min(cores, MEMORY // max(first.bytes, 1)))
-        self._threads = max(1, cores // size)
+        nominal = nominal_size(first.device, cores, first.bytes)
+        self._threads = max(1, cores // nominal)
+        size = min(nominal, players or nominal)
+        self._most = size + (size + 1 if waiting is None else waiting)
         self._idle: SimpleQueue[Player] = SimpleQueue()
         for player in [first, *(first.clone() for _ in range(size - 1))]:
             self._idle.put(player)
         self._size = size
+        self.dropped = 0
+        """Models that were in flight when the last work ended: none, unless it was stopped."""
         self._pool = ThreadPoolExecutor(size, thread_name_prefix="player")
         self._settle_in()
 
@@ -72,34 +82,56 @@ class Crew:
         states: Iterable[State],
         work: Callable[[int, Player, State], T],
         progress: Callable[[int], None] = lambda done: None,
+        taken: Callable[[int, T, int], None] = lambda number, result, evaluations: None,
     ) -> list[T]:
         """Let a player become each model in turn and work; results in the order of the models.
 
         Args:
-            states: the models' weights; only a few more than there are players are taken ahead.
+            states: the models' weights; only as many are taken ahead as may wait.
             work: called with the model's number, a player that has become it, and its weights.
             progress: told before each result how many are done; may raise to stop.
+            taken: told each result, in order, with the model's number and the item evaluations
+                that it took.
         """
-        waiting: deque[Future[T]] = deque()
+        waiting: deque[Future[tuple[T, int]]] = deque()
         results: list[T] = []
+
+        def take() -> None:
+            progress(len(results))
+            result, evaluations = waiting.popleft().result()
+            taken(len(results), result, evaluations)
+            results.append(result)
+
         try:
-            for number, state in enumerate(states):
+            made, number = iter(states), 0
+            # Nobody else keeps a model that a player has: they are large.
+            while (state := next(made, None)) is not None:
                 waiting.append(self._pool.submit(self._job, number, state, work))
-                if len(waiting) > 2 * self._size:
-                    progress(len(results))
-                    results.append(waiting.popleft().result())
+                del state
+                number += 1
+                while len(waiting) >= self._most:
+                    take()
             while waiting:
-                progress(len(results))
-                results.append(waiting.popleft().result())
+                take()
         finally:
+            self.dropped = len(waiting)
             for future in waiting:
                 future.cancel()
         return results
 
-    def _job(self, number: int, state: State, work: Callable[[int, Player, State], T]) -> T:
+    def _job(
+        self, number: int, state: State, work: Callable[[int, Player, State], T]
+    ) -> tuple[T, int]:
         player = self._idle.get()
         try:
+            before = player.meter.of_this_thread
             player.take(state)
-            return work(number, player, state)
+            result = work(number, player, state)
+            return result, player.meter.of_this_thread - before
         finally:
             self._idle.put(player)
+
+
+def nominal_size(device: torch.device, cores: int, network: int) -> int:
+    """Players of a crew, if there is room for all; `network` is the bytes of one."""
+    return max(1, min(cores, MEMORY // max(network, 1))) if device.type == "cpu" else 1

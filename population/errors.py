@@ -22,4 +22,12 @@ class CampaignError(PopulationError):
 
 
 class Interrupted(PopulationError):  # noqa: N818 - it is no error, somebody asked for it
-    """The user asked to stop; everything committed is safe."""
+    """The user asked to stop.
+
+    Attributes:
+        then: how to go on, as a sentence; may be empty.
+    """
+
+    def __init__(self, kept: str = "everything committed is safe", then: str = "") -> None:
+        super().__init__(f"stopped; {kept}" + (f". {then}" if then else ""))
+        self.then = then

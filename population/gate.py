@@ -25,7 +25,7 @@ from population.player import Player
 from population.questions import Prepared
 from population.spaces.parameter import ParameterSpace
 from population.vital_signs import founder_norms, norm_ratio
-from population.workshop import Workshop
+from population.workshop import Progress, Workshop, silent
 
 GATE_ITEMS = 240
 """Search items that a campaign's few are picked from, so that every task is among them."""
@@ -100,7 +100,7 @@ class Gate:
         return cause_of_death(health, [*self.founders, *parents], self.limits, keys)
 
 
-def gate_of(workshop: Workshop, dealer: Dealer) -> Gate | None:
+def gate_of(workshop: Workshop, dealer: Dealer, progress: Progress = silent) -> Gate | None:
     """The gate of a campaign, where the founders set the standard; None if it wants none."""
     settings = workshop.config.gate
     if not settings.enabled:
@@ -116,6 +116,7 @@ def gate_of(workshop: Workshop, dealer: Dealer) -> Gate | None:
             norm_ratio=inf if scaled else settings.norms,
             surprise=settings.surprise,
         ),
+        progress=progress,
     )
 
 
@@ -126,6 +127,7 @@ def open_gate(
     read: int = 8,
     answer: int = 4,
     limits: Limits | None = None,
+    progress: Progress = silent,
 ) -> Gate:
     """Examine the founders, which set the standard: `read + answer` item evaluations for each.
 
@@ -135,6 +137,7 @@ def open_gate(
         read: texts that a model reads.
         answer: items that a model answers.
         limits: what a model may do.
+        progress: told while founders are examined; may raise to stop.
 
     Raises:
         PopulationError: there are no items.
@@ -144,7 +147,10 @@ def open_gate(
     gate = Gate(
         texts=workshop.player.prepare_texts(_spread(items, read)),
         questions=tuple(_spread(items, answer)),
-        norms=founder_norms(workshop.founders),
+        norms=founder_norms(
+            workshop.founders,
+            lambda done, total: progress(done, total, "measuring the founders"),
+        ),
         founders=(),
         limits=limits or Limits(),
     )
@@ -153,8 +159,11 @@ def open_gate(
         health, _ = gate.examine(player, state)
         return gate.examine_answers(player, health)[0]
 
-    states = _states_of(workshop.founders)
-    return replace(gate, founders=tuple(workshop.crew.each(states, examined)))
+    states, count = _states_of(workshop.founders), len(workshop.founders)
+    healths = workshop.crew.each(
+        states, examined, lambda done: progress(done, count, "examining the founders")
+    )
+    return replace(gate, founders=tuple(healths))
 
 
 def _spread(items: Sequence[Item], count: int) -> list[Item]:
@@ -165,4 +174,9 @@ def _spread(items: Sequence[Item], count: int) -> list[Item]:
 
 def _states_of(founders: Sequence[Checkpoint]) -> Iterator[State]:
     for founder in founders:
-        yield {name: founder.tensor(name) for name in founder.tensors}
+        state = {}
+        for name in founder.tensors:
+            state[name] = founder.tensor(name)
+            founder.release(name)
+        yield state
+        del state

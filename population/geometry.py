@@ -4,7 +4,7 @@ A model of parameter space is a weighted sum of founders in every block, so what
 its direction follows from one Gram matrix per block; no weight is read again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,11 +55,24 @@ class Geometry:
         return np.clip(cosine, -1.0, 1.0)
 
 
-def geometry_of(founders: Sequence[Checkpoint], basis: Basis, layout: Layout) -> Geometry:
-    """Measure the founders, tensor by tensor: reads all of their weights once."""
+def geometry_of(
+    founders: Sequence[Checkpoint],
+    basis: Basis,
+    layout: Layout,
+    tell: Callable[[int, int], None] = lambda done, total: None,
+) -> Geometry:
+    """Measure the founders, tensor by tensor: reads all of their weights once.
+
+    Args:
+        founders: in the order of the basis.
+        basis: whose task vectors are measured.
+        layout: of the blocks.
+        tell: told how many tensors are done, of how many.
+    """
     rows = len(basis.vectors)
     gram = np.zeros((len(layout.blocks), rows, rows))
-    for name, header in founders[0].tensors.items():
+    for number, (name, header) in enumerate(founders[0].tensors.items()):
+        tell(number, len(founders[0].tensors))
         if not header.dtype.floating:
             continue
         wide = [np.asarray(founder.wide(name)) for founder in founders]

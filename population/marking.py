@@ -178,7 +178,12 @@ class Jury:
 
     def _chosen(self, epoch: int) -> tuple[Juror, ...]:
         """The living that prove most reliable, from distant lines."""
-        members = [model.id for model in self._archive.models(living=True)]
+        bred = self._archive.latest() is not None  # if not, generation 0 may be there by half
+        members = [
+            model.id
+            for model in self._archive.models(living=True)
+            if bred or model.kind == "founder"
+        ]
         tasks = sorted(self._tasks)
         hits, misses = self._examined(members, tasks, epoch)
         trust = lower_bound(1.0 + totals(hits), 1.0 + totals(misses))

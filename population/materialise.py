@@ -9,13 +9,14 @@ were made beside it, on the number of threads, or on how deep its ancestry is, a
 the end.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 
 from lineage.records import Floats
-from population.blocks import Layout
+from population.blocks import Layout, Segment
 from population.checkpoints import Checkpoint, weights_sha256
 from population.dtypes import BY_NAME, Dtype, Raw
 from population.recipes import Basis
@@ -27,7 +28,13 @@ KEEP_IN_MEMORY = 1 << 30
 """Founders that take less than this many bytes as fp32, all together, are widened only once."""
 
 SIBLINGS_IN_MEMORY = 2 << 30
-"""Bytes of finished siblings that may exist at a time."""
+"""Bytes of siblings that are made together, where nobody says how many may be."""
+
+SLAB = 4 << 20
+"""Elements of a tensor that are read and widened at a time."""
+
+ROWS = 256
+"""Slabs begin at multiples of so many rows: adapters compute that many together."""
 
 State = dict[str, torch.Tensor]
 
@@ -39,18 +46,25 @@ class Materialiser:
         founders: compatible checkpoints, in the order of the basis.
         basis: what the rows of a genome mean.
         layout: what its columns mean.
+        batch: how many siblings may be made together.
     """
 
-    def __init__(self, founders: Sequence[Checkpoint], basis: Basis, layout: Layout) -> None:
+    def __init__(
+        self,
+        founders: Sequence[Checkpoint],
+        basis: Basis,
+        layout: Layout,
+        batch: int | None = None,
+    ) -> None:
         self.founders = founders
         self.basis = basis
         self.layout = layout
         first = founders[0]
         self._widened: dict[str, list[torch.Tensor]] | None = None
         if 4 * first.parameters * len(founders) <= KEEP_IN_MEMORY:
-            self._widened = {name: self._read(name) for name in first.tensors}
+            self._widened = {name: self._read(name, 0, None) for name in first.tensors}
         size = sum(header.size for header in first.tensors.values())
-        self.batch = max(1, SIBLINGS_IN_MEMORY // max(size, 1))
+        self.batch = batch or max(1, SIBLINGS_IN_MEMORY // max(size, 1))
         """How many siblings fit into memory together."""
 
     def siblings(self, genomes: Sequence[Floats]) -> Iterator[State]:
@@ -59,7 +73,9 @@ class Materialiser:
         At most `batch` are made at a time; each should be dropped before the next is taken.
         """
         for start in range(0, len(genomes), self.batch):
-            yield from self._together(genomes[start : start + self.batch])
+            states = self._together(genomes[start : start + self.batch])
+            while states:  # who is taken is not kept here
+                yield states.pop(0)
 
     def one(self, genome: Floats) -> State:
         """The weights for one genome."""
@@ -75,22 +91,59 @@ class Materialiser:
                     state[name] = self.founders[0].tensor(name)
                 continue
             dtype = getattr(torch, header.dtype.name)
-            sources = self._sources(name)
             merged = [torch.empty(header.shape, dtype=dtype) for _ in genomes]
-            for segment in self.layout.segments[name]:
-                width = segment.stop - segment.start
-                part = [_narrow(source, segment.dim, segment.start, width) for source in sources]
-                into = [_narrow(target, segment.dim, segment.start, width) for target in merged]
-                _weighted_sums(part, into, weights[:, :, segment.block], self.basis.base or 0)
+            for start, stop in _slabs(header.shape):
+                sources = self._sources(name, start, stop)
+                for segment in self.layout.segments[name]:
+                    inside = _inside(segment, start, stop)
+                    if inside is None:
+                        continue
+                    first, width = inside
+                    part = [_narrow(source, segment.dim, first, width) for source in sources]
+                    into = [
+                        _narrow(_rows(target, start, stop), segment.dim, first, width)
+                        for target in merged
+                    ]
+                    _weighted_sums(part, into, weights[:, :, segment.block], self.basis.base or 0)
+            if self._widened is None:
+                for founder in self.founders:
+                    founder.release(name)
             for state, tensor in zip(states, merged, strict=True):
                 state[name] = tensor
         return states
 
-    def _sources(self, name: str) -> list[torch.Tensor]:
-        return self._widened[name] if self._widened is not None else self._read(name)
+    def _sources(self, name: str, start: int, stop: int | None) -> list[torch.Tensor]:
+        if self._widened is None:
+            return self._read(name, start, stop)
+        return [_rows(source, start, stop) for source in self._widened[name]]
 
-    def _read(self, name: str) -> list[torch.Tensor]:
-        return [torch.from_numpy(np.array(founder.wide(name))) for founder in self.founders]
+    def _read(self, name: str, start: int, stop: int | None) -> list[torch.Tensor]:
+        return [
+            torch.from_numpy(np.array(founder.wide(name, start, stop))) for founder in self.founders
+        ]
+
+
+def _slabs(shape: Sequence[int]) -> Iterator[tuple[int, int | None]]:
+    """The rows of a tensor, a slab at a time; (0, None) for one without rows."""
+    if not shape:
+        yield 0, None
+        return
+    width = max(1, math.prod(shape[1:]))
+    rows = max(ROWS, SLAB // width // ROWS * ROWS)
+    for start in range(0, max(shape[0], 1), rows):
+        yield start, min(shape[0], start + rows)
+
+
+def _inside(segment: Segment, start: int, stop: int | None) -> tuple[int, int] | None:
+    """Where a segment begins in a slab along its dimension, and how wide it is there."""
+    if segment.dim or stop is None:
+        return segment.start, segment.stop - segment.start
+    first, last = max(start, segment.start), min(stop, segment.stop)
+    return (first - start, last - first) if first < last else None
+
+
+def _rows(tensor: torch.Tensor, start: int, stop: int | None) -> torch.Tensor:
+    return tensor if stop is None else tensor[start:stop]
 
 
 def state_sha256(state: State) -> str:

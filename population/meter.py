@@ -20,10 +20,17 @@ class Meter:
         self._mutex = threading.Lock()
         self._running = 0
         self._since = 0.0
+        self._own = threading.local()
+
+    @property
+    def of_this_thread(self) -> int:
+        """Item evaluations that the calling thread made."""
+        return getattr(self._own, "evaluations", 0)
 
     @contextmanager
     def forward(self, evaluations: int) -> Iterator[None]:
         """Count item evaluations, and the time of the block as spent in forward passes."""
+        self._own.evaluations = self.of_this_thread + evaluations
         with self._mutex:
             self.evaluations += evaluations
             if self._running == 0:

@@ -6,7 +6,7 @@ names. A few rows of every tensor tell most founders apart; where they do not, a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -23,15 +23,23 @@ CHUNK = 1024
 """Rows read at a time, where all are read."""
 
 
-def near_copies(founders: Sequence[Checkpoint], base: int | None) -> list[str]:
+def near_copies(
+    founders: Sequence[Checkpoint],
+    base: int | None,
+    tell: Callable[[int, int], None] = lambda done, total: None,
+) -> list[str]:
     """What to say of founders that are nearly another one, a line for each such founder.
 
     Args:
         founders: compatible checkpoints.
         base: which of them is the base, if one is: it is the original, wherever it stands.
+        tell: told how many founders are looked at, of how many.
     """
     order = sorted(range(len(founders)), key=lambda number: number != base)
-    samples = [_sample(founder) for founder in founders]
+    samples: list[Wide] = []
+    for founder in founders:
+        tell(len(samples), len(founders))
+        samples.append(_sample(founder))
     found = []
     for place, number in enumerate(order):
         for earlier in order[:place]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lineage import Archive, ArchiveError
+from lineage.allowance import Allowance, allowance_of
 from lineage.orders import orders, paused
 from lineage.records import PAUSED, Birth, Founder, Order, Scores, Settled
 from lineage.settling import Joining, refused, settle
@@ -42,14 +43,14 @@ class Obeyed:
     Attributes:
         workshop: to go on in: another one if founders have joined.
         settled: those that were carried out or refused.
-        budget: in item evaluations, if that was changed.
+        budget: what may be spent, as far as that was changed.
         mates: the matings that are still to be carried out.
         paused: whether the campaign is to wait.
     """
 
     workshop: Workshop
     settled: tuple[Settled, ...]
-    budget: int | None
+    budget: Allowance | None
     mates: tuple[Order, ...]
     paused: bool
 
@@ -73,11 +74,13 @@ def obey(archive: Archive, workshop: Workshop, progress: Progress, tell: Tell) -
         progress: told while a founder that joins is scored; may raise to stop.
         tell: told what came of each.
     """
-    settled, budget = [], None
+    settled: list[Settled] = []
+    budget: Allowance | None = None
     for order in _open(archive, mating=False):
         workshop, outcome = _carried_out(archive, workshop, order, progress)
         if order.kind == "budget" and outcome.outcome == "done":
-            budget = int(order.argument or 0)
+            before, now = budget or Allowance(), allowance_of(order.argument) or Allowance()
+            budget = Allowance(now.evaluations or before.evaluations, now.minutes or before.minutes)
         settled.append(outcome)
         tell(outcome)
     # Only now, since somebody who was to mate may have been culled.
@@ -158,9 +161,14 @@ def _refused(archive: Archive, order: Order, reason: str) -> Settled:
 def _budgeted(archive: Archive, order: Order) -> Settled:
     """Write another budget into the configuration."""
     _, config = archive.campaign()
-    before, now = config["budget"]["item_evaluations"], int(order.argument or 0)
-    config["budget"]["item_evaluations"] = now
-    words = f"the budget is {now:,} item evaluations; it was {before:,}"
+    limits = config["budget"]
+    before = Allowance(limits["item_evaluations"], limits.get("minutes"))
+    asked = allowance_of(order.argument) or Allowance()
+    limits["item_evaluations"] = asked.evaluations or before.evaluations
+    limits["minutes"] = asked.minutes or before.minutes
+    now = Allowance(limits["item_evaluations"], limits["minutes"])
+    was = f"{before.evaluations:,}" if now.minutes is None else before.words
+    words = f"the budget is {now.words}; it was {was}"
     settled = Settled(order, "done", words)
     settle(archive, settled, config=config)
     return settled

@@ -12,6 +12,7 @@ import numpy as np
 
 from arena.generators import SPLITS
 from lineage import Archive
+from lineage.making import unfinished
 from lineage.records import Floats, Item, Model, Scores
 from population.baselines import baselines
 from population.errors import CampaignError
@@ -133,7 +134,7 @@ def make_report(archive: Archive, workshop: Workshop, progress: Progress = silen
     """
     history = archive.generations()
     if not history:
-        raise CampaignError(f"{archive.path}: nothing to report, no generation is complete")
+        raise CampaignError(f"{archive.path}: nothing to report, {unfinished(archive)}")
     bench = _Bench(archive, workshop, progress)
     rows = archive.models(ids=archive.founder_paths())
     genomes = [workshop.genome_of_founder(row) for row in range(len(rows))]

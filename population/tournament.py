@@ -13,6 +13,7 @@ from arena.contest import Field
 from arena.panel import arena_panel
 from lineage import Archive
 from lineage.kinship import Kinship
+from lineage.making import unfinished
 from lineage.queries.rounds import asked_items, last_round
 from lineage.records import Item, Model, Round
 from population.dealing import dealing_pools
@@ -72,7 +73,7 @@ def play_tournament(
     """
     last = archive.latest()
     if last is None:
-        raise CampaignError(f"{archive.path}: nobody can play, no generation is complete")
+        raise CampaignError(f"{archive.path}: nobody can play, {unfinished(archive)}")
     number = last_round(archive) + 1
     members = archive.models(living=True)
     ratings = archive.ratings(last.generation)

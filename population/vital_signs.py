@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -21,11 +21,21 @@ def kind_of(tensor: str) -> str:
     return _NUMBER.sub("*", tensor)
 
 
-def founder_norms(founders: Sequence[Checkpoint]) -> dict[str, float]:
-    """For each kind of tensor the largest root mean square in any layer of any founder."""
+def founder_norms(
+    founders: Sequence[Checkpoint],
+    tell: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, float]:
+    """For each kind of tensor the largest root mean square in any layer of any founder.
+
+    `tell` is told how many tensors are done, of how many.
+    """
     norms: dict[str, float] = {}
+    total = sum(len(founder.tensors) for founder in founders)
+    done = 0
     for founder in founders:
         for name, header in founder.tensors.items():
+            tell(done, total)
+            done += 1
             if header.dtype.floating:
                 size = root_mean_square(torch.from_numpy(np.array(founder.wide(name))))
                 norms[kind_of(name)] = max(size, norms.get(kind_of(name), 0.0))

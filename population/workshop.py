@@ -7,7 +7,7 @@ check replays recipes and never builds the network.
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -22,15 +22,17 @@ from population.agreement import alike, form_with
 from population.architectures import architecture_of
 from population.blocks import Layout, layout_of, levels_of
 from population.breeding.operators import OPERATORS
-from population.checkpoints import Checkpoint, check_compatible
+from population.checkpoints import Checkpoint, check_compatible, text_config
 from population.config import Config, parsed
-from population.crew import Crew
+from population.crew import Crew, nominal_size
 from population.errors import CampaignError, CheckpointError, ConfigError
+from population.fingerprints import Tell, fingerprint
 from population.geometry import Geometry, geometry_of
 from population.materialise import Materialiser, State, state_sha256
 from population.materialise_routes import RouteMaterialiser
+from population.memory_plan import Needs, Plan, free_memory, planned
 from population.near_copies import near_copies
-from population.player import Player
+from population.player import Player, chosen_device, chosen_dtype
 from population.questions import Prepared
 from population.recipes import Basis
 from population.sources import open_source
@@ -85,16 +87,31 @@ class Workshop:
         founders: the checkpoints, compatible with each other, in archive order.
         basis: what the rows of a genome mean.
         layout: what its columns mean.
+        hashes: of the founders' weights, where they are known already.
     """
 
     def __init__(
-        self, config: Config, founders: Sequence[Checkpoint], basis: Basis, layout: Layout
+        self,
+        config: Config,
+        founders: Sequence[Checkpoint],
+        basis: Basis,
+        layout: Layout,
+        hashes: Sequence[str] | None = None,
     ) -> None:
+        if hashes is not None:
+            self.hashes = tuple(hashes)
+        self.told: Progress = silent
+        """Told of what takes its time when it is first needed."""
         self.config = config
         self.founders = tuple(founders)
         self.basis = basis
         self.layout = layout
         torch.set_num_threads(config.run.threads or os.cpu_count() or 1)
+
+    @cached_property
+    def hashes(self) -> tuple[str, ...]:
+        """Of the founders' weights."""
+        return tuple(fingerprint(founder) for founder in self.founders)
 
     @cached_property
     def tasks(self) -> list[Task]:
@@ -190,19 +207,25 @@ class Workshop:
     @cached_property
     def materialiser(self) -> Materialiser:
         """Makes weights from genomes of `parameter_space`."""
-        return Materialiser(self.founders, self.basis, self.layout)
+        return Materialiser(self.founders, self.basis, self.layout, self.plan.batch)
 
     @cached_property
     def geometry(self) -> Geometry | None:
         """Angles between what genomes make; paths have none."""
         if not isinstance(self.space, ParameterSpace):
             return None
-        return geometry_of(self.founders, self.basis, self.layout)
+        return geometry_of(
+            self.founders,
+            self.basis,
+            self.layout,
+            lambda done, total: self.told(done, total, "measuring angles"),
+        )
 
     @cached_property
     def player(self) -> Player:
         """The network that takes the weights of every model in turn."""
         run = self.config.run
+        self.told(0, 1, "building the network")
         return Player(
             self.founders[0].path,
             stored=getattr(torch, self.founders[0].dtype.name),
@@ -214,9 +237,32 @@ class Workshop:
         )
 
     @cached_property
+    def plan(self) -> Plan:
+        """What may be in memory at a time."""
+        run, first = self.config.run, self.founders[0]
+        device = chosen_device(run.device)
+        stored = getattr(torch, first.dtype.name)
+        dtype = chosen_dtype(run.dtype, stored, device)
+        model = sum(header.size for header in first.tensors.values())
+        network = first.parameters * dtype.itemsize
+        text = text_config(first.config)
+        vocabulary, hidden = (int(text.get(key) or 0) for key in ("vocab_size", "hidden_size"))
+        tokens = run.batch_tokens or 2048
+        on_cpu = device.type == "cpu"
+        needs = Needs(
+            model=model,
+            network=network if on_cpu and dtype != stored else 0,
+            # Logits, half of which are looked at, and what a layer computes.
+            forward=tokens * (3 * vocabulary + 32 * hidden) if on_cpu else 0,
+        )
+        nominal = nominal_size(device, run.threads or os.cpu_count() or 1, network)
+        return planned(needs, nominal, run.memory_gb, free_memory())
+
+    @cached_property
     def crew(self) -> Crew:
         """The players that share the work of a generation."""
-        return Crew(self.player, self.config.run.threads)
+        plan = self.plan
+        return Crew(self.player, self.config.run.threads, plan.players, plan.waiting)
 
     def split(self, name: str) -> list[Item]:
         """All items of a split, task by task. Asking for `test` breaks its seal: reports only."""
@@ -258,17 +304,23 @@ class Workshop:
         progress: Progress = silent,
         what: str = "working",
         maker: Maker | None = None,
+        taken: Callable[[int, T, int], None] = lambda number, result, evaluations: None,
+        before: int = 0,
     ) -> list[T]:
         """Make the models of some genomes together and let the crew work with each.
 
-        `work` gets the model's number, a player that has become it, and its weights.
+        `work` gets the model's number, a player that has become it, and its weights. `taken` is
+        told each result in order (number, result, item evaluations); `before` counts models that
+        were done already, for the progress.
         """
+        total = before + len(genomes)
         results = self.crew.each(
             (maker or self.maker).siblings(genomes),
             work,
-            lambda done: progress(done, len(genomes), what),
+            lambda done: progress(before + done, total, what),
+            taken,
         )
-        progress(len(genomes), len(genomes), what)
+        progress(total, total, what)
         return results
 
 
@@ -286,7 +338,10 @@ def open_workshop(
         CheckpointError: a founder is missing, broken, or does not fit the others.
         ConfigError: two founders share a name, or the base is not among them.
     """
-    founders = [open_source(path, say=say) for path in config.founders.paths]
+    founders = []
+    for number, path in enumerate(config.founders.paths):
+        progress(number, len(config.founders.paths), f"opening {Path(path).name}")
+        founders.append(open_source(path, say=say))
     names = [founder.name for founder in founders]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ConfigError(f"[founders] two folders are named {twice[0]!r}; rename one")
@@ -299,13 +354,16 @@ def open_workshop(
         raise ConfigError("[founders] a colony needs at least two founders")
     founders = alike(founders)
     check_compatible(founders)
-    for number, founder in enumerate(founders):
-        progress(number, len(founders), f"checking {founder.name}")
-        founder.check_finite()
+    hashes = [
+        fingerprint(founder, _reading(progress, f"checking {founder.name}")) for founder in founders
+    ]
     base = None if config.founders.base is None else names.index(config.founders.base)
-    for line in near_copies(founders, base):
+    for line in near_copies(
+        founders, base, lambda done, total: progress(done, total, "comparing the founders")
+    ):
         say(f"note: {line}")
-    return Workshop(config, founders, Basis(tuple(names), base), _layout(config, founders[0]))
+    layout = _layout(config, founders[0])
+    return Workshop(config, founders, Basis(tuple(names), base), layout, hashes)
 
 
 def reopen_workshop(archive: Archive, progress: Progress = silent) -> Workshop:
@@ -322,8 +380,9 @@ def reopen_workshop(archive: Archive, progress: Progress = silent) -> Workshop:
     founders = []
     for number, (model, path) in enumerate(paths.items()):
         row = models[model]
-        progress(number, len(paths), f"checking {row.label}")
-        founder = form_with(open_source(path, row.name), row.weights_sha256)
+        progress(number, len(paths), f"opening {row.label}")
+        hashed = partial(fingerprint, tell=_reading(progress, f"checking {row.label}"))
+        founder = form_with(open_source(path, row.name), row.weights_sha256, hashed)
         if founder is None:
             raise CheckpointError(
                 f"founder {row.label!r} at {path} has other weights than when this archive was "
@@ -337,7 +396,13 @@ def reopen_workshop(archive: Archive, progress: Progress = silent) -> Workshop:
         raise CampaignError(
             f"{archive.path} was bred on other blocks than this version of colony cuts"
         )
-    return Workshop(config, founders, Basis(names, base), layout)
+    hashes = [models[model].weights_sha256 for model in paths]
+    return Workshop(config, founders, Basis(names, base), layout, hashes)
+
+
+def _reading(progress: Progress, what: str) -> Tell:
+    """Progress in bytes, told in megabytes."""
+    return lambda done, total: progress(done // 10**6, total // 10**6, f"{what}, MB")
 
 
 def _layout(config: Config, founder: Checkpoint) -> Layout:
@@ -349,12 +414,12 @@ def _layout(config: Config, founder: Checkpoint) -> Layout:
     )
 
 
-def found_archive(path: Path, workshop: Workshop, progress: Progress = silent) -> Archive:
+def found_archive(path: Path, workshop: Workshop) -> Archive:
     """Start an archive with the founders of a workshop."""
-    founders = []
-    for number, founder in enumerate(workshop.founders):
-        progress(number, len(workshop.founders), f"hashing {founder.name}")
-        founders.append(Founder(founder.name, founder.reference, founder.sha256()))
+    founders = [
+        Founder(founder.name, founder.reference, sha256)
+        for founder, sha256 in zip(workshop.founders, workshop.hashes, strict=True)
+    ]
     return Archive.create(
         path,
         seed=workshop.config.run.seed,

@@ -48,10 +48,11 @@ def fork(
     with clear_errors():
         colony = opened(archive)
         from lineage.fork import fork as branch
+        from lineage.making import unfinished
 
         last = colony.latest()
         if last is None:
-            raise ArchiveError(f"{archive} has nothing to fork yet: no generation is complete")
+            raise ArchiveError(f"{archive} has nothing to fork yet: {unfinished(colony)}")
         generation = last.generation if at is None else at
         made = branch(colony, generation, target)
         models = made.newest_id()

@@ -42,6 +42,7 @@ from tui.console import (
     print_json,
     progress_bar,
     quoted,
+    waiting,
     write_anywhere,
 )
 from tui.entry import guarded
@@ -124,6 +125,10 @@ def models(
         from lineage.queries.fitness import selection_scores
 
         last = colony.latest()
+        if last is None:
+            from lineage.making import unfinished
+
+            waiting(unfinished(colony))
         rows = tables.model_rows(
             colony.models(living=None if everyone else True),
             colony.task_means("selection"),

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 EXIT_ERROR = 1
 EXIT_INTERRUPTED = 130
 """128 + SIGINT, as shells have it."""
+LOST = "stopped; what was committed is safe, what was in flight is lost"
 EXIT_UNREAD = 141
 """128 + SIGPIPE, as shells have it: whoever read the output has left, as `| head` does."""
 
@@ -185,6 +186,9 @@ def clear_errors() -> Iterator[None]:
     """Turn what can be expected to go wrong into one line and a non-zero exit code."""
     try:
         yield
+    except KeyboardInterrupt:
+        err.print(LOST, style="yellow", soft_wrap=True)
+        raise typer.Exit(EXIT_INTERRUPTED) from None
     except Interrupted as stopped:
         err.print(_one_line(str(stopped)), style="yellow", soft_wrap=True)
         raise typer.Exit(EXIT_INTERRUPTED) from None
@@ -205,10 +209,33 @@ def clear_errors() -> Iterator[None]:
         raise typer.Exit(EXIT_ERROR) from None
 
 
+def interrupted() -> NoReturn:
+    """End at once, after a Ctrl-C that nothing in flight could answer.
+
+    Threads that are in the middle of a forward pass would be waited for otherwise.
+    """
+    with suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.write(LOST + "\n")
+        sys.stderr.flush()
+    os._exit(EXIT_INTERRUPTED)
+
+
 def _say(message: str) -> None:
     err.print(
         Text.assemble(("error:", "bold red"), " ", escaped(message, keep=_MEANT)), soft_wrap=True
     )
+
+
+def checked_minutes(minutes: float) -> float:
+    """Minutes that a campaign can work.
+
+    Raises:
+        PopulationError: they are not.
+    """
+    if 0.001 <= minutes < 1e9:
+        return round(minutes, 6)
+    raise PopulationError(f"--minutes: expected a number from 0.001 to 10^9, got {minutes:g}")
 
 
 def _one_line(message: str) -> str:
@@ -239,18 +266,24 @@ def waiting(message: str) -> None:
 
 def passed_over(sentence: str) -> None:
     """Say what failed and was passed over."""
-    err.print(f"passed over: {_escaped(sentence)}", highlight=False, soft_wrap=True)
+    err.print(f"passed over: {sentence}", soft_wrap=True)
 
 
 class StopRequest:
     """Ctrl-C and SIGTERM as a polite request: heard between two models, never inside a commit.
 
-    A second Ctrl-C stops at once, which is as safe as `kill -9`: the generation in flight is lost.
+    A second Ctrl-C stops at once, which is as safe as `kill -9`: what is in flight is lost.
+
+    Attributes:
+        archive: of the campaign.
+        asked: whether somebody asked.
+        kept: what is to be said of the work so far, where nobody knows better.
     """
 
     def __init__(self, archive: Path) -> None:
         self.archive = archive
         self.asked = False
+        self.kept = "nothing was begun"
 
     def __enter__(self) -> "StopRequest":
         self._before = {
@@ -264,7 +297,7 @@ class StopRequest:
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         if self.asked:
-            raise KeyboardInterrupt
+            interrupted()
         self.asked = True
 
     def check(self) -> None:
@@ -275,8 +308,7 @@ class StopRequest:
         """
         if self.asked:
             raise Interrupted(
-                f"stopped; everything committed is in {self.archive}. "
-                f"To continue: colony run --archive {quoted(self.archive)}"
+                self.kept, f"To continue: colony run --archive {quoted(self.archive)}"
             )
 
 

@@ -88,6 +88,9 @@ def guarded(run: Callable[[], object]) -> NoReturn:
     # beside, the spinning takes the cores from the working: a forward pass of 30 ms was measured
     # at 2600 ms beside one other busy program, at 180 ms with this. Must be set before torch loads.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    # The threads of numpy's OpenBLAS do the same, for products that are too small to be shared:
+    # expanding three LoRA adapters took 25 s with them, 5 s without, on two busy cores.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     _open_streams()
     code: int | str | None = 0
     try:

@@ -1,12 +1,14 @@
 """The progress of a campaign: a line per generation, and a pulse for whoever watches."""
 
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from tui.console import StopRequest
+from tui.pace import Ends, clock, part_done, time_left
 from tui.pulse import Heart
+from tui.telling import Teller
 
 if TYPE_CHECKING:
     from lineage.records import Settled
@@ -17,44 +19,62 @@ class CampaignProgress:
     """Tells generation, budget spent, best and median, champion and time left.
 
     Args:
-        console: where to.
-        budget: item evaluations in all.
-        generations: the last generation, or None.
+        teller: where to.
+        ends: when the campaign ends at the latest.
         stop: asked between two models.
         heart: tells the same to whoever watches.
+        since: the last generation of earlier runs, if there is one.
+        now: seconds that only grow.
     """
 
     def __init__(
         self,
-        console: Console,
-        budget: int,
-        generations: int | None,
+        teller: Teller,
+        ends: Ends,
         stop: StopRequest,
         heart: Heart,
+        since: int | None = None,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._console, self._stop, self._heart = console, stop, heart
-        self._budget, self._generations = budget, generations
-        self._began_at: float | None = None
+        self._teller, self._stop, self._heart = teller, stop, heart
+        self._ends, self._since, self._now = ends, since, now
         self._step = ""
-        self._started = time.monotonic()
-        heart.tell(budget=budget, generations=generations)
+        self._left: float | None = None
+        self._at = now()
+        self.spent: Callable[[], int] = lambda: 0
+        """Item evaluations so far, those in flight among them."""
+        heart.tell(budget=ends.evaluations, generations=ends.generations)
 
     def on_step(self, done: int, total: int, what: str) -> None:
         """Called between two models; stops the campaign if that was asked for."""
         from lineage.records import PAUSED  # noqa: PLC0415 - numpy, which no screen waits for
 
         self._stop.check()
-        if what == PAUSED and self._step != PAUSED:
-            self._say(f"paused; to go on: colony resume --archive {self._stop.archive}")
-        self._step = what
-        self._heart.step(done, total, what)
+        now = self._now()
+        if what == PAUSED:
+            if self._step != PAUSED:
+                self._say(f"paused; to go on: colony resume --archive {self._stop.archive}")
+        else:
+            if self._step != PAUSED and self._left is not None:
+                self._left = max(0.0, self._left - (now - self._at))
+            self._teller.step(done, total, what)
+        self._step, self._at = what, now
+        self._heart.step(
+            done, total, what, left_s=self._left, step_left_s=self._teller.left, spent=self.spent()
+        )
 
     def on_order(self, settled: "Settled") -> None:
         """Called when something that was asked for is done or refused."""
+        from lineage.allowance import allowance_of  # noqa: PLC0415 - as above
+
         order = settled.order
         if order.kind == "budget" and settled.outcome == "done":
-            self._budget = int(order.argument or 0)
-            self._heart.tell(budget=self._budget)
+            allowed = allowance_of(order.argument)
+            if allowed and allowed.evaluations:
+                self._ends = replace(self._ends, evaluations=allowed.evaluations)
+            if allowed and allowed.minutes:
+                self._ends = replace(self._ends, seconds=60.0 * allowed.minutes)
+            self._heart.tell(budget=self._ends.evaluations)
         self._say(f"order {order.id} ({order.words}) {settled.outcome}: {settled.answer}")
 
     def on_trouble(self, sentence: str) -> None:
@@ -64,12 +84,14 @@ class CampaignProgress:
     def on_generation(self, colony: "Colony") -> None:
         """Called after every commit."""
         last = colony.history[-1]
-        done = self._part_done(last.generation, colony.spent)
-        if self._began_at is None:
-            # A resumed campaign's pace is measured from where it was resumed.
-            self._began_at = done if last.generation > 0 else 0.0
-        left = self._left(done)
-        self._heart.tell(generation=last.generation, spent=colony.spent, part=done, left_s=left)
+        self._left = time_left(colony.history, self._ends, self._since)
+        self._at = self._now()
+        self._heart.tell(
+            generation=last.generation,
+            spent=colony.spent,
+            part=part_done(colony.history, self._ends),
+            left_s=self._left,
+        )
         told = {
             "generation": str(last.generation),
             "spent": f"{colony.spent:,}",
@@ -77,23 +99,9 @@ class CampaignProgress:
             "median": f"{last.median:.3f}",
             "champion": f"#{last.champion}"
             + ("" if colony.crowned is None else f" {colony.crowned:.3f}"),
-            "left": "?" if left is None else f"{int(left // 60)}:{int(left % 60):02d}",
+            "left": "?" if self._left is None else clock(self._left),
         }
         self._say("  ".join(f"{name} {value}" for name, value in told.items()))
 
     def _say(self, line: str) -> None:
-        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
-
-    def _part_done(self, generation: int, spent: int) -> float:
-        """How much of the campaign is over, in [0, 1], by whichever limit comes first."""
-        parts = [spent / self._budget]
-        if self._generations is not None:
-            parts.append((generation + 1) / (self._generations + 1))
-        return min(1.0, max(parts))
-
-    def _left(self, done: float) -> float | None:
-        """Seconds that the rest will take; None while there is no pace to go by."""
-        since = done - (self._began_at or 0.0)
-        if since <= 0.0:
-            return None
-        return (time.monotonic() - self._started) / since * (1.0 - done)
+        self._teller.say(line)

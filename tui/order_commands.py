@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lineage.allowance import Allowance
 from lineage.escaping import escaped
+from population.errors import PopulationError
 from tui.console import (
     DEFAULT_ARCHIVE,
     ArchiveOption,
     JsonOption,
     ModelArgument,
+    checked_minutes,
     clear_errors,
     described,
     opened,
@@ -27,6 +30,9 @@ if TYPE_CHECKING:
     from lineage.records import Order, OrderKind
 
 app = typer.Typer()
+
+MOST = (1 << 63) - 1
+"""Item evaluations that can be counted."""
 
 
 @app.command(
@@ -132,16 +138,24 @@ def add_founder(
     help=described(
         "Change what the campaign may spend in all; less than is spent ends it.",
         "colony budget 500000",
+        "colony budget --minutes 90   (of work, over all runs; the other limit stays)",
     )
 )
 def budget(
     evaluations: Annotated[
-        int, typer.Argument(min=1, max=2**63 - 1, help="Item evaluations in all.")
-    ],
+        int | None, typer.Argument(min=1, max=MOST, help="Item evaluations in all.")
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Minutes of work in all, over all runs.")
+    ] = None,
     archive: ArchiveOption = DEFAULT_ARCHIVE,
     as_json: JsonOption = False,
 ) -> None:
-    _ordered(archive, "budget", argument=str(evaluations), as_json=as_json)
+    with clear_errors():
+        if evaluations is None and minutes is None:
+            raise PopulationError("how much? a number of item evaluations, --minutes N, or both")
+        allowed = Allowance(evaluations, None if minutes is None else checked_minutes(minutes))
+    _ordered(archive, "budget", argument=allowed.argument, as_json=as_json)
 
 
 @app.command(

@@ -34,6 +34,7 @@ class Pulse:
         part: how much of the campaign is over, in [0, 1].
         left_s: seconds that the rest will take, if that is known.
         ended: why it is over; None while it runs.
+        step_left_s: seconds that `what` will take yet, if that is known.
     """
 
     pid: int
@@ -49,6 +50,7 @@ class Pulse:
     part: float = 0.0
     left_s: float | None = None
     ended: str | None = None
+    step_left_s: float | None = None
 
     @property
     def beats(self) -> bool:
@@ -95,9 +97,9 @@ class Heart:
             said = "done" if error is None else str(error) or type(error).__name__
             self.tell(ended=said.splitlines()[0])
 
-    def step(self, done: int, total: int, what: str) -> None:
-        """Tell how far something is; most of these are never written."""
-        self._pulse = replace(self._pulse, what=what, done=done, total=total)
+    def step(self, done: int, total: int, what: str, **known: int | float | None) -> None:
+        """Tell how far something is, and what changes with it; most of these are never written."""
+        self._pulse = replace(self._pulse, what=what, done=done, total=total, **known)  # type: ignore[arg-type]
         self._write(self._written + EVERY_S)
 
     def tell(self, **known: int | float | str | None) -> None:

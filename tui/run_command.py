@@ -7,7 +7,7 @@ the screen never waits for a model, and the campaign goes on when the screen is 
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,17 +17,21 @@ from tui.console import (
     DEFAULT_ARCHIVE,
     ArchiveOption,
     StopRequest,
+    checked_minutes,
     clear_errors,
     described,
     err,
     opened,
     out,
-    progress_bar,
 )
 from tui.live import CampaignProgress
+from tui.pace import Ends
 from tui.pulse import Heart
+from tui.telling import Teller, wiped
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lineage import Archive
     from population.config import Budget, Config
     from population.workshop import Progress, Workshop
@@ -59,6 +63,10 @@ def run(
     seed: Annotated[
         int | None, typer.Option(min=0, max=2**63 - 1, help="Seed of a new campaign.")
     ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(help="Stop after so much work, over all runs; what is begun is finished."),
+    ] = None,
     device: Annotated[
         str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps, ... of a new campaign.")
     ] = None,
@@ -70,9 +78,10 @@ def run(
         typer.Option("--report/--no-report", help="Report on the sealed test split at the end."),
     ] = True,
 ) -> None:
-    from lineage.lock import campaign_lock
-
     with clear_errors():
+        from lineage.lock import campaign_lock
+        from lineage.making import unfinished
+
         if not headless and _on_terminal():
             with campaign_lock(archive):  # what is wrong must be said before the screen opens
                 _asked_for(archive, config, seed, device)
@@ -80,43 +89,66 @@ def run(
 
             leave(campaign_on_screen(archive, sys.argv[1:]))
         with campaign_lock(archive), StopRequest(archive) as stop, Heart(archive) as heart:
+            begun = archive.exists()
+            teller = Teller(err)
+            step = _stepping(teller, heart, stop)
             asked, anew = _asked_for(archive, config, seed, device)
-            given = {"item_evaluations": budget, "generations": generations}
+            given = {
+                "item_evaluations": budget,
+                "generations": generations,
+                "minutes": None if minutes is None else checked_minutes(minutes),
+            }
             known = {key: value for key, value in given.items() if value is not None}
             limits = asked.budget.model_copy(update=known)
-            with progress_bar(quiet=headless, also=heart.step) as progress:
-                progress(0, 1, "loading torch")
+            teller.say(_opening(archive, asked, continued=begun))
+            with wiped(teller):
+                step(0, 1, "loading torch")
                 from population.campaign import Campaign
                 from population.report import make_report
 
-                colony, workshop, notes = _opened(
-                    archive, asked, limits, progress, anew=anew, report=report_after
-                )
                 stop.check()
-            for note in notes:
-                err.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
-            last = colony.latest()
-            if last:
-                err.print(f"continuing {archive} after generation {last.generation}")
-            shown = CampaignProgress(err, limits.item_evaluations, limits.generations, stop, heart)
-            reason = Campaign(
-                colony,
-                workshop,
-                limits,
-                shown.on_step,
-                shown.on_generation,
-                shown.on_order,
-                shown.on_trouble,
-            ).run()
-            err.print(f"stopped: {reason}", highlight=False, soft_wrap=True)
-            if report_after:
-                with progress_bar(quiet=headless, also=heart.step) as progress:
-                    finished = make_report(
-                        colony, workshop, lambda *step: _step(stop, progress, step)
+                colony, workshop, notes = _opened(
+                    archive, asked, limits, step, teller.say, anew=anew, report=report_after
+                )
+                stop.kept = "nothing is lost"
+                stop.check()
+                for note in notes:
+                    teller.say(f"note: {note}")
+                last = colony.latest()
+                continued = begun and not anew
+                if continued and last:
+                    teller.say(f"continuing {archive} after generation {last.generation}")
+                elif continued:
+                    teller.say(f"continuing {archive}: {unfinished(colony)}")
+                teller.say(workshop.plan.words)
+                seconds = None if limits.minutes is None else 60.0 * limits.minutes
+                ends = Ends(limits.item_evaluations, limits.generations, seconds)
+                shown = CampaignProgress(
+                    teller, ends, stop, heart, last.generation if last else None
+                )
+                campaign = Campaign(
+                    colony,
+                    workshop,
+                    limits,
+                    shown.on_step,
+                    shown.on_generation,
+                    shown.on_order,
+                    shown.on_trouble,
+                )
+                shown.spent = lambda: campaign.spent
+                reason = campaign.run()
+                teller.say(f"stopped: {reason}")
+                if report_after:
+                    stop.kept = (
+                        f"the campaign is complete and kept, its report is not made: "
+                        f"colony report --archive {archive}"
                     )
-                out.print(tables.report_view(finished))
-                for left_out in workshop.complaints():
-                    err.print(left_out, markup=False, highlight=False, soft_wrap=True)
+                    teller.say("reporting on all splits; what the campaign found is kept already")
+                    finished = make_report(colony, workshop, step)
+                    teller.wipe()
+                    out.print(tables.report_view(finished))
+                    for left_out in workshop.complaints():
+                        teller.say(left_out)
             heart.tell(ended=reason)
             err.print(
                 f"archive: {archive}. Next: colony lineage champion, colony export champion DIR",
@@ -136,6 +168,7 @@ def _opened(
     asked: "Config",
     limits: "Budget",
     progress: "Progress",
+    say: "Callable[[str], None]",
     *,
     anew: bool,
     report: bool,
@@ -150,9 +183,7 @@ def _opened(
         workshop = reopen_workshop(colony, progress)
         check_run(workshop)
         return colony, workshop, ()
-    workshop = open_workshop(
-        asked, progress, lambda line: err.print(line, markup=False, highlight=False, soft_wrap=True)
-    )
+    workshop = open_workshop(asked, progress, say)
     # What is missing or impossible must be said before an archive is left behind.
     notes = (*workshop.check_items(), *check_ready(workshop, limits, report=report))
     if anew:
@@ -160,12 +191,26 @@ def _opened(
 
         discard(archive)
         notes = (f"{archive} had no complete generation, so it is started anew", *notes)
-    return found_archive(archive, workshop, progress), workshop, notes
+    return found_archive(archive, workshop), workshop, notes
 
 
-def _step(stop: StopRequest, progress: Any, step: tuple[int, int, str]) -> None:
-    stop.check()
-    progress(*step)
+def _stepping(teller: Teller, heart: Heart, stop: StopRequest) -> "Progress":
+    """What is told of everything that takes its time; it stops where somebody asked for that."""
+
+    def step(done: int, total: int, what: str) -> None:
+        stop.check()
+        teller.step(done, total, what)
+        heart.step(done, total, what, step_left_s=teller.left)
+
+    return step
+
+
+def _opening(archive: Path, asked: "Config", *, continued: bool) -> str:
+    """What is begun, in a line that nobody has to wait for."""
+    founders = f"{len(asked.founders.paths)} founders"
+    if continued:
+        return f"opening {archive}; first torch is loaded"
+    return f"starting {archive}: {founders}, {len(asked.tasks.paths)} tasks; first torch is loaded"
 
 
 def _asked_for(
@@ -207,7 +252,11 @@ def _asked_for(
                     f"{archive} was started with another [{section}] than {path} has; continue "
                     "without a config, or choose another --archive for a new campaign"
                 )
-        return stored.model_copy(update={"budget": given.budget, "weights": given.weights}), False
+        run = stored.run.model_copy(update={"memory_gb": given.run.memory_gb})
+        given = stored.model_copy(
+            update={"budget": given.budget, "weights": given.weights, "run": run}
+        )
+        return given, False
     return stored, False
 
 
@@ -223,11 +272,19 @@ def _bred_by(config: "Config") -> tuple[object, ...]:
 
 
 def _give_room(colony: "Archive", asked: "Config") -> None:
-    """Let the archive know of another quota: disks fill up in the middle of campaigns."""
+    """Let the archive know of other room: disks fill up in the middle of campaigns."""
     from population.config import parsed
 
     content = colony.campaign()[1]
-    quota = parsed(content, str(colony.path)).weights.quota_gb
+    stored = parsed(content, str(colony.path))
+    quota, memory = stored.weights.quota_gb, stored.run.memory_gb
+    if asked.run.memory_gb != memory:
+        content["run"]["memory_gb"] = asked.run.memory_gb
+        now, before = (
+            "the usual room" if size is None else f"{size:g} GB"
+            for size in (asked.run.memory_gb, memory)
+        )
+        colony.intervene(content, f"memory may take {now}; it was {before}")
     if asked.weights.quota_gb != quota:
         content["weights"] = asked.weights.model_dump(mode="json")
         colony.intervene(

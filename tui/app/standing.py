@@ -43,10 +43,12 @@ def spending(snapshot: "Snapshot", pulse: Pulse | None) -> tuple[int, int | None
     budget = limits.get("item_evaluations")
     if pulse is not None and pulse.budget is not None:
         budget = pulse.budget
-    part = snapshot.spent / budget if budget else 0.0
+    spent = snapshot.spent
+    part = spent / budget if budget else 0.0
     if pulse is not None and pulse.beats:
-        part = max(part, pulse.part)
-    return snapshot.spent, budget, min(1.0, part)
+        spent = max(spent, pulse.spent)
+        part = max(part, pulse.part, spent / budget if budget else 0.0)
+    return spent, budget, min(1.0, part)
 
 
 def doing(
@@ -56,7 +58,10 @@ def doing(
     rows: list[list[Piece]] = []
     if pulse is not None and pulse.beats:
         done = f"{pulse.done}/{pulse.total}" if pulse.total else ""
-        rows.append([Piece("doing  ", "dim"), Piece(f"{pulse.what} {done}", "strong")])
+        doing = [Piece("doing  ", "dim"), Piece(f"{pulse.what} {done}", "strong")]
+        if pulse.step_left_s is not None and pulse.step_left_s >= 1.0:
+            doing.append(Piece(f"   {spoken(pulse.step_left_s)} to go", "dim"))
+        rows.append(doing)
         part = pulse.done / pulse.total if pulse.total else 0.0
         rows.append([Piece("       "), Piece(bar(part, min(width - 8, 40), signs), "bar")])
     else:

@@ -1,0 +1,129 @@
+"""How much memory a campaign may take, and what that allows to be in it at a time.
+
+What is decided here changes how soon models are made and never what they are: siblings made beside
+each other have the bits that each has alone, and a network computes with as many threads as if it
+had all the memory in the world.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+USUAL = 2.8e9
+"""Bytes that a campaign may take unless it is told otherwise, if its models are not too large."""
+
+PROGRAM = 0.7e9
+"""Bytes that Python and its libraries take."""
+
+PART_OF_FREE = 0.8
+"""So much of the free memory is taken at most."""
+
+MOST_TOGETHER = 2 << 30
+"""Bytes of siblings that are made together at most: more of them gain nothing."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What things take, in bytes.
+
+    Attributes:
+        model: a model as it is made.
+        network: what a network takes beside the model that it has become.
+        forward: a forward pass.
+    """
+
+    model: int
+    network: int
+    forward: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What may be in memory at a time.
+
+    Attributes:
+        players: networks at work.
+        batch: siblings that are made together.
+        waiting: models that wait for a network, the one that is handed over among them.
+        bytes: what all of it takes, at most.
+        enough: whether that is no more than it may be.
+        needs: what things take.
+    """
+
+    players: int
+    batch: int
+    waiting: int
+    bytes: float
+    enough: bool
+    needs: Needs
+
+    @property
+    def words(self) -> str:
+        """What it will take, in a line."""
+        size = f"{self.needs.model / 1e9:.1f} GB" if self.needs.model >= 5e7 else "small"
+        line = (
+            f"up to {self.bytes / 1e9:.1f} GB of memory: {_counted(self.players, 'network')} at "
+            f"work, {_counted(self.batch, 'model')} made at a time, of {size} each"
+        ).replace("of small each", "small ones")
+        return line if self.enough else f"{line}; that is the least that these founders need"
+
+
+def planned(needs: Needs, nominal: int, memory_gb: float | None, free: float) -> Plan:
+    """What may be in memory at a time.
+
+    Args:
+        needs: what things take.
+        nominal: networks that would work if there was room for all.
+        memory_gb: what may be taken, in 10^9 bytes; None for what is usual.
+        free: bytes that nobody takes now.
+    """
+    each = needs.network + needs.forward
+    if memory_gb is None:
+        # A second model is made while others are worked with, however large they are.
+        wanted = PROGRAM + nominal * (each + needs.model) + 2 * needs.model
+        limit = min(max(USUAL, wanted), PART_OF_FREE * free)
+    else:
+        limit = 1e9 * memory_gb
+
+    def taken(players: int, models: int) -> float:
+        return PROGRAM + players * (each + needs.model) + models * needs.model
+
+    players = nominal
+    while players > 1 and taken(players, 1) > limit:
+        players -= 1
+    spare = max(1, int((limit - taken(players, 0)) / max(needs.model, 1)))
+    most = max(1, MOST_TOGETHER // max(needs.model, 1))
+    beside = min(players, spare // 3)
+    batch = max(1, min(spare - beside, most))
+    total = taken(players, batch + beside)
+    return Plan(players, batch, beside + 1, total, total <= limit, needs)
+
+
+def free_memory() -> float:
+    """Bytes that nobody takes now, as far as the system tells; a container may have less."""
+    free = float("inf")
+    try:
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                free = 1024.0 * int(line.split()[1])
+    except (OSError, ValueError, IndexError):
+        try:
+            free = float(os.sysconf("SC_PHYS_PAGES")) * os.sysconf("SC_PAGE_SIZE")
+        except (OSError, ValueError, AttributeError):
+            free = 8e9
+    for limit, used in (
+        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+        (
+            "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+            "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+        ),
+    ):
+        try:
+            free = min(free, float(Path(limit).read_text()) - float(Path(used).read_text()))
+        except (OSError, ValueError):
+            continue
+    return max(0.0, free)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"

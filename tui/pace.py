@@ -1,0 +1,100 @@
+"""How long the rest of something takes, by the pace of what is done. No clock is read here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lineage.records import Generation
+
+RECENT = 20
+"""Generations that tell the pace."""
+
+
+@dataclass(frozen=True)
+class Ends:
+    """When a campaign ends at the latest; None never.
+
+    Attributes:
+        evaluations: item evaluations in all.
+        generations: the last generation.
+        seconds: of work in all.
+    """
+
+    evaluations: int | None = None
+    generations: int | None = None
+    seconds: float | None = None
+
+
+def part_done(history: "Sequence[Generation]", ends: Ends) -> float:
+    """How much of a campaign is over, in [0, 1], by whichever limit comes first."""
+    parts = [0.0]
+    if ends.evaluations is not None:
+        parts.append(sum(past.evaluations for past in history) / ends.evaluations)
+    if ends.generations is not None:
+        parts.append(len(history) / (ends.generations + 1))
+    if ends.seconds is not None:
+        parts.append(sum(past.wall_s for past in history) / ends.seconds)
+    return min(1.0, max(parts))
+
+
+def time_left(
+    history: "Sequence[Generation]", ends: Ends, since: int | None = None
+) -> float | None:
+    """Seconds of work until the earliest limit; None if there is no pace to go by.
+
+    The pace is that of the last generations. The first one makes more models than others and plays
+    with nobody, so it counts only as long as there is no other. Waiting is no work.
+
+    Args:
+        history: all complete generations.
+        ends: the limits.
+        since: the last generation of earlier runs, which may have been made on another machine;
+            their pace counts only as long as there is no other.
+    """
+    if not history:
+        return None if ends.seconds is None else ends.seconds
+    mine = [past for past in history if since is None or past.generation > since] or history
+    recent = ([past for past in mine if past.generation > 0] or mine)[-RECENT:]
+    seconds = sum(past.wall_s for past in recent)
+    evaluations = sum(past.evaluations for past in recent)
+    left = []
+    if ends.evaluations is not None and evaluations > 0:
+        rest = ends.evaluations - sum(past.evaluations for past in history)
+        left.append(rest * seconds / evaluations)
+    if ends.generations is not None:
+        left.append((ends.generations - history[-1].generation) * seconds / len(recent))
+    if ends.seconds is not None:
+        left.append(ends.seconds - sum(past.wall_s for past in history))
+    return max(0.0, min(left)) if left else None
+
+
+class Steps:
+    """The time left of something that is done step by step."""
+
+    def __init__(self) -> None:
+        self._what = ""
+        self._from: tuple[float, int] = (0.0, 0)
+
+    def left(self, now: float, done: int, total: int, what: str) -> float | None:
+        """Seconds that the rest takes, by the pace since it began; None where none is known.
+
+        Args:
+            now: seconds that only grow.
+            done: how much is done, of `total`.
+            total: see `done`; 0 where nobody knows.
+            what: is done; another word is another beginning.
+        """
+        if what != self._what or done < self._from[1]:
+            self._what, self._from = what, (now, done)
+        since, first = self._from
+        if done <= first or not total or now <= since:
+            return None
+        return (now - since) / (done - first) * max(0, total - done)
+
+
+def clock(seconds: float) -> str:
+    """A time as a clock shows it: 4:05 or 1:04:05."""
+    minutes, rest = divmod(max(0, int(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
