@@ -109,11 +109,11 @@ def test_control_tokens_of_a_prompt_are_such_and_those_of_an_answer_are_text(
 @pytest.mark.parametrize("kind", KINDS)
 def test_greedy_decoding_and_the_fast_path_give_one_verdict(kind: str, tmp_path: Path) -> None:
     """Random models, keys of which they say some: right is who says the key in canonical form."""
-    for seed in range(2):
+    for seed in (0,):
         folder = tmp_path / f"{seed}"
         speaker(folder, kind, seed)
         player = player_of(folder, stops={"t": " a" if kind == "words" else "a"})
-        pairs = list(zip(WORDS, WORDS[3:], strict=False))
+        pairs = list(zip(WORDS, WORDS[3:9], strict=False))
         prompts = [f"{a} {b}{end}" for a, b in pairs for end in ("", " ")]
         said = player.answer_freely([item_of(p, None, n) for n, p in enumerate(prompts)])
         items = []
