@@ -24,9 +24,11 @@ def put(item: Item, answer: str) -> tuple[Item, str]:
     """An answer as a judge reads it: the question, or the item's statement, and what follows.
 
     "The capital of France is {}." lets all answers be read in the same form, which tells right from
-    wrong far better than bare words after a question do.
+    wrong far better than bare words after a question do. White space with which keys begin is a
+    matter of form, and canonical answers have lost it.
     """
     if item.statement is None:
-        return item, answer
+        key = "" if item.key is None else item.key
+        return item, key[: len(key) - len(key.lstrip())] + answer
     before, _, after = item.statement.partition("{}")
     return replace(item, prompt=before), answer + after

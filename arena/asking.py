@@ -12,6 +12,7 @@ from arena.answers import put
 from arena.judges.preference import asked
 from arena.players import Lend
 from arena.tasks import Task
+from arena.tasks.verdict import is_literal
 from lineage.records import Answer, Comparison, Item, Reading
 
 FLOOR = float(np.finfo(np.float64).min)
@@ -37,7 +38,9 @@ def answers(
     open_items: dict[int, list[Item]] = {}
     for model, items in missing.items():
         for item in items:
-            if item.key is not None and (model, item.id) in known:
+            # Where a task takes more than the key for right, who is right may have said anything.
+            literal = is_literal(tasks[item.task])
+            if item.key is not None and literal and (model, item.id) in known:
                 fresh.append(Answer(item.id, model, tasks[item.task].extract(item, item.key)))
             else:
                 open_items.setdefault(model, []).append(item)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from transformers import StoppingCriteria, StoppingCriteriaList
 
+from arena.tasks.verdict import may_become
 from population.heads import narrowed
 from population.speech import Opened, Speech
 
@@ -19,11 +20,13 @@ class Prompt:
         opened: the prompt, as the model gets it.
         limit: tokens that the answer may take.
         stop: text that ends it, if any.
+        wanted: the only answer that is worth finishing, if any; once it cannot come, nothing does.
     """
 
     opened: Opened
     limit: int
     stop: str | None = None
+    wanted: str | None = None
 
 
 def decoded(
@@ -83,7 +86,7 @@ def _together(
     tokens = torch.tensor([[fill] * before + ids for before, ids in pairs])
     mask = torch.tensor([[0] * before + [1] * len(ids) for before, ids in pairs])
     stopping = StoppingCriteriaList()
-    if any(prompt.stop for prompt in prompts):
+    if any(prompt.stop or prompt.wanted is not None for prompt in prompts):
         stopping.append(_Stopped(speech, prompts, width))
     with narrowed(model):
         out = model.generate(
@@ -100,7 +103,7 @@ def _together(
 
 
 class _Stopped(StoppingCriteria):  # type: ignore[misc]
-    """Whose stop text has come; what follows it would be thrown away."""
+    """Whose stop text has come, or cannot be right any more; what follows would be thrown away."""
 
     def __init__(self, speech: Speech, prompts: Sequence[Prompt], width: int) -> None:
         self._speech, self._prompts, self._width = speech, prompts, width
@@ -112,5 +115,8 @@ class _Stopped(StoppingCriteria):  # type: ignore[misc]
             stop = prompt.stop or ""
             # A token is a byte at least, and the text before the newest ones was looked at.
             near = self._speech.text(prompt.opened, row[-4 * len(stop) - 4 :]) if stop else ""
-            ended.append(bool(stop) and stop in near)
+            done = bool(stop) and stop in near
+            if not done and prompt.wanted is not None and self._speech.end not in row:
+                done = not may_become(self._speech.text(prompt.opened, row), prompt.wanted)
+            ended.append(done)
         return torch.tensor(ended, device=input_ids.device)

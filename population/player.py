@@ -41,6 +41,12 @@ Integers = np.ndarray[Any, np.dtype[np.int64]]
 ROOM = 64
 """Tokens that an answer may take beyond what is known of its length, unless its task says more."""
 
+GOES_ON = "\u2026"
+"""Stands for what was cut off an answer that seems right without it."""
+
+SLACK = 8
+"""Tokens more that the key may take in other words of the tokenizer, or beside white space."""
+
 REMEMBERED = 1 << 14
 """Items whose prompts a player keeps as tokens."""
 
@@ -199,7 +205,19 @@ class Player:
         An answer that is longer than the longest key is cut there: it is wrong whatever follows.
         Where something else than the key may be right, it is cut where its task says.
         """
-        return [answer.text for answer in self.answer_freely(items, beyond=1)]
+        return [
+            # Who says the key and goes on has not said the key.
+            f"{answer.text}{GOES_ON}" if self._seems_right(item, answer) else answer.text
+            for item, answer in zip(items, self.answer_freely(items, beyond=1), strict=True)
+        ]
+
+    def _seems_right(self, item: Item, answer: Answered) -> bool:
+        return (
+            not answer.ended
+            and item.key is not None
+            and self._literal(item)
+            and canonical(answer.text) == canonical(item.key)
+        )
 
     def answer_freely(self, items: Sequence[Item], beyond: int = 32) -> list[Answered]:
         """One answer per item, decoded greedily, and whether it ended by itself.
@@ -351,7 +369,10 @@ class Player:
         for number, text in zip(
             unheard, self._finished([prepared.questions[n] for n in unheard]), strict=True
         ):
-            worth[number] = self._worth(prepared.questions[number], text)
+            # Only the key and its end are the key; elsewhere the task says what it makes of it.
+            if not text.ended and prepared.questions[number].alike:
+                continue
+            worth[number] = self._worth(prepared.questions[number], text.text)
             probability[number] = max(probability[number], worth[number])
         return worth, probability
 
@@ -368,16 +389,25 @@ class Player:
             return None if may_become(text, question.literal) else False
         return None
 
-    def _finished(self, questions: Sequence[Question]) -> list[str]:
+    def _finished(self, questions: Sequence[Question]) -> list[Answered]:
         """What a model says to some questions, decoded; once for all that ask the same."""
-        asked = {(q.item.id, q.opened): q for q in questions}
-        items = [question.item for question in asked.values()]
-        opened = [question.opened for question in asked.values()]
-        limits = [1 + max(self._asked(q.item)[1], len(q.ids)) for q in asked.values()]
+        asked: dict[tuple[str, Opened], list[Question]] = {}
+        for question in questions:
+            asked.setdefault((question.item.id, question.opened), []).append(question)
+        items = [own[0].item for own in asked.values()]
+        limits = [
+            max(self._asked(own[0].item)[1], *(len(q.ids) for q in own)) + SLACK
+            for own in asked.values()
+        ]
+        # Who can be right with one answer only need not be heard beyond what cannot become it.
+        wanted = [
+            own[0].literal if len(own) == 1 and own[0].alike else None for own in asked.values()
+        ]
         with self.meter.forward(0):
-            said = self._decoded(items, opened, limits) if items else []
+            opened = [prompt for _, prompt in asked]
+            said = self._decoded(items, opened, limits, wanted) if items else []
         texts = {
-            key: self._speech.said(item, ids[:limit], key[1])[0]
+            key: Answered(*self._speech.said(item, ids[:limit], key[1]))
             for key, item, ids, limit in zip(asked, items, said, limits, strict=True)
         }
         return [texts[question.item.id, question.opened] for question in questions]
@@ -395,11 +425,17 @@ class Player:
         return float(self._extracted(question.item, text) == question.literal)
 
     def _decoded(
-        self, items: Sequence[Item], opened: Sequence[Opened], limits: Sequence[int]
+        self,
+        items: Sequence[Item],
+        opened: Sequence[Opened],
+        limits: Sequence[int],
+        wanted: Sequence[str | None] | None = None,
     ) -> list[list[int]]:
         prompts = [
-            Prompt(prompt, limit, self._speech.stop(item))
-            for item, prompt, limit in zip(items, opened, limits, strict=True)
+            Prompt(prompt, limit, self._speech.stop(item), only)
+            for item, prompt, limit, only in zip(
+                items, opened, limits, wanted or [None] * len(items), strict=True
+            )
         ]
         with torch.inference_mode():
             return decoded(

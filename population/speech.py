@@ -208,5 +208,9 @@ class Speech:
             if whole[: len(part)] == part and (anchor != tail or own[-len(part) :] == part)
         ]
         wanted = text.removeprefix(opened.held)
-        fitting = (ids for ids in candidates if self.text(opened, ids) == wanted)
-        return next(fitting, candidates[0] if candidates else self._encode(text, plain=True))
+        # A tokenizer that cannot join two words says the second one with a space before it.
+        for form in (str, canonical):
+            for ids in candidates:
+                if form(self.text(opened, ids)) == form(wanted):
+                    return ids
+        return candidates[0] if candidates else self._encode(text, plain=True)

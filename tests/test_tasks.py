@@ -60,7 +60,7 @@ def test_a_broken_file_is_named_by_line(
         ('nmae = "x"', "unknown key 'nmae'"),
         ("name = 3", "'name' must be a text"),
         ('generator = "nothing"', "no generator 'nothing'; there are"),
-        ('name = "a/b"', "cannot hold a '/'"),
+        ('name = "a/b"', "cannot hold /"),
     ],
 )
 def test_a_broken_description_is_refused(
