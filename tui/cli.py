@@ -31,14 +31,18 @@ from tui.console import (
     ArchiveOption,
     JsonOption,
     ModelArgument,
+    at_home,
     bytes_bar,
     clear_errors,
     described,
+    hint,
     opened,
     out,
     print_json,
     progress_bar,
 )
+from tui.interrupts import Interruptible
+from tui.quiet import quiet_others
 
 if TYPE_CHECKING:
     from lineage import Archive
@@ -205,7 +209,9 @@ def export(
         RecipeForm | None, typer.Option(help="Write the recipe instead of the weights.")
     ] = None,
 ) -> None:
-    with clear_errors():
+    quiet_others()
+    path = at_home(path)
+    with clear_errors(), Interruptible() as stop:
         colony = opened(archive)
         row = colony.find(model)
         with progress_bar() as progress:
@@ -217,10 +223,11 @@ def export(
             from population.workshop import reopen_workshop
 
             workshop = reopen_workshop(colony, progress)
+        stop.writing()
         if recipe is None:
             with bytes_bar() as progress:
-                write(colony, workshop, row, path, progress)
-            out.print(f"{row.label} is in {path}", highlight=False, soft_wrap=True)
+                write(colony, workshop, row, path, stop.checked(progress), hint)
+            out.print(f"{row.label} is in {path}", highlight=False, soft_wrap=True, markup=False)
             return
         if path.exists():
             raise PopulationError(f"{path} exists already; choose another name or remove it")
@@ -231,7 +238,8 @@ def export(
             else to_yaml(with_filters(found, workshop.layout))
         )
         path.write_text(text, encoding="utf-8")
-        out.print(f"the recipe of {row.label} is in {path}", highlight=False, soft_wrap=True)
+        told = f"the recipe of {row.label} is in {path}"
+        out.print(told, highlight=False, soft_wrap=True, markup=False)
 
 
 @app.command(

@@ -23,6 +23,7 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.text import Text
 
 from arena.errors import TaskError
 from lineage import ArchiveError
@@ -31,8 +32,8 @@ from population.errors import Interrupted, PopulationError
 if TYPE_CHECKING:
     from lineage import Archive
 
-out = Console()
-err = Console(stderr=True)
+out = Console(emoji=False)
+err = Console(stderr=True, emoji=False)
 
 DEFAULT_ARCHIVE = Path("colony.duckdb")
 
@@ -63,6 +64,16 @@ def described(text: str, *examples: str) -> str:
     return f"{text}\n\n[bold]Examples[/]\n\n{lines}"
 
 
+def at_home(path: Path) -> Path:
+    """A path whose `~` is a home, unless something of that very name is there."""
+    if path.parts[:1] and path.parts[0].startswith("~") and not Path(path.parts[0]).exists():
+        try:
+            return path.expanduser()
+        except RuntimeError:  # nobody of that name
+            return path
+    return path
+
+
 def print_json(value: Any) -> None:
     """Print a value for scripts: plain JSON, no colour, no wrapping."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=1) + "\n")
@@ -74,7 +85,7 @@ def clear_errors() -> Iterator[None]:
     try:
         yield
     except Interrupted as stopped:
-        err.print(str(stopped), style="yellow", highlight=False, soft_wrap=True)
+        err.print(str(stopped), style="yellow", highlight=False, soft_wrap=True, markup=False)
         raise typer.Exit(EXIT_INTERRUPTED) from None
     except (ArchiveError, TaskError, PopulationError) as error:
         _say(str(error))
@@ -89,11 +100,16 @@ def clear_errors() -> Iterator[None]:
 
 
 def _say(message: str) -> None:
-    err.print(f"[bold red]error:[/] {_escaped(message)}", highlight=False, soft_wrap=True)
+    told = Text("error: ", style="bold red").append(plain(message), style="default not bold")
+    err.print(told, highlight=False, soft_wrap=True)
 
 
-def _escaped(text: str) -> str:
-    return text.replace("[", r"\[")
+def plain(text: str) -> str:
+    """Text from files and people as it may be shown: no markup, no codes for the terminal.
+
+    Where control characters would be is what Python calls them; so an error stays one line.
+    """
+    return "".join(c if c.isprintable() or c == " " else repr(c)[1:-1] for c in text)
 
 
 def opened(archive: Path) -> "Archive":
@@ -103,9 +119,14 @@ def opened(archive: Path) -> "Archive":
     return Archive(archive, waiting)
 
 
+def hint(message: str) -> None:
+    """Say what somebody should know, beside the answer."""
+    err.print(plain(message), style="dim", highlight=False, markup=False, soft_wrap=True)
+
+
 def waiting(message: str) -> None:
     """Say that another process has to be waited for."""
-    err.print(_escaped(message), style="dim", highlight=False)
+    err.print(plain(message), style="dim", highlight=False, markup=False)
 
 
 class StopRequest:
@@ -172,7 +193,7 @@ def _bar(
     also: Callable[[int, int, str], None] | None = None,
 ) -> Iterator[Callable[[int, int, str], None]]:
     bar = Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         *counting,
         TimeRemainingColumn(),

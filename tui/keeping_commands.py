@@ -4,20 +4,26 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from tui.console import (
     DEFAULT_ARCHIVE,
     ArchiveOption,
     JsonOption,
     ModelArgument,
+    at_home,
     bytes_bar,
     clear_errors,
     described,
+    hint,
     opened,
     out,
+    plain,
     print_json,
     progress_bar,
 )
+from tui.interrupts import Interruptible
+from tui.quiet import quiet_others
 
 app = typer.Typer()
 
@@ -60,7 +66,9 @@ def check(
         else:
             for damage in found.damages:
                 colour = "yellow" if damage.repaired else "bold red"
-                out.print(f"[{colour}]{damage.what}[/]: {damage.detail}", soft_wrap=True)
+                told = Text(plain(damage.what), style=colour)
+                told.append(f": {plain(damage.detail)}", style="default not bold")
+                out.print(told, soft_wrap=True, highlight=False)
             repaired = sum(damage.repaired for damage in found.damages)
             out.print(
                 f"{found.founders} founders hashed, {found.replayed} of {found.offspring} "
@@ -89,7 +97,8 @@ def revive(
     archive: ArchiveOption = DEFAULT_ARCHIVE,
     as_json: JsonOption = False,
 ) -> None:
-    with clear_errors():
+    quiet_others()
+    with clear_errors(), Interruptible() as stop:
         colony = opened(archive)
         row = colony.find(model)
         with progress_bar() as progress:
@@ -97,16 +106,20 @@ def revive(
             if folder is None:
                 from population.weights.revive import revive as bring_back
 
-                made = bring_back(colony, row, progress)
+                stop.writing()
+                made = bring_back(colony, row, stop.checked(progress))
                 path, found = made.file, made.found
             else:
                 from population.export import export
                 from population.workshop import reopen_workshop
 
                 workshop = reopen_workshop(colony, progress)
+        stop.check()
+        stop.writing()
         if folder is not None:
+            folder = at_home(folder)
             with bytes_bar() as progress:
-                export(colony, workshop, row, folder, progress)
+                export(colony, workshop, row, folder, stop.checked(progress), hint)
             path, found = folder, "remade"
         if as_json:
             print_json(
@@ -122,4 +135,5 @@ def revive(
             f"{row.label} is {found}, its hash {row.weights_sha256[:12]}… proven: {path}",
             highlight=False,
             soft_wrap=True,
+            markup=False,
         )

@@ -325,6 +325,11 @@ def _seen_from(path: str, folder: Path) -> str:
     return f"{_seen_from(base, folder)}{plus}{_seen_from(adapter, folder)}"
 
 
+def located(reference: str) -> str:
+    """A reference as it is typed: `~` is a home, unless something is so named."""
+    return _seen_from(reference, Path())
+
+
 def seen_at(path: str, folder: Path) -> Path:
     """Where a path lies that is seen from a folder; `~` is somebody's home if nothing is so named.
 
