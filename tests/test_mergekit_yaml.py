@@ -240,6 +240,50 @@ def test_wrong_yaml_is_refused_in_one_line(text: str, expected: str) -> None:
     refused(lambda: from_yaml(text, "my.yml"), "my.yml: ", expected)
 
 
+def test_what_a_method_does_not_have_is_ignored_and_said() -> None:
+    text = """
+merge_method: slerp
+name: mine
+base_model: a
+models: [{model: a, parameters: {density: 0.5}}, {model: b}]
+parameters: {t: "0.5", embed_slerp: "true", int8_mask: true, tt: 3}
+"""
+    said: list[str] = []
+    recipe = from_yaml(text, "my.yml", said.append)
+    assert recipe.steps[0].parameters == {"t": 0.5}
+    assert len(said) == 5
+    for name in ("density", "embed_slerp", "int8_mask", "tt", "name"):
+        assert any(repr(name) in line and "ignored" in line for line in said)
+    assert any("did you mean 't'" in line for line in said)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        "ties",
+        "dare_linear",
+        "dare_ties",
+        "della",
+        "della_linear",
+        "breadcrumbs",
+        "breadcrumbs_ties",
+    ],
+)
+def test_density_0_is_the_base_and_density_1_all_of_the_model(
+    method: str, trio: Path, tmp_path: Path
+) -> None:
+    text = (
+        f"merge_method: {method}\nbase_model: base\nmodels: "
+        "[{model: a, parameters: {weight: 1, density: DENSITY}}]"
+    )
+    run_yaml(text.replace("DENSITY", "0"), trio, tmp_path / "none")
+    run_yaml(text.replace("DENSITY", "'1'"), trio, tmp_path / "all")
+    for made, model in (("none", "base"), ("all", "a")):
+        expected = arrays_of(trio / model)
+        for name, value in arrays_of(tmp_path / made).items():
+            np.testing.assert_allclose(value, expected[name], atol=1e-6)
+
+
 BOMB = "\n".join(
     [f"x{n}: &x{n} [{', '.join([f'*x{n - 1}'] * 9) if n else '1, 1'}]" for n in range(12)]
 )

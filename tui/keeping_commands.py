@@ -23,7 +23,6 @@ from tui.console import (
     progress_bar,
 )
 from tui.interrupts import Interruptible
-from tui.quiet import quiet_others
 
 app = typer.Typer()
 
@@ -97,7 +96,6 @@ def revive(
     archive: ArchiveOption = DEFAULT_ARCHIVE,
     as_json: JsonOption = False,
 ) -> None:
-    quiet_others()
     with clear_errors(), Interruptible() as stop:
         colony = opened(archive)
         row = colony.find(model)

@@ -20,7 +20,6 @@ from tui.console import (
     print_json,
 )
 from tui.interrupts import Interruptible
-from tui.quiet import quiet_others
 
 app = typer.Typer()
 
@@ -62,7 +61,6 @@ def merge(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check all, write nothing.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    quiet_others()
     with clear_errors(), Interruptible() as stop:
         from population.merging.engine import plan
         from population.merging.merge import merge as run
@@ -139,7 +137,6 @@ def inspect(
     ],
     as_json: JsonOption = False,
 ) -> None:
-    quiet_others()
     with clear_errors():
         from population.merging.preflight import gigabytes, profile
         from population.merging.recipe import located
