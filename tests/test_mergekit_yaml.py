@@ -10,6 +10,8 @@ import yaml
 
 from population.merging.mergekit import from_yaml, to_yaml
 from population.merging.recipe import parse_recipe, read_recipe
+from population.methods import METHODS
+from population.methods.method import DENSITY
 from tests.merge_helpers import (
     GOOD_RECIPE,
     arrays_of,
@@ -259,26 +261,18 @@ parameters: {t: "0.5", embed_slerp: "true", int8_mask: true, tt: 3}
 
 @pytest.mark.parametrize(
     "method",
-    [
-        "ties",
-        "dare_linear",
-        "dare_ties",
-        "della",
-        "della_linear",
-        "breadcrumbs",
-        "breadcrumbs_ties",
-    ],
+    [name for name, method in METHODS.items() if DENSITY in method.parameters],
 )
 def test_density_0_is_the_base_and_density_1_all_of_the_model(
     method: str, trio: Path, tmp_path: Path
 ) -> None:
     text = (
         f"merge_method: {method}\nbase_model: base\nmodels: "
-        "[{model: a, parameters: {weight: 1, density: DENSITY}}]"
+        "[{model: math, parameters: {weight: 1, density: SHARE}}]"
     )
-    run_yaml(text.replace("DENSITY", "0"), trio, tmp_path / "none")
-    run_yaml(text.replace("DENSITY", "'1'"), trio, tmp_path / "all")
-    for made, model in (("none", "base"), ("all", "a")):
+    run_yaml(text.replace("SHARE", "0"), trio, tmp_path / "none")
+    run_yaml(text.replace("SHARE", "'1'"), trio, tmp_path / "all")
+    for made, model in (("none", "base"), ("all", "math")):
         expected = arrays_of(trio / model)
         for name, value in arrays_of(tmp_path / made).items():
             np.testing.assert_allclose(value, expected[name], atol=1e-6)

@@ -50,7 +50,6 @@ def test_the_card_says_where_it_comes_from(zoo: Zoo, tmp_path: Path) -> None:
     assert f"| base | {sources['base']} | apache-2.0 |" in text
     assert "task_arithmetic" in text
     assert made.weights_sha256 in text
-    assert str(tmp_path) not in text
 
 
 @pytest.mark.parametrize(
