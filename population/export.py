@@ -1,5 +1,6 @@
 """Export: a model of the archive as a recipe, or as a plain transformers checkpoint."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from lineage import Archive
@@ -42,6 +43,7 @@ def export(
     model: Model,
     folder: Path,
     progress: Progress = lambda *_: None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Merged:
     """Write a model with its tokenizer, its recipe and a model card.
 
@@ -53,6 +55,7 @@ def export(
         model: founder or offspring, living or fossil.
         folder: where to; must not exist, or be empty.
         progress: told (bytes done, bytes in all, what).
+        say: told what should be known.
 
     Raises:
         PopulationError: the folder is in use or cannot be written.
@@ -66,6 +69,7 @@ def export(
         threads=workshop.config.run.threads,
         opened=founders,
         progress=progress,
+        say=say,
     )
 
 

@@ -10,6 +10,8 @@ import yaml
 
 from population.merging.mergekit import from_yaml, to_yaml
 from population.merging.recipe import parse_recipe, read_recipe
+from population.methods import METHODS
+from population.methods.method import DENSITY
 from tests.merge_helpers import (
     GOOD_RECIPE,
     arrays_of,
@@ -238,6 +240,42 @@ def test_relative_paths_are_seen_from_the_recipes_folder(trio: Path, tmp_path: P
 )
 def test_wrong_yaml_is_refused_in_one_line(text: str, expected: str) -> None:
     refused(lambda: from_yaml(text, "my.yml"), "my.yml: ", expected)
+
+
+def test_what_a_method_does_not_have_is_ignored_and_said() -> None:
+    text = """
+merge_method: slerp
+name: mine
+base_model: a
+models: [{model: a, parameters: {density: 0.5}}, {model: b}]
+parameters: {t: "0.5", embed_slerp: "true", int8_mask: true, tt: 3}
+"""
+    said: list[str] = []
+    recipe = from_yaml(text, "my.yml", said.append)
+    assert recipe.steps[0].parameters == {"t": 0.5}
+    assert len(said) == 5
+    for name in ("density", "embed_slerp", "int8_mask", "tt", "name"):
+        assert any(repr(name) in line and "ignored" in line for line in said)
+    assert any("did you mean 't'" in line for line in said)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [name for name, method in METHODS.items() if DENSITY in method.parameters],
+)
+def test_density_0_is_the_base_and_density_1_all_of_the_model(
+    method: str, trio: Path, tmp_path: Path
+) -> None:
+    text = (
+        f"merge_method: {method}\nbase_model: base\nmodels: "
+        "[{model: math, parameters: {weight: 1, density: SHARE}}]"
+    )
+    run_yaml(text.replace("SHARE", "0"), trio, tmp_path / "none")
+    run_yaml(text.replace("SHARE", "'1'"), trio, tmp_path / "all")
+    for made, model in (("none", "base"), ("all", "math")):
+        expected = arrays_of(trio / model)
+        for name, value in arrays_of(tmp_path / made).items():
+            np.testing.assert_allclose(value, expected[name], atol=1e-6)
 
 
 BOMB = "\n".join(

@@ -32,10 +32,12 @@ from tui.console import (
     ArchiveOption,
     JsonOption,
     ModelArgument,
+    at_home,
     bytes_bar,
     clear_errors,
     described,
     err,
+    hint,
     opened,
     out,
     passed_over,
@@ -46,6 +48,7 @@ from tui.console import (
     write_anywhere,
 )
 from tui.entry import guarded
+from tui.interrupts import Interruptible
 from tui.quiet import hush_at_exit, quiet
 
 if TYPE_CHECKING:
@@ -248,7 +251,8 @@ def export(
         RecipeForm | None, typer.Option(help="Write the recipe instead of the weights.")
     ] = None,
 ) -> None:
-    with clear_errors():
+    path = at_home(path)
+    with clear_errors(), Interruptible() as stop:
         colony = opened(archive)
         row = colony.find(model)
         with progress_bar() as progress:
@@ -260,9 +264,10 @@ def export(
             from population.workshop import reopen_workshop
 
             workshop = reopen_workshop(colony, progress)
+        stop.writing()
         if recipe is None:
             with bytes_bar() as progress:
-                write(colony, workshop, row, path, progress)
+                write(colony, workshop, row, path, stop.checked(progress), hint)
             out.print(f"{escaped(row.label)} is in {path}", soft_wrap=True)
             return
         if path.exists():

@@ -155,6 +155,16 @@ def described(text: str, *examples: str) -> str:
     return f"{text}\n\n[bold]Examples[/]\n\n{lines}"
 
 
+def at_home(path: Path) -> Path:
+    """A path whose `~` is a home, unless something of that very name is there."""
+    if path.parts[:1] and path.parts[0].startswith("~") and not Path(path.parts[0]).exists():
+        try:
+            return path.expanduser()
+        except RuntimeError:  # nobody of that name
+            return path
+    return path
+
+
 def print_json(value: Any) -> None:
     """Print a value for scripts: plain JSON, no colour, no wrapping; null for what is no number."""
     known = _finite(value)
@@ -257,6 +267,11 @@ def opened(archive: Path) -> "Archive":
 def quoted(path: Path) -> str:
     """A path as a shell reads it: for commands that people are told to give."""
     return shlex.quote(str(path))
+
+
+def hint(message: str) -> None:
+    """Say what somebody should know, beside the answer."""
+    err.print(message, style="dim", soft_wrap=True)
 
 
 def waiting(message: str) -> None:

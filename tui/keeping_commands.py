@@ -12,14 +12,17 @@ from tui.console import (
     ArchiveOption,
     JsonOption,
     ModelArgument,
+    at_home,
     bytes_bar,
     clear_errors,
     described,
+    hint,
     opened,
     out,
     print_json,
     progress_bar,
 )
+from tui.interrupts import Interruptible
 
 app = typer.Typer()
 
@@ -92,7 +95,7 @@ def revive(
     archive: ArchiveOption = DEFAULT_ARCHIVE,
     as_json: JsonOption = False,
 ) -> None:
-    with clear_errors():
+    with clear_errors(), Interruptible() as stop:
         colony = opened(archive)
         row = colony.find(model)
         with progress_bar() as progress:
@@ -100,16 +103,20 @@ def revive(
             if folder is None:
                 from population.weights.revive import revive as bring_back
 
-                made = bring_back(colony, row, progress)
+                stop.writing()
+                made = bring_back(colony, row, stop.checked(progress))
                 path, found = made.file, made.found
             else:
                 from population.export import export
                 from population.workshop import reopen_workshop
 
                 workshop = reopen_workshop(colony, progress)
+        stop.check()
+        stop.writing()
         if folder is not None:
+            folder = at_home(folder)
             with bytes_bar() as progress:
-                export(colony, workshop, row, folder, progress)
+                export(colony, workshop, row, folder, stop.checked(progress), hint)
             path, found = folder, "remade"
         if as_json:
             print_json(
@@ -125,4 +132,5 @@ def revive(
             f"{escaped(row.label)} is {found}, its hash {row.weights_sha256[:12]}… proven: {path}",
             highlight=False,
             soft_wrap=True,
+            markup=False,
         )

@@ -8,15 +8,16 @@ import typer
 from rich.table import Table
 
 from tui.console import (
-    EXIT_INTERRUPTED,
     JsonOption,
+    at_home,
     bytes_bar,
     clear_errors,
     described,
-    err,
+    hint,
     out,
     print_json,
 )
+from tui.interrupts import Interruptible
 
 app = typer.Typer()
 
@@ -58,13 +59,14 @@ def merge(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check all, write nothing.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    with clear_errors():
+    with clear_errors(), Interruptible() as stop:
         from population.merging.engine import plan
         from population.merging.merge import merge as run
         from population.merging.preflight import gigabytes, preflight
         from population.merging.recipe import read_recipe
 
-        wanted = read_recipe(recipe)
+        folder = at_home(folder)
+        wanted = read_recipe(at_home(recipe), hint)
         if seed is not None:
             steps = [step.model_copy(update={"seed": seed}) for step in wanted.steps]
             wanted = wanted.model_copy(update={"steps": steps})
@@ -73,15 +75,11 @@ def merge(
         if seed is not None or mergekit_compat:  # what was promised was promised without them
             output = wanted.output.model_copy(update={"weights_sha256": None})
             wanted = wanted.model_copy(update={"output": output})
-
-        def say(text: str) -> None:
-            err.print(text, style="dim", highlight=False, markup=False, soft_wrap=True)
-
         if dry_run:
-            planned = plan(wanted, say)
+            planned = plan(wanted, hint)
             needs = preflight(planned, folder)
             for warning in needs.warnings:
-                say(f"note: {warning}")
+                hint(f"note: {warning}")
             if as_json:
                 print_json({"tensors": len(planned.tensors), **asdict(needs)})
             else:
@@ -91,21 +89,18 @@ def merge(
                     highlight=False,
                 )
             return
-        try:
-            with bytes_bar(quiet=as_json) as progress:
-                made = run(
-                    wanted,
-                    folder,
-                    device=device,
-                    threads=threads,
-                    shard=int(shard_size * 1e9),
-                    pin=pin,
-                    progress=progress,
-                    say=say,
-                )
-        except KeyboardInterrupt:
-            say("interrupted; nothing was written")
-            raise typer.Exit(EXIT_INTERRUPTED) from None
+        stop.writing()
+        with bytes_bar(quiet=as_json) as progress:
+            made = run(
+                wanted,
+                folder,
+                device=device,
+                threads=threads,
+                shard=int(shard_size * 1e9),
+                pin=pin,
+                progress=stop.checked(progress),
+                say=hint,
+            )
         if as_json:
             print_json(
                 {
@@ -122,6 +117,7 @@ def merge(
                 f"{made.weights_sha256[:12]}",
                 highlight=False,
                 soft_wrap=True,
+                markup=False,
             )
 
 
@@ -144,7 +140,7 @@ def inspect(
         from population.sources import open_source
         from tui.inspect_tables import profiles_view
 
-        opened = [open_source(reference, say=err.print) for reference in references]
+        opened = [open_source(reference, say=hint) for reference in references]
         profiles = [profile(checkpoint, opened[0]) for checkpoint in opened]
         if as_json:
             print_json([asdict(found) for found in profiles])

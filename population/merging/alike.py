@@ -2,12 +2,13 @@
 
 Two checkpoints of one architecture may differ in what they store without differing in what they
 are: one ties its head to its embeddings, the other stores a head of its own; one counts batches,
-the other was saved before that was done. (Buffers that transformers does not load are left out
-when a checkpoint is opened.) Here
+the other was saved before that was done; one holds buffers that transformers computes by itself.
+Here
 
 - a head of its own in any source gives every other source one too, which is its embeddings, and
   the result stores it;
 - a head that is stored although it is tied is left out, unless all sources store theirs;
+- buffers that transformers does not load stay only if all sources have the same;
 - counters, masks and indices that a source lacks are those of the sources that have them.
 
 Real weights are not touched: the base, or the first model, says which there are.
@@ -75,14 +76,19 @@ class Aligned(Leaf):
         return donor.copy_of(name)
 
 
-def aligned(leaves: Mapping[str, Leaf]) -> dict[str, Leaf]:
-    """Sources that have the same tensors, apart from real weights; see the module's docstring."""
+def aligned(leaves: Mapping[str, Leaf], *, keep: bool = True) -> dict[str, Leaf]:
+    """Sources that have the same tensors, apart from real weights; see the module's docstring.
+
+    Args:
+        leaves: the sources, by name.
+        keep: whether buffers that transformers does not load may stay, where all have the same.
+    """
     sources = list(leaves.values())
     if len(sources) < 2:
         return dict(leaves)
     dropped: list[set[str]] = [set() for _ in sources]
     lent: list[dict[str, tuple[Leaf, str]]] = [{} for _ in sources]
-    _share_copied(sources, lent)
+    _share_copied(sources, dropped, lent, keep=keep)
     head = _share_heads(sources, dropped, lent)
     return {
         name: Aligned(leaf, frozenset(gone), more, head=head) if gone or more or head else leaf
@@ -90,11 +96,23 @@ def aligned(leaves: Mapping[str, Leaf]) -> dict[str, Leaf]:
     }
 
 
-def _share_copied(sources: Sequence[Leaf], lent: Sequence[dict[str, tuple[Leaf, str]]]) -> None:
-    """What is only copied is lent to the sources that lack it."""
+def _share_copied(
+    sources: Sequence[Leaf],
+    dropped: Sequence[set[str]],
+    lent: Sequence[dict[str, tuple[Leaf, str]]],
+    *,
+    keep: bool,
+) -> None:
+    """Buffers that are not loaded go unless all have the same; what is only copied is lent."""
+    ignored = [leaf.ignored for leaf in sources]
+    everywhere = frozenset.intersection(*ignored)
+    keep = keep and all(names == everywhere for names in ignored)
+    if not keep or any(len({leaf.digest(n) for leaf in sources}) > 1 for n in everywhere):
+        for gone, names in zip(dropped, ignored, strict=True):
+            gone.update(names)
     if any(not leaf.config for leaf in sources):
         return
-    indices = {name: leaf for leaf in reversed(sources) for name in leaf.copied}
+    indices = {name: leaf for leaf in reversed(sources) for name in leaf.copied - leaf.ignored}
     for leaf, more in zip(sources, lent, strict=True):
         missing = indices.keys() - leaf.tensors.keys()
         more |= {name: (indices[name], name) for name in indices if name in missing}

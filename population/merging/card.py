@@ -1,5 +1,6 @@
 """The model card of a merge: what the hub reads, and what a person wants to know."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,17 +33,50 @@ class Facts:
 def licence_of(folder: Path) -> str | None:
     """The licence that a model's own card states."""
     try:
-        text = (folder / "README.md").read_text(encoding="utf-8")
+        text = (folder / "README.md").read_text(encoding="utf-8-sig")
         _, front, _ = text.split("---\n", 2)
         content = yaml.safe_load(front)
     except (OSError, ValueError, yaml.YAMLError, RecursionError):
         return None
     licence = content.get("license") if isinstance(content, dict) else None
+    if isinstance(licence, list):
+        licence = ", ".join(str(one) for one in licence) or None
     return licence if isinstance(licence, str) else None
 
 
+def origin_of(path: str, config: Mapping[str, Any]) -> str:
+    """Where others find a source: its hub id if one is known, else the path that was given.
+
+    Args:
+        path: as the recipe has it.
+        config: the source's; a folder that is named as the model of its `_name_or_path` is that.
+    """
+    return "+".join(_origin(part, config) for part in path.split("+"))
+
+
+def _origin(path: str, config: Mapping[str, Any]) -> str:
+    if cached := _CACHED.search(path):
+        return f"{cached[1]}/{cached[2]}"
+    stated = config.get("_name_or_path")
+    if isinstance(stated, str) and _HUB_ID.fullmatch(stated):
+        owner, _, name = stated.partition("/")
+        if owner and name.lower() == Path(path).name.lower():
+            return stated
+    home = str(Path.home())
+    return f"~{path.removeprefix(home)}" if path.startswith(home + "/") else path
+
+
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_CACHED = re.compile(r"models--([^/]+?)--([^/]+)/snapshots/")
+
+
 def card(
-    recipe: Recipe, facts: Facts, licences: Mapping[str, str | None], sha256: str, base: str | None
+    recipe: Recipe,
+    facts: Facts,
+    licences: Mapping[str, str | None],
+    sha256: str,
+    base: str | None,
+    origins: Mapping[str, str] | None = None,
 ) -> str:
     """Write the model card.
 
@@ -52,21 +86,22 @@ def card(
         licences: of the sources, by name; None where a card says nothing.
         sha256: of the weights.
         base: the name of the base among the sources, if there is one.
+        origins: of the sources, by name, where that is not simply their path.
     """
+    found = {name: source.path for name, source in recipe.sources.items()} | dict(origins or {})
     front: dict[str, Any] = {
         "library_name": "transformers",
         "tags": ["merge", "model-colony"],
-        "base_model": [_hub_name(recipe.sources[name].path) for name in _ordered(recipe, base)],
+        "base_model": [found[name] for name in _ordered(recipe, base)],
         "base_model_relation": "merge",
     }
     known = {licence for licence in licences.values() if licence}
-    if len(known) == 1 and None not in licences.values():
+    if len(known) == 1 and None not in licences.values() and not any("," in one for one in known):
         front["license"] = known.pop()
     elif known:
         front["license"] = UNRESOLVED
     rows = "\n".join(
-        f"| {name} | {_hub_name(recipe.sources[name].path)} "
-        f"| {licences.get(name) or 'not stated'} |"
+        f"| {_cell(name)} | {_cell(found[name])} | {_cell(licences.get(name) or 'not stated')} |"
         for name in _ordered(recipe, base)
     )
     parts = [
@@ -99,14 +134,9 @@ def _ordered(recipe: Recipe, base: str | None) -> Sequence[str]:
     return sorted(recipe.sources, key=lambda name: name != base)
 
 
-def _hub_name(path: str) -> str:
-    """A hub id as it is; of a local path its last part, for paths mean nothing to others."""
-    parts = [part if _is_hub_id(part) else Path(part).name for part in path.split("+")]
-    return "+".join(parts)
-
-
-def _is_hub_id(path: str) -> bool:
-    return path.count("/") == 1 and not path.startswith((".", "/", "~")) and not Path(path).exists()
+def _cell(text: str) -> str:
+    """Text in a cell of a table: nothing in a name ends the cell, or is HTML."""
+    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
 
 
 def _methods(recipe: Recipe) -> str:

@@ -84,7 +84,8 @@ def plan(
     sources: Mapping[str, Leaf] = leaves
     if vocabularies is not None:
         sources = {name: Moved(leaf, vocabularies) for name, leaf in leaves.items()}
-    sources = aligned(sources)
+    # Layers that are merged with others than their own need not agree on such buffers.
+    sources = aligned(sources, keep=not any(step.slices for step in recipe.steps))
     _share_tensors(sources.values())
     nodes: dict[str, Node] = dict(sources)
     for step in recipe.steps:

@@ -60,10 +60,18 @@ class Leaf:
         return depths_of(self.tensors, self.config)
 
     @cached_property
+    def _kinds(self) -> Mapping[str, TensorKind]:
+        return tensor_kinds(self.checkpoint.tensors, self.checkpoint.config)
+
+    @cached_property
     def copied(self) -> Set[str]:
         """The tensors that are no weights."""
-        kinds = tensor_kinds(self.checkpoint.tensors, self.checkpoint.config)
-        return {name for name, kind in kinds.items() if kind is not TensorKind.WEIGHT}
+        return {name for name, kind in self._kinds.items() if kind is not TensorKind.WEIGHT}
+
+    @cached_property
+    def ignored(self) -> frozenset[str]:
+        """The buffers that transformers does not load."""
+        return frozenset(n for n, kind in self._kinds.items() if kind is TensorKind.IGNORED)
 
     def digest(self, tensor: str) -> bytes:
         """What tells a tensor that is copied from another one: its shape, dtype and bytes."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from population.agreement import form_with
 from population.checkpoints import Checkpoint, TensorHeader, open_tensors
 from population.errors import CheckpointError, PopulationError, RecipeError
-from population.merging.card import Facts, card, licence_of
+from population.merging.card import Facts, card, licence_of, origin_of
 from population.merging.chat_templates import chat_template
 from population.merging.checker import Checker
 from population.merging.companions import settle_head, write_companions
@@ -179,4 +179,8 @@ def _as_written(planned: Plan, sha: str, pin: bool) -> Recipe:
 def _card(planned: Plan, facts: Facts, sha: str) -> str:
     licences = {name: licence_of(leaf.checkpoint.path) for name, leaf in planned.leaves.items()}
     base = next((step.base for step in planned.recipe.steps if step.base in planned.leaves), None)
-    return card(planned.recipe, facts, licences, sha, base)
+    origins = {
+        name: origin_of(planned.recipe.sources[name].path, leaf.checkpoint.config)
+        for name, leaf in planned.leaves.items()
+    }
+    return card(planned.recipe, facts, licences, sha, base, origins)

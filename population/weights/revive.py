@@ -84,13 +84,15 @@ class Keeper:
         self._cache = cache_of(archive)
 
     def keep(self, champion: Model) -> None:
-        """Keep the champion's weights, if they are not kept yet.
+        """Keep the champion's weights, if they are not kept yet; a founder has a checkpoint.
 
         Raises:
             CheckpointError: its recipe makes other weights than were born.
             PopulationError: the cache cannot be written.
         """
         sha = champion.weights_sha256
+        if champion.kind == "founder":
+            return
         if self._cache.quota and not self._cache.file(sha).is_file():
             state = remake(self._archive, self._workshop, champion)
             self._cache.put(sha, state, self._archive.keyframes())
