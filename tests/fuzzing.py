@@ -109,7 +109,10 @@ class Calls:
         while True:
             if select.select([self._process.stdout], [], [], 1.0)[0]:
                 return False
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            try:
+                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            except FileNotFoundError:  # it has ended since
+                continue
             state, work = fields[0], " ".join(fields[11:15])
             asleep = asleep + 1 if state == "S" and work == worked else 0
             worked = work
