@@ -140,7 +140,9 @@ def wrong_with(ran: Ran, *, answers: bool = False) -> str | None:
     if ran.code == 1 and not (answers and ran.out):
         if len(errors) != 1:
             return f"{len(errors)} lines of error"
-        if not ran.err.splitlines()[-1].startswith("error:"):
+        # What points at the place, as the filter language does, is indented.
+        after = ran.err.splitlines()[ran.err.splitlines().index(errors[0]) + 1 :]
+        if not all(line.startswith("  ") for line in after):
             return "more lines after the error"
         if len(errors[0]) > 3000:
             return "an error of more than 3000 characters"

@@ -34,7 +34,7 @@ LOOKS: tuple[tuple[str, ...], ...] = (
     ("check", "--json", "--sample", "1"),
     ("report",),
     ("export", "champion", "out"),
-    ("fork", "new.duckdb"),
+    ("fork", "branch.duckdb"),
     ("revive", "champion"),
     ("arena",),
     ("skills", "champion"),

@@ -217,7 +217,7 @@ def task_case(rng: Random, yard: Yard, calls: Calls, folder: Path) -> str | None
 
 
 def test_a_campaign_on_a_changed_task(yard: Yard, calls: Calls, tmp_path: Path) -> None:
-    for number, rng in enumerate(cases("campaigns on tasks", 8)):
+    for number, rng in enumerate(cases("campaigns on tasks", 6)):
         assert task_case(rng, yard, calls, tmp_path / str(number)) is None
 
 
@@ -329,5 +329,5 @@ def code_case(rng: Random, yard: Yard, calls: Calls, folder: Path) -> str | None
 
 
 def test_a_campaign_on_a_task_of_broken_code(yard: Yard, calls: Calls, tmp_path: Path) -> None:
-    for number, rng in enumerate(cases("code", 8)):
+    for number, rng in enumerate(cases("code", 6)):
         assert code_case(rng, yard, calls, tmp_path / str(number)) is None
