@@ -197,3 +197,11 @@ def test_code_that_ends_the_program_is_no_task(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text("raise SystemExit('no')")
     with pytest.raises(TaskError, match="cannot be run: SystemExit: no"):
         load_task(f"{tmp_path / 'own.py'}:Colours")
+    (tmp_path / "own.py").write_text(
+        f"{OWN_TASK}\ndef end(*_): raise SystemExit('no')\nColours.extract = Colours.verify = end\n"
+    )
+    task = load_task(f"{tmp_path / 'own.py'}:Colours")
+    (item,) = task.items("search", 0, 1)
+    for ask in (task.extract, task.verify):
+        with pytest.raises(TaskError, match="fails: SystemExit: no"):
+            ask(item, "red")

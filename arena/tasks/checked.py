@@ -50,6 +50,20 @@ class Checked:
             self._check(where, item, split)
         return found
 
+    def extract(self, item: Item, raw: str) -> str:
+        """The task's; that it would end the program is an error of its own."""
+        try:
+            return self._task.extract(item, raw)
+        except SystemExit as end:
+            raise TaskError(f"{self._where}: extract() fails: {said_of(end)}") from None
+
+    def verify(self, item: Item, answer: str) -> float | None:
+        """The task's; that it would end the program is an error of its own."""
+        try:
+            return self._task.verify(item, answer)
+        except SystemExit as end:
+            raise TaskError(f"{self._where}: verify() fails: {said_of(end)}") from None
+
     def _check(self, where: str, item: object, split: str) -> None:
         if not isinstance(item, Item):
             raise TaskError(f"{where} gives {item!r:.80}, which is no lineage.records.Item")
