@@ -109,7 +109,10 @@ class Calls:
         while True:
             if select.select([self._process.stdout], [], [], 1.0)[0]:
                 return False
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            try:
+                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            except FileNotFoundError:  # it has ended since
+                continue
             state, work = fields[0], " ".join(fields[11:15])
             asleep = asleep + 1 if state == "S" and work == worked else 0
             worked = work
@@ -137,7 +140,9 @@ def wrong_with(ran: Ran, *, answers: bool = False) -> str | None:
     if ran.code == 1 and not (answers and ran.out):
         if len(errors) != 1:
             return f"{len(errors)} lines of error"
-        if not ran.err.splitlines()[-1].startswith("error:"):
+        # What points at the place, as the filter language does, is indented.
+        after = ran.err.splitlines()[ran.err.splitlines().index(errors[0]) + 1 :]
+        if not all(line.startswith("  ") for line in after):
             return "more lines after the error"
         if len(errors[0]) > 3000:
             return "an error of more than 3000 characters"

@@ -46,6 +46,8 @@ def test_what_nobody_expected_is_one_line() -> None:
     assert error.startswith("error: KeyError: 'a\\nb'; this is a fault of colony")
     assert error.count("\n") == 1
     assert "Traceback" in ended("guarded(lambda: {}['a'])", COLONY_DEBUG="1")[2]
+    code = "class Odd(BaseException): pass\ndef run(): raise Odd\nguarded(run)"
+    assert ended(code, COLONY_DEBUG="")[2].startswith("error: Odd:; this is a fault")
 
 
 @pytest.mark.parametrize(

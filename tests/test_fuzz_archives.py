@@ -34,7 +34,7 @@ LOOKS: tuple[tuple[str, ...], ...] = (
     ("check", "--json", "--sample", "1"),
     ("report",),
     ("export", "champion", "out"),
-    ("fork", "new.duckdb"),
+    ("fork", "branch.duckdb"),
     ("revive", "champion"),
     ("arena",),
     ("skills", "champion"),
@@ -166,7 +166,7 @@ def archive_case(rng: Random, calls: Calls, grown: Path, folder: Path) -> str | 
 
 
 def test_hurt_archives(calls: Calls, grown: Path, tmp_path: Path) -> None:
-    for number, rng in enumerate(cases("archives", 15)):
+    for number, rng in enumerate(cases("archives", 10)):
         assert archive_case(rng, calls, grown, tmp_path / str(number)) is None
 
 

@@ -238,8 +238,8 @@ def lost(before: dict[str, bytes | str], folder: Path, ran: Ran, name: str) -> s
 def test_a_command_given_anything(
     name: str, calls: Calls, case: typing.Callable[[int], Path]
 ) -> None:
-    slow = {"run": 5, "report": 3, "arena": 3, "skills": 4, "check": 4, "export": 5, "revive": 5}
-    for number, rng in enumerate(cases(name, slow.get(name, 10))):
+    few = name in {"run", "report", "arena", "skills", "check", "export", "revive"}
+    for number, rng in enumerate(cases(name, 2 if few else 4)):
         folder = case(number)
         arguments = bounded(name, Drawn(rng, name, PLACES).arguments())
         before = surveyed(folder, BESIDE)

@@ -163,3 +163,45 @@ def test_a_task_is_found_by_its_entry_point(
     (info / "entry_points.txt").write_text("[colony.tasks]\ncolours = riddles:Colours\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     assert load_task("plugin:colours").name == "colours"
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("    name = property(lambda self: 1 / 0)", "its name cannot be had|cannot be made"),
+        ("    name = 3", "its name must be a text, got 3"),
+        ("    stop = 3", "its stop must be a text, got 3"),
+        ("    def items(self, *_): return [1]", "gives 1, which is no lineage.records.Item"),
+        ("    def items(self, *_): return None", r"items\('search', 0, 2\) fails: TypeError"),
+        ("    def items(self, *_): return []", "gives no items"),
+        ("    def items(self): return []", "fails: TypeError"),
+        ("    def items(self, *_): raise SystemExit('no')", "fails: SystemExit: no"),
+        (
+            "    def items(self, *_): return [Item('a', 'colours', 'search', 'x', float('nan'))]",
+            "with key nan; expected a text",
+        ),
+        (
+            "    def items(self, *_): return [Item('a', 'colours', 'test', 'x', 'y')]",
+            "of split 'test'; expected 'search'",
+        ),
+    ],
+)
+def test_code_that_does_not_do_what_a_task_does(tmp_path: Path, line: str, complaint: str) -> None:
+    text = f"{OWN_TASK}\nclass Wrong(Colours):\n{line}\n"
+    (tmp_path / "own.py").write_text(text)
+    with pytest.raises(TaskError, match=complaint):
+        load_task(f"{tmp_path / 'own.py'}:Wrong").items("search", 0, 2)
+
+
+def test_code_that_ends_the_program_is_no_task(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text("raise SystemExit('no')")
+    with pytest.raises(TaskError, match="cannot be run: SystemExit: no"):
+        load_task(f"{tmp_path / 'own.py'}:Colours")
+    (tmp_path / "own.py").write_text(
+        f"{OWN_TASK}\ndef end(*_): raise SystemExit('no')\nColours.extract = Colours.verify = end\n"
+    )
+    task = load_task(f"{tmp_path / 'own.py'}:Colours")
+    (item,) = task.items("search", 0, 1)
+    for ask in (task.extract, task.verify):
+        with pytest.raises(TaskError, match="fails: SystemExit: no"):
+            ask(item, "red")

@@ -103,7 +103,7 @@ def guarded(run: Callable[[], object]) -> NoReturn:
             code = code or 1
     except KeyboardInterrupt:
         code = INTERRUPTED
-    except Exception as error:
+    except BaseException as error:  # also what some code raises that should not
         if not ctrl_c.pressed:
             if os.environ.get(DEBUG):
                 raise
@@ -140,7 +140,7 @@ def _flushed() -> bool:
     return True
 
 
-def _say(error: Exception) -> None:
+def _say(error: BaseException) -> None:
     """One line on what nobody expected."""
     reason = " ".join(f"{type(error).__name__}: {error}".split())[:500]
     if isinstance(error, OSError):

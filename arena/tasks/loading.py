@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from arena.errors import TaskError
+from arena.tasks.checked import Checked, said_of
 from arena.tasks.folder import folder_task
 from arena.tasks.task import Task
 
@@ -107,8 +108,8 @@ def _installed(name: str) -> Task:
         raise TaskError(f"no task {name!r} is installed as a plug-in; there are: {known}")
     try:
         loaded = found[name].load()
-    except (ImportError, AttributeError) as error:
-        raise TaskError(f"{PLUGIN}{name} cannot be loaded: {error}") from None
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it raises is one line
+        raise TaskError(f"{PLUGIN}{name} cannot be loaded: {said_of(error)}") from None
     return _checked(loaded, f"{PLUGIN}{name}")
 
 
@@ -122,8 +123,8 @@ def _from_file(path: str, name: str) -> Task:
     sys.modules[module_name] = module  # dataclasses look their module up
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # noqa: BLE001 - whatever a user's file raises is one line
-        raise TaskError(f"{path} cannot be run: {type(error).__name__}: {error}") from None
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it raises is one line
+        raise TaskError(f"{path} cannot be run: {said_of(error)}") from None
     if not hasattr(module, name):
         raise TaskError(f"{path} has nothing named {name!r}")
     return _checked(getattr(module, name), where)
@@ -131,9 +132,13 @@ def _from_file(path: str, name: str) -> Task:
 
 def _checked(found: Any, where: str) -> Task:
     """What was found, called if it makes tasks, if it is one."""
-    task = found() if callable(found) else found
-    lacking = [name for name in _DEMANDED if not callable(getattr(task, name, None))]
-    lacking += [name for name in ("name", "kind", "description", "stop") if not hasattr(task, name)]
+    try:
+        task = found() if callable(found) else found
+        lacking = [name for name in _DEMANDED if not callable(getattr(task, name, None))]
+        told = ("name", "kind", "description", "stop")
+        lacking += [name for name in told if not hasattr(task, name)]
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it raises is one line
+        raise TaskError(f"{where} cannot be made: {said_of(error)}") from None
     if lacking:
         raise TaskError(f"{where} is no task: it lacks {', '.join(lacking)}")
-    return task  # type: ignore[no-any-return]
+    return Checked(task, where)
