@@ -6,6 +6,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import pytest
+
 from arena.errors import TaskError
 from arena.tasks import load_task
 from tests.fuzz_yard import SPLITS, WORDS, Yard, calls, make_task, toml, yard
@@ -331,3 +333,22 @@ def code_case(rng: Random, yard: Yard, calls: Calls, folder: Path) -> str | None
 def test_a_campaign_on_a_task_of_broken_code(yard: Yard, calls: Calls, tmp_path: Path) -> None:
     for number, rng in enumerate(cases("code", 6)):
         assert code_case(rng, yard, calls, tmp_path / str(number)) is None
+
+
+@pytest.mark.parametrize("answer", ["(a+)+$", "(a|a)*$", "(.*)*(.*)*(.*)*x", "((a*)*)*b"])
+def test_an_expression_that_takes_for_ever_does_not(
+    answer: str, yard: Yard, calls: Calls, tmp_path: Path
+) -> None:
+    """Models say the same word over and over; an expression that backtracks would never end."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    make_task(folder / "odd")
+    text = f"name = 'odd'\nanswer = '{answer}'\n"
+    (folder / "odd" / "task.toml").write_text(text)
+    for split in SPLITS:
+        row = json.dumps({"prompt": "a a", "key": "a" * 40 + "!"}) + "\n"
+        with (folder / "odd" / f"{split}.jsonl").open("a") as file:
+            file.write(row)
+    (folder / "my.toml").write_text(toml(yard.config(tasks={"paths": ["odd"]})))
+    ran = calls("run", "my.toml", "--archive", "a.duckdb", "--headless", folder=folder)
+    assert wrong_with(ran) is None, told(ran, str(wrong_with(ran)))

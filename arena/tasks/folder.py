@@ -14,7 +14,6 @@ for a fixed list of questions; a task without one draws its search items from th
 """
 
 import random
-import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import Any
 from arena.answers import canonical
 from arena.errors import TaskError
 from arena.generators import GENERATORS, SPLITS, deal
+from arena.tasks.expression import Expression
 from arena.tasks.lines import Row, rows_of, text_of
 from arena.tasks.task import Questions
 from lineage.records import Item
@@ -52,7 +52,7 @@ class FolderTask(Questions):
     folder: Path
     generator: str | None = None
     stop: str | None = None
-    answer: re.Pattern[str] | None = None
+    answer: Expression | None = None
     longest: int | None = None
 
     @property
@@ -84,11 +84,8 @@ class FolderTask(Questions):
 
     def extract(self, item: Item, raw: str) -> str:
         """What the task's regular expression finds last, or everything, in canonical form."""
-        found = list(self.answer.finditer(raw)) if self.answer else []
-        if not found:
-            return canonical(raw)
-        last = found[-1]
-        return canonical(last.group(1 if last.re.groups else 0) or "")
+        found = self.answer.find(raw) if self.answer else None
+        return canonical(raw if found is None else found)
 
     def missing(self) -> str | None:
         """What is missing before anything is asked, without opening a split: a file, or nothing."""
@@ -178,9 +175,9 @@ def folder_task(folder: Path) -> FolderTask:
         )
     pattern = described.get("answer")
     try:
-        answer = None if pattern is None else re.compile(pattern)
-    except re.error as error:
-        raise TaskError(f"{path}: 'answer' is no regular expression: {error}") from None
+        answer = None if pattern is None else Expression(pattern)
+    except TaskError as error:
+        raise TaskError(f"{path}: 'answer': {error}") from None
     return FolderTask(
         name=described.get("name", folder.name),
         kind=described.get("kind", "skill"),
