@@ -254,7 +254,9 @@ class _Names:
         path = _path(reference)
         if path not in self._of_path:
             there = exists(self._folder / expanded(path, self._folder))
-            self._of_path[path] = self.free(Path(path).name if there else _short(path))
+            self._of_path[path] = self.free(
+                Path(path).name.removesuffix(".safetensors") if there else _short(path)
+            )
         return self._of_path[path]
 
     def in_rule(self, source: Any) -> Any:
