@@ -4,12 +4,13 @@ The archive and all arithmetic have logits (log odds), of which the mean of the 
 """
 
 import math
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:  # the command line needs the unit before anything that is heavy
+    import numpy as np
+    import numpy.typing as npt
 
-Value = TypeVar("Value", float, npt.NDArray[np.float64])
+Value = TypeVar("Value", float, "npt.NDArray[np.float64]")
 
 MIDDLE = 1000.0
 """The rating of the mean of the founders."""

@@ -62,15 +62,18 @@ def test_one_that_disappears_is_missed_and_comes_back(tmp_path: Path) -> None:
     run(test())
 
 
-def test_one_that_is_damaged_is_named_and_a_restored_copy_is_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("kept", "words"), [(16, "is damaged"), (0, "is no archive")])
+def test_one_that_is_damaged_is_named_and_a_restored_copy_is_read(
+    tmp_path: Path, kept: int, words: str
+) -> None:
     path = finished(tmp_path)
     shutil.copy(path, tmp_path / "copy")
 
     async def test() -> None:
         async with shown(path) as (app, pilot):
-            path.write_bytes(b"hello " * 5000)
-            await until(pilot, lambda: "is damaged" in (app.trouble or ""))
-            assert "is damaged" in frame(app)
+            path.write_bytes(path.read_bytes()[:kept] + b"hello " * 5000)
+            await until(pilot, lambda: words in (app.trouble or ""))
+            assert words in frame(app)
             shutil.copy(tmp_path / "copy", path)
             await until(pilot, lambda: app.trouble is None)
             assert born(app) == 357

@@ -9,6 +9,7 @@ import pytest
 from textual.pilot import Pilot
 
 from lineage import Archive
+from lineage.points import points, spread
 from lineage.queries.leaderboard import leaderboard
 from lineage.queries.matches import MatchName, matches
 from lineage.queries.played import played
@@ -282,7 +283,7 @@ def test_a_round_shows_when_it_has_been_played(archive: Path, tmp_path: Path) ->
             await until(pilot, lambda: f"round {after} of {after}, a tournament" in frame(app))
             assert keys(app, "matches") == [f"{a}-{b}@{item}"]
             assert app.snapshot is not None
-            assert app.snapshot.rating(a) == (1.0, 0.5)
+            assert app.snapshot.rating(a) == (points(1.0), spread(0.5))
 
     run(test())
 

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich import box
-from rich.console import Console, Group
+from rich.console import Group
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
+
+from tui.console import PlainConsole
 
 if TYPE_CHECKING:
     from lineage.queries.find import Found
@@ -30,7 +32,7 @@ def plain_table(*heads: str, text: Sequence[str] = ()) -> Table:
 
 def takes(table: Table) -> int:
     """How many cells a table takes where nothing of it is wrapped or cut off."""
-    endless = Console(width=100_000)
+    endless = PlainConsole(width=100_000)
     return Measurement.get(endless, endless.options, table).maximum
 
 
