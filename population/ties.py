@@ -46,6 +46,20 @@ def tie_of(checkpoint: Checkpoint) -> Tie | None:
     return Tie(head, embeddings)
 
 
+def has_own_head(checkpoint: Checkpoint) -> bool:
+    """Whether a checkpoint stores a head that differs from its embeddings.
+
+    Not the opposite of a tie: of architectures that are not known here nothing is said. Their
+    configs must stay as they are, since one flag may tie more than a head (BERT's bias, the
+    embeddings of an encoder and a decoder), and what it ties is not stored.
+    """
+    architecture = architecture_of(checkpoint.config)
+    names = None if architecture is None else _names(architecture, checkpoint.tensors)
+    if names is None or names[0] not in checkpoint.tensors:
+        return False
+    return not _equal(checkpoint, *names)
+
+
 def untied(checkpoint: Checkpoint, tie: Tie) -> Checkpoint:
     """The same model with a head of its own, which for now has the numbers of the embeddings."""
     names = {name: name for name in checkpoint.tensors} | {tie.head: tie.embeddings}

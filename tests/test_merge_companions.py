@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+import transformers
 from safetensors.numpy import load_file, save_file
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 from transformers import AutoConfig, AutoTokenizer, GenerationConfig, PreTrainedTokenizerFast
 
+from population.checkpoints import open_checkpoint
 from population.merging.checker import Checker
 from population.merging.library_check import complaints, verdict
 from population.merging.special_ids import Tokens, with_ids
@@ -139,6 +142,91 @@ def test_what_the_source_has_wrong_is_not_blamed_on_the_result(tmp_path: Path) -
     assert (ours, len(theirs)) == ([], 1)
 
 
+def test_only_what_is_too_much_in_another_source_may_be_so_in_the_result(tmp_path: Path) -> None:
+    source, result, other = (laid(tmp_path / name) for name in "abc")
+    more = SHAPES | {"model.more": (2,)}
+    ours, theirs = verdict(result, more, source, SHAPES, [(other, SHAPES), (other, more)])
+    assert (ours, len(theirs)) == ([], 1)
+    # Another layer is right where the config has it, and so wrong where it has not.
+    deep = SHAPES | {
+        name.replace("layers.0", "layers.1"): shape
+        for name, shape in SHAPES.items()
+        if "layers.0" in name
+    }
+    told = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps(told | {"num_hidden_layers": 2}))
+    assert complaints(other, deep) == {}
+    ours, theirs = verdict(result, deep, source, SHAPES, [(other, deep)])
+    assert (len(ours), theirs) == (len(deep) - len(SHAPES), [])
+    # Nor does another source excuse what is lacking.
+    lacking = {name: shape for name, shape in SHAPES.items() if name != "model.norm.weight"}
+    ours, theirs = verdict(result, lacking, source, SHAPES, [(other, lacking)])
+    assert (len(ours), theirs) == (1, [])
+    (other / "config.json").unlink()
+    assert verdict(result, more, source, SHAPES, [(other, more)])[0] == []
+
+
+FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
+    "bert": ("AutoModelForMaskedLM", {}),
+    "roberta": ("AutoModelForMaskedLM", {}),
+    "modernbert": ("AutoModelForMaskedLM", {"pad_token_id": 0}),
+    "distilbert": (
+        "AutoModelForMaskedLM",
+        {"dim": 16, "hidden_dim": 24, "n_layers": 2, "n_heads": 2},
+    ),
+    "t5": ("AutoModelForSeq2SeqLM", {"d_model": 16, "d_kv": 4, "d_ff": 24, "num_layers": 2}),
+    "bart": (
+        "AutoModelForSeq2SeqLM",
+        {
+            "d_model": 16,
+            "encoder_layers": 1,
+            "decoder_layers": 1,
+            "encoder_ffn_dim": 8,
+            "decoder_ffn_dim": 8,
+            "encoder_attention_heads": 2,
+            "decoder_attention_heads": 2,
+            "max_position_embeddings": 16,
+        },
+    ),
+    "gpt2": ("AutoModelForCausalLM", {"n_embd": 16, "n_layer": 2, "n_head": 2}),
+    "gemma": ("AutoModelForCausalLM", {"num_key_value_heads": 2, "head_dim": 4}),
+    "opt": ("AutoModelForCausalLM", {"ffn_dim": 24, "word_embed_proj_dim": 16}),
+}
+SIZES = {
+    "vocab_size": 40,
+    "hidden_size": 16,
+    "intermediate_size": 24,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    **{f"{role}_token_id": row for row, role in enumerate(("pad", "bos", "eos", "cls", "sep"))},
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_a_library_ties_is_neither_lacking_nor_untied(family: str, tmp_path: Path) -> None:
+    loader, settings = FAMILIES[family]
+    unknown = {"dim", "d_model", "n_embd"} & settings.keys()
+    sizes = {"vocab_size": 40} if unknown else SIZES
+    sources = {}
+    for seed, name in enumerate("ab"):
+        torch.manual_seed(seed)
+        config = AutoConfig.for_model(family, **(sizes | settings))
+        model = getattr(transformers, loader).from_config(config)
+        model.save_pretrained(tmp_path / name)
+        sources[name] = tmp_path / name
+    shapes = {n: h.shape for n, h in open_checkpoint(sources["a"]).tensors.items()}
+    assert complaints(sources["a"], shapes) == {}
+    out = merged(recipe_of(sources, linear({"a": 0.5, "b": 0.5})), tmp_path / "out").folder
+    one, other, both = (
+        getattr(transformers, loader).from_pretrained(folder).state_dict()
+        for folder in (*sources.values(), out)
+    )
+    for key, value in both.items():
+        torch.testing.assert_close(value, (one[key] + other[key]) / 2)
+    was, made = (json.loads((f / "config.json").read_text()) for f in (sources["a"], out))
+    assert made.get("tie_word_embeddings") == was.get("tie_word_embeddings")
+
+
 def test_models_that_transformers_does_not_know_are_passed_over(tmp_path: Path) -> None:
     folder = laid(tmp_path / "a")
     (folder / "config.json").write_text('{"model_type": "not-yet"}')
@@ -157,8 +245,6 @@ def test_a_result_that_transformers_would_not_load_is_not_written(tmp_path: Path
         shutil.copytree(source, tmp_path / "draft")
         told = json.loads((source / "config.json").read_text())
         (tmp_path / "draft" / "config.json").write_text(json.dumps(told | {"hidden_size": 16}))
-        from population.checkpoints import open_checkpoint  # noqa: PLC0415
-
         checker.ask(tmp_path / "draft", SHAPES, open_checkpoint(source))
         refused(checker.answer, "config.json asks for", "nothing was written")
 

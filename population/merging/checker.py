@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -36,7 +37,7 @@ class Checker:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
-        self._asked: tuple[Path, Shapes, Path, Shapes] | None = None
+        self._asked: tuple[Path, Shapes, Path, Shapes, Sequence[tuple[Path, Shapes]]] | None = None
         self._why_not: str | None = None
 
     def __enter__(self) -> Checker:
@@ -75,19 +76,32 @@ class Checker:
                         pipe.close()
             self._process.wait()
 
-    def ask(self, folder: Path, shapes: Shapes, source: Checkpoint) -> None:
+    def ask(
+        self,
+        folder: Path,
+        shapes: Shapes,
+        source: Checkpoint,
+        others: Iterable[Checkpoint] = (),
+    ) -> None:
         """Have a folder looked at: its files, and the tensors that it will have.
 
         Args:
             folder: what was written.
             shapes: of the tensors.
             source: what gave the config; its own faults are not blamed on the result.
+            others: further sources; nor are tensors that they have too much.
         """
-        theirs = {name: header.shape for name, header in source.tensors.items()}
-        self._asked = folder.absolute(), shapes, source.path.absolute(), theirs
+        theirs = _shapes(source)
+        gained = shapes.keys() - theirs.keys()
+        more = [  # mostly none, so that what is asked stays short
+            (other.path.absolute(), _shapes(other))
+            for other in others
+            if not gained.isdisjoint(other.tensors)
+        ]
+        self._asked = folder.absolute(), shapes, source.path.absolute(), theirs, more
         if self._process is None or self._process.stdin is None:
             return
-        keys = ("folder", "shapes", "source", "source_shapes")
+        keys = ("folder", "shapes", "source", "source_shapes", "others")
         line = json.dumps(dict(zip(keys, self._asked, strict=True)), default=str)
         try:
             self._process.stdin.write(line + "\n")
@@ -131,3 +145,7 @@ class Checker:
             self._why_not = "the process that should have done it ended"
             return None
         return ours, theirs
+
+
+def _shapes(checkpoint: Checkpoint) -> Shapes:
+    return {name: header.shape for name, header in checkpoint.tensors.items()}

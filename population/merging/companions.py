@@ -14,7 +14,7 @@ from population.merging.engine import Plan
 from population.merging.leaves import Leaf
 from population.merging.special_ids import Tokens, tokens_of, with_ids
 from population.merging.writer import copy_files
-from population.ties import said_untied, tie_of
+from population.ties import has_own_head, said_untied
 from population.vocabulary import write_tokenizer
 
 CONFIG, GENERATION = "config.json", "generation_config.json"
@@ -160,7 +160,7 @@ def settle_head(draft: Path) -> None:
     tensors: dict[str, TensorHeader] = {}
     for file in sorted(draft.glob("*.safetensors")):
         tensors |= open_tensors(file).tensors
-    if tie_of(Checkpoint(draft.name, draft, config, tensors)) is None:
+    if has_own_head(Checkpoint(draft.name, draft, config, tensors)):
         _write(draft / CONFIG, said_untied(config))
 
 

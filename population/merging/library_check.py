@@ -43,15 +43,21 @@ def complaints(folder: Path, shapes: Shapes) -> dict[str, str] | None:
 
 
 def verdict(
-    folder: Path, shapes: Shapes, source: Path, source_shapes: Shapes
+    folder: Path,
+    shapes: Shapes,
+    source: Path,
+    source_shapes: Shapes,
+    others: Sequence[tuple[Path, Shapes]] = (),
 ) -> tuple[list[str], list[str]]:
-    """The faults of what was written, and those that its source has already.
+    """The faults of what was written, and those that its sources have already.
 
     Args:
         folder: what was written.
         shapes: of its tensors.
         source: the folder that gave the config.
         source_shapes: of that one's tensors.
+        others: further sources, and the shapes of their tensors; what is too much in one of them
+            may be too much in the result.
     """
     found = complaints(folder, shapes)
     if not found:
@@ -59,9 +65,25 @@ def verdict(
     before = complaints(source, source_shapes)
     if before is None:
         return [], []
-    ours = [text for fault, text in found.items() if fault not in before]
-    theirs = [text for fault, text in found.items() if fault in before]
+    known = set(before)
+    for other, other_shapes in others:
+        if found.keys() <= known:
+            break
+        known |= _too_much(other, other_shapes)
+    ours = [text for fault, text in found.items() if fault not in known]
+    theirs = [text for fault, text in found.items() if fault in known]
     return ours, theirs
+
+
+def _too_much(source: Path, shapes: Shapes) -> set[str]:
+    """The faults that are tensors of a source for which its own config does not ask.
+
+    Where that cannot be told, for want of a config that transformers reads, that is any tensor.
+    """
+    told = complaints(source, shapes)
+    if told is None or "config" in told or "model" in told:
+        return {f"unexpected {name}" for name in shapes}
+    return {fault for fault in told if fault.startswith("unexpected ")}
 
 
 def _unknown(folder: Path) -> bool:
@@ -207,7 +229,11 @@ def serve() -> None:
         return
     asked = json.loads(line)
     answer = verdict(
-        Path(asked["folder"]), asked["shapes"], Path(asked["source"]), asked["source_shapes"]
+        Path(asked["folder"]),
+        asked["shapes"],
+        Path(asked["source"]),
+        asked["source_shapes"],
+        [(Path(folder), shapes) for folder, shapes in asked["others"]],
     )
     sys.stdout.write("\n" + json.dumps(answer) + "\n")
     sys.stdout.flush()

@@ -88,7 +88,8 @@ def merge(
         if checker is not None and planned.result.config:
             notes = write_companions(planned, draft, template)
             shapes = {name: spec.shape for name, spec in planned.tensors.items()}
-            checker.ask(draft, shapes, planned.reference.checkpoint)
+            others = [leaf.checkpoint for leaf in planned.leaves.values()]
+            checker.ask(draft, shapes, planned.reference.checkpoint, others)
         run(
             planned,
             draft,
