@@ -283,3 +283,13 @@ print("torch" in sys.modules)
     assert first == "a []"
     assert second.startswith("b refused: the result would not be right: ")
     assert torch == "False"
+
+
+def test_a_head_that_differs_from_embeddings_is_said_to(tmp_path: Path) -> None:
+    sources = {name: write_llama(tmp_path / name, seed=seed) for seed, name in enumerate("ab")}
+    for folder in sources.values():
+        told = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps(told | {"tie_word_embeddings": True}))
+    out = merged(recipe_of(sources, linear({"a": 0.5, "b": 0.5})), tmp_path / "out").folder
+    assert "lm_head.weight" in load_file(out / "model.safetensors")
+    assert json.loads((out / "config.json").read_text())["tie_word_embeddings"] is False
