@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import on
 from textual.app import App
 from textual.binding import Binding, BindingType
+from textual.screen import Screen
 
 from population.errors import PopulationError
 from population.references import expanded
@@ -64,9 +65,14 @@ class HandsOn(App[None]):
     @property
     def page(self) -> Page | None:
         """The page that is seen, once it is there to be drawn on; one that comes draws itself."""
-        screen = self.screen
-        there = self.is_running and screen.is_mounted  # an app that ends prunes what it shows
-        return screen if isinstance(screen, Page) and there else None
+        screen = self._seen
+        return screen if isinstance(screen, Page) else None
+
+    @property
+    def _seen(self) -> Screen[object] | None:
+        """What is seen; an app that ends prunes what it shows, and has no screen at last."""
+        screen = self.screen_stack[-1] if self.is_running and self.screen_stack else None
+        return screen if screen and screen.is_mounted else None
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer the hands that make sense now."""
@@ -101,10 +107,11 @@ class HandsOn(App[None]):
 
     def draw_underway(self) -> None:
         """Show what is under way, wherever one looks."""
-        if self.page:
-            self.page.draw_underway()
-        elif isinstance(self.screen, Orders) and self.screen.is_mounted:
-            self.screen.draw()
+        screen = self._seen
+        if isinstance(screen, Page):
+            screen.draw_underway()
+        elif isinstance(screen, Orders):
+            screen.draw()
 
     # What comes in
 
