@@ -128,7 +128,9 @@ def keep(archive: Archive, part: Part) -> None:
 def unfinished(archive: Archive) -> str:
     """Why an archive without a generation has none, in words."""
     found = making(archive)
-    return found.words if found else "no generation is complete"
+    if found:
+        return found.words
+    return "no generation is complete, and none was begun; colony run begins the first"
 
 
 def refuse_unfinished(archives: Iterable[Archive]) -> None:

@@ -36,7 +36,7 @@ def check_ready(workshop: Workshop, budget: Budget, *, report: bool) -> tuple[st
     Raises:
         PopulationError: the device cannot do it, or the budget does not pay for generation 0.
         TaskError: a split is missing or broken.
-        CampaignError: items have no keys where keys count.
+        CampaignError: the sealed split is missing.
     """
     _check_device(workshop)
     workshop.split("search")
@@ -46,7 +46,6 @@ def check_ready(workshop: Workshop, budget: Budget, *, report: bool) -> tuple[st
         for task in workshop.tasks:
             _check_sealed(task)
     pools = dealing_pools(workshop.tasks, workshop.config.run.seed, workshop.config)
-    _check_keys(workshop)
     _check_budget(workshop, pools, budget)
     check_run(workshop)
     return shortages(workshop, pools)
@@ -126,18 +125,6 @@ def _check_budget(workshop: Workshop, pools: Pools, budget: Budget) -> None:
             f"population, which takes about {cost:,}; raise --budget, or lower [search] "
             "population, items or panel"
         )
-
-
-def _check_keys(workshop: Workshop) -> None:
-    if workshop.config.search.merit != "keys":
-        return
-    for split in ("search", "selection"):
-        items = workshop.split(split)
-        if without := [item.id for item in items if item.key is None]:
-            raise CampaignError(
-                f"{len(without):,} of {len(items):,} {split} items have no key to score models by, "
-                f'such as {without[0]}; with [search] merit = "jury" the colony judges itself'
-            )
 
 
 def _check_sealed(task: Task) -> None:

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from arena.errors import TaskError
 from arena.tasks import load_tasks
 from lineage import Archive
+from lineage.making import Effort, Part, keep, unfinished
 from population.config import Config
 from population.dealing import dealing_pools
 from population.devices import check_device
@@ -76,12 +78,13 @@ def test_keyless_items_are_found_before_one_is_dealt(config: Config, tmp_path: P
     path = Path(config.tasks.paths[0]) / "selection.jsonl"
     path.write_text(path.read_text() + json.dumps({"prompt": "z="}) + "\n")
     with pytest.raises(
-        CampaignError, match=r"1 of 13 selection items have no key .* t/selection/13"
+        TaskError, match=r"'t': 1 item cannot be asked; .*selection.jsonl:13, has no key .*jury"
     ):
-        check_ready(open_workshop(config), config.budget, report=False)
+        open_workshop(config).check_items()
     open_to_judges = config.model_copy(
         update={"search": config.search.model_copy(update={"merit": "jury"})}
     )
+    assert open_workshop(open_to_judges).check_items() == []
     assert check_ready(open_workshop(open_to_judges), config.budget, report=False)
     assert load_tasks(config.tasks.paths)
 
@@ -107,11 +110,33 @@ def test_an_archive_without_a_generation_is_started_anew(config: Config, tmp_pat
     other = ("run", "--archive", archive, "--headless", "--no-report", "--generations", 1)
     code, _, said = colony(*other, "--seed", 7)
     assert code == 0
-    assert "had no complete generation, so it is started anew" in " ".join(said.split())
+    assert "had no candidates yet, so it is started anew" in " ".join(said.split())
     assert Archive(archive).campaign()[0] == 7
     assert Archive(archive).generations()
     assert "was started with seed 7, not 8" in failure(*other, "--seed", 8)
     assert "another [search]" in failure(*other, written(config, path, search={"panel": 7}))
+
+
+def test_candidates_that_are_kept_are_not_thrown_away(config: Config, tmp_path: Path) -> None:
+    """Though no generation is complete: what they were bred by cannot be changed any more."""
+    archive, path = tmp_path / "a.duckdb", tmp_path / "my.toml"
+    colony_of = found_archive(archive, open_workshop(config))
+    assert unfinished(colony_of).endswith("none was begun; colony run begins the first")
+    keep(colony_of, Part(24, Effort(6, 1.0)))
+    assert unfinished(colony_of).startswith("generation 0 is being made: 0 of 24")
+    colony_of.close()
+    before = archive.read_bytes()
+    run = ("run", "--archive", archive, "--headless", "--no-report", "--generations", 1)
+    for options, what in (
+        (("--seed", 7), "was started with seed 0, not 7"),
+        (("--device", "cuda"), "was started on device 'cpu', not 'cuda'"),
+        ((written(config, path, search={"panel": 7}),), "was started with another [search]"),
+    ):
+        said = failure(*run, *options)
+        assert what in said
+        assert "; 0 of 24 candidates are kept; " in said
+        assert "choose another --archive or delete it" in said
+        assert archive.read_bytes() == before
 
 
 def test_without_another_wish_it_goes_on_as_it_was_started(config: Config, tmp_path: Path) -> None:

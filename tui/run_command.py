@@ -147,8 +147,6 @@ def run(
                     finished = make_report(colony, workshop, step)
                     teller.wipe()
                     out.print(tables.report_view(finished))
-                    for left_out in workshop.complaints():
-                        teller.say(left_out)
             heart.tell(ended=reason)
             err.print(
                 f"archive: {archive}. Next: colony lineage champion, colony export champion DIR",
@@ -181,16 +179,20 @@ def _opened(
         colony = opened(archive)
         _give_room(colony, asked)
         workshop = reopen_workshop(colony, progress)
+        workshop.told = progress
+        # Generation 0 tells what was left out, whether or not it was interrupted.
+        found = () if colony.generations() else tuple(workshop.check_items())
         check_run(workshop)
-        return colony, workshop, ()
+        return colony, workshop, found
     workshop = open_workshop(asked, progress, say)
+    workshop.told = progress
     # What is missing or impossible must be said before an archive is left behind.
     notes = (*workshop.check_items(), *check_ready(workshop, limits, report=report))
     if anew:
         from lineage.drafts import discard
 
         discard(archive)
-        notes = (f"{archive} had no complete generation, so it is started anew", *notes)
+        notes = (f"{archive} had no candidates yet, so it is started anew", *notes)
     return found_archive(archive, workshop), workshop, notes
 
 
@@ -220,8 +222,9 @@ def _asked_for(
 
     A new archive's is that of the file, an old one's its own. What an archive was started with
     cannot be changed, except for its budget and the room for weights: the same seed must give the
-    same colony. But without a complete generation there is nothing yet that could be another.
+    same colony. But before the first candidate is kept there is nothing yet that could be another.
     """
+    from lineage.making import making
     from population.config import load_config, parsed
 
     given = _with(load_config(path), seed, device)
@@ -230,27 +233,32 @@ def _asked_for(
     colony = opened(archive)
     started_seed, content = colony.campaign()
     stored = parsed(content, str(archive))
-    if not colony.generations():
+    begun = making(colony)
+    kept, otherwise = "", "choose another --archive"
+    if begun is not None:
+        kept = f"; {begun.born} of {begun.candidates} candidates are kept"
+        otherwise = "choose another --archive or delete it"
+    elif not colony.generations():
         wanted = given if path is not None else _with(stored, seed, device)
         changes = path is not None or wanted != stored
         if changes and _bred_by(wanted) != _bred_by(stored):
             return _pinned(wanted), True
     if seed is not None and seed != started_seed:
         raise CampaignError(
-            f"{archive} was started with seed {started_seed}, not {seed}; "
-            "choose another --archive for a new campaign"
+            f"{archive} was started with seed {started_seed}, not {seed}{kept}; "
+            f"{otherwise} for a new campaign"
         )
     if device is not None and device != stored.run.device:
         raise CampaignError(
             f"{archive} was started on device {stored.run.device!r}, not {device!r}: other "
-            "arithmetic would make another colony; choose another --archive"
+            f"arithmetic would make another colony{kept}; {otherwise}"
         )
     if path is not None:
         for section in ("founders", "tasks", "search", "gate", "arena"):
             if getattr(given, section) != getattr(stored, section):
                 raise CampaignError(
-                    f"{archive} was started with another [{section}] than {path} has; continue "
-                    "without a config, or choose another --archive for a new campaign"
+                    f"{archive} was started with another [{section}] than {path} has{kept}; "
+                    f"continue without a config, or {otherwise} for a new campaign"
                 )
         run = stored.run.model_copy(update={"memory_gb": given.run.memory_gb})
         given = stored.model_copy(

@@ -66,6 +66,16 @@ def migrate(store: Store, tell: Callable[[str], None] | None = None) -> None:
         found = schema_of(db, store.path)  # somebody else may have been faster
         if found < SCHEMA_VERSION and tell:
             tell(f"bringing {store.path} from schema {found} to {SCHEMA_VERSION}")
-        for step in range(found, SCHEMA_VERSION):
-            STEPS[step](db)
-            db.execute("UPDATE meta SET value = ? WHERE key = 'schema_version'", [str(step + 1)])
+        try:
+            for step in range(found, SCHEMA_VERSION):
+                STEPS[step](db)
+                db.execute(
+                    "UPDATE meta SET value = ? WHERE key = 'schema_version'", [str(step + 1)]
+                )
+        except duckdb.ConstraintException as error:  # an archive that is whole breaks none
+            first = str(error).strip().splitlines()[0]
+            raise ArchiveError(
+                f"cannot use archive {store.path}: it has schema {found}, and what is in it "
+                f"contradicts itself: {first}; nothing was changed. Restore a copy, or start a new "
+                "archive"
+            ) from error
