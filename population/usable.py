@@ -3,7 +3,7 @@
 An item that is longer than the models' context, or a key that the tokenizer cannot spell, would
 stop a campaign in whatever generation deals it, and again whenever it is resumed. So items are
 looked at as they leave their task. A new campaign is refused if its files hold such items, unless
-`[tasks] unusable = "leave out"`; whatever turns up later is left out, and counted.
+`[tasks] unusable = "leave out"`; whatever turns up later is left out, and told.
 """
 
 from collections.abc import Callable
@@ -24,6 +24,9 @@ from population.speech import Speech
 
 Fault = Callable[[Task, Item], str | None]
 """Why nobody could answer an item of a task; None if somebody could."""
+
+FEW = 5
+"""Items left out of a split together that are told one by one; of more, it is told how many."""
 
 OPEN = ("search", "selection")
 """The splits that may be looked at before a campaign."""
@@ -49,11 +52,13 @@ class Usable:
     Attributes:
         task: the task itself.
         fault: tells what is wrong with an item.
+        tell: told of what is left out, in sentences that are the same for the same items.
         left_out: by split and id, what was left out so far.
     """
 
     task: Task
     fault: Fault
+    tell: Callable[[str], None] = lambda sentence: None
     left_out: dict[str, dict[str, LeftOut]] = field(default_factory=dict)
 
     @property
@@ -122,12 +127,21 @@ class Usable:
     def _good(self, split: str, items: list[Item]) -> list[Item]:
         out = self.left_out.setdefault(split, {})
         good: dict[str, Item] = {}
+        new = []
         for item in items:
             reason = "has the id of another item" if item.id in good else self._wrong(item)
-            if reason:
-                out.setdefault(item.id, LeftOut(item, reason))
-            else:
+            if not reason:
                 good[item.id] = item
+            elif item.id not in out:
+                out[item.id] = LeftOut(item, reason)
+                new.append(out[item.id])
+        for left in new[:FEW]:
+            self.tell(f"item {left.item.id} is left out: it {left.reason}")
+        if more := new[FEW:]:
+            self.tell(
+                f"{len(more):,} other {split} items of task {self.name} are left out: the first, "
+                f"{more[0].item.id}, {more[0].reason}"
+            )
         return list(good.values())
 
     def _wrong(self, item: Item) -> str | None:

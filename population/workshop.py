@@ -117,7 +117,7 @@ class Workshop:
     def tasks(self) -> list[Task]:
         """The tasks, without items that no model could answer; no split is opened yet.
 
-        What their own code raises is kept in `troubles`.
+        Which those are, and what the tasks' own code raises, is kept in `troubles`.
         """
         return [Guarded(task, self.troubles.add) for task in self._usable]
 
@@ -128,7 +128,7 @@ class Workshop:
 
     @cached_property
     def _usable(self) -> list[Usable]:
-        return [Usable(task, self._readers.fault) for task in self._named]
+        return [Usable(task, self._readers.fault, self.troubles.add) for task in self._named]
 
     @cached_property
     def _named(self) -> list[Task]:

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from arena.tasks import deal_panel
+from arena.errors import TaskError
+from arena.tasks import deal_panel, load_tasks
 from lineage import Archive
 from lineage.kinship import Kinship
 from lineage.queries import rounds
@@ -116,6 +117,8 @@ def test_without_any_examination_everybody_is_heard_alike(keyless: Config, tmp_p
 def test_keys_are_asked_for_where_they_count(keyless: Config) -> None:
     search = keyless.search.model_copy(update={"merit": "keys"})
     workshop = open_workshop(keyless.model_copy(update={"search": search}))
-    items = deal_panel(workshop.tasks, 1, 6)
+    with pytest.raises(TaskError, match=r'has no key .* merit = "jury"'):
+        deal_panel(workshop.tasks, 1, 6)
+    items = deal_panel(load_tasks(keyless.tasks.paths), 1, 6)
     with pytest.raises(PopulationError, match=r'has no key .* merit = "jury"'):
         workshop.player.prepare_keys(items)

@@ -36,7 +36,6 @@ from tui.console import (
     bytes_bar,
     clear_errors,
     described,
-    err,
     hint,
     opened,
     out,
@@ -103,8 +102,6 @@ def report(archive: ArchiveOption = DEFAULT_ARCHIVE, as_json: JsonOption = False
             workshop = reopen_workshop(colony, progress)
             workshop.troubles.tell = passed_over
             made = make_report(colony, workshop, progress)
-        for left_out in workshop.complaints():
-            err.print(left_out, markup=False, highlight=False, soft_wrap=True)
         if as_json:
             print_json(made.as_json())
         else:

@@ -281,7 +281,7 @@ def waiting(message: str) -> None:
 
 def passed_over(sentence: str) -> None:
     """Say what failed and was passed over."""
-    err.print(f"passed over: {sentence}", soft_wrap=True)
+    err.print(f"passed over: {sentence}", markup=False, highlight=False, soft_wrap=True)
 
 
 class StopRequest:
