@@ -75,6 +75,7 @@ BOUNDS: dict[tuple[str, str], Bound] = {
     ("run", "seed"): Bound(MOST_SEED, "archives keep seeds as signed 64-bit numbers"),
     ("run", "threads"): Bound(1_024, "each thread has a network of its own; leave it out"),
     ("run", "batch_tokens"): Bound(1 << 24, "a forward pass of so many tokens fits into no memory"),
+    ("run", "memory_gb"): Bound(1e6, "no machine has a petabyte of memory"),
     ("weights", "quota_gb"): Bound(1e9, "that is all disks of a data centre"),
 }
 """By section and setting."""

@@ -236,7 +236,7 @@ class Run(_Section):
     """CPU threads; default: all cores."""
     batch_tokens: int | None = Field(None, gt=0)
     """Tokens in one forward pass at most; default: 2048 on a CPU, 32768 on an accelerator."""
-    memory_gb: float | None = Field(None, gt=0, le=1e6)
+    memory_gb: float | None = Field(None, gt=0)
     """Memory that a campaign may take, in 10^9 bytes; default: 2.8, or what large models need. More
     makes large models sooner, and the same ones. May be changed when a campaign is continued."""
 

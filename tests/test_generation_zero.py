@@ -246,7 +246,8 @@ def test_a_pipe_hears_of_all_that_is_done_in_generation_0(
     ("when", "at", "said"),
     [
         ("opening a", 0, "nothing was begun"),
-        ("building the network", 0, "of generation 0 nothing was made yet"),
+        ("building the network", 0, "nothing is lost"),
+        ("measuring the founders", 0, "of generation 0 nothing was made yet"),
         (
             "first population",
             7,

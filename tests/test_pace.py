@@ -131,6 +131,7 @@ class Shown:
     def __init__(self, history: list[Generation]) -> None:
         self.history = tuple(history)
         self.spent = sum(one.evaluations for one in history)
+        self.crowned: float | None = None
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from typing import TextIO
 
 from rich.console import Console
 
+from lineage.cleanup import afterwards
 from tui.pace import Steps, clock
 
 EVERY_S = 5.0
@@ -85,10 +86,8 @@ class Teller:
 @contextmanager
 def wiped(teller: Teller) -> Iterator[None]:
     """Leave no half-told line behind, whatever happens."""
-    try:
+    with afterwards(teller.wipe):
         yield
-    finally:
-        teller.wipe()
 
 
 def told(done: int, total: int, what: str, left: float | None) -> str:
