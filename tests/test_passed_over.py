@@ -69,7 +69,7 @@ from arena.tasks import Questions
 from lineage.records import Item
 
 class Brittle(Questions):
-    name, kind, description, stop = "brittle", "skill", "", None
+    name, kind, description, stop, longest = "brittle", "skill", "", None, 3
     def items(self, split, seed=None, limit=None):
         named = [f"brittle/{split}/{n}" for n in range(6)]
         return [Item(name, "brittle", split, f"{name[-1]}=", "a") for name in named][:limit]
