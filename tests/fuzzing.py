@@ -61,7 +61,7 @@ class Calls:
             [sys.executable, "-m", "tests.fuzzing"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            text=True,
+            bufsize=0,  # what lay in a buffer here, select would not see
             cwd=Path(__file__).parents[1],
             env={
                 **os.environ,
@@ -88,8 +88,9 @@ class Calls:
         words = tuple(map(str, arguments))
         request = {"arguments": words, "folder": str(folder), "said": str(said)}
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(request) + "\n")
-        self._process.stdin.flush()
+        unsent = memoryview((json.dumps(request) + "\n").encode())
+        while unsent:
+            unsent = unsent[self._process.stdin.write(unsent) :]
         assert self._process.stdout is not None
         pid = int(self._process.stdout.readline())
         hung = self._waited_in_vain(pid)

@@ -166,7 +166,7 @@ def archive_case(rng: Random, calls: Calls, grown: Path, folder: Path) -> str | 
 
 
 def test_hurt_archives(calls: Calls, grown: Path, tmp_path: Path) -> None:
-    for number, rng in enumerate(cases("archives", 10)):
+    for number, rng in enumerate(cases("archives", 4)):
         assert archive_case(rng, calls, grown, tmp_path / str(number)) is None
 
 

@@ -366,7 +366,7 @@ def described(folder: Path, what: str) -> str:
 
 
 def test_changed_checkpoints(yard: Yard, calls: Calls, tmp_path: Path) -> None:
-    for number, rng in enumerate(cases("checkpoints", 10)):
+    for number, rng in enumerate(cases("checkpoints", 5)):
         assert checkpoint_case(rng, yard, calls, tmp_path / str(number)) is None
 
 
@@ -498,7 +498,7 @@ def recipe_case(rng: Random, yard: Yard, calls: Calls, folder: Path) -> str | No
 
 
 def test_changed_recipes(yard: Yard, calls: Calls, tmp_path: Path) -> None:
-    for number, rng in enumerate(cases("recipes", 16)):
+    for number, rng in enumerate(cases("recipes", 10)):
         assert recipe_case(rng, yard, calls, tmp_path / str(number)) is None
 
 

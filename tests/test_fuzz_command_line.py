@@ -239,7 +239,7 @@ def test_a_command_given_anything(
     name: str, calls: Calls, case: typing.Callable[[int], Path]
 ) -> None:
     few = name in {"run", "report", "arena", "skills", "check", "export", "revive"}
-    for number, rng in enumerate(cases(name, 2 if few else 4)):
+    for number, rng in enumerate(cases(name, 1 if few else 2)):
         folder = case(number)
         arguments = bounded(name, Drawn(rng, name, PLACES).arguments())
         before = surveyed(folder, BESIDE)

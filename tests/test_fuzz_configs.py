@@ -162,7 +162,7 @@ def config_case(rng: Random, yard: Yard, calls: Calls, folder: Path) -> str | No
 
 
 def test_a_campaign_with_a_changed_configuration(yard: Yard, calls: Calls, tmp_path: Path) -> None:
-    for number, rng in enumerate(cases("campaigns", 8)):
+    for number, rng in enumerate(cases("campaigns", 3)):
         assert config_case(rng, yard, calls, tmp_path / str(number)) is None
 
 
