@@ -32,7 +32,7 @@ def keyless(tasks_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Con
         for file in task.iterdir():
             (folder / task.name / file.name).write_bytes(file.read_bytes())
     (first, *_) = sorted(folder.iterdir())
-    (first / "task.toml").write_text(f'name = "{first.name}"\n')
+    (first / "task.toml").write_text(f'name = "{first.name}"\nlongest = 6\n')
     for split in ("search", "selection"):
         lines = (first / f"{split}.jsonl").read_text().splitlines()
         rows = [{"prompt": json.loads(line)["prompt"]} for line in lines]
