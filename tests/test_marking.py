@@ -44,13 +44,13 @@ def keyless(tasks_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Con
 
 @pytest.fixture(scope="module")
 def judged(keyless: Config, tmp_path_factory: pytest.TempPathFactory) -> Archive:
-    return campaign(keyless, tmp_path_factory.mktemp("judged") / "colony.duckdb", 3)
+    return campaign(keyless, tmp_path_factory.mktemp("judged") / "colony.duckdb", 2)
 
 
 def test_a_colony_without_keys_breeds_and_crowns_whom_its_jury_likes(judged: Archive) -> None:
     last = judged.latest()
     assert last is not None
-    assert last.generation == 3
+    assert last.generation == 2
     assert judged.find("champion").living
     assert judged.task_means("selection") == {}  # what one jury found is nothing to the next one
     assert judged.inconsistencies() == []
@@ -73,8 +73,8 @@ def test_it_goes_on_as_if_it_had_never_stopped(
     archive = found_archive(tmp_path / "colony.duckdb", workshop)
     interrupt(archive, "jury", 0)
     interrupt(archive, "jury", 1)
-    interrupt(archive, "offspring", 3)
-    assert_same(campaign(keyless, archive.path, 3), judged)
+    interrupt(archive, "offspring", 2)
+    assert_same(campaign(keyless, archive.path, 2), judged)
 
 
 def test_nobodys_own_vote_counts_for_it(judged: Archive) -> None:
