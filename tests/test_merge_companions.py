@@ -262,8 +262,8 @@ from population.errors import CheckpointError
 from population.merging.checker import Checker
 source = open_checkpoint(Path("a"))
 shapes = {name: header.shape for name, header in source.tensors.items()}
-for folder in ("a", "b"):
-    with Checker() as checker:
+with Checker() as one, Checker() as other:  # they load side by side
+    for folder, checker in (("a", one), ("b", other)):
         checker.ask(Path(folder), shapes, source)
         try:
             print(folder, checker.answer())
