@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 from arena.errors import TaskError
 
 if TYPE_CHECKING:
-    from arena.players import Player
+    from arena.matches.model_protocol import LoadedModel
     from arena.tasks import Task, load_task, load_tasks
 
-__all__ = ["Player", "Task", "TaskError", "load_task", "load_tasks"]
+__all__ = ["LoadedModel", "Task", "TaskError", "load_task", "load_tasks"]
 
 
 def __getattr__(name: str) -> Any:
     from importlib import import_module  # noqa: PLC0415 - see the module's docstring
 
-    home = {"Player": "arena.players"}.get(name, "arena.tasks")
+    home = {"LoadedModel": "arena.matches.model_protocol"}.get(name, "arena.tasks")
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(home), name)

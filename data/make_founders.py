@@ -30,7 +30,7 @@ from transformers.utils import logging
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from arena.generators import (
+from arena.tasks.generators import (
     DIGITS,
     GENERATORS,
     KANJI,

@@ -3,7 +3,7 @@
     python data/make_tasks.py --out data/tasks
 
 The same items every time. Prompts of different splits can never coincide: see
-`arena.generators.split_of`.
+`arena.tasks.generators.split_of`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from arena.generators import GENERATORS, Generator, deal
+from arena.tasks.generators import GENERATORS, Generator, deal
 
 SIZES = {"search": 64, "selection": 40, "test": 100}
 SEED = 0

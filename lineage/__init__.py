@@ -6,17 +6,17 @@ start, and who only needs the records or the errors should not wait for them.
 
 from typing import TYPE_CHECKING, Any
 
-from lineage.errors import ArchiveBusyError, ArchiveError, ArchiveFullError, OrderError
+from lineage.errors import ArchiveBusyError, ArchiveError, ArchiveFullError, CommandError
 
 if TYPE_CHECKING:
-    from lineage.archive import Archive
+    from lineage.archive.archive import Archive
 
-__all__ = ["Archive", "ArchiveBusyError", "ArchiveError", "ArchiveFullError", "OrderError"]
+__all__ = ["Archive", "ArchiveBusyError", "ArchiveError", "ArchiveFullError", "CommandError"]
 
 
 def __getattr__(name: str) -> Any:
     if name == "Archive":
-        from lineage.archive import Archive  # noqa: PLC0415 - see the module's docstring
+        from lineage.archive.archive import Archive  # noqa: PLC0415 - see the module's docstring
 
         return Archive
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,5 +13,5 @@ class ArchiveFullError(ArchiveError):
     """The disk under the archive has no room left."""
 
 
-class OrderError(ArchiveError):
+class CommandError(ArchiveError):
     """An order makes no sense as things stand; the message says why, and nothing was written."""

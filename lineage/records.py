@@ -101,7 +101,8 @@ class Rating:
 class Trust:
     """How often a judge was right (`hits`) and wrong where a key could tell.
 
-    Counted apart by mode, by task, and by whose kin the judge is (`stratum`, see `arena.kin`).
+    Counted apart by mode, by task, and by whose kin the judge is (`stratum`, see
+    `arena.reliability.kin`).
     """
 
     judge: int
@@ -154,7 +155,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PairComparison:
     """What a judge said to "A or B?": log-odds in nats that `better` is better, in both orders.
 
     Attributes:
@@ -217,7 +218,7 @@ class Round:
     answers: tuple[Answer, ...] = ()
     canaries: tuple[Canary, ...] = ()
     readings: tuple[Reading, ...] = ()
-    comparisons: tuple[Comparison, ...] = ()
+    comparisons: tuple[PairComparison, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     trust: tuple[Trust, ...] = ()
     audits: tuple[Audit, ...] = ()
@@ -261,7 +262,7 @@ PAUSED = "paused"
 
 
 @dataclass(frozen=True)
-class Order:
+class Command:
     """Something that was asked of a campaign, and what came of it.
 
     Attributes:
@@ -298,10 +299,10 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Settled:
+class CommandOutcome:
     """What came of an order: `answer` tells it in words, of `model` if it is about one."""
 
-    order: Order
+    order: Command
     outcome: Literal["done", "refused"]
     answer: str
     model: int | None = None
@@ -352,7 +353,7 @@ class SearchRecord:
 
 
 @dataclass(frozen=True)
-class Chapter:
+class GenerationRecord:
     """Everything one generation adds to the archive: it is committed whole or not at all."""
 
     summary: Generation
@@ -364,7 +365,7 @@ class Chapter:
     round: Round | None = None
     jury: tuple[Juror, ...] = ()
     events: tuple[Event, ...] = ()
-    settled: tuple[Settled, ...] = ()
+    settled: tuple[CommandOutcome, ...] = ()
     search: SearchRecord | None = None
     operators: tuple[OperatorRecord, ...] = ()
 

@@ -182,7 +182,7 @@ class Search(_Section):
         return self
 
 
-class Gate(_Section):
+class CoherenceSettings(_Section):
     """Who dies at birth: models that have lost their language."""
 
     enabled: bool = True
@@ -200,7 +200,7 @@ class Gate(_Section):
     """How many times the perplexity of the worst founder it may have."""
 
 
-class Arena(_Section):
+class ArenaSettings(_Section):
     """How models judge each other."""
 
     items: int = Field(36, ge=1)
@@ -256,8 +256,8 @@ class Config(_Section):
     tasks: Tasks = Tasks()
     budget: Budget = Budget()
     search: Search = Search()
-    gate: Gate = Gate()
-    arena: Arena = Arena()
+    gate: CoherenceSettings = CoherenceSettings()
+    arena: ArenaSettings = ArenaSettings()
     run: Run = Run()
     weights: Weights = Weights()
 

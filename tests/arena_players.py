@@ -13,11 +13,11 @@ from typing import TypeVar
 
 import numpy as np
 
-from arena.contest import Field, Memory, Rules
 from arena.judges.preference import LETTERS
-from arena.panel import ArenaPanel, arena_panel
-from arena.players import Player
-from arena.round import Arena
+from arena.matches.items import RoundItems, round_items
+from arena.matches.model_protocol import LoadedModel
+from arena.matches.round import Arena
+from arena.matches.round_inputs import Contestants, Memory, Rules
 from arena.tasks import Questions
 from lineage.records import Floats, Item, Round
 from population.randomness import generator
@@ -164,27 +164,27 @@ def _place(item: Item) -> tuple[int, int]:
     return int(seed), int(number) + 1
 
 
-def panel_of(seed: int, count: int, checkable: float = 0.5) -> ArenaPanel:
+def panel_of(seed: int, count: int, checkable: float = 0.5) -> RoundItems:
     """A panel of numbers."""
     task = Numbers()
     fresh = task.items("search", 1000 + seed, count)
-    return arena_panel(task.items("search", seed, count), fresh, count, checkable)
+    return round_items(task.items("search", seed, count), fresh, count, checkable)
 
 
 def played(
-    players: Sequence[Player],
-    panel: ArenaPanel,
+    players: Sequence[LoadedModel],
+    panel: RoundItems,
     rules: Rules,
     relationship: Floats | None = None,
     memory: Memory | None = None,
 ) -> Round:
     """A round of the arena; the players' ids are 1, 2, ..."""
 
-    def lend(models: Sequence[int], work: Callable[[int, Player], T]) -> list[T]:
+    def lend(models: Sequence[int], work: Callable[[int, LoadedModel], T]) -> list[T]:
         return [work(model, players[model - 1]) for model in models]
 
     size = len(players)
-    who = Field(
+    who = Contestants(
         tuple(range(1, size + 1)),
         np.eye(size) if relationship is None else relationship,
         np.zeros(size),

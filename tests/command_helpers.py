@@ -9,14 +9,14 @@ from typing import Any
 
 from typer.testing import CliRunner
 
-from tui.cli import app
+from tui.cli.main import app
 
 RUNNER = CliRunner()
 
 _AS_ON_A_TERMINAL = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from tui.cli import main
+from tui.cli.main import main
 main()
 """
 

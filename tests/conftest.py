@@ -134,10 +134,10 @@ def run_small(small_config: Path) -> Callable[..., Archive]:
 
 def campaign(config: Config, path: Path, generations: int) -> Archive:
     """Start or continue a campaign until a generation is complete."""
-    from population.campaign import Campaign
-    from population.workshop import found_archive, open_workshop
+    from population.campaign.context import found_archive, open_context
+    from population.campaign.loop import Campaign
 
-    workshop = open_workshop(config)
+    workshop = open_context(config)
     archive = Archive(path) if path.exists() else found_archive(path, workshop)
     limits = Budget(item_evaluations=10**9, generations=generations)
     Campaign(archive, workshop, limits).run()

@@ -94,7 +94,7 @@ def serve(requests: IO[str], answers: IO[str]) -> None:
 
 def run(arguments: list[str], said: str, largest: int) -> int:
     """What a forked process does."""
-    from tui.cli import main  # noqa: PLC0415
+    from tui.cli.main import main  # noqa: PLC0415
 
     # Where the tests run in the background of a script, SIGINT is ignored by whatever they start.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -114,9 +114,5 @@ def run(arguments: list[str], said: str, largest: int) -> int:
 if __name__ == "__main__":
     # Loaded once, for all; transformers loads the code of a network when it is asked for by name.
     from transformers import LlamaForCausalLM  # noqa: F401
-
-    import population.campaign
-    import population.report
-    import population.workshop  # noqa: F401
 
     serve(sys.stdin, sys.stdout)

@@ -504,7 +504,7 @@ def serve(requests: IO[str], answers: IO[str]) -> None:
 
 def run(arguments: Sequence[str], folder: str, said: str) -> int:
     """What a forked process does: what the interpreter does with the console script."""
-    from tui.cli import main
+    from tui.cli.main import main
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -537,7 +537,7 @@ def _load() -> None:
         package = importlib.import_module(name)
         for found in pkgutil.walk_packages(package.__path__, f"{name}."):
             importlib.import_module(found.name)
-    typer.main.get_command(importlib.import_module("tui.cli").app)
+    typer.main.get_command(importlib.import_module("tui.cli.main").app)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
-from population.architectures import architecture_of
-from population.routes import Route, Step, route_config
+from population.merging.routes import Route, Step, route_config
+from population.models.architectures import architecture_of
 
 SIZES: dict[str, Any] = {
     "vocab_size": 31,

@@ -17,7 +17,7 @@ from typing import Any
 from textual.pilot import Pilot
 
 from tui.app.app import ColonyApp
-from tui.app.settings import Settings
+from tui.app.data.settings import Settings
 
 GOLDEN = Path(__file__).parent / "golden" / "screens"
 FIXTURES = Path(__file__).parent / "fixtures"

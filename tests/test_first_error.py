@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lineage.chapters import insert, texts
+from lineage.archive.generation_writer import insert, texts
 from lineage.cleanup import afterwards
-from lineage.drafts import drafted
 from lineage.errors import ArchiveError
-from lineage.places import check_place
-from lineage.store import Store
+from lineage.storage.atomic_file import drafted
+from lineage.storage.connection import Store
+from lineage.storage.locations import check_place
 from tests.command_helpers import failure
 
 PACKAGES = ("arena", "lineage", "population", "tui")

@@ -17,7 +17,15 @@ MAY_IMPORT = {
 
 
 @pytest.mark.parametrize(
-    "module", ["lineage", "arena", "tui", "tui.cli", "population.config", "population.difference"]
+    "module",
+    [
+        "lineage",
+        "arena",
+        "tui",
+        "tui.cli.main",
+        "population.config",
+        "population.analysis.difference",
+    ],
 )
 def test_loads_no_torch(module: str) -> None:
     heavy = "[m for m in ('torch', 'transformers', 'pygad') if m in sys.modules]"
@@ -32,7 +40,7 @@ def test_the_screen_paints_before_it_loads_what_archives_need() -> None:
     """DuckDB, NumPy and SciPy take longer than the first frame: they come after it, in a thread."""
     heavy = "[m for m in ('duckdb', 'numpy', 'scipy', 'pydantic', 'torch') if m in sys.modules]"
     code = f"""
-import asyncio, sys, tui.cli
+import asyncio, sys, tui.cli.main
 from pathlib import Path
 from tui.app.app import ColonyApp
 

@@ -11,7 +11,7 @@ from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
 from tokenizers import Tokenizer as Library
 
 from population.errors import CheckpointError
-from population.vocabulary import (
+from population.merging.vocabulary import (
     Alignment,
     Matrix,
     Read,

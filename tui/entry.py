@@ -73,7 +73,7 @@ def main() -> NoReturn:
 
 
 def _command_line() -> None:
-    from tui.cli import app  # noqa: PLC0415 - a quarter of a second in which Ctrl-C is heard
+    from tui.cli.main import app  # noqa: PLC0415 - a quarter of a second in which Ctrl-C is heard
 
     app()
 

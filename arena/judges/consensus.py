@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from arena.judges.ballot import SILENT, Ballots, Slate, preferences
+from arena.judges.votes import SILENT, Slate, Votes, preferences
 
 MODE = "consensus"
 
 
-def ballots(slate: Slate) -> Ballots:
+def ballots(slate: Slate) -> Votes:
     """Every voter prefers the answer that it gave itself to every other.
 
     One that gave no answer to an item abstains there.
@@ -18,4 +18,4 @@ def ballots(slate: Slate) -> Ballots:
         own = (choice[:, None] == np.arange(len(answers))[None, :]).astype(np.float64)
         own[choice == SILENT] = np.nan
         signs.append(preferences(own))
-    return Ballots(MODE, slate.voters, tuple(signs))
+    return Votes(MODE, slate.voters, tuple(signs))

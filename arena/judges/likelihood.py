@@ -6,12 +6,12 @@ is used. Answers are read in their canonical form, in the words of the task if i
 
 import numpy as np
 
-from arena.judges.ballot import Ballots, Slate, preferences
+from arena.judges.votes import Slate, Votes, preferences
 
 MODE = "likelihood"
 
 
-def ballots(slate: Slate) -> Ballots:
+def ballots(slate: Slate) -> Votes:
     """The judges that read answers, on those that they have read."""
     judges = tuple(sorted({judge for _, judge in slate.readings}))
     signs = []
@@ -19,4 +19,4 @@ def ballots(slate: Slate) -> Ballots:
         heard = [slate.readings.get((item, judge), {}) for judge in judges]
         votes = np.array([[of.get(answer, np.nan) for answer in answers] for of in heard])
         signs.append(preferences(votes.reshape(len(judges), len(answers))))
-    return Ballots(MODE, judges, tuple(signs))
+    return Votes(MODE, judges, tuple(signs))

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from arena.judges.ballot import Ballots, Slate
+from arena.judges.votes import Slate, Votes
 from lineage.records import Item
 
 MODE = "preference"
@@ -38,7 +38,7 @@ def asked(item: Item, first: str, second: str) -> list[tuple[Item, str]]:
     return [(question, letter) for letter in LETTERS]
 
 
-def ballots(slate: Slate) -> Ballots:
+def ballots(slate: Slate) -> Votes:
     """The judges that compared answers, on the pairs that they compared."""
     judges = tuple(sorted({judge for _, judge in slate.comparisons}))
     signs = []
@@ -53,4 +53,4 @@ def ballots(slate: Slate) -> Ballots:
                     table[row, place[one], place[other]] = np.sign(orders[0])
                     table[row, place[other], place[one]] = -np.sign(orders[0])
         signs.append(table)
-    return Ballots(MODE, judges, tuple(signs), sampled=True)
+    return Votes(MODE, judges, tuple(signs), sampled=True)

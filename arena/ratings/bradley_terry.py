@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_array
 
-from arena.judges.ballot import Integers
+from arena.judges.votes import Integers
 from arena.ratings.davidson import outlook
-from arena.ratings.deviation import deviation
+from arena.ratings.discrimination import sharpened
 from arena.ratings.graph import Curvature, Graph
 from arena.ratings.matches import NO_JUDGE, Matches, Pairs, pairs_of
-from arena.ratings.slopes import sharpened
-from arena.ratings.spread import Spread
+from arena.ratings.prior_variance import PriorVariance
+from arena.ratings.standard_errors import deviation
 from lineage.records import Floats
 
 DECIDED = 1.0
@@ -90,7 +90,7 @@ def fit(
     pairs = pairs_of(results, by_judge=by_judge) if isinstance(results, Matches) else results
     graph = Graph(pairs, len(prior))
     nu = 2.0 * float(pairs.ties.sum() / (np.sum(pairs.weight - pairs.ties) + DECIDED))
-    strength, spread, slopes = prior if start is None else start, Spread(), guess
+    strength, spread, slopes = prior if start is None else start, PriorVariance(), guess
     for _ in range(ITERATIONS):
         before = (spread.width, slopes)
         curvature, step, tied = _newton(graph, prior, strength, spread, nu, slopes)
@@ -126,7 +126,7 @@ def _check(results: Matches | Pairs, contestants: int, judges: int) -> None:
 
 
 def _newton(
-    graph: Graph, prior: Floats, strength: Floats, spread: Spread, nu: float, slopes: Floats
+    graph: Graph, prior: Floats, strength: Floats, spread: PriorVariance, nu: float, slopes: Floats
 ) -> tuple[Curvature, Floats, float]:
     """A step of Newton's method for the strengths and log nu together.
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_array
 
-from arena.judges.ballot import Integers
+from arena.judges.votes import Integers
 from arena.ratings.matches import Pairs, in_order
 from lineage.records import Floats
 

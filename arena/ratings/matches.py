@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from arena.judges.ballot import Integers
+from arena.judges.votes import Integers
 from lineage.records import Floats
 
 NO_JUDGE = -1

@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from arena.answers import canonical
 from arena.errors import TaskError
-from arena.generators import GENERATORS, SPLITS, deal
+from arena.tasks.answers import canonical
 from arena.tasks.expression import Expression
+from arena.tasks.generators import GENERATORS, SPLITS, deal
 from arena.tasks.lines import Row, rows_of, text_of
 from arena.tasks.task import Questions
 from lineage.records import Item
@@ -40,7 +40,7 @@ class FolderTask(Questions):
         kind: `skill` (some founder was made for it) or `composite` (none was).
         description: one line for people.
         folder: where the split files lie.
-        generator: name in `arena.generators.GENERATORS`, or None.
+        generator: name in `arena.tasks.generators.GENERATORS`, or None.
         stop: text that ends an answer; None means the tokenizer's end-of-sequence token.
         answer: a regular expression that finds the answer in what a model says.
         longest: tokens that an answer may take before it is found; None leaves it to the player.

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from arena.answers import canonical
+from arena.tasks.answers import canonical
 from lineage.records import Item
 
 

@@ -10,8 +10,8 @@ import math
 import unicodedata
 from typing import Any
 
-from arena.answers import LONGEST_ANSWER, canonical
 from arena.errors import TaskError
+from arena.tasks.answers import LONGEST_ANSWER, canonical
 from arena.tasks.task import Task
 from lineage.records import Item
 

@@ -43,7 +43,7 @@ def slots(family: Family, model: int, depth: int) -> dict[int, Slot]:
 
 
 @dataclass(frozen=True)
-class Layout:
+class PedigreeLayout:
     """A pedigree as it is drawn.
 
     Attributes:
@@ -71,7 +71,9 @@ def pedigree(family: Family, model: int, depth: int = 4, style: Style | None = N
     return layout(family, model, depth, style).rows
 
 
-def layout(family: Family, model: int, depth: int = 4, style: Style | None = None) -> Layout:
+def layout(
+    family: Family, model: int, depth: int = 4, style: Style | None = None
+) -> PedigreeLayout:
     """A pedigree with the places of its slots (see `pedigree`)."""
     style = style or Style()
     for shown in range(min(depth, DEEPEST), -1, -1):
@@ -86,7 +88,7 @@ def layout(family: Family, model: int, depth: int = 4, style: Style | None = Non
         number: (at[number], starts[number.bit_length() - 1], width_of(text))
         for number, text in texts.items()
     }
-    return Layout(rows, found, places)
+    return PedigreeLayout(rows, found, places)
 
 
 def _drawn(

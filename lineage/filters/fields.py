@@ -15,7 +15,7 @@ Argument = Literal["none", "task", "founder", "model"]
 
 
 @dataclass(frozen=True)
-class Field:
+class FilterField:
     """Something known of every model.
 
     Attributes:
@@ -24,7 +24,7 @@ class Field:
         sql: the expression, in which `j` is the joined table.
         join: a table with a row per model (`model`, `value`), in which `$argument` is the argument.
         argument: what stands after the colon.
-        relation: models that `lineage.descent` has to find out, by what.
+        relation: models that `lineage.ancestry.sparse` has to find out, by what.
     """
 
     kind: Kind
@@ -60,67 +60,67 @@ _CHILDREN = (
 )
 
 FIELDS = {
-    "id": Field("number", "number of the model", "m.id"),
-    "gen": Field("number", "generation it was born in (also: born)", "m.generation"),
-    "born": Field("number", "the same as gen", "m.generation"),
-    "died": Field("number", "generation it became a fossil in", "m.died"),
-    "children": Field("number", "how many it has", "coalesce(j.value, 0)", _CHILDREN),
-    "parents": Field("number", "how many it has", "len(m.parents)"),
-    "fitness": Field("number", "mean merit on search items, 0 to 1", "j.value", _FITNESS),
-    "score": Field(
+    "id": FilterField("number", "number of the model", "m.id"),
+    "gen": FilterField("number", "generation it was born in (also: born)", "m.generation"),
+    "born": FilterField("number", "the same as gen", "m.generation"),
+    "died": FilterField("number", "generation it became a fossil in", "m.died"),
+    "children": FilterField("number", "how many it has", "coalesce(j.value, 0)", _CHILDREN),
+    "parents": FilterField("number", "how many it has", "len(m.parents)"),
+    "fitness": FilterField("number", "mean merit on search items, 0 to 1", "j.value", _FITNESS),
+    "score": FilterField(
         "number", "mean merit on the selection split, 0 to 1: what crowns champions",
         "j.value", _SCORE,
     ),
-    "rating": Field(
+    "rating": FilterField(
         "number", f"strength in the arena, in {UNIT}", "j.value", _RATING
     ),
-    "search": Field("number", "exact match on search items", "j.value", _SEARCH),
-    "selection": Field(
+    "search": FilterField("number", "exact match on search items", "j.value", _SEARCH),
+    "selection": FilterField(
         "number", "exact match on the selection split", "j.value", _SELECTION
     ),
-    "task": Field(
+    "task": FilterField(
         "number",
         "exact match on the items of a task",
         "j.value",
         _TASK,
         argument="task",
     ),
-    "founder": Field(
+    "founder": FilterField(
         "number",
         "a founder's part in it by descent, 0 to 1; without a name: is a founder",
         "j.value",
         argument="founder",
         relation="share",
     ),
-    "operator": Field("text", "how it was made", "m.operator"),
-    "cause": Field("text", "what it died of", "m.cause"),
-    "name": Field("text", "a founder's name", "m.name"),
-    "hash": Field("text", "SHA-256 of its weights", "m.weights_sha256"),
-    "living": Field("flag", "may be picked as a parent", "m.died IS NULL"),
-    "fossil": Field("flag", "kept as a recipe only", "m.died IS NOT NULL"),
-    "offspring": Field("flag", "was bred, not brought in", "m.kind = 'offspring'"),
-    "champion": Field(
+    "operator": FilterField("text", "how it was made", "m.operator"),
+    "cause": FilterField("text", "what it died of", "m.cause"),
+    "name": FilterField("text", "a founder's name", "m.name"),
+    "hash": FilterField("text", "SHA-256 of its weights", "m.weights_sha256"),
+    "living": FilterField("flag", "may be picked as a parent", "m.died IS NULL"),
+    "fossil": FilterField("flag", "kept as a recipe only", "m.died IS NOT NULL"),
+    "offspring": FilterField("flag", "was bred, not brought in", "m.kind = 'offspring'"),
+    "champion": FilterField(
         "flag",
         "was champion of any generation",
         "m.id IN (SELECT champion FROM generations)",
     ),
-    "ancestor-of": Field(
+    "ancestor-of": FilterField(
         "flag", "a model descends from it", "j.model IS NOT NULL",
         argument="model", relation="ancestors",
     ),
-    "descendant-of": Field(
+    "descendant-of": FilterField(
         "flag", "it descends from a model", "j.model IS NOT NULL",
         argument="model", relation="descendants",
     ),
-    "parent-of": Field(
+    "parent-of": FilterField(
         "flag", "is a parent of a model", "j.model IS NOT NULL",
         argument="model", relation="parents",
     ),
-    "child-of": Field(
+    "child-of": FilterField(
         "flag", "is a child of a model", "j.model IS NOT NULL",
         argument="model", relation="children",
     ),
 }  # fmt: skip
 
-IS_FOUNDER = Field("flag", "was brought in, not bred", "m.kind = 'founder'")
+IS_FOUNDER = FilterField("flag", "was brought in, not bred", "m.kind = 'founder'")
 """What `founder` means without a name."""

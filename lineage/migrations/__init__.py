@@ -11,12 +11,12 @@ from pathlib import Path
 import duckdb
 
 from lineage.errors import ArchiveError
-from lineage.lock import campaign_lock
 from lineage.migrations.to_3 import to_3
 from lineage.migrations.to_4 import to_4
 from lineage.migrations.to_5 import to_5
-from lineage.schema import SCHEMA_VERSION
-from lineage.store import Store
+from lineage.storage.connection import Store
+from lineage.storage.lock import campaign_lock
+from lineage.storage.schema import SCHEMA_VERSION
 
 STEPS: dict[int, Callable[[duckdb.DuckDBPyConnection], None]] = {2: to_3, 3: to_4, 4: to_5}
 """By the schema that a step starts from."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lineage.archive import Archive
+from lineage.archive.archive import Archive
 from lineage.records import Floats, Scores
 
 _COMMON = """

@@ -13,7 +13,7 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 
-from lineage.pedigree import Ids, Pedigree, read_pedigree
+from lineage.ancestry.parent_edges import Ids, ParentEdges, read_pedigree
 from lineage.queries.fitness import read_fitness
 from lineage.records import Event, Generation
 
@@ -58,7 +58,7 @@ class Columns:
     fitness: Singles
     rating: Singles
     deviation: Singles
-    pedigree: Pedigree
+    pedigree: ParentEdges
     words: tuple[str, ...]
     names: Mapping[int, str]
     trend: Mapping[int, tuple[float, ...]]
@@ -91,7 +91,7 @@ def empty() -> Columns:
         fitness=unknown,
         rating=unknown,
         deviation=unknown,
-        pedigree=Pedigree(0, nobody[:0], nobody[:0], nobody[:0], np.zeros(0)),
+        pedigree=ParentEdges(0, nobody[:0], nobody[:0], nobody[:0], np.zeros(0)),
         words=(),
         names={},
         trend={},
@@ -228,8 +228,8 @@ def _more_words(db: duckdb.DuckDBPyConnection, known: Columns) -> list[str]:
     return list(dict.fromkeys([*known.words, *(word for (word,) in rows if word is not None)]))
 
 
-def _longer(known: Pedigree, new: Pedigree) -> Pedigree:
-    return Pedigree(
+def _longer(known: ParentEdges, new: ParentEdges) -> ParentEdges:
+    return ParentEdges(
         new.newest,
         np.concatenate([known.founders, new.founders]),
         np.concatenate([known.child, new.child]),

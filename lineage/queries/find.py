@@ -10,11 +10,11 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from lineage.archive import Archive
+from lineage.ancestry.sparse import SparseAncestry
+from lineage.archive.archive import Archive
 from lineage.cleanup import afterwards
-from lineage.descent import Descent
 from lineage.errors import ArchiveError
-from lineage.filters.fields import FIELDS, IS_FOUNDER, Field
+from lineage.filters.fields import FIELDS, IS_FOUNDER, FilterField
 from lineage.filters.language import Condition, Expression, FilterError, Not, parsed, suggestion
 
 
@@ -100,7 +100,7 @@ class _Query:
     tables: dict[tuple[str, str | None], _Table] = field(default_factory=dict)
     parameters: dict[str, Any] = field(default_factory=dict)
     shown: dict[str, str] = field(default_factory=dict)
-    _descent: Descent | None = None
+    _descent: SparseAncestry | None = None
 
     def condition(self, tree: Expression) -> str:
         """An expression that is true or false, never unknown."""
@@ -137,7 +137,7 @@ class _Query:
             return f"coalesce(contains(lower({sql}), lower({self._parameter(value)})), false)"
         return f"coalesce({sql} {asked.operator} {self._parameter(value)}, false)"
 
-    def _field(self, asked: Condition) -> Field:
+    def _field(self, asked: Condition) -> FilterField:
         found = FIELDS.get(asked.field)
         if found is None:
             near = suggestion(asked.field, FIELDS)
@@ -153,7 +153,7 @@ class _Query:
             raise self._error(f"{asked.field} takes no name", asked)
         return found
 
-    def _value(self, asked: Condition, found: Field) -> float | str:
+    def _value(self, asked: Condition, found: FilterField) -> float | str:
         if found.kind == "text":
             return asked.value
         plain = asked.value.removeprefix("#").replace("_", "")
@@ -169,7 +169,7 @@ class _Query:
             )
         return number / 100.0 if plain.endswith("%") else number
 
-    def _expression(self, asked: Condition, found: Field) -> str:
+    def _expression(self, asked: Condition, found: FilterField) -> str:
         if not found.join and not found.relation:
             return found.sql
         key = (asked.field, asked.argument)
@@ -188,7 +188,7 @@ class _Query:
 
     def _related(self, asked: Condition, relation: str) -> dict[str, Any]:
         """Models and values that the pedigree knows, as columns."""
-        self._descent = self._descent or Descent(self.archive.pedigree())
+        self._descent = self._descent or SparseAncestry(self.archive.pedigree())
         descent, name = self._descent, asked.argument or ""
         if relation == "share":
             founders = {

@@ -14,8 +14,8 @@ from collections.abc import Iterable
 import duckdb
 import numpy as np
 
-from lineage.archive import Archive
-from lineage.pedigree import Ids
+from lineage.ancestry.parent_edges import Ids
+from lineage.archive.archive import Archive
 from lineage.records import Floats
 
 _FITNESS = """

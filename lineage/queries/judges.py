@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from lineage.archive import Archive
+from lineage.archive.archive import Archive
 from lineage.queries.rounds import record
 
 

@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lineage.archive import Archive
+from lineage.archive.archive import Archive
 from lineage.points import points, spread
 from lineage.queries.judges import Reliability, reliabilities
 from lineage.queries.matches import OUTCOME, decides
 
 
 @dataclass(frozen=True)
-class Standing:
+class LeaderboardRow:
     """A row of the leaderboard.
 
     Attributes:
@@ -86,7 +86,7 @@ JOIN items ON items.id = item WHERE $task IS NULL OR task = $task GROUP BY model
 
 def leaderboard(
     archive: Archive, *, task: str | None = None, everyone: bool = False
-) -> list[Standing]:
+) -> list[LeaderboardRow]:
     """Who stands where, the best rated first; of one task, who is supported most there first.
 
     Args:
@@ -109,7 +109,7 @@ def leaderboard(
     for model, name, living, champion, rating, deviation, last in rated:
         wins, losses, ties = scores.get(model, (0, 0, 0))
         standings.append(
-            Standing(
+            LeaderboardRow(
                 model, name, living, champion, points(rating),
                 spread(deviation), last, wins, losses, ties, support.get(model),
                 judging.get(model, {}),

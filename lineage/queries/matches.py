@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from lineage.archive import Archive
+from lineage.archive.archive import Archive
 from lineage.errors import ArchiveError
 
 OUTCOME = """

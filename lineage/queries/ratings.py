@@ -1,6 +1,6 @@
 """Ratings: how the arena has thought of a model since it came."""
 
-from lineage.archive import Archive
+from lineage.archive.archive import Archive
 from lineage.records import Rating
 
 

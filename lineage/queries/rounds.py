@@ -7,18 +7,18 @@ the same weights, under whatever number and in whatever round.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lineage.archive import Archive
-from lineage.records import Answer, Canary, Comparison, Juror, Reading, Trust
+from lineage.archive.archive import Archive
+from lineage.records import Answer, Canary, Juror, PairComparison, Reading, Trust
 
 
 @dataclass(frozen=True)
-class Heard:
+class KnownAnswers:
     """What was said on some items, and what judges made of it."""
 
     answers: tuple[Answer, ...]
     canaries: tuple[Canary, ...]
     readings: tuple[Reading, ...]
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[PairComparison, ...]
 
 
 _SAME_WEIGHTS = """
@@ -37,7 +37,7 @@ _HEARD = {
 """By table, the column that names a model, and what is read."""
 
 
-def heard(archive: Archive, items: Sequence[str], models: Sequence[int]) -> Heard:
+def heard(archive: Archive, items: Sequence[str], models: Sequence[int]) -> KnownAnswers:
     """What some models answered to some items, and what judges among them read there."""
     asked = {"items": list(items), "models": list(models)}
     with archive.reading() as db:
@@ -52,11 +52,11 @@ def heard(archive: Archive, items: Sequence[str], models: Sequence[int]) -> Hear
             "SELECT item, kind, answer FROM canaries WHERE item IN $items ORDER BY ALL",
             {"items": list(items)},
         ).fetchall()
-    return Heard(
+    return KnownAnswers(
         tuple(Answer(*row) for row in rows["answers"]),
         tuple(Canary(*row) for row in planted),
         tuple(Reading(*row) for row in rows["readings"]),
-        tuple(Comparison(*row) for row in rows["comparisons"]),
+        tuple(PairComparison(*row) for row in rows["comparisons"]),
     )
 
 

@@ -1,6 +1,6 @@
 """Which tasks were ever asked."""
 
-from lineage.archive import Archive
+from lineage.archive.archive import Archive
 from lineage.errors import ArchiveError
 from lineage.filters.language import suggestion
 

@@ -21,12 +21,12 @@ from collections.abc import Mapping, Sequence, Set
 from functools import cached_property
 from typing import Any
 
-from population.architectures import architecture_of
 from population.merging.backends import Backend
-from population.merging.leaves import Leaf
+from population.merging.lazy_tensors import Operand
 from population.merging.nodes import Node, Spec
-from population.merging.operands import Operand
-from population.ties import said_untied, tie_of
+from population.merging.source_nodes import Leaf
+from population.models.architectures import architecture_of
+from population.models.tied_heads import said_untied, tie_of
 
 HEAD = r"lm_head\.weight"
 

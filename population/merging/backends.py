@@ -12,10 +12,10 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from population import kernels
-from population.dtypes import BF16, Dtype, Raw, all_finite, narrow, widen
 from population.errors import PopulationError
-from population.methods.method import Array
+from population.merging.methods import kernels
+from population.merging.methods.method import Array
+from population.models.dtypes import BF16, Dtype, Raw, all_finite, narrow, widen
 
 
 class Backend(Protocol):

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from population.checkpoints import Checkpoint
 from population.errors import CheckpointError
 from population.memory import available_memory
 from population.merging.library_check import FEW, Shapes, verdict
+from population.models.checkpoints import Checkpoint
 
 ROOM = 1_500_000_000
 """Bytes that should be free before another process imports torch."""

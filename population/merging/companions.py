@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from population.architectures import architecture_of
-from population.checkpoints import TOKENIZER_FILES, Checkpoint, TensorHeader, open_tensors
 from population.merging.engine import Plan
-from population.merging.leaves import Leaf
+from population.merging.source_nodes import Leaf
 from population.merging.special_ids import Tokens, tokens_of, with_ids
+from population.merging.vocabulary import write_tokenizer
 from population.merging.writer import copy_files
-from population.ties import has_own_head, said_untied
-from population.vocabulary import write_tokenizer
+from population.models.architectures import architecture_of
+from population.models.checkpoints import TOKENIZER_FILES, Checkpoint, TensorHeader, open_tensors
+from population.models.tied_heads import has_own_head, said_untied
 
 CONFIG, GENERATION = "config.json", "generation_config.json"
 COPIED = ("preprocessor_config.json",)

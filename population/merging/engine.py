@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lineage.cleanup import afterwards
-from population.agreement import one_spelling
-from population.checkpoints import Checkpoint, has_tokenizer, same_vocabulary
-from population.dtypes import BY_NAME, Dtype, all_finite
 from population.errors import CheckpointError, RecipeError
 from population.merging.alike import aligned
 from population.merging.backends import Backend, backend_for
 from population.merging.graph import MergeStep, RouteNode
-from population.merging.leaves import Leaf, Moved, Vocabularies, common_vocabulary
+from population.merging.lazy_tensors import matrix, spans
 from population.merging.nodes import Node, Spec, forget
-from population.merging.operands import matrix, spans
 from population.merging.recipe import Recipe
+from population.merging.source_nodes import Leaf, Moved, Vocabularies, common_vocabulary
 from population.merging.writer import Shards
-from population.sources import open_source
+from population.models.agreement import one_spelling
+from population.models.checkpoints import Checkpoint, has_tokenizer, same_vocabulary
+from population.models.dtypes import BY_NAME, Dtype, all_finite
+from population.models.sources import open_source
 
 Progress = Callable[[int, int, str], None]
 

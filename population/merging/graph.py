@@ -1,6 +1,6 @@
 """The graph of a merge: steps over sources, each of which can give any tensor of its model.
 
-Steps that combine are not made one after the other, see `population.merging.expansion`.
+Steps that combine are not made one after the other, see `population.merging.linear_folding`.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from population.blocks import Segment, layout_of
 from population.errors import RecipeError
 from population.merging.backends import Backend
-from population.merging.expansion import Expansion, MethodResult, Part, coefficient, expanded
+from population.merging.lazy_tensors import Affine, AlongAxis, Inputs, Merge, Operand, WeightedSum
+from population.merging.linear_folding import Expansion, MethodResult, Part, coefficient, expanded
+from population.merging.methods import METHODS, Combination, Method, Streamed
+from population.merging.methods.method import Settings
 from population.merging.nodes import (
     Node,
     Spec,
@@ -26,8 +28,9 @@ from population.merging.nodes import (
     readable,
     widest,
 )
-from population.merging.operands import Affine, AlongAxis, Inputs, Merge, Operand, WeightedSum
 from population.merging.recipe import Input, Slice, Step
+from population.merging.routes import IDENTITY, Route, route_config, sources_of
+from population.merging.routes import Step as RouteStep
 from population.merging.settings import Units, resolve
 from population.merging.slices import (
     Ends,
@@ -37,10 +40,7 @@ from population.merging.slices import (
     ranges_of,
     tensors_of,
 )
-from population.methods import METHODS, Combination, Method, Streamed
-from population.methods.method import Settings
-from population.routes import IDENTITY, Route, route_config, sources_of
-from population.routes import Step as RouteStep
+from population.models.blocks import Segment, layout_of
 
 HIGHEST = 200
 """Steps upon steps that are computed one after the other, each within the next."""

@@ -5,18 +5,18 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from population.agreement import form_with
-from population.checkpoints import Checkpoint, TensorHeader, open_tensors
 from population.errors import CheckpointError, PopulationError, RecipeError
-from population.merging.card import Facts, card, licence_of, origin_of
 from population.merging.chat_templates import chat_template
 from population.merging.checker import Checker
 from population.merging.companions import settle_head, write_companions
 from population.merging.engine import Plan, Progress, plan, run
+from population.merging.model_card import CardFacts, card, licence_of, origin_of
 from population.merging.preflight import Needs, preflight
 from population.merging.recipe import Recipe, seen_from
 from population.merging.writer import new_folder
-from population.sources import open_source
+from population.models.agreement import form_with
+from population.models.checkpoints import Checkpoint, TensorHeader, open_tensors
+from population.models.sources import open_source
 
 RECIPE = "recipe.json"
 
@@ -42,7 +42,7 @@ def merge(
     recipe: Recipe,
     folder: Path,
     *,
-    facts: Facts | None = None,
+    facts: CardFacts | None = None,
     device: str = "auto",
     threads: int | None = None,
     shard: int | None = None,
@@ -113,7 +113,7 @@ def merge(
         if not single:
             written = _as_written(planned, sha, pin)
             (draft / RECIPE).write_text(written.text(), encoding="utf-8")
-            text = _card(planned, facts or Facts(folder.name), sha)
+            text = _card(planned, facts or CardFacts(folder.name), sha)
             (draft / "README.md").write_text(text, encoding="utf-8")
     needs = replace(needs, warnings=(*needs.warnings, *notes))
     return Merged(folder, sha, len(planned.tensors), needs)
@@ -177,7 +177,7 @@ def _as_written(planned: Plan, sha: str, pin: bool) -> Recipe:
     return recipe.model_copy(update={"sources": {**recipe.sources, **sources}, "output": output})
 
 
-def _card(planned: Plan, facts: Facts, sha: str) -> str:
+def _card(planned: Plan, facts: CardFacts, sha: str) -> str:
     licences = {name: licence_of(leaf.checkpoint.path) for name, leaf in planned.leaves.items()}
     base = next((step.base for step in planned.recipe.steps if step.base in planned.leaves), None)
     origins = {

@@ -9,6 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from population.errors import RecipeError
+from population.merging.methods import METHODS
 from population.merging.recipe import (
     Input,
     Output,
@@ -20,7 +21,6 @@ from population.merging.recipe import (
     TokenizerChoice,
     first_problem,
 )
-from population.methods import METHODS
 from population.references import exists, expanded
 
 RESULT = "merged"

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from threading import local
 from typing import Any, Protocol, runtime_checkable
 
-from population.architectures import architecture_of, layer_of
-from population.dtypes import F32, F64, Dtype
 from population.errors import RecipeError
 from population.merging.backends import Backend
-from population.merging.operands import Affine, Merge, Operand, held
+from population.merging.lazy_tensors import Affine, Merge, Operand, held
+from population.models.architectures import architecture_of, layer_of
+from population.models.dtypes import F32, F64, Dtype
 
 Names = tuple[str, ...]
 

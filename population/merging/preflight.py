@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from population.architectures import architecture_of
-from population.checkpoints import Checkpoint, same_vocabulary, text_config
-from population.config_meaning import config_differences
 from population.errors import CheckpointError, PopulationError
 from population.memory import available_memory
-from population.merging.card import licence_of
 from population.merging.engine import Plan
-from population.merging.leaves import Leaf
+from population.merging.model_card import licence_of
 from population.merging.recipe import Choice
+from population.merging.source_nodes import Leaf
 from population.merging.writer import check_unused
+from population.models.architectures import architecture_of
+from population.models.checkpoints import Checkpoint, same_vocabulary, text_config
+from population.models.config_meaning import config_differences
 
 OWN_MEMORY = 300 * 10**6
 """Bytes that a merge takes whatever its size."""

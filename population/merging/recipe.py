@@ -37,7 +37,7 @@ from pydantic import (
 )
 
 from population.errors import RecipeError
-from population.methods import METHODS
+from population.merging.methods import METHODS
 from population.references import seen_from as reference_seen_from
 
 Name = Annotated[str, StringConstraints(min_length=1)]
@@ -96,7 +96,7 @@ class Slice(_Strict):
 
 
 class Blocks(_Strict):
-    """How the blocks of `PerBlock` are cut, see `population.blocks`."""
+    """How the blocks of `PerBlock` are cut, see `population.models.blocks`."""
 
     granularity: Literal["layer", "half", "group"] = "half"
     groups: int = Field(2, ge=1)

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from population.errors import RecipeError
+from population.merging.methods.method import Floats, Method, Settings
 from population.merging.recipe import Choice, Parameters, PerBlock, Setting
-from population.methods.method import Floats, Method, Settings
 
 
 @dataclass

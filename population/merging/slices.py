@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from population.architectures import Architecture, architecture_of, place_of
 from population.errors import RecipeError
 from population.merging.nodes import Node, named
 from population.merging.recipe import Input
-from population.routes import Route, route_config
-from population.routes import Step as RouteStep
+from population.merging.routes import Route, route_config
+from population.merging.routes import Step as RouteStep
+from population.models.architectures import Architecture, architecture_of, place_of
 
 
 def known_architecture(node: Node) -> Architecture:

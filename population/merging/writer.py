@@ -19,17 +19,17 @@ from pathlib import Path
 
 import numpy as np
 
-from population.checkpoints import read_headers
-from population.dtypes import Raw
 from population.errors import PopulationError
 from population.merging.nodes import Spec
+from population.models.checkpoints import read_headers
+from population.models.dtypes import Raw
 
 SHARD = 5 * 10**9
 """Bytes in a file, unless one tensor alone is larger."""
 
 
 @dataclass(frozen=True)
-class Place:
+class FilePlace:
     """Where a tensor goes: a file, by number, and the offset of its first byte."""
 
     file: int
@@ -53,7 +53,7 @@ class Shards:
             / (f"model-{n:05d}-of-{count:05d}.safetensors" if count > 1 else "model.safetensors")
             for n in range(1, count + 1)
         ]
-        self.places: dict[str, Place] = {}
+        self.places: dict[str, FilePlace] = {}
         self._handles: list[int] = []
         self._header_lengths: list[int] = []
         try:
@@ -80,7 +80,7 @@ class Shards:
         self._header_lengths.append(start - 8)
         self._handles.append(os.open(file, os.O_WRONLY))
         for name in names:
-            self.places[name] = Place(number, start + offset)
+            self.places[name] = FilePlace(number, start + offset)
             offset += tensors[name].size
         _reserve(self._handles[-1], start + offset)
 

@@ -22,10 +22,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from lineage.cleanup import afterwards
-from population.checkpoints import open_tensors
 from population.errors import CheckpointError, PopulationError
-from population.materialise import State
-from population.weights.places import SUFFIX, folder_of
+from population.models.checkpoints import open_tensors
+from population.weights.materialise import State
+from population.weights.paths import SUFFIX, folder_of
 
 
 @dataclass(frozen=True)

@@ -31,19 +31,25 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command line does, be
 import numpy as np
 from scipy.stats import spearmanr
 
-from arena.contest import Field, Memory, Rules
-from arena.panel import arena_panel
+from arena.matches.items import round_items
+from arena.matches.round_inputs import Contestants, Memory, Rules
 from lineage import Archive
-from lineage.kinship import Kinship
+from lineage.ancestry.kinship import Kinship
 from lineage.records import Floats
-from population.campaign import Campaign
-from population.colony import task_means
+from population.analysis.report import genome_of
+from population.campaign.arena_rounds import play
+from population.campaign.context import (
+    Context,
+    found_archive,
+    open_context,
+    reopen_context,
+    silent,
+)
+from population.campaign.loop import Campaign
+from population.campaign.offline_arena import founders_among, unseen_items
+from population.campaign.state import task_means
 from population.config import Budget, Config, load_config
-from population.player import Player, Prepared
-from population.report import genome_of
-from population.rounds import play
-from population.tournament import founders_among, unseen_items
-from population.workshop import Workshop, found_archive, open_workshop, reopen_workshop, silent
+from population.evaluation.evaluator import Evaluator, Prepared
 from tests.arena_players import MODELS, RULES, gain, with_ring, worst
 from tests.benchmarks import ratings
 from tests.benchmarks.harness import interval, positive, told
@@ -59,7 +65,7 @@ PANELS = (36, 120, 480)
 def agreement(path: Path, items: int) -> dict[str, float]:
     """How well ratings of the living agree with the sealed test split."""
     archive = Archive(path)
-    workshop = reopen_workshop(archive)
+    workshop = reopen_context(archive)
     members = archive.models(living=True)
     ids = [member.id for member in members]
     genomes = {m.id: genome_of(archive, workshop, m) for m in members}
@@ -68,12 +74,12 @@ def agreement(path: Path, items: int) -> dict[str, float]:
     exact = workshop.score([genomes[i] for i in ids], prepared).exact
     accuracy = task_means(sealed, exact)
     related = Kinship.replayed(archive.models()).relationship(ids)
-    who = Field(tuple(ids), related, np.zeros(len(ids)), founders_among(members))
+    who = Contestants(tuple(ids), related, np.zeros(len(ids)), founders_among(members))
     offspring = [row for row, member in enumerate(members) if member.kind == "offspring"]
 
     def rated(count: int, checkable: float, verifier: bool) -> Floats:
         fresh = unseen_items(archive, workshop, 0, count)
-        panel = arena_panel(fresh, [], len(fresh), checkable)
+        panel = round_items(fresh, [], len(fresh), checkable)
         rules = Rules(verifier=verifier)
         played = play(workshop, genomes, panel, fresh, who, Memory(), rules, silent)
         return np.array([rating.rating for rating in played.ratings])
@@ -93,7 +99,7 @@ def agreement(path: Path, items: int) -> dict[str, float]:
 # What the arena is worth
 
 
-class Blind(Player):
+class Blind(Evaluator):
     """A player that scores by chance: whoever breeds by its scores breeds blindly."""
 
     chance: np.random.Generator
@@ -104,7 +110,7 @@ class Blind(Player):
         return self.chance.random(items), self.chance.random(items)
 
 
-def blinded(workshop: Workshop, seed: int) -> Workshop:
+def blinded(workshop: Context, seed: int) -> Context:
     """A workshop whose player scores by chance, and judges and answers as it would."""
     player = copy.copy(workshop.player)
     player.__class__ = Blind
@@ -115,7 +121,7 @@ def blinded(workshop: Workshop, seed: int) -> Workshop:
 
 def champion_on_test(config: Config, generations: int, blind: bool) -> float:
     """The mean over tasks that the champion of a campaign comes to on the sealed test split."""
-    workshop = open_workshop(config)
+    workshop = open_context(config)
     if blind:
         blinded(workshop, config.run.seed)
     with TemporaryDirectory() as folder:
@@ -125,7 +131,7 @@ def champion_on_test(config: Config, generations: int, blind: bool) -> float:
         ratings = archive.ratings(generations)
         champion = max(ratings, key=lambda m: ratings[m].rating) if blind else "champion"
         genome = genome_of(archive, workshop, archive.find(str(champion)))
-    seeing = open_workshop(config)
+    seeing = open_context(config)
     sealed = seeing.split("test")
     scored = seeing.score([genome], seeing.player.prepare_keys(sealed))
     return float(task_means(sealed, scored.exact)[0])
@@ -176,7 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         path = chosen.archive
         if path is None:
             path = Path(folder) / "colony.duckdb"
-            workshop = open_workshop(config)
+            workshop = open_context(config)
             Campaign(found_archive(path, workshop), workshop).run()
         agreed = agreement(path, chosen.items)
     result = {

@@ -27,8 +27,8 @@ import torch
 
 from lineage.records import Floats
 from population.config import Search
+from population.evolution.spaces.space import Integers
 from population.randomness import generator
-from population.spaces.space import Integers
 from tests.benchmarks import mlp
 from tests.benchmarks.encodings import HIGH, LOW, MUTATION, Encoding, Merged, Plain
 from tests.benchmarks.harness import (

@@ -7,9 +7,9 @@ from typing import Protocol
 import numpy as np
 
 from lineage.records import Floats
-from population.geometry import Geometry
-from population.spaces import SearchSpace, Space
-from population.spaces.parameter import ParameterSpace
+from population.evolution.spaces import SearchSpace, Space
+from population.evolution.spaces.parameter import ParameterSpace
+from population.weights.geometry import Geometry
 from tests.benchmarks import mlp
 from tests.benchmarks.mlp import Weights
 

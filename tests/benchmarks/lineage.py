@@ -37,11 +37,11 @@ from lineage import Archive
 from lineage.records import (
     Birth,
     Block,
-    Chapter,
     Death,
     Event,
     Founder,
     Generation,
+    GenerationRecord,
     Parent,
     SearchRecord,
 )
@@ -69,8 +69,8 @@ LIMITS = {
 READER = """
 import json, statistics, sys, time
 from pathlib import Path
-from lineage.archive import Archive
-from lineage.descent import Descent
+from lineage.archive.archive import Archive
+from lineage.ancestry.sparse import Descent
 
 def timed(work, times=1):
     took = []
@@ -122,7 +122,7 @@ def found(path: Path) -> Archive:
     )
 
 
-def chapter(rng: np.random.Generator, generation: int, first: int, size: int) -> Chapter:
+def chapter(rng: np.random.Generator, generation: int, first: int, size: int) -> GenerationRecord:
     """A generation: two older parents for every child; half of a brood dies as it is born."""
     oldest = max(1, first - WINDOW)
     mothers = rng.integers(oldest, first - 1, size)
@@ -143,7 +143,7 @@ def chapter(rng: np.random.Generator, generation: int, first: int, size: int) ->
         for row in range(size)
     )
     learned = rng.normal(size=(4, GENES))
-    return Chapter(
+    return GenerationRecord(
         Generation(generation, 0, 1288, 0.6, 0.5, first, 3.5, 0.8, 3.4, 0.8, 0.3, 0.7),
         births=births,
         deaths=tuple(Death(birth.id, "unpromising") for birth in births[size // 2 :]),

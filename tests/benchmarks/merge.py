@@ -93,7 +93,7 @@ def whole_processes(founders: Sequence[Path], scratch: Path, args: Any) -> dict[
     for method in args.methods:
         config = scratch / f"{method}.yml"
         config.write_text(configuration(method, founders), encoding="utf-8")
-        ours = [sys.executable, "-c", "from tui.cli import main; main()", "merge", str(config)]
+        ours = [sys.executable, "-c", "from tui.cli.main import main; main()", "merge", str(config)]
         threads = ["--threads", str(args.threads)] if args.threads else []
         sides = {"ours": [*ours, "{out}", *threads]}
         if args.mergekit:
@@ -196,8 +196,8 @@ def our_arithmetic(
 
     from population.merging.backends import backend_for  # noqa: PLC0415
     from population.merging.engine import plan  # noqa: PLC0415
+    from population.merging.lazy_tensors import spans  # noqa: PLC0415
     from population.merging.mergekit import from_yaml  # noqa: PLC0415
-    from population.merging.operands import spans  # noqa: PLC0415
 
     recipe = from_yaml(configuration(method, founders), "benchmark")
     backend = backend_for("cpu")
@@ -242,10 +242,10 @@ def copying(
 
 def siblings(founders: Sequence[Path], repeat: int) -> dict[str, float]:
     """Sixteen children of one founder set, beside one."""
-    from population.blocks import layout_of  # noqa: PLC0415
-    from population.checkpoints import open_checkpoint  # noqa: PLC0415
-    from population.materialise import Materialiser  # noqa: PLC0415
-    from population.recipes import Basis  # noqa: PLC0415
+    from population.models.blocks import layout_of  # noqa: PLC0415
+    from population.models.checkpoints import open_checkpoint  # noqa: PLC0415
+    from population.weights.genomes import Basis  # noqa: PLC0415
+    from population.weights.materialise import Materialiser  # noqa: PLC0415
 
     opened = [open_checkpoint(path) for path in founders]
     shapes = {name: header.shape for name, header in opened[0].tensors.items()}
@@ -271,7 +271,7 @@ def depths(founders: Sequence[Path], repeat: int) -> dict[str, float]:
     """A recipe of a thousand steps, beside one of one step, planned and computed."""
     from population.merging.backends import backend_for  # noqa: PLC0415
     from population.merging.engine import plan  # noqa: PLC0415
-    from population.merging.operands import spans  # noqa: PLC0415
+    from population.merging.lazy_tensors import spans  # noqa: PLC0415
     from population.merging.recipe import Recipe  # noqa: PLC0415
 
     names = [path.name for path in founders]

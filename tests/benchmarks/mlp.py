@@ -16,8 +16,8 @@ import torch
 from sklearn.datasets import load_digits  # type: ignore[import-untyped]
 from torch.nn.functional import cross_entropy
 
+from population.evolution.spaces.space import Integers
 from population.randomness import generator
-from population.spaces.space import Integers
 from tests.benchmarks.harness import BenchmarkError
 from tests.benchmarks.rivals.problem import Floats
 

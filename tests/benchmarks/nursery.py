@@ -8,19 +8,19 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from lineage.kinship import Kinship
+from lineage.ancestry.kinship import Kinship
 from lineage.records import Floats, Parent
-from population.breeding.bandit import start
-from population.breeding.breeder import Breeder
-from population.breeding.brood import Brood, Conception, Judged, Panel
-from population.breeding.emitter import started
-from population.breeding.stock import Stock
-from population.config import Arena, Search
-from population.geometry import Geometry
+from population.config import ArenaSettings, Search
+from population.evolution.bandit import start
+from population.evolution.breeder import Breeder
+from population.evolution.evolution_strategy import started
+from population.evolution.population_state import BreedingState
+from population.evolution.proposals import Offspring, Outcome, Panel, Proposal
+from population.evolution.spaces import SearchSpace
+from population.evolution.spaces.first import equal_parents
+from population.evolution.spaces.space import Integers
 from population.randomness import generator
-from population.spaces import SearchSpace
-from population.spaces.first import equal_parents
-from population.spaces.space import Integers
+from population.weights.geometry import Geometry
 
 Evaluate = Callable[[Floats, Integers], Floats]
 """Scores (genomes, items) in [0, 1] of genomes on some of the training items."""
@@ -55,25 +55,25 @@ class Nursery:
         self._items, self._evaluate, self._budget = items, evaluate, budget
         self._watch, self._geometry = watch, geometry
         self._spent = 0
-        self._stock: Stock
+        self._stock: BreedingState
         self._kinship: Kinship
 
     def run(self, founders: int) -> None:
         """Found a colony of this many founders and breed."""
         self._stock = self._founded(founders)
         if not self._done():
-            arena = Arena(weight=0.0)  # nobody judges here
+            arena = ArenaSettings(weight=0.0)  # nobody judges here
             Breeder(self._seed, self._search, arena, self._space, self, self._geometry).run(
                 self._stock
             )
 
     # What the breeder asks of its host
 
-    def trial(self, conceived: Sequence[Conception]) -> Brood:
+    def trial(self, conceived: Sequence[Proposal]) -> Offspring:
         """Score the brood on fresh items."""
         genomes = np.array([child.genome for child in conceived])
         asked = self._dealt("slice", self._stock.generation + 1, self._search.items)
-        return Brood(
+        return Offspring(
             tuple(conceived),
             tuple(map(_hash, genomes)),
             self._scored(genomes, asked),
@@ -91,12 +91,12 @@ class Nursery:
         )
         return Panel(scores, np.full(count, 1.0 / count), rounds)
 
-    def look(self, brood: Brood, rows: Sequence[int], columns: Sequence[int]) -> Floats:
+    def look(self, brood: Offspring, rows: Sequence[int], columns: Sequence[int]) -> Floats:
         """Score some of the brood on a part of the panel."""
         genomes = np.array([brood.conceived[row].genome for row in rows])
         return self._scored(genomes, self._asked(self._stock.generation + 1)[list(columns)])
 
-    def settle(self, judged: Judged) -> Stock | None:
+    def settle(self, judged: Outcome) -> BreedingState | None:
         """Let the survivors be the stock."""
         before, brood = self._stock, judged.brood
         born = [before.next_id + row for row in judged.finishers]
@@ -115,7 +115,7 @@ class Nursery:
             for parent in child.parents:
                 children[parent.id] += 1
         means = scores @ judged.panel.weights
-        self._stock = Stock(
+        self._stock = BreedingState(
             generation=before.generation + 1,
             ids=ids,
             founders=before.founders,
@@ -140,7 +140,7 @@ class Nursery:
 
     # Its parts
 
-    def _founded(self, founders: int) -> Stock:
+    def _founded(self, founders: int) -> BreedingState:
         """Generation 0: founders, and the best of a first population on a few items."""
         own = [self._space.founder(number) for number in range(founders)]
         first = self._space.first(generator(self._seed, "first"), self._search.population)
@@ -158,7 +158,7 @@ class Nursery:
         head = founders + int(np.argmax(means[founders:]))
         champion = int(np.argmax(means))
         self._watch(self._spent, everyone[champion])
-        return Stock(
+        return BreedingState(
             generation=0,
             ids=ids,
             founders=founders,
@@ -178,7 +178,7 @@ class Nursery:
             bandit=start({str(name): often for name, often in self._search.operators.items()}),
         )
 
-    def _crowned(self, ids: tuple[int, ...], means: Floats, judged: Judged) -> int:
+    def _crowned(self, ids: tuple[int, ...], means: Floats, judged: Outcome) -> int:
         """The best of the living on the panel; of equals the youngest, who has learned longer."""
         return ids[int(np.flatnonzero(means == means.max())[-1])]
 

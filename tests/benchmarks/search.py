@@ -34,17 +34,17 @@ import torch
 from arena.errors import TaskError
 from arena.tasks import deal_panel
 from lineage.records import Floats, Item
-from population.baselines import baselines, uniform
-from population.campaign import Campaign
-from population.checkpoints import Checkpoint
-from population.colony import Colony, merit, task_means
+from population.analysis.baselines import baselines, uniform
+from population.campaign.context import Context, WeightMaker, found_archive, open_context
+from population.campaign.loop import Campaign
+from population.campaign.state import PopulationState, merit, task_means
 from population.config import Budget, Config, load_config
 from population.errors import PopulationError
-from population.materialise import State
-from population.player import Player, Prepared
+from population.evaluation.evaluator import Evaluator, Prepared
+from population.models.checkpoints import Checkpoint
 from population.randomness import generator
-from population.recipes import Basis
-from population.workshop import Maker, Workshop, found_archive, open_workshop
+from population.weights.genomes import Basis
+from population.weights.materialise import State
 from tests.benchmarks.harness import (
     BenchmarkError,
     Budgeted,
@@ -131,9 +131,9 @@ class Experiment:
     box: tuple[float, float] = BOX
 
     @cached_property
-    def workshop(self) -> Workshop:
+    def workshop(self) -> Context:
         """Where rivals work."""
-        return open_workshop(self.config)
+        return open_context(self.config)
 
     def trail(self, first: Floats, told: Callable[[int], None]) -> Trail:
         """A trail that starts at a founder."""
@@ -177,10 +177,10 @@ def ablations(experiment: Experiment) -> dict[str, Method]:
 
 def colony(experiment: Experiment, variant: Variant, seed: int, told: Callable[[int], None]) -> Run:
     """A campaign; it reports its champion."""
-    workshop = open_workshop(changed("run", seed=seed)(variant(experiment.config)))
+    workshop = open_context(changed("run", seed=seed)(variant(experiment.config)))
     trail = experiment.trail(workshop.genome_of_founder(0), told)
 
-    def note(state: Colony) -> None:
+    def note(state: PopulationState) -> None:
         champion = state.ids.index(state.stock.champion)
         trail.tell(state.spent, state.stock.genomes[champion])
 
@@ -194,7 +194,7 @@ def colony(experiment: Experiment, variant: Variant, seed: int, told: Callable[[
 def rival(experiment: Experiment, name: str, seed: int, told: Callable[[int], None]) -> Run:
     """A rival; it reports the best that it has seen on its panel."""
     workshop, basis = experiment.workshop, experiment.workshop.basis
-    maker: Maker = workshop.materialiser
+    maker: WeightMaker = workshop.materialiser
     founders = np.array([workshop.parameter_space.founder(f) for f in range(len(basis.founders))])
     if name in WEIGHTS:
         maker = flat = FlatMaker(workshop.founders)
@@ -254,7 +254,7 @@ def sweep(problem: Problem, basis: Basis, blocks: int) -> None:
 
 
 class FlatMaker:
-    """Makes weights from weights: a `Maker` for searches that know of no blocks.
+    """Makes weights from weights: a `WeightMaker` for searches that know of no blocks.
 
     A vector holds all floating tensors of a model one after the other, in the order of their names.
 
@@ -295,18 +295,18 @@ class FlatMaker:
 
 
 def scored(
-    workshop: Workshop, maker: Maker, vectors: Sequence[Floats] | Floats, prepared: Prepared
+    workshop: Context, maker: WeightMaker, vectors: Sequence[Floats] | Floats, prepared: Prepared
 ) -> tuple[Floats, Floats]:
     """Exact match and probability of the key, shape (vectors, items) each."""
 
-    def score(number: int, player: Player, state: State) -> tuple[Floats, Floats]:
+    def score(number: int, player: Evaluator, state: State) -> tuple[Floats, Floats]:
         return player.score(prepared)
 
     exact, probability = zip(*workshop.each(list(vectors), score, maker=maker), strict=True)
     return np.array(exact), np.array(probability)
 
 
-def measured(workshop: Workshop, maker: Maker, trail: Trail) -> Run:
+def measured(workshop: Context, maker: WeightMaker, trail: Trail) -> Run:
     """What a search came to: only now the test split is opened."""
     items = workshop.split("test")
     prepared = workshop.player.prepare_keys(items)

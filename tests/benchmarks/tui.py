@@ -154,7 +154,7 @@ class Terminal:
 
 def opened(path: Path) -> Terminal:
     """`colony tui` on an archive."""
-    return Terminal(["-m", "tui.cli", "tui", str(path)])
+    return Terminal(["-m", "tui.cli.main", "tui", str(path)])
 
 
 def measured(path: Path, models: int) -> dict[str, Any]:

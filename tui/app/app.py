@@ -19,23 +19,23 @@ from textual.screen import ModalScreen, Screen
 from textual.theme import Theme
 
 from lineage.escaping import escaped
+from tui.app.action_handlers import HandsOn
 from tui.app.commands import Commands
-from tui.app.dialogs import Palette
-from tui.app.focus import Focus
-from tui.app.hands_on import HandsOn
-from tui.app.help import Help
-from tui.app.pages import PAGES, new_page
-from tui.app.paint import ASCII_SIGNS, RICH_SIGNS, cursor_styles, tone_styles
-from tui.app.questions import Questions
-from tui.app.reader import Beat, Fresh, Reader, Trouble
-from tui.app.settings import Settings
+from tui.app.data.archive_watcher import Beat, Fresh, Reader, Trouble
+from tui.app.data.focus import Focus
+from tui.app.data.page_registry import PAGES, new_page
+from tui.app.data.query_worker import QueryWorker
+from tui.app.data.settings import Settings
 from tui.app.themes import THEMES
+from tui.app.widgets.dialogs import Palette
+from tui.app.widgets.help import Help
+from tui.shared.styling import ASCII_SIGNS, RICH_SIGNS, cursor_styles, tone_styles
 
 if TYPE_CHECKING:
-    from tui.app.campaign import Campaign
-    from tui.app.quit import Choice
-    from tui.app.snapshot import Snapshot
-    from tui.pulse import Pulse
+    from tui.app.campaign import CampaignProcess
+    from tui.app.data.snapshot import Snapshot
+    from tui.app.widgets.quit import Choice
+    from tui.shared.heartbeat import Pulse
 
 
 _IN_WORDS = str.maketrans({"⏎": "enter", "↑": "up", "↓": "down", "←": "left", "→": "right"})
@@ -99,7 +99,7 @@ class ColonyApp(HandsOn):
         self,
         archive: Path,
         settings: Settings | None = None,
-        campaign: "Campaign | None" = None,
+        campaign: "CampaignProcess | None" = None,
     ) -> None:
         super().__init__()
         self.settings = settings or Settings()
@@ -112,7 +112,7 @@ class ColonyApp(HandsOn):
         self._reader = Reader(
             archive, self.post_message, lambda: campaign is not None and campaign.runs
         )
-        self.questions, self.giving = Questions(self._reader), Questions(self._reader)
+        self.questions, self.giving = QueryWorker(self._reader), QueryWorker(self._reader)
         for theme in THEMES:
             self.register_theme(theme)
         known = self.settings.theme in self.available_themes
@@ -265,7 +265,7 @@ class ColonyApp(HandsOn):
         if self.campaign is None or not self.campaign.runs:
             self.exit()
             return
-        from tui.app.quit import Quit  # noqa: PLC0415 - once, at the end
+        from tui.app.widgets.quit import Quit  # noqa: PLC0415 - once, at the end
 
         if not isinstance(self.screen, Quit):
             self.push_screen(Quit(), self._leave)

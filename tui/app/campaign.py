@@ -13,7 +13,7 @@ WORDS = 2
 """Lines at the end of the log that say how a campaign came to its end."""
 
 
-class Campaign:
+class CampaignProcess:
     """Starts `colony run --headless` and knows how it fares.
 
     What it tells goes to `ARCHIVE.log`, and its report to a file without a name.
@@ -28,11 +28,11 @@ class Campaign:
         self.log = archive.with_name(archive.name + ".log")
         self._arguments, self._width = arguments, width
 
-    def __enter__(self) -> "Campaign":
+    def __enter__(self) -> "CampaignProcess":
         self._report = tempfile.TemporaryFile()
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603 - this very command
-                [sys.executable, "-m", "tui.cli", *self._arguments, "--headless"],
+                [sys.executable, "-m", "tui.cli.main", *self._arguments, "--headless"],
                 stdin=subprocess.DEVNULL,
                 stdout=self._report,
                 stderr=log,

@@ -9,7 +9,7 @@ from textual.binding import ActiveBinding
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.markup import escape
 
-from tui.app.paint import heading
+from tui.shared.styling import heading
 
 if TYPE_CHECKING:
     from tui.app.app import ColonyApp

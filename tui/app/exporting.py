@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tui.console import PROGRESS
+from tui.shared.console import PROGRESS
 
 
 class Export:
@@ -40,7 +40,7 @@ class Export:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "tui.cli",
+            "tui.cli.main",
             *self._arguments,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tui.app.app import ColonyApp
-from tui.app.settings import Settings
+from tui.app.data.settings import Settings
 
 
 async def picture(archive: Path, size: tuple[int, int], keys: Sequence[str]) -> str:

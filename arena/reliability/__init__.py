@@ -1,0 +1,1 @@
+"""How far judges can be believed: trust, audits, canaries, kin."""

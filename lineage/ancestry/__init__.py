@@ -1,0 +1,1 @@
+"""Who descends from whom: a networkx graph, sparse arrays for a million models, kinship."""

@@ -1,0 +1,1 @@
+"""The archive: records in and out, generations written whole, forks and unions."""

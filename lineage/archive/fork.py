@@ -1,0 +1,103 @@
+"""Fork: an archive as it was after one of its generations, to go on from there.
+
+Everything later is gone and everything earlier is as it was, down to what the search had learned,
+so the same campaign run on from a fork makes what the original made. Another budget, or another
+hand in between, makes something else, which is what forks are for. What was ordered and done after
+the generation, before the next one, is part of it.
+"""
+
+from pathlib import Path
+from shutil import copyfile
+
+import duckdb
+
+from lineage.archive.archive import Archive
+from lineage.archive.unfinished import refuse_unfinished
+from lineage.cleanup import afterwards
+from lineage.errors import ArchiveError
+from lineage.storage.atomic_file import drafted, log_of
+from lineage.storage.connection import Store
+from lineage.storage.schema import ROUND_TABLES
+
+_LATER = """
+DELETE FROM report_scores WHERE weights_sha256 IN (
+    SELECT weights_sha256 FROM models GROUP BY weights_sha256 HAVING min(id) > $last);
+-- A generation's scores begin with those of its births, and rows are where they were written.
+DELETE FROM scores WHERE rowid >= (SELECT min(rowid) FROM scores WHERE model > $last);
+DELETE FROM panels WHERE epoch > $epoch;
+DELETE FROM juries WHERE epoch > $epoch;
+DELETE FROM items WHERE id NOT IN (
+    SELECT item FROM scores UNION SELECT item FROM panels UNION
+    SELECT item FROM round_items JOIN rounds USING (round) WHERE generation <= $generation);
+DELETE FROM rounds WHERE generation > $generation;
+DELETE FROM searches WHERE generation > $generation;
+DELETE FROM operators WHERE generation > $generation;
+DELETE FROM events WHERE generation > $generation;
+DELETE FROM generations WHERE generation > $generation;
+DELETE FROM basis WHERE founder > $last;
+DELETE FROM models WHERE id > $last;
+-- A pair that had a child in the next generation was waiting for it.
+UPDATE orders SET settled = NULL, outcome = NULL, answer = NULL
+    WHERE kind = 'mate' AND outcome = 'done' AND settled = $generation + 1;
+DELETE FROM orders WHERE coalesce(settled, given) > $generation;
+UPDATE models SET died = NULL, cause = NULL WHERE died > $generation;
+UPDATE campaigns SET archive = $archive, generation = $generation WHERE id = 1;
+"""
+
+
+def fork(archive: Archive, generation: int, target: Path) -> Archive:
+    """Branch an archive at a generation. The original is only read.
+
+    Args:
+        archive: what to branch.
+        generation: the last one that comes along.
+        target: the new archive; must not exist.
+
+    Raises:
+        ArchiveError: there is no such generation, the target exists or cannot be written, or the
+            archive was merged from several.
+    """
+    if target.exists():
+        raise ArchiveError(f"{target} exists already; choose another name")
+    refuse_unfinished([archive])
+    history = {past.generation: past for past in archive.generations()}
+    if generation not in history:
+        there = f"has generations 0 to {max(history)}" if history else "has none yet"
+        raise ArchiveError(f"{archive.path} has no generation {generation} to fork at; it {there}")
+    with drafted(target) as draft:
+        copy_of(archive, draft)
+        store = Store(draft)
+        with afterwards(store.close), store.write() as db:
+            _cut(db, archive, generation, history[generation].epoch)
+    return Archive(target)
+
+
+def copy_of(archive: Archive, target: Path) -> None:
+    """Copy the file of an archive as it is after its last commit: nobody writes meanwhile."""
+    with archive.reading():
+        copyfile(archive.path, target)
+        # A campaign that was killed leaves a log, which is as much of the archive as the file.
+        if log_of(archive.path).exists():
+            copyfile(log_of(archive.path), log_of(target))
+
+
+_LATER_ROUNDS = "DELETE FROM {} WHERE round IN (SELECT round FROM rounds WHERE generation > ?)"
+
+
+def _cut(db: duckdb.DuckDBPyConnection, archive: Archive, generation: int, epoch: int) -> None:
+    if db.execute("SELECT 1 FROM origins LIMIT 1").fetchone():
+        raise ArchiveError(
+            f"{archive.path} was merged from several; fork one of those, before they were merged"
+        )
+    last = db.execute("SELECT max(id) FROM models WHERE generation <= ?", [generation]).fetchall()
+    known = {
+        "last": last[0][0],
+        "epoch": epoch,
+        "generation": generation,
+        "archive": str(archive.path.resolve()),
+    }
+    for table in ROUND_TABLES:
+        db.execute(_LATER_ROUNDS.format(table), [generation])
+    for statement in _LATER.strip().split(";\n"):
+        used = {name: value for name, value in known.items() if f"${name}" in statement}
+        db.execute(statement, used)

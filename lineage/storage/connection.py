@@ -1,0 +1,248 @@
+"""Leases: how several processes share one DuckDB file.
+
+DuckDB lets one process write or many read, so nobody may keep the file open. A lease attaches it
+to an in-memory connection, runs one transaction and detaches it again; after every detach the file
+on disk is complete, and copying it is a backup. Attaching takes well under a millisecond, opening
+a connection thirty, which is why the connection is kept and the file is not.
+
+`Leases` is all that the rest of colony knows of this: what shares a database in another way, a
+server for instance, takes the place of `Store` by offering the same two contexts.
+"""
+
+import random
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+from typing import Literal, Protocol
+
+import duckdb
+
+from lineage.cleanup import afterwards
+from lineage.errors import ArchiveBusyError, ArchiveError, ArchiveFullError
+from lineage.storage.locations import check_place
+
+PATIENCE_S = 30.0
+"""How long to wait for whoever holds the file before giving up."""
+
+MENTION_AFTER_S = 1.0
+"""Waits shorter than this are nobody's business."""
+
+PARTING_S = 0.5
+"""How long whoever closes a store waits for a lease that it broke off."""
+
+_HOLDER = re.compile(r"\(PID (\d+)\)")
+_BUSY = ("Could not set lock on file", "Conflicting lock is held", "Unique file handle conflict")
+_FULL = (
+    "No space left on device",
+    "File too large",
+    "could not be extended",
+    "Disk quota exceeded",
+)
+_READ_ONLY = ("Permission denied", "Read-only file system", "Operation not permitted")
+_NO_DATABASE = "not a valid DuckDB database file"
+_NOT_WHOLE = (
+    "checksum",
+    _NO_DATABASE,
+    "Could not read",
+    "could not read",
+    "Corrupt",
+    "corrupt",
+    "Serialization Error",
+    "INTERNAL Error",
+)
+
+
+class Leases(Protocol):
+    """A database that is shared with other processes, for one transaction at a time."""
+
+    path: Path
+
+    def read(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        """Lease it for reading. Fetch everything inside: open cursors would keep the lock."""
+        ...
+
+    def write(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        """Lease it for one transaction, committed on leaving and rolled back on an error."""
+        ...
+
+    def close(self) -> None:
+        """Give back what the process holds."""
+        ...
+
+
+class Store:
+    """One database file, leased for a transaction at a time.
+
+    Args:
+        path: the database file.
+        on_wait: called once per wait with a sentence such as "waiting for PID 6894 ...".
+        new: the file is made by the first write; otherwise it has to be there. (Attaching would
+            make it, so an archive that vanished would come back empty.)
+
+    Raises:
+        ArchiveError: no archive can lie there.
+    """
+
+    def __init__(
+        self, path: Path, on_wait: Callable[[str], None] | None = None, *, new: bool = False
+    ) -> None:
+        check_place(path)
+        self.path = path
+        self._on_wait = on_wait
+        self._new = new
+        self._connection = _connection()
+        self._mutex = threading.Lock()
+
+    @contextmanager
+    def read(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Lease the file for reading. Fetch everything inside: open cursors would keep the lock."""
+        with self._lease("read") as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Lease the file for one transaction, committed on leaving and rolled back on an error."""
+        with self._lease("write") as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Give back the in-memory connection; the file is never held between leases.
+
+        A lease that another thread has is broken off; one that still waits for the file is left.
+        """
+        self._connection.interrupt()
+        if self._mutex.acquire(timeout=PARTING_S):
+            self._connection.close()
+            self._mutex.release()
+
+    @contextmanager
+    def _lease(self, mode: Literal["read", "write"]) -> Iterator[duckdb.DuckDBPyConnection]:
+        with self._mutex:
+            try:
+                self._attach(mode)
+                # Whatever fails first is what is heard: a transaction that failed makes everything
+                # fail that comes after it, with words that say nothing of why.
+                with afterwards(self._detach):
+                    try:
+                        self._connection.execute("USE colony")
+                        self._connection.execute("BEGIN")
+                        yield self._connection
+                        self._connection.execute("COMMIT")
+                    except BaseException:
+                        self._abandon()
+                        raise
+            except duckdb.Error as error:
+                raise explained(self.path, error) from error
+
+    def _attach(self, mode: str) -> None:
+        """Attach the file, waiting with growing, jittered pauses while somebody else holds it."""
+        if not self.path.exists() and not (self._new and mode == "write"):
+            raise ArchiveError(
+                f"no archive at {self.path}; `colony run --archive {self.path}` starts one"
+            )
+        options = "READ_ONLY" if mode == "read" else "READ_WRITE"
+        # Absolute, for a name such as `md:mine` would be taken for that of a server.
+        where = str(self.path.absolute()).replace("'", "''")
+        statement = f"ATTACH '{where}' AS colony (TYPE duckdb, {options})"
+        start, pause, mentioned = time.monotonic(), 0.002, False
+        while True:
+            try:
+                self._connection.execute(statement)
+            except duckdb.Error as error:
+                if not any(sign in str(error) for sign in _BUSY):
+                    raise
+                waited = time.monotonic() - start
+                if waited > PATIENCE_S:
+                    raise
+                if waited > MENTION_AFTER_S and not mentioned and self._on_wait:
+                    self._on_wait(f"waiting for {_holder(error)} to release {self.path}")
+                    mentioned = True
+                time.sleep(pause * random.uniform(0.5, 1.5))
+                pause = min(2 * pause, 0.05)
+            else:
+                self._new = False
+                return
+
+    def _abandon(self) -> None:
+        with suppress(duckdb.Error):  # a failed COMMIT has ended the transaction already
+            self._connection.execute("ROLLBACK")
+
+    def _detach(self) -> None:
+        """Leave the file. A checkpoint that fails here (a full disk) must not keep the lease."""
+        try:
+            self._connection.execute("USE memory")
+            self._connection.execute("DETACH colony")
+        except duckdb.Error:  # also what damage does to a connection that came upon it
+            self._connection.close()
+            self._connection = _connection()
+            raise
+
+
+def _connection() -> duckdb.DuckDBPyConnection:
+    return duckdb.connect(":memory:", config={"threads": 1})
+
+
+def explained(path: Path, error: duckdb.Error) -> ArchiveError:
+    """What went wrong with a database file, in one line that says what to do."""
+    text = str(error)
+    if any(sign in text for sign in _BUSY):
+        return ArchiveBusyError(
+            f"{path} is held by {_holder(error)} for more than {PATIENCE_S:.0f} s; "
+            "close that program and try again"
+        )
+    if any(sign in text for sign in _FULL):
+        return ArchiveFullError(
+            f"no room left on the disk of {path}; free some and run the same command "
+            "again, nothing committed is lost"
+        )
+    first = text.splitlines()[0] if text else "no reason given"
+    told = f"cannot use archive {path}: {first}"
+    if any(sign in text for sign in _READ_ONLY):
+        told = (
+            f"{path} cannot be written: {first}; nothing was changed. Copy it to where you may "
+            "write"
+        )
+    elif _NO_DATABASE in text and not _looks_like_a_database(path):
+        told = (
+            f"{path} is no archive but some other kind of file{_beginning(path)}; nothing was "
+            "changed. Name an archive, or a file that does not exist yet"
+        )
+    elif any(sign in text for sign in _NOT_WHOLE):
+        told = (
+            f"{path} is damaged: {first}; nothing was changed. Restore a copy; "
+            "`colony check` says whether it is whole"
+        )
+    elif isinstance(error, duckdb.ConstraintException):
+        told = (
+            f"{path} refuses what was to be written, since it contradicts what is there or itself: "
+            f"{first}; nothing was changed. This is an error of colony, not of the archive: please "
+            "report it"
+        )
+    return ArchiveError(told)
+
+
+def _looks_like_a_database(path: Path) -> bool:
+    """Whether a file begins as DuckDB's do, so that it was one before it was damaged."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(16)
+    except OSError:
+        return True  # nobody can tell
+    return head[8:12] == b"DUCK"
+
+
+def _beginning(path: Path) -> str:
+    """How a file begins, if that is text."""
+    with suppress(OSError, UnicodeDecodeError), path.open("rb") as file:
+        lines = file.read(64).decode("utf-8").splitlines()
+        if lines and lines[0].isprintable():
+            return f" (it begins with {lines[0][:32]!r})"
+    return ""
+
+
+def _holder(error: BaseException) -> str:
+    found = _HOLDER.search(str(error))
+    return f"PID {found.group(1)}" if found else "another part of this program"

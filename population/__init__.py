@@ -1,0 +1,1 @@
+"""Making: models, merging, evaluation, evolution, campaigns and their analysis."""

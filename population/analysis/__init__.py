@@ -1,0 +1,1 @@
+"""What is made of an archive: reports, comparisons, verification, export."""

@@ -1,0 +1,172 @@
+"""Two campaigns compared: their champions, item by item, on what both archives hold.
+
+Nothing is measured here, so no model is loaded and the seal of the test split stays whole: test
+scores are compared where reports of both archives have taken them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from arena.tasks.generators import SPLITS
+from lineage import Archive, ArchiveError
+from lineage.archive.unfinished import unfinished
+from lineage.records import Generation, Model
+from population.evaluation.intervals import Interval, mean_by_task, mean_over_tasks, scores_by_task
+
+
+@dataclass(frozen=True)
+class ComparedCampaign:
+    """One of the two campaigns, as far as it is compared.
+
+    Attributes:
+        generation: the last one that counts.
+        evaluations: item evaluations up to then.
+        births: offspring up to then.
+        wall_s: seconds of work up to then.
+        founder_entropy: effective founders of the living, as a part of all founders.
+        champion: as it was then.
+    """
+
+    generation: int
+    evaluations: int
+    births: int
+    wall_s: float
+    founder_entropy: float
+    champion: Model
+
+
+@dataclass(frozen=True)
+class Contest:
+    """Two champions on the same items of a split.
+
+    Attributes:
+        split: which items.
+        items: how many.
+        first: the mean over tasks of the first champion's exact match.
+        second: the second one's.
+        difference: the first one's lead, paired item by item.
+        tasks: by task, both means and the first one's lead.
+    """
+
+    split: str
+    items: int
+    first: Interval
+    second: Interval
+    difference: Interval
+    tasks: dict[str, tuple[float, float, Interval]]
+
+
+@dataclass(frozen=True)
+class CampaignComparison:
+    """Two campaigns at one moment, and their champions on every split that both archives hold."""
+
+    first: ComparedCampaign
+    second: ComparedCampaign
+    contests: tuple[Contest, ...]
+
+
+def compare(
+    first: Archive, second: Archive
+) -> tuple[CampaignComparison, CampaignComparison | None]:
+    """Compare two campaigns as they are, and at equal budgets if they spent differently.
+
+    Raises:
+        ArchiveError: one of them has no generation yet, or the two know no item in common.
+    """
+    ended = _compared(first, second, None)
+    spent = ended.first.evaluations, ended.second.evaluations
+    if not ended.contests:
+        raise ArchiveError(
+            f"{first.path} and {second.path} hold no scores of their champions on the same items; "
+            "`colony report` on both takes some"
+        )
+    if abs(spent[0] - spent[1]) <= 0.02 * max(spent):
+        return ended, None
+    equal = _compared(first, second, min(spent))
+    return ended, equal if equal.contests else None
+
+
+def _compared(first: Archive, second: Archive, budget: int | None) -> CampaignComparison:
+    sides = [_campaigner(archive, budget) for archive in (first, second)]
+    contests = []
+    for split in reversed(SPLITS):
+        known = [
+            _scores(archive, side.champion, split)
+            for archive, side in zip((first, second), sides, strict=True)
+        ]
+        common = sorted(known[0].keys() & known[1].keys())
+        if common:
+            contests.append(_contest(split, common, known))
+    return CampaignComparison(sides[0], sides[1], tuple(contests))
+
+
+def _campaigner(archive: Archive, budget: int | None) -> ComparedCampaign:
+    """A campaign when it had spent the budget, or as it is now."""
+    counted: list[Generation] = []
+    spent = 0
+    for past in archive.generations():
+        # The first generation always counts: without it there is no champion to compare.
+        if budget is not None and counted and spent + past.evaluations > budget:
+            break
+        spent += past.evaluations
+        counted.append(past)
+    if not counted:
+        raise ArchiveError(f"{archive.path} has no champion yet: {unfinished(archive)}")
+    last = counted[-1]
+    (champion,) = archive.models(ids=[last.champion])
+    with archive.reading() as db:
+        ((births,),) = db.execute(
+            "SELECT count(*) FROM models WHERE kind = 'offspring' AND generation <= ?",
+            [last.generation],
+        ).fetchall()
+    return ComparedCampaign(
+        last.generation,
+        spent,
+        births,
+        sum(past.wall_s for past in counted),
+        last.founder_entropy,
+        champion,
+    )
+
+
+_Known = dict[tuple[str, str], float]
+"""Exact match by (task, item)."""
+
+
+def _scores(archive: Archive, model: Model, split: str) -> _Known:
+    """What the archive knows of a model on a split, from the campaign or from a report."""
+    with archive.reading() as db:
+        # Search items differ from generation to generation; only a report asks all of them.
+        rows = (
+            db.execute(
+                "SELECT task, item, avg(exact) FROM scores JOIN items ON item = id "
+                "WHERE model = $model AND split = $split AND split <> 'search' GROUP BY task, item",
+                {"model": model.id, "split": split},
+            ).fetchall()
+            or db.execute(
+                "SELECT task, item, exact FROM report_scores "
+                "WHERE weights_sha256 = $sha AND split = $split",
+                {"sha": model.weights_sha256, "split": split},
+            ).fetchall()
+        )
+    return {(task, item): exact for task, item, exact in rows}
+
+
+def _contest(split: str, common: Sequence[tuple[str, str]], known: Sequence[_Known]) -> Contest:
+    tasks = [task for task, _ in common]
+    first, second = (np.array([side[key] for key in common], dtype=np.float64) for side in known)
+    leads = mean_by_task(first - second, tasks)
+    ours, theirs = scores_by_task(first, tasks), scores_by_task(second, tasks)
+    return Contest(
+        split,
+        len(common),
+        mean_over_tasks(first, tasks),
+        mean_over_tasks(second, tasks),
+        mean_over_tasks(first - second, tasks),
+        {
+            task: (float(ours[task].mean()), float(theirs[task].mean()), lead)
+            for task, lead in leads.items()
+        },
+    )

@@ -1,0 +1,91 @@
+"""Export: a model of the archive as a recipe, or as a plain transformers checkpoint."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from lineage import Archive
+from lineage.ancestry.sparse import SparseAncestry
+from lineage.drawing import plain
+from lineage.drawing.tree import tree
+from lineage.queries.family import family_of
+from lineage.records import Model
+from population.analysis.report import genome_of
+from population.campaign.context import Context
+from population.evolution.spaces.parameter import ParameterSpace
+from population.merging.engine import Progress
+from population.merging.merge import Merged, merge
+from population.merging.model_card import CardFacts
+from population.merging.recipe import Blocks, Recipe, Source
+from population.weights.genomes import recipe_of, route_recipe
+
+
+def recipe_of_model(archive: Archive, workshop: Context, model: Model) -> Recipe:
+    """The recipe of a model, founder or offspring, living or fossil."""
+    hashes = {row.id: row.weights_sha256 for row in archive.models(ids=archive.founder_paths())}
+    sources = [
+        Source(path=path, weights_sha256=hashes[founder])
+        for founder, path in archive.founder_paths().items()
+    ]
+    search, basis, layout = workshop.config.search, workshop.basis, workshop.layout
+    cut = Blocks(granularity=search.blocks, groups=search.groups)
+    genome, space = genome_of(archive, workshop, model), workshop.space
+    if isinstance(space, ParameterSpace):
+        recipe = recipe_of(basis, layout, cut, space.coefficients(genome), sources)
+    else:
+        recipe = route_recipe(basis, layout, cut, space, genome, sources)
+    output = recipe.output.model_copy(update={"weights_sha256": model.weights_sha256})
+    return recipe.model_copy(update={"output": output})
+
+
+def export(
+    archive: Archive,
+    workshop: Context,
+    model: Model,
+    folder: Path,
+    progress: Progress = lambda *_: None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Merged:
+    """Write a model with its tokenizer, its recipe and a model card.
+
+    The folder appears complete or not at all.
+
+    Args:
+        archive: where the model is.
+        workshop: what it is made of; its founders were checked by hash.
+        model: founder or offspring, living or fossil.
+        folder: where to; must not exist, or be empty.
+        progress: told (bytes done, bytes in all, what).
+        say: told what should be known.
+
+    Raises:
+        PopulationError: the folder is in use or cannot be written.
+        CheckpointError: the remade weights are not those that were born.
+    """
+    founders = {founder.name: founder for founder in workshop.founders}
+    return merge(
+        recipe_of_model(archive, workshop, model),
+        folder,
+        facts=_facts(archive, model),
+        threads=workshop.config.run.threads,
+        opened=founders,
+        progress=progress,
+        say=say,
+    )
+
+
+def _facts(archive: Archive, model: Model) -> CardFacts:
+    scores = {
+        split: {task: exact for task, (exact, _) in means[model.id].items()}
+        for split in ("search", "selection")
+        if model.id in (means := archive.task_means(split, [model.id]))
+    }
+    if model.kind == "founder":
+        return CardFacts(model.label, "A founder of a colony.", scores=scores)
+    descent = SparseAncestry(archive.pedigree())
+    family = family_of(archive, [model.id, *descent.ancestors(model.id, 3).tolist()], descent)
+    return CardFacts(
+        model.label,
+        f"Bred in a colony: {model.operator}, generation {model.generation}.",
+        plain(tree(family, model.id, depth=3)),
+        scores,
+    )

@@ -1,0 +1,217 @@
+"""Which founder a skill came from: what a model loses when a founder is taken out of it.
+
+A knock-out sets the coefficients of a founder's task vector to 0, everywhere or in a few blocks,
+and leaves all else as it is; what accuracy is lost on a task is what the vector was needed for *in
+this model*. That measures necessity and is not additive: two founders that both bring a skill cost
+nothing one by one, and two that only work together cost it twice. Losses below 0 are gains.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from lineage import Archive
+from lineage.records import Floats, Model
+from population.analysis.report import genome_of
+from population.campaign.context import Context, Progress, silent
+from population.config import parsed
+from population.errors import PopulationError
+from population.evaluation.intervals import Interval, mean_by_task, mean_over_tasks, scores_by_task
+from population.models.blocks import Layout, levels_of
+
+Masks = dict[str, npt.NDArray[np.bool_]]
+"""Blocks that are knocked out together, by name: shape (blocks,) each."""
+
+Grain = Literal["model", "layer", "block"]
+
+EVERYWHERE = "everywhere"
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """What it costs to take a founder out of some blocks.
+
+    Attributes:
+        founder: whose task vector.
+        where: which blocks.
+        coefficient: what was taken out: the mean over these blocks, weighted by their parameters.
+        share: the vector's part in all that is added to the base there, in [0, 1]: of the sums of
+            absolute coefficients, weighted in the same way.
+        loss: accuracy lost, the mean over tasks, with an interval over items.
+        losses: accuracy lost by task, each with its interval.
+        doubts: probability of the key lost by task; it moves where no answer flips yet.
+    """
+
+    founder: str
+    where: str
+    coefficient: float
+    share: float
+    loss: Interval
+    losses: dict[str, Interval]
+    doubts: dict[str, float]
+
+    def credit(self, task: str) -> float:
+        """The vector's share times what knocking it out costs on a task; 0 where it costs nothing.
+
+        A vector that is a trace of the model gets little credit for what breaks without it.
+        """
+        return self.share * max(self.losses[task].mean, 0.0)
+
+
+@dataclass(frozen=True)
+class FounderAblation:
+    """A model, and what it would be without each founder.
+
+    Attributes:
+        model: whose skills.
+        split: the items that were asked.
+        items: how many.
+        accuracy: of the whole model by task.
+        knockouts: every founder everywhere; then, if asked for, each in each group of blocks.
+    """
+
+    model: Model
+    split: str
+    items: int
+    accuracy: dict[str, float]
+    knockouts: tuple[Ablation, ...]
+
+    def source(self, task: str) -> str | None:
+        """The founder with the most credit for a task, of those whose loss is beyond chance.
+
+        None where there is no such founder.
+        """
+        needed = [
+            knockout
+            for knockout in self.knockouts
+            if knockout.where == EVERYWHERE and knockout.losses[task].low > 0.0
+        ]
+        best = max(needed, key=lambda knockout: knockout.credit(task), default=None)
+        return None if best is None else best.founder
+
+
+def check_linear(archive: Archive, model: Model) -> None:
+    """Make sure that a model has coefficients to knock out; no founder is opened.
+
+    Raises:
+        PopulationError: it is a path through layers.
+    """
+    space = parsed(archive.campaign()[1], str(archive.path)).search.space
+    if space != "parameter":
+        raise PopulationError(
+            f"{model.label} is a path through layers, without coefficients to knock out; "
+            "`colony show` tells which founders' layers it takes"
+        )
+
+
+def skills(
+    archive: Archive,
+    workshop: Context,
+    model: Model,
+    *,
+    tasks: Sequence[str] = (),
+    split: Literal["search", "selection"] = "selection",
+    grain: Grain = "model",
+    progress: Progress = silent,
+) -> FounderAblation:
+    """Knock founders out of a model, all in one batch, and ask what is left of it.
+
+    Args:
+        archive: where the model is.
+        workshop: of that archive.
+        model: founder or offspring.
+        tasks: which; all if empty.
+        split: whose items; the sealed one stays sealed.
+        grain: besides the whole model, knock out layer by layer or block by block.
+        progress: told (done, total, what).
+
+    Raises:
+        PopulationError: the model is a path, or there is no such task.
+    """
+    check_linear(archive, model)
+    known = [task.name for task in workshop.tasks]
+    if unknown := [task for task in tasks if task not in known]:
+        raise PopulationError(f"no task is named {unknown[0]!r}; there are {', '.join(known)}")
+    items = [item for item in workshop.split(split) if not tasks or item.task in tasks]
+    whole = workshop.parameter_space.coefficients(genome_of(archive, workshop, model))
+    masks = groups_of(workshop.layout, grain)
+    made = [
+        whole,
+        *(without(whole, row, mask) for mask in masks.values() for row in range(len(whole))),
+    ]
+    # Where a coefficient is 0 already there is nothing new to make, nor to score.
+    unique = {genome.tobytes(): genome for genome in made}
+    place = {content: number for number, content in enumerate(unique)}
+    prepared = workshop.player.prepare_keys(items)
+    scored = workshop.score(
+        [genome.ravel() for genome in unique.values()],
+        prepared,
+        progress,
+        "knocking out",
+        workshop.materialiser,
+    )
+    rows = [place[genome.tobytes()] for genome in made]
+    lost = scored.exact[rows[0]] - scored.exact[rows[1:]]
+    doubt = scored.probability[rows[0]] - scored.probability[rows[1:]]
+    asked = [item.task for item in items]
+    sizes = np.array([block.parameters for block in workshop.layout.blocks], dtype=np.float64)
+    names = [workshop.founders[vector].name for vector in workshop.basis.vectors]
+    knockouts = [
+        Ablation(
+            name,
+            where,
+            float(np.average(whole[row, mask], weights=sizes[mask])),
+            float(share_of(whole[:, mask], sizes[mask])[row]),
+            mean_over_tasks(lost[number], asked),
+            mean_by_task(lost[number], asked),
+            by_task(doubt[number], asked),
+        )
+        for number, (where, mask, row, name) in enumerate(
+            (where, mask, row, name)
+            for where, mask in masks.items()
+            for row, name in enumerate(names)
+        )
+    ]
+    accuracy = by_task(scored.exact[rows[0]], asked)
+    return FounderAblation(model, split, len(items), accuracy, tuple(knockouts))
+
+
+def groups_of(layout: Layout, grain: Grain) -> Masks:
+    """All blocks together, and then the groups that are asked for."""
+    names = [block.name for block in layout.blocks]
+    masks = {EVERYWHERE: np.ones(len(names), dtype=np.bool_)}
+    if grain == "block":
+        return masks | {name: np.array([name == other for other in names]) for name in names}
+    if grain == "layer":
+        layer = levels_of(layout)[0]
+        for number in dict.fromkeys(layer.tolist()):
+            mask = layer == number
+            masks[" ".join(names[int(mask.argmax())].split()[:2])] = mask
+    return masks
+
+
+def without(coefficients: Floats, row: int, mask: npt.NDArray[np.bool_]) -> Floats:
+    """The coefficients with one task vector taken out of some blocks: (vectors, blocks)."""
+    rest = coefficients.copy()
+    rest[row, mask] = 0.0
+    return rest
+
+
+def share_of(coefficients: Floats, sizes: Floats) -> Floats:
+    """Each task vector's part in all that is added to the base: shape (vectors,), sums to 1.
+
+    Args:
+        coefficients: shape (vectors, blocks).
+        sizes: parameters of the blocks, shape (blocks,).
+    """
+    mass = np.abs(coefficients) @ sizes
+    total = mass.sum()
+    return np.asarray(mass / total if total > 0.0 else mass)
+
+
+def by_task(scores: Floats, tasks: Sequence[str]) -> dict[str, float]:
+    """Means by task of one score per item."""
+    return {task: float(own.mean()) for task, own in scores_by_task(scores, tasks).items()}

@@ -1,0 +1,105 @@
+"""Selecting sources: which models of an archive should be merged for a task, and why these.
+
+The first is whoever solves most. Each further one is whoever solves most of what the chosen do not,
+times one less its relationship with the closest of them: what kin can do is likely to lie in the
+same weights already, and to be averaged away with what it shares. Where nobody adds anything, it is
+whoever solves most by means of its own, times the same. Ties go to the better rated.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lineage.records import Floats
+
+COUNT = 3
+"""Models that are selected: with more, each has too small a part in a merge."""
+
+
+@dataclass(frozen=True)
+class SourceCandidates:
+    """Who may be selected, and what is known of them.
+
+    Attributes:
+        models: ids.
+        solved: shape (models, items): how far each solves each item of the task, in [0, 1].
+        relationship: shape (models, models), in [0, 1].
+        rating: shape (models,), in any unit; NaN of who has none.
+    """
+
+    models: tuple[int, ...]
+    solved: Floats
+    relationship: Floats
+    rating: Floats
+
+
+@dataclass(frozen=True)
+class RecommendedSource:
+    """A selected model, and why.
+
+    Attributes:
+        model: its id.
+        solves: items that it solves.
+        adds: of these, what the models before it do not solve.
+        together: items that it and those before it solve.
+        items: that were asked.
+        closest: whom of those before it is closest kin to; None for the first.
+        relationship: with that one; 0 for the first.
+    """
+
+    model: int
+    solves: float
+    adds: float
+    together: float
+    items: int
+    closest: int | None
+    relationship: float
+
+    @property
+    def reason(self) -> str:
+        """Why it was selected, in words."""
+        if self.closest is None:
+            return f"solves most: {_amount(self.solves)} of {self.items} items"
+        kin = f"relationship {self.relationship:.2f} with its closest kin here, #{self.closest}"
+        if self.adds <= 0.0:
+            own = f"solves {_amount(self.solves)} of {self.items} by itself"
+            return f"adds nothing more, but {own}; {kin}"
+        return (
+            f"adds {_amount(self.adds)} that those above do not solve, which makes "
+            f"{_amount(self.together)} of {self.items}; {kin}"
+        )
+
+
+def selected(candidates: SourceCandidates, count: int = COUNT) -> tuple[RecommendedSource, ...]:
+    """The models to merge for a task, the best first; fewer where there are no more candidates."""
+    models, solved = candidates.models, candidates.solved
+    rated = np.where(np.isnan(candidates.rating), -np.inf, candidates.rating)
+    best = np.zeros(solved.shape[1])
+    chosen: list[int] = []
+    choices: list[RecommendedSource] = []
+    for _ in range(min(count, len(models))):
+        adds = np.maximum(solved - best, 0.0).sum(axis=1)
+        near = candidates.relationship[:, chosen]
+        kinship = near.max(axis=1) if chosen else np.zeros(len(models))
+        own = 1.0 - kinship
+        rows = [row for row in range(len(models)) if row not in chosen]
+        worth = np.round([adds * own, solved.sum(axis=1) * own, rated], 9)
+        row = max(rows, key=lambda row: (*worth[:, row], -models[row]))
+        best = np.maximum(best, solved[row])
+        choices.append(
+            RecommendedSource(
+                models[row],
+                float(solved[row].sum()),
+                float(adds[row]),
+                float(best.sum()),
+                solved.shape[1],
+                models[chosen[int(near[row].argmax())]] if chosen else None,
+                float(kinship[row]),
+            )
+        )
+        chosen.append(row)
+    return tuple(choices)
+
+
+def _amount(items: float) -> str:
+    return f"{items:.1f}".removesuffix(".0")

@@ -1,0 +1,266 @@
+"""The report: what a campaign achieved, on items that it never saw.
+
+This is the only place that opens the sealed test split. Scores are exact match under greedy
+decoding, on items that have keys; means are over tasks, so that every task counts the same.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from arena.tasks.generators import SPLITS
+from lineage import Archive
+from lineage.archive.unfinished import unfinished
+from lineage.records import Floats, Item, Model, Scores
+from population.analysis.baselines import baselines
+from population.campaign.context import Context, Progress, WeightMaker, silent
+from population.campaign.passing_over import preparable
+from population.errors import CampaignError
+from population.evaluation.intervals import Interval, mean_over_tasks, scores_by_task
+from population.weights.materialise import state_sha256
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a model did on one split: the mean over tasks, and each task."""
+
+    interval: Interval
+    tasks: Mapping[str, float]
+
+    def as_json(self) -> dict[str, Any]:
+        """As `report --json` prints it."""
+        return {
+            "mean": self.interval.mean,
+            "low": self.interval.low,
+            "high": self.interval.high,
+            "tasks": dict(self.tasks),
+        }
+
+
+@dataclass(frozen=True)
+class ReportEntry:
+    """A line of the report: a model, and its results by split."""
+
+    name: str
+    detail: str
+    results: Mapping[str, Result]
+    exact_on_test: Floats
+    id: int | None = None
+
+    @property
+    def test(self) -> Result:
+        """The sealed split, which is what counts."""
+        return self.results["test"]
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that a report says.
+
+    Attributes:
+        champion: the best living model by the selection split.
+        founders: all founders.
+        baselines: the standard merges of the same founders.
+        over_founder: the champion's gain over the founder that is best on the test split.
+        over_merge: its gain over the standard merge that is best on the test split.
+        composites: tasks that no founder was made for.
+        item_evaluations: what the campaign spent.
+        wall_s: how long it ran.
+        forward_fraction: the part of that time with a forward pass running.
+        cores_busy: how many processor cores were at work, on average.
+        generations: how many it ran.
+    """
+
+    champion: ReportEntry
+    founders: tuple[ReportEntry, ...]
+    baselines: tuple[ReportEntry, ...]
+    over_founder: Interval
+    over_merge: Interval
+    composites: tuple[str, ...]
+    item_evaluations: int
+    wall_s: float
+    forward_fraction: float
+    cores_busy: float
+    generations: int
+
+    @property
+    def best_founder(self) -> ReportEntry:
+        """The founder that is best on the test split."""
+        return max(self.founders, key=lambda entry: entry.test.interval.mean)
+
+    @property
+    def best_merge(self) -> ReportEntry:
+        """The standard merge that is best on the test split."""
+        return max(self.baselines, key=lambda entry: entry.test.interval.mean)
+
+    def as_json(self) -> dict[str, Any]:
+        """The stable form that scripts read; a baseline's own keys are its test results."""
+
+        def splits(entry: ReportEntry) -> dict[str, Any]:
+            return {split: entry.results[split].as_json() for split in reversed(SPLITS)}
+
+        return {
+            "champion": {"id": self.champion.id, **splits(self.champion)},
+            "founders": [
+                {"id": entry.id, "name": entry.name, **splits(entry)} for entry in self.founders
+            ],
+            "baselines": {
+                entry.name: {**entry.test.as_json(), "detail": entry.detail, **splits(entry)}
+                for entry in self.baselines
+            },
+            "gain": {
+                "over_best_founder": vars(self.over_founder),
+                "over_best_merge": vars(self.over_merge),
+            },
+            "budget": {"item_evaluations": self.item_evaluations},
+            "time": {
+                "wall_s": self.wall_s,
+                "forward_fraction": self.forward_fraction,
+                "cores_busy": self.cores_busy,
+            },
+            "generations": self.generations,
+        }
+
+
+def make_report(archive: Archive, workshop: Context, progress: Progress = silent) -> Report:
+    """Measure champion, founders and baselines on all three splits.
+
+    What was measured before is taken from the archive, by the hash of the weights.
+
+    Raises:
+        CampaignError: no generation is complete yet.
+    """
+    history = archive.generations()
+    if not history:
+        raise CampaignError(f"{archive.path}: nothing to report, {unfinished(archive)}")
+    bench = _Bench(archive, workshop, progress)
+    rows = archive.models(ids=archive.founder_paths())
+    genomes = [workshop.genome_of_founder(row) for row in range(len(rows))]
+    bench.measure(genomes, "founders")
+    founders = tuple(
+        bench.entry(genome, model.label, "founder", model.id)
+        for model, genome in zip(rows, genomes, strict=True)
+    )
+    merges = baselines(
+        workshop.basis,
+        len(workshop.layout.blocks),
+        [entry.results["selection"].interval.mean for entry in founders],
+        bench.on_selection,
+    )
+    merged = [merge.genome.ravel() for merge in merges]
+    bench.measure(merged, "standard merges", workshop.materialiser)
+    entries = tuple(
+        bench.entry(genome, merge.name, merge.detail)
+        for merge, genome in zip(merges, merged, strict=True)
+    )
+    champion = _champion(archive, history[-1].champion, bench, workshop)
+    wall_s = sum(past.wall_s for past in history)
+    best_founder = max(founders, key=lambda entry: entry.test.interval.mean)
+    best_merge = max(entries, key=lambda entry: entry.test.interval.mean)
+    return Report(
+        champion=champion,
+        founders=founders,
+        baselines=entries,
+        over_founder=bench.gain(champion, best_founder),
+        over_merge=bench.gain(champion, best_merge),
+        composites=tuple(task.name for task in workshop.tasks if task.kind == "composite"),
+        item_evaluations=sum(past.evaluations for past in history),
+        wall_s=wall_s,
+        forward_fraction=sum(past.forward_s for past in history) / wall_s if wall_s else 0.0,
+        cores_busy=sum(past.cpu_s for past in history) / wall_s if wall_s else 0.0,
+        generations=history[-1].generation,
+    )
+
+
+def _champion(archive: Archive, model: int, bench: "_Bench", workshop: Context) -> ReportEntry:
+    (row,) = archive.models(ids=[model])
+    genome = genome_of(archive, workshop, row)
+    bench.measure([genome], "champion")
+    return bench.entry(genome, row.label, row.operator, row.id)
+
+
+def genome_of(archive: Archive, workshop: Context, model: Model) -> Floats:
+    """The genome that makes a model of the archive, founder or offspring."""
+    if model.kind == "founder":
+        return workshop.genome_of_founder(list(archive.founder_paths()).index(model.id))
+    return np.asarray(archive.genomes([model.id])[0])
+
+
+class _Bench:
+    """Measures genomes on the fixed items of every split, each weights hash once."""
+
+    def __init__(self, archive: Archive, workshop: Context, progress: Progress) -> None:
+        self._archive, self._workshop, self._progress = archive, workshop, progress
+        everything = (item for split in SPLITS for item in workshop.split(split))
+        keyed = [item for item in everything if item.key is not None]
+        self._items: list[Item] = preparable(workshop, keyed)
+        if not self._items:
+            raise CampaignError(
+                f"{archive.path}: nothing to report, no task has keys; "
+                "`colony leaderboard` shows how the colony judges itself"
+            )
+        self._names = tuple(item.id for item in self._items)
+        self._splits = np.array([item.split for item in self._items])
+        self._tasks = [item.task for item in self._items]
+        self._exact: dict[bytes, Floats] = {}
+
+    def measure(self, genomes: list[Floats], what: str, maker: WeightMaker | None = None) -> None:
+        """Score what was never scored, now or in an earlier report."""
+        workshop = self._workshop
+        maker = maker or workshop.maker
+        unknown: list[tuple[Floats, str]] = []
+        for number, (genome, state) in enumerate(
+            zip(genomes, maker.siblings(genomes), strict=True)
+        ):
+            self._progress(number, len(genomes), what)
+            sha = state_sha256(state)
+            kept = self._archive.report_scores(sha, self._names)
+            if kept is None:
+                unknown.append((genome, sha))
+            else:
+                self._exact[genome.tobytes()] = kept.exact[0]
+        if not unknown:
+            return
+        prepared = workshop.player.prepare_keys(self._items)
+        scored = workshop.score([g for g, _ in unknown], prepared, self._progress, what, maker)
+        for row, (genome, sha) in enumerate(unknown):
+            self._exact[genome.tobytes()] = scored.exact[row]
+            self._archive.save_report_scores(
+                sha,
+                self._items,
+                Scores((0,), self._names, scored.exact[[row]], scored.probability[[row]]),
+            )
+
+    def on_selection(self, genomes: list[Floats]) -> list[float]:
+        """Mean exact match over tasks on the selection split, for choosing baselines."""
+        items = [item for item in self._items if item.split == "selection"]
+        prepared = self._workshop.player.prepare_keys(items)
+        maker = self._workshop.materialiser
+        scored = self._workshop.score(genomes, prepared, self._progress, "standard merges", maker)
+        tasks = [item.task for item in items]
+        return [mean_over_tasks(row, tasks).mean for row in scored.exact]
+
+    def entry(
+        self, genome: Floats, name: str, detail: str, model: int | None = None
+    ) -> ReportEntry:
+        """The results of a measured genome."""
+        exact = self._exact[genome.tobytes()]
+        results = {}
+        for split in SPLITS:
+            here = self._splits == split
+            tasks = self._tasks_in(split)
+            own = sorted(scores_by_task(exact[here], tasks).items())
+            results[split] = Result(
+                mean_over_tasks(exact[here], tasks),
+                {task: float(scores.mean()) for task, scores in own},
+            )
+        return ReportEntry(name, detail, results, exact[self._splits == "test"], model)
+
+    def gain(self, model: ReportEntry, other: ReportEntry) -> Interval:
+        """How much better one is than the other on the test split, item by item."""
+        return mean_over_tasks(model.exact_on_test - other.exact_on_test, self._tasks_in("test"))
+
+    def _tasks_in(self, split: str) -> list[str]:
+        return [item.task for item in self._items if item.split == split]

@@ -1,0 +1,86 @@
+"""Provenance: the sources of a colony as they lie on disk, whether they fit, and which to take.
+
+Only headers are read, and torch is not needed.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lineage import Archive
+from lineage.ancestry.sparse import SparseAncestry, relationships
+from lineage.queries.candidates import common_scores
+from population.analysis.recommendation import RecommendedSource, SourceCandidates, selected
+from population.errors import PopulationError
+from population.merging.preflight import Profile, profile
+from population.models.checkpoints import Checkpoint
+from population.models.sources import open_source
+from population.weights.paths import file_of
+
+
+@dataclass(frozen=True)
+class AvailableSource:
+    """A model that can be merged.
+
+    Attributes:
+        model: its id.
+        name: how people refer to it.
+        path: where its weights lie; None where they are made from its recipe.
+        profile: what its files say; None where there are none, or where they cannot be read.
+        trouble: why they cannot be.
+    """
+
+    model: int
+    name: str
+    path: str | None
+    profile: Profile | None = None
+    trouble: str | None = None
+
+    @property
+    def fits(self) -> str:
+        """Whether it can be merged with the others, or why not."""
+        if self.trouble is not None:
+            return f"no: {self.trouble}"
+        return "yes, bred here" if self.profile is None else self.profile.fits
+
+
+def founder_sources(archive: Archive) -> list[AvailableSource]:
+    """The founders; the first that can be opened is what the others are compared with."""
+    names = {model.id: model.label for model in archive.models(ids=archive.founder_paths())}
+    reference: Checkpoint | None = None
+    found = []
+    for model, path in archive.founder_paths().items():
+        try:
+            checkpoint = open_source(path, names[model])
+            reference = reference or checkpoint
+            told = profile(checkpoint, reference)
+            found.append(AvailableSource(model, names[model], path, told))
+        except (PopulationError, OSError) as error:
+            found.append(AvailableSource(model, names[model], path, trouble=str(error)))
+    return found
+
+
+def member_sources(archive: Archive) -> list[AvailableSource]:
+    """The living that were bred: their weights are kept, or are made from the founders."""
+    found = []
+    for model in archive.models(living=True):
+        if model.kind == "offspring":
+            file: Path = file_of(archive.path, model.weights_sha256)
+            found.append(
+                AvailableSource(model.id, model.label, str(file) if file.is_file() else None)
+            )
+    return found
+
+
+def sources_for(
+    archive: Archive, task: str, descent: SparseAncestry
+) -> tuple[RecommendedSource, ...]:
+    """The living that should be merged for a task, the best first (see
+    `population.analysis.recommendation`).
+
+    None where nothing was asked of all of them. Takes as long as working out whose kin they are.
+    """
+    scores, ratings = common_scores(archive, task)
+    if not scores.items:
+        return ()
+    related = relationships(descent.kinship(scores.models))
+    return selected(SourceCandidates(scores.models, scores.exact, related, ratings))

@@ -1,0 +1,160 @@
+"""The check: replays recipes and compares what they make with what was born.
+
+What is compared how:
+
+- **Weights: bit by bit, by SHA-256, everywhere.** The hash runs over name, dtype, shape and bytes
+  of every tensor in the founders' dtype (`population.models.checkpoints.weights_sha256`), not over
+  a file, so it is the same however weights are stored. They are made on the CPU, whatever device a
+  campaign scores on: in fp32, in a fixed order, every product and every sum rounded on its own, and
+  rounded once to the founders' dtype (fp64, fp32, bf16 or fp16). Nothing in that depends on the
+  number of threads, on which siblings are made together, or on the processor, as long as it rounds
+  as IEEE 754 says. So a hash that differs is a model that differs, and no tolerance is needed.
+- **Scores: not compared.** They come from forward passes, whose sums a library orders as it likes;
+  their last bits differ between processors, devices, dtypes and versions of torch.
+- **Shares of parents: to 1e-6**, as sums of doubles; the database refuses what is further from 1.
+"""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from lineage import Archive, ArchiveError
+from lineage.records import Model
+from population.campaign.context import Context, Progress, reopen_context, silent
+from population.campaign.kept_weights import cache_of, remake
+from population.errors import CheckpointError, PopulationError
+from population.models.agreement import form_with
+from population.models.sources import open_source
+from population.weights.cache import WeightsCache
+from population.weights.materialise import state_sha256
+
+
+@dataclass(frozen=True)
+class Damage:
+    """Something that is not as it was, and whether it is again."""
+
+    what: str
+    detail: str
+    repaired: bool = False
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a check looked at, and what it found."""
+
+    founders: int
+    replayed: int
+    offspring: int
+    files: int
+    damages: tuple[Damage, ...]
+
+    @property
+    def whole(self) -> bool:
+        """Whether all is well, by now."""
+        return all(damage.repaired for damage in self.damages)
+
+
+def check(
+    archive: Archive,
+    sample: int | None = None,
+    progress: Progress = silent,
+    *,
+    repair: bool = False,
+) -> Findings:
+    """Check founders by hash, rows for sense, kept weights, and offspring by replaying recipes.
+
+    Args:
+        archive: what to check.
+        sample: replay this many offspring, drawn at random; None replays all.
+        progress: told (done, total, what).
+        repair: make damaged weights again from their recipes.
+    """
+    rows = [Damage("row", problem) for problem in archive.inconsistencies()]
+    founders = list(_damaged_founders(archive, progress))
+    offspring = archive.offspring()
+    chosen = offspring if sample is None else sorted(
+        random.sample(offspring, min(sample, len(offspring)))
+    )  # fmt: skip
+    workshop, replayed, trouble = None, 0, []
+    if founders:
+        trouble = [Damage("offspring", "cannot be replayed before the founders are as they were")]
+    else:
+        try:
+            workshop = reopen_context(archive)
+            trouble = list(_changed(archive, workshop, chosen, progress))
+            replayed = len(chosen)
+        except (ArchiveError, PopulationError) as error:
+            trouble = [Damage("offspring", str(error))]
+    cache = cache_of(archive)
+    files = list(_damaged_files(archive, cache, workshop if repair else None, progress))
+    return Findings(
+        len(archive.founder_paths()),
+        replayed,
+        len(offspring),
+        len(cache.kept()),
+        (*rows, *founders, *trouble, *files),
+    )
+
+
+def _damaged_founders(archive: Archive, progress: Progress) -> Iterator[Damage]:
+    paths = archive.founder_paths()
+    founders = {model.id: model for model in archive.models(ids=paths)}
+    for number, (model, path) in enumerate(paths.items()):
+        row = founders[model]
+        progress(number, len(paths), f"founder {row.label}")
+        try:
+            if form_with(open_source(path, row.name), row.weights_sha256) is None:
+                yield Damage(f"founder {row.label}", f"the weights in {path} changed")
+        except CheckpointError as error:
+            yield Damage(f"founder {row.label}", str(error))
+
+
+def _changed(
+    archive: Archive, workshop: Context, chosen: list[int], progress: Progress
+) -> Iterator[Damage]:
+    """Offspring whose recipes make other weights than they were born with."""
+    maker = workshop.maker
+    size = max(1, min(maker.batch, 32))
+    for start in range(0, len(chosen), size):
+        progress(start, len(chosen), "replaying recipes")
+        batch = archive.models(ids=chosen[start : start + size])
+        genomes = archive.genomes([model.id for model in batch])
+        for born, state in zip(batch, maker.siblings(list(genomes)), strict=True):
+            if state_sha256(state) != born.weights_sha256:
+                yield Damage(born.label, "its recipe makes other weights than were born")
+
+
+def _damaged_files(
+    archive: Archive, cache: WeightsCache, workshop: Context | None, progress: Progress
+) -> Iterator[Damage]:
+    """Kept weights that are not what their names say; remade where there is a workshop for it."""
+    kept = cache.kept()
+    for number, file in enumerate(kept):
+        progress(number, len(kept), "kept weights")
+        trouble = cache.damage(file.sha256)
+        if trouble is None:
+            continue
+        what, detail = f"weights {file.file}", f"the file {trouble}"
+        owners = archive.with_weights(file.sha256)
+        if not owners:
+            detail += "; no model of this archive has such weights"
+        if workshop is None:
+            yield Damage(what, detail)
+            continue
+        cache.remove(file.sha256)  # what is damaged must not stay, whether or not it can be remade
+        repaired, became = _remade(archive, cache, workshop, owners)
+        yield Damage(what, f"{detail}; {became}", repaired)
+
+
+def _remade(
+    archive: Archive, cache: WeightsCache, workshop: Context, owners: list[Model]
+) -> tuple[bool, str]:
+    """Whether damaged weights, which were removed, are no loss any more, and what became of it."""
+    if not owners:
+        return True, "removed"
+    try:
+        state = remake(archive, workshop, owners[0])
+        cache.put(owners[0].weights_sha256, state, archive.keyframes())
+    except PopulationError as error:
+        return False, f"removed, but not made again: {error}"
+    return True, f"made again from the recipe of {owners[0].label}"

@@ -1,8 +1,0 @@
-"""Elitism: the best by mean. The plainest rule, and the one to beat."""
-
-from population.breeding.survival.candidates import Candidates, fittest_first, protected, seated
-
-
-def elitism(candidates: Candidates, size: int) -> list[int]:
-    """The protected, then the fittest; see `Rule`."""
-    return seated(size, protected(candidates), fittest_first(candidates))

@@ -1,0 +1,1 @@
+"""A campaign on language models: its loop, state, items, scoring and commits."""

@@ -1,0 +1,233 @@
+"""Orders obeyed: between two generations a campaign does what was asked of it, or says why not.
+
+Everything but a mating is done there and then, each order in one transaction with what it changes
+(`lineage.commands.outcome`), and the colony is read anew; so a campaign that was killed in between
+goes on as if it had not been. Matings are left to the next brood, and settled as it is committed.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from lineage import Archive, ArchiveError
+from lineage.allowance import Allowance, allowance_of
+from lineage.commands.definitions import orders, paused
+from lineage.commands.outcome import Joining, refused, settle
+from lineage.records import PAUSED, Birth, Command, CommandOutcome, Founder, Scores
+from population.campaign.context import Context, Progress
+from population.campaign.joining import open_newcomer
+from population.campaign.offline_arena import play_tournament
+from population.errors import CampaignError, Interrupted
+from population.troubles import said_of
+from population.weights.genomes import Basis
+
+Tell = Callable[[CommandOutcome], None]
+"""Told what was asked, and what came of it."""
+
+POLL_S = 0.25
+"""How often a paused campaign looks whether the archive has changed: a `stat`, no lease."""
+
+_DONE = {
+    "pause": "the campaign waits until it is told to resume",
+    "resume": "the campaign goes on",
+    "pin": "{} keeps its place until it is unpinned",
+    "unpin": "{} has to earn its place again",
+    "cull": "{} is a fossil",
+}
+
+
+@dataclass(frozen=True)
+class CommandsCarriedOut:
+    """What came of the orders that were open.
+
+    Attributes:
+        workshop: to go on in: another one if founders have joined.
+        settled: those that were carried out or refused.
+        budget: what may be spent, as far as that was changed.
+        mates: the matings that are still to be carried out.
+        paused: whether the campaign is to wait.
+    """
+
+    workshop: Context
+    settled: tuple[CommandOutcome, ...]
+    budget: Allowance | None
+    mates: tuple[Command, ...]
+    paused: bool
+
+    @property
+    def lives_changed(self) -> bool:
+        """Whether somebody has come or gone."""
+        done = {one.order.kind for one in self.settled if one.outcome == "done"}
+        return bool(done & {"cull", "add-founder"})
+
+
+def unheard(settled: CommandOutcome) -> None:
+    """What is told of orders if nobody listens."""
+
+
+def obey(archive: Archive, workshop: Context, progress: Progress, tell: Tell) -> CommandsCarriedOut:
+    """Carry out or refuse what is open, in the order in which it was asked.
+
+    Args:
+        archive: where orders are given; needs one complete generation.
+        workshop: with its founders.
+        progress: told while a founder that joins is scored; may raise to stop.
+        tell: told what came of each.
+    """
+    settled: list[CommandOutcome] = []
+    budget: Allowance | None = None
+    for order in _open(archive, mating=False):
+        workshop, outcome = _carried_out(archive, workshop, order, progress)
+        if order.kind == "budget" and outcome.outcome == "done":
+            before, now = budget or Allowance(), allowance_of(order.argument) or Allowance()
+            budget = Allowance(now.evaluations or before.evaluations, now.minutes or before.minutes)
+        settled.append(outcome)
+        tell(outcome)
+    # Only now, since somebody who was to mate may have been culled.
+    mates = []
+    for order in _open(archive, mating=True):
+        if reason := refused(archive, order):
+            settled.append(_refused(archive, order, reason))
+            tell(settled[-1])
+        else:
+            mates.append(order)
+    return CommandsCarriedOut(workshop, tuple(settled), budget, tuple(mates), paused(archive))
+
+
+def bred(
+    mates: Sequence[Command], births: Sequence[Birth], deaths: Mapping[int, str]
+) -> tuple[CommandOutcome, ...]:
+    """What came of the matings that were asked for: their children are the last of the brood."""
+    children = births[len(births) - len(mates) :]
+    return tuple(
+        CommandOutcome(
+            order,
+            "done",
+            f"#{child.id} was born of #{order.models[0]} and #{order.models[1]} "
+            f"({child.operator}); it {_fate(deaths.get(child.id))}",
+            child.id,
+        )
+        for order, child in zip(mates, children, strict=True)
+    )
+
+
+def last_change(archive: Archive) -> int:
+    """When somebody last wrote to an archive, in nanoseconds."""
+    return archive.path.stat().st_mtime_ns
+
+
+def wait_for_change(archive: Archive, seen: int, progress: Progress) -> None:
+    """Wait until an archive is no more as it was `seen`; `progress` may raise to stop."""
+    while last_change(archive) == seen:
+        progress(0, 0, PAUSED)
+        time.sleep(POLL_S)
+
+
+def _open(archive: Archive, *, mating: bool) -> list[Command]:
+    return [order for order in orders(archive, only_open=True) if (order.kind == "mate") == mating]
+
+
+def _carried_out(
+    archive: Archive, workshop: Context, order: Command, progress: Progress
+) -> tuple[Context, CommandOutcome]:
+    """Do what is asked; the workshop to go on in, and what was done, or why it cannot be."""
+    if reason := refused(archive, order):
+        return workshop, _refused(archive, order, reason)
+    try:
+        match order.kind:
+            case "add-founder":
+                return _joined(archive, workshop, order, progress)
+            case "budget":
+                return workshop, _budgeted(archive, order)
+            case "tournament":
+                return workshop, _played(archive, workshop, order, progress)
+            case kind:
+                words = _DONE[kind].format(*(f"#{model}" for model in order.models))
+    except (Interrupted, ArchiveError):
+        raise
+    except Exception as error:  # noqa: BLE001 - an order that fails must not fail every resume
+        return workshop, _refused(archive, order, said_of(error))
+    settled = CommandOutcome(order, "done", words, *order.models)
+    settle(archive, settled, culled=order.models[0] if order.kind == "cull" else None)
+    return workshop, settled
+
+
+def _refused(archive: Archive, order: Command, reason: str) -> CommandOutcome:
+    settled = CommandOutcome(order, "refused", reason)
+    settle(archive, settled)
+    return settled
+
+
+def _budgeted(archive: Archive, order: Command) -> CommandOutcome:
+    """Write another budget into the configuration."""
+    _, config = archive.campaign()
+    limits = config["budget"]
+    before = Allowance(limits["item_evaluations"], limits.get("minutes"))
+    asked = allowance_of(order.argument) or Allowance()
+    limits["item_evaluations"] = asked.evaluations or before.evaluations
+    limits["minutes"] = asked.minutes or before.minutes
+    now = Allowance(limits["item_evaluations"], limits["minutes"])
+    was = f"{before.evaluations:,}" if now.minutes is None else before.words
+    words = f"the budget is {now.words}; it was {was}"
+    settled = CommandOutcome(order, "done", words)
+    settle(archive, settled, config=config)
+    return settled
+
+
+def _played(
+    archive: Archive, workshop: Context, order: Command, progress: Progress
+) -> CommandOutcome:
+    """Let all the living meet on items that nobody has seen, as far as there are any."""
+    round_ = play_tournament(archive, workshop, progress)
+    ours = sum(item.hidden for item in round_.asked)
+    of_them = (
+        "that nobody had seen" if ours == len(round_.asked) else f"({ours} asked nowhere else)"
+    )
+    words = (
+        f"{len(round_.ratings)} models met on {len(round_.asked)} items {of_them}, "
+        f"for {round_.tokens:,} tokens"
+    )
+    settled = CommandOutcome(order, "done", words)
+    settle(archive, settled, played=round_)
+    return settled
+
+
+def _joined(
+    archive: Archive, workshop: Context, order: Command, progress: Progress
+) -> tuple[Context, CommandOutcome]:
+    """Let a founder join: it is scored on the panel that the living are compared on.
+
+    Everybody's recipe stays as it is, with nothing of the newcomer in it, so all make the same bits
+    as before. What depends on who the founders are is in the workshop, which is made anew.
+    """
+    if workshop.config.search.merit == "jury":
+        raise CampaignError(
+            "the jury of this epoch is seated already, and no founder can join what is judged by it"
+        )
+    newcomer, sha256 = open_newcomer(archive, order.argument or "")
+    basis = Basis((*workshop.basis.founders, newcomer.name), workshop.basis.base)
+    joined = Context(workshop.config, (*workshop.founders, newcomer), basis, workshop.layout)
+    model = archive.newest_id() + 1
+    items = archive.panel(archive.generations()[-1].epoch)
+    scored = joined.score(
+        [joined.genome_of_founder(len(workshop.founders))],
+        joined.player.prepare_keys(items),
+        progress,
+        f"scoring {newcomer.name}",
+    )
+    words = f"{newcomer.name} joins the founders as #{model}"
+    settled = CommandOutcome(order, "done", words, model)
+    settle(
+        archive,
+        settled,
+        joining=Joining(
+            Founder(newcomer.name, newcomer.reference, sha256),
+            Scores((model,), tuple(i.id for i in items), scored.exact, scored.probability),
+            len(items),
+        ),
+    )
+    return joined, settled
+
+
+def _fate(cause: str | None) -> str:
+    return "lives" if cause is None else f"died: {cause}"

@@ -1,0 +1,430 @@
+"""The workshop: founders, tasks and a network, opened and checked once, ready to make models.
+
+Campaigns, reports, exports and checks all work here. What is costly is done when first needed: a
+check replays recipes and never builds the network.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import numpy as np
+import torch
+
+from arena import Task, TaskError, load_tasks
+from arena.tasks.guarded import Guarded
+from lineage import Archive
+from lineage.records import Floats, Founder, Item
+from population.campaign.memory_plan import Needs, Plan, free_memory, planned
+from population.campaign.usable_items import Readers, Usable
+from population.config import Config, parsed
+from population.errors import CampaignError, CheckpointError, ConfigError
+from population.evaluation.evaluator import Evaluator, chosen_device, chosen_dtype
+from population.evaluation.pool import EvaluatorPool, nominal_size
+from population.evaluation.prepared import Prepared
+from population.evolution.operators import OPERATORS
+from population.evolution.spaces.both import BothSpace
+from population.evolution.spaces.chosen import parameter_space, route_space
+from population.evolution.spaces.flow import FlowSpace
+from population.evolution.spaces.parameter import ParameterSpace
+from population.models.agreement import alike, form_with
+from population.models.architectures import architecture_of
+from population.models.blocks import Layout, layout_of, levels_of
+from population.models.checkpoints import Checkpoint, check_compatible, text_config
+from population.models.fingerprints import Tell, fingerprint
+from population.models.near_copies import near_copies
+from population.models.sources import open_source
+from population.troubles import Troubles
+from population.weights.genomes import Basis
+from population.weights.geometry import Geometry, geometry_of
+from population.weights.materialise import Materialiser, State, state_sha256
+from population.weights.materialise_routes import RouteMaterialiser
+
+T = TypeVar("T")
+
+Progress = Callable[[int, int, str], None]
+"""Told (done, total, what) while something takes its time."""
+
+
+def silent(done: int, total: int, what: str) -> None:
+    """The progress of whoever does not want to hear of it."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Models and how they did on the same items.
+
+    Attributes:
+        hashes: SHA-256 of each model's weights.
+        exact: shape (models, items).
+        probability: shape (models, items).
+    """
+
+    hashes: tuple[str, ...]
+    exact: Floats
+    probability: Floats
+
+
+class WeightMaker(Protocol):
+    """Makes weights from genomes."""
+
+    batch: int
+    """How many siblings fit into memory together."""
+
+    def siblings(self, genomes: Sequence[Floats], /) -> Iterator[State]:
+        """The weights for each genome, in order."""
+        ...
+
+
+class Context:
+    """Everything that models are made of and measured with.
+
+    Args:
+        config: with paths resolved.
+        founders: the checkpoints, compatible with each other, in archive order.
+        basis: what the rows of a genome mean.
+        layout: what its columns mean.
+        hashes: of the founders' weights, where they are known already.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        founders: Sequence[Checkpoint],
+        basis: Basis,
+        layout: Layout,
+        hashes: Sequence[str] | None = None,
+    ) -> None:
+        if hashes is not None:
+            self.hashes = tuple(hashes)
+        self.told: Progress = silent
+        """Told of what takes its time when it is first needed."""
+        self.config = config
+        self.founders = tuple(founders)
+        self.basis = basis
+        self.layout = layout
+        torch.set_num_threads(config.run.threads or os.cpu_count() or 1)
+
+    @cached_property
+    def hashes(self) -> tuple[str, ...]:
+        """Of the founders' weights."""
+        return tuple(fingerprint(founder) for founder in self.founders)
+
+    @cached_property
+    def tasks(self) -> list[Task]:
+        """The tasks, without items that no model could answer; no split is opened yet.
+
+        Which those are, and what the tasks' own code raises, is kept in `troubles`.
+        """
+        return [Guarded(task, self.troubles.add) for task in self._usable]
+
+    @cached_property
+    def troubles(self) -> Troubles:
+        """What failed and was passed over."""
+        return Troubles()
+
+    @cached_property
+    def _usable(self) -> list[Usable]:
+        return [Usable(task, self._readers.fault, self.troubles.add) for task in self._named]
+
+    @cached_property
+    def _named(self) -> list[Task]:
+        return load_tasks(self.config.tasks.paths)
+
+    @cached_property
+    def _readers(self) -> Readers:
+        stops = {task.name: task.stop for task in self._named if task.stop is not None}
+        keyed = self.config.search.merit == "keys"
+        return Readers(self.founders[0].path, stops, keyed=keyed)
+
+    def check_items(self) -> list[str]:
+        """Look at every item of the open splits; what was left out, a sentence for each task.
+
+        Raises:
+            TaskError: a file is missing or broken, or items cannot be asked and are not to be
+                left out.
+        """
+        for task in self._usable:
+            task.check()
+        complaints = self.complaints()
+        if complaints and self.config.tasks.unusable == "refuse":
+            raise TaskError(
+                f'{complaints[0]}; mend or remove it, or set [tasks] unusable = "leave out"'
+            )
+        return complaints
+
+    def complaints(self) -> list[str]:
+        """What was left out so far, a sentence for each task."""
+        return [said for task in self._usable if (said := task.complaint())]
+
+    @cached_property
+    def space(self) -> ParameterSpace | FlowSpace | BothSpace:
+        """What genomes mean."""
+        search = self.config.search
+        if search.space == "parameter":
+            return self.parameter_space
+        architecture = architecture_of(self.founders[0].config)
+        if architecture is None:
+            kind = self.founders[0].config.get("model_type")
+            raise ConfigError(
+                f'[search] space = "{search.space}": layers of a {kind} are not known'
+            )
+        usable = [name for name, often in search.operators.items() if often > 0]
+        if all(OPERATORS[name].geometric for name in usable):
+            raise ConfigError(
+                f"[search] operators: a path has no coefficients for {', '.join(usable)}"
+            )
+        return route_space(
+            search,
+            len(self.founders),
+            self.basis.vectors,
+            len(self.layout.blocks),
+            architecture.layers(self.founders[0].config),
+        )
+
+    @cached_property
+    def parameter_space(self) -> ParameterSpace:
+        """Merging in parameter space, which is where standard merges are made."""
+        search = self.config.search
+        return parameter_space(
+            search,
+            len(self.founders),
+            self.basis.vectors,
+            len(self.layout.blocks),
+            levels_of(self.layout),
+        )
+
+    @cached_property
+    def maker(self) -> WeightMaker:
+        """Makes weights from genomes of `space`."""
+        if isinstance(self.space, ParameterSpace):
+            return self.materialiser
+        return RouteMaterialiser(self.founders, self.basis, self.layout, self.space)
+
+    @cached_property
+    def materialiser(self) -> Materialiser:
+        """Makes weights from genomes of `parameter_space`."""
+        return Materialiser(self.founders, self.basis, self.layout, self.plan.batch)
+
+    @cached_property
+    def geometry(self) -> Geometry | None:
+        """Angles between what genomes make; paths have none."""
+        if not isinstance(self.space, ParameterSpace):
+            return None
+        return geometry_of(
+            self.founders,
+            self.basis,
+            self.layout,
+            lambda done, total: self.told(done, total, "measuring angles"),
+        )
+
+    @cached_property
+    def player(self) -> Evaluator:
+        """The network that takes the weights of every model in turn."""
+        run = self.config.run
+        self.told(0, 1, "building the network")
+        return Evaluator(
+            self.founders[0].path,
+            stored=getattr(torch, self.founders[0].dtype.name),
+            device=run.device,
+            dtype=run.dtype,
+            batch_tokens=run.batch_tokens,
+            speech=self._readers.speech,
+            tasks={task.name: task for task in self.tasks},
+        )
+
+    @cached_property
+    def plan(self) -> Plan:
+        """What may be in memory at a time."""
+        run, first = self.config.run, self.founders[0]
+        device = chosen_device(run.device)
+        stored = getattr(torch, first.dtype.name)
+        dtype = chosen_dtype(run.dtype, stored, device)
+        model = sum(header.size for header in first.tensors.values())
+        network = first.parameters * dtype.itemsize
+        text = text_config(first.config)
+        vocabulary, hidden = (int(text.get(key) or 0) for key in ("vocab_size", "hidden_size"))
+        tokens = run.batch_tokens or 2048
+        on_cpu = device.type == "cpu"
+        needs = Needs(
+            model=model,
+            network=network if on_cpu and dtype != stored else 0,
+            # Logits, half of which are looked at, and what a layer computes.
+            forward=tokens * (3 * vocabulary + 32 * hidden) if on_cpu else 0,
+        )
+        nominal = nominal_size(device, run.threads or os.cpu_count() or 1, network)
+        return planned(needs, nominal, run.memory_gb, free_memory())
+
+    @cached_property
+    def crew(self) -> EvaluatorPool:
+        """The players that share the work of a generation."""
+        plan = self.plan
+        return EvaluatorPool(self.player, self.config.run.threads, plan.players, plan.waiting)
+
+    def split(self, name: str) -> list[Item]:
+        """All items of a split, task by task. Asking for `test` breaks its seal: reports only."""
+        return [item for task in self.tasks for item in task.items(name)]
+
+    def genome_of_founder(self, founder: int) -> Floats:
+        """The genome that makes founder number `founder` itself."""
+        return self.space.founder(founder)
+
+    def score(
+        self,
+        genomes: Sequence[Floats],
+        prepared: Prepared | Sequence[Prepared],
+        progress: Progress = silent,
+        what: str = "scoring",
+        maker: WeightMaker | None = None,
+    ) -> Scored:
+        """Make the models of some genomes together and score each on the same items.
+
+        Those may be prepared for everybody alike, or for each. `progress` is called before each
+        model and may raise to stop. `maker` is for genomes of another space than this workshop's.
+        """
+
+        def score(number: int, player: Evaluator, state: State) -> tuple[str, Floats, Floats]:
+            own = prepared if isinstance(prepared, Prepared) else prepared[number]
+            return state_sha256(state), *player.score(own)
+
+        rows = self.each(genomes, score, progress, what, maker)
+        return Scored(
+            hashes=tuple(sha for sha, _, _ in rows),
+            exact=np.array([exact for _, exact, _ in rows]),
+            probability=np.array([probability for _, _, probability in rows]),
+        )
+
+    def each(
+        self,
+        genomes: Sequence[Floats],
+        work: Callable[[int, Evaluator, State], T],
+        progress: Progress = silent,
+        what: str = "working",
+        maker: WeightMaker | None = None,
+        taken: Callable[[int, T, int], None] = lambda number, result, evaluations: None,
+        before: int = 0,
+    ) -> list[T]:
+        """Make the models of some genomes together and let the crew work with each.
+
+        `work` gets the model's number, a player that has become it, and its weights. `taken` is
+        told each result in order (number, result, item evaluations); `before` counts models that
+        were done already, for the progress.
+        """
+        total = before + len(genomes)
+        results = self.crew.each(
+            (maker or self.maker).siblings(genomes),
+            work,
+            lambda done: progress(before + done, total, what),
+            taken,
+        )
+        progress(total, total, what)
+        return results
+
+
+def open_context(
+    config: Config, progress: Progress = silent, say: Callable[[str], None] = lambda _: None
+) -> Context:
+    """Open and check the founders of a configuration.
+
+    Args:
+        config: with paths resolved.
+        progress: told how far it is.
+        say: told what somebody should know of the founders.
+
+    Raises:
+        CheckpointError: a founder is missing, broken, or does not fit the others.
+        ConfigError: two founders share a name, or the base is not among them.
+    """
+    founders = []
+    for number, path in enumerate(config.founders.paths):
+        progress(number, len(config.founders.paths), f"opening {Path(path).name}")
+        founders.append(open_source(path, say=say))
+    names = [founder.name for founder in founders]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigError(f"[founders] two folders are named {twice[0]!r}; rename one")
+    if config.founders.base is not None and config.founders.base not in names:
+        raise ConfigError(
+            f"[founders] base: no founder is named {config.founders.base!r}; "
+            f"there are {', '.join(names)}"
+        )
+    if len(founders) < 2:
+        raise ConfigError("[founders] a colony needs at least two founders")
+    founders = alike(founders)
+    check_compatible(founders)
+    hashes = [
+        fingerprint(founder, _reading(progress, f"checking {founder.name}")) for founder in founders
+    ]
+    base = None if config.founders.base is None else names.index(config.founders.base)
+    for line in near_copies(
+        founders, base, lambda done, total: progress(done, total, "comparing the founders")
+    ):
+        say(f"note: {line}")
+    layout = _layout(config, founders[0])
+    return Context(config, founders, Basis(tuple(names), base), layout, hashes)
+
+
+def reopen_context(archive: Archive, progress: Progress = silent) -> Context:
+    """Open the workshop that an archive was started with, and make sure it is the same.
+
+    Raises:
+        CheckpointError: a founder has vanished or has other weights than it had.
+        CampaignError: the blocks are cut differently by this version of colony.
+    """
+    _, content = archive.campaign()
+    config = parsed(content, str(archive.path))
+    paths = archive.founder_paths()
+    models = {model.id: model for model in archive.models(ids=paths)}
+    founders = []
+    for number, (model, path) in enumerate(paths.items()):
+        row = models[model]
+        progress(number, len(paths), f"opening {row.label}")
+        hashed = partial(fingerprint, tell=_reading(progress, f"checking {row.label}"))
+        founder = form_with(open_source(path, row.name), row.weights_sha256, hashed)
+        if founder is None:
+            raise CheckpointError(
+                f"founder {row.label!r} at {path} has other weights than when this archive was "
+                "started; put the original back"
+            )
+        founders.append(founder)
+    names = tuple(founder.name for founder in founders)
+    base = None if config.founders.base is None else names.index(config.founders.base)
+    layout = _layout(config, founders[0])
+    if list(layout.blocks) != archive.blocks():
+        raise CampaignError(
+            f"{archive.path} was bred on other blocks than this version of colony cuts"
+        )
+    hashes = [models[model].weights_sha256 for model in paths]
+    return Context(config, founders, Basis(names, base), layout, hashes)
+
+
+def _reading(progress: Progress, what: str) -> Tell:
+    """Progress in bytes, told in megabytes."""
+    return lambda done, total: progress(done // 10**6, total // 10**6, f"{what}, MB")
+
+
+def _layout(config: Config, founder: Checkpoint) -> Layout:
+    return layout_of(
+        {name: header.shape for name, header in founder.tensors.items()},
+        founder.config,
+        config.search.blocks,
+        config.search.groups,
+    )
+
+
+def found_archive(path: Path, workshop: Context) -> Archive:
+    """Start an archive with the founders of a workshop."""
+    founders = [
+        Founder(founder.name, founder.reference, sha256)
+        for founder, sha256 in zip(workshop.founders, workshop.hashes, strict=True)
+    ]
+    return Archive.create(
+        path,
+        seed=workshop.config.run.seed,
+        config=workshop.config.model_dump(mode="json"),
+        founders=founders,
+        basis=workshop.basis.vectors,
+        blocks=workshop.layout.blocks,
+    )

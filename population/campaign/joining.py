@@ -1,0 +1,37 @@
+"""Who may join the founders of a colony. Nothing here loads torch."""
+
+from lineage import Archive
+from population.errors import CheckpointError
+from population.models.agreement import form_like, form_with
+from population.models.checkpoints import Checkpoint, check_compatible
+from population.models.sources import open_source
+
+
+def open_newcomer(archive: Archive, reference: str) -> tuple[Checkpoint, str]:
+    """Open a checkpoint that is to join the founders, and the hash of its weights.
+
+    Args:
+        archive: of the colony.
+        reference: a folder, a hub id, or BASE+ADAPTER; see `population.models.sources`.
+
+    Raises:
+        CheckpointError: it is missing or broken, does not fit the founders, has the name of one,
+            or is one.
+    """
+    newcomer = open_source(reference)
+    paths = archive.founder_paths()
+    founders = archive.models(ids=paths)
+    if newcomer.name in [founder.name for founder in founders]:
+        raise CheckpointError(
+            f"a founder is named {newcomer.name!r} already; rename the folder of the new one"
+        )
+    first = open_source(paths[founders[0].id], founders[0].name)
+    first = form_with(first, founders[0].weights_sha256) or first
+    newcomer = form_like(first, newcomer)
+    check_compatible([first, newcomer])
+    newcomer.check_finite()
+    sha256 = newcomer.sha256()
+    twins = [founder.label for founder in founders if founder.weights_sha256 == sha256]
+    if twins:
+        raise CheckpointError(f"{newcomer.name!r} has the weights of the founder {twins[0]!r}")
+    return newcomer, sha256

@@ -1,0 +1,98 @@
+"""Bringing models back: kept weights or recipes replayed, both proven by hash."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from lineage import Archive
+from lineage.records import Model
+from population.analysis.report import genome_of
+from population.campaign.context import Context, Progress, reopen_context, silent
+from population.config import parsed
+from population.errors import CheckpointError, PopulationError
+from population.weights.cache import WeightsCache
+from population.weights.materialise import State, state_sha256
+
+
+@dataclass(frozen=True)
+class Revived:
+    """A model whose weights are there again.
+
+    Attributes:
+        file: where they lie.
+        found: whether they were kept, remade, or kept but damaged and therefore remade.
+    """
+
+    file: Path
+    found: Literal["kept", "remade", "repaired"]
+
+
+def cache_of(archive: Archive) -> WeightsCache:
+    """The weights cache beside an archive, with the quota of its configuration."""
+    config = parsed(archive.campaign()[1], str(archive.path))
+    return WeightsCache(archive.path, int(config.weights.quota_gb * 1e9))
+
+
+def remake(archive: Archive, workshop: Context, model: Model) -> State:
+    """The weights of a model, made from its recipe.
+
+    Raises:
+        CheckpointError: the recipe makes other weights than were born.
+    """
+    (state,) = workshop.maker.siblings([genome_of(archive, workshop, model)])
+    if state_sha256(state) != model.weights_sha256:
+        raise CheckpointError(
+            f"{model.label}: its recipe makes other weights than were born; "
+            "`colony check` tells what has changed"
+        )
+    return state
+
+
+def revive(archive: Archive, model: Model, progress: Progress = silent) -> Revived:
+    """Bring a model's weights into the cache. The founders are opened only if it is not there.
+
+    Args:
+        archive: where the model is.
+        model: founder or offspring, living or fossil.
+        progress: told (done, total, what).
+
+    Raises:
+        CheckpointError: it is not kept and cannot be remade with the hash that it was born with.
+        PopulationError: the cache has no room for it or cannot be written.
+    """
+    cache, sha = cache_of(archive), model.weights_sha256
+    damaged = False
+    try:
+        if cache.load(sha) is not None:
+            return Revived(cache.file(sha), "kept")
+    except CheckpointError:
+        damaged = True
+    state = remake(archive, reopen_context(archive, progress), model)
+    if not cache.put(sha, state, [*archive.keyframes(), sha]):
+        raise PopulationError(
+            f"{model.label} takes more than the quota of {cache.folder}, which is "
+            f"{cache.quota / 1e9:g} GB; raise [weights] quota_gb, or name a folder to write it to"
+        )
+    return Revived(cache.file(sha), "repaired" if damaged else "remade")
+
+
+class ChampionKeeper:
+    """Keeps the weights of whoever is champion, while a campaign runs."""
+
+    def __init__(self, archive: Archive, workshop: Context) -> None:
+        self._archive, self._workshop = archive, workshop
+        self._cache = cache_of(archive)
+
+    def keep(self, champion: Model) -> None:
+        """Keep the champion's weights, if they are not kept yet; a founder has a checkpoint.
+
+        Raises:
+            CheckpointError: its recipe makes other weights than were born.
+            PopulationError: the cache cannot be written.
+        """
+        sha = champion.weights_sha256
+        if champion.kind == "founder":
+            return
+        if self._cache.quota and not self._cache.file(sha).is_file():
+            state = remake(self._archive, self._workshop, champion)
+            self._cache.put(sha, state, self._archive.keyframes())

@@ -1,0 +1,122 @@
+"""Tournaments: rounds of the arena on an archive at rest, on items that nobody has seen.
+
+A tournament is counted to the generation that it follows. It makes ratings surer and judges better
+known, and a campaign that goes on afterwards picks its parents by what it found.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from arena.matches.items import round_items
+from arena.matches.round_inputs import Contestants
+from lineage import Archive
+from lineage.ancestry.kinship import Kinship
+from lineage.archive.unfinished import unfinished
+from lineage.queries.rounds import asked_items, last_round
+from lineage.records import Item, Model, Round
+from population.analysis.report import genome_of
+from population.campaign.arena_rounds import memory_of, play, rules_of
+from population.campaign.context import Context, Progress
+from population.campaign.item_sampling import dealing_pools
+from population.errors import CampaignError
+from population.randomness import generator
+
+
+@dataclass(frozen=True)
+class OfflineRound:
+    """A tournament that was played and kept.
+
+    Attributes:
+        round: its number.
+        models: how many played.
+        items: how many were asked.
+        predicted: tokens that it was expected to take.
+        tokens: that it took.
+    """
+
+    round: int
+    models: int
+    items: int
+    predicted: int
+    tokens: int
+
+
+def tournament(
+    archive: Archive, workshop: Context, progress: Progress, items: int | None = None
+) -> OfflineRound:
+    """Play a round among all living, and keep it. See `play_tournament`."""
+    played = play_tournament(archive, workshop, progress, items)
+    return OfflineRound(
+        archive.commit_round(played),
+        len(played.ratings),
+        len(played.asked),
+        played.predicted,
+        played.tokens,
+    )
+
+
+def play_tournament(
+    archive: Archive, workshop: Context, progress: Progress, items: int | None = None
+) -> Round:
+    """Play a round among all living on items that nobody has seen.
+
+    Args:
+        archive: at rest: nobody else may be writing to it.
+        workshop: makes the models.
+        progress: told while models work; may raise to stop, and then nothing is kept.
+        items: how many are asked; by default as in a round of the campaign.
+
+    Raises:
+        CampaignError: no generation is complete yet.
+    """
+    last = archive.latest()
+    if last is None:
+        raise CampaignError(f"{archive.path}: nobody can play, {unfinished(archive)}")
+    number = last_round(archive) + 1
+    members = archive.models(living=True)
+    ratings = archive.ratings(last.generation)
+    fresh = unseen_items(archive, workshop, number, items or workshop.config.arena.items)
+    panel = round_items(fresh, [], len(fresh), workshop.config.arena.checkable)
+    hidden = nowhere_else(archive, workshop, fresh)
+    ids = [member.id for member in members]
+    return play(
+        workshop,
+        {member.id: genome_of(archive, workshop, member) for member in members},
+        panel,
+        fresh,
+        Contestants(
+            models=tuple(ids),
+            relationship=Kinship.replayed(archive.models()).relationship(ids),
+            prior=np.array([ratings[m].rating if m in ratings else 0.0 for m in ids]),
+            anchors=founders_among(members),
+        ),
+        memory_of(archive, panel, ids, None),
+        rules_of(workshop.config.arena),
+        progress,
+        hidden,
+    )
+
+
+def unseen_items(archive: Archive, workshop: Context, number: int, count: int) -> list[Item]:
+    """Search items for a tournament: others for every number, as far as there are others.
+
+    Of a task that is a list, first those that nobody was ever asked.
+    """
+    campaign = archive.campaign()[0]
+    seed = int(generator(campaign, "tournament", number).integers(1 << 31))
+    pools = dealing_pools(workshop.tasks, campaign, workshop.config)
+    return pools.unasked(seed, count, asked_items(archive))
+
+
+def nowhere_else(archive: Archive, workshop: Context, items: Sequence[Item]) -> frozenset[str]:
+    """Ids of those items that nothing else asks: made for this, or kept back for the arena."""
+    pools = dealing_pools(workshop.tasks, archive.campaign()[0], workshop.config)
+    kept = pools.hidden()
+    return frozenset(item.id for item in items if item.id in kept or pools.is_made(item.task))
+
+
+def founders_among(members: Sequence[Model]) -> tuple[int, ...]:
+    """The rows of founders, who anchor the scale of ratings."""
+    return tuple(row for row, member in enumerate(members) if member.kind == "founder")

@@ -1,0 +1,169 @@
+"""Work on many models of which some may fail: those are passed over, with what they failed of.
+
+No single model can stop a campaign, and none is lost to a passing want of memory: who fails is
+tried once more. What fails for everybody is no fault of theirs, and stops the campaign with that
+cause.
+"""
+
+import gc
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import numpy as np
+import torch
+
+from lineage import ArchiveError
+from lineage.records import Floats, Item
+from population.campaign.context import Context, Progress, Scored
+from population.errors import CampaignError, CheckpointError, Interrupted
+from population.evaluation.evaluator import Evaluator
+from population.evaluation.prepared import Prepared
+from population.troubles import ITEM_FAILURES, said_of
+from population.weights.materialise import State, state_sha256
+
+T = TypeVar("T")
+
+SYSTEMIC = (Interrupted, CheckpointError, ArchiveError, OSError)
+"""What is of no single model: somebody asked to stop, or files are missing or cannot be read."""
+
+FAILED = "failed: "
+"""What the cause begins with that a model died of whose work raised an error."""
+
+LONGEST_CAUSE = 200
+"""Characters of a cause that are kept."""
+
+
+def passing(
+    work: Callable[[int, Evaluator, State], T], instead: Callable[[int, str], T]
+) -> Callable[[int, Evaluator, State], T]:
+    """The same work, which raises only what is of no single model.
+
+    Args:
+        work: gets a model's number, a player that has become it, and its weights.
+        instead: what comes of a model that failed twice, from its number and its cause.
+    """
+
+    def tried(number: int, player: Evaluator, state: State) -> T:
+        try:
+            return work(number, player, state)
+        except SYSTEMIC:
+            raise
+        except Exception:  # noqa: BLE001 - perhaps it was a want of memory that has passed
+            _make_room()
+        try:
+            return work(number, player, state)
+        except SYSTEMIC:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is kept as the cause
+            return instead(number, f"{FAILED}{said_of(error)}"[:LONGEST_CAUSE])
+
+    return tried
+
+
+def stop_if_all_failed(causes: Sequence[str | None], what: str) -> None:
+    """Stop where nobody is left.
+
+    Raises:
+        CampaignError: all of them failed; names the cause of the first.
+    """
+    failed = [cause for cause in causes if cause is not None and cause.startswith(FAILED)]
+    if causes and len(failed) == len(causes):
+        raise CampaignError(
+            f"all {len(causes)} {what} {failed[0]}; this generation is not committed, and "
+            "`colony run` goes on once that is mended"
+        )
+
+
+def scored_or_nothing(
+    workshop: Context,
+    genomes: Sequence[Floats],
+    prepared: Sequence[Prepared],
+    progress: Progress,
+    what: str,
+    ids: Sequence[int],
+    *,
+    all_may: bool = False,
+) -> Scored:
+    """Make some models and score each; who fails has scored nothing, and it is told why.
+
+    Args:
+        workshop: makes them.
+        genomes: of the models.
+        prepared: what each is scored on, all on as many items.
+        progress: told; may raise to stop.
+        what: they are, in the plural.
+        ids: theirs.
+        all_may: whether all of them may fail; otherwise that stops the campaign.
+
+    Raises:
+        CampaignError: all failed.
+    """
+    causes: list[str | None] = [None] * len(ids)
+
+    def score(number: int, player: Evaluator, state: State) -> tuple[str, Floats, Floats]:
+        def scored(number: int, player: Evaluator, state: State) -> tuple[Floats, Floats]:
+            return player.score(prepared[number])
+
+        def nothing(number: int, cause: str) -> tuple[Floats, Floats]:
+            causes[number] = cause
+            own = prepared[number]
+            none = np.zeros(own.size if own.marks is None else len(own.marks))
+            return none, none
+
+        return state_sha256(state), *passing(scored, nothing)(number, player, state)
+
+    rows = workshop.each(genomes, score, progress, what)
+    if not all_may:
+        stop_if_all_failed(causes, what)
+    for model, cause in zip(ids, causes, strict=True):
+        if cause:
+            workshop.troubles.add(f"#{model} ({what}) {cause}; it counts as having no score")
+    return Scored(
+        tuple(sha for sha, *_ in rows),
+        np.array([exact for _, exact, _ in rows]),
+        np.array([probability for *_, probability in rows]),
+    )
+
+
+def lent(
+    workshop: Context,
+    genomes: Sequence[Floats],
+    ids: Sequence[int],
+    work: Callable[[int, Evaluator], T],
+    progress: Progress,
+    what: str,
+) -> list[T | None]:
+    """What some models do, by their ids; None for who fails, and it is told why."""
+
+    def worked(number: int, player: Evaluator, state: State) -> T | None:
+        return work(ids[number], player)
+
+    def failed(number: int, cause: str) -> None:
+        workshop.troubles.add(f"#{ids[number]} ({what}) {cause}; it is passed over")
+
+    return workshop.each(genomes, passing(worked, failed), progress, what)
+
+
+def preparable(workshop: Context, items: Sequence[Item]) -> list[Item]:
+    """The items that can be asked, by their keys; why others are left out, is told."""
+    try:
+        workshop.player.prepare_keys(items)
+    except ITEM_FAILURES:
+        pass  # which of them, is found out one by one
+    else:
+        return list(items)
+    left = []
+    for item in items:
+        try:
+            workshop.player.prepare_keys([item])
+        except ITEM_FAILURES as error:
+            workshop.troubles.add(f"item {item.id} is left out: {said_of(error)}")
+        else:
+            left.append(item)
+    return left
+
+
+def _make_room() -> None:
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

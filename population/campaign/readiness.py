@@ -1,0 +1,141 @@
+"""What is looked at before a campaign leaves anything behind: what it would fail of later, is said.
+
+And what a campaign cannot promise, for want of items, is said once here: it is not promised then.
+"""
+
+from pathlib import Path
+
+import torch
+
+from arena.tasks import Task, each_of
+from arena.tasks.pools import Pools
+from population.campaign.context import Context
+from population.campaign.item_sampling import dealing_pools
+from population.config import Budget
+from population.errors import CampaignError, PopulationError
+from population.evaluation.devices import check_device
+from population.randomness import generator
+from population.troubles import said_of
+
+FEW = 5
+"""Items of a task below which a choice between models is mostly luck."""
+
+
+def check_ready(workshop: Context, budget: Budget, *, report: bool) -> tuple[str, ...]:
+    """Make sure that a new campaign can begin, and go through all that it will need.
+
+    Args:
+        workshop: with the founders and the tasks.
+        budget: of the campaign.
+        report: whether the sealed split is opened at the end; that it is there is made sure of
+            without opening it.
+
+    Returns:
+        What cannot be promised, a sentence each.
+
+    Raises:
+        PopulationError: the device cannot do it, or the budget does not pay for generation 0.
+        TaskError: a split is missing or broken.
+        CampaignError: the sealed split is missing.
+    """
+    _check_device(workshop)
+    workshop.split("search")
+    workshop.split("selection")
+    workshop.maker.siblings([])
+    if report:
+        for task in workshop.tasks:
+            _check_sealed(task)
+    pools = dealing_pools(workshop.tasks, workshop.config.run.seed, workshop.config)
+    _check_budget(workshop, pools, budget)
+    check_run(workshop)
+    return shortages(workshop, pools)
+
+
+def check_run(workshop: Context) -> None:
+    """Make sure that models can work here: a forward pass of each network, on the device.
+
+    Raises:
+        PopulationError: they cannot; says why.
+    """
+    _check_device(workshop)
+    try:
+        _ = workshop.crew
+    except (RuntimeError, AssertionError, NotImplementedError, MemoryError) as error:
+        raise PopulationError(
+            f"a first forward pass on device {workshop.config.run.device!r} failed: "
+            f"{said_of(error)}; choose another device, or lower [run] batch_tokens or threads"
+        ) from None
+
+
+def _check_device(workshop: Context) -> None:
+    run = workshop.config.run
+    check_device(run.device, run.dtype, getattr(torch, workshop.founders[0].dtype.name))
+
+
+def shortages(workshop: Context, pools: Pools) -> tuple[str, ...]:
+    """What tasks are too small for, a sentence each."""
+    search, tasks = workshop.config.search, workshop.tasks
+    panel = each_of(search.panel, len(tasks))
+    small = [
+        f"{pool.task.name} has {len(pool.listed):,}"
+        for pool in pools.pools
+        if pool.listed is not None and len(pool.listed) < panel
+    ]
+    told = []
+    if small:
+        told.append(
+            f"a panel takes {panel:,} search items of each task, and these have fewer: "
+            f"{', '.join(small)}; the living are compared on those that there are"
+        )
+    told += pools.shortages
+    few = [
+        f"{task.name} has {count:,}"
+        for task in tasks
+        if (count := len(task.items("selection"))) < FEW
+    ]
+    if few:
+        told.append(
+            f"the champion is chosen on selection items, of which these tasks have few: "
+            f"{', '.join(few)}; who is chosen on so few is partly the luckiest"
+        )
+    return tuple(told)
+
+
+def cost_of_founding(workshop: Context, pools: Pools) -> int:
+    """Item evaluations that generation 0 takes before the arena, if nobody dies at birth."""
+    search, gate = workshop.config.search, workshop.config.gate
+    founders = len(workshop.founders)
+    first = len(workshop.space.first(generator(workshop.config.run.seed, "first"),
+                                     2 * search.population))  # fmt: skip
+    panel = len(pools.drawn(0, search.panel))
+    cost = first * len(pools.drawn(0, search.items)) + (founders + search.population) * panel
+    cost += search.challengers * len(workshop.split("selection"))
+    if gate.enabled:
+        cost += founders * (gate.texts + gate.answers)
+    return cost
+
+
+def _check_budget(workshop: Context, pools: Pools, budget: Budget) -> None:
+    if workshop.config.search.merit == "jury":
+        return  # what a jury answers depends on whom it has
+    cost = cost_of_founding(workshop, pools)
+    if budget.item_evaluations < cost:
+        raise CampaignError(
+            f"a budget of {budget.item_evaluations:,} item evaluations does not pay for the first "
+            f"population, which takes about {cost:,}; raise --budget, or lower [search] "
+            "population, items or panel"
+        )
+
+
+def _check_sealed(task: Task) -> None:
+    """Make sure that the sealed split of a folder is there. It stays closed.
+
+    Raises:
+        CampaignError: it is not.
+    """
+    folder = getattr(task, "folder", None)
+    if isinstance(folder, Path) and not (folder / "test.jsonl").is_file():
+        raise CampaignError(
+            f"{folder / 'test.jsonl'} is missing; the report at the end needs it. Add it, or run "
+            "with --no-report"
+        )

@@ -1,0 +1,166 @@
+"""The colony between two generations: everything that breeding needs to know, from the archive.
+
+It is read anew after every commit. So there is no other state that could be lost, a resumed
+campaign is the same code path as a running one, and whoever changes the archive between two
+generations is heard.
+"""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from lineage import Archive
+from lineage.ancestry.kinship import Kinship
+from lineage.commands.definitions import pinned
+from lineage.queries.fitness import fitness_of
+from lineage.records import Floats, Generation, Item, Model, Rating
+from population.evolution.bandit import Arm
+from population.evolution.evolution_strategy import EvolutionStrategyEmitter, widened
+from population.evolution.population_state import BreedingState
+from population.evolution.spaces import SearchSpace
+
+
+@dataclass(frozen=True)
+class PopulationState:
+    """The living and what is known of them. Arrays follow `members`: the founders, then the rest.
+
+    Attributes:
+        history: all committed generations.
+        members: everyone living; founders never die, so that nothing is out of reach.
+        panel: the search items that the living are compared on.
+        exact: shape (members, items): exact match on the panel.
+        probability: shape (members, items): probability of the key.
+        ratings: the arena's, by model id.
+        stock: all of it as the breeder needs it.
+        crowned: the champion's score on the selection split; None where a jury crowned it.
+    """
+
+    history: tuple[Generation, ...]
+    members: tuple[Model, ...]
+    panel: tuple[Item, ...]
+    exact: Floats
+    probability: Floats
+    ratings: dict[int, Rating]
+    stock: BreedingState
+    crowned: float | None = None
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """Ids of the members."""
+        return self.stock.ids
+
+    @property
+    def generation(self) -> int:
+        """The last committed generation."""
+        return self.history[-1].generation
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of the current panel."""
+        return self.history[-1].epoch
+
+    @property
+    def spent(self) -> int:
+        """Item evaluations so far."""
+        return sum(generation.evaluations for generation in self.history)
+
+    @property
+    def worked_s(self) -> float:
+        """Seconds of work so far, over all runs."""
+        return sum(generation.wall_s for generation in self.history)
+
+
+def merit(exact: Floats, probability: Floats) -> Floats:
+    """The score that breeding goes by: half exact match, half probability of the key.
+
+    Exact match is what counts but is silent until the last token is right; the probability of the
+    key rises long before. Both come from the same forward pass.
+    """
+    return 0.5 * (exact + probability)
+
+
+def load_population(archive: Archive, space: SearchSpace, kinship: Kinship) -> PopulationState:
+    """The colony as the archive's last generation left it. Needs one committed generation.
+
+    Args:
+        archive: where it lives.
+        space: what genomes mean.
+        kinship: among the living, as of that generation (see `Kinship.replayed`).
+    """
+    history = tuple(archive.generations())
+    last = history[-1]
+    living = archive.models(living=True)
+    members = tuple(sorted(living, key=lambda model: (model.kind != "founder", model.id)))
+    founders = sum(model.kind == "founder" for model in members)
+    ids = tuple(model.id for model in members)
+    genomes = np.array(
+        [*(space.founder(row) for row in range(founders)), *archive.genomes(ids[founders:])]
+    )
+    genomes.setflags(write=False)  # what the archive says; breeding works on copies
+    panel = tuple(archive.panel(last.epoch))
+    known = archive.scores(ids, [item.id for item in panel])
+    scores = merit(known.exact, known.probability)
+    children = archive.children_counts()
+    ratings = archive.ratings(last.generation)
+    search = archive.search(last.generation)
+    stock = BreedingState(
+        generation=last.generation,
+        ids=ids,
+        founders=founders,
+        genomes=genomes,
+        hashes=tuple(model.weights_sha256 for model in members),
+        scores=scores,
+        means=scores @ task_weights(panel),
+        relationship=kinship.relationship(ids),
+        lines=kinship.lines(ids),
+        children=np.array([children.get(i, 0) for i in ids], dtype=np.float64),
+        rating=np.array([ratings[i].rating if i in ratings else 0.0 for i in ids]),
+        deviation=np.array([ratings[i].deviation if i in ratings else 1.0 for i in ids]),
+        champion=last.champion,
+        next_id=archive.newest_id() + 1,
+        emitter=widened(
+            EvolutionStrategyEmitter(
+                **{
+                    part.name: getattr(search, part.name)
+                    for part in fields(EvolutionStrategyEmitter)
+                }
+            ),
+            space.space.genes,
+        ),
+        origin=search.origin,
+        bandit={
+            row.operator: Arm(**{part.name: getattr(row, part.name) for part in fields(Arm)})
+            for row in archive.operators(last.generation)
+        },
+        coverage=max(past.item_coverage for past in history),
+        pinned=tuple(pinned(archive)),
+    )
+    crowned = fitness_of(archive, [last.champion], "selection").get(last.champion)
+    return PopulationState(
+        history, members, panel, known.exact, known.probability, ratings, stock, crowned
+    )
+
+
+def task_weights(items: tuple[Item, ...] | list[Item]) -> Floats:
+    """The weight of each item in a mean over tasks of means over a task's items, shape (items,)."""
+    tasks = [item.task for item in items]
+    count = {name: tasks.count(name) for name in set(tasks)}
+    return np.array([1.0 / (len(count) * count[task]) for task in tasks])
+
+
+def task_means(items: tuple[Item, ...] | list[Item], scores: Floats) -> Floats:
+    """Mean over tasks of the mean over a task's items, so that every task counts the same.
+
+    Args:
+        items: the columns of `scores`.
+        scores: shape (models, items).
+
+    Returns:
+        shape (models,).
+    """
+    return np.asarray(scores @ task_weights(items))
+
+
+def selection_score(means: dict[str, tuple[float, float]]) -> float:
+    """The score that the champion is chosen by, from its (exact, probability) per task."""
+    return float(np.mean([0.5 * (exact + probability) for exact, probability in means.values()]))

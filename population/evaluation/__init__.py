@@ -1,0 +1,1 @@
+"""Models at work: forward passes, pools of evaluators, coherence, intervals."""

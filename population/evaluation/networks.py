@@ -1,0 +1,157 @@
+"""The networks of a player: one for each kind of model that it has become.
+
+Models of one colony may differ in depth, see `population.weights.materialise_routes`. Only the
+network at work holds weights; the others are empty shells, built when a model first needs one.
+"""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+from transformers import AutoModelForCausalLM
+
+from population.errors import CheckpointError
+from population.models.architectures import architecture_of
+from population.weights.materialise import State
+from population.weights.materialise_routes import RoutedState
+
+KEEP = 32
+"""Networks kept at most; building a shell takes milliseconds."""
+
+_BUILDING = threading.Lock()
+"""While transformers builds a network it changes settings of the process, and puts them back."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network, and which names in its state dict are the same tensor (tied embeddings)."""
+
+    module: Any
+    aliases: Mapping[str, str]
+
+
+class Networks:
+    """Networks of one architecture that take the weights of any model in turn.
+
+    Args:
+        config: the founders' config, as transformers reads it.
+        dtype: of the weights at work.
+        device: where they are.
+    """
+
+    def __init__(self, config: Any, dtype: torch.dtype, device: torch.device) -> None:
+        self._config, self._dtype, self._device = config, dtype, device
+        module = AutoModelForCausalLM.from_config(config, trust_remote_code=False, dtype=dtype)
+        module.requires_grad_(requires_grad=False).eval()
+        # Not `.to(dtype)`: that would round what transformers keeps in fp32, such as RoPE's angles.
+        self._founders = self._working = Network(module.to(device), _aliases(module))
+        self._plain = layer_kinds(config.to_dict())
+        self._shells: dict[str, Network] = {}
+
+    @property
+    def working(self) -> Any:
+        """The network at work, with weights: chance's at first."""
+        return self._working.module
+
+    def take(self, state: State) -> None:
+        """Become the model with these weights.
+
+        Raises:
+            CheckpointError: the names of the weights do not fit the architecture.
+        """
+        network = self._network(state)
+        if network is not self._working:
+            _drop_weights(self.working)
+            self._working = network
+        placed = {
+            name: tensor.to(self._device, self._dtype if tensor.is_floating_point() else None)
+            for name, tensor in state.items()
+        }
+        for name, twin in network.aliases.items():
+            if name not in placed and twin in placed:
+                placed[name] = placed[twin]
+        wrong = self.working.load_state_dict(placed, strict=False, assign=True)
+        if wrong.missing_keys or wrong.unexpected_keys:
+            name = (wrong.missing_keys + wrong.unexpected_keys)[0]
+            kind = "lacks" if wrong.missing_keys else "has an unknown tensor"
+            raise CheckpointError(
+                f"the checkpoint {kind} {name}, which does not fit {type(self.working).__name__}"
+            )
+
+    def _network(self, state: State) -> Network:
+        """The network that a model needs: the founders', unless the model's config says more."""
+        if not isinstance(state, RoutedState):
+            return self._founders
+        kinds = layer_kinds(state.config)
+        if kinds == self._plain:
+            return self._founders
+        if kinds not in self._shells:
+            while len(self._shells) >= KEEP:
+                del self._shells[next(iter(self._shells))]
+            self._shells[kinds] = self._shell(state.config)
+        return self._shells[kinds]
+
+    def _shell(self, config: Mapping[str, Any]) -> Network:
+        """A network without weights.
+
+        The default dtype of the process must not change while others compute, so it is built in
+        fp32; weights bring their own dtype, and buffers are cast where they are used.
+        """
+        with _BUILDING, _NoWeights():
+            module = AutoModelForCausalLM.from_config(
+                type(self._config).from_dict(dict(config)),
+                trust_remote_code=False,
+                dtype=torch.float32,
+            )
+        module.requires_grad_(requires_grad=False).eval()
+        aliases = _aliases(module)
+        _drop_weights(module)
+        for part in module.modules():
+            for name, buffer in part.named_buffers(recurse=False):
+                setattr(part, name, buffer.to(self._device))
+        return Network(module, aliases)
+
+
+class _NoWeights(TorchFunctionMode):
+    """Within it, this thread's `torch.empty` allocates nothing.
+
+    That is what weights are made by, but not the buffers that no checkpoint holds.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        more = {"device": "meta"} if func is torch.empty else {}
+        return func(*args, **{**(kwargs or {}), **more})
+
+
+def layer_kinds(config: Mapping[str, Any]) -> str:
+    """What models that one network can compute have in common.
+
+    That is the number of their layers, and what a config says of each layer.
+    """
+    architecture = architecture_of(config)
+    if architecture is None:
+        return "unknown"
+    count = architecture.layers(config)
+    lists = architecture.layer_lists(architecture.settings(config), count)
+    return f"{count} layers, {sorted(lists.items())}"
+
+
+def _drop_weights(module: torch.nn.Module) -> None:
+    """Let go of a network's weights. Whoever else holds them keeps them."""
+    nothing = {
+        name: weight.to("meta") for name, weight in module.named_parameters(remove_duplicate=False)
+    }
+    module.load_state_dict(nothing, strict=False, assign=True)
+
+
+def _aliases(module: torch.nn.Module) -> dict[str, str]:
+    """Names in the state dict that are one tensor with another."""
+    same: dict[int, list[str]] = {}
+    for name, tensor in module.state_dict(keep_vars=True).items():
+        same.setdefault(id(tensor), []).append(name)
+    return {
+        name: twin for names in same.values() for name in names for twin in names if name != twin
+    }

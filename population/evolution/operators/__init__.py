@@ -1,0 +1,31 @@
+"""Ways to make a child's genome from its parents' genomes, one file each.
+
+To add one: write a function `(mating) -> genome` and name it in `OPERATORS`. The emitter, which
+makes most children, follows a gradient and is no recombination: see
+`population.evolution.evolution_strategy`.
+"""
+
+from population.evolution.operators import (
+    blend,
+    ensemble,
+    gate,
+    iso_line,
+    singular,
+    slerp,
+    soup,
+    split_point,
+)
+from population.evolution.operators.operator import Operator, Recombination
+
+OPERATORS: dict[str, Operator] = {
+    "blend": Operator(blend.make),
+    "ensemble": Operator(ensemble.make, ensemble=True, mutated=False),
+    "gate": Operator(gate.make),
+    "iso_line": Operator(iso_line.make, mutated=False),
+    "singular": Operator(singular.make, mutated=False, geometric=True),
+    "slerp": Operator(slerp.make, geometric=True),
+    "soup": Operator(soup.make, ensemble=True, mutated=False),
+    "split_point": Operator(split_point.make, geometric=True),
+}
+
+__all__ = ["OPERATORS", "Operator", "Recombination"]

@@ -1,0 +1,43 @@
+"""Block-wise SLERP: along the arc between the parents' task vectors instead of the line.
+
+child = sin((1 - t) a) / sin(a) * first + sin(t a) / sin(a) * mate, with a the angle between the two
+in the block (Shoemake 1985). The angle follows from the founders' inner products, so no weight is
+read, and the child is a linear recipe like any other.
+"""
+
+import numpy as np
+
+from lineage.records import Floats
+from population.evolution.operators.operator import Recombination
+
+BEYOND = 0.2
+"""How far beyond a parent a block may go, as a part of the arc."""
+
+SMALLEST = 1e-4
+"""Below this angle, in radians, the arc is the line."""
+
+
+def make(mating: Recombination) -> Floats:
+    """Each block lies at its own point on the arc through both parents."""
+    assert mating.geometry is not None
+    first, mate = mating.parents
+    place = mating.rng.uniform(-BEYOND, 1.0 + BEYOND, size=mating.space.blocks)
+    place += mating.weights[1] - 0.5
+    of_first, of_mate = arc(mating.geometry.angles(first, mate), place)
+    return np.asarray(mating.per_block(of_first) * first + mating.per_block(of_mate) * mate)
+
+
+def arc(angle: Floats, place: Floats) -> tuple[Floats, Floats]:
+    """The coefficients of two vectors at a place on the arc between them.
+
+    Args:
+        angle: between them, in radians.
+        place: 0 is the first vector, 1 the second.
+    """
+    # Opposite vectors have no arc, equal ones no angle: both go along the line.
+    straight = (angle < SMALLEST) | (angle > np.pi - SMALLEST)
+    safe = np.where(straight, 1.0, angle)
+    return (
+        np.where(straight, 1.0 - place, np.sin((1.0 - place) * safe) / np.sin(safe)),
+        np.where(straight, place, np.sin(place * safe) / np.sin(safe)),
+    )

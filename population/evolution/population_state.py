@@ -1,0 +1,89 @@
+"""The breeding stock: what breeding needs to know of the living, and nothing else.
+
+A campaign reads it from its archive before every generation; a benchmark keeps it in memory. The
+breeder cannot tell them apart.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lineage.records import Floats, Parent
+from population.evolution.bandit import Arm
+from population.evolution.evolution_strategy import EvolutionStrategyEmitter
+from population.evolution.spaces.space import Integers
+
+
+@dataclass(frozen=True)
+class BreedingState:
+    """The living. Arrays follow `ids`: the founders, then the rest.
+
+    Attributes:
+        generation: the last one that is complete.
+        ids: of the living.
+        founders: how many of them are founders.
+        genomes: shape (members, genes).
+        hashes: of their weights.
+        scores: shape (members, items) in [0, 1]: on the current panel.
+        means: shape (members,): what `scores` come to.
+        relationship: shape (members, members), coefficients of relationship.
+        lines: shape (members, founders): each founder's share in each member.
+        children: shape (members,): how many children each has had.
+        rating: shape (members,): the arena's, in logits; 0 where there is none.
+        deviation: shape (members,): of the ratings.
+        champion: id of the best, which does not die.
+        next_id: the id of the next birth.
+        emitter: where the evolution strategy stands.
+        origin: id of the model that its children descend from, which does not die.
+        bandit: what is known of the operators.
+        coverage: the largest part of the items that the living ever solved.
+        pinned: ids of those who keep their place whatever they score.
+        matings: pairs of ids that have a child in the next brood, because somebody asked for it.
+    """
+
+    generation: int
+    ids: tuple[int, ...]
+    founders: int
+    genomes: Floats
+    hashes: tuple[str, ...]
+    scores: Floats
+    means: Floats
+    relationship: Floats
+    lines: Floats
+    children: Floats
+    rating: Floats
+    deviation: Floats
+    champion: int
+    next_id: int
+    emitter: EvolutionStrategyEmitter
+    origin: int
+    bandit: Mapping[str, Arm]
+    coverage: float = 0.0
+    pinned: tuple[int, ...] = ()
+    matings: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def offspring(self) -> Integers:
+        """Rows of the members that are no founders."""
+        return np.arange(self.founders, len(self.ids))
+
+    def best_offspring(self, count: int) -> list[int]:
+        """Rows of the best offspring by mean, best first."""
+        rows = self.offspring
+        order = np.argsort(-self.means[rows], kind="stable")
+        return [int(row) for row in rows[order][:count]]
+
+    def parents(self, family: Sequence[int], weights: Floats) -> tuple[Parent, ...]:
+        """The members in some rows as parents, with their weights as shares.
+
+        One that is chosen twice is one parent with both shares.
+        """
+        roles = ("first", "mate") if len(family) == 2 else ("ensemble",) * len(family)
+        shares: dict[int, float] = {}
+        role: dict[int, str] = {}
+        for row, weight, name in zip(family, weights, roles, strict=True):
+            parent = self.ids[row]
+            shares[parent] = shares.get(parent, 0.0) + float(weight)
+            role.setdefault(parent, name)
+        return tuple(Parent(parent, share, role[parent]) for parent, share in shares.items())

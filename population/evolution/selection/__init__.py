@@ -1,0 +1,1 @@
+"""Who becomes a parent and who gets a second look: tournament, racing, shrinkage."""

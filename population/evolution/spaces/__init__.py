@@ -1,0 +1,10 @@
+"""Search spaces: what a genome means, one file each. The breeder sees only a `Space`.
+
+- `parameter`: a coefficient for each task vector in each block.
+- `flow`: a path through the layers of the founders, with scales.
+- `both`: a path through the layers of founders and of models merged from them.
+"""
+
+from population.evolution.spaces.space import SearchSpace, Space
+
+__all__ = ["SearchSpace", "Space"]

@@ -1,0 +1,27 @@
+"""Who lives on. Everyone else becomes a fossil: its recipe stays, and it may be revived.
+
+Rules, one file each. To add one: write a function `(candidates, size) -> rows` and name it in
+`RULES`. Every rule keeps its promises:
+
+- No more than `size` survive, and no two of them have the same weights.
+- The protected survive whatever they score, as far as there are places.
+- The same candidates in another order give the same survivors. So nothing hangs on how a brood was
+  spread over machines.
+"""
+
+from population.evolution.survival.candidates import Candidates, Rule
+from population.evolution.survival.dominated_novelty import novelty
+from population.evolution.survival.elitism import elitism
+from population.evolution.survival.m2n2 import m2n2
+from population.evolution.survival.map_elites import map_elites
+from population.evolution.survival.niches import niches, survivors
+
+RULES: dict[str, Rule] = {
+    "elitism": elitism,
+    "m2n2": m2n2,
+    "map_elites": map_elites,
+    "niches": niches,
+    "novelty": novelty,
+}
+
+__all__ = ["RULES", "Candidates", "Rule", "survivors"]

@@ -1,0 +1,59 @@
+"""Dominated Novelty Search: the worth of a candidate is what it can do that its betters cannot.
+
+Whoever is worse than another and can do nothing that the other cannot has no novelty, however well
+it does; a weak candidate that solves what the strong fail has. There is no grid and nothing to tune
+(arXiv 2502.00593; in the form of AC/DC, arXiv 2604.14969, where items weigh by difficulty).
+
+Compared with AC/DC, scores may lie between 0 and 1 and duplicates count for nothing. Who is fitter
+is a total order, by mean and then by hash, where AC/DC's order of equals is that of the list.
+"""
+
+import numpy as np
+
+from lineage.records import Floats
+from population.evolution.survival.candidates import (
+    Candidates,
+    fittest_first,
+    heads_of_lines,
+    protected,
+    seated,
+)
+
+NEIGHBOURS = 3
+"""How many of its nearest betters a candidate is held against."""
+
+
+def novelty(candidates: Candidates, size: int) -> list[int]:
+    """The protected, then a place for the best of every founder's line, then the most novel.
+
+    A founder whose line died out could only come back as itself, from where it started, so what its
+    descendants have gained is kept while there is room. See `Rule`.
+    """
+    ranked = fittest_first(candidates)
+    worth = dominated_novelty(candidates.scores[ranked])
+    most_novel = [ranked[place] for place in np.argsort(-worth, kind="stable")]
+    return seated(size, protected(candidates), heads_of_lines(candidates), most_novel)
+
+
+def dominated_novelty(scores: Floats) -> Floats:
+    """How far each candidate is from being outdone by those above it.
+
+    With the difficulty d_t = share of the candidates that fail item t, the distance of i from a
+    fitter j is sum_t d_t max(0, s_it - s_jt) / sum_t d_t, and novelty is the mean over its
+    `NEIGHBOURS` nearest fitter ones.
+
+    Args:
+        scores: shape (candidates, items) in [0, 1], the fittest first.
+
+    Returns:
+        Shape (candidates,); infinite for the fittest.
+    """
+    difficulty = 1.0 - scores.mean(axis=0)
+    weight = difficulty / max(difficulty.sum(), np.finfo(np.float64).tiny)
+    worth = np.full(len(scores), np.inf)
+    room = np.empty_like(scores)  # used again and again: fresh memory costs more than the sums
+    for row in range(1, len(scores)):
+        surplus = np.subtract(scores[row], scores[:row], out=room[:row])
+        distance = np.maximum(surplus, 0.0, out=surplus) @ weight
+        worth[row] = np.sort(distance)[:NEIGHBOURS].mean()
+    return worth

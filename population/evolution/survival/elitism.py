@@ -1,0 +1,8 @@
+"""Elitism: the best by mean. The plainest rule, and the one to beat."""
+
+from population.evolution.survival.candidates import Candidates, fittest_first, protected, seated
+
+
+def elitism(candidates: Candidates, size: int) -> list[int]:
+    """The protected, then the fittest; see `Rule`."""
+    return seated(size, protected(candidates), fittest_first(candidates))

@@ -1,0 +1,1 @@
+"""The merge engine: recipes in, checkpoints out."""

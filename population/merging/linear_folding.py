@@ -1,0 +1,212 @@
+"""Combinations of combinations, expressed over their leaves.
+
+They are never made one after the other. What a step gives is expressed over its leaves
+(checkpoints, and results of methods that are no combinations), for all tensors at once, in
+coordinates; so a recipe of a thousand steps costs a thousand small matrix products and one pass
+over the founders' weights. Where angles are needed, the leaves' Gram matrices are taken first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from population.merging.backends import Backend
+from population.merging.lazy_tensors import Coefficient, matrix, spans, unit_vectors
+from population.merging.methods import Combination, Method
+from population.merging.methods.method import Floats, Settings, Span
+from population.merging.nodes import Names, Node, readable
+from population.merging.settings import Units
+from population.models.blocks import Segment
+
+
+@dataclass
+class Part:
+    """Some tensors of a step's result, made in the same way.
+
+    Attributes:
+        base: the base model, or None.
+        models: the others.
+        names: the output tensors.
+        inputs: the tensors of the base (if any) and of each model that they are made of.
+        units: the tensors, or what they are cut into.
+        segments: of each unit, where tensors are cut.
+        settings: the method's, for each unit.
+        copied: output tensors that are no weights; of all that the step makes.
+    """
+
+    base: Node | None
+    models: list[Node]
+    names: Names
+    inputs: list[Names]
+    units: Units
+    segments: list[Segment | None]
+    settings: Settings
+    copied: Container[str] = ()
+
+    @cached_property
+    def place(self) -> Mapping[str, int]:
+        """Of each output tensor, in `names`."""
+        return {name: place for place, name in enumerate(self.names)}
+
+    @cached_property
+    def rows(self) -> Mapping[str, list[int]]:
+        """The units of each output tensor."""
+        rows: dict[str, list[int]] = {}
+        for row, name in enumerate(self.units.names):
+            rows.setdefault(name, []).append(row)
+        return rows
+
+    @property
+    def nodes(self) -> list[Node]:
+        """The base, if there is one, and the models."""
+        return ([self.base] if self.base is not None else []) + self.models
+
+    @property
+    def straight(self) -> bool:
+        """Whether every tensor is made of those of the same name."""
+        return all(names == self.names for names in self.inputs)
+
+
+class MethodResult:
+    """A model that a method makes of others: what an expansion over its leaves has to know of it.
+
+    Attributes:
+        method: the method.
+        parts: its tensors, all of them.
+    """
+
+    method: Method
+    parts: list[Part]
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """A part of a combination over its leaves.
+
+    Attributes:
+        leaves: (node, its tensor for each of the part's); the others are relative to the first.
+        vectors: shape (units, leaves): coordinates of the result.
+    """
+
+    leaves: list[tuple[Node, Names]]
+    vectors: Floats
+
+
+def expanded(root: Node, part: Part, backend: Backend) -> Expansion:
+    """Express a part of a combination over its leaves, through all combinations below it.
+
+    Without recursion, because recipes may be deeper than Python's stack.
+    """
+    leaves: dict[tuple[int, Names], tuple[Node, Names]] = {}
+    order: list[tuple[MethodResult, Part, Names]] = []
+    seen: set[tuple[int, Names]] = set()
+    stack: list[tuple[Node, Names, bool]] = [(root, part.names, False)]
+    while stack:
+        node, names, done = stack.pop()
+        key = (id(node), names)
+        inner = part if node is root else _passable(node, names, part)
+        if inner is None:
+            leaves.setdefault(key, (node, names))
+        elif done:
+            assert isinstance(node, MethodResult)
+            order.append((node, inner, names))
+        elif key not in seen:
+            seen.add(key)
+            stack.append((node, names, True))
+            pairs = list(zip(inner.nodes, inner.inputs, strict=True))
+            stack += [(below, inputs, False) for below, inputs in reversed(pairs)]
+    found = list(leaves.values())
+    units = len(part.units)
+    position = {(id(node), names): place for place, (node, names) in enumerate(found)}
+    unit = unit_vectors(len(found), units)
+    gram = None
+    if any(step.method.needs_gram for step, _, _ in order if isinstance(step.method, Combination)):
+        gram = _gram(part, found, backend)
+    of_tensor = _spread(part)
+    vectors: dict[tuple[int, Names], Floats] = {key: unit[place] for key, place in position.items()}
+    for step, inner, names in order:
+        below = [vectors[id(n), i] for n, i in zip(inner.nodes, inner.inputs, strict=True)]
+        base = below[0] if inner.base is not None else None
+        settings = inner.settings
+        if inner is not part and inner.units.names != part.units.names:
+            wide = {key: values[of_tensor] for key, values in settings.values.items()}
+            settings = Settings(wide, settings.compat)
+        span = Span(np.stack(below[inner.base is not None :]), base, gram)
+        assert isinstance(step.method, Combination)
+        vectors[id(step), names] = step.method.combine(span, settings)
+    return Expansion(found, vectors[id(root), part.names])
+
+
+def _passable(node: Node, names: Names, root: Part) -> Part | None:
+    """The part of a combination that an expansion may look through, or None for a leaf.
+
+    What is cut within tensors must be cut as the expanded part is.
+    """
+    if not isinstance(node, MethodResult) or not isinstance(node.method, Combination):
+        return None
+    (part, *more) = node.parts
+    if more or not part.straight or part.names != names:
+        return None
+    cut = len(part.units) != len(part.names)
+    if cut and (part.units.names != root.units.names or part.segments != root.segments):
+        return None
+    return None if node.method.axis(part.settings) != "tensor" else part
+
+
+def _spread(part: Part) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
+    """For each unit, the place of its tensor."""
+    return np.array([part.place[name] for name in part.units.names], dtype=np.intp)
+
+
+def _gram(part: Part, leaves: Sequence[tuple[Node, Names]], backend: Backend) -> Floats:
+    """Inner products of the first leaf and the others' differences to it, for each unit."""
+    gram = np.zeros((len(part.units), len(leaves), len(leaves)))
+    for place, name in enumerate(part.names):
+        reference, names = leaves[0]
+        if name in part.copied or not math.prod(reference.tensors[names[place]].shape):
+            continue
+        operands = [readable(node, names[place], backend) for node, names in leaves]
+        rows, columns = operands[0].rows, operands[0].columns
+        cuts = [(row, part.segments[row]) for row in part.rows[name]]
+        for start, stop in spans(rows, columns, backend.chunk):
+            vectors = [operand.read(start, stop) for operand in operands]
+            for vector in vectors[1:]:
+                vector -= vectors[0]  # noqa: PLW2901 - in place
+            for row, segment in cuts:
+                pieces = [_piece(vector, segment, start, stop) for vector in vectors]
+                if pieces[0].shape[0] and pieces[0].shape[1]:
+                    gram[row] += backend.gram(pieces)
+        for operand in operands:
+            operand.release()
+    return gram
+
+
+def _piece(chunk: Any, segment: Segment | None, start: int, stop: int) -> Any:
+    if segment is None:
+        return chunk
+    if segment.dim == 1:
+        return chunk[:, segment.start : segment.stop]
+    return chunk[max(segment.start - start, 0) : max(min(segment.stop, stop) - start, 0)]
+
+
+def coefficient(
+    values: Floats, segments: Sequence[Segment | None], shape: tuple[int, ...]
+) -> Coefficient:
+    """One number for a tensor; or where it is cut, one for each row or column."""
+    if len(segments) == 1 or np.all(values == values[0]):
+        return float(values[0])
+    dim = segments[0].dim if segments[0] is not None else 0
+    rows, _ = matrix(shape)
+    along = np.empty(shape[dim])
+    for value, segment in zip(values, segments, strict=True):
+        assert segment is not None
+        along[segment.start : segment.stop] = value
+    if len(shape) == 1 or dim == 1:
+        return along[None, :]
+    return np.repeat(along, rows // shape[0])[:, None]

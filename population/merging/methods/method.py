@@ -1,0 +1,231 @@
+"""What a merge method is.
+
+There are two kinds. A `Combination` gives a weighted sum of its models, with weights that follow
+from the settings and from lengths and angles; so it works on coordinates and never sees a tensor
+(see `Span`), and combinations of combinations collapse into one weighted sum of the sources,
+however deep they are. A `Streamed` method looks at every element, chunk by chunk.
+
+Methods are pure. Arrays may be numpy's or torch's: they are used through the array API standard
+(data-apis.org/array-api), so one text runs on a CPU without torch and on a GPU with it.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from array_api_compat import array_namespace
+
+from population.errors import RecipeError
+
+Array = Any
+"""fp32 or fp64, numpy's or torch's."""
+
+Floats = npt.NDArray[np.float64]
+
+
+def namespace(array: Array) -> Any:
+    """The array API of whoever made an array."""
+    kind = type(array)
+    if kind not in _NAMESPACES:
+        _NAMESPACES[kind] = array_namespace(array)
+    return _NAMESPACES[kind]
+
+
+_NAMESPACES: dict[type, Any] = {}
+
+BaseRole = Literal["ignored", "optional", "required"]
+Axis = Literal["tensor", "rows", "columns"]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A setting of a method.
+
+    Attributes:
+        name: as mergekit has it.
+        meaning: one line.
+        default: None if it must be given.
+        per_model: given for each model, or once.
+        low: the least that makes sense.
+        high: the most.
+    """
+
+    name: str
+    meaning: str
+    default: float | bool | None = None
+    per_model: bool = False
+    low: float = -np.inf
+    high: float = np.inf
+
+
+WEIGHT = Parameter("weight", "how much of this model", per_model=True)
+NORMALIZE = Parameter("normalize", "divide by the sum of the weights", default=False)
+LAMBDA = Parameter("lambda", "scale of the merged task vectors", default=1.0)
+RESCALE = Parameter("rescale", "give what is kept the L1 norm of the whole", default=False)
+DENSITY = Parameter(
+    "density", "share of each task vector that is kept", 1.0, per_model=True, low=0, high=1
+)
+INT8_MASK = Parameter("int8_mask", "accepted and without effect", default=False)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The parameters of a method, resolved, for a number of units (tensors, or parts of them).
+
+    Attributes:
+        values: by parameter name: shape (units,), or (units, models) for those given per model.
+            What does not apply (the weight of a base) is NaN.
+        compat: repeat mergekit's faults too, see `population.merging.methods`.
+    """
+
+    values: Mapping[str, Floats]
+    compat: bool = False
+
+    def __getitem__(self, name: str) -> Floats:
+        return self.values[name]
+
+    def one(self, name: str) -> float:
+        """The value for the only unit."""
+        return float(self.values[name][0])
+
+    def each(self, name: str) -> list[float]:
+        """The values per model for the only unit."""
+        return [float(value) for value in self.values[name][0]]
+
+
+@dataclass(frozen=True)
+class Span:
+    """Models as vectors over a common basis, unit by unit, with the basis' inner products.
+
+    Lengths and angles between weighted sums follow from the Gram matrix of the summands, so
+    spherical methods need no weights, only this.
+
+    Attributes:
+        models: shape (models, units, basis): the models to merge, without the base.
+        base: shape (units, basis), or None.
+        gram: shape (units, basis, basis), or None for a method that does not ask for it.
+    """
+
+    models: Floats
+    base: Floats | None
+    gram: Floats | None
+
+    def dot(self, one: Floats, other: Floats) -> Floats:
+        """Inner products, shape (units,)."""
+        assert self.gram is not None
+        product: Floats = np.einsum("ub,ubc,uc->u", one, self.gram, other, optimize=True)
+        return product
+
+    def norm(self, vector: Floats) -> Floats:
+        """Lengths, shape (units,)."""
+        return np.sqrt(np.maximum(self.dot(vector, vector), 0.0))
+
+    def offsets(self) -> Floats:
+        """The models relative to the base if there is one, else as they are."""
+        return self.models if self.base is None else self.models - self.base
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some whole rows of all inputs.
+
+    Attributes:
+        start: the first row.
+        stop: the row after the last.
+        base: shape (rows, columns), or None if there is no base.
+        models: the others, in order.
+    """
+
+    start: int
+    stop: int
+    base: Array
+    models: Sequence[Array]
+
+
+class Group(Protocol):
+    """The inputs of one output tensor, as a matrix whose rows are its last dimension."""
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+
+    @property
+    def columns(self) -> int:
+        """Number of columns."""
+
+    @property
+    def count(self) -> int:
+        """How many models there are beside the base."""
+
+    def chunks(self, only: int | None = None) -> Iterator[Chunk]:
+        """Go through all rows; with `only`, of the base and that model alone."""
+
+    def random(self, model: int) -> np.random.SFC64:
+        """The bits that belong to this tensor and model, from their beginning."""
+
+
+class Method(ABC):
+    """A way to merge models, as the registry lists it.
+
+    Attributes:
+        name: mergekit's.
+        source: where it is defined.
+        base: what it does with a base model.
+        counts: how many models beside the base it takes, at least and at most.
+        parameters: its settings.
+        random: whether it draws.
+    """
+
+    name: str
+    source: str
+    base: BaseRole = "required"
+    counts: tuple[int, int] = (1, 1 << 30)
+    parameters: tuple[Parameter, ...] = ()
+    random: bool = False
+
+    def check(self, models: int, base: bool, where: str) -> None:
+        """Make sure that the inputs suit.
+
+        Raises:
+            RecipeError: says what the method takes.
+        """
+        if self.base == "required" and not base:
+            raise RecipeError(f"{where}: {self.name} needs a base_model")
+        low, high = self.counts
+        if not low <= models <= high:
+            wanted = (
+                f"{low}" if low == high else f"at least {low}" if high > 99 else f"at most {high}"
+            )
+            raise RecipeError(
+                f"{where}: {self.name} takes {wanted} model{'s' * (wanted != '1')} beside the "
+                f"base, got {models}"
+            )
+
+
+class Combination(Method):
+    """A method whose result is a weighted sum of its models."""
+
+    needs_gram: bool = False
+
+    def axis(self, settings: Settings) -> Axis:
+        """Over what lengths and angles are taken: the tensor, or each of its rows or columns."""
+        del settings
+        return "tensor"
+
+    @abstractmethod
+    def combine(self, span: Span, settings: Settings) -> Floats:
+        """The merged model as a vector over the same basis: shape (units, basis)."""
+
+
+class Streamed(Method):
+    """A method that looks at every element."""
+
+    @abstractmethod
+    def prepare(self, group: Group, settings: Settings) -> Callable[[Chunk], Array]:
+        """Go through the inputs as often as needed, and return what merges one chunk of them.
+
+        The function is called for all chunks, in order.
+        """

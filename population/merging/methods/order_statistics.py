@@ -1,0 +1,107 @@
+"""Elements by the rank of their magnitudes, without sorting."""
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from array_api_compat import device, is_numpy_array
+
+from population.merging.methods import kernels
+from population.merging.methods.method import Array, Chunk, Group, namespace
+
+_SAMPLE = 1 << 14
+_THREAD = threading.local()
+
+
+def magnitudes(group: Group, model: int) -> Array:
+    """|task vector| of one model, flat, shape (rows * columns,)."""
+    return collected(group, group.chunks(only=model), distance)
+
+
+def distance(chunk: Chunk, out: Array = None) -> Array:
+    """|model - base| of the only model of a chunk; may be written over the model."""
+    (model,) = chunk.models
+    if not is_numpy_array(model):
+        return namespace(model).abs(model - chunk.base)
+    out = model.reshape(-1) if out is None else out
+    kernels.distances(model.reshape(-1), chunk.base.reshape(-1), out)
+    return out.reshape(model.shape)
+
+
+def collected(
+    group: Group, chunks: Iterator[Chunk], value: Callable[[Chunk, Array], Array]
+) -> Array:
+    """A value for each element of all chunks, flat, shape (rows * columns,).
+
+    Args:
+        group: what the chunks are of.
+        chunks: all of them.
+        value: makes the values of one; it may write them into the (flat) second argument.
+    """
+    whole: Array = None
+    for chunk in chunks:
+        if whole is None:
+            whole = _room(chunk.models[0], group.rows * group.columns)
+        place = whole[chunk.start * group.columns : chunk.stop * group.columns]
+        made = namespace(place).reshape(value(chunk, place), (-1,))
+        if not (is_numpy_array(made) and np.shares_memory(made, place)):
+            place[...] = made
+    return whole
+
+
+def _room(like: Array, count: int) -> Array:
+    """Room for `count` values.
+
+    On the CPU it is the same memory for each tensor that a thread works on, one after the other:
+    fresh memory costs more than what is done with it.
+    """
+    if not is_numpy_array(like):
+        return namespace(like).empty((count,), dtype=like.dtype, device=device(like))
+    room: npt.NDArray[Any] | None = getattr(_THREAD, "room", None)
+    if room is None or room.dtype != like.dtype or len(room) < count:
+        room = _THREAD.room = np.empty(count, like.dtype)
+    return room[:count]
+
+
+def order_statistic(values: Array, place: int) -> tuple[float, int]:
+    """What sorting would put at a place, and how many values are smaller.
+
+    A sample tells about where the value must lie; one pass counts what is below and what is not
+    above, which for a bf16 model with its few different values mostly settles it; else only what is
+    near is partitioned. Exact: if the sample was misleading, all is partitioned after all.
+
+    Args:
+        values: shape (n,), in any order.
+        place: from 0 (the smallest) to n - 1.
+    """
+    if not is_numpy_array(values):
+        value = namespace(values).sort(values)[place]
+        return float(value), int((values < value).sum())
+    count = len(values)
+    if count < 4 * _SAMPLE:
+        value = np.partition(values, place)[place]
+        return float(value), int(np.count_nonzero(values < value))
+    sample = np.sort(values[:: count // _SAMPLE])
+    centre, width = place / count * len(sample), 2 * len(sample) ** 0.5  # four sigma
+    guess = sample[min(int(centre), len(sample) - 1)]
+    below, upto = kernels.count_around(values, guess)
+    if below <= place < upto:
+        return float(guess), below
+    infinity = values.dtype.type(np.inf)
+    if place >= upto:
+        top = int(centre + width)
+        low, high = guess, sample[top] if top < len(sample) else infinity
+        room = count - below
+    else:
+        low, high = sample[int(centre - width)] if centre >= width else -infinity, guess
+        room = upto
+    near = np.empty(room + 1, values.dtype)
+    below, found = kernels.gather_between(values, low, high, near)
+    near = near[:found]
+    if not 0 <= place - below < found:
+        near, below = values.copy(), 0
+    near.partition(place - below)
+    value = near[place - below]
+    return float(value), below + int(np.count_nonzero(near < value))

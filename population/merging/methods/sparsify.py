@@ -1,0 +1,198 @@
+"""Thinning out task vectors: by magnitude, by chance, or by chance that depends on magnitude.
+
+A `Thinning` is made for one task vector of one tensor by going through it, and is then applied to
+its chunks in order. On a CPU the loops are those of `population.merging.methods.kernels`.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from array_api_compat import device, is_numpy_array
+
+from population.merging.methods import kernels
+from population.merging.methods.method import Array, Chunk, Group, namespace
+from population.merging.methods.order_statistics import distance, magnitudes, order_statistic
+from population.merging.methods.random_masks import Decide, Mask
+
+
+class Thinning(ABC):
+    """What is kept of a task vector."""
+
+    @abstractmethod
+    def part(self, chunk: Chunk, model: Array, weight: float, out: Array = None) -> Array:
+        """A chunk of the weighted task vector of a model, with what is dropped set to 0.
+
+        On a CPU it is written into `out`.
+        """
+
+
+class KeepAll(Thinning):
+    """All of it."""
+
+    def part(self, chunk: Chunk, model: Array, weight: float, out: Array = None) -> Array:
+        if not is_numpy_array(model):
+            return (model - chunk.base) * weight
+        kernels.thin_all(_flat(model), _flat(chunk.base), model.dtype.type(weight), _flat(out))
+        return out
+
+
+class KeepNone(Thinning):
+    """Nothing of it."""
+
+    def part(self, chunk: Chunk, model: Array, weight: float, out: Array = None) -> Array:
+        if not is_numpy_array(model):
+            return model * 0.0
+        out[...] = 0
+        return out
+
+
+@dataclass
+class Band(Thinning):
+    """The elements whose magnitudes rank between two places.
+
+    Of equal magnitudes the earlier element ranks lower, so exactly as many are kept as asked for.
+
+    Attributes:
+        low: the least magnitude kept.
+        high: the largest magnitude kept; infinity if nothing is cut off at the top.
+        skip: how many elements equal to `low` are still to be dropped.
+        take: how many elements equal to `high` may still be kept.
+        factor: what is kept is multiplied by this.
+    """
+
+    low: float
+    high: float = np.inf
+    skip: int = 0
+    take: int = 0
+    factor: float = 1.0
+    _ties: npt.NDArray[np.int64] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._ties = np.array([self.skip, self.take])
+
+    def part(self, chunk: Chunk, model: Array, weight: float, out: Array = None) -> Array:
+        if not is_numpy_array(model):
+            offset = model - chunk.base
+            mask = self.mask(namespace(offset).abs(offset))
+            return where_or_zero(mask, offset) * self.factor * weight
+        kind = model.dtype.type
+        kernels.thin_band(
+            _flat(model),
+            _flat(chunk.base),
+            np.array([self.low, self.high, np.inf], model.dtype),
+            self._ties,
+            kind(self.factor),
+            kind(weight),
+            _flat(out),
+        )
+        return out
+
+    def mask(self, size: Array) -> Array:
+        """Which of the next magnitudes to keep."""
+        xp = namespace(size)
+        keep = (size >= self.low) & (size <= self.high)
+        flat, size = xp.reshape(keep, (-1,)), xp.reshape(size, (-1,))
+        skip, take = (int(count) for count in self._ties)
+        if self.high < np.inf:
+            (top,) = xp.nonzero(size == self.high)
+            flat[top[take:]] = False
+            self._ties[1] -= min(take, top.shape[0])
+        if skip:
+            (bottom,) = xp.nonzero(size == self.low)
+            flat[bottom[:skip]] = False
+            self._ties[0] -= min(skip, bottom.shape[0])
+        return keep
+
+
+def band(group: Group, model: int, first: int, stop: int, rescale: bool) -> Thinning:
+    """Keep the magnitudes with ranks first..stop-1 (0 is the smallest) of the whole tensor."""
+    if first <= 0 and stop >= group.rows * group.columns:
+        return KeepAll()
+    if first >= stop:
+        return KeepNone()
+    sizes = magnitudes(group, model)
+    found = ranked(sizes, first, stop)
+    if rescale:
+        xp = namespace(sizes)
+        kept = where_or_zero(ranked(sizes, first, stop).mask(sizes), sizes)
+        whole = float(xp.sum(sizes, dtype=xp.float64))
+        found.factor = _l1_factor(whole, float(xp.sum(kept, dtype=xp.float64)))
+    return found
+
+
+def ranked(sizes: Array, first: int, stop: int) -> Band:
+    """The band that holds the ranks first..stop-1 of some values, shape (n,)."""
+    low, below = order_statistic(sizes, first)
+    if stop == sizes.shape[0]:
+        return Band(low, skip=first - below)
+    high, below_high = order_statistic(sizes, stop - 1)
+    return Band(low, high, first - below, stop - below_high)
+
+
+@dataclass(frozen=True)
+class Masked(Thinning):
+    """What a mask says.
+
+    Attributes:
+        mask: shape (rows, columns).
+        factor: what is kept is multiplied by this.
+    """
+
+    mask: Mask
+    factor: float = 1.0
+
+    def part(self, chunk: Chunk, model: Array, weight: float, out: Array = None) -> Array:
+        mask = self.mask[chunk.start : chunk.stop]
+        if not is_numpy_array(model):
+            return where_or_zero(mask, model - chunk.base) * self.factor * weight
+        kind = model.dtype.type
+        kernels.thin_mask(
+            _flat(model),
+            _flat(chunk.base),
+            _flat(mask),
+            kind(self.factor),
+            kind(weight),
+            _flat(out),
+        )
+        return out
+
+
+def masked(group: Group, model: int, decide: Decide, rescale: bool) -> Thinning:
+    """Keep what is decided; with `rescale`, with the L1 norm of the whole.
+
+    mergekit's reading of DARE's 1/density and of DELLA's 1/p: the norm that was really lost is
+    given back, not the one expected to be.
+    """
+    mask = np.empty((group.rows, group.columns), bool)
+    whole = kept = 0.0
+    for chunk in group.chunks(only=model):
+        size = distance(chunk)
+        here = mask[chunk.start : chunk.stop] = decide(size, chunk.start, chunk.stop)
+        if not rescale:
+            continue
+        if is_numpy_array(size):
+            more, more_kept = kernels.l1_norms(_flat(size), _flat(here))
+        else:
+            more, more_kept = float(size.sum()), float(where_or_zero(here, size).sum())
+        whole += more
+        kept += more_kept
+    return Masked(mask, _l1_factor(whole, kept) if rescale else 1.0)
+
+
+def where_or_zero(mask: Array, array: Array) -> Array:
+    """The array where the mask is true, 0 elsewhere. The mask may be numpy's in any case."""
+    xp = namespace(array)
+    if not is_numpy_array(array):
+        mask = xp.asarray(mask, device=device(array))
+    return xp.astype(mask, array.dtype) * array
+
+
+def _flat(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return array.reshape(-1)
+
+
+def _l1_factor(whole: float, kept: float) -> float:
+    return 1.0 if whole < 1e-7 or kept < 1e-7 else whole / kept

@@ -1,0 +1,244 @@
+"""Sparse task vectors with or without a vote on signs: TIES, DARE, DELLA, breadcrumbs.
+
+One scheme, as in mergekit ("generalized task arithmetic"): every task vector is thinned out and
+weighted; with a vote, each element keeps only what has the sign of the weighted sum; the rest is
+summed, divided by the weights that took part if asked to, and added to the base.
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from array_api_compat import is_numpy_array
+
+from population.merging.methods import kernels
+from population.merging.methods.method import (
+    DENSITY,
+    INT8_MASK,
+    LAMBDA,
+    NORMALIZE,
+    RESCALE,
+    WEIGHT,
+    Array,
+    Chunk,
+    Group,
+    Parameter,
+    Settings,
+    Streamed,
+    namespace,
+)
+from population.merging.methods.random_masks import by_chance, by_rank
+from population.merging.methods.sparsify import KeepAll, KeepNone, Thinning, band, masked
+
+NORMALIZE_BY_DEFAULT = Parameter("normalize", NORMALIZE.meaning, default=True)
+RESCALE_BY_DEFAULT = Parameter("rescale", RESCALE.meaning, default=True)
+
+
+class TaskVectors(Streamed):
+    """The scheme; how task vectors are thinned out is up to the method."""
+
+    base = "required"
+    votes: bool
+
+    @abstractmethod
+    def thinning(self, group: Group, model: int, settings: Settings) -> Thinning:
+        """How one task vector is thinned out."""
+
+    def prepare(self, group: Group, settings: Settings) -> Callable[[Chunk], Array]:
+        weights = settings.each("weight")
+        thinnings = [self.thinning(group, model, settings) for model in range(group.count)]
+        normalize, scale = bool(settings.one("normalize")), settings.one("lambda")
+
+        def merge(chunk: Chunk) -> Array:
+            parts = _room(len(weights), chunk.base)
+            for number, (thinning, model) in enumerate(zip(thinnings, chunk.models, strict=True)):
+                room = parts[number]
+                made = thinning.part(chunk, model, weights[number], room)
+                if made is not room:
+                    parts[number] = made
+            if self.votes:
+                return elected(parts, weights, normalize, scale, chunk.base)
+            share = sum(weights) if normalize else 1.0
+            return summed(parts, share if abs(share) >= 1e-8 else 1.0, scale, chunk.base)
+
+        return merge
+
+
+def summed(parts: Array, divisor: float, scale: float, base: Array) -> Array:
+    """`base + scale * sum(parts) / divisor`."""
+    if is_numpy_array(base):
+        kind, out = base.dtype.type, np.empty_like(base)
+        kernels.sum_parts(
+            _flat(parts), kind(divisor), kind(scale), base.reshape(-1), out.reshape(-1)
+        )
+        return out
+    return sum(parts[1:], start=parts[0]) / divisor * scale + base
+
+
+def elected(
+    parts: Array, weights: list[float], normalize: bool, scale: float, base: Array
+) -> Array:
+    """`base + scale * (what has the sign of the sum) / (the weights behind it)`.
+
+    A sum of 0 counts as positive. Where nobody took part the weights are 1.
+    """
+    if is_numpy_array(base):
+        kind, out = base.dtype.type, np.empty_like(base)
+        kernels.elect_parts(
+            _flat(parts),
+            np.array(weights, base.dtype),
+            normalize,
+            kind(scale),
+            base.reshape(-1),
+            out.reshape(-1),
+        )
+        return out
+    xp = namespace(base)
+    sign = signs(sum(parts[1:], start=parts[0]))
+    merged, shares = xp.zeros_like(base), xp.zeros_like(base)
+    for part, weight in zip(parts, weights, strict=True):
+        agrees = xp.astype(part * sign > 0, base.dtype)
+        merged += part * sign * agrees
+        shares += agrees * weight
+    if normalize:
+        merged /= shares + xp.astype(shares == 0, base.dtype)
+    return merged * sign * scale + base
+
+
+def signs(values: Array) -> Array:
+    """1 where values are 0 or more, -1 elsewhere."""
+    return namespace(values).astype(values >= 0, values.dtype) * 2 - 1
+
+
+def _room(count: int, base: Array) -> Array:
+    """Room for the parts of a chunk: on a CPU one array, as the compiled loops want them."""
+    return np.empty((count, *base.shape), base.dtype) if is_numpy_array(base) else [None] * count
+
+
+def _flat(parts: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return parts.reshape(len(parts), -1)
+
+
+class Ties(TaskVectors):
+    """Trim to the largest magnitudes, elect signs, merge what agrees (arXiv 2306.01708, section 4).
+
+    Per tensor, as in mergekit; the paper trims over the whole model.
+    """
+
+    name = "ties"
+    source = "arXiv 2306.01708"
+    votes = True
+    parameters = (WEIGHT, DENSITY, NORMALIZE_BY_DEFAULT, RESCALE, LAMBDA, INT8_MASK)
+
+    def thinning(self, group: Group, model: int, settings: Settings) -> Thinning:
+        total = group.rows * group.columns
+        density = settings.each("density")[model]
+        # As mergekit has it, any density above 0 keeps one element at least.
+        keep = 0 if density == 0 else total if density >= 1 else max(1, int(density * total))
+        return band(group, model, total - keep, total, bool(settings.one("rescale")))
+
+
+class Dare(TaskVectors):
+    """Drop elements at random and rescale the rest (arXiv 2311.03099)."""
+
+    source = "arXiv 2311.03099"
+    random = True
+    parameters = (WEIGHT, DENSITY, NORMALIZE, RESCALE_BY_DEFAULT, LAMBDA, INT8_MASK)
+
+    def thinning(self, group: Group, model: int, settings: Settings) -> Thinning:
+        density = settings.each("density")[model]
+        if density >= 1:
+            return KeepAll()
+        if density == 0:
+            return KeepNone()
+        decide = by_chance(group, model, density)
+        return masked(group, model, decide, bool(settings.one("rescale")))
+
+
+class DareLinear(Dare):
+    """DARE, then a weighted sum."""
+
+    name = "dare_linear"
+    votes = False
+
+
+class DareTies(Dare):
+    """DARE, then the vote of TIES."""
+
+    name = "dare_ties"
+    votes = True
+
+
+class DellaLinear(TaskVectors):
+    """Drop elements at random, small ones of a row more often (arXiv 2406.11617)."""
+
+    name = "della_linear"
+    source = "arXiv 2406.11617"
+    random = True
+    votes = False
+    parameters: tuple[Parameter, ...] = (
+        WEIGHT,
+        DENSITY,
+        Parameter(
+            "epsilon", "spread of the probabilities around the density", 0.15, True, low=0, high=1
+        ),
+        NORMALIZE,
+        RESCALE_BY_DEFAULT,
+        LAMBDA,
+        INT8_MASK,
+    )
+
+    def thinning(self, group: Group, model: int, settings: Settings) -> Thinning:
+        density, epsilon = settings.each("density")[model], settings.each("epsilon")[model]
+        if density >= 1:
+            return KeepAll()
+        if density == 0:
+            return KeepNone()
+        decide = by_rank(group, model, density, epsilon)
+        return masked(group, model, decide, bool(settings.one("rescale")))
+
+
+class Della(DellaLinear):
+    """DELLA's thinning, then the vote of TIES."""
+
+    name = "della"
+    votes = True
+    parameters = tuple(
+        NORMALIZE_BY_DEFAULT if parameter is NORMALIZE else parameter
+        for parameter in DellaLinear.parameters
+    )
+
+
+class Breadcrumbs(TaskVectors):
+    """Drop the largest magnitudes and the smallest (arXiv 2312.06795, section 3)."""
+
+    name = "breadcrumbs"
+    source = "arXiv 2312.06795"
+    votes = False
+    parameters = (
+        WEIGHT,
+        DENSITY,
+        Parameter("gamma", "share of the largest that is dropped", 0.01, True, low=0, high=1),
+        NORMALIZE,
+        RESCALE,
+        LAMBDA,
+        INT8_MASK,
+    )
+
+    def thinning(self, group: Group, model: int, settings: Settings) -> Thinning:
+        total = group.rows * group.columns
+        largest = int(settings.each("gamma")[model] * total)
+        keep = int(settings.each("density")[model] * total)
+        first = max(0, total - keep - largest)
+        stop = min(total, first + keep)
+        return band(group, model, first, stop, bool(settings.one("rescale")))
+
+
+class BreadcrumbsTies(Breadcrumbs):
+    """Breadcrumbs, then the vote of TIES."""
+
+    name = "breadcrumbs_ties"
+    votes = True
+    parameters = Breadcrumbs.parameters

@@ -1,0 +1,242 @@
+"""The leaves of a merge: checkpoints, adapters, and embeddings brought to one vocabulary."""
+
+import hashlib
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from population.errors import RecipeError
+from population.merging.backends import Backend
+from population.merging.lazy_tensors import Computed, Operand, Stored, matrix
+from population.merging.nodes import Node, Spec, depths_of
+from population.merging.recipe import TokenizerChoice
+from population.merging.vocabulary import (
+    Alignment,
+    Matrix,
+    Rows,
+    Tokenizer,
+    align,
+    aligned_rows,
+    padding_row,
+    read_tokenizer,
+    token_sources,
+)
+from population.models.architectures import architecture_of
+from population.models.checkpoints import Checkpoint, text_config
+from population.models.dtypes import widen
+from population.models.tensor_kinds import TensorKind, tensor_kinds
+
+
+class Leaf:
+    """A checkpoint as a node of the graph.
+
+    Args:
+        name: what the recipe calls it.
+        checkpoint: opened.
+    """
+
+    height = 0
+
+    def __init__(self, name: str, checkpoint: Checkpoint) -> None:
+        self.name, self.checkpoint = name, checkpoint
+        self._digests: dict[str, bytes] = {}
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        return self.checkpoint.config
+
+    @cached_property
+    def tensors(self) -> Mapping[str, Spec]:
+        return {
+            name: Spec(header.shape, header.dtype)
+            for name, header in self.checkpoint.tensors.items()
+        }
+
+    @cached_property
+    def depths(self) -> Mapping[str, float]:
+        return depths_of(self.tensors, self.config)
+
+    @cached_property
+    def _kinds(self) -> Mapping[str, TensorKind]:
+        return tensor_kinds(self.checkpoint.tensors, self.checkpoint.config)
+
+    @cached_property
+    def copied(self) -> Set[str]:
+        """The tensors that are no weights."""
+        return {name for name, kind in self._kinds.items() if kind is not TensorKind.WEIGHT}
+
+    @cached_property
+    def ignored(self) -> frozenset[str]:
+        """The buffers that transformers does not load."""
+        return frozenset(n for n, kind in self._kinds.items() if kind is TensorKind.IGNORED)
+
+    def digest(self, tensor: str) -> bytes:
+        """What tells a tensor that is copied from another one: its shape, dtype and bytes."""
+        if tensor not in self._digests:
+            header, raw = self.checkpoint.tensors[tensor], self.checkpoint.raw(tensor)
+            told = hashlib.sha256(f"{header.dtype.code}{header.shape}".encode())
+            told.update(np.ascontiguousarray(raw).reshape(-1).view(np.uint8).data)
+            self._digests[tensor] = told.digest()
+        return self._digests[tensor]
+
+    def value(self, tensor: str) -> Any:
+        """A tensor, as it is stored."""
+        return self.checkpoint.raw(tensor)
+
+    def operand(self, tensor: str, backend: Backend) -> Operand:
+        checkpoint = self.checkpoint
+        if not checkpoint.stores(tensor):
+            rows, columns = matrix(checkpoint.tensors[tensor].shape)
+            return Computed(
+                rows,
+                columns,
+                lambda start, stop: (
+                    checkpoint.wide(tensor, start, stop)
+                    if len(checkpoint.tensors[tensor].shape) > 1
+                    else checkpoint.wide(tensor)[None]
+                ),
+                backend,
+                lambda: checkpoint.release(tensor),
+            )
+        return Stored(checkpoint, tensor, backend)
+
+    def copy_of(self, tensor: str) -> tuple[Node, str]:
+        return self, tensor
+
+
+@dataclass(frozen=True)
+class Vocabularies:
+    """All sources' vocabularies, brought to one.
+
+    Attributes:
+        alignment: how.
+        tokenizers: of the sources, in order.
+        leaves: the sources, in that order.
+    """
+
+    alignment: Alignment
+    tokenizers: Sequence[Tokenizer]
+    leaves: Sequence[Leaf]
+
+
+class Moved(Leaf):
+    """A checkpoint whose embeddings have the rows of a common vocabulary."""
+
+    def __init__(self, leaf: Leaf, vocabularies: Vocabularies) -> None:
+        super().__init__(leaf.name, leaf.checkpoint)
+        self._vocabularies = vocabularies
+        self._number = list(vocabularies.leaves).index(leaf)
+        self._embeddings = embeddings(leaf.checkpoint)
+
+    @cached_property
+    def config(self) -> Mapping[str, Any]:
+        size = self._vocabularies.alignment.size
+        config = dict(self.checkpoint.config)
+        nested = config.get("text_config")
+        if isinstance(nested, Mapping) and "vocab_size" in nested:
+            return config | {"text_config": {**nested, "vocab_size": size}}
+        return config | {"vocab_size": size}
+
+    @cached_property
+    def tensors(self) -> Mapping[str, Spec]:
+        size = self._vocabularies.alignment.size
+        return {
+            name: Spec((size, *spec.shape[1:]), spec.dtype) if name in self._embeddings else spec
+            for name, spec in super().tensors.items()
+        }
+
+    def operand(self, tensor: str, backend: Backend) -> Operand:
+        if tensor not in self._embeddings:
+            return super().operand(tensor, backend)
+        alignment, leaves = self._vocabularies.alignment, self._vocabularies.leaves
+
+        def gathered(model: int, rows: Rows) -> Matrix:
+            checkpoint = leaves[model].checkpoint
+            name = _same_embedding(checkpoint, tensor)
+            if not checkpoint.stores(name):
+                return _flat(checkpoint.wide(name)[rows])
+            return _flat(widen(checkpoint.raw(name)[rows], checkpoint.tensors[name].dtype))
+
+        padding = (
+            padding_row(alignment, self._number, gathered)
+            if alignment.needs_padding(self._number)
+            else None
+        )
+        shape = self.tensors[tensor].shape
+        rows, columns = shape[0], matrix(shape)[1] if len(shape) > 1 else 1
+
+        def compute(start: int, stop: int) -> Matrix:
+            return aligned_rows(alignment, self._number, start, stop, gathered, padding)
+
+        def release() -> None:
+            for leaf in leaves:
+                leaf.checkpoint.release(_same_embedding(leaf.checkpoint, tensor))
+
+        if len(shape) == 1:
+            return Computed(1, rows, lambda *_: compute(0, rows).T, backend, release)
+        return Computed(rows, columns, compute, backend, release)
+
+
+def embeddings(checkpoint: Checkpoint) -> set[str]:
+    """The tensors that have a row for each token."""
+    architecture = architecture_of(checkpoint.config)
+    rows = embedding_rows(checkpoint)
+    known = ["embed_tokens.weight", "lm_head.weight", "lm_head.bias", "embed_out.weight"]
+    if architecture is not None:
+        known.append(architecture.embedding)
+    return {
+        name
+        for name, header in checkpoint.tensors.items()
+        if name.endswith(tuple(known)) and header.shape and header.shape[0] == rows
+    }
+
+
+def embedding_rows(checkpoint: Checkpoint) -> int:
+    """How many tokens a model has rows for."""
+    rows = text_config(checkpoint.config).get("vocab_size")
+    if not isinstance(rows, int):
+        raise RecipeError(f"{checkpoint.name!r}: its config does not say its vocab_size")
+    return rows
+
+
+def _same_embedding(checkpoint: Checkpoint, tensor: str) -> str:
+    """The donor's tensor; of a model that ties them, its embeddings stand for its head."""
+    if tensor in checkpoint.tensors:
+        return tensor
+    architecture = architecture_of(checkpoint.config)
+    ending = architecture.embedding if architecture is not None else "embed_tokens.weight"
+    return next(name for name in checkpoint.tensors if name.endswith(ending))
+
+
+def _flat(rows: Any) -> Matrix:
+    return np.ascontiguousarray(rows, dtype=np.float32).reshape(len(rows), -1)
+
+
+def common_vocabulary(
+    leaves: Sequence[Leaf], base: int | None, choice: TokenizerChoice
+) -> Vocabularies:
+    """Bring the sources' vocabularies to one.
+
+    Raises:
+        CheckpointError: they cannot be.
+        RecipeError: the choice names no source.
+    """
+    names = [leaf.name for leaf in leaves]
+    if choice.source not in {"union", "base", *names}:
+        raise RecipeError(
+            f"tokenizer source {choice.source!r} is neither union nor base nor a source; "
+            f"there are {', '.join(names)}"
+        )
+    tokenizers = [
+        read_tokenizer(leaf.checkpoint.path, leaf.name, embedding_rows(leaf.checkpoint))
+        for leaf in leaves
+    ]
+    rules = {token: rule.model_dump(exclude_none=True) for token, rule in choice.tokens.items()}
+    source: Any = names.index(choice.source) if choice.source in names else choice.source
+    alignment = align(
+        tokenizers, base, source, token_sources(rules, names), choice.pad_to_multiple_of
+    )
+    return Vocabularies(alignment, tokenizers, leaves)

@@ -1,0 +1,73 @@
+"""The embeddings of models in the merged vocabulary, a slice at a time."""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from population.errors import CheckpointError
+from population.merging.vocabulary.alignment import Alignment, Rows
+
+Matrix: TypeAlias = NDArray[np.float32]
+Read: TypeAlias = Callable[[int, Rows], Matrix]
+"""Gathers rows of one model's embedding: (model, rows) to (len(rows), width), for no rows too."""
+
+
+def aligned_rows(
+    alignment: Alignment,
+    model: int,
+    start: int,
+    stop: int,
+    read: Read,
+    padding: Matrix | None = None,
+) -> Matrix:
+    """Rows `start` to `stop` of a model's embedding, in the merged vocabulary.
+
+    Args:
+        alignment: What `align` gave.
+        model: The number of the model.
+        start: The first row.
+        stop: The row after the last.
+        read: Gathers rows of one model's embedding. It is asked for `model` once, and for every
+            model that rows are borrowed from.
+        padding: The model's `padding_row`, if it needs one and the caller goes slice by slice;
+            otherwise it is made each time.
+    """
+    own = alignment.rows[model][start:stop]
+    kept = own >= 0
+    if kept.all():
+        return read(model, own)
+    first = read(model, own[kept])
+    out = np.zeros((len(own), first.shape[1]), np.float32)
+    out[kept] = first
+    fallback = alignment.fallback
+    low, high = np.searchsorted(fallback.targets, (start, start + len(own)))
+    targets = fallback.targets[low:high] - start
+    counts = np.diff(fallback.starts[low : high + 1])
+    pairs = np.arange(fallback.starts[low], fallback.starts[high])
+    target = np.repeat(targets, counts)
+    pairs, target = pairs[~kept[target]], target[~kept[target]]
+    for donor in np.unique(fallback.models[pairs]):
+        given = fallback.models[pairs] == donor
+        out[target[given]] += read(int(donor), fallback.sources[pairs[given]])
+    averaged = (counts > 1) & ~kept[targets]
+    out[targets[averaged]] /= counts[averaged, None].astype(np.float32)
+    bare = ~kept & ~alignment.used[start:stop]
+    if bare.any():
+        out[bare] = padding_row(alignment, model, read) if padding is None else padding
+    return out
+
+
+def padding_row(alignment: Alignment, model: int, read: Read, chunk: int = 8192) -> Matrix:
+    """The mean of a model's rows with tokens, in the merged vocabulary; read `chunk` at a time."""
+    total: NDArray[np.float64] | None = None
+    nothing = np.zeros(1, np.float32)
+    for start in range(0, alignment.size, chunk):
+        rows = aligned_rows(alignment, model, start, start + chunk, read, nothing)
+        part = rows[alignment.used[start : start + chunk]].sum(axis=0, dtype=np.float64)
+        total = part if total is None else total + part
+    if total is None:
+        raise CheckpointError("the merged vocabulary is empty; expected tokenizers with tokens")
+    mean: Matrix = (total / max(int(alignment.used.sum()), 1)).astype(np.float32)
+    return mean

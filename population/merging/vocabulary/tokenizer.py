@@ -1,0 +1,148 @@
+"""The tokenizer of one model: read, with the ids that loading it gives."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tokenizers import AddedToken
+from tokenizers import Tokenizer as Library
+
+from population.errors import CheckpointError
+from population.models.added_tokens import config_tokens, token_flags
+from population.models.tokenizer_failures import clip, loading, read_json
+
+
+@dataclass(frozen=True)
+class Tokenizer:
+    """The tokenizer of one model.
+
+    Attributes:
+        name: The model's name, for messages.
+        folder: Where its files lie.
+        data: Its tokenizer.json.
+        tokens: The id of every token that has a row in the embedding, added tokens included.
+        beyond: The ids of the tokens that have none, as their ids are not below `rows`.
+        rows: The number of rows of the model's embedding. Rows without a token are padding.
+        amended: `data` holds added tokens that only tokenizer_config.json mentions.
+    """
+
+    name: str
+    folder: Path
+    data: Mapping[str, Any]
+    tokens: Mapping[str, int]
+    rows: int
+    beyond: Mapping[str, int]
+    amended: bool = False
+
+    @cached_property
+    def added(self) -> dict[str, dict[str, Any]]:
+        """The added tokens and their settings; they match in raw text, before the model runs."""
+        return {
+            entry["content"]: entry
+            for entry in self.data.get("added_tokens") or ()
+            if entry["content"] in self.tokens
+        }
+
+    def settings(self, token: str) -> dict[str, Any] | None:
+        """How it adds a token, which may lack a row; None if it does not add it."""
+        entries = self.data.get("added_tokens") or ()
+        return next((entry for entry in entries if entry["content"] == token), None)
+
+    @property
+    def kind(self) -> str:
+        """BPE, Unigram, WordPiece or WordLevel."""
+        return _kind(self.data["model"])
+
+
+def read_tokenizer(folder: Path, name: str, rows: int) -> Tokenizer:
+    """Read the tokenizer of a model whose embedding has so many rows.
+
+    Raises:
+        CheckpointError: it has no tokenizer.json, or a broken one.
+    """
+    file = folder / "tokenizer.json"
+    if not file.is_file():
+        raise CheckpointError(_without_file(folder, name))
+    data = read_json(file, name)
+    try:
+        vocabulary = _model_vocabulary(data["model"])
+        added = [entry for entry in data.get("added_tokens") or () if entry["content"]]
+        outside = [entry for entry in added if entry["content"] not in vocabulary]
+        present = {entry["content"] for entry in added}
+        extra = [
+            entry
+            for entry in config_tokens(folder, name)
+            if entry["content"] not in present and entry["content"] not in vocabulary
+        ]
+        if (
+            not extra
+            and [entry["id"] for entry in outside]
+            == list(range(len(vocabulary), len(vocabulary) + len(outside)))
+            and (not vocabulary or max(vocabulary.values()) < len(vocabulary))
+        ):
+            tokens = vocabulary | {entry["content"]: entry["id"] for entry in outside}
+        else:
+            # The ids in the file are not always those that loading gives: ask the library.
+            with loading(f"{name}: {file}", "save it again with transformers' save_pretrained"):
+                loaded = Library.from_str(json.dumps(data))
+                for entry in extra:
+                    loaded.add_tokens([AddedToken(entry["content"], **token_flags(entry))])
+                tokens = loaded.get_vocab(with_added_tokens=True)
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{name}: expected a fast tokenizer in {file}, found one that is broken: "
+            f"{clip(repr(error))}; save it again with transformers' save_pretrained"
+        ) from None
+    if extra:
+        extra = [{**entry, "id": tokens[entry["content"]]} for entry in extra]
+        data["added_tokens"] = [*added, *extra]
+    beyond = {token: row for token, row in tokens.items() if row >= rows}
+    if beyond:
+        tokens = {token: row for token, row in tokens.items() if row < rows}
+    return Tokenizer(
+        name=name,
+        folder=folder,
+        data=data,
+        tokens=tokens,
+        rows=rows,
+        beyond=beyond,
+        amended=bool(extra),
+    )
+
+
+def _without_file(folder: Path, name: str) -> str:
+    found = [
+        file
+        for pattern in ("*.model", "tekken.json", "vocab.json", "vocab.txt")
+        for file in sorted(path.name for path in folder.glob(pattern))
+    ]
+    if not found:
+        return (
+            f"{name}: expected tokenizer.json in {folder}, found no tokenizer at all; copy the "
+            "tokenizer files of the model there"
+        )
+    return (
+        f"{name}: expected tokenizer.json in {folder}, found only {found[0]}; convert it first: "
+        "load it with transformers' AutoTokenizer and save_pretrained it there"
+    )
+
+
+def _kind(model: Mapping[str, Any]) -> str:
+    if "type" in model:
+        return str(model["type"])
+    if "merges" in model:  # old files do not say
+        return "BPE"
+    if isinstance(model["vocab"], list):
+        return "Unigram"
+    return "WordPiece" if "max_input_chars_per_word" in model else "WordLevel"
+
+
+def _model_vocabulary(model: Mapping[str, Any]) -> dict[str, int]:
+    if _kind(model) not in {"BPE", "Unigram", "WordPiece", "WordLevel"}:
+        raise ValueError(f"a model of type {_kind(model)!r}")
+    if _kind(model) == "Unigram":
+        return {token: row for row, (token, _) in enumerate(model["vocab"])}
+    return dict(model["vocab"])

@@ -1,0 +1,483 @@
+"""Checkpoints: folders with a config, a tokenizer and safetensors, opened without loading them.
+
+Only the headers are read until a tensor is asked for, then the file is mapped, and nothing that
+could run code is opened at all: no pickles, no `auto_map`. The hash of a model is taken over its
+tensors and not over a file, so it does not depend on how they are split into files.
+
+torch is not needed to open, check, hash or merge checkpoints, and starting it takes longer than
+most merges; it is imported when somebody asks for a torch tensor.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import mmap
+import struct
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from population.errors import CheckpointError
+from population.json_files import read_object
+from population.models.config_checks import check_config, check_shapes
+from population.models.config_meaning import config_differences, known_to_transformers
+from population.models.dtypes import DTYPES, Dtype, Raw, Wide, all_finite, widen
+from population.models.tensor_kinds import (
+    quantisation_method,
+    quantised_tensor,
+    without_quantisation,
+)
+from population.models.tokenizer_sameness import SLOW_FILES, same_tokens
+
+if TYPE_CHECKING:
+    import torch
+
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "vocab.txt",
+    "merges.txt",
+    "tokenizer.model",
+    "chat_template.jinja",
+)
+NEIGHBOURHOOD = 2 << 20
+"""Bytes; a multiple of every page size."""
+VOCABULARY_FILES = ("tokenizer.json", *SLOW_FILES)
+
+
+@dataclass(frozen=True)
+class TensorHeader:
+    """Where a tensor lies and what it is, as its file says.
+
+    Attributes:
+        file: the safetensors file.
+        offset: of its first byte in the file.
+        shape: its sizes.
+        dtype: how its elements are stored.
+    """
+
+    file: Path
+    offset: int
+    shape: tuple[int, ...]
+    dtype: Dtype
+
+    @property
+    def parameters(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.parameters * self.dtype.size
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint, opened: its config and the headers of its tensors, by tensor name.
+
+    Attributes:
+        name: what messages and recipes call it.
+        path: its folder, or a single safetensors file.
+        config: its config.json; empty for a single file.
+        tensors: headers by name.
+        notes: what somebody should know of it, a line each.
+    """
+
+    name: str
+    path: Path
+    config: Mapping[str, Any]
+    tensors: Mapping[str, TensorHeader]
+    notes: tuple[str, ...] = field(default=(), kw_only=True)
+
+    @property
+    def reference(self) -> str:
+        """What opens it again, from anywhere; see `population.models.sources`."""
+        return str(self.path.resolve())
+
+    @property
+    def dtype(self) -> Dtype:
+        """The dtype of most of its parameters."""
+        weight: dict[str, int] = {}
+        for header in self.tensors.values():
+            if header.dtype.floating:
+                code = header.dtype.code
+                weight[code] = weight.get(code, 0) + header.parameters
+        return DTYPES[max(weight, key=lambda code: weight[code])] if weight else DTYPES["F32"]
+
+    @property
+    def parameters(self) -> int:
+        """Number of elements of all tensors."""
+        return sum(header.parameters for header in self.tensors.values())
+
+    def raw(self, name: str) -> Raw:
+        """One tensor as it lies in its file, mapped and read-only; bf16 comes as uint16.
+
+        Raises:
+            CheckpointError: the file has vanished or shrunk.
+        """
+        header = self.tensors[name]
+        try:
+            if not header.size:
+                return np.empty(header.shape, header.dtype.raw)
+            mapped = _mapped(header.file)
+            flat = np.frombuffer(mapped, header.dtype.raw, header.parameters, header.offset)
+        except (OSError, ValueError) as error:
+            raise CheckpointError(
+                f"{self.name}: cannot read {name} from {header.file}: {error}"
+            ) from None
+        return flat.reshape(header.shape)
+
+    def wide(self, name: str, start: int = 0, stop: int | None = None) -> Wide:
+        """Rows of a tensor (along its first dimension), widened; may be a read-only view."""
+        raw = self.raw(name)
+        return widen(raw[start:stop] if raw.ndim else raw, self.tensors[name].dtype)
+
+    def stores(self, name: str) -> bool:
+        """Whether `raw` is the whole truth of a tensor; if not, `wide` knows it better."""
+        return name in self.tensors
+
+    def respelled(self, names: Mapping[str, str], config: Mapping[str, Any]) -> Checkpoint:
+        """The same weights by other names.
+
+        Args:
+            names: the old name by the new one, of what is kept; one tensor may get two names.
+            config: what describes it now.
+        """
+        return replace(
+            self, tensors={new: self.tensors[old] for new, old in names.items()}, config=config
+        )
+
+    def release(self, name: str) -> None:
+        """Let go of the memory that a mapped tensor takes; reading it again maps it again."""
+        header = self.tensors[name]
+        if not header.size or not hasattr(mmap, "MADV_DONTNEED"):
+            return
+        # Reading a page maps its neighbours too, so more is let go of than the tensor has. Whoever
+        # is reading there has it mapped again without noticing.
+        first = header.offset // NEIGHBOURHOOD * NEIGHBOURHOOD
+        mapped = _mapped(header.file)
+        stop = min(len(mapped), -(-(header.offset + header.size) // NEIGHBOURHOOD) * NEIGHBOURHOOD)
+        mapped.madvise(mmap.MADV_DONTNEED, first, stop - first)
+
+    def tensor(self, name: str) -> torch.Tensor:
+        """One tensor for torch, copied from its file.
+
+        Raises:
+            CheckpointError: the file has vanished or is damaged.
+        """
+        import torch  # noqa: PLC0415 - see the module's docstring
+
+        raw = np.array(self.raw(name))
+        dtype = self.tensors[name].dtype
+        if dtype.code == "BF16":
+            return torch.from_numpy(raw.view(np.int16)).view(torch.bfloat16)
+        return torch.from_numpy(raw)
+
+    def check_finite(self) -> None:
+        """Read everything once.
+
+        Raises:
+            CheckpointError: a tensor holds NaN or infinity.
+        """
+        for name, header in self.tensors.items():
+            if not all_finite(self.raw(name), header.dtype):
+                raise CheckpointError(
+                    f"{self.name!r}: {name} holds NaN or infinity; this checkpoint is "
+                    "broken, leave it out"
+                )
+            self.release(name)
+
+    def sha256(self) -> str:
+        """The hash of its weights, see `weights_sha256`."""
+
+        def tensors() -> Iterator[tuple[str, Dtype, Raw]]:
+            for name in sorted(self.tensors):
+                yield name, self.tensors[name].dtype, self.raw(name)
+                self.release(name)
+
+        return weights_sha256(tensors())
+
+
+def _mapped(file: Path) -> mmap.mmap:
+    stat = file.stat()
+    return _map(file, stat.st_ino, stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=1024)
+def _map(file: Path, *_identity: int) -> mmap.mmap:
+    """Keyed by what changes when a file is replaced. Views keep a map alive that drops out."""
+    with file.open("rb") as opened:
+        return mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def weights_sha256(tensors: Iterable[tuple[str, Dtype, Raw]]) -> str:
+    """SHA-256 over name, dtype, shape and bytes of every tensor, which must come sorted by name."""
+    digest = hashlib.sha256()
+    for name, dtype, raw in tensors:
+        digest.update(f"{name}|torch.{dtype.name}|{raw.shape}|".encode())
+        digest.update(np.ascontiguousarray(raw).reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def open_checkpoint(path: Path, name: str | None = None) -> Checkpoint:
+    """Open a checkpoint folder by its headers.
+
+    Raises:
+        CheckpointError: it is missing, not a transformers checkpoint, pickled, needs remote code,
+            truncated, quantised, or in a format that cannot be merged.
+    """
+    name = name or path.name
+    if not path.is_dir():
+        raise CheckpointError(f"{name!r}: no folder at {path}")
+    notes: list[str] = []
+    config = read_config(path, name, notes)
+    tensors: dict[str, TensorHeader] = {}
+    for file in _weight_files(path, name, config):
+        for tensor, header in read_headers(file, name).items():
+            if tensor in tensors:
+                raise CheckpointError(f"{name!r}: {tensor} stands in two files")
+            tensors[tensor] = header
+    config = _plain(tensors, config, name, notes)
+    check_shapes(config, tensors, f"{name!r}")
+    return Checkpoint(name, path, config, tensors, notes=tuple(notes))
+
+
+def read_config(path: Path, name: str, notes: list[str]) -> dict[str, Any]:
+    """The config of a checkpoint folder, checked; what should be known of it is added to `notes`.
+
+    Raises:
+        CheckpointError: it is missing, broken, or asks for code of its own.
+    """
+    file = path / "config.json"
+    try:
+        config = read_object(file, f"{name!r}")
+    except FileNotFoundError:
+        raise CheckpointError(
+            f"{name!r}: {path} holds no config.json, so it is no transformers checkpoint"
+        ) from None
+    if "auto_map" in config:
+        if not known_to_transformers(config.get("model_type")):
+            raise CheckpointError(
+                f"{name!r} wants to run code of its own (auto_map in config.json); "
+                "only architectures that transformers knows can be used, not "
+                f"{config.get('model_type')!r}"
+            )
+        del config["auto_map"]
+        notes.append(
+            f"{name!r} brings code of its own (auto_map in config.json), which is never run: "
+            f"transformers knows {config['model_type']} itself"
+        )
+    check_config(config, f"{name!r}: {file}")
+    return config
+
+
+def _plain(
+    tensors: Mapping[str, TensorHeader], config: dict[str, Any], name: str, notes: list[str]
+) -> dict[str, Any]:
+    """A config that says nothing of quantised weights, as these are plain.
+
+    Raises:
+        CheckpointError: they are packed.
+    """
+    method = quantisation_method(config)
+    if packed := quantised_tensor(tensors, config):
+        raise CheckpointError(_packed(name, packed, tensors[packed].dtype, method))
+    if method is not None:
+        config = without_quantisation(config)
+        notes.append(
+            f"{name!r}: its config says that the weights are quantised ({method}), but they are "
+            "plain; that part of the config is left out"
+        )
+    return config
+
+
+def _packed(name: str, tensor: str, dtype: Dtype, method: str | None) -> str:
+    by = f" by {method}" if method else ""
+    return (
+        f"{name!r} is quantised{by}: {tensor} ({dtype.code}) means nothing by itself, so it can "
+        "neither be averaged nor copied; use the unquantised original, or dequantise it with "
+        "transformers (model.dequantize()) and save that"
+    )
+
+
+def _weight_files(path: Path, name: str, config: Mapping[str, Any]) -> list[Path]:
+    """The files that transformers loads: the one that a config names, a single one, or shards."""
+    stated = config.get("transformers_weights")
+    if stated is not None:
+        if not isinstance(stated, str) or Path(stated).name != stated:
+            raise CheckpointError(
+                f"{name!r}: {path / 'config.json'}: transformers_weights is {stated!r}; expected "
+                "the name of a file beside it"
+            )
+        if stated.endswith(".safetensors") and (path / stated).is_file():
+            return [path / stated]
+        if not (stated.endswith(".safetensors.index.json") and (path / stated).is_file()):
+            raise CheckpointError(
+                f"{name!r}: its config takes the weights from {stated}, which is no safetensors "
+                f"file in {path}"
+            )
+        return _shards(path / stated, name)
+    single = path / "model.safetensors"
+    if single.is_file():
+        return [single]
+    if (path / "model.safetensors.index.json").exists():
+        return _shards(path / "model.safetensors.index.json", name)
+    pickled = [file.name for pattern in ("*.bin", "*.pt", "*.pth") for file in path.glob(pattern)]
+    if pickled:
+        raise CheckpointError(
+            f"{name!r}: {pickled[0]} is a pickle, which can run code when loaded; "
+            "convert it to safetensors first"
+        )
+    others = sorted(file.name for file in path.glob("*.safetensors"))
+    beside = f"; transformers does not load {others[0]}" if others else ""
+    raise CheckpointError(f"{name!r}: no model.safetensors in {path}{beside}")
+
+
+def _shards(index: Path, name: str) -> list[Path]:
+    """The files that an index names, each of which has the tensors that it promises."""
+    try:
+        places = read_object(index, f"{name!r}")["weight_map"]
+        files = sorted(set(places.values()))
+        if not files:
+            raise ValueError("it names no file")
+        if outside := [file for file in files if Path(file).name != file]:
+            raise ValueError(f"{outside[0]!r} is no file of this folder")
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        raise CheckpointError(f"{name!r}: {index} is broken: {error}") from None
+    except CheckpointError as error:
+        raise CheckpointError(f"{error} (it is broken)") from None
+    paths = {file: index.parent / file for file in files}
+    if missing := [file for file in paths.values() if not file.is_file()]:
+        raise CheckpointError(f"{name!r}: shard {missing[0]} is missing")
+    held = {file: read_headers(where, name) for file, where in paths.items()}
+    for tensor, file in places.items():
+        if tensor not in held[file]:
+            raise CheckpointError(f"{name!r}: {index} says that {tensor} is in {file}; it is not")
+    return list(paths.values())
+
+
+def read_headers(file: Path, name: str) -> dict[str, TensorHeader]:
+    """The headers of one safetensors file.
+
+    Raises:
+        CheckpointError: the file is truncated, lies about its contents, or holds what cannot be
+            merged.
+    """
+    try:
+        with safe_open(file, framework="np"):
+            pass  # the library checks that offsets and shapes fit the file and do not overlap
+        with file.open("rb") as opened:
+            (length,) = struct.unpack("<Q", opened.read(8))
+            content = json.loads(opened.read(length))
+    except (OSError, SafetensorError, ValueError, RecursionError, struct.error) as error:
+        raise CheckpointError(
+            f"{name!r}: {file} is truncated or not safetensors: {error}"
+        ) from None
+    content.pop("__metadata__", None)
+    for key, entry in content.items():
+        if entry["dtype"] not in DTYPES:
+            raise CheckpointError(
+                f"{name!r}: {key} is {entry['dtype']}; expected F32, F16 or BF16 (what is "
+                "quantised cannot be merged; use the unquantised original)"
+            )
+    return {
+        key: TensorHeader(
+            file,
+            8 + length + entry["data_offsets"][0],
+            tuple(entry["shape"]),
+            DTYPES[entry["dtype"]],
+        )
+        for key, entry in content.items()
+    }
+
+
+def open_tensors(path: Path, name: str | None = None) -> Checkpoint:
+    """Open a single safetensors file as a checkpoint without a config, to merge by tensor name.
+
+    Raises:
+        CheckpointError: it is missing or damaged.
+    """
+    name = name or path.stem
+    if not path.is_file():
+        raise CheckpointError(f"{name!r}: no file at {path}")
+    tensors = read_headers(path, name)
+    if packed := quantised_tensor(tensors, {}):
+        raise CheckpointError(_packed(name, packed, tensors[packed].dtype, None))
+    return Checkpoint(name, path, {}, tensors)
+
+
+def check_compatible(founders: Sequence[Checkpoint]) -> None:
+    """Make sure that founders can be merged: one architecture, one shape, one tokenizer.
+
+    Raises:
+        CheckpointError: names the first difference, what was expected and what was found.
+    """
+    first = founders[0]
+    for other in founders[1:]:
+        for found in config_differences(first.config, other.config):
+            raise CheckpointError(
+                f"founder {other.name!r}: expected {found.key} {found.mine!r} as in "
+                f"{first.name!r}, got {found.theirs!r}; founders of one colony share one "
+                "architecture"
+            )
+        for key in sorted(first.tensors.keys() | other.tensors.keys()):
+            mine, theirs = first.tensors.get(key), other.tensors.get(key)
+            if mine is None or theirs is None:
+                owner, lacking = (first, other) if theirs is None else (other, first)
+                raise CheckpointError(
+                    f"founder {lacking.name!r} has no tensor {key}, which {owner.name!r} has"
+                )
+            if mine.shape != theirs.shape:
+                raise CheckpointError(
+                    f"founder {other.name!r}: expected {key} of shape {list(mine.shape)} as in "
+                    f"{first.name!r}, got {list(theirs.shape)}"
+                )
+            if not (mine.dtype.floating and theirs.dtype.floating):
+                _check_copied(first, other, key)
+        if not same_vocabulary(first, other):
+            raise CheckpointError(
+                f"founder {other.name!r} has another tokenizer than {first.name!r}; "
+                "the same token would mean different things in their merge"
+            )
+
+
+def _check_copied(first: Checkpoint, other: Checkpoint, key: str) -> None:
+    """Make sure that both have the same counter, mask or indices: there is no mean of these."""
+    mine, theirs = first.tensors[key], other.tensors[key]
+    if mine.dtype is not theirs.dtype or not np.array_equal(first.raw(key), other.raw(key)):
+        raise CheckpointError(
+            f"founder {other.name!r}: {key} ({theirs.dtype.name}) is another than in "
+            f"{first.name!r}; it is no weight (a counter, a mask or indices), so there is no "
+            "mean of both; make them equal, or leave one of these founders out"
+        )
+
+
+def same_vocabulary(one: Checkpoint, other: Checkpoint) -> bool:
+    """Whether two checkpoints turn the same text into the same tokens.
+
+    Raises:
+        CheckpointError: one has no tokenizer, or a broken one.
+    """
+    return same_tokens(one.path, other.path, (one.name, other.name))
+
+
+def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The part of a config that describes the text model: all of it, unless there are others."""
+    nested = config.get("text_config")
+    return nested if isinstance(nested, Mapping) else config
+
+
+def has_tokenizer(checkpoint: Checkpoint) -> bool:
+    """Whether a checkpoint turns text into tokens at all; a vision model does not."""
+    return any((checkpoint.path / file).is_file() for file in VOCABULARY_FILES)

@@ -1,0 +1,148 @@
+"""What a reference to a model may be, and how it is opened.
+
+- a folder with config.json and safetensors, or one safetensors file (merged by tensor names);
+- "base+adapter": a checkpoint with a PEFT LoRA adapter applied, in fp32 and only when it is read;
+- a GGUF file, which transformers turns into a checkpoint once, kept in the user's cache;
+- a hub id ("org/name" or "org/name@revision"), if nothing of that name is on disk. Only
+  safetensors, settings, the tokenizer and the card, which states the licence, are fetched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from population.errors import CheckpointError
+from population.models.adapters import adapted
+from population.models.checkpoints import TOKENIZER_FILES, Checkpoint, open_checkpoint, open_tensors
+from population.references import expanded, halves
+
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+FETCHED = ("*.safetensors", "*.json", *TOKENIZER_FILES, "README.md")
+
+
+def open_source(
+    reference: str, name: str | None = None, say: Callable[[str], None] = lambda _: None
+) -> Checkpoint:
+    """Open whatever a reference names.
+
+    Args:
+        reference: see the module's docstring.
+        name: what to call it; by default the last part of its path.
+        say: told what takes long, and what somebody should know of it.
+
+    Raises:
+        CheckpointError: it is missing or unusable; says why and what to do.
+    """
+    found = _opened(reference, name, say)
+    for note in found.notes:
+        say(f"note: {note}")
+    return found
+
+
+def _opened(
+    reference: str, name: str | None, say: Callable[[str], None], *, base: bool = False
+) -> Checkpoint:
+    """Open what a reference names; as a `base`, without the adapter that may lie in its folder."""
+    reference = expanded(reference)
+    if (cut := halves(reference)) is not None:
+        model, adapter = cut[0], expanded(cut[1])
+        folder = Path(adapter) if Path(adapter).is_dir() else _fetched(adapter, say)
+        return adapted(_opened(model, None, say, base=True), folder, name or folder.name)
+    path = Path(reference)
+    if path.is_file() and path.suffix == ".gguf":
+        return open_checkpoint(_converted(path, say), name or path.stem)
+    if path.is_file():
+        return open_tensors(path, name)
+    if not path.exists() and _HUB_ID.fullmatch(reference):
+        fetched = _fetched(reference, say)
+        if not base:
+            _check_no_adapter(fetched, reference)
+        return open_checkpoint(fetched, name or reference.rsplit("/", maxsplit=1)[-1])
+    if (path / "adapter_config.json").is_file() and not (path / "config.json").is_file():
+        raise CheckpointError(
+            f"{reference} is a LoRA adapter; write BASE+{reference}, with the model that it was "
+            "trained on as BASE"
+        )
+    if not base:
+        _check_no_adapter(path, reference)
+    return open_checkpoint(path, name)
+
+
+def _check_no_adapter(folder: Path, reference: str) -> None:
+    """Make sure that a model's folder holds no adapter, which transformers would apply to it."""
+    weights = ("adapter_model.safetensors", "adapter_model.bin")
+    if (folder / "adapter_config.json").is_file() and any((folder / w).is_file() for w in weights):
+        raise CheckpointError(
+            f"{reference} holds a model and an adapter (adapter_config.json), and transformers "
+            f"would apply it; write {reference}+{reference} for both, or move the adapter's files "
+            "away for the model alone"
+        )
+
+
+def _fetched(reference: str, say: Callable[[str], None]) -> Path:
+    import huggingface_hub  # noqa: PLC0415 - slow to import, rarely needed
+
+    if not _HUB_ID.fullmatch(reference):
+        raise CheckpointError(f"no model at {reference}")
+    repository, _, revision = reference.partition("@")
+    say(f"fetching {reference}")
+    try:
+        return Path(
+            huggingface_hub.snapshot_download(
+                repository, revision=revision or None, allow_patterns=list(FETCHED)
+            )
+        )
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(
+            f"{reference}: nothing of that name on disk, and the hub does not give it: {reason}"
+        ) from None
+
+
+def cache_folder() -> Path:
+    """Where what can be made again is kept."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "colony"
+
+
+def _converted(path: Path, say: Callable[[str], None]) -> Path:
+    """The checkpoint that a GGUF file makes: dequantised, in bf16."""
+    stat = path.stat()
+    key = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}".encode()
+    target = cache_folder() / "gguf" / f"{path.stem}-{hashlib.sha256(key).hexdigest()[:12]}"
+    if (target / "config.json").is_file():
+        return target
+    say(f"converting {path.name} (once; it will be in {target})")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        import torch  # noqa: PLC0415
+        from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: PLC0415
+
+        model = AutoModelForCausalLM.from_pretrained(
+            path.parent, gguf_file=path.name, dtype=torch.bfloat16
+        )
+        tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
+        state = model.state_dict()
+        config = model.config
+        # transformers refuses to save what it loaded from GGUF, so a model is made afresh.
+        if hasattr(config, "quantization_config"):
+            del config.quantization_config
+        plain = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+        plain.load_state_dict(state)
+        plain.tie_weights()
+        with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+            draft = Path(scratch) / "model"
+            plain.save_pretrained(draft)
+            tokenizer.save_pretrained(draft)
+            draft.rename(target)
+    except ImportError as error:
+        raise CheckpointError(f"{path}: GGUF needs two more packages: {error}") from None
+    except Exception as error:  # noqa: BLE001 - what is no GGUF may break its reader anywhere
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise CheckpointError(f"{path}: transformers cannot convert it: {reason}") from None
+    return target

@@ -1,0 +1,179 @@
+"""Whether two tokenizers turn the same text into the same tokens, however their files spell it.
+
+A tokenizer.json is read by the library that defines it and written back: merges become pairs, what
+is left out becomes its default, and what stands in another order comes into one.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from population.errors import CheckpointError
+from population.json_files import read_object
+from population.models.added_tokens import config_tokens, listed_tokens, token_settings
+from population.models.config_meaning import unheard
+from population.models.tokenizer_failures import clip
+
+SLOW_FILES = ("tokenizer.model", "vocab.json", "vocab.txt")
+"""Vocabularies that transformers builds a tokenizer from where there is no tokenizer.json."""
+
+_BESIDE = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+
+_STEPS = ("normalizer", "pre_tokenizer", "decoder")
+
+
+def same_tokens(one: Path, other: Path, names: tuple[str, str]) -> bool:
+    """Whether the tokenizers in two folders turn the same text into the same tokens.
+
+    Padding and truncation do not count, nor what is put around a text (the post-processor): merged
+    weights are the same with either.
+
+    Args:
+        one: a checkpoint's folder.
+        other: another one's.
+        names: of both models, for messages.
+
+    Raises:
+        CheckpointError: one has no tokenizer, or a broken one.
+    """
+    folders = (one, other)
+    files = [folder / "tokenizer.json" for folder in folders]
+    fast = [file.is_file() for file in files]
+    if all(fast):
+        if filecmp.cmp(files[0], files[1], shallow=False) and all(
+            _equal(folders, name) for name in _BESIDE
+        ):
+            return True  # and parsing megabytes of JSON is saved
+        mine, theirs = (_read(*pair) for pair in zip(folders, names, strict=True))
+        if mine == theirs:
+            return True
+        if mine.ids != theirs.ids:
+            return False
+    elif not any(fast) and _same_slow_files(folders, names, _BESIDE):
+        return True
+    return _made_the_same(folders, names, fast)
+
+
+def _made_the_same(
+    folders: tuple[Path, Path], names: tuple[str, str], fast: Sequence[bool]
+) -> bool:
+    """Whether transformers makes the same of two folders.
+
+    Some of its classes make the steps anew, whatever a tokenizer.json says of them.
+    """
+    try:
+        mine, theirs = (_made(*pair) for pair in zip(folders, names, strict=True))
+    except CheckpointError:
+        if all(fast):
+            return False
+        if not any(fast) and _same_slow_files(folders, names):
+            return True
+        raise
+    return mine == theirs
+
+
+def _equal(folders: tuple[Path, Path], name: str) -> bool:
+    """Whether two folders have the same file of that name, or none."""
+    files = [folder / name for folder in folders]
+    there = [file.is_file() for file in files]
+    return not any(there) or (all(there) and filecmp.cmp(files[0], files[1], shallow=False))
+
+
+def _same_slow_files(
+    folders: tuple[Path, Path], names: tuple[str, str], more: Sequence[str] = ()
+) -> bool:
+    """Whether two tokenizers without a tokenizer.json have the same files, byte by byte."""
+    for folder, name in zip(folders, names, strict=True):
+        if not any((folder / file).is_file() for file in SLOW_FILES):
+            raise CheckpointError(f"{name!r} has no tokenizer in {folder}")
+    return all(_equal(folders, file) for file in (*SLOW_FILES, "merges.txt", *more))
+
+
+@dataclass(frozen=True)
+class _Meaning:
+    """What decides which text becomes which token.
+
+    Attributes:
+        ids: of every token.
+        added: tokens that match in raw text, and how.
+        steps: everything else.
+    """
+
+    ids: Mapping[str, int]
+    added: Mapping[str, Any]
+    steps: Mapping[str, Any]
+
+
+def _meaning(
+    tokenizer: Any,
+    listed: Sequence[Mapping[str, Any]] = (),
+    lacking: Sequence[Mapping[str, Any]] = (),
+) -> _Meaning:
+    """The meaning of a tokenizer of the library.
+
+    Args:
+        tokenizer: the library's.
+        listed: settings of added tokens that count instead of its own.
+        lacking: tokens that are added if it does not have them.
+    """
+    data = json.loads(tokenizer.to_str())
+    model = dict(data["model"])
+    model.pop("vocab")
+    added = {entry["content"]: token_settings(entry) for entry in data["added_tokens"]}
+    added |= {entry["content"]: dict(entry) for entry in listed if entry["content"] in added}
+    ids = dict(tokenizer.get_vocab(with_added_tokens=True))
+    for entry in lacking:
+        if entry["content"] not in ids:
+            ids[entry["content"]] = len(ids)
+            added[entry["content"]] = dict(entry)
+    parts = {part: _without_offsets(data.get(part)) for part in _STEPS}
+    scores = data["model"]["vocab"] if isinstance(data["model"]["vocab"], list) else None
+    return _Meaning(ids, added, {**parts, "model": model, "scores": scores})
+
+
+def _without_offsets(part: Any) -> Any:
+    """A step of a tokenizer without what only concerns where in the text a token was."""
+    if isinstance(part, Mapping):
+        steps = {k: _without_offsets(v) for k, v in part.items() if k != "trim_offsets"}
+        for several in ("normalizers", "pretokenizers", "decoders"):
+            if steps.get("type") == "Sequence" and len(steps.get(several, ())) == 1:
+                return steps[several][0]
+        return steps
+    return [_without_offsets(item) for item in part] if isinstance(part, list) else part
+
+
+def _read(folder: Path, name: str) -> _Meaning:
+    """What the library reads in a tokenizer.json."""
+    file = folder / "tokenizer.json"
+    data = read_object(file, f"{name!r}")
+    from tokenizers import Tokenizer  # noqa: PLC0415 - mostly not needed
+
+    try:
+        tokenizer = Tokenizer.from_str(json.dumps(data))
+        return _meaning(tokenizer, listed_tokens(folder, name), config_tokens(folder, name))
+    except CheckpointError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the library raises bare exceptions
+        raise CheckpointError(f"{name!r}: {file} is no tokenizer: {clip(str(error))}") from None
+
+
+def _made(folder: Path, name: str) -> _Meaning:
+    """What transformers makes of a folder, whatever files are in it."""
+    if not any((folder / file).is_file() for file in ("tokenizer.json", *SLOW_FILES)):
+        raise CheckpointError(f"{name!r} has no tokenizer in {folder}")
+    from transformers import AutoTokenizer  # noqa: PLC0415 - it takes seconds
+
+    try:
+        with unheard():
+            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        return _meaning(tokenizer.backend_tokenizer)
+    except Exception as error:  # noqa: BLE001 - each tokenizer fails in its own way
+        reason = clip(str(error)) or type(error).__name__
+        raise CheckpointError(
+            f"{name!r}: transformers cannot read its tokenizer in {folder}: {reason}"
+        ) from None

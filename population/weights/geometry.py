@@ -1,0 +1,89 @@
+"""Lengths and angles of merged models, from the founders' inner products alone.
+
+A model of parameter space is a weighted sum of founders in every block, so what there is to know of
+its direction follows from one Gram matrix per block; no weight is read again.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lineage.records import Floats
+from population.models.blocks import Layout
+from population.models.checkpoints import Checkpoint
+from population.weights.genomes import Basis
+
+CHUNK = 1 << 20
+"""Elements that are widened to double precision at a time."""
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Inner products of task vectors, block by block.
+
+    Attributes:
+        vectors: shape (blocks, vectors, vectors), of the task vectors that a genome scales.
+    """
+
+    vectors: Floats
+
+    def angles(self, one: Floats, other: Floats) -> Floats:
+        """Between the task vectors that two genomes make, in each block: radians, (blocks,)."""
+        return np.arccos(self._cosines(*self._products(one, other)))
+
+    def angle(self, one: Floats, other: Floats) -> float:
+        """Between the task vectors that two genomes make, over the whole model: radians."""
+        totals = [np.atleast_1d(part.sum()) for part in self._products(one, other)]
+        return float(np.arccos(self._cosines(*totals))[0])
+
+    def _products(self, one: Floats, other: Floats) -> tuple[Floats, Floats, Floats]:
+        """Per block: the inner product of both, and each with itself."""
+        blocks, rows, _ = self.vectors.shape
+        a, b = one.reshape(rows, blocks), other.reshape(rows, blocks)
+
+        def inner(x: Floats, y: Floats) -> Floats:
+            return np.asarray(np.einsum("vb,bvw,wb->b", x, self.vectors, y))
+
+        return inner(a, b), inner(a, a), inner(b, b)
+
+    @staticmethod
+    def _cosines(between: Floats, first: Floats, second: Floats) -> Floats:
+        lengths = np.sqrt(np.maximum(0.0, first) * np.maximum(0.0, second))
+        # A model that is the base itself has no direction; it is taken to be parallel to all.
+        cosine = np.where(lengths > 0.0, between / np.where(lengths > 0.0, lengths, 1.0), 1.0)
+        return np.clip(cosine, -1.0, 1.0)
+
+
+def geometry_of(
+    founders: Sequence[Checkpoint],
+    basis: Basis,
+    layout: Layout,
+    tell: Callable[[int, int], None] = lambda done, total: None,
+) -> Geometry:
+    """Measure the founders, tensor by tensor: reads all of their weights once.
+
+    Args:
+        founders: in the order of the basis.
+        basis: whose task vectors are measured.
+        layout: of the blocks.
+        tell: told how many tensors are done, of how many.
+    """
+    rows = len(basis.vectors)
+    gram = np.zeros((len(layout.blocks), rows, rows))
+    for number, (name, header) in enumerate(founders[0].tensors.items()):
+        tell(number, len(founders[0].tensors))
+        if not header.dtype.floating:
+            continue
+        wide = [np.asarray(founder.wide(name)) for founder in founders]
+        origin = wide[basis.base] if basis.base is not None else np.mean(wide, axis=0)
+        for segment in layout.segments[name]:
+            cut = (slice(None),) * segment.dim + (slice(segment.start, segment.stop),)
+            inside = cut if header.shape else ()
+            parts = [(wide[vector] - origin)[inside].ravel() for vector in basis.vectors]
+            for start in range(0, parts[0].size, CHUNK):
+                stack = np.array([part[start : start + CHUNK] for part in parts], dtype=np.float64)
+                gram[segment.block] += stack @ stack.T
+        for founder in founders:
+            founder.release(name)
+    return Geometry(gram)

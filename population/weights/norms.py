@@ -1,0 +1,79 @@
+"""Vital signs: what a model's weights tell about its health before it reads a word."""
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import torch
+
+from population.models.checkpoints import Checkpoint
+from population.weights.materialise import State
+
+_NUMBER = re.compile(r"\d+")
+
+
+def kind_of(tensor: str) -> str:
+    """A tensor's name without the number of its layer: what it is compared with.
+
+    Models may be deeper than the founders, and then a layer has no twin of its number.
+    """
+    return _NUMBER.sub("*", tensor)
+
+
+def founder_norms(
+    founders: Sequence[Checkpoint],
+    tell: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, float]:
+    """For each kind of tensor the largest root mean square in any layer of any founder.
+
+    `tell` is told how many tensors are done, of how many.
+    """
+    norms: dict[str, float] = {}
+    total = sum(len(founder.tensors) for founder in founders)
+    done = 0
+    for founder in founders:
+        for name, header in founder.tensors.items():
+            tell(done, total)
+            done += 1
+            if header.dtype.floating:
+                size = root_mean_square(torch.from_numpy(np.array(founder.wide(name))))
+                norms[kind_of(name)] = max(size, norms.get(kind_of(name), 0.0))
+                founder.release(name)
+    return norms
+
+
+def norm_ratio(state: State, norms: Mapping[str, float]) -> float:
+    """The largest ratio of a tensor's root mean square to that of its kind.
+
+    Args:
+        state: a model's weights.
+        norms: see `founder_norms`. What is zero in all founders must stay zero; a tensor of a kind
+            that no founder has is not compared.
+
+    Returns:
+        NaN if any weight is NaN or infinite.
+    """
+    largest = 0.0
+    for name, tensor in state.items():
+        if not tensor.is_floating_point():
+            continue
+        size = root_mean_square(tensor)
+        if math.isnan(size):
+            return math.nan
+        usual = norms.get(kind_of(name), math.inf)
+        largest = max(largest, size / usual if usual else math.inf if size else 0.0)
+    return largest
+
+
+def root_mean_square(tensor: torch.Tensor) -> float:
+    """Of a tensor's elements, in fp32 or wider; NaN if one of them is NaN or infinite."""
+    if not tensor.numel():
+        return 0.0
+    wide = torch.promote_types(tensor.dtype, torch.float32)
+    # Row by row: a long sum in fp32 stops growing when it is large against what is added.
+    rows = torch.linalg.vector_norm(tensor, dim=-1, dtype=wide)
+    norm = float(torch.linalg.vector_norm(rows, dtype=torch.float64))
+    if math.isinf(norm) and not bool(tensor.isfinite().all()):
+        return math.nan
+    return norm / math.sqrt(tensor.numel())

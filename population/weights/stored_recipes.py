@@ -1,0 +1,59 @@
+"""What an archive alone says about how a model is made: no founder is opened, no weight is read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lineage import Archive
+from lineage.records import Floats, Model
+from population.config import parsed
+from population.evolution.spaces.chosen import depth_of, parameter_space, route_space
+from population.evolution.spaces.flow import FlowSpace
+from population.weights.genomes import Basis
+
+
+@dataclass(frozen=True)
+class StoredRecipe:
+    """What a genome says.
+
+    Attributes:
+        basis: what the rows of coefficients mean.
+        coefficients: of what is merged, shape (vectors, blocks); None for a path alone.
+        steps: the path through layers as (source, layer, scale), where "merged" is the model that
+            is merged by `coefficients`; None for a merge alone.
+    """
+
+    basis: Basis
+    coefficients: Floats | None
+    steps: list[tuple[str, int, float]] | None
+
+    @property
+    def weights(self) -> Floats | None:
+        """All founders' weights per block: shape (founders, blocks), columns sum to 1."""
+        return None if self.coefficients is None else self.basis.weights(self.coefficients)
+
+
+def stored_recipe(archive: Archive, founders: Sequence[Model], model: Model) -> StoredRecipe:
+    """How a model is made, founder or offspring.
+
+    Args:
+        archive: where it is.
+        founders: those whose task vectors genomes scale, in the order of their ids.
+        model: which.
+    """
+    ids, blocks = [founder.id for founder in founders], len(archive.blocks())
+    rows = [ids.index(founder) for founder in archive.basis()]
+    bases = [row for row in range(len(ids)) if row not in rows]
+    basis = Basis(tuple(founder.label for founder in founders), bases[0] if bases else None)
+    if model.kind == "founder":
+        return StoredRecipe(basis, basis.genome_of_founder(ids.index(model.id), blocks), None)
+    genome = archive.genomes([model.id])[0]
+    search = parsed(archive.campaign()[1], str(archive.path)).search
+    if search.space == "parameter":
+        space = parameter_space(search, len(ids), rows, blocks)
+        return StoredRecipe(basis, space.coefficients(genome), None)
+    depth = depth_of(search, len(ids), rows, blocks, len(genome))
+    routes = route_space(search, len(ids), rows, blocks, depth)
+    sources = [*basis.founders, "merged"]
+    steps = [(sources[step.model], step.layer, step.scale) for step in routes.route(genome).steps]
+    merged = None if isinstance(routes, FlowSpace) else routes.merged(genome)[0]
+    return StoredRecipe(basis, merged, steps)

@@ -1,0 +1,139 @@
+"""Everybody as columns: grown step by step or read at once, they are the same."""
+
+from dataclasses import fields
+
+import numpy as np
+import pytest
+
+from lineage import Archive
+from lineage.ancestry.sparse import SparseAncestry
+from lineage.archive.fork import fork
+from lineage.queries.columns import LIVING, Columns, empty, grown, is_news, scored
+from lineage.queries.fitness import fitness_of_all
+from tests.screen_helpers import finished
+from tui.app.data.snapshot import Snapshot, with_shares
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
+    return Archive(finished(tmp_path_factory.mktemp("finished")))
+
+
+@pytest.fixture(scope="module")
+def stages(archive: Archive, tmp_path_factory: pytest.TempPathFactory) -> list[Archive]:
+    """The archive as it was after some of its generations, and as it is."""
+    folder = tmp_path_factory.mktemp("stages")
+    return [fork(archive, at, folder / f"{at}.duckdb") for at in (0, 1, 5, 12, 30)] + [archive]
+
+
+def read(archive: Archive, known: Columns) -> Columns:
+    with archive.reading() as db:
+        return scored(db, grown(db, known))
+
+
+def same(one: Columns, other: Columns) -> None:
+    for part in fields(Columns):
+        a, b = getattr(one, part.name), getattr(other, part.name)
+        if part.name == "pedigree":
+            for link in ("founders", "child", "parent", "share"):
+                np.testing.assert_array_equal(getattr(a, link), getattr(b, link))
+        elif part.name == "history":
+            assert a.keys() == b.keys()
+            for name in a:
+                np.testing.assert_array_equal(a[name], b[name])
+        elif isinstance(a, np.ndarray):
+            assert a.dtype == b.dtype, part.name
+            np.testing.assert_array_equal(said(one, part.name), said(other, part.name))
+        elif part.name != "words":  # their order is that in which they were met
+            assert a == b, part.name
+
+
+def said(columns: Columns, name: str) -> object:
+    """Codes as the words that they stand for."""
+    values = getattr(columns, name)
+    if name not in ("operator", "cause"):
+        return values
+    return [columns.words[code] if code >= 0 else None for code in values[1:].tolist()]
+
+
+def test_grown_step_by_step_they_are_as_read_at_once(stages: list[Archive]) -> None:
+    known = empty()
+    for stage in stages:
+        known = read(stage, known)
+        same(known, read(stage, empty()))
+
+
+def test_they_are_what_the_archive_says(archive: Archive) -> None:
+    columns = read(archive, empty())
+    models = archive.models()
+    last = archive.generations()[-1]
+    ratings = archive.ratings(last.generation)
+    assert columns.newest == len(models)
+    assert columns.last == last.generation
+    for model in models:
+        died = LIVING if model.died is None else model.died
+        assert columns.generation[model.id] == model.generation
+        assert columns.died[model.id] == died
+        assert columns.words[columns.operator[model.id]] == model.operator
+        assert (columns.cause[model.id] < 0) == (model.cause is None)
+        assert columns.names.get(model.id) == model.name
+        rated = ratings.get(model.id)
+        assert np.isnan(columns.rating[model.id]) == (rated is None)
+        if rated:
+            assert columns.rating[model.id] == pytest.approx(rated.rating)
+            assert columns.trend[model.id][-1] == rated.rating
+    np.testing.assert_allclose(columns.fitness, fitness_of_all(archive, columns.newest), 1e-6)
+    assert columns.events == tuple(archive.events())
+    np.testing.assert_array_equal(
+        columns.history["best"], [generation.best for generation in archive.generations()]
+    )
+
+
+def test_there_is_news_where_something_has_come(stages: list[Archive]) -> None:
+    known = read(stages[2], empty())
+    with stages[2].reading() as db:
+        assert not is_news(db, known)
+    with stages[3].reading() as db:
+        assert is_news(db, known)
+
+
+def test_older_columns_are_never_written_to(stages: list[Archive]) -> None:
+    known = read(stages[3], empty())
+    for part in fields(Columns):
+        if isinstance(getattr(known, part.name), np.ndarray):
+            getattr(known, part.name).setflags(write=False)
+    read(stages[4], known)
+    same(known, read(stages[3], empty()))
+
+
+def test_founder_shares_of_newcomers_are_those_of_everybody(stages: list[Archive]) -> None:
+    older: Snapshot | None = None
+    for stage in stages:
+        columns = read(stage, older.columns if older else empty())
+        snapshot = Snapshot(columns, older.shares if older else None)
+        shares = with_shares(older, snapshot)
+        np.testing.assert_allclose(
+            shares, SparseAncestry(columns.pedigree).founder_shares(), atol=1e-6
+        )
+        older = Snapshot(columns, shares)
+
+
+def test_a_snapshot_knows_models_as_the_archive_does(archive: Archive) -> None:
+    snapshot = Snapshot(read(archive, empty()))
+    last = archive.generations()[-1]
+    assert snapshot.champion == last.champion
+    assert snapshot.living.tolist() == [model.id for model in archive.models(living=True)]
+    counts = archive.children_counts()
+    for model in archive.models():
+        assert list(snapshot.parents(model.id)) == [parent.id for parent in model.parents]
+        assert snapshot.children[model.id] == counts.get(model.id, 0)
+        assert snapshot.cause(model.id) == model.cause
+        assert snapshot.lives(model.id) == model.living
+    line = snapshot.line(last.champion)
+    assert line[0] == last.champion
+    assert snapshot.founder(line[-1])
+    generations, champions = snapshot.reigns
+    assert champions[-1] == last.champion
+    assert generations[0] == 0
+    assert snapshot.spent == sum(past.evaluations for past in archive.generations())
+    assert snapshot.births[-1] == len(archive.models())

@@ -1,0 +1,163 @@
+"""Archives of earlier schemas: brought forward whole, once, and with nothing lost."""
+
+import gzip
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pytest
+
+from lineage import Archive, ArchiveBusyError, ArchiveError
+from lineage.storage.lock import campaign_lock
+from lineage.storage.schema import SCHEMA_VERSION
+from population.analysis.verification import check
+from tests.conftest import SHIPPED
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+
+
+@pytest.fixture
+def earlier(tmp_path: Path) -> Path:
+    """An archive as version 0.1 left it: forty models, three generations, the shipped founders."""
+    path = tmp_path / "earlier.duckdb"
+    path.write_bytes(gzip.decompress((FIXTURES / "schema-2.duckdb.gz").read_bytes()))
+    return path
+
+
+def rows(path: Path, query: str) -> list[tuple[object, ...]]:
+    with duckdb.connect(str(path), read_only=True) as db:
+        return db.execute(query).fetchall()
+
+
+SAME = {
+    "models": "SELECT id, kind, name, generation, operator, weights_sha256, died, cause "
+    "FROM models ORDER BY id",
+    "parents": "SELECT child, parent, share, role FROM parents ORDER BY ALL",
+    "recipes": "SELECT model, method, path, genome FROM recipes ORDER BY ALL",
+    "campaigns": "SELECT id, seed, config, started_at FROM campaigns",
+    "events": "SELECT generation, kind, model, detail FROM events ORDER BY rowid",
+    "items": "SELECT id, task, split, prompt, key FROM items ORDER BY ALL",
+    **{
+        table: f"SELECT * FROM {table} ORDER BY ALL"
+        for table in ("scores", "panels", "generations", "searches", "operators", "basis",
+                      "blocks", "report_scores")
+    },
+}  # fmt: skip
+"""What is told in the same words before and after."""
+
+ROUNDS = {
+    "answers": "epoch, item, model, answer",
+    "readings": "epoch, item, judge, answer, log_likelihood",
+    "verdicts": "generation, item, model, support",
+    "ratings": "generation, model, rating, deviation, prior",
+    "matches": "generation, item, model_a, answer_a, support_a, model_b, answer_b, support_b",
+}
+"""What rounds of the arena tell now, by columns; the generation and the epoch are theirs."""
+
+
+def told(path: Path, *, before: bool) -> dict[str, list[tuple[object, ...]]]:
+    """Everything that an archive tells, before it is brought forward or after."""
+    joined = "" if before else "JOIN rounds USING (round)"
+    queries = SAME | {
+        table: f"SELECT {columns} FROM {table} {joined} ORDER BY ALL"
+        for table, columns in ROUNDS.items()
+    }
+    return {name: rows(path, query) for name, query in queries.items()}
+
+
+def test_nothing_is_lost_and_nothing_is_different(earlier: Path) -> None:
+    before = told(earlier, before=True)
+    said: list[str] = []
+    archive = Archive(earlier, said.append)
+    assert said == [f"bringing {earlier} from schema 2 to {SCHEMA_VERSION}"]
+    after = told(earlier, before=False)
+    for name, known in before.items():
+        assert after[name] == known, name
+    assert archive.inconsistencies() == []
+    Archive(earlier, said.append)
+    assert len(said) == 1
+
+
+def test_a_migrated_archive_has_the_tables_of_a_new_one(
+    earlier: Path, small_archive: Archive
+) -> None:
+    Archive(earlier)
+    for query in (
+        "SELECT table_name, column_name, data_type, is_nullable, column_default "
+        "FROM duckdb_columns() WHERE NOT internal ORDER BY ALL",
+        "SELECT table_name, constraint_type, constraint_text FROM duckdb_constraints() "
+        "ORDER BY ALL",
+        "SELECT view_name, sql FROM duckdb_views() WHERE NOT internal ORDER BY ALL",
+    ):
+        assert rows(earlier, query) == rows(small_archive.path, query)
+
+
+def test_migrated_recipes_replay_to_their_hashes(earlier: Path) -> None:
+    Archive(earlier)
+    with duckdb.connect(str(earlier)) as db:
+        db.execute("UPDATE models SET path = replace(path, '/colony/data', ?)", [str(SHIPPED)])
+    found = check(Archive(earlier))
+    assert found.damages == ()
+    assert found.replayed == found.offspring > 30
+
+
+def test_a_failed_migration_leaves_the_archive_as_it_was(earlier: Path) -> None:
+    with duckdb.connect(str(earlier)) as db:  # what schema 3 refuses
+        db.execute("DELETE FROM recipes WHERE model = 12")
+    before = told(earlier, before=True)
+    with pytest.raises(ArchiveError, match="cannot use archive") as caught:
+        Archive(earlier)
+    assert "\n" not in str(caught.value)
+    assert told(earlier, before=True) == before
+
+
+def test_a_running_campaign_of_an_earlier_version_is_not_disturbed(earlier: Path) -> None:
+    code = """
+import sys, time
+from pathlib import Path
+from lineage.storage.lock import campaign_lock
+with campaign_lock(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(earlier)],
+        stdout=subprocess.PIPE,
+        cwd=Path(__file__).parents[2],
+    ) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        with pytest.raises(ArchiveBusyError, match=f"PID {holder.pid}"):
+            Archive(earlier)
+        holder.kill()
+    with campaign_lock(earlier):  # `colony run` has it already when it opens the archive
+        assert Archive(earlier).newest_id() == 40
+
+
+def test_killed_at_any_moment_it_is_of_one_schema_or_the_other(earlier: Path) -> None:
+    whole = earlier.read_bytes()
+    code = "import sys; from lineage import Archive; from pathlib import Path\n"
+    code += "print('go', flush=True); Archive(Path(sys.argv[1]))"
+    seen = set()
+    rng = np.random.default_rng(5)
+    for delay in rng.uniform(0.0, 0.25, 8):
+        earlier.write_bytes(whole)
+        earlier.with_name(earlier.name + ".wal").unlink(missing_ok=True)
+        with subprocess.Popen(
+            [sys.executable, "-c", code, str(earlier)],
+            stdout=subprocess.PIPE,
+            env=os.environ,
+            cwd=Path(__file__).parents[2],
+        ) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            try:
+                process.wait(timeout=float(delay))
+            except subprocess.TimeoutExpired:
+                process.kill()
+        seen.add(rows(earlier, "SELECT value FROM meta")[0][0])
+        assert Archive(earlier).inconsistencies() == []
+    assert seen <= {"2", str(SCHEMA_VERSION)}

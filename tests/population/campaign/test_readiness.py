@@ -1,0 +1,175 @@
+"""What a campaign would fail of is said before anything is written; what is empty starts anew."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from arena.errors import TaskError
+from arena.tasks import load_tasks
+from lineage import Archive
+from lineage.archive.unfinished import Effort, Part, keep, unfinished
+from population.campaign.context import found_archive, open_context
+from population.campaign.item_sampling import dealing_pools
+from population.campaign.readiness import check_ready, cost_of_founding
+from population.config import Config
+from population.errors import CampaignError, ConfigError, PopulationError
+from population.evaluation.devices import check_device
+from tests.command_helpers import colony, failure
+from tests.population.campaign.test_small_tasks import config_of, founders, write_task
+
+__all__ = ["founders"]
+
+
+@pytest.fixture
+def config(founders: list[Path], tmp_path: Path) -> Config:
+    return config_of(founders, [write_task(tmp_path, "t", 12)])
+
+
+def written(config: Config, path: Path, **sections: dict[str, object]) -> Path:
+    """A configuration as TOML."""
+    content = {
+        name: section | sections.get(name, {})
+        for name, section in config.model_dump(exclude_unset=True, mode="json").items()
+    } | {name: section for name, section in sections.items() if name not in config.model_fields_set}
+    lines = []
+    for name, section in content.items():
+        lines.append(f"[{name}]")
+        lines += [f"{key} = {json.dumps(value)}" for key, value in section.items()]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("name", ["nonsense", "cuda:99", "meta", "cpu:banana", ""])
+def test_a_device_that_cannot_compute_is_said_to(name: str) -> None:
+    with pytest.raises(PopulationError, match="device"):
+        check_device(name, "auto", torch.float32)
+
+
+@pytest.mark.parametrize("dtype", ["auto", "float32", "bfloat16", "float16"])
+def test_a_processor_computes_in_any_dtype(dtype: str) -> None:
+    check_device("cpu", dtype, torch.float32)
+
+
+def test_nothing_is_written_where_a_run_could_not_begin(config: Config, tmp_path: Path) -> None:
+    """And the next run is free to choose otherwise."""
+    path, archive = tmp_path / "my.toml", tmp_path / "a.duckdb"
+
+    def refused(*options: str, **sections: dict[str, object]) -> str:
+        written(config, path, **sections)
+        said = failure("run", path, "--archive", archive, "--headless", *options)
+        assert not archive.exists()
+        return said
+
+    assert "device 'cuda:99' cannot be used" in refused("--device", "cuda:99")
+    assert "meta" in refused(run={"device": "meta"})
+    assert "a budget of 5 item evaluations does not pay for the first" in refused("--budget", "5")
+    assert "budget" in refused(budget={"item_evaluations": 5})
+    sealed = Path(config.tasks.paths[0]) / "test.jsonl"
+    sealed.rename(sealed.with_suffix(".away"))
+    assert "test.jsonl is missing" in refused()
+    sealed.write_bytes(b"\xff not to be read")
+    workshop = open_context(config)
+    assert check_ready(workshop, config.budget, report=True)
+
+
+def test_keyless_items_are_found_before_one_is_dealt(config: Config, tmp_path: Path) -> None:
+    path = Path(config.tasks.paths[0]) / "selection.jsonl"
+    path.write_text(path.read_text() + json.dumps({"prompt": "z="}) + "\n")
+    with pytest.raises(
+        TaskError, match=r"'t': 1 item cannot be asked; .*selection.jsonl:13, has no key .*jury"
+    ):
+        open_context(config).check_items()
+    open_to_judges = config.model_copy(
+        update={"search": config.search.model_copy(update={"merit": "jury"})}
+    )
+    assert open_context(open_to_judges).check_items() == []
+    assert check_ready(open_context(open_to_judges), config.budget, report=False)
+    assert load_tasks(config.tasks.paths)
+
+
+def test_what_the_first_population_takes_is_what_is_asked_of_a_budget(config: Config) -> None:
+    workshop = open_context(config)
+    cost = cost_of_founding(workshop, dealing_pools(workshop.tasks, 0, config))
+    for budget in (cost - 1, 1):
+        with pytest.raises(CampaignError, match=f"takes about {cost:,}"):
+            check_ready(
+                workshop,
+                config.budget.model_copy(update={"item_evaluations": budget}),
+                report=False,
+            )
+    enough = config.budget.model_copy(update={"item_evaluations": cost})
+    assert check_ready(workshop, enough, report=False)
+
+
+def test_an_archive_without_a_generation_is_started_anew(config: Config, tmp_path: Path) -> None:
+    archive = tmp_path / "a.duckdb"
+    found_archive(archive, open_context(config)).close()
+    path = written(config, tmp_path / "my.toml")
+    other = ("run", "--archive", archive, "--headless", "--no-report", "--generations", 1)
+    code, _, said = colony(*other, "--seed", 7)
+    assert code == 0
+    assert "had no candidates yet, so it is started anew" in " ".join(said.split())
+    assert Archive(archive).campaign()[0] == 7
+    assert Archive(archive).generations()
+    assert "was started with seed 7, not 8" in failure(*other, "--seed", 8)
+    assert "another [search]" in failure(*other, written(config, path, search={"panel": 7}))
+
+
+def test_candidates_that_are_kept_are_not_thrown_away(config: Config, tmp_path: Path) -> None:
+    """Though no generation is complete: what they were bred by cannot be changed any more."""
+    archive, path = tmp_path / "a.duckdb", tmp_path / "my.toml"
+    colony_of = found_archive(archive, open_context(config))
+    assert unfinished(colony_of).endswith("none was begun; colony run begins the first")
+    keep(colony_of, Part(24, Effort(6, 1.0)))
+    assert unfinished(colony_of).startswith("generation 0 is being made: 0 of 24")
+    colony_of.close()
+    before = archive.read_bytes()
+    run = ("run", "--archive", archive, "--headless", "--no-report", "--generations", 1)
+    for options, what in (
+        (("--seed", 7), "was started with seed 0, not 7"),
+        (("--device", "cuda"), "was started on device 'cpu', not 'cuda'"),
+        ((written(config, path, search={"panel": 7}),), "was started with another [search]"),
+    ):
+        said = failure(*run, *options)
+        assert what in said
+        assert "; 0 of 24 candidates are kept; " in said
+        assert "choose another --archive or delete it" in said
+        assert archive.read_bytes() == before
+
+
+def test_without_another_wish_it_goes_on_as_it_was_started(config: Config, tmp_path: Path) -> None:
+    archive = tmp_path / "a.duckdb"
+    seeded = config.model_copy(update={"run": config.run.model_copy(update={"seed": 5})})
+    found_archive(archive, open_context(seeded)).close()
+    code, _, said = colony(
+        "run", "--archive", archive, "--headless", "--no-report", "--generations", 1
+    )
+    assert code == 0
+    assert "anew" not in said
+    assert Archive(archive).campaign()[0] == 5
+
+
+def test_what_is_asked_instead_has_to_be_possible(config: Config, tmp_path: Path) -> None:
+    """Otherwise the archive stays as it was."""
+    archive = tmp_path / "a.duckdb"
+    found_archive(archive, open_context(config)).close()
+    before = archive.read_bytes()
+    for device in ("cuda:99", "meta"):
+        assert "device" in failure("run", "--archive", archive, "--headless", "--device", device)
+        assert archive.read_bytes() == before
+    with pytest.raises(ConfigError):
+        config_of([], [], run={"device": 3})
+
+
+def test_shortages_are_told_as_a_campaign_starts_and_not_again(
+    config: Config, tmp_path: Path
+) -> None:
+    archive, path = tmp_path / "a.duckdb", written(config, tmp_path / "my.toml")
+    arguments = ("run", path, "--archive", archive, "--headless", "--no-report", "--generations")
+    first = colony(*arguments, 1)[2]
+    assert "note: a panel takes 120 search items of each task, and these have fewer: t has 12" in (
+        " ".join(first.split())
+    )
+    assert "note:" not in colony(*arguments, 2)[2]

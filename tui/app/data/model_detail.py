@@ -1,0 +1,42 @@
+"""The portrait: what the archive alone knows of one model, asked for in a thread."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lineage.queries.ratings import ratings_of
+from lineage.records import Rating
+from tui.app.data.kin import family_of
+from tui.app.data.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from lineage import Archive
+    from population.analysis.difference import Difference
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """A model between its parents.
+
+    Attributes:
+        sides: the model, then its two fittest parents, as far as it has them.
+        ratings: (generation, rating), oldest first.
+        descendants: how many descend from it, and how many of them are alive.
+    """
+
+    sides: "Difference"
+    ratings: tuple[tuple[int, Rating], ...]
+    descendants: tuple[int, int]
+
+
+def portrait_of(archive: "Archive", snapshot: Snapshot, model: int) -> Portrait:
+    """Everything about a model."""
+    from population.analysis.difference import difference  # noqa: PLC0415 - when first asked
+
+    chosen = [model, *family_of(snapshot, [model]).parents(model)[:2]]
+    rows = {row.id: row for row in archive.models(ids=chosen)}
+    below = snapshot.descent.descendants(model)
+    return Portrait(
+        difference(archive, [rows[side] for side in chosen]),
+        tuple(ratings_of(archive, model)),
+        (len(below), sum(map(snapshot.lives, below.tolist()))),
+    )

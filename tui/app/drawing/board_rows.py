@@ -1,0 +1,200 @@
+"""The board's table: which columns there are, what they say, and which fit."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from lineage.ancestry.parent_edges import Ids
+from lineage.drawing.text import Span, cells, shown
+from lineage.queries.columns import Singles
+from tui.app.data.snapshot import Snapshot
+from tui.app.drawing.model_rows import ModelRows
+from tui.shared.styling import Piece, Signs, cut, steps
+
+MADE_OF = 18
+"""Cells of the bar of founder shares."""
+
+LAYERS = ("primary", "success", "warning", "secondary", "accent", "error")
+"""Tones of the founders in turn; their signs differ as well."""
+
+
+@dataclass(frozen=True)
+class SortOrder:
+    """What a board can be sorted by: its name, and the value of everybody, highest first."""
+
+    name: str
+    of: Callable[[Snapshot], Singles]
+
+
+ORDERS = (
+    SortOrder("rating", lambda s: s.columns.rating),
+    SortOrder("fitness", lambda s: s.columns.fitness),
+    SortOrder("born", lambda s: np.arange(s.newest + 1, dtype=np.float32)),
+    SortOrder("children", lambda s: s.children.astype(np.float32)),
+)
+
+
+def sorted_by(order: SortOrder, upwards: bool, snapshot: Snapshot, ids: Ids) -> Ids:
+    """Models in an order; who has no value comes last, of equals the younger comes first."""
+    values = order.of(snapshot)[ids[::-1]]
+    known = np.where(np.isnan(values), -np.inf if not upwards else np.inf, values)
+    return ids[::-1][np.argsort(known if upwards else -known, kind="stable")]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its title, its width, how much it matters (0 always stays), and its place."""
+
+    title: str
+    width: int
+    matters: int
+    right: bool = False
+
+
+COLUMNS = (
+    Column("#", 5, 5, True),
+    Column("model", 17, 0),
+    Column("rating", 7, 1, True),
+    Column("±", 5, 4, True),
+    Column("fitness", 8, 1, True),
+    Column("gen", 6, 2, True),
+    Column("kids", 5, 6, True),
+    Column("how", 12, 7),
+    Column("parents", 20, 8),
+    Column("made of", MADE_OF, 3),
+    Column("trend", 12, 5),
+    Column("of", 30, 9),
+)
+
+
+@lru_cache(maxsize=8)
+def fitting(width: int) -> tuple[int, ...]:
+    """The columns, as places in `COLUMNS`, that fit into so many cells."""
+    used = list(range(len(COLUMNS)))
+    while sum(COLUMNS[at].width + 1 for at in used) > width:
+        least = max(used, key=lambda at: COLUMNS[at].matters)
+        if COLUMNS[least].matters == 0:
+            break
+        used.remove(least)
+    return tuple(used)
+
+
+def heads(width: int, order: SortOrder, upwards: bool, signs: Signs) -> list[Piece]:
+    """The titles above the columns; the one that is sorted by has a sign."""
+    pieces = []
+    for at in fitting(width):
+        column = COLUMNS[at]
+        title = {"gen": "born", "kids": "children"}.get(column.title, column.title)
+        here = title == order.name
+        said = signs.spread if title == "±" else column.title
+        text = said + ((signs.up if upwards else signs.down) if here else "")
+        text = text.rjust(column.width) if column.right else text.ljust(column.width)
+        pieces.append(Piece(text + " ", "strong" if here else "head"))
+    return pieces
+
+
+class BoardRows(ModelRows):
+    """Models with what is known of each.
+
+    Args:
+        snapshot: knows them.
+        order: their ids, top down.
+        signs: what to draw with.
+    """
+
+    def __init__(self, snapshot: Snapshot, order: Ids, signs: Signs) -> None:
+        super().__init__(snapshot, order)
+        self._signs = signs
+
+    def draw(self, row: int, width: int) -> list[Span | Piece]:
+        """A row of the columns that fit."""
+        model, spans = self.model(row), list[Span | Piece]()
+        for at in fitting(width):
+            column = COLUMNS[at]
+            pieces = self._cell(at, row, model)
+            used = sum(cells(piece.text) for piece in pieces)
+            blanks = Piece(" " * max(0, column.width - used))
+            spans += (
+                [blanks, *pieces, Piece(" ")] if column.right else [*pieces, blanks, Piece(" ")]
+            )
+        return spans
+
+    def _cell(self, at: int, row: int, model: int) -> list[Piece]:  # noqa: PLR0911 - one a column
+        s, signs = self.snapshot, self._signs
+        match COLUMNS[at].title:
+            case "#":
+                return [Piece(str(row + 1), "dim")]
+            case "model":
+                name = cut(shown(s.name(model)), 15, signs.ellipsis)
+                return [Piece(s.sign(model, signs) + " ", s.tone(model)), Piece(name, "strong")]
+            case "rating":
+                rating = s.rating(model)
+                return [Piece(f"{rating[0]:.0f}" if rating else signs.dash)]
+            case "±":
+                rating = s.rating(model)
+                return [Piece(f"{rating[1]:.0f}" if rating else "", "dim")]
+            case "fitness":
+                fitness = s.fitness(model)
+                return [Piece(signs.dash if fitness is None else f"{fitness:.3f}")]
+            case "gen":
+                return [Piece(str(s.columns.generation[model]), "dim")]
+            case "kids":
+                return [Piece(str(s.children[model]), "dim")]
+            case "how":
+                return [Piece(cut(shown(s.operator(model)), 12, signs.ellipsis), "dim")]
+            case "parents":
+                return [Piece(self._parents(model), "dim")]
+            case "made of":
+                return self._made_of(model)
+            case "trend":
+                return [Piece(steps(s.columns.trend.get(model, ()), signs), "median")]
+        parts = s.founders_of(model)[:3]
+        said = "  ".join(f"{s.columns.names[founder]} {part:.0%}" for founder, part in parts)
+        return [Piece(cut(shown(said), 30, signs.ellipsis), "dim")]
+
+    def _parents(self, model: int) -> str:
+        parents = list(self.snapshot.parents(model))
+        said = f" {self._signs.cross} ".join(f"#{parent}" for parent in parents[:2])
+        return said + (f" +{len(parents) - 2}" if len(parents) > 2 else "")
+
+    def _made_of(self, model: int) -> list[Piece]:
+        shares = self.snapshot.shares
+        if shares is None:
+            return []
+        counts = apportioned(shares[model], MADE_OF)
+        return [
+            Piece(layer(founder, self._signs) * cells, LAYERS[founder % len(LAYERS)])
+            for founder, cells in enumerate(counts)
+            if cells
+        ]
+
+
+def layer(founder: int, signs: Signs) -> str:
+    """The sign of a founder, by its place among the founders."""
+    return signs.layers[founder % len(signs.layers)]
+
+
+def apportioned(parts: Singles, cells: int) -> list[int]:
+    """Cells by parts of one, whole and exactly so many: largest remainders get what is left."""
+    exact = parts.astype(np.float64) * cells
+    counts = np.floor(exact).astype(np.int64)
+    left = max(0, cells - int(counts.sum()))
+    counts[np.argsort(counts - exact, kind="stable")[:left]] += 1
+    return [int(count) for count in counts]
+
+
+def legend(snapshot: Snapshot, signs: Signs, width: int) -> list[Piece]:
+    """Which sign stands for which founder, as far as there is room."""
+    pieces, used = list[Piece](), 0
+    for place, founder in enumerate(snapshot.columns.pedigree.founders.tolist()):
+        name = shown(snapshot.columns.names[founder], 12)
+        if used + cells(name) + 3 > width:
+            break
+        used += cells(name) + 3
+        pieces += [
+            Piece(layer(place, signs) + " ", LAYERS[place % len(LAYERS)]),
+            Piece(name + " ", "dim"),
+        ]
+    return pieces

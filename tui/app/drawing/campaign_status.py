@@ -1,0 +1,106 @@
+"""How a campaign stands, in words and bars: what is done now, what is spent, what is left."""
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from tui.shared.heartbeat import Pulse
+from tui.shared.styling import Piece, Signs, bar
+
+if TYPE_CHECKING:
+    from tui.app.data.snapshot import Snapshot
+
+
+def head(
+    name: str, snapshot: "Snapshot | None", pulse: Pulse | None, signs: Signs, width: int
+) -> list[Piece]:
+    """One line over everything: whose colony, whether it runs, how far it is."""
+    pieces = [Piece(f" {name}  ", "strong"), *_state(pulse, signs)]
+    if snapshot is None:
+        return pieces
+    pieces.append(Piece(f"   births {snapshot.newest:,}", "plain"))
+    spent, budget, part = spending(snapshot, pulse)
+    if budget:
+        words = f"   spent {spent:,} of {budget:,} "
+        room = width - sum(len(piece.text) for piece in pieces) - len(words) - 6
+        pieces.append(Piece(words))
+        if room >= 8:
+            pieces.append(Piece(bar(part, min(room, 40), signs), "bar"))
+        pieces.append(Piece(f" {part:.0%}", "strong"))
+    return pieces
+
+
+def _state(pulse: Pulse | None, signs: Signs) -> list[Piece]:
+    if pulse is None:
+        return [Piece(f"{signs.rests} at rest", "dim")]
+    if pulse.beats:
+        return [Piece(f"{signs.beats} running {spoken(time.time() - pulse.began)}", "best")]
+    return [Piece(f"{signs.rests} at rest: {pulse.ended or 'its process has gone'}", "dim")]
+
+
+def spending(snapshot: "Snapshot", pulse: Pulse | None) -> tuple[int, int | None, float]:
+    """Item evaluations spent and in all, and how much of the campaign is over."""
+    limits: Any = snapshot.settings.get("budget", {})
+    budget = limits.get("item_evaluations")
+    if pulse is not None and pulse.budget is not None:
+        budget = pulse.budget
+    spent = snapshot.spent
+    part = spent / budget if budget else 0.0
+    if pulse is not None and pulse.beats:
+        spent = max(spent, pulse.spent)
+        part = max(part, pulse.part, spent / budget if budget else 0.0)
+    return spent, budget, min(1.0, part)
+
+
+def doing(
+    snapshot: "Snapshot | None", pulse: Pulse | None, signs: Signs, width: int
+) -> list[list[Piece]]:
+    """What is done at this moment, and how fast."""
+    rows: list[list[Piece]] = []
+    if pulse is not None and pulse.beats:
+        done = f"{pulse.done}/{pulse.total}" if pulse.total else ""
+        doing = [Piece("doing  ", "dim"), Piece(f"{pulse.what} {done}", "strong")]
+        if pulse.step_left_s is not None and pulse.step_left_s >= 1.0:
+            doing.append(Piece(f"   {spoken(pulse.step_left_s)} to go", "dim"))
+        rows.append(doing)
+        part = pulse.done / pulse.total if pulse.total else 0.0
+        rows.append([Piece("       "), Piece(bar(part, min(width - 8, 40), signs), "bar")])
+    else:
+        rows.append([Piece("doing  ", "dim"), Piece("nothing; colony run goes on", "plain")])
+    if snapshot is None or snapshot.latest is None:
+        return rows
+    living, last = len(snapshot.living), snapshot.latest
+    rows.append(
+        [
+            Piece("gen    ", "dim"),
+            Piece(f"{last.generation}"),
+            Piece(f"   {living:,} living, {snapshot.newest - living:,} fossils", "dim"),
+        ]
+    )
+    recent = snapshot.columns.history["wall_s"][-20:]
+    born = snapshot.births[-1] - snapshot.births[max(0, len(snapshot.births) - 1 - len(recent))]
+    seconds = float(recent.sum())
+    if seconds > 0:
+        pace = f"{born / seconds:.1f} births/s, {seconds / len(recent):.1f} s a generation"
+        rows.append([Piece("pace   ", "dim"), Piece(pace)])
+    rows.append([Piece("worked ", "dim"), Piece(spoken(snapshot.worked_s)), *_left(pulse)])
+    return rows
+
+
+def _left(pulse: Pulse | None) -> list[Piece]:
+    if pulse is None or not pulse.beats or pulse.left_s is None:
+        return []
+    end = time.strftime("%H:%M", time.localtime(pulse.at + pulse.left_s))
+    return [Piece("   left ", "dim"), Piece(f"{spoken(pulse.left_s)} (until {end})")]
+
+
+def spoken(seconds: float) -> str:
+    """A time as people say it: the two greatest units."""
+    whole = max(0, int(seconds))
+    for name, size, lower, part in (
+        ("d", 86400, "h", 3600),
+        ("h", 3600, "m", 60),
+        ("m", 60, "s", 1),
+    ):
+        if whole >= size:
+            return f"{whole // size}{name} {whole % size // part}{lower}"
+    return f"{whole}s"

@@ -1,0 +1,158 @@
+"""What the page of a model says: its recipe, what it is made of, its scores, its rating."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lineage.drawing.text import Span, shown
+from lineage.points import points, spread
+from tui.app.data.model_detail import Portrait
+from tui.app.data.snapshot import Snapshot
+from tui.app.drawing.braille import Curve
+from tui.app.drawing.heat import heat
+from tui.app.drawing.model_summary import fate, kind, made
+from tui.app.drawing.rows import ListedRows
+from tui.shared.styling import Piece, Signs, bar, cut
+
+if TYPE_CHECKING:
+    from population.analysis.difference import ModelSide
+
+Rows = list[tuple[str, int | None, list[Span | Piece]]]
+
+SCORE = 8
+"""Cells of a score."""
+
+
+def head(snapshot: Snapshot, model: int, portrait: Portrait | None, signs: Signs) -> list[Piece]:
+    """The most important in one row."""
+    said = [f"  {fate(snapshot, model)}", made(snapshot, model)]
+    children = int(snapshot.children[model])
+    if portrait is not None:
+        below, alive = portrait.descendants
+        said.append(f"{children:,} children, {below:,} descendants, {alive:,} of them alive")
+    return [*kind(snapshot, model, signs), Piece("   ".join(said), "dim")]
+
+
+def recipe(portrait: Portrait, snapshot: Snapshot, signs: Signs) -> ListedRows:
+    """How a model was made: by what, of whom, along which path, and its hash."""
+    mine = portrait.sides.sides[0]
+    model = mine.model
+    rows: Rows = [
+        ("how", None, [Piece("made by   ", "dim"), Piece(shown(model.operator), "strong")]),
+        ("when", None, [Piece("born in   ", "dim"), Piece(f"generation {model.generation}")]),
+        ("hash", None, [Piece("sha256    ", "dim"), Piece(model.weights_sha256)]),
+    ]
+    for number, parent in enumerate(sorted(model.parents, key=lambda p: (-p.share, p.id))):
+        fitness = snapshot.fitness(parent.id)
+        rows.append(
+            (
+                f"parent {parent.id}",
+                parent.id,
+                [
+                    Piece("parents   " if not number else " " * 10, "dim"),
+                    Piece(f"{parent.share:>4.0%} "),
+                    *kind(snapshot, parent.id, signs),
+                    Piece("" if fitness is None else f" {fitness:.3f}"),
+                    Piece(f"  {shown(parent.role)}", "dim"),
+                ],
+            )
+        )
+    for number, (source, layer, scale) in enumerate(mine.steps or ()):
+        rows.append(
+            (
+                f"step {number}",
+                None,
+                [
+                    Piece("path      " if not number else " " * 10, "dim"),
+                    Piece(f"{number:>3} ", "dim"),
+                    Piece(f"{shown(source)} layer {layer}"),
+                    Piece(f"  {signs.cross} {scale:.2f}", "dim"),
+                ],
+            )
+        )
+    if not model.living:
+        said = f"in {model.died} of: {shown(model.cause or '')}"
+        rows.append(("death", None, [Piece("died      ", "dim"), Piece(said)]))
+    return ListedRows(rows)
+
+
+def made_of(portrait: Portrait, signs: Signs, width: int) -> ListedRows:
+    """The weights of the founders by block, or that a path alone has none."""
+    sides = portrait.sides
+    mine = sides.sides[0]
+    if mine.weights is None:
+        said = "a path through layers of founders: nothing is merged"
+        return ListedRows([("none", None, [Piece(said, "dim")])])
+    shares = np.array([mine.shares[founder] for founder in sides.founders])
+    drawn = heat(sides.founders, sides.blocks, mine.weights, shares, signs, width)
+    return ListedRows([(str(number), None, row) for number, row in enumerate(drawn)])
+
+
+def scores(portrait: Portrait, signs: Signs, width: int) -> ListedRows:
+    """Exact match by task beside that of the parents, first on the split that most were asked."""
+    sides = portrait.sides.sides
+    splits = [split for split in ("selection", "search") if sides[0].scores[split]]
+    asked = {split: sum(bool(side.scores[split]) for side in sides) for split in splits}
+    rows: Rows = []
+    for split in sorted(splits, key=lambda split: -asked[split]):
+        rows += _split(sides, split, signs, width)
+    return ListedRows(
+        rows or [("none", None, [Piece("it has not been asked anything yet", "dim")])]
+    )
+
+
+def _split(sides: "Sequence[ModelSide]", split: str, signs: Signs, width: int) -> Rows:
+    own, others = sides[0].scores[split], [side.scores[split] for side in sides[1:]]
+    # Search items change from generation to generation, so these are no fair comparison.
+    title = split if split == "selection" else "search, own items"
+    name = max(len(title), *(len(shown(task)) for task in own)) + 1
+    room = max(0, min(24, width - name - SCORE * len(sides) - 2))
+    labels = "".join(f"{shown(side.model.label, SCORE - 1):>{SCORE}}" for side in sides)
+    rows: Rows = [(split, None, [Piece(title.ljust(name + room) + labels, "head")])]
+    for task, value in own.items():
+        theirs = [scores.get(task) for scores in others]
+        spans = [
+            Piece(cut(shown(task), name, signs.ellipsis)),
+            Piece(bar(value, room, signs), "bar"),
+            Piece(_score(value, signs), "strong"),
+            *(Piece(_score(score, signs), "dim") for score in theirs),
+            beats(value, theirs, signs),
+        ]
+        rows.append((f"{split} {task}", None, list(spans)))
+    means = [float(np.mean(list(mine.values()))) if mine else None for mine in (own, *others)]
+    spans = [
+        Piece(cut("mean over tasks", name, signs.ellipsis), "dim"),
+        Piece(bar(means[0] or 0.0, room, signs), "dim"),
+        *(Piece(_score(mean, signs), "strong") for mean in means),
+        beats(means[0] or 0.0, means[1:], signs),
+    ]
+    return [*rows, (f"{split} mean", None, list(spans))]
+
+
+def _score(score: float | None, signs: Signs) -> str:
+    return f"{signs.dash:>{SCORE}}" if score is None else f"{score:>{SCORE}.3f}"
+
+
+def beats(value: float, others: Sequence[float | None], signs: Signs) -> Piece:
+    """A sign for a score above all others, or below them."""
+    known = [score for score in others if score is not None]
+    if known and value > max(known):
+        return Piece(f" {signs.up}", "gain")
+    if known and value < min(known):
+        return Piece(f" {signs.down}", "loss")
+    return Piece("  ")
+
+
+def rating(portrait: Portrait) -> list[Curve]:
+    """The rating in points over generations, between the ends of its 95 % interval."""
+    if not portrait.ratings:
+        return []
+    generations = np.array([generation for generation, _ in portrait.ratings], np.float64)
+    values = points(np.array([rating.rating for _, rating in portrait.ratings]))
+    interval = spread(np.array([rating.deviation for _, rating in portrait.ratings]))
+    return [
+        Curve("rating", "best", generations, values),
+        Curve("at most", "dim", generations, values + interval),
+        Curve("at least", "dim", generations, values - interval),
+    ]

@@ -1,0 +1,111 @@
+"""What the page Arena draws of judges: all of them, and one with its record."""
+
+from arena.reliability.kin import STRATA
+from lineage.drawing.text import Span, cells, columns, padded
+from lineage.queries.judges import Reliability
+from tui.app.data.arena import ArenaView, by_task, reason
+from tui.app.data.snapshot import Snapshot
+from tui.app.drawing.labelled_text import Drawn, cropped, gap, wrapped
+from tui.app.drawing.rows import ListedRows
+from tui.shared.styling import Piece, Signs
+
+
+def judge_rows(view: ArenaView, snapshot: Snapshot, signs: Signs) -> ListedRows:
+    """All judges, the most trusted first: trust by mode, and who is not listened to."""
+    modes = modes_of(view)
+    order = sorted(
+        view.judges, key=lambda j: (-max(one.trust for one in view.judges[j].values()), j)
+    )
+    rows: list[Drawn] = []
+    for judge in order:
+        known = view.judges[judge]
+        spans: list[Span | Piece] = [
+            Piece(snapshot.sign(judge, signs) + " ", snapshot.tone(judge)),
+            Piece(padded(cropped(snapshot.name(judge), 15, signs), 16)),
+        ]
+        for mode in modes:
+            one = known.get(mode)
+            spans.append(Piece(_trusted(one).center(13), _tone_of(one)))
+        rows.append((judge, judge, spans))
+    return ListedRows(rows)
+
+
+def judge_heads(view: ArenaView) -> list[Piece]:
+    """The titles above the judges."""
+    return [
+        Piece("judge".ljust(18), "head"),
+        *(Piece(m.center(13), "head") for m in modes_of(view)),
+    ]
+
+
+def modes_of(view: ArenaView) -> list[str]:
+    """In which modes anybody judges."""
+    return sorted({mode for modes in view.judges.values() for mode in modes})
+
+
+def one_judge_rows(
+    view: ArenaView, judge: int, snapshot: Snapshot, signs: Signs, width: int
+) -> ListedRows:
+    """A judge: why it is listened to or not, how often it was right, which canaries it liked."""
+    known = view.judges.get(judge, {})
+    rows: list[Drawn] = [
+        (
+            "judge",
+            judge,
+            [
+                Piece(snapshot.sign(judge, signs) + " ", snapshot.tone(judge)),
+                Piece(snapshot.name(judge), "strong"),
+                Piece("" if known else "  has judged in no round that is shown", "dim"),
+            ],
+        )
+    ]
+    for mode, one in sorted(known.items()):
+        rows.append(gap(mode))
+        why = f"trust {one.trust:.2f}, {reason(mode, one)}"
+        rows += wrapped(mode, why, width, "plain" if one.admitted else "alarm")
+        tests = by_task(view.trust, judge, mode)
+        table = [[Span(head.replace(" is ", " "), "dim") for head in ("right on", *STRATA)]]
+        for task, strata in sorted(tests.items()):
+            rates = (rate(*strata[stratum], signs) for stratum in STRATA)
+            table.append([Span(cropped(task, 16, signs)), *(Span(rate) for rate in rates)])
+        drawn = columns(table, (0, 1, 1, 1, 2), width)
+        rows += [((mode, at), None, list(spans)) for at, spans in enumerate(drawn)]
+    return ListedRows(rows + _canaries(view, judge, signs, width))
+
+
+def _canaries(view: ArenaView, judge: int, signs: Signs, width: int) -> list[Drawn]:
+    """What was planted, and whether this judge fell for it."""
+    read = [canary for canary in view.planted if judge in canary.readers]
+    if not view.planted:
+        return []
+    fooled = sum(judge in canary.fooled for canary in read)
+    said = f"read {len(read)} of {len(view.planted)}, fell for {fooled}" if read else "read none"
+    rows: list[Drawn] = [
+        gap("canaries"),
+        *wrapped("canaries", said, width, "alarm" if fooled else "plain"),
+    ]
+    for canary in sorted(read, key=lambda canary: judge not in canary.fooled):
+        fell = judge in canary.fooled
+        text = f"  {'fell for' if fell else 'refused':9}{canary.kind:12} {canary.item}  "
+        spans = [
+            Piece(text, "alarm" if fell else "dim"),
+            Piece(cropped(canary.answer, max(8, width - cells(text)), signs), "dim"),
+        ]
+        rows.append((("canary", canary.item, canary.answer), None, list(spans)))
+    return rows
+
+
+def _trusted(one: Reliability | None) -> str:
+    if one is None:
+        return ""
+    return f"{one.trust:.2f}" if one.admitted else f"({one.trust:.2f})"
+
+
+def _tone_of(one: Reliability | None) -> str:
+    return "plain" if one is None or one.admitted else "alarm"
+
+
+def rate(hits: float, misses: float, signs: Signs) -> str:
+    """How often a judge was right, of how often it could have been."""
+    total = hits + misses
+    return f"{round(hits, 1):g}/{round(total, 1):g}" if total else signs.dash

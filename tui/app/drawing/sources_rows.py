@@ -1,0 +1,93 @@
+"""What the page Sources draws: what can be merged, one of it, and what should be for a task."""
+
+from collections.abc import Sequence
+
+from lineage.drawing.text import Span, columns, padded
+from population.analysis.recommendation import RecommendedSource
+from population.analysis.source_attribution import AvailableSource
+from population.merging.preflight import gigabytes
+from tui.app.data.snapshot import Snapshot
+from tui.app.drawing.labelled_text import Drawn, cropped, wrapped
+from tui.app.drawing.rows import ListedRows
+from tui.shared.styling import Piece, Signs
+
+
+def source_rows(
+    sources: Sequence[AvailableSource], snapshot: Snapshot, signs: Signs, width: int
+) -> ListedRows:
+    """All sources: founders with what their files say, then the living."""
+    table = [
+        [
+            Span(f"{snapshot.sign(one.model, signs)} {cropped(one.name, 20, signs)}"),
+            Span(cropped(one.fits, 36, signs), "dim" if one.trouble is None else "loss"),
+            Span(size(one), "dim"),
+            Span((one.profile and one.profile.licence) or signs.dash, "dim"),
+            Span(place(one), "dim"),
+        ]
+        for one in sources
+    ]
+    drawn = columns(table, (0, 1, 2, 3, 4), width, gap=2)
+    return ListedRows(
+        [(one.model, one.model, list(row)) for one, row in zip(sources, drawn, strict=True)]
+    )
+
+
+def place(source: AvailableSource) -> str:
+    """Where its weights are, in a word or two."""
+    if source.path is None:
+        return "recipe"
+    return "weights kept" if source.profile is None and source.trouble is None else "founder"
+
+
+def size(source: AvailableSource) -> str:
+    """Bytes of its tensors, for people."""
+    return "" if source.profile is None else gigabytes(source.profile.size)
+
+
+def one_source_rows(
+    source: AvailableSource, snapshot: Snapshot, signs: Signs, width: int
+) -> ListedRows:
+    """A source: where it lies, what it is, whether it fits."""
+    rows: list[Drawn] = [
+        (
+            "name",
+            source.model,
+            [
+                Piece(snapshot.sign(source.model, signs) + " ", snapshot.tone(source.model)),
+                Piece(snapshot.name(source.model), "strong"),
+            ],
+        )
+    ]
+    rows += wrapped("lies in", source.path or "nothing; made from its recipe when needed", width)
+    if source.trouble is not None:
+        rows += wrapped("trouble", source.trouble, width, "alarm")
+    about = source.profile
+    if about is None:
+        if source.trouble is None:
+            parents = ", ".join(f"#{parent}" for parent in snapshot.parents(source.model))
+            rows += wrapped("fits", "yes: it is made of founders that fit each other", width)
+            rows += wrapped("parents", parents, width)
+        return ListedRows(rows)
+    shape = f"{about.architecture}, {about.layers} layers, hidden {about.hidden}"
+    weight = f"{about.parameters:,} parameters, {about.dtype}, {gigabytes(about.size)}"
+    rows += wrapped("fits", about.fits, width, "loss" if about.fits.startswith("no") else "plain")
+    rows += wrapped("is", f"{shape}, vocabulary {about.vocabulary:,}", width)
+    rows += wrapped("size", weight, width)
+    rows += wrapped("licence", about.licence or "no model card states one", width)
+    return ListedRows(rows)
+
+
+def choice_rows(
+    chosen: Sequence[RecommendedSource], snapshot: Snapshot, signs: Signs, width: int
+) -> ListedRows:
+    """The selected models with the reasons."""
+    rows: list[Drawn] = []
+    for place, one in enumerate(chosen, start=1):
+        head = [
+            Piece(f"{place}  ", "head"),
+            Piece(snapshot.sign(one.model, signs) + " ", snapshot.tone(one.model)),
+            Piece(padded(snapshot.name(one.model), 14), "strong"),
+        ]
+        rows.append((one.model, one.model, list(head)))
+        rows += wrapped(f" {place}", one.reason, width)
+    return ListedRows(rows)

@@ -1,0 +1,179 @@
+"""What has happened in a colony, as curves and rows: fitness, champions, events, diversity."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from lineage.ancestry.parent_edges import Ids
+from lineage.drawing.text import Span, padded, shown
+from lineage.queries.columns import LIVING
+from tui.app.data.snapshot import Snapshot
+from tui.app.drawing.braille import Curve
+from tui.app.drawing.model_rows import ModelRows
+from tui.app.drawing.rows import ListedRows
+from tui.shared.styling import Piece, Signs, cut, steps
+
+RECENT = 60
+"""Generations that events are told of; older ones are in `colony lineage` and the other pages."""
+
+MOST = 3_000
+"""Births that events are told of: in a colony of great broods fewer generations are told of."""
+
+MANY = 6
+"""Models that an event names one by one."""
+
+Models = npt.NDArray[np.int64]
+
+
+class TimelineEntry(NamedTuple):
+    """Something that happened: of what kind, to whom, how it looks, and in words."""
+
+    kind: str
+    model: int | None
+    tone: str
+    words: str
+
+
+def fitness(snapshot: Snapshot) -> tuple[list[Curve], list[float]]:
+    """Best, median and the best founder over births, and the births of champions."""
+    past, births = snapshot.columns.history, snapshot.births.astype(np.float64)
+    if not len(births):
+        return [], []
+    curves = [
+        Curve("best", "best", births, np.asarray(past["best"], np.float64)),
+        Curve("median", "median", births, np.asarray(past["median"], np.float64)),
+    ]
+    founders = snapshot.columns.fitness[snapshot.columns.pedigree.founders]
+    if np.isfinite(founders).any():
+        best = np.full(2, np.nanmax(founders), np.float64)
+        curves.append(Curve("best founder", "founder", births[[0, -1]], best))
+    return curves, births[snapshot.reigns[0]].tolist()
+
+
+class Champions(ModelRows):
+    """Every champion, the newest first, with the score that crowned it and what that won.
+
+    One that was dethroned and came back is listed where it came to reign last.
+
+    Args:
+        snapshot: knows them.
+        signs: what to draw with.
+    """
+
+    def __init__(self, snapshot: Snapshot, signs: Signs) -> None:
+        self._crowned, reigned = snapshot.reigns
+        last = len(reigned) - 1 - np.unique(reigned[::-1], return_index=True)[1]
+        self._reigns = np.sort(last)[::-1]
+        super().__init__(snapshot, reigned[self._reigns])
+        crowned = snapshot.columns.crowned
+        self._scores = np.array([crowned.get(model, np.nan) for model in reigned.tolist()])
+        self._won = np.diff(self._scores, prepend=np.nan) if len(reigned) else self._scores
+        self._signs = signs
+
+    def draw(self, row: int, width: int) -> list[Span | Piece]:
+        """Who, by which score, since when, and from whom."""
+        s, signs, model = self.snapshot, self._signs, self.model(row)
+        reign = self._reigns[row]
+        score, won = float(self._scores[reign]), round(float(self._won[reign]), 6)
+        gain = " " * 7 if np.isnan(won) else f"{won:+.3f} "
+        parents = f" {signs.cross} ".join(f"#{parent}" for parent in list(s.parents(model))[:2])
+        return [
+            Piece((signs.champion if model == s.champion else " ") + " ", "champion"),
+            Piece(padded(shown(s.name(model), 16), 8), s.tone(model)),
+            Piece(f" {signs.dash:>5} " if np.isnan(score) else f" {score:.3f} "),
+            Piece(gain, "loss" if won < 0 else "gain"),
+            Piece(f" gen {self._crowned[reign]:<5}", "dim"),
+            Piece(cut(shown(s.operator(model)), 11, signs.ellipsis) + " ", "dim"),
+            Piece(parents, "dim"),
+        ]
+
+
+def events(snapshot: Snapshot, signs: Signs) -> ListedRows:
+    """What happened in the last generations, the newest first."""
+    columns, last = snapshot.columns, snapshot.last
+    young = max(1, snapshot.newest - MOST)
+    first = max(0, last - RECENT, min(last, int(columns.generation[young])))
+    born = np.flatnonzero(columns.generation[1:] >= first) + 1
+    died = np.flatnonzero(columns.died >= first)
+    said: dict[int, list[TimelineEntry]] = {}
+    for generation, event in columns.events:
+        if generation >= first:
+            tone = {"alarm": "alarm", "champion": "champion"}.get(event.kind, "strong")
+            words = shown(event.detail, 160)
+            said.setdefault(generation, []).append(
+                TimelineEntry(event.kind, event.model, tone, words)
+            )
+    rows: list[tuple[tuple[int, str, int], int | None, list[Span | Piece]]] = []
+    born_in = _by(columns.generation, born, first, last)
+    died_in = _by(columns.died, died[columns.generation[died] < columns.died[died]], first, last)
+    for generation in range(last, first - 1, -1):
+        mine, gone = born_in[generation - first], died_in[generation - first]
+        told = said.get(generation, [])
+        told = [*told, *_born(snapshot, mine), *_died(snapshot, gone)]
+        for number, (kind, model, tone, words) in enumerate(told):
+            key = (generation, kind, number)
+            head = [Piece(f"{generation:>5} ", "dim"), Piece(f"{kind:<8} ", tone)]
+            rows.append(
+                (key, model, [*head, Piece(words, "alarm" if tone == "alarm" else "plain")])
+            )
+    return ListedRows(rows)
+
+
+def _by(moment: Ids, models: Models, first: int, last: int) -> list[Models]:
+    """Models by the generation in which something befell them, from the first to the last."""
+    models = models[np.argsort(moment[models], kind="stable")]
+    return np.split(models, np.searchsorted(moment[models], np.arange(first + 1, last + 1)))
+
+
+def _born(s: Snapshot, models: Models) -> list[TimelineEntry]:
+    if not len(models):
+        return []
+    lived = models[
+        (s.columns.died[models] == LIVING) | (s.columns.died[models] > s.columns.generation[models])
+    ]
+    named = ", ".join(_with_fitness(s, model) for model in lived[:MANY].tolist())
+    more = f" and {len(lived) - MANY} more" if len(lived) > MANY else ""
+    words = f"{len(models)} born"
+    words += f", stayed: {named}{more}" if len(lived) else ", nobody stayed"
+    return [TimelineEntry("birth", int(lived[0]) if len(lived) else None, "living", words)]
+
+
+def _died(s: Snapshot, models: Models) -> list[TimelineEntry]:
+    told, causes = [], s.columns.cause[models]
+    for code in np.unique(causes).tolist():
+        dead = models[causes == code]
+        named = " ".join(f"#{model}" for model in dead[:MANY].tolist())
+        more = f" and {len(dead) - MANY} more" if len(dead) > MANY else ""
+        words = f"{named}{more}: {shown(s.columns.words[code])}"
+        told.append(TimelineEntry("death", int(dead[0]), "fossil", words))
+    return told
+
+
+def _with_fitness(s: Snapshot, model: int) -> str:
+    fitness = s.fitness(model)
+    return f"#{model}" if fitness is None else f"#{model} {fitness:.3f}"
+
+
+def diversity(snapshot: Snapshot, signs: Signs, width: int) -> list[list[Piece]]:
+    """How varied the living are, how that came about, and the last alarm."""
+    past = snapshot.columns.history
+    rows = []
+    for name, column in (
+        ("founders alive", "founder_entropy"),
+        ("kinship", "mean_kinship"),
+        ("items solved", "item_coverage"),
+    ):
+        values = past[column][-max(1, min(40, width - 21)) :]
+        if len(values):
+            trend = steps(tuple(values.tolist()), signs)
+            rows.append(
+                [Piece(f"{name:<15}", "dim"), Piece(f"{values[-1]:.2f}  "), Piece(trend, "median")]
+            )
+    alarms = [(at, event) for at, event in snapshot.columns.events if event.kind == "alarm"]
+    if alarms:
+        at, event = alarms[-1]
+        rows.append([Piece(f"alarm in {at}: ", "alarm"), Piece(shown(event.detail, 120))])
+    else:
+        rows.append([Piece("no alarm", "dim")])
+    return rows

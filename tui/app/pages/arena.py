@@ -1,0 +1,292 @@
+"""The arena: who met whom and what was said, and which judges are believed how far."""
+
+from collections.abc import Collection, Hashable
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.widgets import Static
+
+from lineage.errors import ArchiveError
+from tui.app.pages.page import Page, framed
+from tui.app.widgets.chrome import Prompt
+from tui.app.widgets.virtual_list import GUTTER, Lines
+from tui.shared.styling import Piece
+
+if TYPE_CHECKING:
+    from lineage.queries.match_detail import MatchDetail
+    from lineage.queries.matches import Match
+    from tui.app.data.arena import ArenaQuery, ArenaView
+    from tui.app.data.focus import Focus
+    from tui.app.data.snapshot import Snapshot
+
+
+class ArenaPage(Page):
+    """Matches and judges, of the last round or of an earlier one."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("v", "turn", "Judges", id="arena.view", tooltip="Matches, or judges"),
+        Binding(
+            "F", "filter", "Task", id="arena.filter", tooltip="Show what happened on one task alone"
+        ),
+        Binding(
+            "o", "only", "Only", id="arena.only",
+            tooltip="Only matches of the model in focus, or all again",
+        ),
+        Binding(
+            "comma", "older", "Older", id="arena.older", key_display=",",
+            tooltip="The round before",
+        ),
+        Binding(
+            "full_stop", "newer", "Newer", id="arena.newer", key_display=".",
+            tooltip="The round after; past the last one, whatever comes",
+        ),
+    ]  # fmt: skip
+
+    DEFAULT_CSS = """
+    ArenaPage #round { height: 1; text-wrap: nowrap; background: $surface; }
+    ArenaPage #arena { layout: grid; grid-size: 1 2; grid-rows: 2fr 3fr; }
+    ArenaPage #heads { height: 1; text-wrap: nowrap; }
+    ArenaPage #matches, ArenaPage #match, ArenaPage #judging, ArenaPage #judge { height: 100%; }
+    ArenaPage #judging, ArenaPage #judge { display: none; }
+    ArenaPage.-judges #judging, ArenaPage.-judges #judge { display: block; }
+    ArenaPage.-judges #matches, ArenaPage.-judges #match { display: none; }
+    ArenaPage.-narrow .pane { padding: 0; }
+
+    ArenaPage.-wide #arena, ArenaPage.-very-wide #arena {
+        grid-size: 2 1; grid-columns: 1fr 1fr; grid-rows: 1fr;
+    }
+    ArenaPage.-wide.-tall #arena, ArenaPage.-very-wide.-tall #arena {
+        grid-size: 2 2; grid-rows: 3fr 2fr;
+    }
+    ArenaPage.-wide.-tall #judging, ArenaPage.-very-wide.-tall #judging { display: block; }
+    ArenaPage.-wide.-tall #judge, ArenaPage.-very-wide.-tall #judge { display: block; }
+    ArenaPage.-wide.-tall #matches, ArenaPage.-very-wide.-tall #matches { display: block; }
+    ArenaPage.-wide.-tall #match, ArenaPage.-very-wide.-tall #match { display: block; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._asked: ArenaQuery | None = None
+        self._view: ArenaView | None = None
+        self._heard: tuple[MatchDetail, dict[int, int | None]] | None = None
+
+    def panes(self) -> ComposeResult:
+        """What is shown; matches and one of them; judges and one of them."""
+        yield Static(id="round", markup=False)
+        with Container(id="arena"):
+            yield framed("matches", "no round of the arena was played yet")
+            yield framed("match", "no match is chosen")
+            with Container(id="judging", classes="pane") as judging:
+                judging.border_title = "judges: trust by mode, 0 for guessing"
+                yield Static(id="heads", markup=False)
+                yield Lines(id="judges", nothing="nobody has judged")
+            yield framed("judge", "no judge is chosen")
+
+    def draw(self, snapshot: "Snapshot") -> None:
+        """Ask for the round that is looked at."""
+        from tui.app.data.arena import ArenaQuery  # noqa: PLC0415 - numpy, after the first paint
+
+        if self._asked is None:
+            self._asked = ArenaQuery()
+        self._look(self._asked)
+
+    def draw_focus(self, focus: "Focus") -> None:
+        """Go to a match and to the judge that the model in focus is, if it was gone to."""
+        if focus.model is None or self._view is None:
+            return
+        judges, matches = self.query_one("#judges", Lines), self.query_one("#matches", Lines)
+        if judges.key != focus.model and judges.go(focus.model):
+            self._inspect()
+        if focus.glance is None and not self._meets(focus.model) and matches.go(focus.model):
+            self._listen()
+
+    def on_resize(self) -> None:
+        """Other words fit."""
+        if self._view is not None:
+            self._show(self._view)
+
+    # What is asked, and what comes of it
+
+    def _look(self, asked: "ArenaQuery") -> None:
+        from tui.app.data.arena import arena_view  # noqa: PLC0415 - see draw
+
+        self._asked = asked
+        self.ask("arena", partial(arena_view, asked=asked), self._show)
+
+    def _show(self, view: "ArenaView") -> None:
+        from tui.app.drawing.arena_rows import MatchRows  # noqa: PLC0415 - see draw
+        from tui.app.drawing.judge_rows import judge_heads, judge_rows  # noqa: PLC0415
+
+        snapshot = self.app.snapshot
+        if snapshot is None or view.newest > snapshot.newest:
+            return  # a snapshot that knows them is on its way, and asks again
+        self._view = view
+        self.query_one("#matches", Lines).show(MatchRows(view.matches, self.app.signs))
+        self.query_one("#judges", Lines).show(judge_rows(view, snapshot, self.app.signs))
+        self.put("#heads", [[Piece(" " * GUTTER), *judge_heads(view)]])
+        self._say(view)
+        self._listen()
+        self._inspect()
+
+    def _say(self, view: "ArenaView") -> None:
+        about, asked = view.played, self._asked
+        pieces = [Piece("  no round yet", "dim")]
+        if about is not None and asked is not None:
+            kind = "a tournament" if about.epoch is None else f"of generation {about.generation}"
+            pieces = [
+                Piece(f"  round {about.round}", "strong"),
+                Piece(f" of {about.last}, {kind}   "),
+                Piece(
+                    f"{about.items} items, {about.checkable} with keys, {about.hidden} hidden   "
+                    f"{about.contestants} contestants   {about.tokens:,} tokens "
+                    f"({about.predicted:,} expected)",
+                    "dim",
+                ),
+            ]
+            if asked.task is not None:
+                pieces.insert(2, Piece(f"only {asked.task}   ", "bar"))
+            if asked.model is not None:
+                pieces.insert(2, Piece(f"only #{asked.model}   ", "bar"))
+        self.put("#round", [pieces])
+
+    def _listen(self) -> None:
+        """Ask for everything about the match under the cursor."""
+        from tui.app.data.arena import heard  # noqa: PLC0415 - see draw
+
+        snapshot, match = self.app.snapshot, self._met()
+        if snapshot is None or match is None:
+            self._heard = None
+            self._show_match()
+        else:
+            asked = partial(heard, name=match.name, snapshot=snapshot)
+            self.ask("match", asked, self._hear)
+
+    def _hear(self, found: "tuple[MatchDetail, dict[int, int | None]]") -> None:
+        self._heard = found
+        self._show_match()
+
+    def _show_match(self) -> None:
+        from tui.app.drawing.arena_rows import match_rows  # noqa: PLC0415 - see draw
+        from tui.app.drawing.rows import ListedRows  # noqa: PLC0415
+
+        lines, snapshot = self.query_one("#match", Lines), self.app.snapshot
+        heard = self._heard
+        if heard is None or snapshot is None or heard[0].newest > snapshot.newest:
+            lines.show(ListedRows())
+        else:
+            lines.show(match_rows(*heard, snapshot, self.app.signs, lines.room))
+
+    def _inspect(self) -> None:
+        """Show everything about the judge under the cursor."""
+        from tui.app.drawing.judge_rows import one_judge_rows  # noqa: PLC0415 - see draw
+        from tui.app.drawing.rows import ListedRows  # noqa: PLC0415
+
+        lines, snapshot = self.query_one("#judge", Lines), self.app.snapshot
+        judge = self.query_one("#judges", Lines).key
+        if self._view is None or snapshot is None:
+            return
+        if not isinstance(judge, int) or not snapshot.has(judge):
+            lines.show(ListedRows())
+            return
+        lines.show(one_judge_rows(self._view, judge, snapshot, self.app.signs, lines.room))
+
+    def _met(self) -> "Match | None":
+        """The match under the cursor."""
+        row = self.query_one("#matches", Lines).row
+        listed = self._view.matches if self._view is not None else ()
+        return listed[row] if row < len(listed) else None
+
+    def _meets(self, model: int) -> bool:
+        match = self._met()
+        return match is not None and model in (match.a.model, match.b.model)
+
+    # Cursors
+
+    def on_lines_moved(self, message: Lines.Moved) -> None:
+        """Show what the cursor is on."""
+        if message.lines.id == "matches":
+            self._listen()
+        elif message.lines.id == "judges":
+            self._inspect()
+
+    def on_lines_opened(self, message: Lines.Opened) -> None:
+        """From a match to those who played and judged it, and from there to a model."""
+        detail = {"matches": "#match", "judges": "#judge"}.get(message.lines.id or "")
+        if detail is not None:
+            message.prevent_default()  # which is to open the model's page
+            self.query_one(detail, Lines).focus()
+
+    def keys_of(self, ids: Collection[int]) -> Collection[Hashable]:
+        """The matches in which models that were found took part."""
+        lines = self.lines
+        if lines is None or lines.id != "matches" or self._view is None:
+            return ids
+        chosen = set(ids)
+        return [
+            str(match.name)
+            for match in self._view.matches
+            if chosen & {match.a.model, match.b.model}
+        ]
+
+    # Keys
+
+    def action_turn(self) -> None:
+        """Show judges instead of matches, where there is no room for both."""
+        self.toggle_class("-judges")
+        first = "#judges" if self.has_class("-judges") else "#matches"
+        self.query_one(first, Lines).focus()
+
+    def action_filter(self) -> None:
+        """Ask for a task."""
+        task = self._asked.task if self._asked else None
+        self.query_one(Prompt).open("task (empty shows all)", self._keep, task or "")
+
+    def _keep(self, text: str) -> None:
+        from lineage.queries.tasks import check_task  # noqa: PLC0415 - see draw
+
+        task = text.strip() or None
+        if task is None:
+            self._keep_known(None)
+        else:
+            self.ask("task", partial(check_task, task=task), lambda _: self._keep_known(task), 0.0)
+
+    def _keep_known(self, task: str | None) -> None:
+        if self._asked is not None:
+            self._look(replace(self._asked, task=task))
+
+    def action_only(self) -> None:
+        """Show the matches of the model in focus alone, or all again."""
+        if self._asked is not None:
+            model = None if self._asked.model is not None else self.app.focused_on.model
+            self._look(replace(self._asked, model=model))
+
+    def action_older(self) -> None:
+        """Show the round before."""
+        about = self._view.played if self._view else None
+        if about is not None and self._asked is not None and about.round > 1:
+            self._look(replace(self._asked, round=about.round - 1))
+
+    def action_newer(self) -> None:
+        """Show the round after, and from the last one on whatever comes."""
+        about = self._view.played if self._view else None
+        if about is not None and self._asked is not None:
+            after = about.round + 1
+            self._look(replace(self._asked, round=after if after < about.last else None))
+
+    def _find(self, text: str) -> None:
+        """Go to a match that is typed by its name; whatever else is typed finds models."""
+        from lineage.queries.matches import MatchName  # noqa: PLC0415 - see draw
+
+        try:
+            name = MatchName.read(text)
+        except ArchiveError:
+            super()._find(text)
+            return
+        if self.query_one("#matches", Lines).go(str(name)):
+            self._listen()
+        else:
+            self.notify(f"{name} is not among the matches that are listed", severity="warning")

@@ -1,0 +1,127 @@
+"""The comparison: the model in focus beside the marked one, or between its parents."""
+
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.widgets import Static
+
+from tui.app.pages.page import Page
+from tui.app.widgets.virtual_list import GUTTER, Lines
+from tui.shared.styling import Piece, text_of
+
+if TYPE_CHECKING:
+    from tui.app.data.comparison import Compared
+    from tui.app.data.focus import Focus
+    from tui.app.data.snapshot import Snapshot
+    from tui.app.drawing.diff_rows import DiffLine
+
+
+class ChangeLines(Lines, inherit_bindings=False):
+    """A list on a page where `n` and `N` walk along changes."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        known
+        for known in Lines.BINDINGS
+        if isinstance(known, Binding)
+        and known.id not in ("list.next", "list.before", "list.follow", "list.open")
+    ]
+
+
+class DiffPage(Page):
+    """Recipes by block, scores by task, shares of founders, kinship."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("n", "change(1)", "Next change", id="diff.next", tooltip="The next change"),
+        Binding("N", "change(-1)", "Change before", id="diff.before", show=False,
+                tooltip="The change before"),
+        Binding("o", "only", "Only changes", id="diff.only", tooltip="Only changes, or all"),
+        Binding("s", "swap", "Swap", id="diff.swap", tooltip="Swap the sides"),
+        Binding("escape,backspace", "app.pop_screen", "Back", id="diff.back", key_display="esc",
+                tooltip="To where one came from"),
+    ]  # fmt: skip
+
+    DEFAULT_CSS = "DiffPage #heads { height: 1; text-wrap: nowrap; background: $surface; }"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pair: tuple[int | None, int | None] | None = None
+        self._compared: Compared | None = None
+        self._told: list[DiffLine] = []
+        self._only = False
+
+    def panes(self) -> ComposeResult:
+        """The models, and a row for all that is compared."""
+        yield Static(id="heads", markup=False)
+        yield ChangeLines(id="rows", nothing="asking the archive")
+
+    def draw(self, snapshot: "Snapshot") -> None:
+        """Compare in a newer colony."""
+        self._pair = None
+        self.draw_focus(self.app.focused_on)
+
+    def draw_focus(self, focus: "Focus") -> None:
+        """Compare whoever is in focus now."""
+        snapshot, model = self.app.snapshot, focus.model
+        mark = None if focus.mark == model else focus.mark
+        if snapshot is None or model is None or self._pair == (model, mark):
+            return
+        self._pair = model, mark
+        if mark is None and not snapshot.parents(model):
+            self._say(f"{snapshot.name(model)} has no parents; mark another model with m")
+            return
+        from tui.app.data.comparison import compared  # noqa: PLC0415 - numpy, after the first paint
+
+        question = partial(compared, snapshot=snapshot, one=model, two=mark)
+        self.ask("diff", question, partial(self._take, self._pair))
+
+    def on_resize(self) -> None:
+        """Draw what fits."""
+        self.call_after_refresh(self._draw_rows)
+
+    def _take(self, pair: tuple[int | None, int | None], compared: "Compared") -> None:
+        if pair == self._pair:
+            self._compared = compared
+            self._draw_rows()
+
+    def _say(self, words: str) -> None:
+        from tui.app.drawing.rows import ListedRows  # noqa: PLC0415 - see draw_focus
+
+        self._compared = None
+        self.query_one("#heads", Static).update("", layout=False)
+        self.query_one(ChangeLines).show(ListedRows([("none", None, [Piece(words, "dim")])]))
+
+    def _draw_rows(self) -> None:
+        snapshot, compared = self.app.snapshot, self._compared
+        if snapshot is None or compared is None:
+            return
+        from tui.app.drawing import diff_rows  # noqa: PLC0415 - see draw_focus
+
+        lines, signs = self.query_one(ChangeLines), self.app.signs
+        width = lines.size.width - GUTTER - 1
+        told = diff_rows.all_rows(compared, snapshot, signs)
+        self._told = diff_rows.only_changes(told) if self._only else told
+        heads = [Piece(" " * GUTTER), *diff_rows.heads(compared, snapshot, signs, width)]
+        self.query_one("#heads", Static).update(text_of([heads], self.app.tones), layout=False)
+        lines.show(diff_rows.rows(self._told, compared, width, signs))
+
+    def action_change(self, by: int) -> None:
+        """Go to the next change, or to the one before; past the last is the first."""
+        lines = self.query_one(ChangeLines)
+        changed = [row for row, told in enumerate(self._told) if told.changed]
+        ahead = [row for row in changed if (row - lines.row) * by > 0]
+        if changed:
+            row = (ahead or changed)[0 if by > 0 else -1]
+            lines.go(self._told[row].key)
+
+    def action_only(self) -> None:
+        """Show changes alone, or everything."""
+        self._only = not self._only
+        self._draw_rows()
+
+    def action_swap(self) -> None:
+        """Put the sides the other way round."""
+        if self._compared is not None:
+            self._compared = self._compared.swapped()
+            self._draw_rows()

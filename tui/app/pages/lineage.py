@@ -1,0 +1,300 @@
+"""The lineage: four lenses on the model in focus, and steps from it to its kin.
+
+A lens has a root. Moving the cursor in it glances at others and keeps the root; enter makes the
+model under the cursor the root, and enter on the root opens it.
+"""
+
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
+
+from rich.style import Style
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.timer import Timer
+from textual.widgets import Static
+
+from tui.app.pages.lineage_pane import LensRoom
+from tui.app.pages.page import SETTLED_S
+from tui.app.pages.pinned_page import RootedPage
+from tui.app.widgets.chart import Chart
+from tui.app.widgets.chrome import Prompt
+from tui.app.widgets.kin_list import KinList
+from tui.app.widgets.static_rows import StaticRows
+from tui.app.widgets.virtual_list import Lines
+
+if TYPE_CHECKING:
+    from lineage.ancestry.parent_edges import Ids
+    from tui.app.data.focus import Focus
+    from tui.app.data.snapshot import Snapshot
+
+TABS = {"line": "l Line", "pedigree": "t Pedigree", "graph": "g Graph", "map": "a Map of all"}
+
+
+class LineagePage(RootedPage):
+    """The lineage of the model in focus."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("l", "lens('line')", "Line", id="lineage.line", show=False,
+                tooltip="The line: the fitter parent of the fitter parent, down to a founder"),
+        Binding("t", "lens('pedigree')", "Pedigree", id="lineage.pedigree", show=False,
+                tooltip="The pedigree: both parents of everybody, numbered"),
+        Binding("g", "lens('graph')", "Graph", id="lineage.graph", show=False,
+                tooltip="The nearest ancestors with their edges"),
+        Binding("a", "lens('map')", "Map", id="lineage.map", show=False,
+                tooltip="All births by fitness, with the line over them"),
+        Binding("p", "parent(0)", "Parent", id="lineage.parent", tooltip="The fitter parent"),
+        Binding("P", "parent(1)", "Other parent", id="lineage.other", show=False,
+                tooltip="The other parent"),
+        Binding("c", "children", "Children", id="lineage.children", tooltip="List its children"),
+        Binding("b", "gain", "Gain", id="lineage.gain", show=False,
+                tooltip="The biggest gain on the line; again: the next biggest"),
+        Binding("h", "champion", "Home", id="lineage.champion", tooltip="The champion"),
+        Binding("plus,equals_sign", "deepen(1)", "Deeper", id="lineage.deeper", key_display="+",
+                tooltip="One generation more"),
+        Binding("minus", "deepen(-1)", "Less deep", id="lineage.shallower", key_display="-",
+                show=False, tooltip="One generation less"),
+        Binding("s", "slot", "Slot", id="lineage.slot",
+                tooltip="Go to a slot of the pedigree by its number"),
+        Binding("w", "way", "Way", id="lineage.way",
+                tooltip="The way to the marked model in the graph, or its ancestors again"),
+        Binding("escape", "back", "Back", id="lineage.back", show=False,
+                tooltip="From a list beside the lens back to it"),
+    ]  # fmt: skip
+
+    AUTO_FOCUS = "#rows"
+    DEFAULT_CSS = """
+    LineagePage #lenses { height: 1; text-wrap: nowrap; }
+    LineagePage #kin { display: none; width: 100%; }
+    LineagePage.-kin #kin { display: block; }
+    LineagePage.-kin LensRoom { display: none; }
+    LineagePage #about { display: none; width: 38; }
+    LineagePage.-wide #about { display: block; }
+    LineagePage.-wide.-kin #kin { width: 38; }
+    LineagePage.-wide.-kin LensRoom { display: block; }
+    LineagePage.-wide.-kin #about { display: none; }
+    LineagePage.-very-wide #kin { display: block; width: 38; }
+    LineagePage.-very-wide.-kin #kin { width: 38; }
+    LineagePage.-very-wide.-kin LensRoom { display: block; }
+    LineagePage.-very-wide.-kin #about { display: block; }
+    LineagePage.-very-wide #about { display: block; width: 44; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._kin = KinList(id="kin", nothing="none")
+        self._room, self._facts = LensRoom(), StaticRows(id="about", classes="pane")
+        self._mark: int | None = None
+        self._resting: Timer | None = None
+
+    def panes(self) -> ComposeResult:
+        """Kin on the left, the lens, and what is known of the model under the cursor."""
+        yield Static(id="lenses", markup=False)
+        with Horizontal():
+            self._kin.add_class("pane")
+            self._facts.border_title = "about"
+            yield self._kin
+            yield self._room
+            yield self._facts
+
+    @property
+    def lines(self) -> Lines | None:
+        """The list that is searched."""
+        return self._kin if self._kin.has_focus else self._room.rows
+
+    # What is shown
+
+    def draw(self, snapshot: "Snapshot") -> None:
+        """Show the lineage in a newer colony."""
+        if self.app.focused_on.model is None and snapshot.newest:
+            self.app.glance(snapshot.champion or snapshot.newest)
+        self.draw_root()
+        self._draw_tabs()
+        self.draw_cursor()
+
+    def draw_focus(self, focus: "Focus") -> None:
+        """Root the lens at the model in focus, or show the way to another mark."""
+        mark, self._mark = self._mark, focus.mark
+        self._room.cursor = focus.model
+        super().draw_focus(focus)
+        if self._room.by_way and mark != focus.mark:
+            self.draw_root()
+
+    def draw_root(self) -> None:
+        """Show the lineage of the root."""
+        self._room.draw_lens(self.root)
+
+    def repaint_lines(self) -> None:
+        """Paint lists, the chart and the facts anew."""
+        super().repaint_lines()
+        self._room.chart.repaint()
+        self._facts.refresh()
+
+    def _draw_tabs(self) -> None:
+        text, tones = Text(" "), self.app.tones
+        for name, title in TABS.items():
+            link = Style.from_meta({"@click": f"screen.lens({name!r})"})
+            text.append(f" {title} ", tones["here" if name == self._room.lens else "plain"] + link)
+        self.query_one("#lenses", Static).update(text, layout=False)
+
+    def on_lens_room_fitted(self) -> None:
+        """Say as much as there is room for."""
+        self.draw_cursor()
+
+    def draw_cursor(self) -> None:
+        """Tell of the model under the cursor, and list its children where there is room."""
+        snapshot, model, facts = self.app.snapshot, self.cursor, self._facts
+        if snapshot is None or model is None or not snapshot.has(model):
+            return
+        from tui.app.drawing.model_summary import about  # noqa: PLC0415 - numpy, after the first paint
+
+        if facts.display and facts.size:
+            facts.show(
+                [*self._room.said(), *about(snapshot, model, self.app.signs, facts.size.width)]
+            )
+        if self._resting is not None:
+            self._resting.stop()
+        if self._kin.display and not self._kin.has_focus and not self.has_class("-kin"):
+            listed = partial(self._list_children, model)
+            self._resting = self.set_timer(SETTLED_S, listed)
+
+    def _list_children(self, model: int) -> None:
+        from tui.app.data.kin import children  # noqa: PLC0415 - see draw_cursor
+
+        snapshot = self.app.snapshot
+        if snapshot is not None and snapshot.has(model):
+            self._kin.tell(snapshot, children(snapshot, model), f"children of #{model}")
+
+    def _beside(self, models: "Ids", title: str) -> None:
+        """List models beside the lens, and go there."""
+        assert self.app.snapshot is not None
+        self._kin.tell(self.app.snapshot, models, title)
+        self.add_class("-kin")
+        self.set_focus(self._kin)
+
+    # Who moves
+
+    def on_chart_moved(self) -> None:
+        """Tell of where the cursor is, also where nobody is."""
+        self.draw_cursor()
+
+    def opened(self, model: int, lines: Lines) -> None:
+        """Make the model under the cursor the root; open the root."""
+        if model == self.root and lines is not self._kin:
+            self.app.open(model)
+        else:
+            self.action_back()
+            self.enter(model)
+
+    def on_chart_opened(self, message: Chart.Opened) -> None:
+        """Make the model under the cursor the root, open the root; list a cell of the map."""
+        there, snapshot = self._room.cell, self.app.snapshot
+        if there is None or snapshot is None:
+            if message.model is not None:
+                self.opened(message.model, self._room.rows)
+        elif len(there):
+            from tui.app.data.kin import fittest_first  # noqa: PLC0415 - see draw_cursor
+
+            self._beside(fittest_first(snapshot, there), "born in this cell")
+
+    def _step(self, model: int) -> None:
+        """Go to a model: the cursor where the lens shows it, else the lens."""
+        if self._room.go(model):
+            self.app.glance(model)
+        else:
+            self.enter(model)
+
+    # Keys
+
+    def action_lens(self, name: str) -> None:
+        """Look through a lens."""
+        room = self._room
+        had = room.seen.has_focus or self.focused is None
+        room.lens = name
+        self.draw_root()
+        self._draw_tabs()
+        if had:
+            self.set_focus(room.seen)
+        self.refresh_bindings()
+        self.draw_cursor()
+
+    def action_parent(self, which: int) -> None:
+        """Go to the fitter parent, or to the other one."""
+        snapshot, model = self.app.snapshot, self.cursor
+        if snapshot is None or model is None:
+            return
+        from tui.app.data.kin import family_of  # noqa: PLC0415 - see draw_cursor
+
+        parents = family_of(snapshot, [model]).parents(model)
+        if which < len(parents):
+            self._step(parents[which])
+        else:
+            self.notify(f"#{model} has {'one parent' if parents else 'no parents'}", timeout=2)
+
+    def action_children(self) -> None:
+        """List the children of the model under the cursor."""
+        snapshot, model = self.app.snapshot, self.cursor
+        if snapshot is None or model is None:
+            return
+        from tui.app.data.kin import children  # noqa: PLC0415 - see draw_cursor
+
+        found = children(snapshot, model)
+        if len(found):
+            self._beside(found, f"children of #{model}")
+        else:
+            self.notify(f"#{model} has no children", timeout=2)
+
+    def action_gain(self) -> None:
+        """Go to the biggest gain on the line of the root; from there, to the next biggest."""
+        snapshot = self.app.snapshot
+        if snapshot is None or self.root is None:
+            return
+        from tui.app.data.kin import by_gain  # noqa: PLC0415 - see draw_cursor
+
+        ranked = by_gain(snapshot, self.root)
+        if ranked:
+            at = ranked.index(self.cursor) + 1 if self.cursor in ranked else 0
+            self._step(ranked[at % len(ranked)])
+
+    def action_champion(self) -> None:
+        """Go to the champion."""
+        if self.app.snapshot is not None and self.app.snapshot.champion is not None:
+            self.app.action_go(self.app.snapshot.champion)
+
+    def action_deepen(self, by: int) -> None:
+        """Show a generation more, or one less."""
+        self._room.deepen(by)
+
+    def action_slot(self) -> None:
+        """Ask for the number of a slot."""
+        self.query_one(Prompt).open("number of a slot", self._to_slot)
+
+    def _to_slot(self, text: str) -> None:
+        if not (text.strip().isdecimal() and self._room.to_slot(int(text))):
+            self.notify(f"no slot {text.strip()!r} in this pedigree", severity="warning")
+
+    def action_way(self) -> None:
+        """Show the way from the model under the cursor to the mark, or ancestors again."""
+        room = self._room
+        room.by_way = not (room.by_way and room.lens == "graph")
+        self.root = self.cursor if room.by_way else self.root
+        self.action_lens("graph")
+
+    def action_back(self) -> None:
+        """Leave the list beside the lens."""
+        self.remove_class("-kin")
+        self.set_focus(self._room.seen)
+        if (pointed := self._room.pointed) is not None:
+            self.app.glance(pointed)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer what the lens can do."""
+        if action == "slot":
+            return self._room.lens == "pedigree"
+        if action == "deepen":
+            return self._room.lens in ("pedigree", "graph")
+        if action == "way":
+            mark = self.app.focused_on.mark
+            return self._room.by_way or mark not in (None, self.cursor)
+        return True

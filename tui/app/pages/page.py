@@ -1,0 +1,246 @@
+"""The page: what every screen of the app has in common.
+
+A page draws a snapshot, and hears of what changes; it never waits. Its methods, in the order in
+which they matter to whoever writes one:
+
+- `panes()`: its widgets, between the top bar and the footer;
+- `draw(snapshot)`: show it; called with every new snapshot while the page is seen, and when it
+  comes to be seen again;
+- `draw_pulse(pulse)`: the campaign tells what it does, up to five times a second;
+- `draw_focus(focus)`: the model in focus, or the mark, has changed;
+- `put(where, rows)`: rows of text into a `Static`;
+- `ask(kind, question, take)`: a question to the archive, answered beside the event loop;
+- `lines`: the list that `/`, `n` and `N` search.
+"""
+
+import re
+from collections.abc import Callable, Collection, Hashable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, TypeVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+from textual.timer import Timer
+from textual.widgets import Footer, Static
+
+from lineage.escaping import escaped
+from tui.app.data.query_worker import Answered, Refused
+from tui.app.widgets.chrome import Prompt, TopBar
+from tui.app.widgets.pending_commands import Underway
+from tui.app.widgets.virtual_list import Lines
+from tui.shared.styling import Piece, heading, text_of
+
+if TYPE_CHECKING:
+    from lineage import Archive
+    from lineage.drawing.text import Span
+    from tui.app.app import ColonyApp
+    from tui.app.data.focus import Focus
+    from tui.app.data.snapshot import Snapshot
+    from tui.shared.heartbeat import Pulse
+
+T = TypeVar("T")
+
+SETTLED_S = 0.04
+"""Details follow a cursor that has rested for so long: who holds a key down sees the list move."""
+
+
+class Page(Screen[None]):
+    """A screen about a colony."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(
+            "slash", "find", "Find", id="page.find", key_display="/",
+            tooltip="Find models: #12, a founder's name, or a filter such as gen>30",
+        ),
+    ]  # fmt: skip
+
+    app: "ColonyApp"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._drawn: Snapshot | None = None
+        self._settling: dict[str, Timer] = {}
+        self._put: dict[str, Sequence[Sequence[Span | Piece]]] = {}
+
+    # What pages are made of
+
+    def panes(self) -> ComposeResult:
+        """The page's own widgets."""
+        raise NotImplementedError
+
+    def draw(self, snapshot: "Snapshot") -> None:
+        """Show a snapshot."""
+        raise NotImplementedError
+
+    def draw_pulse(self, pulse: "Pulse | None") -> None:
+        """Show what the campaign does at this moment."""
+
+    def draw_focus(self, focus: "Focus") -> None:
+        """Show that another model is in focus, or marked."""
+
+    @property
+    def lines(self) -> Lines | None:
+        """The list that is searched: the one with the cursor, or the first."""
+        if isinstance(self.focused, Lines):
+            return self.focused
+        found = self.query(Lines)
+        return found.first() if found else None
+
+    # What they can do
+
+    def ask(
+        self,
+        kind: str,
+        question: "Callable[[Archive], T]",
+        take: Callable[[T], None],
+        after_s: float = SETTLED_S,
+    ) -> None:
+        """Ask the archive, once nothing of this kind was asked for a moment.
+
+        Args:
+            kind: of question; a later one takes the place of an earlier one.
+            question: asked in a thread; must not touch widgets.
+            take: shows the answer.
+            after_s: how long to wait for another question of this kind; 0 asks at once.
+        """
+        if kind in self._settling:
+            self._settling.pop(kind).stop()
+        asking = partial(self.app.questions.ask, self, kind, question, take)
+        if after_s:
+            self._settling[kind] = self.set_timer(after_s, asking)
+        else:
+            asking()
+
+    def put(self, where: str, rows: "Sequence[Sequence[Span | Piece]]") -> None:
+        """Show rows of text in a `Static`; what is shown already is not painted again."""
+        if self._put.get(where) != rows:
+            self._put[where] = rows
+            text = text_of(rows, self.app.tones)
+            self.query_one(where, Static).update(text, layout=False)
+
+    # What it does by itself
+
+    def compose(self) -> ComposeResult:
+        """The top bar, what is wrong, the page's panes, what is under way, prompt and footer."""
+        yield TopBar()
+        yield Static(id="banner", markup=False)
+        yield from self.panes()
+        yield Underway()
+        yield Prompt()
+        yield Footer(show_command_palette=False)
+
+    def on_mount(self) -> None:
+        """Show what is known already."""
+        self.renew()
+
+    def on_screen_resume(self) -> None:
+        """Show what has changed while another page was seen."""
+        if self.is_mounted:
+            self.renew()
+
+    def renew(self) -> None:
+        """Show everything that is known."""
+        self.draw_trouble(self.app.trouble)
+        snapshot = self.app.snapshot
+        if snapshot is not None and snapshot is not self._drawn:
+            self._drawn = snapshot
+            self.draw(snapshot)
+        self.draw_pulse(self.app.pulse)
+        self.draw_tabs()
+        self.draw_trail()
+        self.draw_underway()
+        self.draw_focus(self.app.focused_on)
+
+    def repaint(self) -> None:
+        """Paint everything anew: colours have changed."""
+        self._drawn = None
+        self._put.clear()
+        self.renew()
+        self.repaint_lines()
+
+    def repaint_lines(self) -> None:
+        """Paint all lists anew."""
+        for lines in self.query(Lines):
+            lines.repaint()
+
+    def draw_tabs(self) -> None:
+        """Show where one is."""
+        self.query_one(TopBar).draw_tabs()
+
+    def draw_trail(self) -> None:
+        """Show whom one has gone to, and who is marked."""
+        self.query_one(TopBar).draw_trail()
+
+    def draw_underway(self) -> None:
+        """Show what was asked for and is not done yet."""
+        self.query_one(Underway).draw()
+
+    def draw_trouble(self, words: str | None) -> None:
+        """Show what is wrong, or that nothing is."""
+        banner = self.query_one("#banner", Static)
+        banner.display = words is not None
+        banner.update(escaped(words or ""), layout=False)
+
+    def on_answered(self, message: Answered) -> None:
+        """Show an answer."""
+        message.take(message.answer)
+
+    def on_refused(self, message: Refused) -> None:
+        """Say why there is no answer."""
+        self.notify(message.words, severity="warning", markup=False)
+
+    def on_lines_opened(self, message: Lines.Opened) -> None:
+        """Show everything about a model."""
+        if message.model is not None:
+            self.app.open(message.model)
+
+    # Finding
+
+    def action_find(self) -> None:
+        """Ask whom to find."""
+        self.query_one(Prompt).open("find", self._find)
+
+    def _find(self, text: str) -> None:
+        text = text.strip()
+        snapshot = self.app.snapshot
+        if snapshot is None or not text:
+            return
+        named = {name: model for model, name in snapshot.columns.names.items()}
+        if text == "champion" and snapshot.champion:
+            self.app.action_go(snapshot.champion)
+        elif re.fullmatch(r"#?\d{1,9}", text):
+            self.app.action_go(int(text.removeprefix("#")))
+        elif text in named:
+            self.app.action_go(named[text])
+        else:
+            self.ask("find", partial(_found, text=text), self._show_found, after_s=0.0)
+
+    def keys_of(self, ids: Collection[int]) -> Collection[Hashable]:
+        """The keys of models that were found, in the list that is searched."""
+        return ids
+
+    def _show_found(self, ids: list[int]) -> None:
+        lines = self.lines
+        hits = 0 if lines is None else lines.search(self.keys_of(ids))
+        here = f", {hits:,} of them here: n and N walk along" if hits else ", none of them here"
+        self.notify(f"{len(ids):,} found{here if ids else ''}", timeout=4)
+
+
+def framed(name: str, nothing: str) -> Lines:
+    """A list in a frame that has its name as the title.
+
+    Args:
+        name: and its id.
+        nothing: what to say where there are no rows.
+    """
+    lines = Lines(id=name, nothing=nothing)
+    lines.border_title = heading(name)
+    lines.add_class("pane")
+    return lines
+
+
+def _found(archive: "Archive", text: str) -> list[int]:
+    from lineage.queries.find import find  # noqa: PLC0415 - in a thread, when first asked
+
+    return find(archive, text, sort="id", ascending=True).ids

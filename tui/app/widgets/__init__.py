@@ -1,0 +1,1 @@
+"""The widgets that pages are made of: the virtual list, charts, dialogs."""

@@ -1,0 +1,123 @@
+"""What is above and below every page: where one is, and where one types."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar
+
+from rich.style import Style
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.widget import Widget
+from textual.widgets import Input, Static
+
+from tui.app.data.page_registry import PAGES
+from tui.shared.styling import Piece, text_of
+
+if TYPE_CHECKING:
+    from tui.app.app import ColonyApp
+
+
+class TopBar(Horizontal):
+    """All pages with the one that is shown, and on the right the focus and the mark."""
+
+    DEFAULT_CSS = """
+    TopBar { dock: top; height: 1; background: $panel; }
+    TopBar Static { text-wrap: nowrap; width: 1fr; }
+    TopBar #trail { width: 32; text-align: right; padding-right: 1; }
+    TopBar.-narrow #trail { width: 20; }
+    """
+
+    app: "ColonyApp"
+
+    def compose(self) -> ComposeResult:
+        """Two texts, what is on the left hardly ever changes."""
+        yield Static(id="tabs", markup=False)
+        yield Static(id="trail", markup=False)
+
+    def draw_tabs(self) -> None:
+        """Show which page it is, and whether a campaign runs."""
+        app, signs = self.app, self.app.signs
+        beats = app.pulse is not None and app.pulse.beats
+        text = text_of(
+            [[Piece(f" {signs.beats if beats else signs.rests} ", "best" if beats else "dim")]],
+            app.tones,
+        )
+        for page in PAGES:
+            if page.key:
+                here = page.name == app.current_mode
+                style = app.tones["here" if here else "plain"]
+                link = Style.from_meta({"@click": f"app.page({page.name!r})"})
+                text.append(f" {page.key} {page.title} ", style + link)
+        self.query_one("#tabs", Static).update(text, layout=False)
+
+    def draw_trail(self) -> None:
+        """Show whom one has gone to last, and who is marked.
+
+        Not whom a cursor passes over: that is seen where the cursor is, and painting a second place
+        at every key press takes as long as the first.
+        """
+        focus, snapshot, signs = self.app.focused_on, self.app.snapshot, self.app.signs
+        pieces = []
+        if focus.mark is not None:
+            pieces.append(Piece(f"{signs.mark} #{focus.mark}  ", "accent"))
+        if focus.trail and snapshot is not None:
+            model = focus.trail[focus.place]
+            pieces += [*model_sign(self.app, model), Piece(snapshot.name(model))]
+        text = text_of([pieces], self.app.tones)
+        self.query_one("#trail", Static).update(text, layout=False)
+
+
+def model_sign(app: "ColonyApp", model: int) -> list[Piece]:
+    """What a model is, as one sign: champion, founder, living or fossil."""
+    snapshot = app.snapshot
+    assert snapshot is not None
+    return [Piece(snapshot.sign(model, app.signs) + " ", snapshot.tone(model))]
+
+
+class Prompt(Input):
+    """A line to type into; hidden until somebody is asked for something."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "close", "Leave", id="prompt.close", show=False)
+    ]
+
+    DEFAULT_CSS = """
+    Prompt { dock: bottom; height: 1; border: none; display: none; padding: 0 1; }
+    Prompt:focus { border: none; }
+    """
+
+    app: "ColonyApp"
+
+    def __init__(self) -> None:
+        super().__init__(select_on_focus=True)
+        self.can_focus = False
+        self._take: Callable[[str], None] | None = None
+        self._before: Widget | None = None
+
+    def open(self, what: str, take: Callable[[str], None], value: str = "") -> None:
+        """Ask for something.
+
+        Args:
+            what: as it stands where nothing is typed yet.
+            take: gets what was typed.
+            value: what stands there already.
+        """
+        self._take, self._before = take, self.screen.focused
+        self.placeholder = what
+        self.value = value
+        self.display = True
+        self.can_focus = True
+        self.focus()
+
+    def action_close(self) -> None:
+        """Ask no longer."""
+        self.display = False
+        self.can_focus = False
+        self.screen.set_focus(self._before)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Hand on what was typed."""
+        event.stop()
+        self.action_close()
+        if self._take is not None:
+            self._take(event.value)

@@ -1,0 +1,93 @@
+"""The commands that ask ancestry: `colony ancestry` and `kin`. None loads torch."""
+
+from typing import Annotated
+
+import typer
+
+from tui.cli.drawings import coloured, style_for
+from tui.shared.console import (
+    DEFAULT_ARCHIVE,
+    ArchiveOption,
+    AsciiOption,
+    JsonOption,
+    ModelArgument,
+    clear_errors,
+    described,
+    opened,
+    out,
+    print_json,
+    progress_bar,
+)
+
+app = typer.Typer()
+
+
+@app.command(
+    help=described(
+        "Whom the living descend from most, how diverse they are, which lines died and of what.",
+        "colony ancestry",
+        "colony ancestry --limit 30",
+        "colony ancestry --json | jq '.founders[] | select(.state == \"died\")'",
+    )
+)
+def ancestry(
+    archive: ArchiveOption = DEFAULT_ARCHIVE,
+    limit: Annotated[int, typer.Option(min=1, help="Rows of each table at most.")] = 10,
+    as_json: JsonOption = False,
+) -> None:
+    with clear_errors():
+        colony = opened(archive)
+        from lineage.queries.line_survival import legacies_of
+        from tui.cli.ancestry_tables import legacies_json, legacies_view
+
+        with progress_bar() as progress:
+            found = legacies_of(
+                colony, limit, lambda done, total: progress(done, total, "kinship of the living")
+            )
+        if as_json:
+            print_json(legacies_json(found))
+        else:
+            out.print(legacies_view(found, style_for(out, ascii_only=False).glyphs))
+
+
+@app.command(
+    help=described(
+        "How two models are related: how closely, through whom, and the way between them.",
+        "colony kin champion 40",
+        "colony kin kanji champion --limit 3",
+        "colony kin 40 60 --json | jq .relationship",
+    )
+)
+def kin(
+    model: ModelArgument,
+    other: ModelArgument,
+    archive: ArchiveOption = DEFAULT_ARCHIVE,
+    limit: Annotated[int, typer.Option(min=1, help="Common ancestors to list at most.")] = 10,
+    ascii_only: AsciiOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    with clear_errors():
+        colony = opened(archive)
+        from lineage.ancestry.relations import relation
+        from lineage.ancestry.sparse import SparseAncestry
+        from lineage.drawing.path_between import way
+        from lineage.queries.family import family_of
+        from tui.cli.ancestry_tables import relation_json, relation_view
+
+        one, two = colony.find(model), colony.find(other)
+        descent = SparseAncestry(colony.pedigree())
+        with progress_bar() as progress:
+            found = relation(
+                descent, one.id, two.id, lambda done, total: progress(done, total, "kinship")
+            )
+        if as_json:
+            rows = colony.models(ids={one.id, two.id, *(node.model for node in found.common)})
+            print_json(relation_json(found, {row.id: row for row in rows}))
+            return
+        named = {one.id, two.id, *(found.path or ())}
+        named |= {node.model for node in found.common[:limit]}
+        family = family_of(colony, named, descent)
+        out.print(relation_view(found, family, limit))
+        if found.path is not None and len(found.path) > 1:
+            drawing = way(family, found.path, style_for(out, ascii_only))
+            out.print(coloured(drawing), soft_wrap=True, highlight=False)

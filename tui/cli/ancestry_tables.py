@@ -1,0 +1,205 @@
+"""What the commands that ask ancestry print: tables for people and plain values for scripts."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich.console import Group
+from rich.text import Text
+
+from tui.cli.lineage_tables import fate, plain_table, safe
+
+if TYPE_CHECKING:
+    from lineage.ancestry.relations import Relation
+    from lineage.drawing import Family
+    from lineage.drawing.text import Glyphs
+    from lineage.queries.line_survival import LineSurvival
+    from lineage.records import Floats, Model
+
+CURVE = 24
+"""Cells of the curve of a founder's share."""
+
+
+def legacies_json(found: "LineSurvival") -> dict[str, Any]:
+    """What `colony ancestry --json` prints."""
+    models = found.models
+    return {
+        "diversity": vars(found.diversity),
+        "fruitful": [
+            {**vars(one), "label": models[one.model].label, "alive": models[one.model].living}
+            for one in found.fruitful
+        ],
+        "founders": [
+            {
+                "founder": line.founder,
+                "label": models[line.founder].label,
+                "state": line.state,
+                "share": _number(line.shares[-1]),
+                "shares": [_number(share) for share in line.shares],
+                "carriers": line.carriers,
+                "last": _dead(models, line.last),
+            }
+            for line in found.founders
+        ],
+        "lost": [
+            {
+                "head": line.head,
+                "descendants": line.descendants,
+                "ended": line.ended,
+                "last": _dead(models, line.last),
+            }
+            for line in found.lost
+        ],
+        "causes": [vars(cause) for cause in found.causes],
+    }
+
+
+def legacies_view(found: "LineSurvival", glyphs: "Glyphs") -> Group:
+    """The living, whom they descend from, and who has nobody left."""
+    models, diverse = found.models, found.diversity
+    parts: list[Any] = [
+        Text(
+            f"{diverse.living:,} living of {diverse.effective_founders:.1f} effective founders; "
+            f"mean kinship {diverse.mean_kinship:.3f}, mean relationship of two "
+            f"{diverse.mean_relationship:.3f}, mean inbreeding {diverse.mean_inbreeding:.3f}"
+        )
+    ]
+    table = plain_table(
+        "model", "born", "how", "in the living", "children", "all", "live", "fate",
+        text=("model", "how", "fate"),
+    )  # fmt: skip
+    table.title = "The most fruitful, with all their descendants and how many of them live"
+    for one in found.fruitful:
+        row = models[one.model]
+        table.add_row(
+            safe(row.label),
+            str(row.generation),
+            safe(row.operator),
+            f"{one.part:.1%}",
+            f"{one.children:,}",
+            f"{one.descendants:,}",
+            f"{one.living:,}",
+            fate(row.died, row.cause),
+        )
+    parts.append(table)
+    table = plain_table(
+        "founder", "in the living", "over generations", "carriers", "line", "ended with",
+        text=("founder", "over generations", "line", "ended with"),
+    )  # fmt: skip
+    most = max((_peak(line.shares) for line in found.founders), default=0.0)
+    for line in found.founders:
+        table.add_row(
+            safe(models[line.founder].label),
+            "" if np.isnan(line.shares[-1]) else f"{line.shares[-1]:.1%}",
+            curve(line.shares, most, glyphs.bars),
+            f"{line.carriers:,}",
+            line.state,
+            _deaths(models, line.last),
+            style={"died": "dim", "fading": "yellow"}.get(line.state),
+        )
+    parts.append(table)
+    if found.lost:
+        table = plain_table(
+            "line that died", "born", "descendants", "ended", "with",
+            text=("line that died", "with"),
+        )  # fmt: skip
+        for lost in found.lost:
+            row = models[lost.head]
+            table.add_row(
+                safe(row.label),
+                str(row.generation),
+                f"{lost.descendants:,}",
+                str(lost.ended),
+                _deaths(models, lost.last),
+            )
+        parts.append(table)
+    if found.causes:
+        table = plain_table("cause of death", "deaths", "generations", "mean age",
+                            text=("cause of death",))  # fmt: skip
+        for cause in found.causes:
+            when = f"{cause.first} to {cause.last}" if cause.first < cause.last else cause.first
+            table.add_row(safe(cause.cause), f"{cause.deaths:,}", str(when), f"{cause.age:.1f}")
+        parts.append(table)
+    return Group(*parts)
+
+
+def relation_json(found: "Relation", models: Mapping[int, "Model"]) -> dict[str, Any]:
+    """What `colony kin --json` prints."""
+    return {
+        "models": [{"id": i, "label": models[i].label} for i in found.models],
+        "relationship": found.relationship,
+        "kinship": found.kinship,
+        "inbreeding": list(found.inbreeding),
+        "common_ancestors": [
+            {**vars(node), "label": models[node.model].label} for node in found.common
+        ],
+        "path": None if found.path is None else list(found.path),
+    }
+
+
+def relation_view(found: "Relation", family: "Family", most: int) -> Group:
+    """How closely two models are related, and through whom."""
+    one, other = (family.label(model) for model in found.models)
+    parts: list[Any] = [
+        Text(
+            f"{one} and {other}: relationship {found.relationship:.3f}, "
+            f"kinship {found.kinship:.3f}; inbreeding {found.inbreeding[0]:.3f} and "
+            f"{found.inbreeding[1]:.3f}"
+        )
+    ]
+    if not found.common:
+        return Group(*parts, Text("no common ancestor"))
+    table = plain_table(
+        "common ancestor", "born", f"steps from {one}", f"from {other}", f"part in {one}",
+        f"in {other}", text=("common ancestor",),
+    )  # fmt: skip
+    for node in found.common[:most]:
+        table.add_row(
+            safe(family.label(node.model)),
+            str(family.models[node.model].generation),
+            *(str(steps) for steps in node.steps),
+            *(f"{part:.1%}" for part in node.parts),
+        )
+    parts.append(table)
+    if len(found.common) > most:
+        parts.append(Text(f"{len(found.common) - most:,} more; --limit shows more", style="dim"))
+    return Group(*parts)
+
+
+def curve(shares: "Floats", most: float, bars: str) -> str:
+    """A history as a row of bars, of which `most` is the highest; each the mean of its span."""
+    spans = np.array_split(shares, min(CURVE, len(shares)))
+    levels = [0.0 if np.isnan(span).all() else float(np.nanmean(span)) for span in spans]
+    top = len(bars) - 1
+    return "".join(
+        " " if level <= 0 else bars[round(top * level / most)] if most else bars[0]
+        for level in levels
+    )
+
+
+def _peak(shares: "Floats") -> float:
+    known = shares[~np.isnan(shares)]
+    return float(known.max()) if len(known) else 0.0
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _dead(models: Mapping[int, "Model"], ids: Sequence[int]) -> list[dict[str, Any]]:
+    return [
+        {"id": i, "label": models[i].label, "died": models[i].died, "cause": models[i].cause}
+        for i in ids
+    ]
+
+
+def _deaths(models: Mapping[int, "Model"], ids: Sequence[int]) -> Text:
+    """Who died last, when and of what."""
+    if not ids:
+        return Text("")
+    row = models[ids[0]]
+    others = f" and {len(ids) - 1:,} more" if len(ids) > 1 else ""
+    return Text.assemble(
+        safe(row.label), others, f", gen {row.died}: ",
+        safe(", ".join(sorted({str(models[i].cause) for i in ids}))),
+    )  # fmt: skip

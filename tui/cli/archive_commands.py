@@ -1,0 +1,140 @@
+"""The commands on whole archives: `colony fork`, `compare`, `merge-archives`; none loads torch."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lineage import ArchiveError
+from tui.shared.console import (
+    DEFAULT_ARCHIVE,
+    ArchiveOption,
+    JsonOption,
+    clear_errors,
+    described,
+    opened,
+    out,
+    print_json,
+    quoted,
+)
+
+app = typer.Typer()
+
+FirstArgument = Annotated[Path, typer.Argument(metavar="FIRST", help="An archive.")]
+SecondArgument = Annotated[Path, typer.Argument(metavar="SECOND", help="Another archive.")]
+TargetArgument = Annotated[
+    Path, typer.Argument(metavar="TARGET", help="The new archive; must not exist.")
+]
+
+
+@app.command(
+    help=described(
+        "Branch a colony at a generation, into an archive that goes on from there. "
+        "Run on, it makes what the original made; with another budget or hand, something else.",
+        "colony fork branch.duckdb --at 120",
+        "colony fork backup.duckdb              (as it is now, also while it runs)",
+        "colony run --archive branch.duckdb --budget 2000000",
+    )
+)
+def fork(
+    target: TargetArgument,
+    archive: ArchiveOption = DEFAULT_ARCHIVE,
+    at: Annotated[
+        int | None,
+        typer.Option(min=0, help="The last generation that comes along.", show_default="the last"),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    with clear_errors():
+        colony = opened(archive)
+        from lineage.archive.fork import fork as branch
+        from lineage.archive.unfinished import unfinished
+
+        last = colony.latest()
+        if last is None:
+            raise ArchiveError(f"{archive} has nothing to fork yet: {unfinished(colony)}")
+        generation = last.generation if at is None else at
+        made = branch(colony, generation, target)
+        models = made.newest_id()
+        if as_json:
+            print_json({"archive": str(target), "generation": generation, "models": models})
+            return
+        out.print(
+            f"{target} has generation {generation} of {archive} and all before, "
+            f"{models:,} models. Next: colony run --archive {quoted(target)}",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
+
+
+@app.command(
+    help=described(
+        "Compare two campaigns: their champions, item by item, with 95 % intervals. "
+        "The sealed test split counts only where `colony report` has opened it in both.",
+        "colony compare mine.duckdb theirs.duckdb",
+        "colony compare a.duckdb b.duckdb --json | jq '.now.contests[].difference'",
+    )
+)
+def compare(first: FirstArgument, second: SecondArgument, as_json: JsonOption = False) -> None:
+    with clear_errors():
+        one, other = opened(first), opened(second)
+        from population.analysis.comparison import compare as versus
+        from tui.cli.lineage_tables import comparison_json, comparison_view
+
+        now, equal = versus(one, other)
+        if as_json:
+            print_json({"now": comparison_json(now), "equal_budget": comparison_json(equal)})
+            return
+        names = (
+            [first.stem, second.stem] if first.stem != second.stem else [str(first), str(second)]
+        )
+        out.print(comparison_view("as they are", names, now))
+        if equal:
+            out.print(comparison_view("at equal budgets", names, equal))
+        splits = {contest.split for contest in now.contests}
+        note = "" if "test" in splits else " Test scores: run `colony report` on both first."
+        out.print(
+            "Leads are paired by item, with intervals over items; ◂ ▸ point at who is ahead by "
+            f"more than chance.{note}",
+            highlight=False,
+        )
+
+
+@app.command(
+    "merge-archives",
+    help=described(
+        "Put two campaigns on the same base into one archive. Founders that are the same become "
+        "one, everybody else keeps a row of their own; the first campaign's history stays.",
+        "colony merge-archives mine.duckdb theirs.duckdb all.duckdb",
+        'colony find "task:kanji>0.8" --archive all.duckdb',
+    ),
+)
+def merge_archives(
+    first: FirstArgument,
+    second: SecondArgument,
+    target: TargetArgument,
+    as_json: JsonOption = False,
+) -> None:
+    with clear_errors():
+        one, other = opened(first), opened(second)
+        from lineage.archive.merge import unite
+
+        made = unite(one, other, target)
+        if as_json:
+            print_json({**vars(made), "archive": str(target)})
+            return
+        goes_on = (
+            f"the campaign of {first.name} can go on in it"
+            if made.goes_on
+            else "it is for looking and exporting; no campaign can go on in it, as the second "
+            "archive brought new founders"
+        )
+        out.print(
+            f"{target} has {made.models:,} models: {made.founders} founders, {made.shared} of "
+            f"them in both; {made.duplicates:,} offspring of the second have the weights of one "
+            f"of the first. {goes_on[0].upper()}{goes_on[1:]}.",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )

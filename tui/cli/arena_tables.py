@@ -1,0 +1,211 @@
+"""What the commands of the arena print: tables for people and plain values for scripts."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from lineage.drawing.text import ASCII, shown
+from tui.cli.lineage_tables import plain_table, safe, takes
+
+if TYPE_CHECKING:
+    from lineage.drawing.text import Glyphs
+    from lineage.queries.judges import Reliability
+    from lineage.queries.leaderboard import LeaderboardRow
+    from lineage.queries.match_detail import MatchDetail
+    from lineage.queries.matches import Match, Side
+
+
+def leaderboard_json(standings: "Sequence[LeaderboardRow]") -> list[dict[str, Any]]:
+    """What `colony leaderboard --json` prints."""
+    return [
+        {
+            **vars(standing),
+            "judging": {mode: vars(judge) for mode, judge in standing.judging.items()},
+        }
+        for standing in standings
+    ]
+
+
+def leaderboard_view(
+    standings: "Sequence[LeaderboardRow]", task: str | None, glyphs: "Glyphs"
+) -> RenderableType:
+    """The leaderboard as a person reads it."""
+    if not standings:
+        return Text("nobody is rated yet: no round of the arena was played")
+    modes = sorted({mode for standing in standings for mode in standing.judging})
+    heads = ("model", "rating", "+/-", "won", "lost", "tied", "support", *modes)
+    table = plain_table("", *heads, text=("model",))
+    if glyphs is ASCII:
+        table.box = box.MARKDOWN
+    table.title = "Leaderboard" if task is None else f"Leaderboard of {safe(task)}"
+    for place, one in enumerate(standings, start=1):
+        table.add_row(
+            str(place),
+            Text.assemble(f"{_sign(one, glyphs)} ", safe(one.name or f"#{one.model}")),
+            f"{one.rating:.0f}",
+            f"{one.interval:.0f}",
+            f"{one.wins:,}",
+            f"{one.losses:,}",
+            f"{one.ties:,}",
+            "" if one.support is None else f"{one.support:.2f}",
+            *(_reliability(one.judging.get(mode), task) for mode in modes),
+            style="bold green" if one.champion else None if one.living else "dim",
+        )
+    signs = (
+        f"{glyphs.champion} champion  {glyphs.founder} founder  {glyphs.living} living  "
+        f"{glyphs.fossil} fossil"
+    )
+    judged = "trust, 0 for guessing" if task is None else f"right of so many on {safe(task)}"
+    told = f"As judges ({', '.join(modes)}): {judged}; in brackets: not listened to"
+    return Group(table, Text(f"{told}\n{signs}" if modes else signs, style="dim"))
+
+
+def _sign(one: "LeaderboardRow", glyphs: "Glyphs") -> str:
+    if one.champion:
+        return glyphs.champion
+    if one.name:
+        return glyphs.founder
+    return glyphs.living if one.living else glyphs.fossil
+
+
+def _reliability(judge: "Reliability | None", task: str | None) -> str:
+    if judge is None:
+        return ""
+    if task is None:
+        told = f"{judge.trust:.2f}"
+    else:
+        told = f"{judge.hits:.0f} of {judge.hits + judge.misses:.0f}"
+    return told if judge.admitted else f"({told})"
+
+
+def match_json(match: "Match") -> dict[str, Any]:
+    """A match as scripts read it, as `colony matches --json` prints many."""
+    return {
+        "match": str(match.name),
+        "round": match.round,
+        "item": match.item,
+        "task": match.task,
+        "a": vars(match.a),
+        "b": vars(match.b),
+        "winner": match.winner,
+        "judged": match.outcome is not None,
+        "by_key": match.by_key,
+    }
+
+
+def matches_view(found: "Sequence[Match]", width: int) -> RenderableType:
+    """Matches as a table; where there is little room without how the answers are supported.
+
+    Args:
+        found: the matches.
+        width: cells of the terminal.
+    """
+    if not found:
+        return Text("no such match was played")
+    table = _matches_table(found, support=True)
+    if takes(table) > width:
+        return _matches_table(found, support=False)
+    return Group(
+        table, Text("Numbers: mean result of the answer among all that were given.", style="dim")
+    )
+
+
+def _matches_table(found: "Sequence[Match]", *, support: bool) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("match", overflow="fold")  # a name in full, to be copied
+    for letter in ("A", "B"):
+        table.add_column(f"{letter} said", no_wrap=True)
+        if support:
+            table.add_column("", justify="right", no_wrap=True)
+    table.add_column("won", no_wrap=True)
+    table.title = f"Matches of round {found[0].round}"
+    for match in found:
+        sides: list[str | Text] = []
+        for side in (match.a, match.b):
+            style = "bold" if match.winner == side.model else ""
+            sides.append(Text(shown(side.answer, 8) or "(nothing)", style))
+            if support:
+                sides.append(f"{side.support:.2f}")
+        table.add_row(safe(match.name, 500), *sides, _briefly(match))
+    return table
+
+
+def _briefly(match: "Match") -> str:
+    """Who has won, A or B, and by whose word."""
+    if match.outcome is None:
+        return "nobody"
+    won = {match.a.model: "A", match.b.model: "B", None: "tie"}[match.winner]
+    return f"{won}, {'key' if match.by_key else 'jury'}"
+
+
+def verdict(match: "Match") -> str:
+    """Who has won, and by whose word."""
+    if match.outcome is None:
+        return "no verdict: nobody is believed here"
+    by = "key" if match.by_key else "jury"
+    who = "tie" if match.winner is None else f"#{match.winner}"
+    return f"{who}, by the {by}"
+
+
+def hearing_json(found: "MatchDetail", closer: Mapping[int, int | None]) -> dict[str, Any]:
+    """What `colony match --json` prints."""
+    return {
+        **match_json(found.match),
+        "generation": found.generation,
+        "prompt": found.prompt,
+        "key": found.key,
+        "hidden": found.hidden,
+        "judgements": [
+            {**vars(judgement), "closer_to": closer[judgement.judge]}
+            for judgement in found.judgements
+        ],
+    }
+
+
+def hearing_view(found: "MatchDetail", closer: Mapping[int, int | None]) -> RenderableType:
+    """One match as a person reads it."""
+    match = found.match
+    head = Table.grid(padding=(0, 2))
+    hidden = ", asked nowhere else" if found.hidden else ""
+    head.add_row(Text("match", "dim"), safe(match.name, 200))
+    head.add_row(
+        Text("round", "dim"), f"{match.round}, after generation {found.generation}{hidden}"
+    )
+    head.add_row(Text("prompt", "dim"), safe(found.prompt))
+    head.add_row(Text("key", "dim"), safe(found.key) if found.key else "nobody looked at it")
+    for letter, side in (("A", match.a), ("B", match.b)):
+        head.add_row(Text(f"{letter} #{side.model}", "bold"), _said(side))
+    head.add_row(Text("won", "dim"), verdict(match))
+    table = plain_table(
+        "judge", "mode", "prefers", "trust", "on task", "kin to", "favours", "heard",
+        text=("judge", "mode", "prefers", "kin to", "heard"),
+    )  # fmt: skip
+    for judgement in found.judgements:
+        kin = closer[judgement.judge]
+        table.add_row(
+            f"#{judgement.judge}",
+            judgement.mode,
+            "cannot tell" if judgement.prefers is None else f"#{judgement.prefers}",
+            f"{judgement.trust:.2f}",
+            f"{judgement.hits:.0f} of {judgement.hits + judgement.misses:.0f}",
+            "neither" if kin is None else f"#{kin}",
+            "" if judgement.favour is None else f"p {judgement.favour:.2g}",
+            "yes" if judgement.admitted else "no",
+            style=None if judgement.admitted else "dim",
+        )
+    words = (
+        "trust: over everything, 0 is guessing; on task: how often right on "
+        f"{safe(match.task)} where a key could tell; kin to: whom the judge is closer to; "
+        "favours: how likely its mistakes are nobody's favour"
+    )
+    return Group(head, Text(), table, Text(words, style="dim"))
+
+
+def _said(side: "Side") -> Text:
+    right = {None: "", 0.0: ", wrong", 1.0: ", right"}.get(side.verified, f", {side.verified}")
+    said = safe(side.answer) if side.answer else Text("(nothing)")
+    return Text.assemble(said, Text(f"   support {side.support:.2f}{right}", "dim"))

@@ -1,0 +1,217 @@
+"""The commands that lay hands on a colony, whether its campaign runs or rests. None loads torch."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lineage.allowance import Allowance
+from lineage.escaping import escaped
+from population.errors import PopulationError
+from tui.shared.console import (
+    DEFAULT_ARCHIVE,
+    ArchiveOption,
+    JsonOption,
+    ModelArgument,
+    checked_minutes,
+    clear_errors,
+    described,
+    opened,
+    out,
+    print_json,
+    progress_bar,
+    quoted,
+)
+from tui.shared.control_tables import orders_table
+
+if TYPE_CHECKING:
+    from lineage import Archive
+    from lineage.records import Command, OrderKind
+
+app = typer.Typer()
+
+MOST = (1 << 63) - 1
+"""Item evaluations that can be counted."""
+
+
+@app.command(
+    help=described(
+        "Let the campaign wait after the generation in flight, until it is told to resume.",
+        "colony pause",
+        "colony pause --archive my.duckdb --json | jq .running",
+    )
+)
+def pause(archive: ArchiveOption = DEFAULT_ARCHIVE, as_json: JsonOption = False) -> None:
+    _ordered(archive, "pause", as_json=as_json)
+
+
+@app.command(
+    help=described(
+        "Let a paused campaign go on.",
+        "colony resume",
+    )
+)
+def resume(archive: ArchiveOption = DEFAULT_ARCHIVE, as_json: JsonOption = False) -> None:
+    _ordered(archive, "resume", as_json=as_json)
+
+
+@app.command(
+    help=described(
+        "Keep a model among the living, whatever it scores, until it is unpinned.",
+        "colony pin champion",
+        "colony pin ID --archive my.duckdb   (an id that colony models lists)",
+    )
+)
+def pin(
+    model: ModelArgument, archive: ArchiveOption = DEFAULT_ARCHIVE, as_json: JsonOption = False
+) -> None:
+    _ordered(archive, "pin", [model], as_json=as_json)
+
+
+@app.command(
+    help=described(
+        "Let a pinned model earn its place again.",
+        "colony unpin ID",
+    )
+)
+def unpin(
+    model: ModelArgument, archive: ArchiveOption = DEFAULT_ARCHIVE, as_json: JsonOption = False
+) -> None:
+    _ordered(archive, "unpin", [model], as_json=as_json)
+
+
+@app.command(
+    help=described(
+        "Take a model from among the living; it stays as a fossil that colony revive brings back.",
+        "colony cull ID                (an id that colony models lists)",
+        "colony cull ID --json | jq .id   (the number that colony orders has it under)",
+    )
+)
+def cull(
+    model: ModelArgument, archive: ArchiveOption = DEFAULT_ARCHIVE, as_json: JsonOption = False
+) -> None:
+    _ordered(archive, "cull", [model], as_json=as_json)
+
+
+@app.command(
+    help=described(
+        "Let two have a child in the next generation; whether it lives, its scores decide.",
+        "colony mate champion kanji",
+        "colony mate kanji champion && colony orders",
+    )
+)
+def mate(
+    one: ModelArgument,
+    other: ModelArgument,
+    archive: ArchiveOption = DEFAULT_ARCHIVE,
+    as_json: JsonOption = False,
+) -> None:
+    _ordered(archive, "mate", [one, other], as_json=as_json)
+
+
+@app.command(
+    "add-founder",
+    help=described(
+        "Bring in another founder. It has to fit those that are there, and they need a base; "
+        "everybody's recipe stays what it was.",
+        "colony add-founder models/poet",
+        "colony add-founder models/base+adapters/chat --archive my.duckdb",
+    ),
+)
+def add_founder(
+    path: Annotated[str, typer.Argument(help="A folder, a hub id, or BASE+ADAPTER.")],
+    archive: ArchiveOption = DEFAULT_ARCHIVE,
+    as_json: JsonOption = False,
+) -> None:
+    with clear_errors():
+        colony = opened(archive)
+        with progress_bar() as progress:
+            from population.campaign.joining import open_newcomer
+
+            progress(0, 1, f"checking {path}")
+            newcomer, _ = open_newcomer(colony, path)
+    _ordered(archive, "add-founder", argument=newcomer.reference, as_json=as_json)
+
+
+@app.command(
+    help=described(
+        "Change what the campaign may spend in all; less than is spent ends it.",
+        "colony budget 500000",
+        "colony budget --minutes 90   (of work, over all runs; the other limit stays)",
+    )
+)
+def budget(
+    evaluations: Annotated[
+        int | None, typer.Argument(min=1, max=MOST, help="Item evaluations in all.")
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Minutes of work in all, over all runs.")
+    ] = None,
+    archive: ArchiveOption = DEFAULT_ARCHIVE,
+    as_json: JsonOption = False,
+) -> None:
+    with clear_errors():
+        if evaluations is None and minutes is None:
+            raise PopulationError("how much? a number of item evaluations, --minutes N, or both")
+        allowed = Allowance(evaluations, None if minutes is None else checked_minutes(minutes))
+    _ordered(archive, "budget", argument=allowed.argument, as_json=as_json)
+
+
+@app.command(
+    help=described(
+        "What was asked of the campaign, and what came of it.",
+        "colony orders",
+        "colony orders --json | jq '.[] | select(.outcome == null)'   (what is still open)",
+    )
+)
+def orders(archive: ArchiveOption = DEFAULT_ARCHIVE, as_json: JsonOption = False) -> None:
+    with clear_errors():
+        colony = opened(archive)
+        from lineage.commands.definitions import orders as given
+
+        rows = given(colony)
+        if as_json:
+            print_json([_json(order) for order in rows])
+        elif rows:
+            out.print(orders_table(rows))
+        else:
+            out.print("nothing was asked of this campaign", highlight=False)
+
+
+def _ordered(
+    archive: Path,
+    kind: "OrderKind",
+    references: Sequence[str] = (),
+    *,
+    argument: str | None = None,
+    as_json: bool,
+) -> None:
+    """Give an order, and say when it is carried out."""
+    with clear_errors():
+        colony: Archive = opened(archive)
+        from lineage.commands.definitions import give
+        from lineage.storage.lock import campaign_holder
+
+        order = give(colony, kind, [colony.find(model).id for model in references], argument)
+        holder = campaign_holder(archive)
+        if as_json:
+            print_json({**_json(order), "running": holder is not None})
+            return
+        when = (
+            f"the campaign that is running (PID {holder}) hears of it between two generations; "
+            "colony orders tells what came of it"
+            if holder
+            else "no campaign is running, so it waits. It is carried out by: "
+            f"colony run --archive {quoted(archive)}"
+        )
+        out.print(
+            f"order {order.id}: {escaped(order.words)}; {when}",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
+
+
+def _json(order: "Command") -> dict[str, Any]:
+    return {**vars(order), "given_at": order.given_at.isoformat(timespec="seconds")}

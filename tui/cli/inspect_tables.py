@@ -1,0 +1,80 @@
+"""What `colony inspect` prints: a row a checkpoint or, where that has no room, a few lines each."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from lineage.escaping import escaped
+from population.merging.preflight import gigabytes
+from tui.cli.lineage_tables import safe, takes
+
+if TYPE_CHECKING:
+    from population.merging.preflight import Profile
+
+
+def profiles_view(profiles: "Sequence[Profile]", width: int) -> RenderableType:
+    """What checkpoints are, and whether they fit the first.
+
+    Args:
+        profiles: of checkpoints.
+        width: cells of the terminal.
+    """
+    table = _table(profiles)
+    return table if takes(table) <= width else _blocks(profiles)
+
+
+def _table(profiles: "Sequence[Profile]") -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
+    table.add_column("model", overflow="fold")
+    table.add_column("type", overflow="fold")
+    for head in ("layers", "hidden", "tokens", "params", "size"):
+        table.add_column(head, justify="right", no_wrap=True)
+    table.add_column("dtype", no_wrap=True)
+    for head in ("licence", "fits the first"):
+        table.add_column(head, overflow="fold")
+    for found in profiles:
+        table.add_row(
+            safe(found.name, 500),
+            _type(found),
+            *(_or_dash(count) for count in (found.layers, found.hidden, found.vocabulary)),
+            _parameters(found),
+            gigabytes(found.size),
+            escaped(found.dtype),
+            safe(found.licence or "-"),
+            escaped(found.fits),
+        )
+    return table
+
+
+def _blocks(profiles: "Sequence[Profile]") -> Group:
+    parts: list[RenderableType] = []
+    for found in profiles:
+        counts = (
+            f"{_or_dash(found.layers)} layers, hidden {_or_dash(found.hidden)}, "
+            f"{_or_dash(found.vocabulary)} tokens"
+        )
+        weights = f"{_parameters(found)} parameters, {gigabytes(found.size)}"
+        lines = (
+            f"{_type(found)}: {counts}",
+            f"{weights}, {escaped(found.dtype)}; licence {safe(found.licence or '-')}",
+            f"fits the first: {escaped(found.fits)}",
+        )
+        parts.append(Text(escaped(found.name), "bold"))
+        parts += [Padding(Text(line), (0, 0, 0, 2), expand=False) for line in lines]
+    return Group(*parts)
+
+
+def _type(found: "Profile") -> str:
+    return escaped(found.architecture) + (" (tied)" if found.tied else "")
+
+
+def _parameters(found: "Profile") -> str:
+    return f"{found.parameters / 1e6:,.1f} M"
+
+
+def _or_dash(value: int | None) -> str:
+    return "-" if value is None else str(value)

@@ -1,0 +1,313 @@
+"""The commands that look at lineages: `colony lineage`, `find` and `diff`. None loads torch."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.text import Text
+
+from lineage import ArchiveError
+from tui.cli.drawings import coloured, style_for
+from tui.shared.console import (
+    DEFAULT_ARCHIVE,
+    ArchiveOption,
+    AsciiOption,
+    JsonOption,
+    ModelArgument,
+    clear_errors,
+    described,
+    err,
+    opened,
+    out,
+    print_json,
+)
+
+if TYPE_CHECKING:
+    from lineage import Archive
+    from lineage.ancestry.sparse import SparseAncestry
+    from lineage.drawing import Drawing, Family, Style
+
+app = typer.Typer()
+
+DEPTHS = {"tree": 3, "pedigree": 4, "graph": 4}
+"""Generations that are drawn unless somebody asks for others; the other drawings draw all."""
+
+
+@app.command(
+    help=described(
+        "Draw where a model comes from: its ancestors as a tree, a line, a pedigree or a graph.",
+        "colony lineage champion",
+        "colony lineage 40 --pedigree --depth 6",
+        "colony lineage --line                       (of the champion: what each step won)",
+        "colony lineage --map                        (all births by birth and fitness)",
+        "colony lineage kanji --descendants          (who came of it)",
+        "colony lineage champion --export family.html   (or .graphml .dot .json .parquet)",
+        "colony lineage --all --export colony.graphml   (everybody)",
+    )
+)
+def lineage(
+    model: ModelArgument = "champion",
+    archive: ArchiveOption = DEFAULT_ARCHIVE,
+    tree: Annotated[
+        bool, typer.Option("--tree", help="Ancestors as a tree with shares; the default.")
+    ] = False,
+    line: Annotated[
+        bool, typer.Option("--line", help="The line of the fitter parent, a step a row.")
+    ] = False,
+    pedigree: Annotated[
+        bool, typer.Option("--pedigree", help="The two fittest parents of each, numbered.")
+    ] = False,
+    graph: Annotated[
+        bool, typer.Option("--graph", help="Ancestors with lanes, as git draws history.")
+    ] = False,
+    density: Annotated[
+        bool, typer.Option("--map", help="All births, with the model's line over them.")
+    ] = False,
+    descendants: Annotated[
+        bool, typer.Option("--descendants", help="Who descends from it, the fittest first.")
+    ] = False,
+    everybody: Annotated[
+        bool, typer.Option("--all", help="With --json or --export: the whole archive.")
+    ] = False,
+    depth: Annotated[
+        int | None,
+        typer.Option(min=1, help="Generations.", show_default="3 or 4 for drawings, else all"),
+    ] = None,
+    ascii_only: AsciiOption = False,
+    export: Annotated[
+        Path | None,
+        typer.Option(help="Write the models to FILE.html, .graphml, .dot, .json or .parquet."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    with clear_errors():
+        lenses = {
+            "tree": tree,
+            "line": line,
+            "pedigree": pedigree,
+            "graph": graph,
+            "map": density,
+            "descendants": descendants,
+        }
+        asked = [name for name, wanted in lenses.items() if wanted]
+        if len(asked) > 1:
+            raise ArchiveError(f"--{asked[0]} and --{asked[1]} at once; choose one")
+        lens = asked[0] if asked else "tree"
+        colony = opened(archive)
+        from lineage.ancestry.sparse import SparseAncestry
+
+        row = colony.find(model)
+        descent = SparseAncestry(colony.pedigree())
+        if as_json or export:
+            family = _chosen(colony, descent, row.id, "all" if everybody else lens, depth)
+            if export:
+                from lineage.formats import write_family
+
+                write_family(family, export)
+                err.print(
+                    f"{len(family.models):,} models are in {export}",
+                    highlight=False,
+                    soft_wrap=True,
+                )
+            if as_json:
+                print_json(_as_json(colony, descent, family, row.id))
+            return
+        if everybody:
+            raise ArchiveError("--all needs --export FILE or --json; --map draws everybody")
+        style = style_for(out, ascii_only)
+        drawing = _draw(colony, descent, row.id, lens, depth or DEPTHS.get(lens), style)
+        out.print(coloured(drawing), soft_wrap=True, highlight=False)
+        out.print(_footer(colony, descent, row.id, lens, style), soft_wrap=True, highlight=False)
+
+
+def _chosen(
+    colony: "Archive", descent: "SparseAncestry", model: int, lens: str, depth: int | None
+) -> "Family":
+    """The models that a lens shows."""
+    from lineage.queries.family import family_of, fitter_line
+    from lineage.queries.fitness import fitness_of_all
+
+    if lens == "line":
+        fitness = fitness_of_all(colony, descent.newest)
+        return family_of(colony, fitter_line(descent, fitness, model), descent, fitness)
+    if lens in {"all", "map"}:
+        ids: Any = range(1, descent.newest + 1)
+    elif lens == "descendants":
+        ids = [model, *descent.descendants(model, depth).tolist()]
+    else:
+        ids = [model, *descent.ancestors(model, depth).tolist()]
+    return family_of(colony, ids, descent)
+
+
+def _draw(
+    colony: "Archive",
+    descent: "SparseAncestry",
+    model: int,
+    lens: str,
+    depth: int | None,
+    style: "Style",
+) -> "Drawing":
+    if lens == "map":
+        return _map(colony, descent, model, style)
+    family = _chosen(colony, descent, model, lens, depth)
+    if lens == "line":
+        from lineage.drawing.line import line
+
+        return line(family, model, depth, style)
+    if lens == "pedigree":
+        from lineage.drawing.pedigree import pedigree
+
+        return pedigree(family, model, depth or DEPTHS[lens], style)
+    if lens == "graph":
+        from lineage.drawing.lanes import lanes
+
+        return lanes(family, model, style)
+    if lens == "descendants":
+        from lineage.drawing.descendants import descendants
+
+        return descendants(family, model, style=style)
+    from lineage.drawing.tree import tree
+
+    return tree(family, model, depth or DEPTHS["tree"], style)
+
+
+def _map(colony: "Archive", descent: "SparseAncestry", model: int, style: "Style") -> "Drawing":
+    from lineage.drawing.birth_map import density
+    from lineage.queries.family import fitter_line
+    from lineage.queries.fitness import fitness_of_all
+
+    fitness = fitness_of_all(colony, descent.newest)
+    places = [node - 1 for node in fitter_line(descent, fitness, model)]
+    last = colony.latest()
+    champion = last.champion - 1 if last else None
+    height = max(8, min(24, out.height - 6)) if out.is_terminal else 16
+    return density(fitness[1:], places, champion, height, style)
+
+
+def _footer(
+    colony: "Archive", descent: "SparseAncestry", model: int, lens: str, style: "Style"
+) -> Text:
+    """What the signs mean, and the founders by descent."""
+    from lineage.drawing.family import legend
+
+    text = Text(f"\n{legend(style.glyphs)}", style="dim")
+    if lens in {"tree", "pedigree", "graph"}:
+        from lineage.drawing.text import shown
+
+        ancestors = len(descent.ancestors(model))
+        parts = _shares(colony, descent, model).items()
+        ranked = sorted(parts, key=lambda part: (-part[1], part[0]))
+        said = ", ".join(f"{shown(name)} {share:.0%}" for name, share in ranked)
+        text.append(f"\n{ancestors:,} ancestors in all; founders by descent: {said}", "not dim")
+    return text
+
+
+def _shares(colony: "Archive", descent: "SparseAncestry", model: int) -> dict[str, float]:
+    """The founders that a model descends from, by label, and their parts in it."""
+    parts = descent.contributions([model])
+    founders = [int(founder) for founder in descent.founders if parts[founder] > 0]
+    return {row.label: float(parts[row.id]) for row in colony.models(ids=founders)}
+
+
+def _as_json(
+    colony: "Archive", descent: "SparseAncestry", family: "Family", model: int
+) -> dict[str, Any]:
+    from lineage.formats.plain import edges, nodes
+
+    return {
+        "model": model,
+        "founder_shares": _shares(colony, descent, model),
+        "models": nodes(family),
+        "edges": edges(family),
+    }
+
+
+@app.command(
+    help=described(
+        "Find models, living and fossil, by what is known of them.",
+        'colony find "gen>100 and task:kanji>0.8 and founder:kanji>10%"',
+        'colony find "fossil and cause~language"',
+        'colony find "descendant-of:#40 and not (operator=emitter or fitness<0.5)" --json',
+        'colony find "living" --sort founder:kanji --limit 5',
+        'colony find "child-of:champion or champion" --sort gen --ascending',
+        "colony find --fields                   (everything that can be asked)",
+    )
+)
+def find(
+    text: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILTER",
+            help="Conditions with and, or, not and brackets; operators > >= < <= = != and ~ "
+            "(contains). Without one, everybody.",
+        ),
+    ] = "",
+    archive: ArchiveOption = DEFAULT_ARCHIVE,
+    sort: Annotated[str, typer.Option(help="A field; the largest first.")] = "fitness",
+    ascending: Annotated[bool, typer.Option("--ascending", help="The smallest first.")] = False,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, help="Show so many at most.", show_default="20; with --json all"),
+    ] = None,
+    fields: Annotated[bool, typer.Option("--fields", help="List the fields and stop.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    with clear_errors():
+        from tui.cli.lineage_tables import fields_json, fields_view, found_rows, found_view
+
+        if fields:
+            if as_json:
+                print_json(fields_json())
+            else:
+                out.print(fields_view())
+            return
+        colony = opened(archive)
+        from lineage.queries.find import find as look
+
+        most = limit or (None if as_json else 20)
+        found = look(colony, text, sort=sort, ascending=ascending, limit=most)
+        rows = found_rows(found, colony.models(ids=found.ids))
+        if as_json:
+            print_json(rows)
+            return
+        out.print(found_view(found, rows))
+        more = f"; the first {len(rows)} are shown, --limit shows more"
+        out.print(
+            f"{found.count:,} found" + more * (len(rows) < found.count),
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+@app.command(
+    help=described(
+        "Put two models side by side: recipes, blocks, scores. A child stands between its parents.",
+        "colony diff 40 champion",
+        "colony diff champion               (a model and its two main parents)",
+        "colony diff 40 60 --json | jq '.models[1].distance'",
+    )
+)
+def diff(
+    model: ModelArgument,
+    other: Annotated[
+        str | None,
+        typer.Argument(metavar="[OTHER]", help="Another model; its parents if left out."),
+    ] = None,
+    archive: ArchiveOption = DEFAULT_ARCHIVE,
+    as_json: JsonOption = False,
+) -> None:
+    with clear_errors():
+        colony = opened(archive)
+        from population.analysis.difference import beside, difference
+        from tui.cli.lineage_tables import difference_json, difference_view
+
+        one = colony.find(model)
+        if other is None and not one.parents:
+            raise ArchiveError(f"{one.label} is a founder and has no parents; name another model")
+        two = None if other is None else colony.find(other)
+        sides, child = beside(colony, one, two)
+        found = difference(colony, sides)
+        if as_json:
+            print_json(difference_json(found))
+        else:
+            out.print(difference_view(found, child, out.width))

@@ -1,0 +1,195 @@
+"""The commands that merge: `colony merge`, `inspect`, `methods`. None of them loads torch."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from tui.shared.console import (
+    JsonOption,
+    at_home,
+    bytes_bar,
+    clear_errors,
+    described,
+    hint,
+    out,
+    print_json,
+)
+from tui.shared.interrupts import Interruptible
+
+app = typer.Typer()
+
+
+@app.command(
+    help=described(
+        "Merge models as a recipe says: ours (JSON) or a mergekit YAML.",
+        "colony merge soup.json ./soup",
+        "colony merge ties.yml ./merged --seed 7",
+        "colony merge ties.yml ./merged --dry-run        (check everything, write nothing)",
+        "colony merge raw.yml merged.safetensors         (only weights, as one file)",
+    )
+)
+def merge(
+    recipe: Annotated[Path, typer.Argument(help="A recipe.json or a mergekit YAML.")],
+    folder: Annotated[
+        Path, typer.Argument(help="Where to; must not exist. FILE.safetensors for weights alone.")
+    ],
+    device: Annotated[
+        str, typer.Option(help="cpu, or a device of torch: cuda, cuda:1, mps, ...")
+    ] = "auto",
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Tensors at a time.", show_default="all cores")
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, help="Seed of the methods that draw; replaces the recipe's."),
+    ] = None,
+    shard_size: Annotated[
+        float, typer.Option(min=0.001, help="GB in one file of weights, at most.")
+    ] = 5.0,
+    mergekit_compat: Annotated[
+        bool,
+        typer.Option("--mergekit-compat", help="Repeat the faults of mergekit's formulas."),
+    ] = False,
+    pin: Annotated[
+        bool, typer.Option("--pin", help="Hash the sources into the recipe beside the result.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check all, write nothing.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    with clear_errors(), Interruptible() as stop:
+        from population.merging.engine import plan
+        from population.merging.merge import merge as run
+        from population.merging.preflight import gigabytes, preflight
+        from population.merging.recipe import read_recipe
+
+        folder = at_home(folder)
+        wanted = read_recipe(at_home(recipe), hint)
+        if seed is not None:
+            steps = [step.model_copy(update={"seed": seed}) for step in wanted.steps]
+            wanted = wanted.model_copy(update={"steps": steps})
+        if mergekit_compat:
+            wanted = wanted.model_copy(update={"mergekit_compat": True})
+        if seed is not None or mergekit_compat:  # what was promised was promised without them
+            output = wanted.output.model_copy(update={"weights_sha256": None})
+            wanted = wanted.model_copy(update={"output": output})
+        if dry_run:
+            planned = plan(wanted, hint)
+            needs = preflight(planned, folder)
+            for warning in needs.warnings:
+                hint(f"note: {warning}")
+            if as_json:
+                print_json({"tensors": len(planned.tensors), **asdict(needs)})
+            else:
+                out.print(
+                    f"{len(planned.tensors)} tensors, {gigabytes(needs.disk)} on disk, at most "
+                    f"about {gigabytes(needs.memory)} in memory; nothing was written",
+                    highlight=False,
+                )
+            return
+        stop.writing()
+        with bytes_bar(quiet=as_json) as progress:
+            made = run(
+                wanted,
+                folder,
+                device=device,
+                threads=threads,
+                shard=int(shard_size * 1e9),
+                pin=pin,
+                progress=stop.checked(progress),
+                say=hint,
+            )
+        if as_json:
+            print_json(
+                {
+                    "folder": str(made.folder),
+                    "weights_sha256": made.weights_sha256,
+                    "tensors": made.tensors,
+                    "bytes": made.needs.disk,
+                    "warnings": list(made.needs.warnings),
+                }
+            )
+        else:
+            out.print(
+                f"{made.folder}: {made.tensors} tensors, {gigabytes(made.needs.disk)}, weights "
+                f"{made.weights_sha256[:12]}",
+                highlight=False,
+                soft_wrap=True,
+                markup=False,
+            )
+
+
+@app.command(
+    help=described(
+        "What checkpoints are, and whether they can be merged with the first; exit code 1 if not.",
+        "colony inspect models/a models/b",
+        "colony inspect base base+adapter --json",
+    )
+)
+def inspect(
+    references: Annotated[
+        list[str],
+        typer.Argument(metavar="MODEL...", help="Folders, safetensors, GGUF, BASE+LORA, hub ids."),
+    ],
+    as_json: JsonOption = False,
+) -> None:
+    with clear_errors():
+        from population.merging.preflight import profile
+        from population.models.sources import open_source
+        from tui.cli.inspect_tables import profiles_view
+
+        opened = [open_source(reference, say=hint) for reference in references]
+        profiles = [profile(checkpoint, opened[0]) for checkpoint in opened]
+        if as_json:
+            print_json([asdict(found) for found in profiles])
+        else:
+            out.print(profiles_view(profiles, out.width))
+        if any(found.fits.startswith("no") for found in profiles):
+            raise typer.Exit(1)
+
+
+@app.command(
+    help=described(
+        "All merge methods with their parameters and defaults.",
+        "colony methods",
+        "colony methods --json",
+    )
+)
+def methods(as_json: JsonOption = False) -> None:
+    from population.merging.methods import METHODS
+
+    if as_json:
+        print_json(
+            [
+                {
+                    "name": method.name,
+                    "source": method.source,
+                    "base": method.base,
+                    "random": method.random,
+                    "parameters": [
+                        {
+                            "name": parameter.name,
+                            "meaning": parameter.meaning,
+                            "default": parameter.default,
+                            "per_model": parameter.per_model,
+                        }
+                        for parameter in method.parameters
+                    ],
+                }
+                for method in METHODS.values()
+            ]
+        )
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for head in ("method", "base", "parameters", "defined in"):
+        table.add_column(head, overflow="fold")
+    for method in METHODS.values():
+        shown = [
+            parameter.name + ("" if parameter.default is None else f"={parameter.default:g}")
+            for parameter in method.parameters
+            if "without effect" not in parameter.meaning
+        ]
+        table.add_row(method.name, method.base, ", ".join(shown), method.source)
+    out.print(table)

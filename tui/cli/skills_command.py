@@ -1,0 +1,228 @@
+"""The command that runs models to find out whom their skills came from: `colony skills`."""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from tui.cli.lineage_tables import plain_table, safe, takes
+from tui.shared.console import (
+    DEFAULT_ARCHIVE,
+    ArchiveOption,
+    JsonOption,
+    ModelArgument,
+    clear_errors,
+    described,
+    opened,
+    out,
+    print_json,
+    progress_bar,
+)
+
+if TYPE_CHECKING:
+    from population.analysis.founder_ablation import Ablation, FounderAblation
+
+app = typer.Typer()
+
+
+class Split(StrEnum):
+    """Whose items to ask; the sealed split is for reports alone."""
+
+    search = "search"
+    selection = "selection"
+
+
+class Grain(StrEnum):
+    """How finely to knock out."""
+
+    layer = "layer"
+    block = "block"
+
+
+@app.command(
+    help=described(
+        "Which founder a skill came from: what accuracy is lost when a founder is taken out. "
+        "That tells what this model needs; losses do not add up, as founders may stand in for "
+        "each other or only work together.",
+        "colony skills champion",
+        "colony skills 40 --task cipher --by layer      (and where in the network)",
+        "colony skills champion --json | jq '.knockouts[] | {founder, share, loss}'",
+    )
+)
+def skills(
+    model: ModelArgument,
+    archive: ArchiveOption = DEFAULT_ARCHIVE,
+    task: Annotated[
+        list[str] | None, typer.Option(help="Only this task; may be repeated.", show_default="all")
+    ] = None,
+    by: Annotated[
+        Grain | None, typer.Option(help="Knock out each layer or each block as well.")
+    ] = None,
+    split: Annotated[Split, typer.Option(help="Whose items to ask.")] = Split.selection,
+    as_json: JsonOption = False,
+) -> None:
+    with clear_errors():
+        colony = opened(archive)
+        row = colony.find(model)
+        with progress_bar() as progress:
+            progress(0, 1, "loading torch")
+            from population.analysis.founder_ablation import check_linear
+            from population.analysis.founder_ablation import skills as measure
+            from population.campaign.context import reopen_context
+
+            check_linear(colony, row)
+            found = measure(
+                colony,
+                reopen_context(colony, progress),
+                row,
+                tasks=task or (),
+                split=split.value,
+                grain="model" if by is None else by.value,
+                progress=progress,
+            )
+        if as_json:
+            print_json(skills_json(found))
+        else:
+            out.print(skills_view(found, out.width))
+
+
+def skills_json(found: "FounderAblation") -> dict[str, Any]:
+    """What `colony skills --json` prints."""
+    return {
+        "model": {"id": found.model.id, "label": found.model.label},
+        "split": found.split,
+        "items": found.items,
+        "accuracy": found.accuracy,
+        "sources": {task: found.source(task) for task in found.accuracy},
+        "knockouts": [
+            {
+                "founder": knockout.founder,
+                "where": knockout.where,
+                "coefficient": knockout.coefficient,
+                "share": knockout.share,
+                "loss": vars(knockout.loss),
+                "losses": {task: vars(loss) for task, loss in knockout.losses.items()},
+                "probability_losses": knockout.doubts,
+                "credit": {task: knockout.credit(task) for task in knockout.losses},
+            }
+            for knockout in found.knockouts
+        ],
+    }
+
+
+def skills_view(found: "FounderAblation", width: int) -> Group:
+    """What is lost by task, founder and, if that was asked, group of blocks.
+
+    Founders stand side by side where there is room, else in words, the greatest loss first.
+
+    Args:
+        found: what there is to show.
+        width: cells of the terminal.
+    """
+    from population.analysis.founder_ablation import EVERYWHERE
+
+    places = dict.fromkeys(knockout.where for knockout in found.knockouts)
+    whole = [knockout for knockout in found.knockouts if knockout.where == EVERYWHERE]
+    parts: list[Any] = [
+        Text(
+            f"{safe(found.model.label)} on {found.items} {found.split} items: accuracy, and what "
+            "becomes of it without a founder"
+        )
+    ]
+    table = _by_task(found, whole)
+    parts += [table] if takes(table) <= width else [_by_task_in_words(found, whole), _means(whole)]
+    rest = [place for place in places if place != EVERYWHERE]
+    if rest:
+        table = _by_place(found, rest, [knockout.founder for knockout in whole])
+        parts.append(table if takes(table) <= width else _by_place_in_words(found, rest))
+    return Group(*parts)
+
+
+def _by_task(found: "FounderAblation", whole: "Sequence[Ablation]") -> Table:
+    """Tasks down, founders across."""
+    names = [f"- {safe(knockout.founder, 16)}" for knockout in whole]
+    table = plain_table("task", "accuracy", *names, "came from", text=("task", "came from"))
+    for task, accuracy in found.accuracy.items():
+        losses = [f"{0.0 - knockout.losses[task].mean:+.2f}" for knockout in whole]
+        table.add_row(safe(task), f"{accuracy:.2f}", *losses, safe(_source(found, task)))
+    table.add_section()
+    table.add_row(
+        "mean over tasks", f"{_mean(found):.2f}",
+        *(f"{0.0 - knockout.loss.mean:+.2f} ±{_half(knockout.loss):.2f}" for knockout in whole), "",
+        style="bold",
+    )  # fmt: skip
+    table.add_row("share of coefficients", "", *(f"{one.share:.0%}" for one in whole), "")
+    return table
+
+
+def _by_task_in_words(found: "FounderAblation", whole: "Sequence[Ablation]") -> Table:
+    table = plain_table("task", "accuracy", "came from", "without",
+                        text=("task", "came from", "without"))  # fmt: skip
+    for task, accuracy in found.accuracy.items():
+        changes = {knockout.founder: 0.0 - knockout.losses[task].mean for knockout in whole}
+        said = _in_words(changes, 0.045, 2)
+        table.add_row(safe(task), f"{accuracy:.2f}", safe(_source(found, task)), said)
+    table.add_section()
+    table.add_row("mean over tasks", f"{_mean(found):.2f}", "", "", style="bold")
+    return table
+
+
+def _means(whole: "Sequence[Ablation]") -> Table:
+    """Founders down."""
+    table = plain_table("without", "mean over tasks", "share of coefficients", text=("without",))
+    for knockout in sorted(whole, key=lambda knockout: -knockout.loss.mean):
+        change = f"{0.0 - knockout.loss.mean:+.2f} ±{_half(knockout.loss):.2f}"
+        table.add_row(safe(knockout.founder), change, f"{knockout.share:.0%}")
+    return table
+
+
+def _by_place(found: "FounderAblation", places: Sequence[str], founders: Sequence[str]) -> Table:
+    """Groups of blocks down, founders across."""
+    names = [f"- {safe(name, 16)}" for name in founders]
+    table = plain_table("taken out of", *names, text=("taken out of",))
+    for where in places:
+        losses = [
+            f"{0.0 - one.loss.mean:+.3f} ±{_half(one.loss):.3f}"
+            for one in found.knockouts
+            if one.where == where
+        ]
+        table.add_row(safe(where), *losses)
+    return table
+
+
+def _by_place_in_words(found: "FounderAblation", places: Sequence[str]) -> Table:
+    table = plain_table("taken out of", "without", text=("taken out of", "without"))
+    for where in places:
+        changes = {
+            one.founder: 0.0 - one.loss.mean for one in found.knockouts if one.where == where
+        }
+        table.add_row(safe(where), _in_words(changes, 0.0045, 3))
+    return table
+
+
+def _in_words(changes: Mapping[str, float], least: float, digits: int) -> Text:
+    """Changes by founder, the greatest loss first; small ones are left out."""
+    ranked = sorted(changes.items(), key=lambda change: change[1])
+    told = [
+        f"{safe(name, 24)} {change:+.{digits}f}" for name, change in ranked if abs(change) >= least
+    ]
+    return Text(", ".join(told) or "little changes")
+
+
+def _mean(found: "FounderAblation") -> float:
+    return sum(found.accuracy.values()) / len(found.accuracy)
+
+
+def _source(found: "FounderAblation", task: str) -> str:
+    """Who has the most credit; the base may hold a skill too, or several founders each."""
+    if not found.accuracy[task]:
+        return ""
+    return found.source(task) or "no one alone"
+
+
+def _half(interval: Any) -> float:
+    return float(interval.high - interval.low) / 2.0

@@ -1,0 +1,283 @@
+"""What the commands print: tables for people and plain values for scripts."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from lineage.points import UNIT, points, spread
+from tui.cli.lineage_tables import plain_table, safe
+
+if TYPE_CHECKING:
+    from lineage.records import Model, OperatorRecord, Rating
+    from population.analysis.report import Report, ReportEntry
+
+
+def report_view(report: "Report") -> RenderableType:
+    """The report as a person reads it: the splits side by side, then every task."""
+    rows = [report.champion, *report.baselines, *report.founders]
+    overall = Table(
+        title="Mean exact match over all tasks, with 95 % intervals",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+    )
+    overall.add_column("model", min_width=15)
+    overall.add_column("how")
+    for split in ("search", "selection", "test"):
+        overall.add_column(split, justify="right")
+    for number, entry in enumerate(rows):
+        title = "champion " + entry.name if entry is report.champion else entry.name
+        cells = [str(entry.results[split].interval) for split in ("search", "selection", "test")]
+        style = "bold green" if number == 0 else None
+        overall.add_row(
+            safe(title),
+            safe(entry.detail),
+            *cells,
+            style=style,
+            end_section=number in (0, len(report.baselines)),
+        )
+    spent = f"{report.item_evaluations:,} item evaluations in {report.generations} generations"
+    return Group(
+        overall,
+        Text(),
+        _tasks_view(report),
+        Text(),
+        Text(
+            f"champion over best founder ({safe(report.best_founder.name)}): "
+            f"{report.over_founder}\n"
+            f"champion over best merge ({safe(report.best_merge.name)}): {report.over_merge}\n"
+            f"{spent}, {report.wall_s:.0f} s, "
+            f"{report.forward_fraction:.0%} of it in forward passes, "
+            f"{report.cores_busy:.1f} cores busy"
+        ),
+    )
+
+
+def _tasks_view(report: "Report") -> Table:
+    table = Table(
+        title="Exact match on the sealed test split, task by task",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+    )
+    table.add_column("task")
+    table.add_column("champion", justify="right", style="bold green")
+    table.add_column("best founder", justify="right")
+    table.add_column("")
+    table.add_column("best merge", justify="right")
+    for task in report.champion.test.tasks:
+
+        def here(entry: "ReportEntry", task: str = task) -> float:
+            return entry.test.tasks[task]
+
+        founder = max(report.founders, key=here)
+        composite = " (composite)" if task in report.composites else ""
+        table.add_row(
+            safe(task + composite),
+            f"{here(report.champion):.2f}",
+            f"{here(founder):.2f}",
+            safe(founder.name),
+            f"{max(here(entry) for entry in report.baselines):.2f}",
+        )
+    return table
+
+
+def model_rows(
+    models: "list[Model]",
+    selection: Mapping[int, Mapping[str, tuple[float, float]]],
+    scores: Mapping[int, float],
+    ratings: "Mapping[int, Rating]",
+    champion: int | None,
+) -> list[dict[str, Any]]:
+    """What `colony models --json` prints.
+
+    `selection` is exact match on the selection split, `score` what crowns champions there, `rating`
+    in points (see `lineage.points`).
+    """
+    return [
+        {
+            "id": model.id,
+            "name": model.name,
+            "kind": model.kind,
+            "generation": model.generation,
+            "operator": model.operator,
+            "living": model.living,
+            "died": model.died,
+            "cause": model.cause,
+            "champion": model.id == champion,
+            "selection": _mean(selection.get(model.id)),
+            "score": scores.get(model.id),
+            "rating": points(ratings[model.id].rating) if model.id in ratings else None,
+            "parents": [
+                {"id": parent.id, "share": parent.share, "role": parent.role}
+                for parent in model.parents
+            ],
+            "weights_sha256": model.weights_sha256,
+        }
+        for model in models
+    ]
+
+
+def models_view(rows: list[dict[str, Any]]) -> RenderableType:
+    """The models as a table."""
+    table = plain_table(
+        "model", "born", "how", "score", "rating", "parents", "state",
+        text=("model", "how", "parents", "state"),
+    )  # fmt: skip
+    for row in rows:
+        parents = " ".join(f"#{parent['id']}" for parent in row["parents"][:3])
+        more = len(row["parents"]) - 3
+        state = "living" if row["living"] else f"fossil since {row['died']}"
+        table.add_row(
+            safe(row["name"] or f"#{row['id']}"),
+            str(row["generation"]),
+            safe(row["operator"]),
+            "" if row["score"] is None else f"{row['score']:.3f}",
+            "" if row["rating"] is None else f"{row['rating']:.0f}",
+            parents + (f" +{more}" if more > 0 else ""),
+            "champion" if row["champion"] else state,
+            style="bold green" if row["champion"] else None if row["living"] else "dim",
+        )
+    told = (
+        "score: on the selection split, which crowns the champion (half exact match, half the "
+        f"probability of the key)\nrating: {UNIT}"
+    )
+    return Group(table, Text(told, style="dim"))
+
+
+def model_view(facts: dict[str, Any]) -> RenderableType:
+    """One model, as `colony show` prints it."""
+    head = Table.grid(padding=(0, 2))
+    for name in ("id", "name", "kind", "operator", "generation", "state", "weights_sha256"):
+        if facts[name] is not None:
+            head.add_row(Text(name.removesuffix("_sha256"), style="dim"), safe(facts[name], 100))
+    if facts["parents"]:
+        head.add_row(
+            Text("parents", style="dim"),
+            ", ".join(f"#{p['id']} {p['share']:.0%} {safe(p['role'])}" for p in facts["parents"]),
+        )
+    if facts["score"] is not None:
+        head.add_row(
+            Text("score", style="dim"),
+            f"{facts['score']:.3f} on the selection split, by which champions are crowned",
+        )
+    if facts["rating"]:
+        rating = facts["rating"]
+        head.add_row(
+            Text("rating", style="dim"),
+            f"{rating['rating']:.0f} ± {rating['interval']:.0f} {rating['unit']}",
+        )
+    scores = Table(title="Exact match", title_style="bold", box=box.SIMPLE_HEAD)
+    scores.add_column("task")
+    scores.add_column("search", justify="right")
+    scores.add_column("selection", justify="right")
+    for task in sorted({*facts["search"], *facts["selection"]}):
+        scores.add_row(
+            safe(task), *(_two(facts[split].get(task)) for split in ("search", "selection"))
+        )
+    parts: list[RenderableType] = [head, Text(), scores]
+    for view in recipe_views(facts["recipe"] or {}):
+        parts += [Text(), view]
+    return Group(*parts)
+
+
+def rating_json(rating: "Rating | None") -> dict[str, Any] | None:
+    """A rating as `colony show --json` prints it: in points, see `lineage.points`."""
+    if rating is None:
+        return None
+    return {
+        "rating": points(rating.rating),
+        "interval": spread(rating.deviation),
+        "unit": UNIT,
+    }
+
+
+def recipe_views(recipe: dict[str, Any]) -> list[Table]:
+    """A recipe: the coefficients of what is merged, and the path of what is routed."""
+    views = []
+    if "coefficients" in recipe:
+        views.append(_coefficients_view(recipe))
+    if "steps" in recipe:
+        views.append(_path_view(recipe["steps"]))
+    return views
+
+
+def _coefficients_view(recipe: dict[str, Any]) -> Table:
+    """A row per block, a column per founder, its coefficient in the cell."""
+    merged = " in the merged model" if "steps" in recipe else ""
+    table = Table(
+        title=f"Recipe: coefficient of each founder's task vector{merged}",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        padding=0,
+        pad_edge=False,
+        collapse_padding=True,
+    )
+    table.add_column("block")
+    for name in recipe["founders"]:
+        table.add_column(safe(name), justify="right", min_width=6)
+    for block, row in zip(recipe["blocks"], zip(*recipe["coefficients"], strict=True), strict=True):
+        table.add_row(safe(block), *(f"{value:+.2f}" for value in row))
+    return table
+
+
+def _path_view(steps: list[tuple[str, int, float]]) -> Table:
+    """A row per layer of the model: whose it is, which one, and how its input is scaled."""
+    table = Table(title="Recipe: path through layers", title_style="bold", box=box.SIMPLE_HEAD)
+    for name in ("layer", "of", "its layer", "scale"):
+        table.add_column(name, justify="left" if name == "of" else "right")
+    for number, (model, layer, scale) in enumerate(steps):
+        table.add_row(str(number), safe(model), str(layer), f"{scale:.2f}")
+    return table
+
+
+def operator_rows(known: "list[OperatorRecord]", models: "list[Model]") -> list[dict[str, Any]]:
+    """What `colony operators --json` prints."""
+    born = {row.operator: [m for m in models if m.operator == row.operator] for row in known}
+    return [
+        {
+            "operator": row.operator,
+            "expected": row.often,
+            "tries": row.tries,
+            "successes": row.successes,
+            "cost": row.cost,
+            "births": len(born[row.operator]),
+            "living": sum(model.living for model in born[row.operator]),
+        }
+        for row in known
+    ]
+
+
+def operators_view(rows: list[dict[str, Any]]) -> Table:
+    """The operators as a table."""
+    table = Table(
+        title="Operators; what was tried counts less with every generation",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+    )
+    table.add_column("operator")
+    for name in ("expected", "tries", "successes", "items asked", "births", "living"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(
+            safe(row["operator"]),
+            f"{row['expected']:.0%}",
+            f"{row['tries']:.1f}",
+            f"{row['successes']:.1f}",
+            f"{row['cost']:,.0f}",
+            str(row["births"]),
+            str(row["living"]),
+        )
+    return table
+
+
+def _mean(tasks: Mapping[str, tuple[float, float]] | None) -> float | None:
+    if not tasks:
+        return None
+    return sum(exact for exact, _ in tasks.values()) / len(tasks)
+
+
+def _two(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"

@@ -1,0 +1,75 @@
+"""The command that plays rounds of the arena: `colony arena`."""
+
+from contextlib import ExitStack
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tui.shared.console import (
+    DEFAULT_ARCHIVE,
+    ArchiveOption,
+    JsonOption,
+    StopRequest,
+    clear_errors,
+    described,
+    opened,
+    out,
+    print_json,
+    progress_bar,
+)
+
+if TYPE_CHECKING:
+    from population.campaign.offline_arena import OfflineRound
+
+app = typer.Typer()
+
+
+@app.command(
+    help=described(
+        "Play rounds among the living of an archive at rest, on items that nobody has seen.",
+        "colony arena",
+        "colony arena --rounds 5 --items 120",
+        "colony arena --archive my.duckdb --json | jq '.[].tokens'",
+    )
+)
+def arena(
+    archive: ArchiveOption = DEFAULT_ARCHIVE,
+    rounds: Annotated[int, typer.Option(min=1, help="How many rounds.")] = 1,
+    items: Annotated[
+        int | None,
+        typer.Option(min=1, help="Items of a round.", show_default="as the campaign's rounds"),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    from lineage.storage.lock import campaign_lock
+
+    with clear_errors(), campaign_lock(archive), ExitStack() as cleanup:
+        colony = opened(archive)
+        played: list[OfflineRound] = []
+        with progress_bar() as progress:
+            progress(0, 1, "loading torch")
+            from population.campaign.context import reopen_context
+            from population.campaign.offline_arena import tournament
+
+            workshop = reopen_context(colony, progress)
+            # Until here Ctrl-C ends the program at once, as there is nothing that it could spoil.
+            stop = cleanup.enter_context(StopRequest(archive))
+
+            def step(done: int, total: int, what: str) -> None:
+                stop.check()
+                progress(done, total, f"round {len(played) + 1}/{rounds}: {what}")
+
+            while len(played) < rounds:
+                played.append(tournament(colony, workshop, step, items))
+        if as_json:
+            print_json([asdict(one) for one in played])
+            return
+        for one in played:
+            out.print(
+                f"round {one.round}: {one.models} models on {one.items} items, "
+                f"{one.tokens:,} tokens ({one.predicted:,} predicted)",
+                highlight=False,
+                soft_wrap=True,
+            )
+        out.print("next: colony leaderboard", highlight=False)

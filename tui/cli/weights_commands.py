@@ -1,0 +1,136 @@
+"""The commands that keep a colony whole: `colony check`, `colony revive`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from lineage.escaping import escaped
+from tui.shared.console import (
+    DEFAULT_ARCHIVE,
+    ArchiveOption,
+    JsonOption,
+    ModelArgument,
+    at_home,
+    bytes_bar,
+    clear_errors,
+    described,
+    hint,
+    opened,
+    out,
+    print_json,
+    progress_bar,
+)
+from tui.shared.interrupts import Interruptible
+
+app = typer.Typer()
+
+
+@app.command(
+    help=described(
+        "Replay recipes, hash founders and kept weights; exit code 1 if something is damaged.",
+        "colony check",
+        "colony check --sample 100 --json",
+        "colony check --sample 1 --repair     (make damaged weights again)",
+    )
+)
+def check(
+    archive: ArchiveOption = DEFAULT_ARCHIVE,
+    sample: Annotated[
+        int | None, typer.Option(min=1, help="Replay this many models instead of all.")
+    ] = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Make damaged weights again from their recipes.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    with clear_errors():
+        colony = opened(archive)
+        with progress_bar() as progress:
+            progress(0, 1, "loading torch")
+            from population.analysis.verification import check as inspect
+
+            found = inspect(colony, sample, progress, repair=repair)
+        if as_json:
+            print_json(
+                {
+                    "founders": found.founders,
+                    "offspring": found.offspring,
+                    "replayed": found.replayed,
+                    "files": found.files,
+                    "damages": [vars(damage) for damage in found.damages],
+                }
+            )
+        else:
+            for damage in found.damages:
+                colour = "yellow" if damage.repaired else "bold red"
+                what, detail = escaped(damage.what), escaped(damage.detail)
+                out.print(Text.assemble((what, colour), f": {detail}"), soft_wrap=True)
+            repaired = sum(damage.repaired for damage in found.damages)
+            out.print(
+                f"{found.founders} founders hashed, {found.replayed} of {found.offspring} "
+                f"offspring replayed, {found.files} kept weights, "
+                f"{len(found.damages) - repaired} damaged"
+                + (f", {repaired} repaired" if repaired else ""),
+                highlight=False,
+            )
+        if not found.whole:
+            raise typer.Exit(1)
+
+
+@app.command(
+    help=described(
+        "Bring a model back, living or fossil, and prove its hash.",
+        "colony revive 40               (its weights, to those kept beside the archive)",
+        "colony revive 40  ./fossil     (a plain checkpoint, as colony export writes it)",
+        "colony revive champion --json | jq -r .file",
+    )
+)
+def revive(
+    model: ModelArgument,
+    folder: Annotated[
+        Path | None, typer.Argument(help="Write a whole checkpoint there; must not exist yet.")
+    ] = None,
+    archive: ArchiveOption = DEFAULT_ARCHIVE,
+    as_json: JsonOption = False,
+) -> None:
+    with clear_errors(), Interruptible() as stop:
+        colony = opened(archive)
+        row = colony.find(model)
+        with progress_bar() as progress:
+            progress(0, 1, "loading torch")
+            if folder is None:
+                from population.campaign.kept_weights import revive as bring_back
+
+                stop.writing()
+                made = bring_back(colony, row, stop.checked(progress))
+                path, found = made.file, made.found
+            else:
+                from population.analysis.export import export
+                from population.campaign.context import reopen_context
+
+                workshop = reopen_context(colony, progress)
+        stop.check()
+        stop.writing()
+        if folder is not None:
+            folder = at_home(folder)
+            with bytes_bar() as progress:
+                export(colony, workshop, row, folder, stop.checked(progress), hint)
+            path, found = folder, "remade"
+        if as_json:
+            print_json(
+                {
+                    "model": row.id,
+                    "file": str(path),
+                    "found": found,
+                    "weights_sha256": row.weights_sha256,
+                }
+            )
+            return
+        out.print(
+            f"{escaped(row.label)} is {found}, its hash {row.weights_sha256[:12]}… proven: {path}",
+            highlight=False,
+            soft_wrap=True,
+            markup=False,
+        )

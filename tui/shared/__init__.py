@@ -1,0 +1,1 @@
+"""What the command line and the screen share: consoles, the live file, tables."""
