@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+OUT    ?= bench
 
-.PHONY: run test lint tasks founders clean help
+.PHONY: run test test-fast bench lint tasks founders clean help
 
 help:            ## list what can be made
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
 run: $(READY)    ## run a campaign on the shipped founders, then report
 	$(BIN)/colony run $(ARGS)
@@ -18,6 +19,19 @@ test: $(READY)   ## lint, type check, and the whole suite
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest -n logical --maxprocesses 4 --dist worksteal $(ARGS)
+
+test-fast: $(READY) ## the tests that run no campaign and no fuzz
+	$(BIN)/pytest -n logical --maxprocesses 4 --dist worksteal -m "not slow" $(ARGS)
+
+bench: $(READY)  ## every benchmark in its quick form, as JSON in $(OUT)
+	mkdir -p $(OUT)
+	$(BIN)/python -m tests.benchmarks.digits --passes 200 --seeds 1 --methods colony,cma_es --json $(OUT)/digits.json
+	$(BIN)/python -m tests.benchmarks.search --budget 10000 --seeds 1 --methods colony,cma_es --json $(OUT)/search.json
+	$(BIN)/python -m tests.benchmarks.arena --seeds 1 --generations 2 --json $(OUT)/arena.json
+	$(BIN)/python -m tests.benchmarks.ratings --seeds 2 --json $(OUT)/ratings.json
+	$(BIN)/python -m tests.benchmarks.lineage --models 20000 --json $(OUT)/lineage.json
+	$(BIN)/python -m tests.benchmarks.tui --models 20000 --json $(OUT)/tui.json
+	$(BIN)/python -m tests.benchmarks.merge --founders data/founders/base data/founders/kanji data/founders/sum data/founders/sort --repeat 1 --json $(OUT)/merge.json
 
 lint: $(READY)   ## repair what a machine can repair, then lint and type check
 	$(BIN)/ruff check --fix .

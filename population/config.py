@@ -8,8 +8,9 @@ import difflib
 import json
 import re
 import tomllib
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -21,21 +22,31 @@ from population.references import exists, expanded, fitting, halves, resolves, s
 SHIPPED = "shipped:"
 """What paths begin with that lie among what ships with the project."""
 
-Operator = Literal[
-    "blend", "ensemble", "gate", "iso_line", "singular", "slerp", "soup", "split_point"
-]
+OPERATORS = ("blend", "ensemble", "gate", "iso_line", "singular", "slerp", "soup", "split_point")
+SURVIVAL_RULES = ("novelty", "niches", "elitism", "map_elites", "m2n2")
+"""Names of what is built in; `population.evolution` has the things themselves."""
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
     )
+    section: ClassVar[str] = ""
+    """What the section is called in a file, if not as its class."""
 
     @model_validator(mode="after")
     def _within_bounds(self) -> "_Section":
-        if wrong := beyond(type(self).__name__.lower(), dict(self)):
+        if wrong := beyond(self.section or type(self).__name__.lower(), dict(self)):
             raise ValueError(wrong)
         return self
+
+
+def _check_names(setting: str, given: Iterable[str], built_in: Sequence[str]) -> None:
+    for name in given:
+        if name not in built_in and not name.startswith(PLUGIN):
+            near = difflib.get_close_matches(name, built_in, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(built_in)}"
+            raise ValueError(f"{setting}: unknown name {name!r}; {hint}, or {PLUGIN}NAME")
 
 
 class Founders(_Section):
@@ -115,7 +126,7 @@ class Search(_Section):
     fine as can be, it goes to the best of the living."""
     shortest: float = Field(0.3, gt=0, le=1)
     """Where progress stalls the evolution strategy's steps get shorter, down to this part."""
-    operators: dict[Operator, float] = {
+    operators: dict[str, float] = {
         "blend": 1.0,
         "ensemble": 1.0,
         "gate": 1.0,
@@ -125,7 +136,8 @@ class Search(_Section):
         "soup": 1.0,
         "split_point": 1.0,
     }
-    """How often each operator is expected to be taken, relative to the others; 0 is never."""
+    """How often each operator is expected to be taken, relative to the others; 0 is never. One of
+    your own is plugin:NAME."""
     bandit: bool = True
     """Whether the operators are taken more often that earned more places per item evaluation."""
     attraction: bool = True
@@ -137,9 +149,9 @@ class Search(_Section):
     evenly on a logarithmic scale."""
     sharing: float = Field(1.0, ge=0)
     """Exponent of fitness sharing: 0 is none, more rewards skills that few have."""
-    survival: Literal["novelty", "niches", "elitism", "map_elites", "m2n2"] = "novelty"
+    survival: str = "novelty"
     """Who lives on: dominated novelty search; places by mean and by shared fitness; the best by
-    mean; the best of each cell of a grid; or shared fitness alone, as M2N2 has it."""
+    mean; the best of each cell of a grid; shared fitness alone, as M2N2 has it; or plugin:NAME."""
     challengers: int = Field(1, ge=1)
     """Leaders per generation that are scored on the selection split for the title of champion."""
     crown: int = Field(5, ge=1)
@@ -179,11 +191,15 @@ class Search(_Section):
             raise ValueError(f"scales {self.scales} must have the smaller first")
         if sum(self.operators.values()) <= 0 or min(self.operators.values()) < 0:
             raise ValueError("operators: none may be negative, and one must be positive")
+        _check_names("operators", self.operators, OPERATORS)
+        _check_names("survival", [self.survival], SURVIVAL_RULES)
         return self
 
 
 class CoherenceSettings(_Section):
     """Who dies at birth: models that have lost their language."""
+
+    section = "gate"
 
     enabled: bool = True
     """Whether newborn models are examined at all."""
@@ -202,6 +218,8 @@ class CoherenceSettings(_Section):
 
 class ArenaSettings(_Section):
     """How models judge each other."""
+
+    section = "arena"
 
     items: int = Field(36, ge=1)
     """Items of a round: most are of the panel, a quarter is asked nowhere else."""
@@ -262,14 +280,21 @@ class Config(_Section):
     weights: Weights = Weights()
 
 
-def load_config(path: Path | None) -> Config:
-    """Read a configuration; None gives the defaults.
+def load_config(source: Path | str | Mapping[str, Any] | None = None) -> Config:
+    """Read a configuration.
+
+    Args:
+        source: a TOML file, whose relative paths are relative to it; the same as nested mappings,
+            whose paths are relative to where one is; None gives the defaults.
 
     Raises:
         ConfigError: the file is missing, not TOML, or a key or value is wrong.
     """
-    if path is None:
+    if source is None:
         return resolved(Config(), Path.cwd())
+    if isinstance(source, Mapping):
+        return resolved(parsed(dict(source), "the configuration"), Path.cwd())
+    path = Path(source)
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -14,7 +14,7 @@ ITEM_FAILURES = (PopulationError, TaskError, ValueError, TypeError, IndexError, 
 
 
 class Troubles:
-    """Collects what was passed over until a chapter is written; players tell from their threads.
+    """Collects what was passed over until a chapter is written; evaluators tell from their threads.
 
     Attributes:
         tell: told of each in a sentence, once.

@@ -137,10 +137,10 @@ def campaign(config: Config, path: Path, generations: int) -> Archive:
     from population.campaign.context import found_archive, open_context
     from population.campaign.loop import Campaign
 
-    workshop = open_context(config)
-    archive = Archive(path) if path.exists() else found_archive(path, workshop)
+    context = open_context(config)
+    archive = Archive(path) if path.exists() else found_archive(path, context)
     limits = Budget(item_evaluations=10**9, generations=generations)
-    Campaign(archive, workshop, limits).run()
+    Campaign(archive, context, limits).run()
     return archive
 
 
@@ -211,3 +211,38 @@ def make_checkpoint(tmp_path: Path) -> Callable[..., Path]:
         return folder
 
     return make
+
+
+SLOW = (
+    "fuzz/",
+    "arena/test_arena_attacks.py",
+    "lineage/test_commands.py",
+    "lineage/test_connection.py",
+    "lineage/test_merge_archives.py",
+    "lineage/test_migrations.py",
+    "population/analysis/test_report.py",
+    "population/campaign/",
+    "population/evaluation/test_encoding.py",
+    "population/merging/test_merge_companions.py",
+    "population/merging/test_merge_killed.py",
+    "population/merging/test_method_properties.py",
+    "population/test_public_api.py",
+    "population/weights/test_route_materialiser.py",
+    "test_benchmarks.py",
+    "tui/test_cli.py",
+    "tui/test_control_commands.py",
+    "tui/test_display.py",
+    "tui/test_hostile_texts.py",
+    "tui/test_interrupts.py",
+    "tui/test_lineage_screens.py",
+    "tui/test_screen",
+)
+"""What whole campaigns, screens, kills and the fuzz are in: most of the time of the suite."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """`-m "not slow"` leaves out what begins with one of these (`make test-fast`)."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.relative_to(here).as_posix().startswith(SLOW):
+            item.add_marker("slow")

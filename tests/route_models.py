@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
-from population.merging.routes import Route, Step, route_config
+from population.merging.routes import Route, RouteStep, route_config
 from population.models.architectures import architecture_of
 
 SIZES: dict[str, Any] = {
@@ -60,11 +60,11 @@ EPSILONS = ("rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon", "norm_epsilo
 # Two models, a layer twice in a row, one skipped, backwards, scales up, down and below zero.
 ROUTE = Route(
     (
-        Step(0, 0, 1.7),
-        Step(0, 1, 0.4),
-        Step(0, 1, -1.3),
-        Step(1, 2, 0.9),
-        Step(1, 0, 2.2),
+        RouteStep(0, 0, 1.7),
+        RouteStep(0, 1, 0.4),
+        RouteStep(0, 1, -1.3),
+        RouteStep(1, 2, 0.9),
+        RouteStep(1, 0, 2.2),
     )
 )
 

@@ -17,7 +17,7 @@ from typing import Any
 from textual.pilot import Pilot
 
 from tui.app.app import ColonyApp
-from tui.app.data.settings import Settings
+from tui.app.data.settings import ScreenSettings
 
 GOLDEN = Path(__file__).parent / "golden" / "screens"
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -38,7 +38,7 @@ async def shown(
     archive: Path, size: tuple[int, int] = (120, 40), **settings: Any
 ) -> AsyncIterator[tuple[ColonyApp, Pilot[None]]]:
     """The app on an archive, once everything has been read; nothing is blinking or moving."""
-    app = ColonyApp(archive, Settings(**settings))
+    app = ColonyApp(archive, ScreenSettings(**settings))
     app.animation_level = "none"
     async with app.run_test(size=size, tooltips=False, notifications=True) as pilot:
         await until(pilot, lambda: app.snapshot is not None and app.snapshot.shares is not None)

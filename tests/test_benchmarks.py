@@ -306,9 +306,9 @@ def test_what_results_depend_on_names_no_folder(small: search.Experiment) -> Non
 
 
 def test_flat_weights_make_the_founders_again(small: search.Experiment) -> None:
-    flat = search.FlatMaker(small.workshop.founders)
+    flat = search.FlatMaker(small.context.founders)
     for founder, state in zip(
-        small.workshop.founders, flat.siblings(list(flat.founders)), strict=True
+        small.context.founders, flat.siblings(list(flat.founders)), strict=True
     ):
         assert sorted(state) == sorted(founder.tensors)
         for name, tensor in state.items():

@@ -1,1 +1,1 @@
-"""Showing: the command line, and what it prints. Loads no torch to show something."""
+"""The command line and the terminal app. Loads no torch to show something."""

@@ -1,10 +1,12 @@
-"""The kinds of judges, one file each. To add one: write its `ballots` and name it here.
+"""The kinds of judges (modes), one file each, and their registry.
 
-They are a ladder of cost: consensus is of answers that are cached anyhow, likelihood reads each
-distinct answer once, preference asks for pairs in both orders. What each is worth is measured for
-every judge, mode, task and kind of kin (`arena.reliability.trust`), and the louder is who proved
-right more often. Above them stands the verifier (`arena.matches.outcomes`), where a key may be
-looked at.
+By rising cost: consensus uses answers that are kept anyhow, likelihood reads each distinct answer
+once, preference compares pairs in both orders. How reliable each is gets measured for every judge,
+mode, task and kin stratum (`arena.reliability.trust`), and votes weigh accordingly. Where a key may
+be looked at, the verifier decides instead (`arena.matches.outcomes`).
+
+To add one: write a module with `MODE` and `ballots(slate) -> Votes`, and list it in `JUDGES`. See
+`arena/README.md` for a judge that asks models something new.
 """
 
 from collections.abc import Callable

@@ -1,1 +1,1 @@
-"""A round of matches: its items, what models are asked, outcomes and their cost."""
+"""A round of matches: items, model queries, judge selection, outcomes, and what they cost."""

@@ -1,4 +1,4 @@
-"""Ratings: a maximum-a-posteriori Bradley-Terry fit with Davidson ties, fit for 1e5 contestants."""
+"""Ratings: a maximum-a-posteriori Bradley-Terry fit with Davidson ties, up to 1e5 contestants."""
 
 from arena.ratings.bradley_terry import Ratings, fit
 from arena.ratings.matches import NO_JUDGE, Matches, Pairs, pairs_of

@@ -1,1 +1,1 @@
-"""How far judges can be believed: trust, audits, canaries, kin."""
+"""How reliable judges are: trust, audit, canaries, jury selection, kin strata."""

@@ -5,12 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from arena.reliability.kin import sides
-from lineage.ancestry.sparse import SparseAncestry, relationships
+from lineage.ancestry.ancestry import Ancestry
+from lineage.ancestry.coefficients import relationships
 
 
-def closer_to(
-    descent: SparseAncestry, judges: Sequence[int], a: int, b: int
-) -> dict[int, int | None]:
+def closer_to(descent: Ancestry, judges: Sequence[int], a: int, b: int) -> dict[int, int | None]:
     """By judge, the contestant that it is closer kin to; None where it is as close to either.
 
     Walks over all ancestors of everybody concerned: 4 ms for the 37 living of a campaign of 4,300

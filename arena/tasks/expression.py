@@ -44,13 +44,13 @@ class Expression:
         try:
             self._compiled = regex.compile(pattern)
         except (regex.error, RecursionError, OverflowError) as error:
-            raise TaskError(f"it is no regular expression: {error}") from None
+            raise TaskError(f"is no regular expression: {error}") from None
         for text in _TRIALS:
             try:
                 self._last(text, TRIAL_S)
             except TimeoutError:
                 raise TaskError(
-                    f"it takes too long on an answer such as {text[:12]!r}... repeated: a repeat "
+                    f"takes too long on an answer such as {text[:12]!r}... repeated: a repeat "
                     "within a repeat tries every way to share the letters out; write it with one"
                 ) from None
 

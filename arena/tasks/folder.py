@@ -177,7 +177,7 @@ def folder_task(folder: Path) -> FolderTask:
     try:
         answer = None if pattern is None else Expression(pattern)
     except TaskError as error:
-        raise TaskError(f"{path}: 'answer': {error}") from None
+        raise TaskError(f"{path}: 'answer' {error}") from None
     return FolderTask(
         name=described.get("name", folder.name),
         kind=described.get("kind", "skill"),

@@ -1,1 +1,5 @@
-"""Who descends from whom: a networkx graph, sparse arrays for a million models, kinship."""
+"""Who descends from whom: a networkx graph, sparse arrays for a million models, kinship.
+
+`graph` is the reference and the public form; `sparse` answers the same questions for archives that
+are too large for it, and tests compare the two.
+"""

@@ -3,30 +3,68 @@
 The graph is made from the archive's rows and never the other way round. An edge runs from parent
 to child and carries `share`, the parent's part in the child (shares of a child's parents sum to 1).
 
-This is what the words mean, for graphs of any size that fits; `lineage.ancestry.sparse` answers the
-same questions for a million models, and tests compare the two.
+It is the public form of ancestry (`Archive.graph`), and what the words mean. `GraphAncestry`
+answers what commands ask with it; `lineage.ancestry.sparse` answers the same for a million models.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
+from functools import cached_property
+from typing import Any
 
 import networkx as nx
 import numpy as np
+import numpy.typing as npt
 
-from lineage.ancestry.sparse import inbreeding as inbred
+from lineage.ancestry.coefficients import inbreeding as inbred
+from lineage.ancestry.coefficients import relationships
+from lineage.ancestry.parent_edges import Ids, ParentEdges
 from lineage.records import Floats, Model
 
 
 def graph(models: Iterable[Model]) -> nx.DiGraph:
-    """The ancestry of `models`: a node per model with its row under `model`, edges with `share`."""
+    """The ancestry of `models`: a node per model, an edge from parent to child.
+
+    All attributes are plain values and none is None, so that `nx.write_graphml`, `nx.nx_pydot`,
+    `nx.node_link_data` and whatever else takes a graph can use it at once. Nodes have `label`,
+    `kind`, `generation`, `operator`, `living`, `weights_sha256`, and where they apply `name`,
+    `died` and `cause`; edges have `share` and `role`. Parents that are not among `models` are left
+    out.
+
+    >>> from lineage.records import Parent
+    >>> mother, father = (Model(n, "founder", name, 0, "founding", "0" * 64)
+    ...                   for n, name in ((1, "math"), (2, "chat")))
+    >>> parents = (Parent(1, 0.5, "first"), Parent(2, 0.5, "mate"))
+    >>> child = Model(3, "offspring", None, 1, "blend", "1" * 64, parents=parents)
+    >>> ancestry = graph([mother, father, child])
+    >>> sorted(nx.ancestors(ancestry, 3))
+    [1, 2]
+    >>> ancestry.edges[1, 3]["share"]
+    0.5
+    """
     ancestry = nx.DiGraph()
     models = list(models)
     for model in models:
-        ancestry.add_node(model.id, model=model)
+        ancestry.add_node(model.id, **_attributes(model))
     for model in models:
         for parent in model.parents:
             if parent.id in ancestry:
                 ancestry.add_edge(parent.id, model.id, share=parent.share, role=parent.role)
     return ancestry
+
+
+def _attributes(model: Model) -> dict[str, Any]:
+    known = {
+        "label": model.label,
+        "kind": model.kind,
+        "name": model.name,
+        "generation": model.generation,
+        "operator": model.operator,
+        "living": model.living,
+        "died": model.died,
+        "cause": model.cause,
+        "weights_sha256": model.weights_sha256,
+    }
+    return {name: value for name, value in known.items() if value is not None}
 
 
 def ancestors(ancestry: nx.DiGraph, model: int, depth: int | None = None) -> set[int]:
@@ -90,15 +128,22 @@ def effective_founders(ancestry: nx.DiGraph, models: Collection[int]) -> float:
     Founder equivalents, 1 / sum of squared contributions (Lacy 1989, Zoo Biology 8: 111-123).
     """
     parts = contributions(ancestry, models)
-    return 1.0 / sum(part**2 for node, part in parts.items() if not ancestry.pred[node])
+    return float(1.0 / sum(part**2 for node, part in parts.items() if not ancestry.pred[node]))
 
 
-def kinships(ancestry: nx.DiGraph, models: Iterable[int]) -> tuple[list[int], Floats]:
+def kinships(
+    ancestry: nx.DiGraph, models: Iterable[int], told: Callable[[int, int], None] | None = None
+) -> tuple[list[int], Floats]:
     """Coefficients of kinship among `models` and all their ancestors, by the tabular method.
 
     phi(a, b) is the chance that a weight drawn from a and one drawn from b come from the same
     ancestral copy (Wright 1922; the table is Emik and Terrill's, 1949), extended from two equal
     parents to any number with shares. Founders are unrelated.
+
+    Args:
+        ancestry: with all their ancestors.
+        models: whose.
+        told: hears (done, total) now and then.
 
     Returns:
         The ids, ascending, and phi for each two of them.
@@ -108,6 +153,8 @@ def kinships(ancestry: nx.DiGraph, models: Iterable[int]) -> tuple[list[int], Fl
     place = {node: number for number, node in enumerate(family)}
     phi = np.zeros((len(family), len(family)))
     for number, node in enumerate(family):
+        if told is not None and number % 1000 == 0:
+            told(number, len(family))
         parents = ancestry.pred[node]
         rows = [place[parent] for parent in parents]
         shares = np.array([edge["share"] for edge in parents.values()])
@@ -132,3 +179,85 @@ def inbreeding(ancestry: nx.DiGraph, model: int) -> float:
     family, phi = kinships(ancestry, (model,))
     number = family.index(model)
     return float(2.0 * phi[number, number] - 1.0)
+
+
+class GraphAncestry:
+    """`lineage.ancestry.ancestry.Ancestry`, answered by networkx.
+
+    Args:
+        edges: all parent edges of an archive.
+    """
+
+    def __init__(self, edges: ParentEdges) -> None:
+        self.newest, self.founders = edges.newest, edges.founders
+        self._graph = nx.DiGraph()
+        self._graph.add_nodes_from(edges.founders.tolist())
+        links = zip(edges.parent.tolist(), edges.child.tolist(), edges.share.tolist(), strict=True)
+        self._graph.add_weighted_edges_from(links, weight="share")
+
+    @cached_property
+    def births(self) -> Ids:
+        found = np.zeros(self.newest + 1, dtype=np.int32)
+        for node, children in self._graph.out_degree():
+            found[node] = children
+        return found
+
+    def parents(self, model: int) -> dict[int, float]:
+        return {parent: edge["share"] for parent, edge in self._graph.pred[model].items()}
+
+    def ancestors(self, model: int, depth: int | None = None) -> Ids:
+        return _ids(ancestors(self._graph, model, depth))
+
+    def descendants(self, model: int, depth: int | None = None) -> Ids:
+        return _ids(descendants(self._graph, model, depth))
+
+    def steps_up(self, model: int) -> dict[int, int]:
+        upwards = self._graph.reverse(copy=False)
+        return dict(nx.single_source_shortest_path_length(upwards, model))
+
+    def common_ancestors(self, a: int, b: int) -> Ids:
+        return _ids(common_ancestors(self._graph, a, b))
+
+    def path(self, a: int, b: int) -> list[int] | None:
+        return path(self._graph, a, b)
+
+    def founder_shares(self) -> npt.NDArray[np.float32]:
+        shares = np.zeros((self.newest + 1, len(self.founders)), dtype=np.float32)
+        shares[self.founders, np.arange(len(self.founders))] = 1.0
+        for node in nx.topological_sort(self._graph):
+            for parent, edge in self._graph.pred[node].items():
+                shares[node] += np.float32(edge["share"]) * shares[parent]
+        return shares
+
+    def contributions(self, models: Iterable[int]) -> Floats:
+        parts = np.zeros(self.newest + 1)
+        for node, part in contributions(self._graph, list(models)).items():
+            parts[node] = part
+        return parts
+
+    def has_heirs(self, models: Iterable[int]) -> npt.NDArray[np.bool_]:
+        heirs = np.zeros(self.newest + 1, dtype=np.bool_)
+        for model in models:
+            heirs[[model, *nx.ancestors(self._graph, model)]] = True
+        return heirs
+
+    def effective_founders(self, models: Iterable[int]) -> float:
+        return effective_founders(self._graph, list(models))
+
+    def kinship(
+        self, models: Iterable[int], told: Callable[[int, int], None] | None = None
+    ) -> Floats:
+        chosen = list(models)
+        family, phi = kinships(self._graph, chosen, told)
+        rows = [family.index(model) for model in chosen]
+        return np.asarray(phi[np.ix_(rows, rows)])
+
+    def relationship(self, a: int, b: int) -> float:
+        return 1.0 if a == b else float(relationships(self.kinship((a, b)))[0, 1])
+
+    def inbreeding(self, model: int) -> float:
+        return inbreeding(self._graph, model)
+
+
+def _ids(nodes: Iterable[int]) -> Ids:
+    return np.array(sorted(nodes), dtype=np.int32)

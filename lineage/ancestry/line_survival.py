@@ -6,8 +6,9 @@ from typing import Literal
 
 import numpy as np
 
+from lineage.ancestry.ancestry import Ancestry
+from lineage.ancestry.coefficients import inbreedings, relationships
 from lineage.ancestry.parent_edges import Ids
-from lineage.ancestry.sparse import SparseAncestry, inbreedings, relationships
 from lineage.records import Floats
 
 NEVER = np.iinfo(np.int32).max
@@ -110,7 +111,7 @@ class Diversity:
     mean_inbreeding: float
 
 
-def fruitful(descent: SparseAncestry, living: Ids, most: int) -> list[FounderSurvival]:
+def fruitful(descent: Ancestry, living: Ids, most: int) -> list[FounderSurvival]:
     """The offspring that the living descend from most; founders have lines of their own."""
     if not len(living):
         return []
@@ -121,14 +122,14 @@ def fruitful(descent: SparseAncestry, living: Ids, most: int) -> list[FounderSur
     return [legacy(descent, living, int(m), float(parts[m])) for m in ranked if parts[m] > 1e-12]
 
 
-def legacy(descent: SparseAncestry, living: Ids, model: int, part: float) -> FounderSurvival:
+def legacy(descent: Ancestry, living: Ids, model: int, part: float) -> FounderSurvival:
     """What became of one model, whose part in the living is known."""
     heirs = descent.descendants(model)
     alive = len(np.intersect1d(heirs, living))
     return FounderSurvival(model, part, int(descent.births[model]), len(heirs), alive)
 
 
-def founder_lines(descent: SparseAncestry, lives: Lifespans, last: int) -> list[FounderLine]:
+def founder_lines(descent: Ancestry, lives: Lifespans, last: int) -> list[FounderLine]:
     """The lines of all founders up to a generation, the strongest first.
 
     Args:
@@ -165,7 +166,7 @@ def founder_lines(descent: SparseAncestry, lives: Lifespans, last: int) -> list[
     return sorted(lines, key=lambda line: (-line.shares[-1], -line.carriers, line.founder))
 
 
-def lost_lines(descent: SparseAncestry, lives: Lifespans, most: int) -> list[LostLine]:
+def lost_lines(descent: Ancestry, lives: Lifespans, most: int) -> list[LostLine]:
     """The lines that died, those that the most models came of first.
 
     A line begins with who has no heir among the living but a parent that has one; founders whose
@@ -190,7 +191,7 @@ def lost_lines(descent: SparseAncestry, lives: Lifespans, most: int) -> list[Los
 
 
 def diversity(
-    descent: SparseAncestry, living: Ids, told: Callable[[int, int], None] | None = None
+    descent: Ancestry, living: Ids, told: Callable[[int, int], None] | None = None
 ) -> Diversity:
     """How different the living are by descent; `told` hears (done, total) now and then."""
     count = len(living)

@@ -30,7 +30,7 @@ class ParentEdges:
     share: Floats
 
 
-def read_pedigree(db: duckdb.DuckDBPyConnection, after: int = 0) -> ParentEdges:
+def read_parent_edges(db: duckdb.DuckDBPyConnection, after: int = 0) -> ParentEdges:
     """The pedigree of everyone in the database: two columns of four bytes and one of eight.
 
     Args:

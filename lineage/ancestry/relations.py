@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lineage.ancestry.sparse import SparseAncestry, inbreedings, relationships
+from lineage.ancestry.ancestry import Ancestry
+from lineage.ancestry.coefficients import inbreedings, relationships
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Relation:
 
 
 def relation(
-    descent: SparseAncestry, a: int, b: int, told: Callable[[int, int], None] | None = None
+    descent: Ancestry, a: int, b: int, told: Callable[[int, int], None] | None = None
 ) -> Relation:
     """How two models are related.
 

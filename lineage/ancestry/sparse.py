@@ -1,8 +1,8 @@
 """All ancestry of an archive as one sparse matrix: questions about a million models in a blink.
 
-`lineage.ancestry.graph` has the same questions on a networkx graph; it is the reference, tests
-compare the two. A graph of a million models takes networkx ten seconds and a gigabyte, so what
-commands ask of a whole archive is asked here.
+`lineage.ancestry.graph` answers the same questions with a networkx graph; it is the reference, and
+tests compare the two. A graph of a million models takes networkx ten seconds and a gigabyte, so
+large archives are asked here.
 
 Ids are row numbers. Row c of the matrix holds the shares of c's parents, and since ids grow with
 birth it is strictly lower triangular: who descends from whom is a breadth-first search, and how
@@ -17,15 +17,16 @@ import numpy.typing as npt
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import breadth_first_order
 
+from lineage.ancestry.coefficients import inbreeding, inbreedings, relationships
 from lineage.ancestry.parent_edges import Ids, ParentEdges
 from lineage.records import Floats
 
 
 class SparseAncestry:
-    """Who descends from whom in a pedigree.
+    """`lineage.ancestry.ancestry.Ancestry`, answered by sparse arrays.
 
     Args:
-        pedigree: all links of an archive, such as `Archive.pedigree` gives.
+        pedigree: all parent edges of an archive.
     """
 
     def __init__(self, pedigree: ParentEdges) -> None:
@@ -189,7 +190,7 @@ class SparseAncestry:
         return np.asarray(phi[np.ix_(kept, kept)])
 
     def relationship(self, a: int, b: int) -> float:
-        """The coefficient of relationship of two models, in [0, 1] (see `lineage.ancestry.graph`)."""
+        """The coefficient of relationship of two models, in [0, 1]."""
         if a == b:
             return 1.0
         return float(relationships(self.kinship((a, b)))[0, 1])
@@ -227,34 +228,6 @@ class SparseAncestry:
             first = last
             while first < ends and not counts[first]:
                 first += 1
-
-
-def relationships(phi: Floats) -> Floats:
-    """Coefficients of relationship, r = phi_ab / sqrt(phi_aa phi_bb), of a matrix of kinship."""
-    own = np.diag(phi)
-    return np.asarray(phi / np.sqrt(np.outer(own, own)))
-
-
-def inbreedings(phi: Floats) -> Floats:
-    """Wright's coefficients of inbreeding of those whose kinship with each other is `phi`."""
-    return np.asarray(2.0 * np.diag(phi) - 1.0)
-
-
-def inbreeding(shares: Floats, phi: Floats) -> float:
-    """Wright's coefficient of inbreeding of a child, extended from two parents to any number.
-
-    The chance that two weights that come from different parents are the same ancestral copy; with
-    one parent nothing is crossed, and it is 0.
-
-    Args:
-        shares: of the parents, shape (parents,).
-        phi: the parents' kinship, shape (parents, parents).
-    """
-    distinct = 1.0 - float(np.sum(shares**2))
-    if distinct <= 1e-12:
-        return 0.0
-    crossed = shares @ phi @ shares - np.sum(shares**2 * np.diag(phi))
-    return float(crossed) / distinct
 
 
 def _reached(links: csr_array, model: int, depth: int | None) -> Ids:

@@ -1,1 +1,1 @@
-"""The archive: records in and out, generations written whole, forks and unions."""
+"""The archive: records in and out, writing a generation, integrity, forks, merging archives."""

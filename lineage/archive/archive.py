@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import numpy as np
 
-from lineage.ancestry.parent_edges import ParentEdges, read_pedigree
+from lineage.ancestry.ancestry import Ancestry, ancestry_of
+from lineage.ancestry.parent_edges import ParentEdges, read_parent_edges
 from lineage.archive.creation import insert_founder, lay_tables
 from lineage.archive.generation_writer import (
     insert,
@@ -46,6 +47,9 @@ from lineage.records import (
 from lineage.storage.atomic_file import drafted
 from lineage.storage.connection import Store
 
+if TYPE_CHECKING:
+    import networkx
+
 Connection = duckdb.DuckDBPyConnection
 
 
@@ -73,7 +77,13 @@ class Archive:
     def __init__(self, path: Path, on_wait: Callable[[str], None] | None = None) -> None:
         self.path = path
         self._store = Store(path, on_wait)
+        self._relations = 0
         migrate(self._store, on_wait)
+
+    @classmethod
+    def open(cls, path: str | Path, on_wait: Callable[[str], None] | None = None) -> "Archive":
+        """Open an archive that exists; see the class for arguments and errors."""
+        return cls(Path(path), on_wait)
 
     @classmethod
     def create(
@@ -125,7 +135,7 @@ class Archive:
         return self._store.read()
 
     def writing(self) -> AbstractContextManager[Connection]:
-        """A lease for one transaction of a module of its own, see `lineage.commands.definitions`."""
+        """A lease for one transaction of another module, see `lineage.commands.definitions`."""
         return self._store.write()
 
     # Writing
@@ -261,10 +271,58 @@ class Archive:
         names = self._rows("SELECT name FROM models WHERE name IS NOT NULL ORDER BY id")
         return suggestion(asked, [name for (name,) in names])
 
-    def pedigree(self) -> ParentEdges:
+    def parent_edges(self) -> ParentEdges:
         """Who descends from whom, of everybody at once, as arrays."""
         with self._store.read() as db:
-            return read_pedigree(db)
+            return read_parent_edges(db)
+
+    def ancestry(self) -> Ancestry:
+        """Who descends from whom, to ask: by a graph, or by arrays where that takes too long."""
+        return ancestry_of(self.parent_edges())
+
+    def graph(
+        self,
+        ids: Iterable[int] | None = None,
+        *,
+        living: bool | None = None,
+        ancestors_of: int | None = None,
+    ) -> "networkx.DiGraph":
+        """Ancestry as a `networkx.DiGraph`, with an edge from each parent to its child.
+
+        Args:
+            ids: of these models only.
+            living: of the living only, or of the fossils only.
+            ancestors_of: of this model and everyone it descends from.
+
+        Returns:
+            What `lineage.ancestry.graph.graph` says, for models that fit all that is asked.
+        """
+        from lineage.ancestry.graph import graph  # noqa: PLC0415 - a fifth of a second
+
+        if ancestors_of is not None:
+            line = {ancestors_of, *self.ancestry().ancestors(ancestors_of).tolist()}
+            ids = line if ids is None else line & set(ids)
+        return graph(self.models(ids=ids, living=living))
+
+    def relation(self, query: str, parameters: Any = None) -> duckdb.DuckDBPyRelation:
+        """What a query finds, as a relation in memory, whatever becomes of the archive.
+
+        A relation goes on as `.df()` (pandas), `.pl()` (polars), `.arrow()`, `.fetchnumpy()` or
+        more SQL. `lineage.storage.schema` says which tables and views there are.
+
+        Args:
+            query: a SELECT over the archive's tables; it cannot write.
+            parameters: for its `?` or `$name`.
+
+        Raises:
+            ArchiveError: the query is wrong, or the archive cannot be read.
+        """
+        self._relations += 1
+        name = f"memory.main.relation_{self._relations}"
+        with self._store.read() as db:
+            db.execute(f"CREATE TABLE {name} AS {query}", parameters)
+            apart = db.cursor()  # a connection that no lease waits for
+        return apart.table(name)
 
     def newest_id(self) -> int:
         """The highest id that was ever given."""

@@ -52,7 +52,7 @@ class Effort:
 
 
 @dataclass(frozen=True)
-class Part:
+class UnfinishedPart:
     """A part of generation 0.
 
     Attributes:
@@ -101,7 +101,7 @@ def making(archive: Archive) -> Making | None:
         return _making(db)
 
 
-def keep(archive: Archive, part: Part) -> None:
+def keep(archive: Archive, part: UnfinishedPart) -> None:
     """Write a part of generation 0 in one transaction.
 
     Raises:

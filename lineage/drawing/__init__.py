@@ -1,8 +1,8 @@
 """Lineages as plain text, for terminals, logs and files: pure functions, no terminal needed.
 
-Each module draws one thing of a `Family`: `tree`, `line`, `pedigree`, `lanes`, `density` (of all
-births) and `descendants`. A drawing is rows of spans with tones; `plain` makes text of them, and a
-front end may colour the tones, but signs alone say everything.
+Each module draws one thing: `tree`, `line`, `pedigree`, `lanes`, `descendants` and `path_between`
+of a `Family`, `birth_map` of all births. A drawing is rows of spans with tones; `plain` makes text
+of them. A front end may colour the tones, but the characters alone say everything.
 """
 
 from lineage.drawing.family import Family

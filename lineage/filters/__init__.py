@@ -10,9 +10,9 @@
     operator   = ">" | ">=" | "<" | "<=" | "=" | "!=" | "~"      (~ is: contains)
     value      = number [ "%" ] | "#" id | word | text in quotes
 
-What is not known of a model (a score that was never taken) satisfies no comparison. The fields are
-in `lineage.filters.fields`; texts are parsed here, and become SQL with parameters in
-`lineage.queries.find`, so nothing that a person or an archive says is ever run.
+A value that is missing (a score that was never taken) satisfies no comparison. The fields are in
+`lineage.filters.fields`; to add one, add an entry there. Filters are parsed here and become SQL
+with parameters in `lineage.queries.find`, so no text of a person or an archive is ever run.
 """
 
 from lineage.filters.language import Condition, Expression, FilterError, Not, Several, parsed

@@ -1,7 +1,7 @@
 """Lineages for other programs: a family as GraphML, DOT, JSON, Parquet or a page of HTML.
 
-What an archive says of itself (names, operators, causes) may come from anywhere, so every format
-escapes it as its own rules ask.
+Names, operators and causes in an archive may come from anywhere, so every format escapes them by
+its own rules. To add a format: write a module, and list it in `WRITERS` by file ending.
 """
 
 from collections.abc import Callable

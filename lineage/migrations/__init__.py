@@ -1,8 +1,9 @@
 """Migrations: archives of earlier schemas are brought forward when they are opened.
 
-One module per step, each with the SQL as it was when the step was written, so that a later change
-of the tables cannot change what an old step does. All steps run in one transaction: an archive is
-as it was, or of the newest schema, whenever the process is killed.
+One module per step, each with the SQL written out, so that a later change of the tables cannot
+change what an old step does. All steps run in one transaction: whenever the process is killed, an
+archive has its old schema or the newest one. To add a step: write `to_N.py`, list it in `STEPS`,
+and raise `SCHEMA_VERSION`.
 """
 
 from collections.abc import Callable

@@ -1,1 +1,4 @@
-"""Questions about an archive that are longer than a method: each a lease, none of them writes."""
+"""Queries: questions about an archive that are longer than a method of `Archive`.
+
+Each is a function that takes one read lease, fetches everything, and writes nothing.
+"""

@@ -13,7 +13,7 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 
-from lineage.ancestry.parent_edges import Ids, ParentEdges, read_pedigree
+from lineage.ancestry.parent_edges import Ids, ParentEdges, read_parent_edges
 from lineage.queries.fitness import read_fitness
 from lineage.records import Event, Generation
 
@@ -158,7 +158,7 @@ def grown(db: duckdb.DuckDBPyConnection, known: Columns) -> Columns:
         died=died,
         cause=cause,
         fitness=np.concatenate([known.fitness, unknown]),
-        pedigree=_longer(known.pedigree, read_pedigree(db, known.newest)),
+        pedigree=_longer(known.pedigree, read_parent_edges(db, known.newest)),
         words=tuple(words),
         names={**known.names, **dict(named)},
         history={

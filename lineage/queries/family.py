@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from lineage.ancestry.sparse import SparseAncestry
+from lineage.ancestry.ancestry import Ancestry
 from lineage.archive.archive import Archive
 from lineage.drawing.family import Family
 from lineage.queries.fitness import fitness_of
@@ -12,7 +12,7 @@ from lineage.records import Floats
 
 
 def family_of(
-    archive: Archive, ids: Iterable[int], descent: SparseAncestry, fitness: Floats | None = None
+    archive: Archive, ids: Iterable[int], descent: Ancestry, fitness: Floats | None = None
 ) -> Family:
     """Some models with what is known of them and of their parents.
 
@@ -38,7 +38,7 @@ def family_of(
     )
 
 
-def fitter_line(descent: SparseAncestry, fitness: Floats, model: int) -> list[int]:
+def fitter_line(descent: Ancestry, fitness: Floats, model: int) -> list[int]:
     """A model, its fittest parent, that one's fittest parent, and so on to a founder.
 
     The same line as `Family.line`, without a `Family` of all its ancestors.

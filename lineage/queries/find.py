@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from lineage.ancestry.sparse import SparseAncestry
+from lineage.ancestry.ancestry import Ancestry
 from lineage.archive.archive import Archive
 from lineage.cleanup import afterwards
 from lineage.errors import ArchiveError
@@ -19,7 +19,7 @@ from lineage.filters.language import Condition, Expression, FilterError, Not, pa
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundModel:
     """What a filter found.
 
     Attributes:
@@ -42,7 +42,7 @@ def find(
     sort: str = "fitness",
     ascending: bool = False,
     limit: int | None = None,
-) -> Found:
+) -> FoundModel:
     """The models that a filter describes.
 
     Args:
@@ -74,7 +74,7 @@ def find(
         statement += f" LIMIT {int(limit)}"
     with archive.reading() as db, _registered(db, query.tables):
         rows = db.execute(statement, query.parameters).fetchall()
-    return Found(
+    return FoundModel(
         [row[0] for row in rows],
         rows[0][1] if rows else 0,
         tuple(shown),
@@ -100,7 +100,7 @@ class _Query:
     tables: dict[tuple[str, str | None], _Table] = field(default_factory=dict)
     parameters: dict[str, Any] = field(default_factory=dict)
     shown: dict[str, str] = field(default_factory=dict)
-    _descent: SparseAncestry | None = None
+    _descent: Ancestry | None = None
 
     def condition(self, tree: Expression) -> str:
         """An expression that is true or false, never unknown."""
@@ -188,7 +188,7 @@ class _Query:
 
     def _related(self, asked: Condition, relation: str) -> dict[str, Any]:
         """Models and values that the pedigree knows, as columns."""
-        self._descent = self._descent or SparseAncestry(self.archive.pedigree())
+        self._descent = self._descent or self.archive.ancestry()
         descent, name = self._descent, asked.argument or ""
         if relation == "share":
             founders = {

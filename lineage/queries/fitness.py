@@ -16,16 +16,17 @@ import numpy as np
 
 from lineage.ancestry.parent_edges import Ids
 from lineage.archive.archive import Archive
+from lineage.merit import MERIT_SQL
 from lineage.records import Floats
 
-_FITNESS = """
+_FITNESS = f"""
 SELECT model, avg(merit) AS fitness FROM (
-    SELECT model, task, avg(0.5 * (exact + probability)) AS merit
+    SELECT model, task, avg({MERIT_SQL}) AS merit
     FROM scores JOIN items ON item = id
     WHERE split = $split AND ($ids IS NULL OR model IN $ids)
     GROUP BY model, task
 ) GROUP BY model
-"""
+"""  # noqa: S608 - a constant of ours
 
 MANY = 5_000
 """From so many models on, reading everybody is faster than picking them out."""

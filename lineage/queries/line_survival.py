@@ -13,7 +13,6 @@ from lineage.ancestry.line_survival import (
     fruitful,
     lost_lines,
 )
-from lineage.ancestry.sparse import SparseAncestry
 from lineage.archive.archive import Archive
 from lineage.queries.lifespans import Cause, causes_of_death, lives_of
 from lineage.records import Model
@@ -50,7 +49,7 @@ def legacies_of(
         most: so many rows of what there may be many of.
         told: hears (done, total) while the kinship of the living is computed.
     """
-    descent = SparseAncestry(archive.pedigree())
+    descent = archive.ancestry()
     lives = lives_of(archive, descent.newest)
     latest = archive.latest()
     last = latest.generation if latest else 0

@@ -1,1 +1,1 @@
-"""How an archive lies in one DuckDB file: tables, leases, the campaign's lock, atomic files."""
+"""Storage: an archive as one DuckDB file; tables, leases, campaign lock, atomic files."""

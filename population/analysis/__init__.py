@@ -1,1 +1,1 @@
-"""What is made of an archive: reports, comparisons, verification, export."""
+"""What is made of an archive: report, comparison, verification, export, recommendation."""

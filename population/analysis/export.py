@@ -4,13 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lineage import Archive
-from lineage.ancestry.sparse import SparseAncestry
 from lineage.drawing import plain
 from lineage.drawing.tree import tree
 from lineage.queries.family import family_of
 from lineage.records import Model
-from population.analysis.report import genome_of
-from population.campaign.context import Context
+from population.campaign.context import Context, genome_of
 from population.evolution.spaces.parameter import ParameterSpace
 from population.merging.engine import Progress
 from population.merging.merge import Merged, merge
@@ -19,16 +17,16 @@ from population.merging.recipe import Blocks, Recipe, Source
 from population.weights.genomes import recipe_of, route_recipe
 
 
-def recipe_of_model(archive: Archive, workshop: Context, model: Model) -> Recipe:
+def recipe_of_model(archive: Archive, context: Context, model: Model) -> Recipe:
     """The recipe of a model, founder or offspring, living or fossil."""
     hashes = {row.id: row.weights_sha256 for row in archive.models(ids=archive.founder_paths())}
     sources = [
         Source(path=path, weights_sha256=hashes[founder])
         for founder, path in archive.founder_paths().items()
     ]
-    search, basis, layout = workshop.config.search, workshop.basis, workshop.layout
+    search, basis, layout = context.config.search, context.basis, context.layout
     cut = Blocks(granularity=search.blocks, groups=search.groups)
-    genome, space = genome_of(archive, workshop, model), workshop.space
+    genome, space = genome_of(archive, context, model), context.space
     if isinstance(space, ParameterSpace):
         recipe = recipe_of(basis, layout, cut, space.coefficients(genome), sources)
     else:
@@ -39,7 +37,7 @@ def recipe_of_model(archive: Archive, workshop: Context, model: Model) -> Recipe
 
 def export(
     archive: Archive,
-    workshop: Context,
+    context: Context,
     model: Model,
     folder: Path,
     progress: Progress = lambda *_: None,
@@ -51,7 +49,7 @@ def export(
 
     Args:
         archive: where the model is.
-        workshop: what it is made of; its founders were checked by hash.
+        context: what it is made of; its founders were checked by hash.
         model: founder or offspring, living or fossil.
         folder: where to; must not exist, or be empty.
         progress: told (bytes done, bytes in all, what).
@@ -61,12 +59,12 @@ def export(
         PopulationError: the folder is in use or cannot be written.
         CheckpointError: the remade weights are not those that were born.
     """
-    founders = {founder.name: founder for founder in workshop.founders}
+    founders = {founder.name: founder for founder in context.founders}
     return merge(
-        recipe_of_model(archive, workshop, model),
+        recipe_of_model(archive, context, model),
         folder,
         facts=_facts(archive, model),
-        threads=workshop.config.run.threads,
+        threads=context.config.run.threads,
         opened=founders,
         progress=progress,
         say=say,
@@ -81,7 +79,7 @@ def _facts(archive: Archive, model: Model) -> CardFacts:
     }
     if model.kind == "founder":
         return CardFacts(model.label, "A founder of a colony.", scores=scores)
-    descent = SparseAncestry(archive.pedigree())
+    descent = archive.ancestry()
     family = family_of(archive, [model.id, *descent.ancestors(model.id, 3).tolist()], descent)
     return CardFacts(
         model.label,

@@ -15,8 +15,7 @@ import numpy.typing as npt
 
 from lineage import Archive
 from lineage.records import Floats, Model
-from population.analysis.report import genome_of
-from population.campaign.context import Context, Progress, silent
+from population.campaign.context import Context, Progress, genome_of, silent
 from population.config import parsed
 from population.errors import PopulationError
 from population.evaluation.intervals import Interval, mean_by_task, mean_over_tasks, scores_by_task
@@ -109,7 +108,7 @@ def check_linear(archive: Archive, model: Model) -> None:
 
 def skills(
     archive: Archive,
-    workshop: Context,
+    context: Context,
     model: Model,
     *,
     tasks: Sequence[str] = (),
@@ -121,7 +120,7 @@ def skills(
 
     Args:
         archive: where the model is.
-        workshop: of that archive.
+        context: of that archive.
         model: founder or offspring.
         tasks: which; all if empty.
         split: whose items; the sealed one stays sealed.
@@ -132,12 +131,12 @@ def skills(
         PopulationError: the model is a path, or there is no such task.
     """
     check_linear(archive, model)
-    known = [task.name for task in workshop.tasks]
+    known = [task.name for task in context.tasks]
     if unknown := [task for task in tasks if task not in known]:
         raise PopulationError(f"no task is named {unknown[0]!r}; there are {', '.join(known)}")
-    items = [item for item in workshop.split(split) if not tasks or item.task in tasks]
-    whole = workshop.parameter_space.coefficients(genome_of(archive, workshop, model))
-    masks = groups_of(workshop.layout, grain)
+    items = [item for item in context.split(split) if not tasks or item.task in tasks]
+    whole = context.parameter_space.coefficients(genome_of(archive, context, model))
+    masks = groups_of(context.layout, grain)
     made = [
         whole,
         *(without(whole, row, mask) for mask in masks.values() for row in range(len(whole))),
@@ -145,20 +144,20 @@ def skills(
     # Where a coefficient is 0 already there is nothing new to make, nor to score.
     unique = {genome.tobytes(): genome for genome in made}
     place = {content: number for number, content in enumerate(unique)}
-    prepared = workshop.player.prepare_keys(items)
-    scored = workshop.score(
+    prepared = context.evaluator.prepare_keys(items)
+    scored = context.score(
         [genome.ravel() for genome in unique.values()],
         prepared,
         progress,
         "knocking out",
-        workshop.materialiser,
+        context.materialiser,
     )
     rows = [place[genome.tobytes()] for genome in made]
     lost = scored.exact[rows[0]] - scored.exact[rows[1:]]
     doubt = scored.probability[rows[0]] - scored.probability[rows[1:]]
     asked = [item.task for item in items]
-    sizes = np.array([block.parameters for block in workshop.layout.blocks], dtype=np.float64)
-    names = [workshop.founders[vector].name for vector in workshop.basis.vectors]
+    sizes = np.array([block.parameters for block in context.layout.blocks], dtype=np.float64)
+    names = [context.founders[vector].name for vector in context.basis.vectors]
     knockouts = [
         Ablation(
             name,

@@ -13,9 +13,9 @@ import numpy as np
 from arena.tasks.generators import SPLITS
 from lineage import Archive
 from lineage.archive.unfinished import unfinished
-from lineage.records import Floats, Item, Model, Scores
+from lineage.records import Floats, Item, Scores
 from population.analysis.baselines import baselines
-from population.campaign.context import Context, Progress, WeightMaker, silent
+from population.campaign.context import Context, Progress, WeightMaker, genome_of, silent
 from population.campaign.passing_over import preparable
 from population.errors import CampaignError
 from population.evaluation.intervals import Interval, mean_over_tasks, scores_by_task
@@ -124,7 +124,7 @@ class Report:
         }
 
 
-def make_report(archive: Archive, workshop: Context, progress: Progress = silent) -> Report:
+def make_report(archive: Archive, context: Context, progress: Progress = silent) -> Report:
     """Measure champion, founders and baselines on all three splits.
 
     What was measured before is taken from the archive, by the hash of the weights.
@@ -135,27 +135,27 @@ def make_report(archive: Archive, workshop: Context, progress: Progress = silent
     history = archive.generations()
     if not history:
         raise CampaignError(f"{archive.path}: nothing to report, {unfinished(archive)}")
-    bench = _Bench(archive, workshop, progress)
+    bench = _Bench(archive, context, progress)
     rows = archive.models(ids=archive.founder_paths())
-    genomes = [workshop.genome_of_founder(row) for row in range(len(rows))]
+    genomes = [context.genome_of_founder(row) for row in range(len(rows))]
     bench.measure(genomes, "founders")
     founders = tuple(
         bench.entry(genome, model.label, "founder", model.id)
         for model, genome in zip(rows, genomes, strict=True)
     )
     merges = baselines(
-        workshop.basis,
-        len(workshop.layout.blocks),
+        context.basis,
+        len(context.layout.blocks),
         [entry.results["selection"].interval.mean for entry in founders],
         bench.on_selection,
     )
     merged = [merge.genome.ravel() for merge in merges]
-    bench.measure(merged, "standard merges", workshop.materialiser)
+    bench.measure(merged, "standard merges", context.materialiser)
     entries = tuple(
         bench.entry(genome, merge.name, merge.detail)
         for merge, genome in zip(merges, merged, strict=True)
     )
-    champion = _champion(archive, history[-1].champion, bench, workshop)
+    champion = _champion(archive, history[-1].champion, bench, context)
     wall_s = sum(past.wall_s for past in history)
     best_founder = max(founders, key=lambda entry: entry.test.interval.mean)
     best_merge = max(entries, key=lambda entry: entry.test.interval.mean)
@@ -165,7 +165,7 @@ def make_report(archive: Archive, workshop: Context, progress: Progress = silent
         baselines=entries,
         over_founder=bench.gain(champion, best_founder),
         over_merge=bench.gain(champion, best_merge),
-        composites=tuple(task.name for task in workshop.tasks if task.kind == "composite"),
+        composites=tuple(task.name for task in context.tasks if task.kind == "composite"),
         item_evaluations=sum(past.evaluations for past in history),
         wall_s=wall_s,
         forward_fraction=sum(past.forward_s for past in history) / wall_s if wall_s else 0.0,
@@ -174,28 +174,21 @@ def make_report(archive: Archive, workshop: Context, progress: Progress = silent
     )
 
 
-def _champion(archive: Archive, model: int, bench: "_Bench", workshop: Context) -> ReportEntry:
+def _champion(archive: Archive, model: int, bench: "_Bench", context: Context) -> ReportEntry:
     (row,) = archive.models(ids=[model])
-    genome = genome_of(archive, workshop, row)
+    genome = genome_of(archive, context, row)
     bench.measure([genome], "champion")
     return bench.entry(genome, row.label, row.operator, row.id)
-
-
-def genome_of(archive: Archive, workshop: Context, model: Model) -> Floats:
-    """The genome that makes a model of the archive, founder or offspring."""
-    if model.kind == "founder":
-        return workshop.genome_of_founder(list(archive.founder_paths()).index(model.id))
-    return np.asarray(archive.genomes([model.id])[0])
 
 
 class _Bench:
     """Measures genomes on the fixed items of every split, each weights hash once."""
 
-    def __init__(self, archive: Archive, workshop: Context, progress: Progress) -> None:
-        self._archive, self._workshop, self._progress = archive, workshop, progress
-        everything = (item for split in SPLITS for item in workshop.split(split))
+    def __init__(self, archive: Archive, context: Context, progress: Progress) -> None:
+        self._archive, self._context, self._progress = archive, context, progress
+        everything = (item for split in SPLITS for item in context.split(split))
         keyed = [item for item in everything if item.key is not None]
-        self._items: list[Item] = preparable(workshop, keyed)
+        self._items: list[Item] = preparable(context, keyed)
         if not self._items:
             raise CampaignError(
                 f"{archive.path}: nothing to report, no task has keys; "
@@ -208,8 +201,8 @@ class _Bench:
 
     def measure(self, genomes: list[Floats], what: str, maker: WeightMaker | None = None) -> None:
         """Score what was never scored, now or in an earlier report."""
-        workshop = self._workshop
-        maker = maker or workshop.maker
+        context = self._context
+        maker = maker or context.maker
         unknown: list[tuple[Floats, str]] = []
         for number, (genome, state) in enumerate(
             zip(genomes, maker.siblings(genomes), strict=True)
@@ -223,8 +216,8 @@ class _Bench:
                 self._exact[genome.tobytes()] = kept.exact[0]
         if not unknown:
             return
-        prepared = workshop.player.prepare_keys(self._items)
-        scored = workshop.score([g for g, _ in unknown], prepared, self._progress, what, maker)
+        prepared = context.evaluator.prepare_keys(self._items)
+        scored = context.score([g for g, _ in unknown], prepared, self._progress, what, maker)
         for row, (genome, sha) in enumerate(unknown):
             self._exact[genome.tobytes()] = scored.exact[row]
             self._archive.save_report_scores(
@@ -236,9 +229,9 @@ class _Bench:
     def on_selection(self, genomes: list[Floats]) -> list[float]:
         """Mean exact match over tasks on the selection split, for choosing baselines."""
         items = [item for item in self._items if item.split == "selection"]
-        prepared = self._workshop.player.prepare_keys(items)
-        maker = self._workshop.materialiser
-        scored = self._workshop.score(genomes, prepared, self._progress, "standard merges", maker)
+        prepared = self._context.evaluator.prepare_keys(items)
+        maker = self._context.materialiser
+        scored = self._context.score(genomes, prepared, self._progress, "standard merges", maker)
         tasks = [item.task for item in items]
         return [mean_over_tasks(row, tasks).mean for row in scored.exact]
 

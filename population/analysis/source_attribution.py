@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lineage import Archive
-from lineage.ancestry.sparse import SparseAncestry, relationships
+from lineage.ancestry.ancestry import Ancestry
+from lineage.ancestry.coefficients import relationships
 from lineage.queries.candidates import common_scores
 from population.analysis.recommendation import RecommendedSource, SourceCandidates, selected
 from population.errors import PopulationError
@@ -71,13 +72,11 @@ def member_sources(archive: Archive) -> list[AvailableSource]:
     return found
 
 
-def sources_for(
-    archive: Archive, task: str, descent: SparseAncestry
-) -> tuple[RecommendedSource, ...]:
-    """The living that should be merged for a task, the best first (see
-    `population.analysis.recommendation`).
+def sources_for(archive: Archive, task: str, descent: Ancestry) -> tuple[RecommendedSource, ...]:
+    """The living that should be merged for a task, the best first.
 
-    None where nothing was asked of all of them. Takes as long as working out whose kin they are.
+    `population.analysis.recommendation` says by what. None where nothing was asked of all of them.
+    Takes as long as working out whose kin they are.
     """
     scores, ratings = common_scores(archive, task)
     if not scores.items:

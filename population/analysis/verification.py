@@ -75,18 +75,18 @@ def check(
     chosen = offspring if sample is None else sorted(
         random.sample(offspring, min(sample, len(offspring)))
     )  # fmt: skip
-    workshop, replayed, trouble = None, 0, []
+    context, replayed, trouble = None, 0, []
     if founders:
         trouble = [Damage("offspring", "cannot be replayed before the founders are as they were")]
     else:
         try:
-            workshop = reopen_context(archive)
-            trouble = list(_changed(archive, workshop, chosen, progress))
+            context = reopen_context(archive)
+            trouble = list(_changed(archive, context, chosen, progress))
             replayed = len(chosen)
         except (ArchiveError, PopulationError) as error:
             trouble = [Damage("offspring", str(error))]
     cache = cache_of(archive)
-    files = list(_damaged_files(archive, cache, workshop if repair else None, progress))
+    files = list(_damaged_files(archive, cache, context if repair else None, progress))
     return Findings(
         len(archive.founder_paths()),
         replayed,
@@ -110,10 +110,10 @@ def _damaged_founders(archive: Archive, progress: Progress) -> Iterator[Damage]:
 
 
 def _changed(
-    archive: Archive, workshop: Context, chosen: list[int], progress: Progress
+    archive: Archive, context: Context, chosen: list[int], progress: Progress
 ) -> Iterator[Damage]:
     """Offspring whose recipes make other weights than they were born with."""
-    maker = workshop.maker
+    maker = context.maker
     size = max(1, min(maker.batch, 32))
     for start in range(0, len(chosen), size):
         progress(start, len(chosen), "replaying recipes")
@@ -125,9 +125,9 @@ def _changed(
 
 
 def _damaged_files(
-    archive: Archive, cache: WeightsCache, workshop: Context | None, progress: Progress
+    archive: Archive, cache: WeightsCache, context: Context | None, progress: Progress
 ) -> Iterator[Damage]:
-    """Kept weights that are not what their names say; remade where there is a workshop for it."""
+    """Kept weights that are not what their names say; remade where there is a context for it."""
     kept = cache.kept()
     for number, file in enumerate(kept):
         progress(number, len(kept), "kept weights")
@@ -138,22 +138,22 @@ def _damaged_files(
         owners = archive.with_weights(file.sha256)
         if not owners:
             detail += "; no model of this archive has such weights"
-        if workshop is None:
+        if context is None:
             yield Damage(what, detail)
             continue
         cache.remove(file.sha256)  # what is damaged must not stay, whether or not it can be remade
-        repaired, became = _remade(archive, cache, workshop, owners)
+        repaired, became = _remade(archive, cache, context, owners)
         yield Damage(what, f"{detail}; {became}", repaired)
 
 
 def _remade(
-    archive: Archive, cache: WeightsCache, workshop: Context, owners: list[Model]
+    archive: Archive, cache: WeightsCache, context: Context, owners: list[Model]
 ) -> tuple[bool, str]:
     """Whether damaged weights, which were removed, are no loss any more, and what became of it."""
     if not owners:
         return True, "removed"
     try:
-        state = remake(archive, workshop, owners[0])
+        state = remake(archive, context, owners[0])
         cache.put(owners[0].weights_sha256, state, archive.keyframes())
     except PopulationError as error:
         return False, f"removed, but not made again: {error}"

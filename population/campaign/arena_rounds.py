@@ -87,7 +87,7 @@ def rules_of(arena: config.ArenaSettings) -> Rules:
 
 
 def play(
-    workshop: Context,
+    context: Context,
     genomes: Mapping[int, Floats],
     panel: RoundItems,
     fresh: Sequence[Item],
@@ -100,7 +100,7 @@ def play(
     """Play a round.
 
     Args:
-        workshop: makes the models.
+        context: makes the models.
         genomes: of the contestants and the bench, by id.
         panel: on what.
         fresh: items that the archive may not have; those of the panel become known by the round.
@@ -114,12 +114,12 @@ def play(
     new = [item for item in panel.items if item.id in unseen]
 
     def lend(models: Sequence[int], work: Callable[[int, Evaluator], T]) -> list[T | None]:
-        return lent(workshop, [genomes[m] for m in models], models, work, progress, "arena")
+        return lent(context, [genomes[m] for m in models], models, work, progress, "arena")
 
     arena = Arena(
         lend,
-        {task.name: task for task in workshop.tasks},
-        workshop.player.tokens,
+        {task.name: task for task in context.tasks},
+        context.evaluator.tokens,
         rules,
         panel,
         frozenset(item.id for item in new) if hidden is None else hidden,

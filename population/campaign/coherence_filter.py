@@ -53,18 +53,18 @@ class CoherenceFilter:
     limits: CoherenceLimits
 
     def examine(
-        self, player: Evaluator, state: State, parents: Sequence[Health] = ()
+        self, evaluator: Evaluator, state: State, parents: Sequence[Health] = ()
     ) -> tuple[Health, Cause | None]:
         """Look at a model's weights and let it read. Who is dead by its weights reads nothing.
 
         Args:
-            player: has become the model.
+            evaluator: has become the model.
             state: its weights.
             parents: also set a standard where they are worse than all founders. With parents, a
                 line may lose its language step by step.
         """
         health, cause = self.examine_weights(state, parents)
-        return (health, cause) if cause else self.examine_reading(player, health, parents)
+        return (health, cause) if cause else self.examine_reading(evaluator, health, parents)
 
     def examine_weights(
         self, state: State, parents: Sequence[Health] = ()
@@ -75,24 +75,24 @@ class CoherenceFilter:
         return health, self._judged(health, parents)
 
     def examine_reading(
-        self, player: Evaluator, health: Health = FINE, parents: Sequence[Health] = ()
+        self, evaluator: Evaluator, health: Health = FINE, parents: Sequence[Health] = ()
     ) -> tuple[Health, Cause | None]:
         """Let a model read: an item evaluation for each text."""
-        surprise = player.surprise(self.texts)
+        surprise = evaluator.surprise(self.texts)
         health = replace(health, finite=isfinite(surprise), surprise=surprise)
         return health, self._judged(health, parents)
 
     def examine_answers(
-        self, player: Evaluator, health: Health = FINE, parents: Sequence[Health] = ()
+        self, evaluator: Evaluator, health: Health = FINE, parents: Sequence[Health] = ()
     ) -> tuple[Health, Cause | None]:
         """Let a model answer.
 
         Args:
-            player: has become the model.
+            evaluator: has become the model.
             health: what `examine` found; nothing bad, for one that was let through.
             parents: as there, with their answers.
         """
-        health = replace(health, answers=tuple(player.answer_freely(self.questions)))
+        health = replace(health, answers=tuple(evaluator.answer_freely(self.questions)))
         return health, self._judged(health, parents)
 
     def _judged(self, health: Health, parents: Sequence[Health]) -> Cause | None:
@@ -101,16 +101,16 @@ class CoherenceFilter:
 
 
 def coherence_filter_of(
-    workshop: Context, dealer: ItemSampler, progress: Progress = silent
+    context: Context, sampler: ItemSampler, progress: Progress = silent
 ) -> CoherenceFilter | None:
     """The gate of a campaign, where the founders set the standard; None if it wants none."""
-    settings = workshop.config.gate
+    settings = context.config.gate
     if not settings.enabled:
         return None
-    scaled = not isinstance(workshop.space, ParameterSpace)
+    scaled = not isinstance(context.space, ParameterSpace)
     return open_gate(
-        workshop,
-        dealer.few("gate", GATE_ITEMS),
+        context,
+        sampler.few("gate", GATE_ITEMS),
         read=settings.texts,
         answer=settings.answers,
         limits=CoherenceLimits(
@@ -123,7 +123,7 @@ def coherence_filter_of(
 
 
 def open_gate(
-    workshop: Context,
+    context: Context,
     items: Sequence[Item],
     *,
     read: int = 8,
@@ -134,7 +134,7 @@ def open_gate(
     """Examine the founders, which set the standard: `read + answer` item evaluations for each.
 
     Args:
-        workshop: with the founders.
+        context: with the founders.
         items: search items, task by task; those that are used are spread evenly over them.
         read: texts that a model reads.
         answer: items that a model answers.
@@ -147,22 +147,22 @@ def open_gate(
     if not items:
         raise PopulationError("a gate needs items to examine models with")
     gate = CoherenceFilter(
-        texts=workshop.player.prepare_texts(_spread(items, read)),
+        texts=context.evaluator.prepare_texts(_spread(items, read)),
         questions=tuple(_spread(items, answer)),
         norms=founder_norms(
-            workshop.founders,
+            context.founders,
             lambda done, total: progress(done, total, "measuring the founders"),
         ),
         founders=(),
         limits=limits or CoherenceLimits(),
     )
 
-    def examined(number: int, player: Evaluator, state: State) -> Health:
-        health, _ = gate.examine(player, state)
-        return gate.examine_answers(player, health)[0]
+    def examined(number: int, evaluator: Evaluator, state: State) -> Health:
+        health, _ = gate.examine(evaluator, state)
+        return gate.examine_answers(evaluator, health)[0]
 
-    states, count = _states_of(workshop.founders), len(workshop.founders)
-    healths = workshop.crew.each(
+    states, count = _states_of(context.founders), len(context.founders)
+    healths = context.pool.each(
         states, examined, lambda done: progress(done, count, "examining the founders")
     )
     return replace(gate, founders=tuple(healths))

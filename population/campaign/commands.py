@@ -41,14 +41,14 @@ class CommandsCarriedOut:
     """What came of the orders that were open.
 
     Attributes:
-        workshop: to go on in: another one if founders have joined.
+        context: to go on in: another one if founders have joined.
         settled: those that were carried out or refused.
         budget: what may be spent, as far as that was changed.
         mates: the matings that are still to be carried out.
         paused: whether the campaign is to wait.
     """
 
-    workshop: Context
+    context: Context
     settled: tuple[CommandOutcome, ...]
     budget: Allowance | None
     mates: tuple[Command, ...]
@@ -65,19 +65,19 @@ def unheard(settled: CommandOutcome) -> None:
     """What is told of orders if nobody listens."""
 
 
-def obey(archive: Archive, workshop: Context, progress: Progress, tell: Tell) -> CommandsCarriedOut:
+def obey(archive: Archive, context: Context, progress: Progress, tell: Tell) -> CommandsCarriedOut:
     """Carry out or refuse what is open, in the order in which it was asked.
 
     Args:
         archive: where orders are given; needs one complete generation.
-        workshop: with its founders.
+        context: with its founders.
         progress: told while a founder that joins is scored; may raise to stop.
         tell: told what came of each.
     """
     settled: list[CommandOutcome] = []
     budget: Allowance | None = None
     for order in _open(archive, mating=False):
-        workshop, outcome = _carried_out(archive, workshop, order, progress)
+        context, outcome = _carried_out(archive, context, order, progress)
         if order.kind == "budget" and outcome.outcome == "done":
             before, now = budget or Allowance(), allowance_of(order.argument) or Allowance()
             budget = Allowance(now.evaluations or before.evaluations, now.minutes or before.minutes)
@@ -91,7 +91,7 @@ def obey(archive: Archive, workshop: Context, progress: Progress, tell: Tell) ->
             tell(settled[-1])
         else:
             mates.append(order)
-    return CommandsCarriedOut(workshop, tuple(settled), budget, tuple(mates), paused(archive))
+    return CommandsCarriedOut(context, tuple(settled), budget, tuple(mates), paused(archive))
 
 
 def bred(
@@ -128,28 +128,28 @@ def _open(archive: Archive, *, mating: bool) -> list[Command]:
 
 
 def _carried_out(
-    archive: Archive, workshop: Context, order: Command, progress: Progress
+    archive: Archive, context: Context, order: Command, progress: Progress
 ) -> tuple[Context, CommandOutcome]:
-    """Do what is asked; the workshop to go on in, and what was done, or why it cannot be."""
+    """Do what is asked; the context to go on in, and what was done, or why it cannot be."""
     if reason := refused(archive, order):
-        return workshop, _refused(archive, order, reason)
+        return context, _refused(archive, order, reason)
     try:
         match order.kind:
             case "add-founder":
-                return _joined(archive, workshop, order, progress)
+                return _joined(archive, context, order, progress)
             case "budget":
-                return workshop, _budgeted(archive, order)
+                return context, _budgeted(archive, order)
             case "tournament":
-                return workshop, _played(archive, workshop, order, progress)
+                return context, _played(archive, context, order, progress)
             case kind:
                 words = _DONE[kind].format(*(f"#{model}" for model in order.models))
     except (Interrupted, ArchiveError):
         raise
     except Exception as error:  # noqa: BLE001 - an order that fails must not fail every resume
-        return workshop, _refused(archive, order, said_of(error))
+        return context, _refused(archive, order, said_of(error))
     settled = CommandOutcome(order, "done", words, *order.models)
     settle(archive, settled, culled=order.models[0] if order.kind == "cull" else None)
-    return workshop, settled
+    return context, settled
 
 
 def _refused(archive: Archive, order: Command, reason: str) -> CommandOutcome:
@@ -175,10 +175,10 @@ def _budgeted(archive: Archive, order: Command) -> CommandOutcome:
 
 
 def _played(
-    archive: Archive, workshop: Context, order: Command, progress: Progress
+    archive: Archive, context: Context, order: Command, progress: Progress
 ) -> CommandOutcome:
     """Let all the living meet on items that nobody has seen, as far as there are any."""
-    round_ = play_tournament(archive, workshop, progress)
+    round_ = play_tournament(archive, context, progress)
     ours = sum(item.hidden for item in round_.asked)
     of_them = (
         "that nobody had seen" if ours == len(round_.asked) else f"({ours} asked nowhere else)"
@@ -193,25 +193,26 @@ def _played(
 
 
 def _joined(
-    archive: Archive, workshop: Context, order: Command, progress: Progress
+    archive: Archive, context: Context, order: Command, progress: Progress
 ) -> tuple[Context, CommandOutcome]:
     """Let a founder join: it is scored on the panel that the living are compared on.
 
     Everybody's recipe stays as it is, with nothing of the newcomer in it, so all make the same bits
-    as before. What depends on who the founders are is in the workshop, which is made anew.
+    as before. What depends on who the founders are is in the context, which is made anew.
     """
-    if workshop.config.search.merit == "jury":
+    if context.config.search.merit == "jury":
         raise CampaignError(
             "the jury of this epoch is seated already, and no founder can join what is judged by it"
         )
     newcomer, sha256 = open_newcomer(archive, order.argument or "")
-    basis = Basis((*workshop.basis.founders, newcomer.name), workshop.basis.base)
-    joined = Context(workshop.config, (*workshop.founders, newcomer), basis, workshop.layout)
+    basis = Basis((*context.basis.founders, newcomer.name), context.basis.base)
+    founders = (*context.founders, newcomer)
+    joined = Context(context.config, founders, basis, context.layout, extensions=context.extensions)
     model = archive.newest_id() + 1
     items = archive.panel(archive.generations()[-1].epoch)
     scored = joined.score(
-        [joined.genome_of_founder(len(workshop.founders))],
-        joined.player.prepare_keys(items),
+        [joined.genome_of_founder(len(context.founders))],
+        joined.evaluator.prepare_keys(items),
         progress,
         f"scoring {newcomer.name}",
     )

@@ -1,4 +1,4 @@
-"""The workshop: founders, tasks and a network, opened and checked once, ready to make models.
+"""The context: founders, tasks and a network, opened and checked once, ready to make models.
 
 Campaigns, reports, exports and checks all work here. What is costly is done when first needed: a
 check replays recipes and never builds the network.
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -17,19 +17,22 @@ import torch
 from arena import Task, TaskError, load_tasks
 from arena.tasks.guarded import Guarded
 from lineage import Archive
-from lineage.records import Floats, Founder, Item
-from population.campaign.memory_plan import Needs, Plan, free_memory, planned
+from lineage.records import Floats, Founder, Item, Model
+from population.campaign.memory_plan import MemoryNeeds, MemoryPlan, free_memory, planned
 from population.campaign.usable_items import Readers, Usable
 from population.config import Config, parsed
 from population.errors import CampaignError, CheckpointError, ConfigError
 from population.evaluation.evaluator import Evaluator, chosen_device, chosen_dtype
+from population.evaluation.networks import network_of
 from population.evaluation.pool import EvaluatorPool, nominal_size
 from population.evaluation.prepared import Prepared
-from population.evolution.operators import OPERATORS
+from population.evolution.extensions import Extensions, operators_of, survival_rule_of
+from population.evolution.operators import Operator
 from population.evolution.spaces.both import BothSpace
 from population.evolution.spaces.chosen import parameter_space, route_space
 from population.evolution.spaces.flow import FlowSpace
 from population.evolution.spaces.parameter import ParameterSpace
+from population.evolution.survival import Rule
 from population.models.agreement import alike, form_with
 from population.models.architectures import architecture_of
 from population.models.blocks import Layout, layout_of, levels_of
@@ -88,6 +91,7 @@ class Context:
         basis: what the rows of a genome mean.
         layout: what its columns mean.
         hashes: of the founders' weights, where they are known already.
+        extensions: operators and survival rules of somebody's own.
     """
 
     def __init__(
@@ -97,12 +101,14 @@ class Context:
         basis: Basis,
         layout: Layout,
         hashes: Sequence[str] | None = None,
+        extensions: Extensions | None = None,
     ) -> None:
         if hashes is not None:
             self.hashes = tuple(hashes)
         self.told: Progress = silent
         """Told of what takes its time when it is first needed."""
         self.config = config
+        self.extensions = extensions or Extensions()
         self.founders = tuple(founders)
         self.basis = basis
         self.layout = layout
@@ -112,6 +118,16 @@ class Context:
     def hashes(self) -> tuple[str, ...]:
         """Of the founders' weights."""
         return tuple(fingerprint(founder) for founder in self.founders)
+
+    @cached_property
+    def operators(self) -> dict[str, Operator]:
+        """The operators that recombine parents, by name."""
+        return operators_of(self.config.search, self.extensions)
+
+    @cached_property
+    def survival_rule(self) -> Rule:
+        """Who lives on."""
+        return survival_rule_of(self.config.search, self.extensions)
 
     @cached_property
     def tasks(self) -> list[Task]:
@@ -173,7 +189,7 @@ class Context:
                 f'[search] space = "{search.space}": layers of a {kind} are not known'
             )
         usable = [name for name, often in search.operators.items() if often > 0]
-        if all(OPERATORS[name].geometric for name in usable):
+        if all(self.operators[name].geometric for name in usable):
             raise ConfigError(
                 f"[search] operators: a path has no coefficients for {', '.join(usable)}"
             )
@@ -222,7 +238,7 @@ class Context:
         )
 
     @cached_property
-    def player(self) -> Evaluator:
+    def evaluator(self) -> Evaluator:
         """The network that takes the weights of every model in turn."""
         run = self.config.run
         self.told(0, 1, "building the network")
@@ -236,8 +252,17 @@ class Context:
             tasks={task.name: task for task in self.tasks},
         )
 
+    def network(self, genome: Floats) -> Any:
+        """A transformers model of its own with the weights of a genome, on the CPU, for inference.
+
+        Args:
+            genome: of `space`, shape (genes,).
+        """
+        (state,) = self.maker.siblings([genome])
+        return network_of(self.founders[0].path, state)
+
     @cached_property
-    def plan(self) -> Plan:
+    def plan(self) -> MemoryPlan:
         """What may be in memory at a time."""
         run, first = self.config.run, self.founders[0]
         device = chosen_device(run.device)
@@ -249,7 +274,7 @@ class Context:
         vocabulary, hidden = (int(text.get(key) or 0) for key in ("vocab_size", "hidden_size"))
         tokens = run.batch_tokens or 2048
         on_cpu = device.type == "cpu"
-        needs = Needs(
+        needs = MemoryNeeds(
             model=model,
             network=network if on_cpu and dtype != stored else 0,
             # Logits, half of which are looked at, and what a layer computes.
@@ -259,10 +284,10 @@ class Context:
         return planned(needs, nominal, run.memory_gb, free_memory())
 
     @cached_property
-    def crew(self) -> EvaluatorPool:
-        """The players that share the work of a generation."""
+    def pool(self) -> EvaluatorPool:
+        """The evaluators that share the work of a generation."""
         plan = self.plan
-        return EvaluatorPool(self.player, self.config.run.threads, plan.players, plan.waiting)
+        return EvaluatorPool(self.evaluator, self.config.run.threads, plan.evaluators, plan.waiting)
 
     def split(self, name: str) -> list[Item]:
         """All items of a split, task by task. Asking for `test` breaks its seal: reports only."""
@@ -283,12 +308,12 @@ class Context:
         """Make the models of some genomes together and score each on the same items.
 
         Those may be prepared for everybody alike, or for each. `progress` is called before each
-        model and may raise to stop. `maker` is for genomes of another space than this workshop's.
+        model and may raise to stop. `maker` is for genomes of another space than this context's.
         """
 
-        def score(number: int, player: Evaluator, state: State) -> tuple[str, Floats, Floats]:
+        def score(number: int, evaluator: Evaluator, state: State) -> tuple[str, Floats, Floats]:
             own = prepared if isinstance(prepared, Prepared) else prepared[number]
-            return state_sha256(state), *player.score(own)
+            return state_sha256(state), *evaluator.score(own)
 
         rows = self.each(genomes, score, progress, what, maker)
         return Scored(
@@ -307,14 +332,14 @@ class Context:
         taken: Callable[[int, T, int], None] = lambda number, result, evaluations: None,
         before: int = 0,
     ) -> list[T]:
-        """Make the models of some genomes together and let the crew work with each.
+        """Make the models of some genomes together and let the pool work with each.
 
-        `work` gets the model's number, a player that has become it, and its weights. `taken` is
+        `work` gets the model's number, an evaluator that has become it, and its weights. `taken` is
         told each result in order (number, result, item evaluations); `before` counts models that
         were done already, for the progress.
         """
         total = before + len(genomes)
-        results = self.crew.each(
+        results = self.pool.each(
             (maker or self.maker).siblings(genomes),
             work,
             lambda done: progress(before + done, total, what),
@@ -325,7 +350,10 @@ class Context:
 
 
 def open_context(
-    config: Config, progress: Progress = silent, say: Callable[[str], None] = lambda _: None
+    config: Config,
+    progress: Progress = silent,
+    say: Callable[[str], None] = lambda _: None,
+    extensions: Extensions | None = None,
 ) -> Context:
     """Open and check the founders of a configuration.
 
@@ -333,6 +361,7 @@ def open_context(
         config: with paths resolved.
         progress: told how far it is.
         say: told what somebody should know of the founders.
+        extensions: operators and survival rules of somebody's own.
 
     Raises:
         CheckpointError: a founder is missing, broken, or does not fit the others.
@@ -362,12 +391,14 @@ def open_context(
         founders, base, lambda done, total: progress(done, total, "comparing the founders")
     ):
         say(f"note: {line}")
-    layout = _layout(config, founders[0])
-    return Context(config, founders, Basis(tuple(names), base), layout, hashes)
+    basis, layout = Basis(tuple(names), base), _layout(config, founders[0])
+    return Context(config, founders, basis, layout, hashes, extensions)
 
 
-def reopen_context(archive: Archive, progress: Progress = silent) -> Context:
-    """Open the workshop that an archive was started with, and make sure it is the same.
+def reopen_context(
+    archive: Archive, progress: Progress = silent, extensions: Extensions | None = None
+) -> Context:
+    """Open the context that an archive was started with, and make sure it is the same.
 
     Raises:
         CheckpointError: a founder has vanished or has other weights than it had.
@@ -397,12 +428,19 @@ def reopen_context(archive: Archive, progress: Progress = silent) -> Context:
             f"{archive.path} was bred on other blocks than this version of colony cuts"
         )
     hashes = [models[model].weights_sha256 for model in paths]
-    return Context(config, founders, Basis(names, base), layout, hashes)
+    return Context(config, founders, Basis(names, base), layout, hashes, extensions)
 
 
 def _reading(progress: Progress, what: str) -> Tell:
     """Progress in bytes, told in megabytes."""
     return lambda done, total: progress(done // 10**6, total // 10**6, f"{what}, MB")
+
+
+def genome_of(archive: Archive, context: Context, model: Model) -> Floats:
+    """The genome that makes a model of the archive, founder or offspring; shape (genes,)."""
+    if model.kind == "founder":
+        return context.genome_of_founder(list(archive.founder_paths()).index(model.id))
+    return np.asarray(archive.genomes([model.id])[0])
 
 
 def _layout(config: Config, founder: Checkpoint) -> Layout:
@@ -414,17 +452,17 @@ def _layout(config: Config, founder: Checkpoint) -> Layout:
     )
 
 
-def found_archive(path: Path, workshop: Context) -> Archive:
-    """Start an archive with the founders of a workshop."""
+def found_archive(path: Path, context: Context) -> Archive:
+    """Start an archive with the founders of a context."""
     founders = [
         Founder(founder.name, founder.reference, sha256)
-        for founder, sha256 in zip(workshop.founders, workshop.hashes, strict=True)
+        for founder, sha256 in zip(context.founders, context.hashes, strict=True)
     ]
     return Archive.create(
         path,
-        seed=workshop.config.run.seed,
-        config=workshop.config.model_dump(mode="json"),
+        seed=context.config.run.seed,
+        config=context.config.model_dump(mode="json"),
         founders=founders,
-        basis=workshop.basis.vectors,
-        blocks=workshop.layout.blocks,
+        basis=context.basis.vectors,
+        blocks=context.layout.blocks,
     )

@@ -1,4 +1,4 @@
-"""Closing a generation: the champion is crowned, the survivors meet, and its chapter is written."""
+"""What a generation adds to the archive: its champion, its round in the arena, its record."""
 
 import time
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ from population.campaign.readiness import shortages
 from population.campaign.state import PopulationState, selection_score, task_means
 from population.evaluation.meter import Meter
 from population.evaluation.results import Results
-from population.evolution.alarms import vital_signs
+from population.evolution.alarms import diversity_of
 from population.evolution.bandit import Bandit
 from population.evolution.evolution_strategy import EvolutionStrategyEmitter
 from population.evolution.proposals import CENTRE
@@ -113,8 +113,8 @@ class GenerationWriter:
 
     Args:
         archive: where the campaign is kept.
-        workshop: what models are made of.
-        dealer: which items are asked.
+        context: what models are made of.
+        sampler: which items are asked.
         kinship: of the living; it forgets the dead when a generation is closed, but for judges.
         clock: what the generation took.
         progress: told while models work.
@@ -123,19 +123,19 @@ class GenerationWriter:
     def __init__(
         self,
         archive: Archive,
-        workshop: Context,
-        dealer: ItemSampler,
+        context: Context,
+        sampler: ItemSampler,
         kinship: Kinship,
         clock: Clock,
         progress: Progress,
     ) -> None:
-        self._archive, self._workshop, self._dealer = archive, workshop, dealer
-        self._search = workshop.config.search
+        self._archive, self._context, self._sampler = archive, context, sampler
+        self._search = context.config.search
         self._kinship, self._clock, self._progress = kinship, clock, progress
         self._judged = self._search.merit == "jury"
-        self.selection = dealer.selection
+        self.selection = sampler.selection
 
-    def chapter(
+    def record(
         self, before: PopulationState | None, end: GenerationOutcome, last: bool
     ) -> GenerationRecord:
         """Everything that a generation adds to the archive.
@@ -145,8 +145,8 @@ class GenerationWriter:
             end: how the generation ends.
             last: whether it is the last one, as far as can be told.
         """
-        epoch = self._dealer.epoch_of(end.generation)
-        panel = self._dealer.panel(epoch).items
+        epoch = self._sampler.epoch_of(end.generation)
+        panel = self._sampler.panel(epoch).items
         fresh = before is None or before.epoch != epoch
         merits = task_means(panel, end.standing.merit)
         judges = remembered(self._archive, self._search, end.generation)
@@ -154,9 +154,9 @@ class GenerationWriter:
         self._kinship.keep([*end.living, *bench])
         played = self._played(before, epoch, end, bench)
         champion, selection = self._crowned(before, end, merits, last)
-        founders = len(self._workshop.founders)
+        founders = len(self._context.founders)
         offspring = list(end.living[founders:])
-        signs = vital_signs(
+        signs = diversity_of(
             self._kinship.lines(offspring),
             self._kinship.relationship(offspring),
             end.standing.merit[founders:],
@@ -183,7 +183,7 @@ class GenerationWriter:
             panel=tuple(item.id for item in panel) if fresh else (),
             scores=(*end.scores, *selection),
             round=played,
-            jury=self._dealer.jury(epoch) if fresh else (),
+            jury=self._sampler.jury(epoch) if fresh else (),
             events=(
                 *(Event("alarm", None, alarm) for alarm in end.alarms),
                 *(Event("alarm", None, trouble) for trouble in self._passed_over()),
@@ -196,14 +196,14 @@ class GenerationWriter:
 
     def _shortages(self, before: PopulationState | None) -> tuple[str, ...]:
         """What tasks are too small for: told once, as the campaign begins."""
-        return shortages(self._workshop, self._dealer.pools) if before is None else ()
+        return shortages(self._context, self._sampler.pools) if before is None else ()
 
     def _passed_over(self) -> list[str]:
         """What failed and was passed over, as far as the archive does not tell it yet.
 
         A resumed campaign meets what it met before it was stopped; once is enough.
         """
-        new = self._workshop.troubles.taken()
+        new = self._context.troubles.taken()
         told = {event.detail for _, event in self._archive.events()} if new else set()
         return [trouble for trouble in new if trouble not in told]
 
@@ -226,7 +226,7 @@ class GenerationWriter:
         living, score = end.living, self._seen_before(before, challenge)
         if not challenge:
             return max(score.keys() & set(living), key=lambda m: (score[m], -m)), []
-        reigning = before.stock.champion if before else None
+        reigning = before.breeding.champion if before else None
         ahead = merits[living.index(reigning)] if reigning is not None else -np.inf
         order = np.argsort(-merits, kind="stable")
         unseen = [int(row) for row in order if living[row] not in score]
@@ -238,9 +238,9 @@ class GenerationWriter:
             challengers = list(dict.fromkeys([reigning, *challengers]))
         results = []
         if challengers:
-            marked = self._dealer.marked_selection(self._dealer.epoch_of(end.generation))
+            marked = self._sampler.marked_selection(self._sampler.epoch_of(end.generation))
             scored = scored_or_nothing(
-                self._workshop,
+                self._context,
                 [end.genomes[model] for model in challengers],
                 marked.for_each(challengers),
                 self._progress,
@@ -260,7 +260,7 @@ class GenerationWriter:
         if before is None:
             return {}
         if self._judged:
-            return {} if challenge else {before.stock.champion: 0.0}
+            return {} if challenge else {before.breeding.champion: 0.0}
         standing = self._archive.task_means("selection")
         return {model: selection_score(means) for model, means in standing.items()}
 
@@ -272,16 +272,16 @@ class GenerationWriter:
         bench: tuple[int, ...],
     ) -> Round:
         """The survivors and the founders meet in the arena, before judges who may have died."""
-        settings = self._workshop.config.arena
-        known, fresh = self._dealer.panel(epoch).items, self._dealer.unseen(epoch)
+        settings = self._context.config.arena
+        known, fresh = self._sampler.panel(epoch).items, self._sampler.unseen(epoch)
         panel = round_items(known, fresh, settings.items, settings.checkable)
         everybody = [*end.living, *bench]
         memory = memory_of(self._archive, panel, everybody, epoch)
         # What the jury said while its answers were marked is known, and kept from here on.
-        said = self._dealer.said(epoch) if before is None or before.epoch != epoch else ()
+        said = self._sampler.said(epoch) if before is None or before.epoch != epoch else ()
         rated = {} if before is None else _priors(before, epoch, end.births, end.living)
         played = play(
-            self._workshop,
+            self._context,
             end.genomes | {judge: self._archive.genomes([judge])[0] for judge in bench},
             panel,
             fresh,
@@ -289,7 +289,7 @@ class GenerationWriter:
                 models=end.living,
                 relationship=self._kinship.relationship(everybody),
                 prior=np.array([rated.get(model, 0.0) for model in end.living]),
-                anchors=tuple(range(len(self._workshop.founders))),
+                anchors=tuple(range(len(self._context.founders))),
                 solved=frozenset(
                     (model, item.id)
                     for model, row in zip(end.living, end.standing.exact, strict=True)
@@ -332,7 +332,7 @@ def _events(before: PopulationState | None, epoch: int, champion: int) -> tuple[
     events: list[Event] = []
     if before is None or before.epoch != epoch:
         events.append(Event("panel", None, f"fresh search items dealt for epoch {epoch}"))
-    if before is None or before.stock.champion != champion:
-        previous = "" if before is None else f" after #{before.stock.champion}"
+    if before is None or before.breeding.champion != champion:
+        previous = "" if before is None else f" after #{before.breeding.champion}"
         events.append(Event("champion", champion, f"#{champion} is champion{previous}"))
     return tuple(events)

@@ -82,8 +82,8 @@ class ItemSampler:
         """The epoch that a generation belongs to; each has a panel."""
         return generation // self._search.rotate
 
-    def brood(self, generation: int) -> ItemBatch:
-        """The fresh items that a generation's brood is scored on."""
+    def offspring(self, generation: int) -> ItemBatch:
+        """The fresh items that the offspring of a generation are scored on."""
         return self._deal("brood", generation, self._search.items, 0, self.epoch_of(generation))
 
     def panel(self, epoch: int) -> ItemBatch:

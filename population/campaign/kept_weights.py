@@ -6,8 +6,7 @@ from typing import Literal
 
 from lineage import Archive
 from lineage.records import Model
-from population.analysis.report import genome_of
-from population.campaign.context import Context, Progress, reopen_context, silent
+from population.campaign.context import Context, Progress, genome_of, reopen_context, silent
 from population.config import parsed
 from population.errors import CheckpointError, PopulationError
 from population.weights.cache import WeightsCache
@@ -33,13 +32,13 @@ def cache_of(archive: Archive) -> WeightsCache:
     return WeightsCache(archive.path, int(config.weights.quota_gb * 1e9))
 
 
-def remake(archive: Archive, workshop: Context, model: Model) -> State:
+def remake(archive: Archive, context: Context, model: Model) -> State:
     """The weights of a model, made from its recipe.
 
     Raises:
         CheckpointError: the recipe makes other weights than were born.
     """
-    (state,) = workshop.maker.siblings([genome_of(archive, workshop, model)])
+    (state,) = context.maker.siblings([genome_of(archive, context, model)])
     if state_sha256(state) != model.weights_sha256:
         raise CheckpointError(
             f"{model.label}: its recipe makes other weights than were born; "
@@ -79,8 +78,8 @@ def revive(archive: Archive, model: Model, progress: Progress = silent) -> Reviv
 class ChampionKeeper:
     """Keeps the weights of whoever is champion, while a campaign runs."""
 
-    def __init__(self, archive: Archive, workshop: Context) -> None:
-        self._archive, self._workshop = archive, workshop
+    def __init__(self, archive: Archive, context: Context) -> None:
+        self._archive, self._context = archive, context
         self._cache = cache_of(archive)
 
     def keep(self, champion: Model) -> None:
@@ -94,5 +93,5 @@ class ChampionKeeper:
         if champion.kind == "founder":
             return
         if self._cache.quota and not self._cache.file(sha).is_file():
-            state = remake(self._archive, self._workshop, champion)
+            state = remake(self._archive, self._context, champion)
             self._cache.put(sha, state, self._archive.keyframes())

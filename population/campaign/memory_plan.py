@@ -23,7 +23,7 @@ MOST_TOGETHER = 2 << 30
 
 
 @dataclass(frozen=True)
-class Needs:
+class MemoryNeeds:
     """What things take, in bytes.
 
     Attributes:
@@ -38,11 +38,11 @@ class Needs:
 
 
 @dataclass(frozen=True)
-class Plan:
+class MemoryPlan:
     """What may be in memory at a time.
 
     Attributes:
-        players: networks at work.
+        evaluators: networks at work.
         batch: siblings that are made together.
         waiting: models that wait for a network, the one that is handed over among them.
         bytes: what all of it takes, at most.
@@ -50,25 +50,25 @@ class Plan:
         needs: what things take.
     """
 
-    players: int
+    evaluators: int
     batch: int
     waiting: int
     bytes: float
     enough: bool
-    needs: Needs
+    needs: MemoryNeeds
 
     @property
     def words(self) -> str:
         """What it will take, in a line."""
         size = f"{self.needs.model / 1e9:.1f} GB" if self.needs.model >= 5e7 else "small"
         line = (
-            f"up to {self.bytes / 1e9:.1f} GB of memory: {_counted(self.players, 'network')} at "
+            f"up to {self.bytes / 1e9:.1f} GB of memory: {_counted(self.evaluators, 'network')} at "
             f"work, {_counted(self.batch, 'model')} made at a time, of {size} each"
         ).replace("of small each", "small ones")
         return line if self.enough else f"{line}; that is the least that these founders need"
 
 
-def planned(needs: Needs, nominal: int, memory_gb: float | None, free: float) -> Plan:
+def planned(needs: MemoryNeeds, nominal: int, memory_gb: float | None, free: float) -> MemoryPlan:
     """What may be in memory at a time.
 
     Args:
@@ -85,18 +85,18 @@ def planned(needs: Needs, nominal: int, memory_gb: float | None, free: float) ->
     else:
         limit = 1e9 * memory_gb
 
-    def taken(players: int, models: int) -> float:
-        return PROGRAM + players * (each + needs.model) + models * needs.model
+    def taken(evaluators: int, models: int) -> float:
+        return PROGRAM + evaluators * (each + needs.model) + models * needs.model
 
-    players = nominal
-    while players > 1 and taken(players, 1) > limit:
-        players -= 1
-    spare = max(1, int((limit - taken(players, 0)) / max(needs.model, 1)))
+    evaluators = nominal
+    while evaluators > 1 and taken(evaluators, 1) > limit:
+        evaluators -= 1
+    spare = max(1, int((limit - taken(evaluators, 0)) / max(needs.model, 1)))
     most = max(1, MOST_TOGETHER // max(needs.model, 1))
-    beside = min(players, spare // 3)
+    beside = min(evaluators, spare // 3)
     batch = max(1, min(spare - beside, most))
-    total = taken(players, batch + beside)
-    return Plan(players, batch, beside + 1, total, total <= limit, needs)
+    total = taken(evaluators, batch + beside)
+    return MemoryPlan(evaluators, batch, beside + 1, total, total <= limit, needs)
 
 
 def free_memory() -> float:

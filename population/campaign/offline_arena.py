@@ -16,9 +16,8 @@ from lineage.ancestry.kinship import Kinship
 from lineage.archive.unfinished import unfinished
 from lineage.queries.rounds import asked_items, last_round
 from lineage.records import Item, Model, Round
-from population.analysis.report import genome_of
 from population.campaign.arena_rounds import memory_of, play, rules_of
-from population.campaign.context import Context, Progress
+from population.campaign.context import Context, Progress, genome_of
 from population.campaign.item_sampling import dealing_pools
 from population.errors import CampaignError
 from population.randomness import generator
@@ -44,10 +43,10 @@ class OfflineRound:
 
 
 def tournament(
-    archive: Archive, workshop: Context, progress: Progress, items: int | None = None
+    archive: Archive, context: Context, progress: Progress, items: int | None = None
 ) -> OfflineRound:
     """Play a round among all living, and keep it. See `play_tournament`."""
-    played = play_tournament(archive, workshop, progress, items)
+    played = play_tournament(archive, context, progress, items)
     return OfflineRound(
         archive.commit_round(played),
         len(played.ratings),
@@ -58,13 +57,13 @@ def tournament(
 
 
 def play_tournament(
-    archive: Archive, workshop: Context, progress: Progress, items: int | None = None
+    archive: Archive, context: Context, progress: Progress, items: int | None = None
 ) -> Round:
     """Play a round among all living on items that nobody has seen.
 
     Args:
         archive: at rest: nobody else may be writing to it.
-        workshop: makes the models.
+        context: makes the models.
         progress: told while models work; may raise to stop, and then nothing is kept.
         items: how many are asked; by default as in a round of the campaign.
 
@@ -77,13 +76,13 @@ def play_tournament(
     number = last_round(archive) + 1
     members = archive.models(living=True)
     ratings = archive.ratings(last.generation)
-    fresh = unseen_items(archive, workshop, number, items or workshop.config.arena.items)
-    panel = round_items(fresh, [], len(fresh), workshop.config.arena.checkable)
-    hidden = nowhere_else(archive, workshop, fresh)
+    fresh = unseen_items(archive, context, number, items or context.config.arena.items)
+    panel = round_items(fresh, [], len(fresh), context.config.arena.checkable)
+    hidden = nowhere_else(archive, context, fresh)
     ids = [member.id for member in members]
     return play(
-        workshop,
-        {member.id: genome_of(archive, workshop, member) for member in members},
+        context,
+        {member.id: genome_of(archive, context, member) for member in members},
         panel,
         fresh,
         Contestants(
@@ -93,26 +92,26 @@ def play_tournament(
             anchors=founders_among(members),
         ),
         memory_of(archive, panel, ids, None),
-        rules_of(workshop.config.arena),
+        rules_of(context.config.arena),
         progress,
         hidden,
     )
 
 
-def unseen_items(archive: Archive, workshop: Context, number: int, count: int) -> list[Item]:
+def unseen_items(archive: Archive, context: Context, number: int, count: int) -> list[Item]:
     """Search items for a tournament: others for every number, as far as there are others.
 
     Of a task that is a list, first those that nobody was ever asked.
     """
     campaign = archive.campaign()[0]
     seed = int(generator(campaign, "tournament", number).integers(1 << 31))
-    pools = dealing_pools(workshop.tasks, campaign, workshop.config)
+    pools = dealing_pools(context.tasks, campaign, context.config)
     return pools.unasked(seed, count, asked_items(archive))
 
 
-def nowhere_else(archive: Archive, workshop: Context, items: Sequence[Item]) -> frozenset[str]:
+def nowhere_else(archive: Archive, context: Context, items: Sequence[Item]) -> frozenset[str]:
     """Ids of those items that nothing else asks: made for this, or kept back for the arena."""
-    pools = dealing_pools(workshop.tasks, archive.campaign()[0], workshop.config)
+    pools = dealing_pools(context.tasks, archive.campaign()[0], context.config)
     kept = pools.hidden()
     return frozenset(item.id for item in items if item.id in kept or pools.is_made(item.task))
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lineage import Archive, ArchiveError
-from lineage.archive.unfinished import Effort, Part, keep, making
+from lineage.archive.unfinished import Effort, UnfinishedPart, keep, making
 from lineage.records import Birth, Death, Floats, Item, Scores
 from population.errors import CampaignError
 from population.evolution.proposals import Proposal
@@ -142,7 +142,7 @@ class Parts:
         spent = self._spent()
         wall, forward, cpu = (now - then for now, then in zip(spent, self._since, strict=True))
         asked = {item for scores in self._scores for item in scores.items}
-        part = Part(
+        part = UnfinishedPart(
             self._candidates,
             Effort(self._evaluations, wall, forward, cpu),
             tuple(self._births),

@@ -39,19 +39,19 @@ def passing(
     """The same work, which raises only what is of no single model.
 
     Args:
-        work: gets a model's number, a player that has become it, and its weights.
+        work: gets a model's number, an evaluator that has become it, and its weights.
         instead: what comes of a model that failed twice, from its number and its cause.
     """
 
-    def tried(number: int, player: Evaluator, state: State) -> T:
+    def tried(number: int, evaluator: Evaluator, state: State) -> T:
         try:
-            return work(number, player, state)
+            return work(number, evaluator, state)
         except SYSTEMIC:
             raise
         except Exception:  # noqa: BLE001 - perhaps it was a want of memory that has passed
             _make_room()
         try:
-            return work(number, player, state)
+            return work(number, evaluator, state)
         except SYSTEMIC:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it is kept as the cause
@@ -75,7 +75,7 @@ def stop_if_all_failed(causes: Sequence[str | None], what: str) -> None:
 
 
 def scored_or_nothing(
-    workshop: Context,
+    context: Context,
     genomes: Sequence[Floats],
     prepared: Sequence[Prepared],
     progress: Progress,
@@ -87,7 +87,7 @@ def scored_or_nothing(
     """Make some models and score each; who fails has scored nothing, and it is told why.
 
     Args:
-        workshop: makes them.
+        context: makes them.
         genomes: of the models.
         prepared: what each is scored on, all on as many items.
         progress: told; may raise to stop.
@@ -100,9 +100,9 @@ def scored_or_nothing(
     """
     causes: list[str | None] = [None] * len(ids)
 
-    def score(number: int, player: Evaluator, state: State) -> tuple[str, Floats, Floats]:
-        def scored(number: int, player: Evaluator, state: State) -> tuple[Floats, Floats]:
-            return player.score(prepared[number])
+    def score(number: int, evaluator: Evaluator, state: State) -> tuple[str, Floats, Floats]:
+        def scored(number: int, evaluator: Evaluator, state: State) -> tuple[Floats, Floats]:
+            return evaluator.score(prepared[number])
 
         def nothing(number: int, cause: str) -> tuple[Floats, Floats]:
             causes[number] = cause
@@ -110,14 +110,14 @@ def scored_or_nothing(
             none = np.zeros(own.size if own.marks is None else len(own.marks))
             return none, none
 
-        return state_sha256(state), *passing(scored, nothing)(number, player, state)
+        return state_sha256(state), *passing(scored, nothing)(number, evaluator, state)
 
-    rows = workshop.each(genomes, score, progress, what)
+    rows = context.each(genomes, score, progress, what)
     if not all_may:
         stop_if_all_failed(causes, what)
     for model, cause in zip(ids, causes, strict=True):
         if cause:
-            workshop.troubles.add(f"#{model} ({what}) {cause}; it counts as having no score")
+            context.troubles.add(f"#{model} ({what}) {cause}; it counts as having no score")
     return Scored(
         tuple(sha for sha, *_ in rows),
         np.array([exact for _, exact, _ in rows]),
@@ -126,7 +126,7 @@ def scored_or_nothing(
 
 
 def lent(
-    workshop: Context,
+    context: Context,
     genomes: Sequence[Floats],
     ids: Sequence[int],
     work: Callable[[int, Evaluator], T],
@@ -135,19 +135,19 @@ def lent(
 ) -> list[T | None]:
     """What some models do, by their ids; None for who fails, and it is told why."""
 
-    def worked(number: int, player: Evaluator, state: State) -> T | None:
-        return work(ids[number], player)
+    def worked(number: int, evaluator: Evaluator, state: State) -> T | None:
+        return work(ids[number], evaluator)
 
     def failed(number: int, cause: str) -> None:
-        workshop.troubles.add(f"#{ids[number]} ({what}) {cause}; it is passed over")
+        context.troubles.add(f"#{ids[number]} ({what}) {cause}; it is passed over")
 
-    return workshop.each(genomes, passing(worked, failed), progress, what)
+    return context.each(genomes, passing(worked, failed), progress, what)
 
 
-def preparable(workshop: Context, items: Sequence[Item]) -> list[Item]:
+def preparable(context: Context, items: Sequence[Item]) -> list[Item]:
     """The items that can be asked, by their keys; why others are left out, is told."""
     try:
-        workshop.player.prepare_keys(items)
+        context.evaluator.prepare_keys(items)
     except ITEM_FAILURES:
         pass  # which of them, is found out one by one
     else:
@@ -155,9 +155,9 @@ def preparable(workshop: Context, items: Sequence[Item]) -> list[Item]:
     left = []
     for item in items:
         try:
-            workshop.player.prepare_keys([item])
+            context.evaluator.prepare_keys([item])
         except ITEM_FAILURES as error:
-            workshop.troubles.add(f"item {item.id} is left out: {said_of(error)}")
+            context.troubles.add(f"item {item.id} is left out: {said_of(error)}")
         else:
             left.append(item)
     return left

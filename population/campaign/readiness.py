@@ -21,11 +21,11 @@ FEW = 5
 """Items of a task below which a choice between models is mostly luck."""
 
 
-def check_ready(workshop: Context, budget: Budget, *, report: bool) -> tuple[str, ...]:
+def check_ready(context: Context, budget: Budget, *, report: bool) -> tuple[str, ...]:
     """Make sure that a new campaign can begin, and go through all that it will need.
 
     Args:
-        workshop: with the founders and the tasks.
+        context: with the founders and the tasks.
         budget: of the campaign.
         report: whether the sealed split is opened at the end; that it is there is made sure of
             without opening it.
@@ -38,43 +38,43 @@ def check_ready(workshop: Context, budget: Budget, *, report: bool) -> tuple[str
         TaskError: a split is missing or broken.
         CampaignError: the sealed split is missing.
     """
-    _check_device(workshop)
-    workshop.split("search")
-    workshop.split("selection")
-    workshop.maker.siblings([])
+    _check_device(context)
+    context.split("search")
+    context.split("selection")
+    context.maker.siblings([])
     if report:
-        for task in workshop.tasks:
+        for task in context.tasks:
             _check_sealed(task)
-    pools = dealing_pools(workshop.tasks, workshop.config.run.seed, workshop.config)
-    _check_budget(workshop, pools, budget)
-    check_run(workshop)
-    return shortages(workshop, pools)
+    pools = dealing_pools(context.tasks, context.config.run.seed, context.config)
+    _check_budget(context, pools, budget)
+    check_run(context)
+    return shortages(context, pools)
 
 
-def check_run(workshop: Context) -> None:
+def check_run(context: Context) -> None:
     """Make sure that models can work here: a forward pass of each network, on the device.
 
     Raises:
         PopulationError: they cannot; says why.
     """
-    _check_device(workshop)
+    _check_device(context)
     try:
-        _ = workshop.crew
+        _ = context.pool
     except (RuntimeError, AssertionError, NotImplementedError, MemoryError) as error:
         raise PopulationError(
-            f"a first forward pass on device {workshop.config.run.device!r} failed: "
+            f"a first forward pass on device {context.config.run.device!r} failed: "
             f"{said_of(error)}; choose another device, or lower [run] batch_tokens or threads"
         ) from None
 
 
-def _check_device(workshop: Context) -> None:
-    run = workshop.config.run
-    check_device(run.device, run.dtype, getattr(torch, workshop.founders[0].dtype.name))
+def _check_device(context: Context) -> None:
+    run = context.config.run
+    check_device(run.device, run.dtype, getattr(torch, context.founders[0].dtype.name))
 
 
-def shortages(workshop: Context, pools: Pools) -> tuple[str, ...]:
+def shortages(context: Context, pools: Pools) -> tuple[str, ...]:
     """What tasks are too small for, a sentence each."""
-    search, tasks = workshop.config.search, workshop.tasks
+    search, tasks = context.config.search, context.tasks
     panel = each_of(search.panel, len(tasks))
     small = [
         f"{pool.task.name} has {len(pool.listed):,}"
@@ -101,24 +101,24 @@ def shortages(workshop: Context, pools: Pools) -> tuple[str, ...]:
     return tuple(told)
 
 
-def cost_of_founding(workshop: Context, pools: Pools) -> int:
+def cost_of_founding(context: Context, pools: Pools) -> int:
     """Item evaluations that generation 0 takes before the arena, if nobody dies at birth."""
-    search, gate = workshop.config.search, workshop.config.gate
-    founders = len(workshop.founders)
-    first = len(workshop.space.first(generator(workshop.config.run.seed, "first"),
+    search, gate = context.config.search, context.config.gate
+    founders = len(context.founders)
+    first = len(context.space.first(generator(context.config.run.seed, "first"),
                                      2 * search.population))  # fmt: skip
     panel = len(pools.drawn(0, search.panel))
     cost = first * len(pools.drawn(0, search.items)) + (founders + search.population) * panel
-    cost += search.challengers * len(workshop.split("selection"))
+    cost += search.challengers * len(context.split("selection"))
     if gate.enabled:
         cost += founders * (gate.texts + gate.answers)
     return cost
 
 
-def _check_budget(workshop: Context, pools: Pools, budget: Budget) -> None:
-    if workshop.config.search.merit == "jury":
+def _check_budget(context: Context, pools: Pools, budget: Budget) -> None:
+    if context.config.search.merit == "jury":
         return  # what a jury answers depends on whom it has
-    cost = cost_of_founding(workshop, pools)
+    cost = cost_of_founding(context, pools)
     if budget.item_evaluations < cost:
         raise CampaignError(
             f"a budget of {budget.item_evaluations:,} item evaluations does not pay for the first "

@@ -19,8 +19,7 @@ from lineage import Archive
 from lineage.ancestry.kinship import Kinship
 from lineage.queries import rounds
 from lineage.records import Answer, Floats, Item, Juror
-from population.analysis.report import genome_of
-from population.campaign.context import Context, Progress
+from population.campaign.context import Context, Progress, genome_of
 from population.campaign.passing_over import lent, preparable
 from population.evaluation.evaluator import Evaluator
 from population.evaluation.prepared import Prepared
@@ -66,11 +65,11 @@ class Scorer(Protocol):
 class KeyScorer:
     """Keys count."""
 
-    player: Evaluator
+    evaluator: Evaluator
 
     def mark(self, items: Sequence[Item], epoch: int) -> ScoredItems:
         """The keys."""
-        return ScoredItems(self.player.prepare_keys(items))
+        return ScoredItems(self.evaluator.prepare_keys(items))
 
     def jury(self, epoch: int) -> tuple[Juror, ...]:
         """Nobody's."""
@@ -86,7 +85,7 @@ class JuryScorer:
 
     Args:
         archive: where the colony is kept.
-        workshop: makes the jurors.
+        context: makes the jurors.
         kinship: of the living.
         examination: deals the items of an epoch on which who may sit in the jury shows how
             reliable it is, in which task. Their keys are used for nothing else.
@@ -96,14 +95,14 @@ class JuryScorer:
     def __init__(
         self,
         archive: Archive,
-        workshop: Context,
+        context: Context,
         kinship: Kinship,
         examination: Callable[[int], list[Item]],
         progress: Progress,
     ) -> None:
-        self._archive, self._workshop, self._kinship = archive, workshop, kinship
+        self._archive, self._context, self._kinship = archive, context, kinship
         self._examination, self._progress = examination, progress
-        self._tasks = {task.name: task for task in workshop.tasks}
+        self._tasks = {task.name: task for task in context.tasks}
         self._seated: dict[int, tuple[Juror, ...]] = {}
         self._said: dict[tuple[int, str], dict[int, str]] = {}
 
@@ -127,7 +126,7 @@ class JuryScorer:
             for item in items
         ]
         questions = [(item, text) for item, own in zip(items, told, strict=True) for text in own]
-        prepared = self._workshop.player.prepare(questions)
+        prepared = self._context.evaluator.prepare(questions)
         votes = np.zeros((len(judges), len(items), len(questions)))
         place = 0
         for column, (item, own) in enumerate(zip(items, told, strict=True)):
@@ -168,7 +167,7 @@ class JuryScorer:
         asked = [item for item in new if len(self._said.get((epoch, item.id), ())) < len(judges)]
         if asked:
             silence = [""] * len(asked)
-            told = self._made(judges, lambda player: player.generate(asked), silence)
+            told = self._made(judges, lambda evaluator: evaluator.generate(asked), silence)
             for column, item in enumerate(asked):
                 self._said[epoch, item.id] = {
                     judge: self._tasks[item.task].extract(item, texts[column])
@@ -188,7 +187,7 @@ class JuryScorer:
         hits, misses = self._examined(members, tasks, epoch)
         trust = lower_bound(1.0 + totals(hits), 1.0 + totals(misses))
         related = self._kinship.relationship(members)
-        size = self._workshop.config.arena.jurors
+        size = self._context.config.arena.jurors
         chosen = sorted(seat_jury(members, related, trust, size))
         rows = [members.index(judge) for judge in chosen]
         belief = beliefs_by_task(hits[rows], misses[rows])
@@ -208,12 +207,12 @@ class JuryScorer:
         items = [item for item in self._examination(epoch) if item.key is not None]
         if not items:
             return hits, misses
-        items = preparable(self._workshop, items)
+        items = preparable(self._context, items)
         if not items:
             return hits, misses
-        prepared = self._workshop.player.prepare_keys(items)
+        prepared = self._context.evaluator.prepare_keys(items)
         nothing = np.zeros(len(items))
-        exact = self._made(members, lambda player: player.score(prepared)[0], nothing)
+        exact = self._made(members, lambda evaluator: evaluator.score(prepared)[0], nothing)
         for column, item in enumerate(items):
             right = np.array([row[column] for row in exact])
             hits[:, tasks.index(item.task)] += right
@@ -224,10 +223,10 @@ class JuryScorer:
         """What some models do, in their order; `otherwise` for who fails."""
         rows = {model.id: model for model in self._archive.models(ids=models)}
         found = lent(
-            self._workshop,
-            [genome_of(self._archive, self._workshop, rows[model]) for model in models],
+            self._context,
+            [genome_of(self._archive, self._context, rows[model]) for model in models],
             models,
-            lambda model, player: work(player),
+            lambda model, evaluator: work(evaluator),
             self._progress,
             "jury",
         )
@@ -242,19 +241,19 @@ def _shares(votes: Floats) -> Floats:
 
 def scorer_of(
     archive: Archive,
-    workshop: Context,
+    context: Context,
     pools: Pools,
     kinship: Kinship,
     seed: int,
     progress: Progress,
 ) -> Scorer:
     """What counts in a campaign."""
-    search = workshop.config.search
+    search = context.config.search
     if search.merit == "keys":
-        return KeyScorer(workshop.player)
+        return KeyScorer(context.evaluator)
 
     def examination(epoch: int) -> list[Item]:
         drawn = int(generator(seed, "examination", epoch).integers(1 << 31))
         return pools.examination(drawn, search.panel)
 
-    return JuryScorer(archive, workshop, kinship, examination, progress)
+    return JuryScorer(archive, context, kinship, examination, progress)

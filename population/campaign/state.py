@@ -12,6 +12,7 @@ import numpy as np
 from lineage import Archive
 from lineage.ancestry.kinship import Kinship
 from lineage.commands.definitions import pinned
+from lineage.merit import merit
 from lineage.queries.fitness import fitness_of
 from lineage.records import Floats, Generation, Item, Model, Rating
 from population.evolution.bandit import Arm
@@ -31,7 +32,7 @@ class PopulationState:
         exact: shape (members, items): exact match on the panel.
         probability: shape (members, items): probability of the key.
         ratings: the arena's, by model id.
-        stock: all of it as the breeder needs it.
+        breeding: all of it as the evolver needs it.
         crowned: the champion's score on the selection split; None where a jury crowned it.
     """
 
@@ -41,13 +42,18 @@ class PopulationState:
     exact: Floats
     probability: Floats
     ratings: dict[int, Rating]
-    stock: BreedingState
+    breeding: BreedingState
     crowned: float | None = None
 
     @property
     def ids(self) -> tuple[int, ...]:
         """Ids of the members."""
-        return self.stock.ids
+        return self.breeding.ids
+
+    @property
+    def champion(self) -> Model:
+        """The best of the living by the selection split."""
+        return self.members[self.ids.index(self.breeding.champion)]
 
     @property
     def generation(self) -> int:
@@ -68,15 +74,6 @@ class PopulationState:
     def worked_s(self) -> float:
         """Seconds of work so far, over all runs."""
         return sum(generation.wall_s for generation in self.history)
-
-
-def merit(exact: Floats, probability: Floats) -> Floats:
-    """The score that breeding goes by: half exact match, half probability of the key.
-
-    Exact match is what counts but is silent until the last token is right; the probability of the
-    key rises long before. Both come from the same forward pass.
-    """
-    return 0.5 * (exact + probability)
 
 
 def load_population(archive: Archive, space: SearchSpace, kinship: Kinship) -> PopulationState:
@@ -103,7 +100,7 @@ def load_population(archive: Archive, space: SearchSpace, kinship: Kinship) -> P
     children = archive.children_counts()
     ratings = archive.ratings(last.generation)
     search = archive.search(last.generation)
-    stock = BreedingState(
+    breeding = BreedingState(
         generation=last.generation,
         ids=ids,
         founders=founders,
@@ -137,7 +134,7 @@ def load_population(archive: Archive, space: SearchSpace, kinship: Kinship) -> P
     )
     crowned = fitness_of(archive, [last.champion], "selection").get(last.champion)
     return PopulationState(
-        history, members, panel, known.exact, known.probability, ratings, stock, crowned
+        history, members, panel, known.exact, known.probability, ratings, breeding, crowned
     )
 
 
@@ -163,4 +160,4 @@ def task_means(items: tuple[Item, ...] | list[Item], scores: Floats) -> Floats:
 
 def selection_score(means: dict[str, tuple[float, float]]) -> float:
     """The score that the champion is chosen by, from its (exact, probability) per task."""
-    return float(np.mean([0.5 * (exact + probability) for exact, probability in means.values()]))
+    return float(np.mean([merit(exact, probability) for exact, probability in means.values()]))

@@ -1,1 +1,1 @@
-"""Models at work: forward passes, pools of evaluators, coherence, intervals."""
+"""Evaluation: forward passes, the pool of evaluators, coherence, intervals, the meter."""

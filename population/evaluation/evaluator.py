@@ -48,7 +48,7 @@ SLACK = 8
 """Tokens more that the key may take in other words of the tokenizer, or beside white space."""
 
 REMEMBERED = 1 << 14
-"""Items whose prompts a player keeps as tokens."""
+"""Items whose prompts an evaluator keeps as tokens."""
 
 
 class Evaluator:
@@ -107,7 +107,7 @@ class Evaluator:
         return sum(p.numel() * p.element_size() for p in self._model.parameters())
 
     def clone(self) -> "Evaluator":
-        """Another player that can work beside this one; they share nothing but the meter."""
+        """Another evaluator that can work beside this one; they share nothing but the meter."""
         twin = copy.copy(self)
         twin._networks = copy.deepcopy(self._networks)
         twin._speech = copy.deepcopy(self._speech)

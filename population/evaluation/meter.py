@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 
 class Meter:
-    """What was spent, by all players of a crew together.
+    """What was spent, by all evaluators of a pool together.
 
     Attributes:
         evaluations: item evaluations: one model on one item counts 1, whoever asked.

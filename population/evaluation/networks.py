@@ -1,4 +1,4 @@
-"""The networks of a player: one for each kind of model that it has become.
+"""The networks of an evaluator: one for each kind of model that it has become.
 
 Models of one colony may differ in depth, see `population.weights.materialise_routes`. Only the
 network at work holds weights; the others are empty shells, built when a model first needs one.
@@ -7,11 +7,12 @@ network at work holds weights; the others are empty shells, built when a model f
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch.overrides import TorchFunctionMode
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from population.errors import CheckpointError
 from population.models.architectures import architecture_of
@@ -113,6 +114,23 @@ class Networks:
             for name, buffer in part.named_buffers(recurse=False):
                 setattr(part, name, buffer.to(self._device))
         return Network(module, aliases)
+
+
+def network_of(path: Path, state: State) -> Any:
+    """A transformers model with some weights, on the CPU in the weights' own dtype, evaluating.
+
+    Args:
+        path: a founder's folder, for its config.
+        state: weights by name.
+
+    Raises:
+        CheckpointError: the names of the weights do not fit the architecture.
+    """
+    config = AutoConfig.from_pretrained(path, trust_remote_code=False)
+    dtype = next(tensor.dtype for tensor in state.values() if tensor.is_floating_point())
+    networks = Networks(config, dtype, torch.device("cpu"))
+    networks.take(state)
+    return networks.working
 
 
 class _NoWeights(TorchFunctionMode):

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lineage.merit import merit
 from lineage.records import Floats, Item, Scores
-from population.campaign.state import merit
 from population.evolution.spaces.space import Integers
 
 

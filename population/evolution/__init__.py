@@ -1,8 +1,16 @@
-"""Breeding: how children are conceived, judged and survive, whatever they are children of.
+"""Evolution by ask and tell, whatever evolves. It knows no torch, archive or language model.
 
-`breeder` runs pygad, whose hooks conceive a brood (`operators/`, `emitter`, `bandit`); `judging`
-says who is looked at again (`shrinkage`, `racing`) and who lives on (`survival/`), and `pioneers`
-who of the first population gets a place. What passes between the breeder and its host is in `stock`
-and `brood`; `alarms` watch that the colony does not collapse. Nothing here knows of torch, an
-archive or a language model.
+::
+
+    proposals = evolver.ask(state)                  # genomes and parents: who is to be born
+    offspring = ...                                 # made and scored on a few items by the caller
+    race      = run_race(state, offspring, panel, search, score)
+    outcome   = evolver.tell(state, offspring, panel, race)
+
+`evolver` is the entrance. `ask` uses pygad for one generation (`pygad_engine`), with parents from
+`selection`, children from the evolution strategy and the `operators`, and a bandit between these.
+`finals` races the most promising offspring over the panel; `tell` (`outcome`) lets a survival rule
+choose and the searchers learn. `alarms` watch the diversity. `proposals` and `population_state` are
+the values that go in and out; `initial_selection` chooses the first population; `spaces` says what
+a genome means.
 """

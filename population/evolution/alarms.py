@@ -1,4 +1,4 @@
-"""Vital signs of a colony, the alarms that they raise, and the answer to an alarm.
+"""Diversity of the living, the alarms that a loss of it raises, and the response to an alarm.
 
 A colony collapses quietly: scores still rise a little while one lineage takes over, and what the
 others could do is gone. Look at the living offspring alone: founders never die, and would hide it.
@@ -60,7 +60,7 @@ Kind = Literal["founder entropy", "kinship", "coverage", "distinct"]
 
 @dataclass(frozen=True)
 class Alarm:
-    """A vital sign that is beyond its threshold, and what it says."""
+    """A measure of diversity that is beyond its threshold, and what it says."""
 
     kind: Kind
     detail: str
@@ -72,14 +72,14 @@ class AlarmResponse:
 
     Attributes:
         novelty: factor on the strength of fitness sharing.
-        new_blood: how many children get a founder or a fossil as a parent.
+        new_blood: how many children get a founder as a mate.
     """
 
     novelty: float = 1.0
     new_blood: int = 0
 
 
-REMEDIES: dict[Kind, tuple[float, float]] = {
+RESPONSES: dict[Kind, tuple[float, float]] = {
     "founder entropy": (1.25, 1 / 8),
     "kinship": (1.0, 1 / 8),
     "coverage": (1.5, 1 / 16),
@@ -92,8 +92,8 @@ Where the living have grown alike or a skill was lost, what few can do must pay 
 1.5 takes fitness sharing from its usual exponent of 1 to 1.5."""
 
 
-def vital_signs(founder_shares: Floats, relationship: Floats, scores: Floats) -> DiversityMeasures:
-    """The vital signs of the living.
+def diversity_of(founder_shares: Floats, relationship: Floats, scores: Floats) -> DiversityMeasures:
+    """How diverse the living are.
 
     Args:
         founder_shares: shape (living, founders); rows sum to 1.
@@ -105,7 +105,7 @@ def vital_signs(founder_shares: Floats, relationship: Floats, scores: Floats) ->
     """
     living = len(scores)
     if living == 0:
-        raise ValueError("a colony without anyone living has no vital signs")
+        raise ValueError("a population without anyone living has no diversity")
     share = founder_shares.mean(axis=0)
     present = share[share > 0.0]
     effective = np.exp(-np.sum(present * np.log(present)))
@@ -119,77 +119,65 @@ def vital_signs(founder_shares: Floats, relationship: Floats, scores: Floats) ->
     )
 
 
-def best_of(before: DiversityMeasures | None, now: DiversityMeasures) -> DiversityMeasures:
-    """The best that each sign has been, for the next generation's `alarms`."""
-    if before is None:
-        return now
-    return DiversityMeasures(
-        founder_entropy=max(before.founder_entropy, now.founder_entropy),
-        mean_kinship=min(before.mean_kinship, now.mean_kinship),
-        item_coverage=max(before.item_coverage, now.item_coverage),
-        distinct=max(before.distinct, now.distinct),
-    )
-
-
 def alarms(
-    vitals: DiversityMeasures,
-    best_so_far: DiversityMeasures | None = None,
+    measures: DiversityMeasures,
+    best_coverage: float | None = None,
     thresholds: Thresholds | None = None,
 ) -> list[Alarm]:
-    """The signs that are alarming, each with a sentence.
+    """The measures that are alarming, each with a sentence.
 
     Args:
-        vitals: as they are.
-        best_so_far: see `best_of`; without it a loss of coverage goes unseen.
-        thresholds: when a sign is alarming.
+        measures: as they are.
+        best_coverage: the largest item coverage so far; without it a loss goes unseen.
+        thresholds: when a measure is alarming.
     """
     limit = thresholds or Thresholds()
     raised: list[Alarm] = []
-    if vitals.founder_entropy < limit.founder_entropy:
+    if measures.founder_entropy < limit.founder_entropy:
         raised.append(
             Alarm(
                 "founder entropy",
-                f"the living descend from {vitals.founder_entropy:.0%} of the founders, in effect; "
-                f"alarming below {limit.founder_entropy:.0%}",
+                f"the living descend from {measures.founder_entropy:.0%} of the founders, in "
+                f"effect; alarming below {limit.founder_entropy:.0%}",
             )
         )
-    if vitals.mean_kinship > limit.mean_kinship:
+    if measures.mean_kinship > limit.mean_kinship:
         raised.append(
             Alarm(
                 "kinship",
-                f"the mean relationship of the living is {vitals.mean_kinship:.2f}; "
+                f"the mean relationship of the living is {measures.mean_kinship:.2f}; "
                 f"alarming above {limit.mean_kinship:.2f}",
             )
         )
-    best = best_so_far.item_coverage if best_so_far else vitals.item_coverage
-    if best - vitals.item_coverage > limit.coverage_drop:
+    best = measures.item_coverage if best_coverage is None else best_coverage
+    if best - measures.item_coverage > limit.coverage_drop:
         raised.append(
             Alarm(
                 "coverage",
-                f"the living solve {vitals.item_coverage:.0%} of the items, once it was "
+                f"the living solve {measures.item_coverage:.0%} of the items, once it was "
                 f"{best:.0%}; alarming if {limit.coverage_drop:.0%} are lost",
             )
         )
-    if vitals.distinct < limit.distinct:
+    if measures.distinct < limit.distinct:
         raised.append(
             Alarm(
                 "distinct",
-                f"{vitals.distinct:.0%} of the living differ in what they can do; "
+                f"{measures.distinct:.0%} of the living differ in what they can do; "
                 f"alarming below {limit.distinct:.0%}",
             )
         )
     return raised
 
 
-def answer(raised: Sequence[Alarm], brood: int) -> AlarmResponse:
+def response_to(raised: Sequence[Alarm], brood: int) -> AlarmResponse:
     """What to do about alarms: the strongest of the factors, and all the new blood together.
 
     Args:
         raised: see `alarms`.
         brood: children of a generation. Where new blood is called for, it is one child at least.
     """
-    remedies = [REMEDIES[alarm.kind] for alarm in raised]
+    responses = [RESPONSES[alarm.kind] for alarm in raised]
     return AlarmResponse(
-        novelty=max((factor for factor, _ in remedies), default=1.0),
-        new_blood=int(np.ceil(brood * sum(part for _, part in remedies))),
+        novelty=max((factor for factor, _ in responses), default=1.0),
+        new_blood=int(np.ceil(brood * sum(part for _, part in responses))),
     )

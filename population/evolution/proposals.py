@@ -1,8 +1,11 @@
-"""What passes between the breeder and its host: a brood, a panel, and what a generation came to."""
+"""The values of one generation, from what is asked to what is told.
 
-from collections.abc import Mapping, Sequence
+`Evolver.ask` gives `Proposals`; whoever evaluates them gives `Offspring`; the finalists of these
+are scored on the `Panel`; `Evolver.tell` makes an `Outcome` of all that.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 
@@ -10,7 +13,6 @@ from lineage.records import Floats, Parent
 from population.evolution.alarms import Alarm
 from population.evolution.bandit import Arm
 from population.evolution.evolution_strategy import EvolutionStrategyEmitter
-from population.evolution.population_state import BreedingState
 
 CENTRE, EMITTER = "centre", "emitter"
 """How children of the evolution strategy came about: its averaged centre, and steps around it."""
@@ -26,28 +28,60 @@ class Proposal:
 
 
 @dataclass(frozen=True)
-class Offspring:
-    """The children of a generation, scored on its few items.
+class Proposals:
+    """The children that a generation is to evaluate.
 
     Attributes:
-        conceived: how each came about.
-        hashes: of their weights.
-        scores: shape (children, items) in [0, 1]; 0 for those that died at birth.
-        causes: what each died of at birth, or None.
+        children: in the order of their births: the centre, the emitter's mirrored pairs, those of
+            the operators.
         steps: shape (steps, genes): the emitter's. Behind the centre, the first child, come those
             that took them forward, and then those that took them back.
+        sharing: exponent of fitness sharing in this generation.
+        alarms: what was found to be wrong before anybody was proposed.
     """
 
-    conceived: tuple[Proposal, ...]
-    hashes: tuple[str, ...]
-    scores: Floats
-    causes: tuple[str | None, ...]
+    children: tuple[Proposal, ...]
     steps: Floats = field(default_factory=lambda: np.empty((0, 0)))
+    sharing: float = 1.0
+    alarms: tuple[Alarm, ...] = ()
+
+    @property
+    def genomes(self) -> Floats:
+        """Shape (children, genes)."""
+        return np.array([child.genome for child in self.children])
 
     @property
     def emitted(self) -> range:
         """Rows of the emitter's children, without the centre."""
         return range(1, 1 + 2 * len(self.steps))
+
+    @property
+    def centre(self) -> int | None:
+        """Row of the evolution strategy's centre, if there is one."""
+        kinds = [child.operator for child in self.children]
+        return kinds.index(CENTRE) if CENTRE in kinds else None
+
+
+@dataclass(frozen=True)
+class Offspring:
+    """The children of a generation, evaluated on its few items.
+
+    Attributes:
+        proposals: how each came about.
+        hashes: of their weights.
+        scores: shape (children, items) in [0, 1]; 0 for those that died at birth.
+        causes: what each died of at birth, or None.
+    """
+
+    proposals: Proposals
+    hashes: tuple[str, ...]
+    scores: Floats
+    causes: tuple[str | None, ...]
+
+    @property
+    def children(self) -> tuple[Proposal, ...]:
+        """How each came about."""
+        return self.proposals.children
 
 
 @dataclass(frozen=True)
@@ -55,14 +89,14 @@ class Panel:
     """The items that the living are compared on.
 
     Attributes:
-        scores: shape (members, items): the stock's.
+        scores: shape (members, items): of everybody living.
         weights: shape (items,): a mean is the weighted sum of scores.
         rounds: the columns that are asked in each round of a race; together they are all.
     """
 
     scores: Floats
     weights: Floats
-    rounds: tuple[Sequence[int], ...]
+    rounds: tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -70,50 +104,19 @@ class Outcome:
     """What a generation came to.
 
     Attributes:
-        brood: the children.
-        panel: the living on it.
-        finishers: rows of the brood that were scored on all of the panel.
-        finished: shape (finishers, items): their scores.
-        living: ids of the offspring that live on.
+        finishers: rows of the offspring that were scored on all of the panel.
+        living: ids of the offspring, old and new, that live on.
         deaths: by id, what the others died of.
         emitter: where the evolution strategy stands now.
         origin: id of the model that its children descend from.
         bandit: what is known of the operators now.
         coverage: the largest part of the items that the living ever solved.
-        alarms: what was found to be wrong before the brood was conceived.
     """
 
-    brood: Offspring
-    panel: Panel
     finishers: tuple[int, ...]
-    finished: Floats
     living: tuple[int, ...]
     deaths: Mapping[int, str]
     emitter: EvolutionStrategyEmitter
     origin: int
     bandit: Mapping[str, Arm]
     coverage: float
-    alarms: tuple[Alarm, ...] = ()
-
-
-class Host(Protocol):
-    """Where the bred live: makes and scores models, and keeps what happens."""
-
-    def trial(self, conceived: Sequence[Proposal]) -> Offspring:
-        """Make the children of the next generation and score them all on its few items."""
-        ...
-
-    def panel(self) -> Panel:
-        """The panel of the next generation; where it is new, the living are scored on it."""
-        ...
-
-    def look(self, brood: Offspring, rows: Sequence[int], columns: Sequence[int]) -> Floats:
-        """Scores of some of the brood on a round of that panel, shape (rows, columns).
-
-        NaN for who dies when it is looked at.
-        """
-        ...
-
-    def settle(self, judged: Outcome) -> BreedingState | None:
-        """Commit a generation; the stock as it is then, or None to stop."""
-        ...

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from population.merging.engine import Plan
+from population.merging.engine import MergePlan
 from population.merging.source_nodes import Leaf
 from population.merging.special_ids import Tokens, tokens_of, with_ids
 from population.merging.vocabulary import write_tokenizer
@@ -24,7 +24,7 @@ MORE_TOKENIZER_FILES = ("sentencepiece.bpe.model", "spiece.model", "tokenizer.mo
                         "tekken.json", "vocab.bpe", "encoder.json")  # fmt: skip
 
 
-def write_companions(planned: Plan, draft: Path, template: str | None) -> list[str]:
+def write_companions(planned: MergePlan, draft: Path, template: str | None) -> list[str]:
     """Write what lies beside the weights of a plan.
 
     Args:
@@ -57,7 +57,7 @@ def write_companions(planned: Plan, draft: Path, template: str | None) -> list[s
     return notes
 
 
-def tokenizer_of(planned: Plan) -> Leaf:
+def tokenizer_of(planned: MergePlan) -> Leaf:
     """The source whose tokenizer is taken, or extended."""
     if planned.vocabularies is not None:
         return planned.vocabularies.leaves[planned.vocabularies.alignment.chosen]
@@ -67,7 +67,7 @@ def tokenizer_of(planned: Plan) -> Leaf:
     )  # fmt: skip
 
 
-def _write_tokens(planned: Plan, donor: Leaf, draft: Path, template: str | None) -> None:
+def _write_tokens(planned: MergePlan, donor: Leaf, draft: Path, template: str | None) -> None:
     if planned.vocabularies is not None:
         write_tokenizer(planned.vocabularies.alignment, planned.vocabularies.tokenizers, draft)
     else:
@@ -96,7 +96,7 @@ def _generation(
     return with_ids(settings or {}, own, taken, of_donor)
 
 
-def _sized(config: dict[str, Any], planned: Plan, notes: list[str]) -> dict[str, Any]:
+def _sized(config: dict[str, Any], planned: MergePlan, notes: list[str]) -> dict[str, Any]:
     """The config with as many tokens as the embeddings have rows."""
     architecture = architecture_of(config)
     if architecture is None:
@@ -123,7 +123,7 @@ def _sized(config: dict[str, Any], planned: Plan, notes: list[str]) -> dict[str,
     return config | {"text_config": {**part, "vocab_size": rows}}
 
 
-def _of_dtype(config: dict[str, Any], planned: Plan) -> dict[str, Any]:
+def _of_dtype(config: dict[str, Any], planned: MergePlan) -> dict[str, Any]:
     """The config with the dtype that is written, in whichever spelling it has, or in both."""
     sizes: dict[str, int] = {}
     for name, spec in planned.tensors.items():

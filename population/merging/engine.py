@@ -25,7 +25,7 @@ Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
-class Plan:
+class MergePlan:
     """A merge, ready to run.
 
     Attributes:
@@ -60,7 +60,7 @@ def plan(
     recipe: Recipe,
     say: Callable[[str], None] = lambda _: None,
     opened: Mapping[str, Checkpoint] | None = None,
-) -> Plan:
+) -> MergePlan:
     """Open the sources of a recipe and lay out what is to be done; no weight is read.
 
     Args:
@@ -101,7 +101,7 @@ def plan(
         name: Spec(spec.shape, wanted if wanted and name not in result.copied else spec.dtype)
         for name, spec in result.tensors.items()
     }
-    return Plan(recipe, leaves, result, tensors, vocabularies, sources, nodes)
+    return MergePlan(recipe, leaves, result, tensors, vocabularies, sources, nodes)
 
 
 def _share_tensors(leaves: Iterable[Leaf]) -> None:
@@ -154,7 +154,7 @@ def _base(recipe: Recipe, names: list[str]) -> int | None:
 
 
 def run(
-    planned: Plan,
+    planned: MergePlan,
     folder: Path,
     *,
     device: str = "auto",
@@ -194,7 +194,7 @@ def run(
         files.close()
 
 
-def _fill(planned: Plan, name: str, backend: Backend, files: Shards) -> None:
+def _fill(planned: MergePlan, name: str, backend: Backend, files: Shards) -> None:
     spec = planned.tensors[name]
     if name in planned.result.copied:
         node, tensor = planned.result.copy_of(name)
@@ -214,7 +214,7 @@ def _fill(planned: Plan, name: str, backend: Backend, files: Shards) -> None:
     forget()
 
 
-def _not_finite(planned: Plan, name: str, dtype: Dtype) -> str:
+def _not_finite(planned: MergePlan, name: str, dtype: Dtype) -> str:
     """Whose fault it is that a result is no number."""
     for leaf in planned.leaves.values():
         if name in leaf.checkpoint.tensors and not all_finite(

@@ -29,8 +29,7 @@ from population.merging.nodes import (
     widest,
 )
 from population.merging.recipe import Input, Slice, Step
-from population.merging.routes import IDENTITY, Route, route_config, sources_of
-from population.merging.routes import Step as RouteStep
+from population.merging.routes import IDENTITY, Route, RouteStep, route_config, sources_of
 from population.merging.settings import Units, resolve
 from population.merging.slices import (
     Ends,

@@ -22,7 +22,7 @@ from population.merging.methods.method import (
     Chunk,
     Combination,
     Settings,
-    Span,
+    Subspace,
     namespace,
 )
 from population.models.checkpoints import Checkpoint
@@ -316,7 +316,7 @@ class AlongAxis:
                 gram += np.einsum("arc,brc->cab", vectors, vectors)
         unit = unit_vectors(models + 1, units)
         base = None if inputs.base is None else unit[0]
-        span = Span(unit if inputs.base is None else unit[1:], base, gram)
+        span = Subspace(unit if inputs.base is None else unit[1:], base, gram)
         wide = {n: np.repeat(v, units, axis=0) for n, v in settings.values.items()}
         merged = method.combine(span, Settings(wide, settings.compat))
         shape = (units, 1) if by_rows else (1, units)

@@ -19,7 +19,7 @@ import numpy as np
 from population.merging.backends import Backend
 from population.merging.lazy_tensors import Coefficient, matrix, spans, unit_vectors
 from population.merging.methods import Combination, Method
-from population.merging.methods.method import Floats, Settings, Span
+from population.merging.methods.method import Floats, Settings, Subspace
 from population.merging.nodes import Names, Node, readable
 from population.merging.settings import Units
 from population.models.blocks import Segment
@@ -137,7 +137,7 @@ def expanded(root: Node, part: Part, backend: Backend) -> Expansion:
         if inner is not part and inner.units.names != part.units.names:
             wide = {key: values[of_tensor] for key, values in settings.values.items()}
             settings = Settings(wide, settings.compat)
-        span = Span(np.stack(below[inner.base is not None :]), base, gram)
+        span = Subspace(np.stack(below[inner.base is not None :]), base, gram)
         assert isinstance(step.method, Combination)
         vectors[id(step), names] = step.method.combine(span, settings)
     return Expansion(found, vectors[id(root), part.names])

@@ -9,9 +9,9 @@ from population.errors import CheckpointError, PopulationError, RecipeError
 from population.merging.chat_templates import chat_template
 from population.merging.checker import Checker
 from population.merging.companions import settle_head, write_companions
-from population.merging.engine import Plan, Progress, plan, run
+from population.merging.engine import MergePlan, Progress, plan, run
 from population.merging.model_card import CardFacts, card, licence_of, origin_of
-from population.merging.preflight import Needs, preflight
+from population.merging.preflight import MergeNeeds, preflight
 from population.merging.recipe import Recipe, seen_from
 from population.merging.writer import new_folder
 from population.models.agreement import form_with
@@ -35,7 +35,7 @@ class Merged:
     folder: Path
     weights_sha256: str
     tensors: int
-    needs: Needs
+    needs: MergeNeeds
 
 
 def merge(
@@ -139,7 +139,7 @@ def _checked(
     return checked
 
 
-def _hash(folder: Path, planned: Plan) -> str:
+def _hash(folder: Path, planned: MergePlan) -> str:
     """The hash of what was written, read back; with the names and shapes that were planned."""
     tensors: dict[str, TensorHeader] = {}
     for file in sorted(folder.glob("*.safetensors")):
@@ -150,7 +150,7 @@ def _hash(folder: Path, planned: Plan) -> str:
     return Checkpoint(folder.name, folder, {}, tensors).sha256()
 
 
-def _template(planned: Plan) -> str | None:
+def _template(planned: MergePlan) -> str | None:
     choice = planned.recipe.output.chat_template
     if choice is None:
         return None
@@ -160,7 +160,7 @@ def _template(planned: Plan) -> str | None:
     return found
 
 
-def _as_written(planned: Plan, sha: str, pin: bool) -> Recipe:
+def _as_written(planned: MergePlan, sha: str, pin: bool) -> Recipe:
     """The recipe with the hash of what it makes, and with paths that hold from anywhere."""
     recipe = seen_from(planned.recipe, Path.cwd())
     sources = {name: recipe.sources[name] for name in planned.leaves}
@@ -177,7 +177,7 @@ def _as_written(planned: Plan, sha: str, pin: bool) -> Recipe:
     return recipe.model_copy(update={"sources": {**recipe.sources, **sources}, "output": output})
 
 
-def _card(planned: Plan, facts: CardFacts, sha: str) -> str:
+def _card(planned: MergePlan, facts: CardFacts, sha: str) -> str:
     licences = {name: licence_of(leaf.checkpoint.path) for name, leaf in planned.leaves.items()}
     base = next((step.base for step in planned.recipe.steps if step.base in planned.leaves), None)
     origins = {

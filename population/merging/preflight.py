@@ -8,7 +8,7 @@ from typing import Any
 
 from population.errors import CheckpointError, PopulationError
 from population.memory import available_memory
-from population.merging.engine import Plan
+from population.merging.engine import MergePlan
 from population.merging.model_card import licence_of
 from population.merging.recipe import Choice
 from population.merging.source_nodes import Leaf
@@ -22,7 +22,7 @@ OWN_MEMORY = 300 * 10**6
 
 
 @dataclass(frozen=True)
-class Needs:
+class MergeNeeds:
     """What a merge takes.
 
     Attributes:
@@ -36,7 +36,7 @@ class Needs:
     warnings: tuple[str, ...]
 
 
-def preflight(planned: Plan, folder: Path) -> Needs:
+def preflight(planned: MergePlan, folder: Path) -> MergeNeeds:
     """Check place, disk and memory, and look for what fits only by shape.
 
     Architectures, shapes and tokenizers that cannot be merged are refused before, in the planning.
@@ -60,10 +60,10 @@ def preflight(planned: Plan, folder: Path) -> Needs:
             f"merging takes about {gigabytes(memory)} of memory, but only "
             f"{gigabytes(available)} are free"
         )
-    return Needs(disk, memory, tuple(_warnings(planned)))
+    return MergeNeeds(disk, memory, tuple(_warnings(planned)))
 
 
-def _warnings(planned: Plan) -> list[str]:
+def _warnings(planned: MergePlan) -> list[str]:
     found: list[str] = []
     reference = planned.reference.checkpoint
     for leaf in planned.leaves.values():
@@ -85,7 +85,7 @@ def _warnings(planned: Plan) -> list[str]:
     return found
 
 
-def _idle_filters(planned: Plan) -> list[str]:
+def _idle_filters(planned: MergePlan) -> list[str]:
     """Filters that match no tensor, which are misspelt more often than not."""
     found = []
     for step in planned.recipe.steps:

@@ -22,7 +22,6 @@ A parameter is a number, a gradient over the layers ([0, 0.5, 1]), a choice by t
 
 import hashlib
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -257,30 +256,6 @@ class Recipe(_Strict):
         for source in content["sources"].values():
             del source["path"]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def read_recipe(path: Path, say: Callable[[str], None] = lambda _: None) -> Recipe:
-    """Read a recipe: ours (JSON) or mergekit's (YAML). Relative paths are seen from its folder.
-
-    Args:
-        path: its file.
-        say: told what is left out of a YAML.
-
-    Raises:
-        RecipeError: it cannot be read, or is wrong; names the place.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")  # some editors put a byte order mark first
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
-        raise RecipeError(f"cannot read the recipe {path}: {reason}") from None
-    if text.lstrip().startswith("{"):
-        recipe = parse_recipe(text, str(path))
-    else:
-        from population.merging.mergekit import from_yaml  # noqa: PLC0415 - yaml only if needed
-
-        recipe = from_yaml(text, str(path), say)
-    return seen_from(recipe, path.parent)
 
 
 def parse_recipe(text: str, where: str) -> Recipe:

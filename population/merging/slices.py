@@ -10,8 +10,7 @@ from typing import Any
 from population.errors import RecipeError
 from population.merging.nodes import Node, named
 from population.merging.recipe import Input
-from population.merging.routes import Route, route_config
-from population.merging.routes import Step as RouteStep
+from population.merging.routes import Route, RouteStep, route_config
 from population.models.architectures import Architecture, architecture_of, place_of
 
 

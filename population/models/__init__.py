@@ -1,1 +1,1 @@
-"""Models as they lie on disk: checkpoints, adapters, architectures, blocks, dtypes."""
+"""Models as they lie on disk: checkpoints, adapters, architectures, blocks, dtypes, sources."""

@@ -19,7 +19,7 @@ from lineage.records import Floats
 from population.errors import RecipeError
 from population.evolution.spaces.both import BothSpace
 from population.evolution.spaces.flow import FlowSpace
-from population.merging.routes import IDENTITY, Route, Step, fold, route_config, sources_of
+from population.merging.routes import IDENTITY, Route, RouteStep, fold, route_config, sources_of
 from population.models.architectures import Architecture, architecture_of
 from population.models.blocks import Layout
 from population.models.checkpoints import Checkpoint
@@ -191,6 +191,6 @@ def _movable(founder: Checkpoint, space: FlowSpace) -> Architecture:
             f"the layers of a {founder.config.get('model_type', 'bare file')} are not known, so "
             "there are no paths through them to search"
         )
-    fold(Route((Step(0, 0, space.scales[1]),)), architecture, founder.config)
-    fold(Route((Step(0, 0, space.scales[0]),)), architecture, founder.config)
+    fold(Route((RouteStep(0, 0, space.scales[1]),)), architecture, founder.config)
+    fold(Route((RouteStep(0, 0, space.scales[0]),)), architecture, founder.config)
     return architecture

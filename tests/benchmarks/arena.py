@@ -36,11 +36,11 @@ from arena.matches.round_inputs import Contestants, Memory, Rules
 from lineage import Archive
 from lineage.ancestry.kinship import Kinship
 from lineage.records import Floats
-from population.analysis.report import genome_of
 from population.campaign.arena_rounds import play
 from population.campaign.context import (
     Context,
     found_archive,
+    genome_of,
     open_context,
     reopen_context,
     silent,
@@ -65,23 +65,23 @@ PANELS = (36, 120, 480)
 def agreement(path: Path, items: int) -> dict[str, float]:
     """How well ratings of the living agree with the sealed test split."""
     archive = Archive(path)
-    workshop = reopen_context(archive)
+    context = reopen_context(archive)
     members = archive.models(living=True)
     ids = [member.id for member in members]
-    genomes = {m.id: genome_of(archive, workshop, m) for m in members}
-    sealed = workshop.split("test")
-    prepared = workshop.player.prepare_keys(sealed)
-    exact = workshop.score([genomes[i] for i in ids], prepared).exact
+    genomes = {m.id: genome_of(archive, context, m) for m in members}
+    sealed = context.split("test")
+    prepared = context.evaluator.prepare_keys(sealed)
+    exact = context.score([genomes[i] for i in ids], prepared).exact
     accuracy = task_means(sealed, exact)
     related = Kinship.replayed(archive.models()).relationship(ids)
     who = Contestants(tuple(ids), related, np.zeros(len(ids)), founders_among(members))
     offspring = [row for row, member in enumerate(members) if member.kind == "offspring"]
 
     def rated(count: int, checkable: float, verifier: bool) -> Floats:
-        fresh = unseen_items(archive, workshop, 0, count)
+        fresh = unseen_items(archive, context, 0, count)
         panel = round_items(fresh, [], len(fresh), checkable)
         rules = Rules(verifier=verifier)
-        played = play(workshop, genomes, panel, fresh, who, Memory(), rules, silent)
+        played = play(context, genomes, panel, fresh, who, Memory(), rules, silent)
         return np.array([rating.rating for rating in played.ratings])
 
     found: dict[str, float] = {"models": float(len(ids))}
@@ -100,7 +100,7 @@ def agreement(path: Path, items: int) -> dict[str, float]:
 
 
 class Blind(Evaluator):
-    """A player that scores by chance: whoever breeds by its scores breeds blindly."""
+    """An evaluator that scores by chance: whoever breeds by its scores breeds blindly."""
 
     chance: np.random.Generator
 
@@ -110,30 +110,30 @@ class Blind(Evaluator):
         return self.chance.random(items), self.chance.random(items)
 
 
-def blinded(workshop: Context, seed: int) -> Context:
-    """A workshop whose player scores by chance, and judges and answers as it would."""
-    player = copy.copy(workshop.player)
-    player.__class__ = Blind
-    player.chance = np.random.default_rng(seed)  # type: ignore[attr-defined]
-    workshop.player = player
-    return workshop
+def blinded(context: Context, seed: int) -> Context:
+    """A context whose evaluator scores by chance, and judges and answers as it would."""
+    evaluator = copy.copy(context.evaluator)
+    evaluator.__class__ = Blind
+    evaluator.chance = np.random.default_rng(seed)  # type: ignore[attr-defined]
+    context.evaluator = evaluator
+    return context
 
 
 def champion_on_test(config: Config, generations: int, blind: bool) -> float:
     """The mean over tasks that the champion of a campaign comes to on the sealed test split."""
-    workshop = open_context(config)
+    context = open_context(config)
     if blind:
-        blinded(workshop, config.run.seed)
+        blinded(context, config.run.seed)
     with TemporaryDirectory() as folder:
-        archive = found_archive(Path(folder) / "colony.duckdb", workshop)
+        archive = found_archive(Path(folder) / "colony.duckdb", context)
         limits = Budget(item_evaluations=1 << 40, generations=generations)
-        Campaign(archive, workshop, limits).run()
+        Campaign(archive, context, limits).run()
         ratings = archive.ratings(generations)
         champion = max(ratings, key=lambda m: ratings[m].rating) if blind else "champion"
-        genome = genome_of(archive, workshop, archive.find(str(champion)))
+        genome = genome_of(archive, context, archive.find(str(champion)))
     seeing = open_context(config)
     sealed = seeing.split("test")
-    scored = seeing.score([genome], seeing.player.prepare_keys(sealed))
+    scored = seeing.score([genome], seeing.evaluator.prepare_keys(sealed))
     return float(task_means(sealed, scored.exact)[0])
 
 
@@ -182,8 +182,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         path = chosen.archive
         if path is None:
             path = Path(folder) / "colony.duckdb"
-            workshop = open_context(config)
-            Campaign(found_archive(path, workshop), workshop).run()
+            context = open_context(config)
+            Campaign(found_archive(path, context), context).run()
         agreed = agreement(path, chosen.items)
     result = {
         "spearman": agreed[f"judges_{chosen.items}"],

@@ -95,7 +95,7 @@ peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM
 print(json.dumps({
     "open_s": open_s, "ancestors_s": ancestors_s, "pedigree_ms": 1e3 * pedigree_s,
     "shares_s": shares_s, "reader_rss_mb": int(peak.split()[1]) / 1e3,
-    "read_pedigree_s": read_s, "ancestors": len(found), "relatives_in_pedigree": len(few),
+    "read_parent_edges_s": read_s, "ancestors": len(found), "relatives_in_pedigree": len(few),
 }))
 """
 

@@ -1,4 +1,4 @@
-"""Our breeder on anything that can be scored: a host that keeps everything in memory.
+"""Our evolver on anything that can be scored, with everything kept in memory.
 
 It stands where a campaign stands, without the archive, the arena and the language models; how
 children are conceived, judged and survive is the project's own code, the same lines.
@@ -12,10 +12,11 @@ from lineage.ancestry.kinship import Kinship
 from lineage.records import Floats, Parent
 from population.config import ArenaSettings, Search
 from population.evolution.bandit import start
-from population.evolution.breeder import Breeder
 from population.evolution.evolution_strategy import started
+from population.evolution.evolver import Evolver
+from population.evolution.finals import Race, run_race
 from population.evolution.population_state import BreedingState
-from population.evolution.proposals import Offspring, Outcome, Panel, Proposal
+from population.evolution.proposals import Offspring, Outcome, Panel, Proposals
 from population.evolution.spaces import SearchSpace
 from population.evolution.spaces.first import equal_parents
 from population.evolution.spaces.space import Integers
@@ -55,67 +56,84 @@ class Nursery:
         self._items, self._evaluate, self._budget = items, evaluate, budget
         self._watch, self._geometry = watch, geometry
         self._spent = 0
-        self._stock: BreedingState
         self._kinship: Kinship
 
     def run(self, founders: int) -> None:
         """Found a colony of this many founders and breed."""
-        self._stock = self._founded(founders)
-        if not self._done():
-            arena = ArenaSettings(weight=0.0)  # nobody judges here
-            Breeder(self._seed, self._search, arena, self._space, self, self._geometry).run(
-                self._stock
-            )
+        search = self._search
+        arena = ArenaSettings(weight=0.0)  # nobody judges here
+        evolver = Evolver(self._seed, search, arena, self._space, self._geometry)
+        state = self._founded(founders)
+        while not self._done(state):
+            generation = state.generation + 1
+            proposals = evolver.ask(state)
+            offspring = self._tried(proposals, generation)
+            panel = self._panel(state)
+            asked = self._asked(generation)
 
-    # What the breeder asks of its host
+            def score(
+                rows: Sequence[int],
+                columns: Sequence[int],
+                genomes: Floats = proposals.genomes,
+                asked: Integers = asked,
+            ) -> Floats:
+                return self._scored(genomes[list(rows)], asked[list(columns)])
 
-    def trial(self, conceived: Sequence[Proposal]) -> Offspring:
-        """Score the brood on fresh items."""
-        genomes = np.array([child.genome for child in conceived])
-        asked = self._dealt("slice", self._stock.generation + 1, self._search.items)
+            race = run_race(state, offspring, panel, search, score)
+            outcome = evolver.tell(state, offspring, panel, race)
+            state = self._next(state, offspring, panel, race, outcome)
+            self._watch(self._spent, state.genomes[state.ids.index(state.champion)])
+
+    # One generation
+
+    def _tried(self, proposals: Proposals, generation: int) -> Offspring:
+        """Score the children on fresh items."""
+        genomes = proposals.genomes
+        asked = self._dealt("slice", generation, self._search.items)
         return Offspring(
-            tuple(conceived),
+            proposals,
             tuple(map(_hash, genomes)),
             self._scored(genomes, asked),
-            (None,) * len(conceived),
+            (None,) * len(genomes),
         )
 
-    def panel(self) -> Panel:
+    def _panel(self, state: BreedingState) -> Panel:
         """The panel of this epoch; the living are scored again where it is new."""
-        scores = self._stock.scores
-        if (self._stock.generation + 1) % self._search.rotate == 0:
-            scores = self._scored(self._stock.genomes, self._asked(self._stock.generation + 1))
+        scores = state.scores
+        if (state.generation + 1) % self._search.rotate == 0:
+            scores = self._scored(state.genomes, self._asked(state.generation + 1))
         count = scores.shape[1]
         rounds = tuple(
-            part.tolist() for part in np.array_split(np.arange(count), self._search.rounds)
+            tuple(part.tolist()) for part in np.array_split(np.arange(count), self._search.rounds)
         )
         return Panel(scores, np.full(count, 1.0 / count), rounds)
 
-    def look(self, brood: Offspring, rows: Sequence[int], columns: Sequence[int]) -> Floats:
-        """Score some of the brood on a part of the panel."""
-        genomes = np.array([brood.conceived[row].genome for row in rows])
-        return self._scored(genomes, self._asked(self._stock.generation + 1)[list(columns)])
-
-    def settle(self, judged: Outcome) -> BreedingState | None:
-        """Let the survivors be the stock."""
-        before, brood = self._stock, judged.brood
-        born = [before.next_id + row for row in judged.finishers]
-        for model, row in zip(born, judged.finishers, strict=True):
-            self._kinship.born(model, brood.conceived[row].parents)
-        ids = (*before.ids[: before.founders], *judged.living)
+    def _next(
+        self,
+        before: BreedingState,
+        offspring: Offspring,
+        panel: Panel,
+        race: Race,
+        outcome: Outcome,
+    ) -> BreedingState:
+        """The survivors as the next state."""
+        born = [before.next_id + row for row in race.finishers]
+        for model, row in zip(born, race.finishers, strict=True):
+            self._kinship.born(model, offspring.children[row].parents)
+        ids = (*before.ids[: before.founders], *outcome.living)
         self._kinship.keep(ids)
         rows = {model: row for row, model in enumerate((*before.ids, *born))}
         chosen = [rows[model] for model in ids]
-        finished = [brood.conceived[row].genome for row in judged.finishers]
+        finished = [offspring.children[row].genome for row in race.finishers]
         genomes, hashes = [*before.genomes, *finished], [*before.hashes]
-        hashes += [brood.hashes[row] for row in judged.finishers]
-        scores = np.concatenate([judged.panel.scores, judged.finished])[chosen]
+        hashes += [offspring.hashes[row] for row in race.finishers]
+        scores = np.concatenate([panel.scores, race.scores])[chosen]
         children = dict(zip(before.ids, before.children.tolist(), strict=True))
-        for child in brood.conceived:
+        for child in offspring.children:
             for parent in child.parents:
                 children[parent.id] += 1
-        means = scores @ judged.panel.weights
-        self._stock = BreedingState(
+        means = scores @ panel.weights
+        return BreedingState(
             generation=before.generation + 1,
             ids=ids,
             founders=before.founders,
@@ -128,15 +146,13 @@ class Nursery:
             children=np.array([children.get(model, 0.0) for model in ids]),
             rating=np.zeros(len(ids)),
             deviation=np.zeros(len(ids)),
-            champion=self._crowned(ids, means, judged),
-            next_id=before.next_id + len(brood.conceived),
-            emitter=judged.emitter,
-            origin=judged.origin,
-            bandit=judged.bandit,
-            coverage=judged.coverage,
+            champion=_crowned(ids, means),
+            next_id=before.next_id + len(offspring.children),
+            emitter=outcome.emitter,
+            origin=outcome.origin,
+            bandit=outcome.bandit,
+            coverage=outcome.coverage,
         )
-        self._watch(self._spent, self._stock.genomes[ids.index(self._stock.champion)])
-        return None if self._done() else self._stock
 
     # Its parts
 
@@ -178,10 +194,6 @@ class Nursery:
             bandit=start({str(name): often for name, often in self._search.operators.items()}),
         )
 
-    def _crowned(self, ids: tuple[int, ...], means: Floats, judged: Outcome) -> int:
-        """The best of the living on the panel; of equals the youngest, who has learned longer."""
-        return ids[int(np.flatnonzero(means == means.max())[-1])]
-
     def _scored(self, genomes: Floats, asked: Integers) -> Floats:
         self._spent += len(genomes) * len(asked)
         return self._evaluate(genomes, asked)
@@ -193,13 +205,18 @@ class Nursery:
     def _asked(self, generation: int) -> Integers:
         return self._dealt("panel", generation // self._search.rotate, self._search.panel)
 
-    def _done(self) -> bool:
+    def _done(self, state: BreedingState) -> bool:
         panel = min(self._search.panel, self._items)
         next_cost = self._search.brood * min(self._search.items, self._items)
         next_cost += self._search.finalists * panel
-        if (self._stock.generation + 1) % self._search.rotate == 0:
-            next_cost += len(self._stock.ids) * panel
+        if (state.generation + 1) % self._search.rotate == 0:
+            next_cost += len(state.ids) * panel
         return self._spent + next_cost > self._budget
+
+
+def _crowned(ids: tuple[int, ...], means: Floats) -> int:
+    """The best of the living on the panel; of equals the youngest, who has learned longer."""
+    return ids[int(np.flatnonzero(means == means.max())[-1])]
 
 
 def _hash(genome: Floats) -> str:

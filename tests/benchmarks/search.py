@@ -131,7 +131,7 @@ class Experiment:
     box: tuple[float, float] = BOX
 
     @cached_property
-    def workshop(self) -> Context:
+    def context(self) -> Context:
         """Where rivals work."""
         return open_context(self.config)
 
@@ -145,8 +145,8 @@ class Experiment:
             "budget": self.budget,
             "panel": self.panel,
             "box": self.box,
-            "founders": {founder.name: founder.sha256() for founder in self.workshop.founders},
-            "tasks": [task.name for task in self.workshop.tasks],
+            "founders": {founder.name: founder.sha256() for founder in self.context.founders},
+            "tasks": [task.name for task in self.context.tasks],
             "config": self.config.model_dump(
                 mode="json",
                 exclude={
@@ -177,51 +177,51 @@ def ablations(experiment: Experiment) -> dict[str, Method]:
 
 def colony(experiment: Experiment, variant: Variant, seed: int, told: Callable[[int], None]) -> Run:
     """A campaign; it reports its champion."""
-    workshop = open_context(changed("run", seed=seed)(variant(experiment.config)))
-    trail = experiment.trail(workshop.genome_of_founder(0), told)
+    context = open_context(changed("run", seed=seed)(variant(experiment.config)))
+    trail = experiment.trail(context.genome_of_founder(0), told)
 
     def note(state: PopulationState) -> None:
-        champion = state.ids.index(state.stock.champion)
-        trail.tell(state.spent, state.stock.genomes[champion])
+        champion = state.ids.index(state.breeding.champion)
+        trail.tell(state.spent, state.breeding.genomes[champion])
 
     with TemporaryDirectory() as folder, trail.clock():
-        archive = found_archive(Path(folder) / "colony.duckdb", workshop)
+        archive = found_archive(Path(folder) / "colony.duckdb", context)
         limit = Budget(item_evaluations=experiment.budget)
-        Campaign(archive, workshop, limit, on_generation=note).run()
-    return measured(workshop, workshop.maker, trail)
+        Campaign(archive, context, limit, on_generation=note).run()
+    return measured(context, context.maker, trail)
 
 
 def rival(experiment: Experiment, name: str, seed: int, told: Callable[[int], None]) -> Run:
     """A rival; it reports the best that it has seen on its panel."""
-    workshop, basis = experiment.workshop, experiment.workshop.basis
-    maker: WeightMaker = workshop.materialiser
-    founders = np.array([workshop.parameter_space.founder(f) for f in range(len(basis.founders))])
+    context, basis = experiment.context, experiment.context.basis
+    maker: WeightMaker = context.materialiser
+    founders = np.array([context.parameter_space.founder(f) for f in range(len(basis.founders))])
     if name in WEIGHTS:
-        maker = flat = FlatMaker(workshop.founders)
+        maker = flat = FlatMaker(context.founders)
         founders = flat.founders
     items = deal_panel(
-        workshop.tasks, int(generator(seed, "panel").integers(1 << 31)), experiment.panel
+        context.tasks, int(generator(seed, "panel").integers(1 << 31)), experiment.panel
     )
-    prepared = workshop.player.prepare_keys(items)
+    prepared = context.evaluator.prepare_keys(items)
     trail = experiment.trail(founders[0], told)
 
     def evaluate(vectors: Floats) -> Floats:
-        return merit(*scored(workshop, maker, vectors, prepared))
+        return merit(*scored(context, maker, vectors, prepared))
 
     problem = Budgeted(founders, evaluate, len(items), trail)
     with trail.clock(), suppress(Spent):
         if name == "sweep":
-            sweep(problem, basis, len(workshop.layout.blocks))
+            sweep(problem, basis, len(context.layout.blocks))
         else:
             settings = settings_of(name, experiment, items)
             RIVALS[name.removesuffix("_tuned")](problem, generator(seed, name), settings)
-    return measured(workshop, maker, trail)
+    return measured(context, maker, trail)
 
 
 def settings_of(name: str, experiment: Experiment, items: Sequence[Item]) -> Any:
     """A rival's settings: the published ones, as far as they are not about these models."""
-    space = experiment.workshop.parameter_space
-    names = [task.name for task in experiment.workshop.tasks]
+    space = experiment.context.parameter_space
+    names = [task.name for task in experiment.context.tasks]
     tasks = np.array([names.index(item.task) for item in items])
     even, odd = (np.flatnonzero(tasks % 2 == rest) for rest in (0, 1))
     equal = np.full(space.space.genes, 1 / len(space.vectors))
@@ -295,22 +295,22 @@ class FlatMaker:
 
 
 def scored(
-    workshop: Context, maker: WeightMaker, vectors: Sequence[Floats] | Floats, prepared: Prepared
+    context: Context, maker: WeightMaker, vectors: Sequence[Floats] | Floats, prepared: Prepared
 ) -> tuple[Floats, Floats]:
     """Exact match and probability of the key, shape (vectors, items) each."""
 
-    def score(number: int, player: Evaluator, state: State) -> tuple[Floats, Floats]:
-        return player.score(prepared)
+    def score(number: int, evaluator: Evaluator, state: State) -> tuple[Floats, Floats]:
+        return evaluator.score(prepared)
 
-    exact, probability = zip(*workshop.each(list(vectors), score, maker=maker), strict=True)
+    exact, probability = zip(*context.each(list(vectors), score, maker=maker), strict=True)
     return np.array(exact), np.array(probability)
 
 
-def measured(workshop: Context, maker: WeightMaker, trail: Trail) -> Run:
+def measured(context: Context, maker: WeightMaker, trail: Trail) -> Run:
     """What a search came to: only now the test split is opened."""
-    items = workshop.split("test")
-    prepared = workshop.player.prepare_keys(items)
-    exact, _ = scored(workshop, maker, list(trail.incumbents.values()), prepared)
+    items = context.split("test")
+    prepared = context.evaluator.prepare_keys(items)
+    exact, _ = scored(context, maker, list(trail.incumbents.values()), prepared)
     reported = zip(map(str, trail.incumbents), task_means(items, exact).tolist(), strict=True)
     return Run({"test": dict(reported)}, trail.seconds, trail.spent)
 

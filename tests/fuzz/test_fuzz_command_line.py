@@ -250,13 +250,15 @@ def test_a_command_given_anything(
 
 
 def of_the_readme() -> list[list[str]]:
-    """The commands that the README shows, without `colony` and remarks."""
-    lines = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8").splitlines()
+    """The commands that the READMEs show, without `colony` and remarks."""
+    root = Path(__file__).parents[2]
+    pages = (root / "README.md", *sorted(root.glob("*/README.md")))
+    lines = [line for page in pages for line in page.read_text(encoding="utf-8").splitlines()]
     shown = [shlex.split(line, comments=True) for line in lines if line.startswith("colony ")]
     return [words[1:] for words in shown if "|" not in words and ">" not in words]
 
 
-NEEDS_NOTHING = {"init", "methods"}
+NEEDS_NOTHING = {"--help", "init", "methods"}
 
 
 def test_the_commands_of_the_readme_in_an_empty_folder(calls: Calls, tmp_path: Path) -> None:

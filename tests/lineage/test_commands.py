@@ -99,7 +99,7 @@ def test_orders_wait_until_the_campaign_goes_on(colony: Archive) -> None:
     assert {order.given for order in given} == {1}
     assert (pinned(colony), colony.models(ids=[other.id])[0].living) == ([], True)
     heard: list[CommandOutcome] = []
-    go_on(colony, 1, on_order=heard.append)
+    go_on(colony, 1, on_command=heard.append)
     assert [settled.order for settled in heard] == given
     assert orders(colony, only_open=True) == []
     assert [order.settled for order in orders(colony)] == [1, 1]

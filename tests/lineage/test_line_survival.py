@@ -179,7 +179,7 @@ def test_a_line_of_which_little_is_left_is_fading() -> None:
 
 def test_lives_and_causes_are_those_of_the_rows(small_archive: Archive) -> None:
     models = small_archive.models()
-    fast = SparseAncestry(small_archive.pedigree())
+    fast = SparseAncestry(small_archive.parent_edges())
     known = lives_of(small_archive, fast.newest)
     assert known.living.tolist() == [m.id for m in models if m.living]
     assert known.born[1:].tolist() == [m.generation for m in models]

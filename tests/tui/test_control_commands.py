@@ -101,7 +101,8 @@ def test_a_founder_is_written_down_so_that_it_is_found_from_anywhere(
 
 
 def test_orders_load_no_torch() -> None:
-    code = "import sys, tui.cli.control_commands, lineage.commands.definitions, population.campaign.joining; "
+    modules = "tui.cli.control_commands, lineage.commands.definitions, population.campaign.joining"
+    code = f"import sys, {modules}; "
     code += "print([m for m in ('torch', 'transformers', 'pygad') if m in sys.modules])"
     found = subprocess.run(
         [sys.executable, "-c", code],
@@ -115,7 +116,7 @@ def test_orders_load_no_torch() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["pause", "resume", "pin", "unpin", "cull", "mate", "add-founder", "budget", "orders"],
+    ["pause", "resume", "pin", "unpin", "cull", "mate", "add-founder", "budget", "commands"],
 )
 def test_every_command_has_help_with_examples(command: str) -> None:
     code, said, _ = colony(command, "--help")

@@ -239,11 +239,12 @@ def test_near_names_are_suggested(archive: Path, store: Archive) -> None:
 def told_to_type() -> list[str]:
     """Commands of README and of examples in help that only read an archive."""
     lines = [
-        line.split("  #")[0].split("  (")[0].strip()
-        for line in (HERE / "README.md").read_text(encoding="utf-8").splitlines()
+        line.split(" # ")[0].split("  (")[0].strip()
+        for page in (HERE / "README.md", *sorted(HERE.glob("*/README.md")))
+        for line in page.read_text(encoding="utf-8").splitlines()
         if line.startswith("colony ")
     ]
-    for path in sorted((HERE / "tui").glob("*_commands.py")):
+    for path in sorted((HERE / "tui" / "cli").glob("*_commands.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             said = getattr(node, "value", None)
             if isinstance(node, ast.Constant) and str(said).startswith("colony "):

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 START = """
 import os, signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from tui.entry import guarded
+from tui.shared.guard import guarded
 
 def interrupt():
     os.kill(os.getpid(), signal.SIGINT)

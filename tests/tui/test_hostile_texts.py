@@ -244,7 +244,7 @@ def calls(tree: ast.AST, name: str) -> list[ast.Call]:
 def test_no_widget_takes_strings_for_markup() -> None:
     """By construction: `Static(markup=False)`, and titles of frames that are constants or made."""
     looked = 0
-    for path in sorted((HERE / "tui" / "app").glob("*.py")):
+    for path in sorted((HERE / "tui" / "app").rglob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         for call in calls(tree, "Static"):
             looked += 1
@@ -264,7 +264,7 @@ def test_no_widget_takes_strings_for_markup() -> None:
 
 
 def test_no_command_makes_a_console_of_its_own() -> None:
-    for path in sorted((HERE / "tui").glob("*.py")):
+    for path in sorted((HERE / "tui").rglob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         assert not calls(tree, "Console"), path.name
         assert not calls(tree, "print"), path.name

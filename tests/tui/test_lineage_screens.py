@@ -23,7 +23,7 @@ from tui.app.pages.diff import DiffPage
 from tui.app.pages.lineage import LineagePage
 from tui.app.pages.lineage_pane import LensRoom
 from tui.app.pages.model import ModelPage
-from tui.app.widgets.chrome import Prompt
+from tui.app.widgets.chrome import PromptLine
 from tui.app.widgets.virtual_list import Lines
 
 
@@ -168,7 +168,7 @@ def test_a_pedigree_is_walked_by_slots(archive: Path) -> None:
             await pressed(pilot, "left")
             assert app.focused_on.model == two
             await pressed(pilot, "s")
-            app.screen.query_one(Prompt).value = "3"
+            app.screen.query_one(PromptLine).value = "3"
             await pressed(pilot, "enter")
             assert app.focused_on.model == other
             await pressed(pilot, "minus", "minus", "minus", "minus")

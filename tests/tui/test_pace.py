@@ -12,7 +12,7 @@ from tui.cli.progress import CampaignProgress
 from tui.cli.progress_line import EVERY_S, PAINT_S, Teller, told
 from tui.shared.console import StopRequest
 from tui.shared.heartbeat import Heart, read_pulse
-from tui.shared.pace import Ends, Steps, clock, part_done, time_left
+from tui.shared.pace import CampaignEnds, Steps, clock, part_done, time_left
 
 
 def past(generation: int, evaluations: int, wall_s: float) -> Generation:
@@ -28,33 +28,33 @@ HISTORY = [past(0, 1000, 100.0), past(1, 300, 10.0), past(2, 300, 30.0)]
 
 
 def test_the_earliest_limit_counts() -> None:
-    every = Ends(evaluations=1600 + 3000, generations=2 + 30, seconds=140.0 + 300.0)
+    every = CampaignEnds(evaluations=1600 + 3000, generations=2 + 30, seconds=140.0 + 300.0)
     assert time_left(HISTORY, every) == pytest.approx(200.0)  # 3000 evaluations, 15 a second
-    assert time_left(HISTORY, Ends(generations=32)) == pytest.approx(600.0)
-    assert time_left(HISTORY, Ends(seconds=440.0)) == pytest.approx(300.0)
-    assert time_left(HISTORY, Ends(240_000, None, 900.0)) == pytest.approx(760.0)
-    assert time_left(HISTORY, Ends(1600, 9, 1e9)) == 0.0
-    assert time_left(HISTORY, Ends(100)) == 0.0
-    assert time_left(HISTORY, Ends()) is None
+    assert time_left(HISTORY, CampaignEnds(generations=32)) == pytest.approx(600.0)
+    assert time_left(HISTORY, CampaignEnds(seconds=440.0)) == pytest.approx(300.0)
+    assert time_left(HISTORY, CampaignEnds(240_000, None, 900.0)) == pytest.approx(760.0)
+    assert time_left(HISTORY, CampaignEnds(1600, 9, 1e9)) == 0.0
+    assert time_left(HISTORY, CampaignEnds(100)) == 0.0
+    assert time_left(HISTORY, CampaignEnds()) is None
 
 
 def test_before_there_is_a_pace_only_minutes_tell() -> None:
-    assert time_left([], Ends(1000, 5, None)) is None
-    assert time_left([], Ends(1000, 5, 900.0)) == 900.0
-    assert time_left(HISTORY[:1], Ends(generations=5)) == pytest.approx(500.0)
+    assert time_left([], CampaignEnds(1000, 5, None)) is None
+    assert time_left([], CampaignEnds(1000, 5, 900.0)) == 900.0
+    assert time_left(HISTORY[:1], CampaignEnds(generations=5)) == pytest.approx(500.0)
 
 
 def test_a_resumed_campaign_goes_by_its_own_pace_as_soon_as_it_has_one() -> None:
-    ends = Ends(generations=12)
+    ends = CampaignEnds(generations=12)
     assert time_left(HISTORY, ends, since=2) == pytest.approx(200.0)
     assert time_left([*HISTORY, past(3, 300, 2.0)], ends, since=2) == pytest.approx(18.0)
 
 
 def test_how_much_is_over_is_by_whichever_limit_comes_first() -> None:
-    assert part_done(HISTORY, Ends(3200, 29, 1400.0)) == pytest.approx(0.5)
-    assert part_done(HISTORY, Ends(32_000, 29, 200.0)) == pytest.approx(0.7)
-    assert part_done(HISTORY, Ends(1, 29, 200.0)) == 1.0
-    assert part_done([], Ends(1000)) == 0.0
+    assert part_done(HISTORY, CampaignEnds(3200, 29, 1400.0)) == pytest.approx(0.5)
+    assert part_done(HISTORY, CampaignEnds(32_000, 29, 200.0)) == pytest.approx(0.7)
+    assert part_done(HISTORY, CampaignEnds(1, 29, 200.0)) == 1.0
+    assert part_done([], CampaignEnds(1000)) == 0.0
 
 
 def test_steps_have_a_pace_of_their_own() -> None:
@@ -139,7 +139,7 @@ def live(tmp_path: Path, stream: io.StringIO) -> tuple[CampaignProgress, list[fl
     now = [0.0]
     archive = tmp_path / "a.duckdb"
     telling = teller(stream, now, lively=False)
-    ends = Ends(240_000, None, 900.0)
+    ends = CampaignEnds(240_000, None, 900.0)
     shown = CampaignProgress(
         telling, ends, StopRequest(archive), Heart(archive), None, lambda: now[0]
     )

@@ -311,9 +311,13 @@ def test_a_campaign_that_is_running_is_paused_and_resumed(colony: Archive) -> No
         pulse = read_pulse(path)
         return pulse.what if pulse is not None and pulse.beats else ""
 
+    def breeds() -> bool:
+        pulse = read_pulse(path)
+        return pulse is not None and pulse.beats and pulse.generation is not None
+
     async def test() -> None:
         async with shown(path) as (app, pilot):
-            await until(pilot, lambda: does() == "offspring", 120)
+            await until(pilot, breeds, 120)
             await pressed(pilot, "Z")
             await until(pilot, lambda: does() == PAUSED, 60)
             outcome = "order 1 (pause) done: the campaign waits until it is told to resume"

@@ -129,7 +129,10 @@ def test_on_a_terminal_that_can_show_no_screen_lines_are_printed(
 def test_without_a_terminal_there_is_no_screen(tmp_path: Path) -> None:
     path = finished(tmp_path)
     done = subprocess.run(
-        [sys.executable, "-m", "tui.cli.main", "tui", path], capture_output=True, text=True, cwd=ROOT,
+        [sys.executable, "-m", "tui.cli.main", "tui", path],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
         stdin=subprocess.DEVNULL, check=False,
     )  # fmt: skip
     assert done.returncode == 1

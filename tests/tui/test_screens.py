@@ -23,7 +23,7 @@ from tests.screen_helpers import (
 from tui.app.app import ColonyApp
 from tui.app.data.page_registry import PAGES
 from tui.app.data.settings import load_settings
-from tui.app.widgets.chrome import Prompt
+from tui.app.widgets.chrome import PromptLine
 from tui.app.widgets.help import Help
 from tui.app.widgets.virtual_list import Lines
 
@@ -160,7 +160,7 @@ def test_fossils_are_shown_when_asked_for(archive: Path) -> None:
 
 async def typed(pilot: object, text: str) -> None:
     app = pilot.app  # type: ignore[attr-defined]
-    app.screen.query_one(Prompt).value = text
+    app.screen.query_one(PromptLine).value = text
     await pressed(pilot, "enter")  # type: ignore[arg-type]
 
 
@@ -386,7 +386,7 @@ def test_it_shrinks_to_nearly_nothing_and_back(archive: Path) -> None:
 
 
 PRESSES = int(os.environ.get("COLONY_PRESSES", "400"))
-"""For each seed; `COLONY_PRESSES=2500 pytest tests/tui/test_screens.py -k crashes` is ten thousand."""
+"""For each seed; with `COLONY_PRESSES=2500` the tests named `crashes` press ten thousand keys."""
 
 
 @pytest.mark.parametrize("seed", range(4))

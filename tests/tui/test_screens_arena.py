@@ -33,7 +33,7 @@ from tests.screen_helpers import (
 from tui.app.app import ColonyApp
 from tui.app.pages.arena import ArenaPage
 from tui.app.pages.sources import SourcesPage
-from tui.app.widgets.chrome import Prompt
+from tui.app.widgets.chrome import PromptLine
 from tui.app.widgets.virtual_list import Lines
 
 
@@ -76,7 +76,7 @@ async def on_sources(app: ColonyApp, pilot: Pilot[None]) -> None:
 
 
 async def typed(app: ColonyApp, pilot: Pilot[None], text: str) -> None:
-    app.screen.query_one(Prompt).value = text
+    app.screen.query_one(PromptLine).value = text
     await pressed(pilot, "enter")
 
 

@@ -1,21 +1,28 @@
-"""The app: a colony on a screen, live or at rest. A page for whoever adds a screen.
+"""The terminal app: a campaign on a screen, live or at rest. A guide for whoever adds a page.
 
 What is where
-    `app`        holds the snapshot, the pulse, the focus; nothing in it waits
-    `pages`      all pages as data: list a new one here, and its key, tab and palette entry exist
-    `page`       `Page`, the base of all screens: `panes`, `draw`, `draw_pulse`, `draw_focus`, `ask`
-    `snapshot`   everybody as numpy columns, and what follows from them; screens read nothing else
-    `reader`     follows the files in a thread and posts `Fresh`, `Beat` and `Trouble`
-    `questions`  what is asked of the archive beyond the snapshot, answered in another thread
-    `hands`      what a person can do to the colony as data, and which of it makes sense now;
-                 `hands_on` does it, `ask` asks before, `underway` shows what is waited for
-    `focus`      the model that everything is about, the history, the mark: a value
-    `lines`      `Lines`, the one list: give it `rows.ListedRows`, or `model_rows.ModelRows` for
-                 any number of models
-    `plot`       `Plot`, curves over births; `braille` draws them
-    `written`    a name and what is told of it, in as many rows as that takes: for details
-    `paint`      tones to colours, signs in Unicode and ASCII, and `#id`s that can be clicked
-    `bars`       the top bar and the prompt; `help` and `commands` are made from bindings
+    `app`                    holds the snapshot, the heartbeat, the focus; nothing in it waits
+    `pages/page`             `Page`, the base of all pages: `panes`, `draw`, `draw_pulse`,
+                             `draw_focus`, `ask`
+    `data/page_registry`     all pages as data: list a new one there, and its key, tab and palette
+                             entry exist
+    `data/snapshot`          everybody as numpy columns, and what follows from them; pages read
+                             nothing else
+    `data/archive_watcher`   follows the files in a thread and posts `Fresh`, `Beat` and `Trouble`
+    `data/query_worker`      what is asked of the archive beyond the snapshot, answered in another
+                             thread
+    `data/focus`             the model that everything is about, the history, the mark: a value
+    `actions`                what a person can do to a campaign, as data, and which of it makes
+                             sense now; `action_handlers` does it, `widgets/prompt_dialog` asks
+                             before, `widgets/pending_commands` shows what is waited for
+    `widgets/virtual_list`   `Lines`, the one list: give it `ListedRows` (`drawing/rows`), or
+                             `ModelRows` (`drawing/model_rows`) for any number of models
+    `widgets/plot`           `Plot`, curves over births; `drawing/braille` draws them
+    `widgets/chrome`         the top bar and the search line
+    `widgets/help`,          made from bindings
+    `commands`
+    `drawing/labelled_text`  a label and its text, in as many rows as that takes: for details
+    `tui.shared.styling`     tones to colours, signs in Unicode and ASCII, and `#id`s as links
 
 How a page is written
     Subclass `Page`; `panes` yields widgets with the class "pane" and a `border_title`. `draw` gets

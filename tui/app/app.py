@@ -25,7 +25,7 @@ from tui.app.data.archive_watcher import Beat, Fresh, Reader, Trouble
 from tui.app.data.focus import Focus
 from tui.app.data.page_registry import PAGES, new_page
 from tui.app.data.query_worker import QueryWorker
-from tui.app.data.settings import Settings
+from tui.app.data.settings import ScreenSettings
 from tui.app.themes import THEMES
 from tui.app.widgets.dialogs import Palette
 from tui.app.widgets.help import Help
@@ -98,11 +98,11 @@ class ColonyApp(HandsOn):
     def __init__(
         self,
         archive: Path,
-        settings: Settings | None = None,
+        settings: ScreenSettings | None = None,
         campaign: "CampaignProcess | None" = None,
     ) -> None:
         super().__init__()
-        self.settings = settings or Settings()
+        self.settings = settings or ScreenSettings()
         self.archive, self.campaign = archive, campaign
         self.snapshot: Snapshot | None = None
         self.pulse: Pulse | None = None

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tui.app.app import ColonyApp
-from tui.app.data.settings import Settings
+from tui.app.data.settings import ScreenSettings
 
 
 async def picture(archive: Path, size: tuple[int, int], keys: Sequence[str]) -> str:
     """What is shown of an archive, once it has been read and some keys have been pressed."""
-    app = ColonyApp(archive, Settings())
+    app = ColonyApp(archive, ScreenSettings())
     async with app.run_test(size=size) as pilot:
         while app.snapshot is None or app.snapshot.shares is None:
             await pilot.pause(0.05)

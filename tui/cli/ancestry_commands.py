@@ -69,13 +69,12 @@ def kin(
     with clear_errors():
         colony = opened(archive)
         from lineage.ancestry.relations import relation
-        from lineage.ancestry.sparse import SparseAncestry
         from lineage.drawing.path_between import way
         from lineage.queries.family import family_of
         from tui.cli.ancestry_tables import relation_json, relation_view
 
         one, two = colony.find(model), colony.find(other)
-        descent = SparseAncestry(colony.pedigree())
+        descent = colony.ancestry()
         with progress_bar() as progress:
             found = relation(
                 descent, one.id, two.id, lambda done, total: progress(done, total, "kinship")

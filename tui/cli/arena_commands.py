@@ -108,7 +108,6 @@ def match(
     with clear_errors():
         colony = opened(archive)
         from arena.reliability.partiality import closer_to
-        from lineage.ancestry.sparse import SparseAncestry
         from lineage.queries.match_detail import hearing
         from lineage.queries.matches import MatchName
         from tui.cli.arena_tables import hearing_json, hearing_view
@@ -116,7 +115,7 @@ def match(
         found = hearing(colony, MatchName.read(name))
         judges = sorted({judgement.judge for judgement in found.judgements})
         called = found.match.name
-        closer = closer_to(SparseAncestry(colony.pedigree()), judges, called.a, called.b)
+        closer = closer_to(colony.ancestry(), judges, called.a, called.b)
         if as_json:
             print_json(hearing_json(found, closer))
         else:
@@ -140,7 +139,6 @@ def sources(
 ) -> None:
     with clear_errors():
         colony = opened(archive)
-        from lineage.ancestry.sparse import SparseAncestry
         from lineage.queries.tasks import check_task
         from population.analysis.source_attribution import (
             founder_sources,
@@ -153,7 +151,7 @@ def sources(
         chosen = None
         if task is not None:
             check_task(colony, task)
-            chosen = sources_for(colony, task, SparseAncestry(colony.pedigree()))
+            chosen = sources_for(colony, task, colony.ancestry())
         if as_json:
             print_json(sources_json(found, chosen))
         else:

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from lineage.drawing.text import ASCII, shown
 from tui.cli.lineage_tables import plain_table, safe, takes
+from tui.shared.verdict import verdict
 
 if TYPE_CHECKING:
     from lineage.drawing.text import Glyphs
@@ -140,15 +141,6 @@ def _briefly(match: "Match") -> str:
         return "nobody"
     won = {match.a.model: "A", match.b.model: "B", None: "tie"}[match.winner]
     return f"{won}, {'key' if match.by_key else 'jury'}"
-
-
-def verdict(match: "Match") -> str:
-    """Who has won, and by whose word."""
-    if match.outcome is None:
-        return "no verdict: nobody is believed here"
-    by = "key" if match.by_key else "jury"
-    who = "tie" if match.winner is None else f"#{match.winner}"
-    return f"{who}, by the {by}"
 
 
 def hearing_json(found: "MatchDetail", closer: Mapping[int, int | None]) -> dict[str, Any]:

@@ -85,7 +85,7 @@ def unpin(
     help=described(
         "Take a model from among the living; it stays as a fossil that colony revive brings back.",
         "colony cull ID                (an id that colony models lists)",
-        "colony cull ID --json | jq .id   (the number that colony orders has it under)",
+        "colony cull ID --json | jq .id   (the number that colony commands has it under)",
     )
 )
 def cull(
@@ -98,7 +98,7 @@ def cull(
     help=described(
         "Let two have a child in the next generation; whether it lives, its scores decide.",
         "colony mate champion kanji",
-        "colony mate kanji champion && colony orders",
+        "colony mate kanji champion && colony commands",
     )
 )
 def mate(
@@ -161,11 +161,11 @@ def budget(
 @app.command(
     help=described(
         "What was asked of the campaign, and what came of it.",
-        "colony orders",
-        "colony orders --json | jq '.[] | select(.outcome == null)'   (what is still open)",
+        "colony commands",
+        "colony commands --json | jq '.[] | select(.outcome == null)'   (what is still open)",
     )
 )
-def orders(archive: ArchiveOption = DEFAULT_ARCHIVE, as_json: JsonOption = False) -> None:
+def commands(archive: ArchiveOption = DEFAULT_ARCHIVE, as_json: JsonOption = False) -> None:
     with clear_errors():
         colony = opened(archive)
         from lineage.commands.definitions import orders as given
@@ -177,6 +177,9 @@ def orders(archive: ArchiveOption = DEFAULT_ARCHIVE, as_json: JsonOption = False
             out.print(orders_table(rows))
         else:
             out.print("nothing was asked of this campaign", highlight=False)
+
+
+app.command("orders", hidden=True, help="The former name of `colony commands`.")(commands)
 
 
 def _ordered(
@@ -200,7 +203,7 @@ def _ordered(
             return
         when = (
             f"the campaign that is running (PID {holder}) hears of it between two generations; "
-            "colony orders tells what came of it"
+            "colony commands tells what came of it"
             if holder
             else "no campaign is running, so it waits. It is carried out by: "
             f"colony run --archive {quoted(archive)}"

@@ -24,7 +24,7 @@ from tui.shared.console import (
 
 if TYPE_CHECKING:
     from lineage import Archive
-    from lineage.ancestry.sparse import SparseAncestry
+    from lineage.ancestry.ancestry import Ancestry
     from lineage.drawing import Drawing, Family, Style
 
 app = typer.Typer()
@@ -94,10 +94,9 @@ def lineage(
             raise ArchiveError(f"--{asked[0]} and --{asked[1]} at once; choose one")
         lens = asked[0] if asked else "tree"
         colony = opened(archive)
-        from lineage.ancestry.sparse import SparseAncestry
 
         row = colony.find(model)
-        descent = SparseAncestry(colony.pedigree())
+        descent = colony.ancestry()
         if as_json or export:
             family = _chosen(colony, descent, row.id, "all" if everybody else lens, depth)
             if export:
@@ -121,7 +120,7 @@ def lineage(
 
 
 def _chosen(
-    colony: "Archive", descent: "SparseAncestry", model: int, lens: str, depth: int | None
+    colony: "Archive", descent: "Ancestry", model: int, lens: str, depth: int | None
 ) -> "Family":
     """The models that a lens shows."""
     from lineage.queries.family import family_of, fitter_line
@@ -141,7 +140,7 @@ def _chosen(
 
 def _draw(
     colony: "Archive",
-    descent: "SparseAncestry",
+    descent: "Ancestry",
     model: int,
     lens: str,
     depth: int | None,
@@ -171,7 +170,7 @@ def _draw(
     return tree(family, model, depth or DEPTHS["tree"], style)
 
 
-def _map(colony: "Archive", descent: "SparseAncestry", model: int, style: "Style") -> "Drawing":
+def _map(colony: "Archive", descent: "Ancestry", model: int, style: "Style") -> "Drawing":
     from lineage.drawing.birth_map import density
     from lineage.queries.family import fitter_line
     from lineage.queries.fitness import fitness_of_all
@@ -184,9 +183,7 @@ def _map(colony: "Archive", descent: "SparseAncestry", model: int, style: "Style
     return density(fitness[1:], places, champion, height, style)
 
 
-def _footer(
-    colony: "Archive", descent: "SparseAncestry", model: int, lens: str, style: "Style"
-) -> Text:
+def _footer(colony: "Archive", descent: "Ancestry", model: int, lens: str, style: "Style") -> Text:
     """What the signs mean, and the founders by descent."""
     from lineage.drawing.family import legend
 
@@ -202,7 +199,7 @@ def _footer(
     return text
 
 
-def _shares(colony: "Archive", descent: "SparseAncestry", model: int) -> dict[str, float]:
+def _shares(colony: "Archive", descent: "Ancestry", model: int) -> dict[str, float]:
     """The founders that a model descends from, by label, and their parts in it."""
     parts = descent.contributions([model])
     founders = [int(founder) for founder in descent.founders if parts[founder] > 0]
@@ -210,7 +207,7 @@ def _shares(colony: "Archive", descent: "SparseAncestry", model: int) -> dict[st
 
 
 def _as_json(
-    colony: "Archive", descent: "SparseAncestry", family: "Family", model: int
+    colony: "Archive", descent: "Ancestry", family: "Family", model: int
 ) -> dict[str, Any]:
     from lineage.formats.plain import edges, nodes
 

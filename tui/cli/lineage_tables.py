@@ -12,7 +12,7 @@ from rich.text import Text
 from tui.shared.console import PlainConsole
 
 if TYPE_CHECKING:
-    from lineage.queries.find import Found
+    from lineage.queries.find import FoundModel
     from lineage.records import Model
     from population.analysis.comparison import CampaignComparison, ComparedCampaign
     from population.analysis.difference import Difference, ModelSide
@@ -57,7 +57,7 @@ def number(value: Any) -> str:
     return f"{value:.3f}" if abs(value) < 100 else f"{value:.0f}"
 
 
-def found_rows(found: "Found", models: "Sequence[Model]") -> list[dict[str, Any]]:
+def found_rows(found: "FoundModel", models: "Sequence[Model]") -> list[dict[str, Any]]:
     """What `colony find --json` prints: the models, with every field that was asked about."""
     from lineage.formats.plain import facts
 
@@ -72,7 +72,7 @@ def found_rows(found: "Found", models: "Sequence[Model]") -> list[dict[str, Any]
     ]
 
 
-def found_view(found: "Found", rows: list[dict[str, Any]]) -> Table:
+def found_view(found: "FoundModel", rows: list[dict[str, Any]]) -> Table:
     """What was found as a table."""
     said = {"id", "gen", "born", "operator", "name", "died", "cause"}  # columns have them already
     asked = [name for name in found.fields if name not in said]

@@ -27,7 +27,6 @@ from tui.cli import (
 )
 from tui.cli import control_commands as order_commands
 from tui.cli import weights_commands as keeping_commands
-from tui.entry import guarded
 from tui.shared.console import (
     DEFAULT_ARCHIVE,
     ArchiveOption,
@@ -47,6 +46,7 @@ from tui.shared.console import (
     waiting,
     write_anywhere,
 )
+from tui.shared.guard import guarded
 from tui.shared.interrupts import Interruptible
 from tui.shared.quiet import hush_at_exit, quiet
 
@@ -99,9 +99,9 @@ def report(archive: ArchiveOption = DEFAULT_ARCHIVE, as_json: JsonOption = False
             from population.analysis.report import make_report
             from population.campaign.context import reopen_context
 
-            workshop = reopen_context(colony, progress)
-            workshop.troubles.tell = passed_over
-            made = make_report(colony, workshop, progress)
+            context = reopen_context(colony, progress)
+            context.troubles.tell = passed_over
+            made = make_report(colony, context, progress)
         if as_json:
             print_json(made.as_json())
         else:
@@ -260,20 +260,20 @@ def export(
             from population.merging.mergekit import to_yaml
             from population.weights.genomes import with_filters
 
-            workshop = reopen_context(colony, progress)
+            context = reopen_context(colony, progress)
         stop.writing()
         if recipe is None:
             with bytes_bar() as progress:
-                write(colony, workshop, row, path, stop.checked(progress), hint)
+                write(colony, context, row, path, stop.checked(progress), hint)
             out.print(f"{escaped(row.label)} is in {path}", soft_wrap=True)
             return
         if path.exists():
             raise PopulationError(f"{path} exists already; choose another name or remove it")
-        found = recipe_of_model(colony, workshop, row)
+        found = recipe_of_model(colony, context, row)
         text = (
             found.text()
             if recipe is RecipeForm.json
-            else to_yaml(with_filters(found, workshop.layout))
+            else to_yaml(with_filters(found, context.layout))
         )
         path.write_text(text, encoding="utf-8")
         out.print(f"the recipe of {escaped(row.label)} is in {path}", soft_wrap=True)
@@ -313,7 +313,7 @@ app.add_typer(merge_commands.app)
 
 
 def main() -> None:
-    """The command line of this module, guarded as the console script is (see `tui.entry`)."""
+    """The command line of this module, guarded as the console script is."""
     guarded(app)
 
 

@@ -63,7 +63,7 @@ def merge(
         from population.merging.engine import plan
         from population.merging.merge import merge as run
         from population.merging.preflight import gigabytes, preflight
-        from population.merging.recipe import read_recipe
+        from population.merging.recipe_files import read_recipe
 
         folder = at_home(folder)
         wanted = read_recipe(at_home(recipe), hint)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tui.cli.progress_line import Teller
 from tui.shared.console import StopRequest
 from tui.shared.heartbeat import Heart
-from tui.shared.pace import Ends, clock, part_done, time_left
+from tui.shared.pace import CampaignEnds, clock, part_done, time_left
 
 if TYPE_CHECKING:
     from lineage.records import CommandOutcome
@@ -30,7 +30,7 @@ class CampaignProgress:
     def __init__(
         self,
         teller: Teller,
-        ends: Ends,
+        ends: CampaignEnds,
         stop: StopRequest,
         heart: Heart,
         since: int | None = None,
@@ -63,7 +63,7 @@ class CampaignProgress:
             done, total, what, left_s=self._left, step_left_s=self._teller.left, spent=self.spent()
         )
 
-    def on_order(self, settled: "CommandOutcome") -> None:
+    def on_command(self, settled: "CommandOutcome") -> None:
         """Called when something that was asked for is done or refused."""
         from lineage.allowance import allowance_of  # noqa: PLC0415 - as above
 

@@ -27,7 +27,7 @@ from tui.shared.console import (
     out,
 )
 from tui.shared.heartbeat import Heart
-from tui.shared.pace import Ends
+from tui.shared.pace import CampaignEnds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,7 +107,7 @@ def run(
                 from population.campaign.loop import Campaign
 
                 stop.check()
-                colony, workshop, notes = _opened(
+                colony, context, notes = _opened(
                     archive, asked, limits, step, teller.say, anew=anew, report=report_after
                 )
                 stop.kept = "nothing is lost"
@@ -120,19 +120,19 @@ def run(
                     teller.say(f"continuing {archive} after generation {last.generation}")
                 elif continued:
                     teller.say(f"continuing {archive}: {unfinished(colony)}")
-                teller.say(workshop.plan.words)
+                teller.say(context.plan.words)
                 seconds = None if limits.minutes is None else 60.0 * limits.minutes
-                ends = Ends(limits.item_evaluations, limits.generations, seconds)
+                ends = CampaignEnds(limits.item_evaluations, limits.generations, seconds)
                 shown = CampaignProgress(
                     teller, ends, stop, heart, last.generation if last else None
                 )
                 campaign = Campaign(
                     colony,
-                    workshop,
+                    context,
                     limits,
                     shown.on_step,
                     shown.on_generation,
-                    shown.on_order,
+                    shown.on_command,
                     shown.on_trouble,
                 )
                 shown.spent = lambda: campaign.spent
@@ -144,7 +144,7 @@ def run(
                         f"colony report --archive {archive}"
                     )
                     teller.say("reporting on all splits; what the campaign found is kept already")
-                    finished = make_report(colony, workshop, step)
+                    finished = make_report(colony, context, step)
                     teller.wipe()
                     out.print(tables.report_view(finished))
             heart.tell(ended=reason)
@@ -171,29 +171,29 @@ def _opened(
     anew: bool,
     report: bool,
 ) -> tuple["Archive", "Context", tuple[str, ...]]:
-    """The archive with its workshop, made if it is not there or is to be made anew; and notes."""
+    """The archive with its context, made if it is not there or is to be made anew; and notes."""
     from population.campaign.context import found_archive, open_context, reopen_context
     from population.campaign.readiness import check_ready, check_run
 
     if archive.exists() and not anew:
         colony = opened(archive)
         _give_room(colony, asked)
-        workshop = reopen_context(colony, progress)
-        workshop.told = progress
+        context = reopen_context(colony, progress)
+        context.told = progress
         # Generation 0 tells what was left out, whether or not it was interrupted.
-        found = () if colony.generations() else tuple(workshop.check_items())
-        check_run(workshop)
-        return colony, workshop, found
-    workshop = open_context(asked, progress, say)
-    workshop.told = progress
+        found = () if colony.generations() else tuple(context.check_items())
+        check_run(context)
+        return colony, context, found
+    context = open_context(asked, progress, say)
+    context.told = progress
     # What is missing or impossible must be said before an archive is left behind.
-    notes = (*workshop.check_items(), *check_ready(workshop, limits, report=report))
+    notes = (*context.check_items(), *check_ready(context, limits, report=report))
     if anew:
         from lineage.storage.atomic_file import discard
 
         discard(archive)
         notes = (f"{archive} had no candidates yet, so it is started anew", *notes)
-    return found_archive(archive, workshop), workshop, notes
+    return found_archive(archive, context), context, notes
 
 
 def _stepping(teller: Teller, heart: Heart, stop: StopRequest) -> "Progress":

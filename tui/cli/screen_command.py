@@ -23,7 +23,7 @@ from tui.shared.console import (
 from tui.shared.heartbeat import read_pulse
 
 if TYPE_CHECKING:
-    from tui.app.data.settings import Settings
+    from tui.app.data.settings import ScreenSettings
 
 app = typer.Typer()
 
@@ -103,7 +103,7 @@ def leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _settings(ascii_only: bool) -> "Settings":
+def _settings(ascii_only: bool) -> "ScreenSettings":
     """The user's settings, with signs that the terminal has."""
     from dataclasses import replace
 

@@ -52,7 +52,7 @@ def arena(
             from population.campaign.context import reopen_context
             from population.campaign.offline_arena import tournament
 
-            workshop = reopen_context(colony, progress)
+            context = reopen_context(colony, progress)
             # Until here Ctrl-C ends the program at once, as there is nothing that it could spoil.
             stop = cleanup.enter_context(StopRequest(archive))
 
@@ -61,7 +61,7 @@ def arena(
                 progress(done, total, f"round {len(played) + 1}/{rounds}: {what}")
 
             while len(played) < rounds:
-                played.append(tournament(colony, workshop, step, items))
+                played.append(tournament(colony, context, step, items))
         if as_json:
             print_json([asdict(one) for one in played])
             return

@@ -110,13 +110,13 @@ def revive(
                 from population.analysis.export import export
                 from population.campaign.context import reopen_context
 
-                workshop = reopen_context(colony, progress)
+                context = reopen_context(colony, progress)
         stop.check()
         stop.writing()
         if folder is not None:
             folder = at_home(folder)
             with bytes_bar() as progress:
-                export(colony, workshop, row, folder, stop.checked(progress), hint)
+                export(colony, context, row, folder, stop.checked(progress), hint)
             path, found = folder, "remade"
         if as_json:
             print_json(

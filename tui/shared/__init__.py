@@ -1,1 +1,1 @@
-"""What the command line and the screen share: consoles, the live file, tables."""
+"""What the command line and the app share: console, errors, heartbeat, styling, commands."""

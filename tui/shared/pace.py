@@ -12,7 +12,7 @@ RECENT = 20
 
 
 @dataclass(frozen=True)
-class Ends:
+class CampaignEnds:
     """When a campaign ends at the latest; None never.
 
     Attributes:
@@ -26,7 +26,7 @@ class Ends:
     seconds: float | None = None
 
 
-def part_done(history: "Sequence[Generation]", ends: Ends) -> float:
+def part_done(history: "Sequence[Generation]", ends: CampaignEnds) -> float:
     """How much of a campaign is over, in [0, 1], by whichever limit comes first."""
     parts = [0.0]
     if ends.evaluations is not None:
@@ -39,7 +39,7 @@ def part_done(history: "Sequence[Generation]", ends: Ends) -> float:
 
 
 def time_left(
-    history: "Sequence[Generation]", ends: Ends, since: int | None = None
+    history: "Sequence[Generation]", ends: CampaignEnds, since: int | None = None
 ) -> float | None:
     """Seconds of work until the earliest limit; None if there is no pace to go by.
 

@@ -1,8 +1,8 @@
-"""Ways to make a child's genome from its parents' genomes, one file each.
+"""Recombination operators: a child's genome from its parents' genomes, one file each.
 
-To add one: write a function `(mating) -> genome` and name it in `OPERATORS`. The emitter, which
-makes most children, follows a gradient and is no recombination: see
-`population.evolution.evolution_strategy`.
+To add one: write a function `(mating) -> genome` and list it in `OPERATORS`; `[search] operators`
+in `population.config` has to know its name. The evolution strategy, which makes most children,
+follows a gradient and is no recombination: see `population.evolution.evolution_strategy`.
 """
 
 from population.evolution.operators import (

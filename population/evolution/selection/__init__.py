@@ -1,1 +1,1 @@
-"""Who becomes a parent and who gets a second look: tournament, racing, shrinkage."""
+"""Selection of parents (tournament, attraction) and of finalists (shrinkage, racing)."""

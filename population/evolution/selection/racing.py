@@ -121,7 +121,7 @@ def log_wealth(gains: Floats, items_total: int, error: float) -> Floats:
     1 + stake (due - gain). If the mean really is 0 or more, the game is fair or worse, so wealth
     ever reaches 1 / error with a probability of at most `error` (Ville's inequality). The stake is
     sqrt(2 log(1 / error) / (variance * HORIZON * items)), from the items before, and small enough
-    that nothing can ruin the player (arXiv 2010.09686, sections 4 and 5).
+    that nothing can ruin the evaluator (arXiv 2010.09686, sections 4 and 5).
 
     Args:
         gains: shape (..., items seen) in [-1, 1], in the order the items were asked.

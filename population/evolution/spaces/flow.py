@@ -20,7 +20,7 @@ import numpy as np
 from lineage.records import Floats
 from population.errors import PopulationError
 from population.evolution.spaces.space import Space
-from population.merging.routes import Route, Step, from_indicators
+from population.merging.routes import Route, RouteStep, from_indicators
 
 SCALE_STEP = 0.1
 """A small change of a scale; what a route of many layers multiplies up should stay near 1."""
@@ -226,7 +226,7 @@ class FlowSpace:
         return self.repaired(slots.ravel())
 
     def _whole(self, source: int) -> Route:
-        return Route(tuple(Step(source, layer) for layer in range(self.layers[source])))
+        return Route(tuple(RouteStep(source, layer) for layer in range(self.layers[source])))
 
     def _nothing(self) -> Floats:
         """The genome that takes no slot."""

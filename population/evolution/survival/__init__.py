@@ -1,12 +1,12 @@
-"""Who lives on. Everyone else becomes a fossil: its recipe stays, and it may be revived.
+"""Survival rules: who lives on, one file each. The others become fossils, which keep their recipes.
 
-Rules, one file each. To add one: write a function `(candidates, size) -> rows` and name it in
-`RULES`. Every rule keeps its promises:
+To add one: write a function `(candidates, size) -> rows` and list it in `RULES`; `[search]
+survival` in `population.config` has to know its name. Every rule keeps three promises:
 
 - No more than `size` survive, and no two of them have the same weights.
 - The protected survive whatever they score, as far as there are places.
-- The same candidates in another order give the same survivors. So nothing hangs on how a brood was
-  spread over machines.
+- The same candidates in another order give the same survivors. So nothing depends on how offspring
+  were spread over machines.
 """
 
 from population.evolution.survival.candidates import Candidates, Rule

@@ -24,6 +24,7 @@ class Candidates:
         protected: rows that live on whatever they score, the most important first.
         founder_line: shape (candidates, founders): each founder's share in each candidate.
         born: shape (candidates,): ids, which grow with birth.
+        sharing: exponent of fitness sharing, for rules that share.
 
     Raises:
         ValueError: the parts do not have the same number of candidates.
@@ -35,6 +36,7 @@ class Candidates:
     protected: Sequence[int]
     founder_line: Floats
     born: Integers
+    sharing: float = 1.0
 
     def __post_init__(self) -> None:
         parts = (self.scores, self.means, self.hashes, self.founder_line, self.born)

@@ -9,18 +9,17 @@ from population.evolution.selection.parents import shared_fitness
 from population.evolution.survival.candidates import Candidates, fittest_first, protected, seated
 
 
-def m2n2(candidates: Candidates, size: int, *, sharing: float = 1.0) -> list[int]:
+def m2n2(candidates: Candidates, size: int) -> list[int]:
     """Remove the unprotected of least shared fitness until `size` remain; see `Rule`.
 
     Args:
         candidates: who may survive.
         size: how many do.
-        sharing: exponent of fitness sharing.
     """
     safe = seated(size, protected(candidates))
     living = fittest_first(candidates)
     while len(living) > size:
-        fitness = shared_fitness(candidates.scores[living], sharing)
+        fitness = shared_fitness(candidates.scores[living], candidates.sharing)
         # From the back, so that among equals the one with the lower mean goes.
         doomed = [place for place in range(len(living))[::-1] if living[place] not in safe]
         living.pop(min(doomed, key=lambda place: fitness[place]))

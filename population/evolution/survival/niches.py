@@ -9,16 +9,13 @@ from population.evolution.selection.parents import shared_fitness
 from population.evolution.survival.candidates import Candidates
 
 
-def niches(
-    candidates: Candidates, size: int, *, part: float = 0.25, sharing: float = 1.0
-) -> list[int]:
+def niches(candidates: Candidates, size: int, *, part: float = 0.25) -> list[int]:
     """See `Rule`, and `survivors`, which is given the candidates in the order of their births.
 
     Args:
         candidates: who may survive.
         size: how many do.
         part: part of the places that goes by shared fitness.
-        sharing: exponent of fitness sharing.
     """
     order = np.argsort(candidates.born, kind="stable")
     place = np.argsort(order)
@@ -29,7 +26,7 @@ def niches(
         size,
         protected=[int(place[row]) for row in candidates.protected],
         niches=part,
-        sharing=sharing,
+        sharing=candidates.sharing,
     )
     return sorted(int(order[row]) for row in kept)
 

@@ -1,4 +1,4 @@
-"""Merge methods: one file per family, one registry.
+"""Merge methods: one file per family, one registry. To add one, list its instance in `METHODS`.
 
 Names, parameters and arithmetic are mergekit's where it defines a method, computed in fp32
 whatever the stored dtype. Where that differs from what mergekit 0.1.5 does, on purpose:
@@ -20,7 +20,7 @@ whatever the stored dtype. Where that differs from what mergekit 0.1.5 does, on 
 - masks are drawn per (seed, tensor, model), so that one tensor can be remade alone; mergekit draws
   all from one stream.
 
-`compat` in the settings brings back the first two, for whoever needs mergekit's numbers.
+`compat` in the settings brings back the first two, for comparisons with mergekit's numbers.
 """
 
 from population.merging.methods.arcee_fusion import ArceeFusion

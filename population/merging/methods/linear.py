@@ -12,7 +12,7 @@ from population.merging.methods.method import (
     Floats,
     Parameter,
     Settings,
-    Span,
+    Subspace,
 )
 
 
@@ -24,7 +24,7 @@ class Linear(Combination):
     base = "ignored"
     parameters = (WEIGHT, Parameter("normalize", NORMALIZE.meaning, default=True))
 
-    def combine(self, span: Span, settings: Settings) -> Floats:
+    def combine(self, span: Subspace, settings: Settings) -> Floats:
         weight = settings["weight"]
         total = weight.sum(axis=1)
         normal = settings["normalize"].astype(bool)
@@ -48,7 +48,7 @@ class TaskArithmetic(Combination):
         INT8_MASK,
     )
 
-    def combine(self, span: Span, settings: Settings) -> Floats:
+    def combine(self, span: Subspace, settings: Settings) -> Floats:
         assert span.base is not None
         weight = settings["weight"]
         total = weight.sum(axis=1)
@@ -66,7 +66,7 @@ class Passthrough(Combination):
     counts = (1, 1)
     parameters = (Parameter("scale", "factor on the weights", default=1.0, per_model=True),)
 
-    def combine(self, span: Span, settings: Settings) -> Floats:
+    def combine(self, span: Subspace, settings: Settings) -> Floats:
         return weighted(settings["scale"], span.models)
 
 

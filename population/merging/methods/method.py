@@ -2,7 +2,7 @@
 
 There are two kinds. A `Combination` gives a weighted sum of its models, with weights that follow
 from the settings and from lengths and angles; so it works on coordinates and never sees a tensor
-(see `Span`), and combinations of combinations collapse into one weighted sum of the sources,
+(see `Subspace`), and combinations of combinations collapse into one weighted sum of the sources,
 however deep they are. A `Streamed` method looks at every element, chunk by chunk.
 
 Methods are pure. Arrays may be numpy's or torch's: they are used through the array API standard
@@ -97,7 +97,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Span:
+class Subspace:
     """Models as vectors over a common basis, unit by unit, with the basis' inner products.
 
     Lengths and angles between weighted sums follow from the Gram matrix of the summands, so
@@ -216,7 +216,7 @@ class Combination(Method):
         return "tensor"
 
     @abstractmethod
-    def combine(self, span: Span, settings: Settings) -> Floats:
+    def combine(self, span: Subspace, settings: Settings) -> Floats:
         """The merged model as a vector over the same basis: shape (units, basis)."""
 
 

@@ -3,7 +3,14 @@
 import numpy as np
 
 from population.merging.methods.linear import weighted
-from population.merging.methods.method import Axis, Combination, Floats, Parameter, Settings, Span
+from population.merging.methods.method import (
+    Axis,
+    Combination,
+    Floats,
+    Parameter,
+    Settings,
+    Subspace,
+)
 
 MERGEKITS_CLAMP = 1e-6
 
@@ -25,7 +32,7 @@ class ModelStock(Combination):
     def axis(self, settings: Settings) -> Axis:
         return "rows" if settings.one("filter_wise") else "tensor"
 
-    def combine(self, span: Span, settings: Settings) -> Floats:
+    def combine(self, span: Subspace, settings: Settings) -> Floats:
         assert span.base is not None
         offsets = span.offsets()
         count = len(offsets)

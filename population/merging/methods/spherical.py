@@ -1,7 +1,8 @@
 """Interpolation on the sphere: slerp, nuslerp, multislerp, the Karcher mean.
 
 All of these are weighted sums whose weights depend on the angles between the models, so they work
-on coordinates (see `population.merging.methods.method.Span`) and cost one pass for the Gram matrix.
+on coordinates (see `population.merging.methods.method.Subspace`) and cost one pass for the Gram
+matrix.
 """
 
 import numpy as np
@@ -16,7 +17,7 @@ from population.merging.methods.method import (
     Floats,
     Parameter,
     Settings,
-    Span,
+    Subspace,
 )
 
 NEARLY_PARALLEL = 0.9995
@@ -35,7 +36,7 @@ class Slerp(Combination):
     parameters = (Parameter("t", "0 is the base, 1 the other model"),)
     needs_gram = True
 
-    def combine(self, span: Span, settings: Settings) -> Floats:
+    def combine(self, span: Subspace, settings: Settings) -> Floats:
         assert span.base is not None
         near, far, t = span.base, span.models[0], settings["t"]
         lengths = _or_one(span.norm(near), 1e-8) * _or_one(span.norm(far), 1e-8)
@@ -63,7 +64,7 @@ class NuSlerp(Combination):
             return "tensor"
         return "columns" if settings.one("nuslerp_row_wise") else "rows"
 
-    def combine(self, span: Span, settings: Settings) -> Floats:
+    def combine(self, span: Subspace, settings: Settings) -> Floats:
         weight = settings["weight"]
         total = weight.sum(axis=1)
         t = np.where(np.abs(total) < 1e-6, 0.5, weight[:, 1] / np.where(total == 0, 1.0, total))
@@ -88,7 +89,7 @@ class MultiSlerp(Combination):
     )
     needs_gram = True
 
-    def combine(self, span: Span, settings: Settings) -> Floats:
+    def combine(self, span: Subspace, settings: Settings) -> Floats:
         models, weight, eps = span.offsets(), settings["weight"], settings["eps"]
         if len(models) == 1:
             return np.asarray(span.models[0])
@@ -130,7 +131,7 @@ class Karcher(Combination):
     )
     needs_gram = True
 
-    def combine(self, span: Span, settings: Settings) -> Floats:
+    def combine(self, span: Subspace, settings: Settings) -> Floats:
         models, tol = span.models, settings["tol"]
         if len(models) == 1:
             return np.asarray(models[0])

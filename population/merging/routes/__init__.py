@@ -16,7 +16,7 @@ Nothing here reads a weight: a change is a map that the caller applies to tensor
 
 from population.merging.routes.config import route_config
 from population.merging.routes.folding import IDENTITY, Change, Fold, FoldedScale, LayerFold, fold
-from population.merging.routes.path import Route, Step, from_indicators
+from population.merging.routes.path import Route, RouteStep, from_indicators
 from population.merging.routes.tensors import Source, routed_name, sources_of
 
 __all__ = [
@@ -26,8 +26,8 @@ __all__ = [
     "FoldedScale",
     "LayerFold",
     "Route",
+    "RouteStep",
     "Source",
-    "Step",
     "fold",
     "from_indicators",
     "route_config",

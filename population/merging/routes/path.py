@@ -12,7 +12,7 @@ from population.errors import RecipeError
 
 
 @dataclass(frozen=True)
-class Step:
+class RouteStep:
     """One step of a route.
 
     Attributes:
@@ -34,7 +34,7 @@ class Route:
         RecipeError: it has no step, or a step that cannot be.
     """
 
-    steps: tuple[Step, ...]
+    steps: tuple[RouteStep, ...]
 
     def __post_init__(self) -> None:
         if not self.steps:
@@ -142,5 +142,5 @@ def from_indicators(
                 f"expected a matrix of {len(row)} x {len(row)} scales, got {weights.shape}"
             )
         factors[1:] = [float(weights[i, j]) for i, j in pairwise(path)]
-    steps = (Step(*row[place], factor) for place, factor in zip(path, factors, strict=True))
+    steps = (RouteStep(*row[place], factor) for place, factor in zip(path, factors, strict=True))
     return Route(tuple(steps))

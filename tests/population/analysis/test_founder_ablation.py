@@ -18,14 +18,13 @@ from population.analysis.founder_ablation import (
     skills,
     without,
 )
-from population.analysis.report import genome_of
-from population.campaign.context import Context, reopen_context
+from population.campaign.context import Context, genome_of, reopen_context
 from population.evaluation.intervals import Interval
 from tests.command_helpers import colony, failure
 
 
 @pytest.fixture(scope="module")
-def workshop(small_archive: Archive) -> Context:
+def context(small_archive: Archive) -> Context:
     return reopen_context(small_archive)
 
 
@@ -38,14 +37,14 @@ def everywhere(found: FounderAblation) -> dict[str, dict[str, float]]:
 
 
 def test_a_founder_without_its_own_vector_is_the_base(
-    small_archive: Archive, workshop: Context
+    small_archive: Archive, context: Context
 ) -> None:
     model = small_archive.find("cipher")
-    found = skills(small_archive, workshop, model)
-    items = workshop.split("selection")
+    found = skills(small_archive, context, model)
+    items = context.split("selection")
     asked = [item.task for item in items]
-    genomes = [workshop.genome_of_founder(row) for row in (0, 2)]
-    base, own = workshop.score(genomes, workshop.player.prepare_keys(items)).exact
+    genomes = [context.genome_of_founder(row) for row in (0, 2)]
+    base, own = context.score(genomes, context.evaluator.prepare_keys(items)).exact
     assert found.accuracy == by_task(own, asked)
     losses = everywhere(found)
     assert losses["cipher"] == by_task(own - base, asked)
@@ -57,34 +56,34 @@ def test_a_founder_without_its_own_vector_is_the_base(
 
 
 def test_who_has_no_coefficient_costs_nothing_and_who_has_costs_what_is_scored(
-    small_archive: Archive, workshop: Context
+    small_archive: Archive, context: Context
 ) -> None:
     model = small_archive.models(ids=small_archive.offspring())[-1]
-    found = skills(small_archive, workshop, model, split="search", grain="layer")
-    whole = workshop.parameter_space.coefficients(genome_of(small_archive, workshop, model))
-    items = workshop.split("search")
-    prepared = workshop.player.prepare_keys(items)
-    masks = groups_of(workshop.layout, "layer")
+    found = skills(small_archive, context, model, split="search", grain="layer")
+    whole = context.parameter_space.coefficients(genome_of(small_archive, context, model))
+    items = context.split("search")
+    prepared = context.evaluator.prepare_keys(items)
+    masks = groups_of(context.layout, "layer")
     assert len(masks) > 3
     assert len(found.knockouts) == len(masks) * len(whole)
     chosen = [found.knockouts[1], found.knockouts[-1], found.knockouts[-2]]
     for one in chosen:
         row = ["capital", "cipher", "double"].index(one.founder)
         rest = without(whole, row, masks[one.where])
-        exact = workshop.score([whole.ravel(), rest.ravel()], prepared).exact
+        exact = context.score([whole.ravel(), rest.ravel()], prepared).exact
         assert means(one) == by_task(exact[0] - exact[1], [item.task for item in items])
-    founder = skills(small_archive, workshop, small_archive.find("double"), split="search")
+    founder = skills(small_archive, context, small_archive.find("double"), split="search")
     assert set(everywhere(founder)["capital"].values()) == {0.0}
     assert any(everywhere(founder)["double"].values())
 
 
-def test_knocking_out_touches_one_vector_in_its_blocks_alone(workshop: Context) -> None:
-    layers, blocks = groups_of(workshop.layout, "layer"), groups_of(workshop.layout, "block")
+def test_knocking_out_touches_one_vector_in_its_blocks_alone(context: Context) -> None:
+    layers, blocks = groups_of(context.layout, "layer"), groups_of(context.layout, "block")
     for masks in (layers, blocks):
         everything, *parts = masks.values()
         assert everything.all()
         assert np.array_equal(np.sum(parts, axis=0), np.ones(len(everything)))
-    assert len(blocks) == 1 + len(workshop.layout.blocks)
+    assert len(blocks) == 1 + len(context.layout.blocks)
     whole = np.arange(1.0, 1.0 + 3 * len(everything)).reshape(3, -1)
     mask = list(layers.values())[2]
     rest = without(whole, 1, mask)

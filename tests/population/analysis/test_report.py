@@ -22,7 +22,7 @@ from population.errors import CampaignError, CheckpointError, PopulationError
 from population.evaluation.intervals import mean_over_tasks
 from population.merging.merge import merge
 from population.merging.mergekit import from_yaml, to_yaml
-from population.merging.recipe import read_recipe
+from population.merging.recipe_files import read_recipe
 from population.models.checkpoints import open_checkpoint
 from population.weights.genomes import Basis, with_filters
 from tests.conftest import campaign, routed_config, small_toml
@@ -92,12 +92,12 @@ def test_a_second_report_says_the_same_and_asks_nothing_again(
     reported: tuple[Archive, Report],
 ) -> None:
     archive, report = reported
-    workshop = reopen_context(archive)
-    again = make_report(archive, workshop)
+    context = reopen_context(archive)
+    again = make_report(archive, context)
     assert again.as_json() == report.as_json()
     # Only the choice of baselines is measured anew; it reads the selection split alone.
-    items = len(workshop.split("selection"))
-    assert workshop.player.meter.evaluations % items == 0
+    items = len(context.split("selection"))
+    assert context.evaluator.meter.evaluations % items == 0
 
 
 def test_a_founder_scores_what_plain_transformers_says(reported: tuple[Archive, Report]) -> None:
@@ -107,8 +107,8 @@ def test_a_founder_scores_what_plain_transformers_says(reported: tuple[Archive, 
     path = archive.founder_paths()[entry.id or 0]
     tokenizer = AutoTokenizer.from_pretrained(path)
     model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
-    workshop = reopen_context(archive)
-    for task in workshop.tasks:
+    context = reopen_context(archive)
+    for task in context.tasks:
         right = []
         for item in task.items("test"):
             tokens = tokenizer(item.prompt, return_tensors="pt")
@@ -120,10 +120,10 @@ def test_a_founder_scores_what_plain_transformers_says(reported: tuple[Archive, 
 
 
 def test_nothing_to_report_before_the_first_generation(small_config: Path, tmp_path: Path) -> None:
-    workshop = open_context(load_config(small_config))
-    archive = found_archive(tmp_path / "new.duckdb", workshop)
+    context = open_context(load_config(small_config))
+    archive = found_archive(tmp_path / "new.duckdb", context)
     with pytest.raises(CampaignError, match="no generation is complete"):
-        make_report(archive, workshop)
+        make_report(archive, context)
 
 
 # Baselines
@@ -172,23 +172,23 @@ def test_an_exported_model_is_a_plain_checkpoint_that_answers_the_same(
     reported: tuple[Archive, Report], tmp_path: Path
 ) -> None:
     archive, _ = reported
-    workshop = reopen_context(archive)
+    context = reopen_context(archive)
     newest = archive.models()[-1]
     folder = tmp_path / "exported"
-    export(archive, workshop, newest, folder)
+    export(archive, context, newest, folder)
     assert open_checkpoint(folder).sha256() == newest.weights_sha256
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    items = workshop.split("selection")
+    items = context.split("selection")
     own = Context(
-        workshop.config.model_copy(
-            update={"run": workshop.config.run.model_copy(update={"dtype": "float32"})}
+        context.config.model_copy(
+            update={"run": context.config.run.model_copy(update={"dtype": "float32"})}
         ),
-        workshop.founders,
-        workshop.basis,
-        workshop.layout,
-    ).player
-    own.take(workshop.materialiser.one(archive.genomes([newest.id])[0]))
+        context.founders,
+        context.basis,
+        context.layout,
+    ).evaluator
+    own.take(context.materialiser.one(archive.genomes([newest.id])[0]))
     for item, answer in zip(items, own.generate(items), strict=True):
         tokens = tokenizer(item.prompt, return_tensors="pt")
         out = model.generate(**tokens, max_new_tokens=24, do_sample=False)
@@ -207,10 +207,10 @@ def test_an_exported_model_is_a_plain_checkpoint_that_answers_the_same(
 def test_a_recipe_in_mergekits_language_makes_the_same_weights(
     small_archive: Archive, tmp_path: Path
 ) -> None:
-    workshop = reopen_context(small_archive)
+    context = reopen_context(small_archive)
     newest = small_archive.models()[-1]
-    recipe = recipe_of_model(small_archive, workshop, newest)
-    text = to_yaml(with_filters(recipe, workshop.layout))
+    recipe = recipe_of_model(small_archive, context, newest)
+    text = to_yaml(with_filters(recipe, context.layout))
     assert "blocks" not in text
     made = merge(from_yaml(text, "champion.yml"), tmp_path / "merged")
     assert made.weights_sha256 == newest.weights_sha256

@@ -65,7 +65,7 @@ def assert_same(first: Archive, second: Archive) -> None:
 def test_the_same_seed_gives_the_same_archive_and_another_seed_another(
     run_small: RunSmall, small_archive: Archive, tmp_path: Path
 ) -> None:
-    """With one core or with two: a crew only shares the work."""
+    """With one core or with two: a pool only shares the work."""
     assert_same(run_small(tmp_path / "again.duckdb", threads=2), small_archive)
     other = run_small(tmp_path / "other.duckdb", generations=1, seed=1)
     mine = {model.weights_sha256 for model in small_archive.models()}
@@ -92,8 +92,8 @@ def test_a_resumed_campaign_is_an_uninterrupted_one(
     small_archive: Archive, tmp_path: Path, small_config: Path
 ) -> None:
     """Stopped in the middle of anything that takes its time, and run to the end."""
-    workshop = open_context(load_config(small_config))
-    archive = found_archive(tmp_path / "resumed.duckdb", workshop)
+    context = open_context(load_config(small_config))
+    archive = found_archive(tmp_path / "resumed.duckdb", context)
     interrupt(archive, "first population", 0)
     interrupt(archive, "first panel", 0)
     interrupt(archive, "offspring", 1)
@@ -123,15 +123,15 @@ def test_campaigns_of_routes_are_campaigns_too(
     with duckdb.connect(str(whole.path), read_only=True) as db:
         methods = db.execute("SELECT DISTINCT method FROM recipes ORDER BY method").fetchall()
     assert methods == [("route",), ("source",)]
-    workshop = reopen_context(whole)
+    context = reopen_context(whole)
     offspring = [model for model in whole.models() if model.kind == "offspring"]
     genomes = whole.genomes([model.id for model in offspring])
-    assert np.array_equal(workshop.space.repaired(genomes), genomes)
-    steps = [len(workshop.space.route(genome).steps) for genome in genomes]
+    assert np.array_equal(context.space.repaired(genomes), genomes)
+    steps = [len(context.space.route(genome).steps) for genome in genomes]
     assert max(steps) <= 6
     deepest = offspring[int(np.argmax(steps))]
     for number, model in enumerate((deepest, whole.find("champion"))):
-        made = export(whole, workshop, model, tmp_path / f"exported-{number}")
+        made = export(whole, context, model, tmp_path / f"exported-{number}")
         assert made.weights_sha256 == model.weights_sha256
         assert open_checkpoint(tmp_path / f"exported-{number}").sha256() == model.weights_sha256
 
@@ -236,13 +236,13 @@ def test_every_recipe_replays_to_its_hash(small_archive: Archive) -> None:
 
 
 def test_the_budget_is_never_exceeded(small_config: Path, tmp_path: Path) -> None:
-    workshop = open_context(load_config(small_config))
-    archive = found_archive(tmp_path / "budget.duckdb", workshop)
+    context = open_context(load_config(small_config))
+    archive = found_archive(tmp_path / "budget.duckdb", context)
     budget = Budget(item_evaluations=2500)
     bounds: list[int] = []
     campaign = Campaign(
         archive,
-        workshop,
+        context,
         budget,
         on_generation=lambda colony: bounds.append(campaign.cost_of_next(colony)),
     )
@@ -254,19 +254,19 @@ def test_the_budget_is_never_exceeded(small_config: Path, tmp_path: Path) -> Non
     assert len(history) > 3
     for bound, past in zip(bounds, history[1:], strict=False):
         assert past.evaluations <= bound
-    assert Campaign(archive, workshop, budget).run() == reason
+    assert Campaign(archive, context, budget).run() == reason
     assert archive.generations() == history
 
 
 def test_a_campaign_stops_for_the_first_reason_and_names_it(
     small_config: Path, tmp_path: Path
 ) -> None:
-    workshop = open_context(load_config(small_config))
-    archive = found_archive(tmp_path / "reasons.duckdb", workshop)
+    context = open_context(load_config(small_config))
+    archive = found_archive(tmp_path / "reasons.duckdb", context)
 
     def stopped(**limits: float) -> str:
         budget = Budget.model_validate({"item_evaluations": 10**9, **limits})
-        return Campaign(archive, workshop, budget).run()
+        return Campaign(archive, context, budget).run()
 
     assert "selection score is" in stopped(target=1e-9)
     assert "the target was 0.000" in stopped(target=1e-9)
@@ -306,7 +306,7 @@ def test_who_cannot_answer_gets_no_place(
 ) -> None:
     monkeypatch.setattr(
         "population.campaign.coherence_filter.CoherenceFilter.examine_answers",
-        lambda gate, player, health=FINE: (health, "endless answers"),
+        lambda gate, evaluator, health=FINE: (health, "endless answers"),
     )
     archive = campaign(load_config(small_config), tmp_path / "mute.duckdb", generations=1)
     born = [model for model in archive.models() if model.generation == 1]
@@ -323,8 +323,8 @@ def test_centre_and_leaders_challenge_every_few_generations_and_at_the_end(
 ) -> None:
     path = tmp_path / "crowned.toml"
     path.write_text(small_toml(tasks_folder, search={"crown": 3}))
-    workshop = open_context(load_config(path))
-    archive = found_archive(tmp_path / "crowned.duckdb", workshop)
+    context = open_context(load_config(path))
+    archive = found_archive(tmp_path / "crowned.duckdb", context)
     seen: dict[int, int] = {}
 
     def watch(done: int, total: int, what: str) -> None:
@@ -332,7 +332,7 @@ def test_centre_and_leaders_challenge_every_few_generations_and_at_the_end(
             seen[len(archive.generations())] = total
 
     limits = Budget(item_evaluations=10**9, generations=5)
-    Campaign(archive, workshop, limits, progress=watch).run()
+    Campaign(archive, context, limits, progress=watch).run()
     assert seen[0] == 1
     assert set(seen) == {0, 1, 2, 3, 5}
     assert seen[3] == 1
@@ -389,11 +389,11 @@ def test_founders_without_coherent_offspring_are_no_colony(
 ) -> None:
     path = tmp_path / "none.toml"
     path.write_text(small_toml(tasks_folder, gate=STRICT | {"norms": 1e-9}))
-    workshop = open_context(load_config(path))
-    archive = found_archive(tmp_path / "none.duckdb", workshop)
+    context = open_context(load_config(path))
+    archive = found_archive(tmp_path / "none.duckdb", context)
     told = "of 24 first merges of these founders 0 can live; .* lost its language, norms exploded"
     with pytest.raises(CampaignError, match=told):
-        Campaign(archive, workshop, ENDLESS).run()
+        Campaign(archive, context, ENDLESS).run()
     assert archive.generations() == []
 
 
@@ -401,7 +401,7 @@ def test_alarms_are_events_and_do_not_keep_a_campaign_from_going_on(
     small_config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     raised = [Alarm("coverage", "much is lost"), Alarm("kinship", "all are kin")]
-    monkeypatch.setattr("population.evolution.breeder.alarms", lambda signs, best: raised)
+    monkeypatch.setattr("population.evolution.evolver.alarms", lambda signs, best: raised)
     config = load_config(small_config)
     whole = campaign(config, tmp_path / "whole.duckdb", generations=3)
     told = [(g, event.detail) for g, event in whole.events() if event.kind == "alarm"]

@@ -18,7 +18,7 @@ import pytest
 from lineage import Archive, ArchiveError
 from lineage.archive.fork import fork
 from lineage.archive.merge import unite
-from lineage.archive.unfinished import Effort, Part, keep, making
+from lineage.archive.unfinished import Effort, UnfinishedPart, keep, making
 from population.analysis.verification import check
 from population.campaign import parts
 from population.campaign.context import found_archive, open_context, reopen_context
@@ -60,9 +60,9 @@ def tiny(make_checkpoint: Callable[..., Path], tasks_folder: Path, tmp_path: Pat
 @pytest.fixture
 def whole(tiny: Path, tmp_path: Path) -> Archive:
     """What nobody disturbs."""
-    workshop = open_context(load_config(tiny))
-    archive = found_archive(tmp_path / "whole.duckdb", workshop)
-    Campaign(archive, workshop, ONE).run()
+    context = open_context(load_config(tiny))
+    archive = found_archive(tmp_path / "whole.duckdb", context)
+    Campaign(archive, context, ONE).run()
     return archive
 
 
@@ -160,32 +160,32 @@ def test_everything_that_reads_copes_with_a_generation_in_the_making(
 
 
 def test_other_candidates_or_items_are_noticed(tiny: Path, tmp_path: Path) -> None:
-    workshop = open_context(load_config(tiny))
-    archive = found_archive(tmp_path / "half.duckdb", workshop)
+    context = open_context(load_config(tiny))
+    archive = found_archive(tmp_path / "half.duckdb", context)
     stopped(archive, "first population", 3)
     with archive.writing() as db:
         db.execute("UPDATE scores SET item = 'gone' WHERE item = (SELECT item FROM scores "
                    "WHERE model = 4 ORDER BY rowid LIMIT 1)")  # fmt: skip
     with pytest.raises(CampaignError, match="other items than the tasks have now"):
-        Campaign(archive, workshop, ONE).run()
+        Campaign(archive, context, ONE).run()
     with archive.writing() as db:
         db.execute("UPDATE models SET genome = list_transform(genome, lambda g: g + 1) "
                    "WHERE id = 4")  # fmt: skip
     with pytest.raises(CampaignError, match="another version of colony"):
-        Campaign(archive, workshop, ONE).run()
+        Campaign(archive, context, ONE).run()
 
 
 def test_no_part_is_written_once_the_generation_is_complete(whole: Archive) -> None:
     before = content(whole)
     with pytest.raises(ArchiveError, match="generation 0 is complete"):
-        keep(whole, Part(4, Effort()))
+        keep(whole, UnfinishedPart(4, Effort()))
     assert content(whole) == before
 
 
 def test_parts_are_kept_by_the_clock_and_when_asked(tmp_path: Path, tiny: Path) -> None:
-    workshop = open_context(load_config(tiny))
-    archive = found_archive(tmp_path / "parts.duckdb", workshop)
-    items = workshop.split("search")[:2]
+    context = open_context(load_config(tiny))
+    archive = found_archive(tmp_path / "parts.duckdb", context)
+    items = context.split("search")[:2]
     now = 0.0
     own = pytest.MonkeyPatch()
     own.setattr(parts, "EVERY_S", 5.0)

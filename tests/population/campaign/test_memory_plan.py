@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from population.campaign.memory_plan import Needs, free_memory, planned
+from population.campaign.memory_plan import MemoryNeeds, free_memory, planned
 from population.errors import CheckpointError
 from population.models import fingerprints
 from population.models.blocks import layout_of
@@ -23,13 +23,13 @@ from population.weights.genomes import Basis
 from population.weights.materialise import Materialiser, state_sha256
 
 GB = 10**9
-SMOL = Needs(model=269_000_000, network=0, forward=340_000_000)
+SMOL = MemoryNeeds(model=269_000_000, network=0, forward=340_000_000)
 """135 M parameters in bf16."""
 
 
 def test_a_model_of_135_million_parameters_stays_below_three_gigabytes() -> None:
     plan = planned(SMOL, nominal=2, memory_gb=None, free=20.0 * GB)
-    assert plan.players == 2
+    assert plan.evaluators == 2
     assert plan.batch >= 2
     assert plan.enough
     assert plan.bytes < 3 * GB
@@ -45,32 +45,32 @@ def test_a_model_of_135_million_parameters_stays_below_three_gigabytes() -> None
 def test_whatever_may_be_taken_is_not_exceeded_or_said(
     memory: float, nominal: int, model: int
 ) -> None:
-    plan = planned(Needs(model, model, 10**8), nominal, memory, 100.0 * GB)
-    assert 1 <= plan.players <= nominal
+    plan = planned(MemoryNeeds(model, model, 10**8), nominal, memory, 100.0 * GB)
+    assert 1 <= plan.evaluators <= nominal
     assert plan.batch >= 1
     assert plan.waiting >= 1
     assert plan.enough == (plan.bytes <= memory * GB)
     assert ("the least that these founders need" in plan.words) == (not plan.enough)
     if not plan.enough:
-        assert (plan.players, plan.batch, plan.waiting) == (1, 1, 1)
+        assert (plan.evaluators, plan.batch, plan.waiting) == (1, 1, 1)
 
 
 def test_more_memory_never_means_less_at_a_time() -> None:
     plans = [planned(SMOL, 4, memory, 100.0 * GB) for memory in np.arange(0.5, 12.0, 0.25)]
     for lower, higher in pairwise(plans):
-        assert higher.players >= lower.players
+        assert higher.evaluators >= lower.evaluators
         assert higher.bytes >= lower.bytes
 
 
 def test_the_usual_is_bounded_by_what_is_free() -> None:
-    assert planned(SMOL, 2, None, 1.0 * GB).players == 1
-    assert planned(Needs(3 * GB, 0, GB), 4, None, 10.0 * GB).players == 1
-    assert planned(Needs(3 * GB, 0, GB), 4, None, 100.0 * GB).players == 4
+    assert planned(SMOL, 2, None, 1.0 * GB).evaluators == 1
+    assert planned(MemoryNeeds(3 * GB, 0, GB), 4, None, 10.0 * GB).evaluators == 1
+    assert planned(MemoryNeeds(3 * GB, 0, GB), 4, None, 100.0 * GB).evaluators == 4
     assert 0 < free_memory() < 2**60
 
 
 def test_small_models_are_made_by_the_brood() -> None:
-    plan = planned(Needs(5 * 10**6, 10**7, 10**7), 2, None, 8.0 * GB)
+    plan = planned(MemoryNeeds(5 * 10**6, 10**7, 10**7), 2, None, 8.0 * GB)
     assert plan.batch > 100
     assert "small ones" in plan.words
 

@@ -17,7 +17,7 @@ from population.campaign.loop import Campaign
 from population.campaign.passing_over import FAILED, passing
 from population.config import Config
 from population.errors import CampaignError, Interrupted
-from population.evaluation import evaluator as players
+from population.evaluation import evaluator as evaluators
 from population.troubles import Troubles, said_of
 from tests.population.campaign.test_campaign import assert_same
 from tests.population.campaign.test_small_tasks import Listed, config_of, founders, run, write_task
@@ -45,11 +45,11 @@ def test_an_item_that_is_too_long_is_left_out(founders: list[Path], tmp_path: Pa
         rows[4]["prompt"] = "a" * 500
         (task / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     config = config_of(founders, [task])
-    workshop = open_context(config)
+    context = open_context(config)
     told: list[str] = []
-    archive = found_archive(tmp_path / "a.duckdb", workshop)
+    archive = found_archive(tmp_path / "a.duckdb", context)
     budget = config.budget.model_copy(update={"generations": 2})
-    Campaign(archive, workshop, budget, on_trouble=told.append).run()
+    Campaign(archive, context, budget, on_trouble=told.append).run()
     resumed(archive, config, 3)
     left_out = [line for line in told if "is left out" in line]
     assert {line.split()[1] for line in left_out} == {"long/search/5", "long/selection/5"}
@@ -126,23 +126,23 @@ class Breaks:
         self, monkeypatch: pytest.MonkeyPatch, method: str, every: int, times: int = 1 << 30
     ) -> None:
         self.count = 0
-        original = getattr(players.Evaluator, method)
-        taking = players.Evaluator.take
+        original = getattr(evaluators.Evaluator, method)
+        taking = evaluators.Evaluator.take
         state = self
 
-        def take(player: players.Evaluator, weights: Any) -> None:
-            taking(player, weights)
+        def take(evaluator: evaluators.Evaluator, weights: Any) -> None:
+            taking(evaluator, weights)
             first = next(iter(weights.values())).flatten()[:64].float().numpy()
-            player.broken = int(np.abs(first).sum() * 1e6) % every == 0  # type: ignore[attr-defined]
+            evaluator.broken = int(np.abs(first).sum() * 1e6) % every == 0  # type: ignore[attr-defined]
 
-        def broken(player: players.Evaluator, *arguments: Any, **named: Any) -> Any:
-            if getattr(player, "broken", False) and state.count < times:
+        def broken(evaluator: evaluators.Evaluator, *arguments: Any, **named: Any) -> Any:
+            if getattr(evaluator, "broken", False) and state.count < times:
                 state.count += 1
                 raise RuntimeError("probability tensor contains inf\nand more lines")
-            return original(player, *arguments, **named)
+            return original(evaluator, *arguments, **named)
 
-        monkeypatch.setattr(players.Evaluator, "take", take)
-        monkeypatch.setattr(players.Evaluator, method, broken)
+        monkeypatch.setattr(evaluators.Evaluator, "take", take)
+        monkeypatch.setattr(evaluators.Evaluator, method, broken)
 
 
 @pytest.mark.parametrize("method", ["score", "generate", "loglikelihood"])
@@ -200,7 +200,7 @@ def test_founders_that_cannot_be_examined_are_one_line(
 def test_who_fails_once_is_tried_again() -> None:
     tries: list[int] = []
 
-    def work(number: int, player: Any, state: Any) -> str:
+    def work(number: int, evaluator: Any, state: Any) -> str:
         tries.append(number)
         if len(tries) == 1:
             raise MemoryError
@@ -212,7 +212,7 @@ def test_who_fails_once_is_tried_again() -> None:
 
 @pytest.mark.parametrize("error", [Interrupted("stop"), OSError("disk"), KeyboardInterrupt()])
 def test_what_is_of_no_single_model_is_passed_on(error: BaseException) -> None:
-    def work(number: int, player: Any, state: Any) -> str:
+    def work(number: int, evaluator: Any, state: Any) -> str:
         raise error
 
     with pytest.raises(type(error)):

@@ -9,7 +9,7 @@ import torch
 from arena.errors import TaskError
 from arena.tasks import load_tasks
 from lineage import Archive
-from lineage.archive.unfinished import Effort, Part, keep, unfinished
+from lineage.archive.unfinished import Effort, UnfinishedPart, keep, unfinished
 from population.campaign.context import found_archive, open_context
 from population.campaign.item_sampling import dealing_pools
 from population.campaign.readiness import check_ready, cost_of_founding
@@ -70,8 +70,8 @@ def test_nothing_is_written_where_a_run_could_not_begin(config: Config, tmp_path
     sealed.rename(sealed.with_suffix(".away"))
     assert "test.jsonl is missing" in refused()
     sealed.write_bytes(b"\xff not to be read")
-    workshop = open_context(config)
-    assert check_ready(workshop, config.budget, report=True)
+    context = open_context(config)
+    assert check_ready(context, config.budget, report=True)
 
 
 def test_keyless_items_are_found_before_one_is_dealt(config: Config, tmp_path: Path) -> None:
@@ -90,17 +90,17 @@ def test_keyless_items_are_found_before_one_is_dealt(config: Config, tmp_path: P
 
 
 def test_what_the_first_population_takes_is_what_is_asked_of_a_budget(config: Config) -> None:
-    workshop = open_context(config)
-    cost = cost_of_founding(workshop, dealing_pools(workshop.tasks, 0, config))
+    context = open_context(config)
+    cost = cost_of_founding(context, dealing_pools(context.tasks, 0, config))
     for budget in (cost - 1, 1):
         with pytest.raises(CampaignError, match=f"takes about {cost:,}"):
             check_ready(
-                workshop,
+                context,
                 config.budget.model_copy(update={"item_evaluations": budget}),
                 report=False,
             )
     enough = config.budget.model_copy(update={"item_evaluations": cost})
-    assert check_ready(workshop, enough, report=False)
+    assert check_ready(context, enough, report=False)
 
 
 def test_an_archive_without_a_generation_is_started_anew(config: Config, tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_candidates_that_are_kept_are_not_thrown_away(config: Config, tmp_path: 
     archive, path = tmp_path / "a.duckdb", tmp_path / "my.toml"
     colony_of = found_archive(archive, open_context(config))
     assert unfinished(colony_of).endswith("none was begun; colony run begins the first")
-    keep(colony_of, Part(24, Effort(6, 1.0)))
+    keep(colony_of, UnfinishedPart(24, Effort(6, 1.0)))
     assert unfinished(colony_of).startswith("generation 0 is being made: 0 of 24")
     colony_of.close()
     before = archive.read_bytes()

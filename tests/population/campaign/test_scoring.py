@@ -14,8 +14,13 @@ from lineage import Archive
 from lineage.ancestry.kinship import Kinship
 from lineage.queries import rounds
 from lineage.records import Item, Juror
-from population.analysis.report import genome_of
-from population.campaign.context import found_archive, open_context, reopen_context, silent
+from population.campaign.context import (
+    found_archive,
+    genome_of,
+    open_context,
+    reopen_context,
+    silent,
+)
 from population.campaign.scoring import JuryScorer
 from population.config import Config, load_config
 from population.errors import PopulationError
@@ -69,8 +74,8 @@ def test_it_goes_on_as_if_it_had_never_stopped(
     keyless: Config, judged: Archive, tmp_path: Path
 ) -> None:
     """Stopped within an epoch, whose jury has to be the one that was seated."""
-    workshop = open_context(keyless)
-    archive = found_archive(tmp_path / "colony.duckdb", workshop)
+    context = open_context(keyless)
+    archive = found_archive(tmp_path / "colony.duckdb", context)
     interrupt(archive, "jury", 0)
     interrupt(archive, "jury", 1)
     interrupt(archive, "offspring", 2)
@@ -78,9 +83,9 @@ def test_it_goes_on_as_if_it_had_never_stopped(
 
 
 def test_nobodys_own_vote_counts_for_it(judged: Archive) -> None:
-    workshop = reopen_context(judged)
-    jury = JuryScorer(judged, workshop, Kinship.replayed(judged.models()), lambda epoch: [], silent)
-    items = deal_panel(workshop.tasks, 3, 12)
+    context = reopen_context(judged)
+    jury = JuryScorer(judged, context, Kinship.replayed(judged.models()), lambda epoch: [], silent)
+    items = deal_panel(context.tasks, 3, 12)
     marked = jury.mark(items, 1)
     shares = marked.prepared.marks
     assert shares is not None
@@ -88,12 +93,12 @@ def test_nobodys_own_vote_counts_for_it(judged: Archive) -> None:
     rows = {model.id: model for model in judged.models()}
     gained = []
     for judge, own in marked.without.items():
-        genome = genome_of(judged, workshop, rows[judge])
-        ((with_own, without),) = workshop.each(
+        genome = genome_of(judged, context, rows[judge])
+        ((with_own, without),) = context.each(
             [genome],
-            lambda number, player, state, own=own: (
-                player.score(marked.prepared)[0],
-                player.score(own)[0],
+            lambda number, evaluator, state, own=own: (
+                evaluator.score(marked.prepared)[0],
+                evaluator.score(own)[0],
             ),
         )
         gained.append(with_own.sum() - without.sum())
@@ -102,23 +107,23 @@ def test_nobodys_own_vote_counts_for_it(judged: Archive) -> None:
 
 
 def test_without_any_examination_everybody_is_heard_alike(keyless: Config, tmp_path: Path) -> None:
-    workshop = open_context(keyless)
-    archive = found_archive(tmp_path / "colony.duckdb", workshop)
+    context = open_context(keyless)
+    archive = found_archive(tmp_path / "colony.duckdb", context)
 
     def nothing(epoch: int) -> list[Item]:
-        return [replace(item, key=None) for item in deal_panel(workshop.tasks, 1, 6)]
+        return [replace(item, key=None) for item in deal_panel(context.tasks, 1, 6)]
 
     jury: Sequence[Juror] = JuryScorer(
-        archive, workshop, Kinship.replayed(archive.models()), nothing, silent
+        archive, context, Kinship.replayed(archive.models()), nothing, silent
     ).jury(0)
     assert {juror.belief for juror in jury} == {1.0}
 
 
 def test_keys_are_asked_for_where_they_count(keyless: Config) -> None:
     search = keyless.search.model_copy(update={"merit": "keys"})
-    workshop = open_context(keyless.model_copy(update={"search": search}))
+    context = open_context(keyless.model_copy(update={"search": search}))
     with pytest.raises(TaskError, match=r'has no key .* merit = "jury"'):
-        deal_panel(workshop.tasks, 1, 6)
+        deal_panel(context.tasks, 1, 6)
     items = deal_panel(load_tasks(keyless.tasks.paths), 1, 6)
     with pytest.raises(PopulationError, match=r'has no key .* merit = "jury"'):
-        workshop.player.prepare_keys(items)
+        context.evaluator.prepare_keys(items)

@@ -156,9 +156,9 @@ def test_an_epoch_keeps_the_panel_that_it_began_with() -> None:
     marker = SimpleNamespace(mark=lambda items, epoch: SimpleNamespace(prepared=None))
     kept = tasks[0].items("search")[3:9]
     search = Config().search
-    dealer = ItemSampler(0, search, pools_of(tasks, 0, WANTED), marker, lambda epoch: kept)  # type: ignore[arg-type]
-    assert dealer.panel(0).items == kept
-    assert sorted(column for part in dealer.panel(0).rounds for column in part) == list(range(6))
+    sampler = ItemSampler(0, search, pools_of(tasks, 0, WANTED), marker, lambda epoch: kept)  # type: ignore[arg-type]
+    assert sampler.panel(0).items == kept
+    assert sorted(column for part in sampler.panel(0).rounds for column in part) == list(range(6))
 
 
 # Real campaigns
@@ -211,11 +211,11 @@ def config_of(
 
 
 def run(config: Config, path: Path, generations: int) -> tuple[Archive, Context]:
-    workshop = open_context(config)
-    archive = found_archive(path, workshop)
+    context = open_context(config)
+    archive = found_archive(path, context)
     budget = config.budget.model_copy(update={"generations": generations})
-    Campaign(archive, workshop, budget).run()
-    return archive, workshop
+    Campaign(archive, context, budget).run()
+    return archive, context
 
 
 @pytest.mark.parametrize("sizes", [(1,), (2, 40), (1, 5, 30)])
@@ -224,7 +224,7 @@ def test_campaigns_on_small_tasks_go_on_from_epoch_to_epoch(
 ) -> None:
     """Each generation is an epoch: in each, a fresh panel is dealt and the arena plays on it."""
     tasks = [write_task(tmp_path, f"task{n}", size) for n, size in enumerate(sizes)]
-    archive, workshop = run(config_of(founders, tasks), tmp_path / "whole.duckdb", 3)
+    archive, context = run(config_of(founders, tasks), tmp_path / "whole.duckdb", 3)
     assert len(archive.generations()) == 4
     assert check(archive).damages == ()
     told = [event.detail for generation, event in archive.events() if generation == 0]
@@ -232,8 +232,8 @@ def test_campaigns_on_small_tasks_go_on_from_epoch_to_epoch(
     assert [detail for detail in told if "kept back for the arena" in detail]
     with archive.reading() as db:
         assert db.execute("SELECT count(*) FROM round_items WHERE hidden").fetchone() == (0,)
-    tournament(archive, workshop, silent)
-    assert make_report(archive, workshop, silent)
+    tournament(archive, context, silent)
+    assert make_report(archive, context, silent)
 
 
 def test_resumed_between_two_epochs_they_are_the_same(founders: list[Path], tmp_path: Path) -> None:
@@ -255,7 +255,7 @@ def test_a_list_that_is_long_enough_keeps_items_back(founders: list[Path], tmp_p
         founders, [write_task(tmp_path, "long", 40)],
         search={"panel": 12, "items": 8}, arena={"items": 8},
     )  # fmt: skip
-    archive, workshop = run(config, tmp_path / "long.duckdb", 3)
+    archive, context = run(config, tmp_path / "long.duckdb", 3)
     with archive.reading() as db:
         hidden = {
             name
@@ -267,5 +267,5 @@ def test_a_list_that_is_long_enough_keeps_items_back(founders: list[Path], tmp_p
     assert len(hidden) == 2
     assert not hidden & scored
     assert not any("kept back" in event.detail for _, event in archive.events())
-    assert len(load_tasks(config.tasks.paths)) == len(workshop.tasks)
-    assert shortages(workshop, pools_of(workshop.tasks, 0, Wanted(120, 9))) != ()
+    assert len(load_tasks(config.tasks.paths)) == len(context.tasks)
+    assert shortages(context, pools_of(context.tasks, 0, Wanted(120, 9))) != ()

@@ -23,10 +23,10 @@ def item_of(prompt: str, key: str | None, number: int = 0) -> Item:
     return Item(f"t/search/{number}", "t", "search", prompt, key)
 
 
-def player_of(folder: Path, **settings: object) -> Evaluator:
-    player = Evaluator(folder, stored=torch.float32, device="cpu", **settings)  # type: ignore[arg-type]
-    player.take(dict(AutoModelForCausalLM.from_pretrained(folder).state_dict()))
-    return player
+def evaluator_of(folder: Path, **settings: object) -> Evaluator:
+    evaluator = Evaluator(folder, stored=torch.float32, device="cpu", **settings)  # type: ignore[arg-type]
+    evaluator.take(dict(AutoModelForCausalLM.from_pretrained(folder).state_dict()))
+    return evaluator
 
 
 @pytest.fixture(scope="module")
@@ -112,10 +112,10 @@ def test_greedy_decoding_and_the_fast_path_give_one_verdict(kind: str, tmp_path:
     for seed in (0,):
         folder = tmp_path / f"{seed}"
         speaker(folder, kind, seed)
-        player = player_of(folder, stops={"t": " a" if kind == "words" else "a"})
+        evaluator = evaluator_of(folder, stops={"t": " a" if kind == "words" else "a"})
         pairs = list(zip(WORDS, WORDS[3:9], strict=False))
         prompts = [f"{a} {b}{end}" for a, b in pairs for end in ("", " ")]
-        said = player.answer_freely([item_of(p, None, n) for n, p in enumerate(prompts)])
+        said = evaluator.answer_freely([item_of(p, None, n) for n, p in enumerate(prompts)])
         items = []
         for number, (prompt, answer) in enumerate(zip(prompts, said, strict=True)):
             forms = answer.text, canonical(answer.text), f" {canonical(answer.text)}", "so"
@@ -124,8 +124,8 @@ def test_greedy_decoding_and_the_fast_path_give_one_verdict(kind: str, tmp_path:
                 item_of(prompt, form[:30] if canonical(form[:30]) else "one", 10 * number + place)
                 for place, form in enumerate(forms)
             ]
-        exact, probability = player.score(player.prepare_keys(items))
-        heard = player.answer_freely(items)
+        exact, probability = evaluator.score(evaluator.prepare_keys(items))
+        heard = evaluator.answer_freely(items)
         expected = [
             float(answer.ended and Task().verify(item, Task().extract(item, answer.text)) == 1.0)
             for item, answer in zip(items, heard, strict=True)
@@ -171,27 +171,27 @@ def test_who_says_every_sentence_scores_one_whatever_the_form_of_the_key(
         "a space in both": [(f"{p} ", f" {k}") for p, k in SENTENCES],
     }
     for task in (Task(), Heard()):
-        player = player_of(tmp_path, tasks={"t": task})
+        evaluator = evaluator_of(tmp_path, tasks={"t": task})
         for form, pairs in forms.items():
             items = [item_of(*pair, number) for number, pair in enumerate(pairs)]
-            exact, probability = player.score(player.prepare_keys(items))
+            exact, probability = evaluator.score(evaluator.prepare_keys(items))
             assert exact.tolist() == [1.0] * len(items), (kind, form)
             assert probability.min() > 0.5
-            texts = player.generate(items)
+            texts = evaluator.generate(items)
             assert [canonical(text) for text in texts] == [key for _, key in SENTENCES]
             wrong = [item_of(p, f" {WORDS[n]}", n) for n, (p, _) in enumerate(pairs)]
-            assert not player.score(player.prepare_keys(wrong))[0].any()
+            assert not evaluator.score(evaluator.prepare_keys(wrong))[0].any()
 
 
 @pytest.mark.parametrize("kind", SPACED)
 def test_a_stop_text_is_heard_in_whatever_tokens_it_comes(kind: str, tmp_path: Path) -> None:
     speaker(tmp_path, kind, 1, [f"{prompt} {key} ." for prompt, key in SENTENCES])
     for task in (Task(), Heard()):
-        player = player_of(tmp_path, stops={"t": "."}, tasks={"t": task})
+        evaluator = evaluator_of(tmp_path, stops={"t": "."}, tasks={"t": task})
         for front in (" ", ""):
             items = [item_of(p, f"{front}{key}", n) for n, (p, key) in enumerate(SENTENCES)]
-            assert player.score(player.prepare_keys(items))[0].all()
-            heard = player.answer_freely(items)
+            assert evaluator.score(evaluator.prepare_keys(items))[0].all()
+            heard = evaluator.answer_freely(items)
             assert [canonical(answer.text) for answer in heard] == [k for _, k in SENTENCES]
             assert all(answer.ended for answer in heard)
 
@@ -199,7 +199,7 @@ def test_a_stop_text_is_heard_in_whatever_tokens_it_comes(kind: str, tmp_path: P
 def test_company_changes_no_answer(tmp_path: Path) -> None:
     speaker(tmp_path, "llama", 4)
     items = [item_of(" ".join(WORDS[: n % 9 + 1]), None, n) for n in range(12)]
-    wide, narrow = player_of(tmp_path), player_of(tmp_path, batch_tokens=60)
+    wide, narrow = evaluator_of(tmp_path), evaluator_of(tmp_path, batch_tokens=60)
     together = wide.generate(items)
     assert narrow.generate(items) == together
     assert [wide.generate([item])[0] for item in items] == together

@@ -1,4 +1,4 @@
-"""The player: teacher forcing is greedy decoding, and company changes nobody's score."""
+"""The evaluator: teacher forcing is greedy decoding, and company changes nobody's score."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -29,7 +29,7 @@ def panel(each: int, seed: int = 3) -> list[Item]:
     ]
 
 
-def player_of(dtype: str = "float32", **settings: int) -> Evaluator:
+def evaluator_of(dtype: str = "float32", **settings: int) -> Evaluator:
     return Evaluator(
         FOUNDERS / "base", stored=torch.bfloat16, device="cpu", dtype=dtype, **settings
     )
@@ -49,23 +49,23 @@ def weights(name: str, scale: float = 1.0) -> dict[str, torch.Tensor]:
 def test_one_forward_pass_says_what_greedy_decoding_gives(name: str, scale: float) -> None:
     """Token by token, with nothing shared between the two but the weights."""
     items = panel(each=10)
-    player = player_of()
-    player.take(weights(name, scale))
-    exact, _ = player.score(player.prepare_keys(items))
+    evaluator = evaluator_of()
+    evaluator.take(weights(name, scale))
+    exact, _ = evaluator.score(evaluator.prepare_keys(items))
     decoded = [
-        float(text == item.key) for text, item in zip(player.generate(items), items, strict=True)
+        float(text == item.key) for text, item in zip(evaluator.generate(items), items, strict=True)
     ]
     assert decoded == exact.tolist()
 
 
 def test_decoding_is_what_transformers_decodes_alone() -> None:
     items = panel(each=3)
-    player = player_of()
+    evaluator = evaluator_of()
     name = SPECIALISTS[-1]
-    player.take({k: t.float() for k, t in weights(name).items()})
+    evaluator.take({k: t.float() for k, t in weights(name).items()})
     tokenizer = AutoTokenizer.from_pretrained(FOUNDERS / name)
     model = AutoModelForCausalLM.from_pretrained(FOUNDERS / name, dtype=torch.float32)
-    for item, text in zip(items, player.generate(items), strict=True):
+    for item, text in zip(items, evaluator.generate(items), strict=True):
         tokens = tokenizer(item.prompt, return_tensors="pt")
         out = model.generate(**tokens, max_new_tokens=24, do_sample=False)
         alone = tokenizer.decode(out[0, tokens["input_ids"].shape[1] :], skip_special_tokens=True)
@@ -78,33 +78,33 @@ def test_decoding_is_what_transformers_decodes_alone() -> None:
 def test_it_computes_what_transformers_computes_to_the_bit(dtype: torch.dtype) -> None:
     name = SPECIALISTS[-1]
     founder = open_checkpoint(FOUNDERS / name)
-    player = player_of(dtype=str(dtype).removeprefix("torch."))
-    player.take({key: founder.tensor(key) for key in founder.tensors})
+    evaluator = evaluator_of(dtype=str(dtype).removeprefix("torch."))
+    evaluator.take({key: founder.tensor(key) for key in founder.tensors})
     model = AutoModelForCausalLM.from_pretrained(FOUNDERS / name, dtype=dtype)
     tokens = torch.arange(40).reshape(2, 20) + 2
     with torch.inference_mode():
-        assert torch.equal(player._model(tokens).logits, model(tokens).logits)
+        assert torch.equal(evaluator._model(tokens).logits, model(tokens).logits)
 
 
 def test_the_probability_of_the_key_is_the_product_over_its_tokens() -> None:
     item = panel(each=1)[0]
-    player = player_of()
-    player.take(weights(item.task if item.task in SPECIALISTS else SPECIALISTS[-1]))
-    _, probability = player.score(player.prepare_keys([item]))
+    evaluator = evaluator_of()
+    evaluator.take(weights(item.task if item.task in SPECIALISTS else SPECIALISTS[-1]))
+    _, probability = evaluator.score(evaluator.prepare_keys([item]))
     tokenizer = AutoTokenizer.from_pretrained(FOUNDERS / "base")
     prompt = tokenizer.encode(item.prompt)
     key = [*tokenizer.encode(item.key, add_special_tokens=False), tokenizer.eos_token_id]
-    logits = player._model(torch.tensor([prompt + key])).logits[0].log_softmax(-1)
+    logits = evaluator._model(torch.tensor([prompt + key])).logits[0].log_softmax(-1)
     expected = sum(float(logits[len(prompt) - 1 + place, token]) for place, token in enumerate(key))
     assert np.log(probability[0]) == pytest.approx(expected, abs=1e-4)
-    assert player.loglikelihood([(item, item.key)])[0] == pytest.approx(expected, abs=1e-4)
+    assert evaluator.loglikelihood([(item, item.key)])[0] == pytest.approx(expected, abs=1e-4)
 
 
 def test_batches_and_company_do_not_change_a_score() -> None:
     items = panel(each=4)
-    wide, narrow = player_of(), player_of(batch_tokens=40)
-    for player in (wide, narrow):
-        player.take(weights(SPECIALISTS[1]))
+    wide, narrow = evaluator_of(), evaluator_of(batch_tokens=40)
+    for evaluator in (wide, narrow):
+        evaluator.take(weights(SPECIALISTS[1]))
     together = wide.score(wide.prepare_keys(items))
     backwards = wide.score(wide.prepare_keys(items[::-1]))
     apart = narrow.score(narrow.prepare_keys(items))
@@ -116,21 +116,21 @@ def test_batches_and_company_do_not_change_a_score() -> None:
 
 def test_every_item_counts_against_the_budget_whoever_asks() -> None:
     items = panel(each=2)
-    player = player_of()
-    player.take(weights("base"))
-    player.score(player.prepare_keys(items))
-    player.generate(items[:5])
-    player.loglikelihood([(item, "x") for item in items[:3]])
-    assert player.meter.evaluations == len(items) + 5 + 3
-    assert player.meter.forward_s > 0.0
+    evaluator = evaluator_of()
+    evaluator.take(weights("base"))
+    evaluator.score(evaluator.prepare_keys(items))
+    evaluator.generate(items[:5])
+    evaluator.loglikelihood([(item, "x") for item in items[:3]])
+    assert evaluator.meter.evaluations == len(items) + 5 + 3
+    assert evaluator.meter.forward_s > 0.0
 
 
 def test_a_model_that_is_broken_scores_nothing() -> None:
     broken = weights("base")
     broken["model.norm.weight"] = torch.full_like(broken["model.norm.weight"], float("nan"))
-    player = player_of()
-    player.take(broken)
-    exact, probability = player.score(player.prepare_keys(panel(each=1)))
+    evaluator = evaluator_of()
+    evaluator.take(broken)
+    exact, probability = evaluator.score(evaluator.prepare_keys(panel(each=1)))
     assert not exact.any()
     assert not probability.any()
 
@@ -138,21 +138,21 @@ def test_a_model_that_is_broken_scores_nothing() -> None:
 def test_weights_of_another_architecture_are_refused(
     make_checkpoint: Callable[..., Path],
 ) -> None:
-    player = player_of()
+    evaluator = evaluator_of()
     state = weights("base")
     state["model.layers.9.mlp.up_proj.weight"] = torch.zeros(2, 2)
     with pytest.raises(CheckpointError, match=r"unknown tensor model\.layers\.9"):
-        player.take(state)
+        evaluator.take(state)
     state = weights("base")
     del state["model.norm.weight"]
     with pytest.raises(CheckpointError, match=r"lacks model\.norm\.weight"):
-        player.take(state)
+        evaluator.take(state)
 
 
 def test_control_tokens_in_an_answer_stay_text() -> None:
-    player = player_of()
+    evaluator = evaluator_of()
     item = panel(each=1)[0]
-    speech = player._speech
+    speech = evaluator._speech
     end, number = speech.tokenizer.eos_token, speech.tokenizer.eos_token_id
     assert speech.answer_ids(item, f"a{end}b").count(number) == 1
     # So does one that is put into a question: which of two answers is better?
@@ -162,17 +162,17 @@ def test_control_tokens_in_an_answer_stay_text() -> None:
 
 
 def test_what_does_not_fit_into_the_context_cannot_be_said() -> None:
-    player = player_of()
+    evaluator = evaluator_of()
     item = panel(each=1)[0]
-    player.take(weights("base"))
-    likely, impossible = player.loglikelihood([(item, item.key or ""), (item, "a" * 5000)])
+    evaluator.take(weights("base"))
+    likely, impossible = evaluator.loglikelihood([(item, item.key or ""), (item, "a" * 5000)])
     assert likely > impossible == -np.inf
 
 
 def test_an_item_that_does_not_fit_is_named() -> None:
     item = replace(panel(each=1)[0], prompt="a" * 5000)
     with pytest.raises(PopulationError, match=f"item {item.id} takes .* tokens"):
-        player_of().prepare_keys([item])
+        evaluator_of().prepare_keys([item])
 
 
 def test_devices_and_dtypes() -> None:

@@ -12,7 +12,7 @@ from lineage.records import Floats
 from population.errors import PopulationError
 from population.evolution.spaces.both import BothSpace
 from population.evolution.spaces.flow import KINDS, SCALE_STEP, TAMED, FlowSpace, sources_used
-from population.merging.routes import Route, Step, from_indicators
+from population.merging.routes import Route, RouteStep, from_indicators
 
 TWO = FlowSpace((3, 2), repeats=2, longest=6)
 THREE = FlowSpace((4, 4, 4), repeats=3, longest=8)
@@ -40,14 +40,21 @@ def test_a_slot_is_an_indicator_and_a_scale() -> None:
     assert (space.low.tolist()[:2], space.high.tolist()[:2]) == ([0.0, 0.5], [1.0, 1.5])
     genome = genome_of(TWO, [0, 4, 6, 9])  # the row of 3 + 2 layers, twice
     genome[2 * 4 + 1], genome[2 * 9 + 1], genome[2 * 1 + 1] = 0.7, 1.2, 1.4
-    assert TWO.route(genome).steps == (Step(0, 0), Step(1, 1, 0.7), Step(0, 1), Step(1, 1, 1.2))
+    assert TWO.route(genome).steps == (
+        RouteStep(0, 0),
+        RouteStep(1, 1, 0.7),
+        RouteStep(0, 1),
+        RouteStep(1, 1, 1.2),
+    )
 
 
 @pytest.mark.parametrize("space", [TWO, THREE])
 def test_a_founder_is_its_own_layers(space: FlowSpace) -> None:
     for source, count in enumerate(space.layers):
         genome = space.founder(source)
-        assert space.route(genome).steps == tuple(Step(source, layer) for layer in range(count))
+        assert space.route(genome).steps == tuple(
+            RouteStep(source, layer) for layer in range(count)
+        )
         assert space.outside(genome, base=1) == source
         np.testing.assert_array_equal(space.repaired(genome), genome)
 
@@ -68,7 +75,7 @@ def test_scales_of_slots_can_say_of_a_route_what_the_papers_matrix_says() -> Non
 def test_a_genome_of_nothing_becomes_the_first_source() -> None:
     nothing = genome_of(TWO, [], scale=0.9)
     repaired = TWO.route(TWO.repaired(nothing))
-    assert repaired.steps == (Step(0, 0, 0.9), Step(0, 1, 0.9), Step(0, 2, 0.9))
+    assert repaired.steps == (RouteStep(0, 0, 0.9), RouteStep(0, 1, 0.9), RouteStep(0, 2, 0.9))
 
 
 def test_a_route_that_is_too_long_is_thinned_out_and_keeps_its_ends() -> None:
@@ -133,7 +140,7 @@ def test_a_route_that_has_a_genome_comes_back_from_it(space: FlowSpace, seed: in
     layers = [(m, layer) for m, count in enumerate(space.layers) for layer in range(count)]
     places = rng.integers(len(layers), size=int(rng.integers(1, 6)))
     low, high = space.scales
-    route = Route(tuple(Step(*layers[p], float(rng.uniform(low, high))) for p in places))
+    route = Route(tuple(RouteStep(*layers[p], float(rng.uniform(low, high))) for p in places))
     rows = 1 + sum(after <= before for before, after in pairwise(places))
     genome = space.genome(route)
     if rows > space.repeats or len(places) > space.limit:
@@ -218,7 +225,7 @@ def test_a_founder_among_merges_is_itself() -> None:
 def test_what_lies_outside_layers_is_the_merged_models_if_it_is_used(
     used: tuple[int, ...], outside: int
 ) -> None:
-    flow = BOTH.flow.genome(Route(tuple(Step(source, 0) for source in used)))
+    flow = BOTH.flow.genome(Route(tuple(RouteStep(source, 0) for source in used)))
     assert flow is not None
     assert BOTH.outside(np.concatenate([np.zeros(10), flow]), base=2) == outside
 

@@ -1,4 +1,4 @@
-"""Judging a brood: who is looked at again, who lives on, and what the searchers learn from it."""
+"""Finals and outcome: who is looked at again, who lives on, and what is learned from it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -11,10 +11,20 @@ from population.config import Search
 from population.evolution.bandit import Arm
 from population.evolution.bandit import start as bandit_of
 from population.evolution.evolution_strategy import SHORTER, moved, started
-from population.evolution.outcome import judge, promising
+from population.evolution.finals import Race, promising, run_race
+from population.evolution.outcome import outcome_of
 from population.evolution.population_state import BreedingState
-from population.evolution.proposals import CENTRE, EMITTER, Offspring, Outcome, Panel, Proposal
+from population.evolution.proposals import (
+    CENTRE,
+    EMITTER,
+    Offspring,
+    Outcome,
+    Panel,
+    Proposal,
+    Proposals,
+)
 from population.evolution.spaces import Space
+from population.evolution.survival import RULES
 
 ITEMS = 8
 """On the panel."""
@@ -33,33 +43,45 @@ PAIR = (Parent(1, 0.25, "first"), Parent(4, 0.75, "mate"))
 
 
 @dataclass
-class Memory:
-    """A host that keeps what it was asked.
+class PanelScores:
+    """What offspring score on the panel, and what they were asked.
 
     Attributes:
-        panel_scores: shape (living, items).
-        finals: by row of the brood, its scores on the panel.
-        asked: rows and columns of every look, in order.
+        living: shape (living, items).
+        finals: by row of the offspring, its scores on the panel.
+        rounds: columns of each round of the race.
+        weights: of the items.
+        asked: rows and columns of every round, in order.
     """
 
-    panel_scores: Floats
+    living: Floats
     finals: dict[int, Floats]
-    rounds: tuple[Sequence[int], ...] = (range(1, ITEMS, 2), range(0, ITEMS, 2))
+    rounds: tuple[tuple[int, ...], ...] = (
+        tuple(range(1, ITEMS, 2)),
+        tuple(range(0, ITEMS, 2)),
+    )
     weights: Floats = field(default_factory=lambda: np.full(ITEMS, 1 / ITEMS))
     asked: list[tuple[list[int], list[int]]] = field(default_factory=list)
 
-    def trial(self, conceived: Sequence[Proposal]) -> Offspring:
-        raise AssertionError("judging conceives nobody")
-
-    def panel(self) -> Panel:
-        return Panel(self.panel_scores, self.weights, self.rounds)
-
-    def look(self, brood: Offspring, rows: Sequence[int], columns: Sequence[int]) -> Floats:
+    def score(self, rows: Sequence[int], columns: Sequence[int]) -> Floats:
         self.asked.append((list(rows), list(columns)))
         return np.array([self.finals[row][list(columns)] for row in rows])
 
-    def settle(self, judged: Outcome) -> BreedingState | None:
-        raise AssertionError("judging settles nothing")
+    def outcome(
+        self,
+        state: BreedingState,
+        offspring: Offspring,
+        search: Search,
+        space: Space | None = None,
+    ) -> Outcome:
+        """Of the race on this panel."""
+        panel = Panel(self.living, self.weights, self.rounds)
+        self.race = run_race(state, offspring, panel, search, self.score)
+        return outcome_of(
+            state, offspring, panel, self.race, space or SPACE, search, RULES[search.survival]
+        )
+
+    race: Race = field(init=False)
 
 
 def solved(count: float, items: int = ITEMS) -> Floats:
@@ -96,16 +118,15 @@ def stock_of(*solves: float, **changes: object) -> BreedingState:
 
 def brood_of(*kinds: str, scores: Floats, **changes: object) -> Offspring:
     """Children 20, 21, ...; with a centre, its pairs come behind it."""
-    conceived = tuple(
+    children = tuple(
         Proposal(kind, MINE if kind in {CENTRE, EMITTER} else PAIR, np.array([row, -1.0]))
         for row, kind in enumerate(kinds)
     )
     plain = Offspring(
-        conceived=conceived,
+        proposals=Proposals(children, STEPS[: kinds.count(EMITTER) // 2]),
         hashes=tuple(f"new {row}" for row in range(len(kinds))),
         scores=scores,
         causes=(None,) * len(kinds),
-        steps=STEPS[: kinds.count(EMITTER) // 2],
     )
     return replace(plain, **changes)  # type: ignore[arg-type]
 
@@ -121,10 +142,9 @@ EMITTED = (CENTRE, EMITTER, EMITTER, EMITTER, EMITTER, "blend", "gate")
 
 def judged(
     stock: BreedingState, brood: Offspring, finals: dict[int, float], **changes: object
-) -> tuple[Outcome, Memory]:
-    host = Memory(stock.scores, {row: solved(count) for row, count in finals.items()})
-    search = SEARCH.model_copy(update=changes)
-    return judge(stock, brood, SPACE, search, host, 1.0), host
+) -> tuple[Outcome, PanelScores]:
+    scores = PanelScores(stock.scores, {row: solved(count) for row, count in finals.items()})
+    return scores.outcome(stock, brood, SEARCH.model_copy(update=changes)), scores
 
 
 # Who is looked at again
@@ -178,23 +198,23 @@ def test_the_centre_finishes_whatever_it_scores() -> None:
 
 def test_scores_come_back_in_the_panels_order() -> None:
     brood = brood_of("blend", scores=few(0.5))
-    found, _ = judged(stock_of(5, 1, 1), brood, {0: 3.5})
-    assert found.finished.tolist() == [solved(3.5).tolist()]
+    found, host = judged(stock_of(5, 1, 1), brood, {0: 3.5})
+    assert host.race.scores.tolist() == [solved(3.5).tolist()]
     assert found.living == (3, 4, 5, 20)
 
 
 def test_one_round_races_nobody() -> None:
     stock = stock_of(8, 8, 8, 8)
     brood = brood_of("blend", "gate", scores=few(0.5, 0.4))
-    host = Memory(stock.scores, {0: solved(0), 1: solved(0)}, rounds=(range(ITEMS),))
-    assert judge(stock, brood, SPACE, SEARCH, host, 1.0).finishers == (0, 1)
+    host = PanelScores(stock.scores, {0: solved(0), 1: solved(0)}, rounds=(tuple(range(ITEMS)),))
+    assert host.outcome(stock, brood, SEARCH).finishers == (0, 1)
 
 
 def test_who_dies_when_it_is_looked_at_gets_no_place() -> None:
     brood = brood_of(*EMITTED, scores=few(0.5, 0.5, 0.1, 0.1, 0.1, 0.5, 0.1))
     stock = stock_of(1, 1, 1, 1)
-    host = Memory(stock.scores, {0: np.full(ITEMS, np.nan), 1: solved(8), 5: solved(7)})
-    found = judge(stock, brood, SPACE, SEARCH, host, 1.0)
+    host = PanelScores(stock.scores, {0: np.full(ITEMS, np.nan), 1: solved(8), 5: solved(7)})
+    found = host.outcome(stock, brood, SEARCH)
     assert [len(rows) for rows, _ in host.asked] == [3, 2]
     assert found.finishers == (1, 5)
     assert 20 in found.deaths
@@ -208,7 +228,7 @@ def test_a_brood_that_is_all_dead_changes_nobody() -> None:
     brood = brood_of(*EMITTED, scores=np.zeros((7, 10)), causes=causes)
     found, host = judged(stock, brood, {})
     assert host.asked == []
-    assert found.finished.shape == (0, ITEMS)
+    assert host.race.scores.shape == (0, ITEMS)
     assert found.living == (3, 4, 5, 6)
     assert found.deaths == dict.fromkeys(range(20, 27), "not finite")
     assert np.array_equal(found.emitter.centre, stock.emitter.centre)
@@ -261,20 +281,21 @@ def test_a_child_has_its_parents_lines() -> None:
     stock = stock_of(8, 7, 6, lines=np.array([[1, 0], [0, 1], [1, 0], [1, 0], [0.4, 0.6]]))
     mother = (Parent(2, 1.0, "first"),)
     brood = brood_of("blend", scores=few(0.5))
-    brood = replace(brood, conceived=(replace(brood.conceived[0], parents=mother),))
+    child = replace(brood.children[0], parents=mother)
+    brood = replace(brood, proposals=Proposals((child,)))
     found, _ = judged(stock, brood, {0: 6.5}, survival="novelty", population=2)
     assert found.living == (3, 20)
 
 
 def test_places_go_by_the_panels_weights() -> None:
     stock = stock_of(4, 4, 4)
-    host = Memory(stock.scores, {0: solved(8) - solved(4)})
+    host = PanelScores(stock.scores, {0: solved(8) - solved(4)})
     host.weights = np.array([0.15] * 4 + [0.1] * 4)
     brood = brood_of("blend", scores=few(0.5))
     search = SEARCH.model_copy(update={"population": 3})
-    assert judge(stock, brood, SPACE, search, host, 1.0).living == (3, 4, 5)
+    assert host.outcome(stock, brood, search).living == (3, 4, 5)
     host.weights = host.weights[::-1]
-    assert judge(stock, brood, SPACE, search, host, 1.0).living == (3, 4, 20)
+    assert host.outcome(stock, brood, search).living == (3, 4, 20)
 
 
 def test_coverage_is_the_most_that_the_living_ever_solved() -> None:
@@ -302,9 +323,10 @@ def test_the_emitter_moves_by_what_its_pairs_scored() -> None:
 def test_sharing_is_the_generations_own() -> None:
     stock = stock_of(4, 3, 2, 1)
     brood = brood_of(*EMITTED, scores=np.random.default_rng(0).random((7, 10)))
-    host = Memory(stock.scores, {row: solved(0) for row in range(7)})
+    host = PanelScores(stock.scores, {row: solved(0) for row in range(7)})
     for sharing in (0.0, 2.0):
-        found = judge(stock, brood, SPACE, SEARCH, host, sharing)
+        shared = replace(brood, proposals=replace(brood.proposals, sharing=sharing))
+        found = host.outcome(stock, shared, SEARCH)
         expected = moved(
             stock.emitter, SPACE, STEPS, brood.scores[1:5], rate=SEARCH.rate, sharing=sharing
         )
@@ -330,14 +352,14 @@ def test_who_stalls_cuts_more_finely_and_then_goes_to_who_is_better_beyond_doubt
     space = replace(SPACE, levels=levels)
     stock = stock_of(1, 2, 2, 1)
     brood = brood_of(*EMITTED, scores=few(*[0.5] * 7))
-    host = Memory(stock.scores, {0: solved(1), 1: solved(8), 2: solved(2)})
+    host = PanelScores(stock.scores, {0: solved(1), 1: solved(8), 2: solved(2)})
     seen = []
     for _ in range(6):
-        found = judge(stock, brood, space, SEARCH, host, 1.0)
+        found = host.outcome(stock, brood, SEARCH, space)
         seen.append((found.emitter.level, found.emitter.stalled, found.origin))
         stock = replace(stock, emitter=found.emitter)
     assert seen == [(0, 1, 3), (0, 2, 3), (1, 0, 3), (1, 1, 3), (1, 2, 3), (1, 0, 21)]
-    assert np.array_equal(stock.emitter.centre, brood.conceived[1].genome)
+    assert np.array_equal(stock.emitter.centre, brood.children[1].genome)
     assert (stock.emitter.steps, stock.emitter.level) == (0, 1)
     assert not stock.emitter.gradient.any()
 

@@ -206,7 +206,7 @@ def test_m2n2_leaves_one_of_two_who_alone_can_do_a_thing() -> None:
     brood = candidates([*many, [0.0, 0.0, 0.9], [0.0, 0.0, 0.8]])
     assert niches(brood, 3, part=1.0) == [0, 1, 2]
     assert m2n2(brood, 3) == [0, 1, 3]
-    assert m2n2(brood, 3, sharing=0.0) == [0, 1, 2]
+    assert m2n2(replace(brood, sharing=0.0), 3) == [0, 1, 2]
 
 
 def test_niches_is_the_rule_of_survivors() -> None:

@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from population.errors import RecipeError
-from population.merging.routes import IDENTITY, Route, Step, sources_of
+from population.merging.routes import IDENTITY, Route, RouteStep, sources_of
 from population.models.architectures import architecture_of
 from tests.route_models import EAGER, KINDS, ROUTE, pair, routed
 
@@ -23,7 +23,7 @@ MOE = {
     "num_local_experts": 4,
     "num_experts_per_tok": 2,
 }
-UPRIGHT = Route((Step(0, 0, 1.7), Step(1, 1, 0.4), Step(1, 1, 1.3)))
+UPRIGHT = Route((RouteStep(0, 0, 1.7), RouteStep(1, 1, 0.4), RouteStep(1, 1, 1.3)))
 
 
 class Doubled(TorchFunctionMode):
@@ -122,7 +122,7 @@ def test_a_folded_model_computes_what_the_scaled_path_computes(kind: str) -> Non
     # Without the scales it is another model, and so it is without their sizes or their signs.
     assert error(logits(reference), expected) > 0.1
     for change in (abs, lambda scale: math.copysign(1.0, scale)):
-        other = Route(tuple(Step(s.model, s.layer, change(s.scale)) for s in ROUTE.steps))
+        other = Route(tuple(RouteStep(s.model, s.layer, change(s.scale)) for s in ROUTE.steps))
         assert error(logits(folded(models, other, config)), expected) > 0.05
 
 
@@ -185,7 +185,7 @@ def test_experts_fold_by_the_names_on_disk(kind: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["olmo2", "olmo3"])
 def test_without_norms_before_its_layers_a_model_takes_no_scales(kind: str) -> None:
     models = pair(kind)
-    route = Route((Step(0, 2), Step(1, 0), Step(1, 0)))
+    route = Route((RouteStep(0, 2), RouteStep(1, 0), RouteStep(1, 0)))
     config = routed(models, route)
     expected = logits(copied(models, route, config))
     assert torch.equal(logits(folded(models, route, config)), expected)
@@ -195,7 +195,7 @@ def test_without_norms_before_its_layers_a_model_takes_no_scales(kind: str) -> N
 
 def test_an_unscaled_route_of_one_model_is_that_model() -> None:
     models = pair("qwen2")
-    route = Route(tuple(Step(0, layer) for layer in range(3)))
+    route = Route(tuple(RouteStep(0, layer) for layer in range(3)))
     config = routed(models, route)
     assert config["layer_types"] == models[0].config.layer_types
     assert torch.equal(logits(folded(models, route, config)), logits(models[0]))

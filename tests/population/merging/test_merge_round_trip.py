@@ -14,7 +14,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from population.merging.recipe import Recipe, read_recipe
+from population.merging.recipe import Recipe
+from population.merging.recipe_files import read_recipe
 from population.models.sources import open_source
 from tests.merge_helpers import give_tokenizer, linear, merged, recipe_of, refused, write_llama
 from tests.model_zoo import ABC, KINDS, STEPS, Zoo, load, same_answers

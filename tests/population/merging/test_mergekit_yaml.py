@@ -11,7 +11,8 @@ import yaml
 from population.merging.mergekit import from_yaml, to_yaml
 from population.merging.methods import METHODS
 from population.merging.methods.method import DENSITY
-from population.merging.recipe import parse_recipe, read_recipe
+from population.merging.recipe import parse_recipe
+from population.merging.recipe_files import read_recipe
 from tests.merge_helpers import (
     GOOD_RECIPE,
     arrays_of,

@@ -19,7 +19,8 @@ from population.merging import engine
 from population.merging.backends import Backend, Numpy, Torch
 from population.merging.lazy_tensors import Inputs
 from population.merging.methods import METHODS, task_vectors
-from population.merging.recipe import Recipe, read_recipe
+from population.merging.recipe import Recipe
+from population.merging.recipe_files import read_recipe
 from population.models.checkpoints import open_tensors
 from population.models.dtypes import BF16, narrow, widen
 

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from population.merging.methods import METHODS
-from population.merging.recipe import Recipe, parse_recipe, read_recipe
+from population.merging.recipe import Recipe, parse_recipe
+from population.merging.recipe_files import read_recipe
 from tests.merge_helpers import GOOD_RECIPE, refused
 
 

@@ -10,7 +10,7 @@ from population.merging.routes import (
     IDENTITY,
     FoldedScale,
     Route,
-    Step,
+    RouteStep,
     fold,
     route_config,
     sources_of,
@@ -21,7 +21,9 @@ from tests.route_models import ROUTE, config_of, pair, routed
 
 def test_layer_types_follow_their_layers() -> None:
     models = pair("gemma3_text")
-    config = routed(models, Route((Step(0, 1), Step(1, 1), Step(0, 0), Step(1, 2))))
+    config = routed(
+        models, Route((RouteStep(0, 1), RouteStep(1, 1), RouteStep(0, 0), RouteStep(1, 2)))
+    )
     full, sliding = "full_attention", "sliding_attention"
     assert config["layer_types"] == [full, full, sliding, sliding]
     assert config["num_hidden_layers"] == 4
@@ -50,10 +52,10 @@ def test_layer_types_are_derived_as_transformers_derives_them() -> None:
 
 def test_what_a_layer_list_was_derived_from_does_not_contradict_it() -> None:
     models = pair("qwen2")
-    config = routed(models, Route((Step(0, 2), Step(0, 0))))
+    config = routed(models, Route((RouteStep(0, 2), RouteStep(0, 0))))
     assert config["layer_types"] == ["sliding_attention", "full_attention"]
     assert "max_window_layers" not in config
-    config = routed(pair("smollm3"), Route((Step(0, 1), Step(0, 0))))
+    config = routed(pair("smollm3"), Route((RouteStep(0, 1), RouteStep(0, 0))))
     assert config["no_rope_layers"] == [0, 1]
     assert "no_rope_layer_interval" not in config
 
@@ -64,7 +66,7 @@ def test_old_and_new_ways_to_write_a_rotation_are_the_same() -> None:
     new |= {"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0}}
     architecture = architecture_of(old)
     assert architecture is not None
-    route = Route((Step(0, 1), Step(1, 2)))
+    route = Route((RouteStep(0, 1), RouteStep(1, 2)))
     assert route_config(route, architecture, [old, new])["num_hidden_layers"] == 2
     other = new | {"rope_parameters": {"rope_type": "default", "rope_theta": 1e6}}
     with pytest.raises(RecipeError, match="models 0 and 1 differ in the rotation of positions"):
@@ -109,7 +111,7 @@ def test_gemma3_keeps_its_eyes() -> None:
              "post_feedforward_layernorm")  # fmt: skip
     eye = "vision_tower.vision_model.encoder.layers.0.mlp.fc1.weight"
     names = [eye, "language_model.model.norm.weight", *(f"{layer}.{norm}.weight" for norm in norms)]
-    route = Route((Step(0, 1, 2.0), Step(0, 1, -1.0)))
+    route = Route((RouteStep(0, 1, 2.0), RouteStep(0, 1, -1.0)))
     sources = sources_of(route, architecture, config, [names])
     assert sources[eye] == (0, eye, IDENTITY)
     assert layer_of(architecture, eye) is None
@@ -130,14 +132,14 @@ def test_an_unknown_architecture_takes_paths_but_no_scales() -> None:
     architecture = architecture_of(config)
     assert architecture is not None
     assert layer_of(architecture, "body.blocks.2.mlp.experts.7.up.weight") == 2
-    made = route_config(Route((Step(0, 2), Step(0, 0))), architecture, [config])
+    made = route_config(Route((RouteStep(0, 2), RouteStep(0, 0))), architecture, [config])
     assert made == {"model_type": "newcomer", "n_layers": 2, "block_kinds": ["c", "a"]}
     with pytest.raises(RecipeError, match="newcomer cannot take scales other than 1: it is not"):
-        fold(Route((Step(0, 2, 0.5),)), architecture, config)
+        fold(Route((RouteStep(0, 2, 0.5),)), architecture, config)
     with pytest.raises(RecipeError, match="every_so_many in its config may make a layer depend"):
-        route_config(Route((Step(0, 2),)), architecture, [config | {"every_so_many": 4}])
+        route_config(Route((RouteStep(0, 2),)), architecture, [config | {"every_so_many": 4}])
     with pytest.raises(RecipeError, match=r"expected one stack of layers, found a\.h and b\.h"):
-        sources_of(Route((Step(0, 0),)), architecture, config, [["a.h.0.w", "b.h.0.w"]])
+        sources_of(Route((RouteStep(0, 0),)), architecture, config, [["a.h.0.w", "b.h.0.w"]])
 
 
 def test_what_cannot_be_understood_has_no_architecture() -> None:

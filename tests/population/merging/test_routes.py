@@ -13,7 +13,7 @@ from population.merging.routes import (
     IDENTITY,
     FoldedScale,
     Route,
-    Step,
+    RouteStep,
     fold,
     from_indicators,
     routed_name,
@@ -35,7 +35,7 @@ def test_a_scale_that_would_be_lost_is_refused() -> None:
     with pytest.raises(RecipeError, match=r"model 0 has no tensor like norm.*take the sign"):
         sources_of(ROUTE, architecture, config, [names, names])
     with pytest.raises(RecipeError, match="model 1 has no layer 7"):
-        sources_of(Route((Step(1, 7),)), architecture, config, [names, names])
+        sources_of(Route((RouteStep(1, 7),)), architecture, config, [names, names])
 
 
 def test_names_follow_the_model_that_gives_the_embeddings() -> None:
@@ -44,7 +44,7 @@ def test_names_follow_the_model_that_gives_the_embeddings() -> None:
     assert architecture is not None
     long = ["transformer.wte.weight", "transformer.h.0.ln_1.weight", "transformer.ln_f.weight"]
     short = ["wte.weight", "h.0.ln_1.weight", "h.0.attn.bias", "ln_f.weight"]
-    route = Route((Step(1, 0), Step(0, 0)))
+    route = Route((RouteStep(1, 0), RouteStep(0, 0)))
     sources = sources_of(route, architecture, config, [long, short], outside_head=1)
     assert sources == {
         "transformer.wte.weight": (0, "transformer.wte.weight", IDENTITY),
@@ -64,20 +64,23 @@ def test_layers_that_depend_on_their_number_are_refused() -> None:
     architecture = architecture_of(config)
     assert architecture is not None
     with pytest.raises(RecipeError, match="gpt2 cannot be moved: its attention is divided by"):
-        fold(Route((Step(0, 1),)), architecture, config)
+        fold(Route((RouteStep(0, 1),)), architecture, config)
 
 
 @pytest.mark.parametrize(
     ("steps", "message"),
     [
         ((), "a route needs one step"),
-        ((Step(0, 0), Step(0, 1, 0.0)), "step 1: expected a finite scale other than 0, got 0.0"),
-        ((Step(0, 0, math.nan),), "step 0: expected a finite scale"),
-        ((Step(0, -1),), "step 0: models and layers are numbered from 0"),
-        ((Step(0, 0, 1e-20),) * 2, "step 1: the scales up to here multiply to"),
+        (
+            (RouteStep(0, 0), RouteStep(0, 1, 0.0)),
+            "step 1: expected a finite scale other than 0, got 0.0",
+        ),
+        ((RouteStep(0, 0, math.nan),), "step 0: expected a finite scale"),
+        ((RouteStep(0, -1),), "step 0: models and layers are numbered from 0"),
+        ((RouteStep(0, 0, 1e-20),) * 2, "step 1: the scales up to here multiply to"),
     ],
 )
-def test_a_route_that_cannot_be_is_refused(steps: tuple[Step, ...], message: str) -> None:
+def test_a_route_that_cannot_be_is_refused(steps: tuple[RouteStep, ...], message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         Route(steps)
 
@@ -87,8 +90,8 @@ def test_a_route_from_indicators() -> None:
     indicators = [1, 0, 1, 0, 1, 1]
     path = [(0, 0), (1, 0), (0, 1), (1, 0)]
 
-    def steps(*scales: float) -> tuple[Step, ...]:
-        return tuple(Step(*place, scale) for place, scale in zip(path, scales, strict=True))
+    def steps(*scales: float) -> tuple[RouteStep, ...]:
+        return tuple(RouteStep(*place, scale) for place, scale in zip(path, scales, strict=True))
 
     assert from_indicators(indicators, [2, 1], 2).steps == steps(1, 1, 1, 1)
     per_slot = from_indicators(indicators, [2, 1], 2, scales=[0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
@@ -136,7 +139,7 @@ def test_changes_compose(
 def test_what_scales_do_to_a_gemma_norm_is_what_they_do_to_a_plain_one(
     scales: list[float], weight: float
 ) -> None:
-    route = Route(tuple(Step(0, 0, scale) for scale in scales))
+    route = Route(tuple(RouteStep(0, 0, scale) for scale in scales))
     config = {"model_type": "gemma2", "num_hidden_layers": 1}
     architecture = architecture_of(config)
     assert architecture is not None

@@ -138,17 +138,17 @@ def test_a_colony_of_different_files_breeds_resumes_and_grows(
     toml = small_toml(tasks_folder, founders={"paths": [str(f) for f in folders.values()]})
     path.write_text(toml)
     archive = campaign(load_config(path), tmp_path / "a.duckdb", generations=1)
-    workshop = reopen_context(archive)
+    context = reopen_context(archive)
     told = {
         model.name: model.weights_sha256 for model in archive.models(ids=archive.founder_paths())
     }
-    for number, founder in enumerate(workshop.founders):
-        state = workshop.maker.siblings([workshop.genome_of_founder(number)])
+    for number, founder in enumerate(context.founders):
+        state = context.maker.siblings([context.genome_of_founder(number)])
         assert state_sha256(next(iter(state))) == founder.sha256() == told[founder.name]
     assert check(archive).damages == ()
     late = tie(write_llama(tmp_path / "late", seed=9), stored=True)
     newcomer, sha = open_newcomer(archive, str(change(late, inv_freq())))
-    assert newcomer.tensors.keys() == workshop.founders[0].tensors.keys()
+    assert newcomer.tensors.keys() == context.founders[0].tensors.keys()
     assert form_with(open_checkpoint(late), sha) is not None
     twin = tie(write_llama(tmp_path / "twin", seed=0), stored=True)
     refused(lambda: open_newcomer(archive, str(twin)), "has the weights of the founder")

@@ -21,7 +21,7 @@ from population.evolution.spaces.both import BothSpace
 from population.evolution.spaces.flow import FlowSpace
 from population.merging.merge import merge
 from population.merging.recipe import Blocks, Source
-from population.merging.routes import Route, Step
+from population.merging.routes import Route, RouteStep
 from population.models.blocks import Granularity, layout_of
 from population.models.checkpoints import open_checkpoint
 from population.weights import materialise_routes
@@ -62,7 +62,7 @@ def both_of(base: int | None, blocks: int, models: int = 1) -> BothSpace:
 
 
 def genome_of(space: FlowSpace, steps: Sequence[tuple[int, int, float]]) -> Floats:
-    genome = space.genome(Route(tuple(Step(*step) for step in steps)))
+    genome = space.genome(Route(tuple(RouteStep(*step) for step in steps)))
     assert genome is not None
     return genome
 
@@ -73,7 +73,7 @@ def random_genome(space: FlowSpace | BothSpace, seed: int, flow: Floats) -> Floa
     return np.concatenate([np.random.default_rng(seed).normal(0.3, 0.4, count), flow])
 
 
-def player_of(folder: Path, dtype: str = "float32") -> Evaluator:
+def evaluator_of(folder: Path, dtype: str = "float32") -> Evaluator:
     return Evaluator(folder, stored=torch.bfloat16, device="cpu", dtype=dtype)
 
 
@@ -100,9 +100,9 @@ def test_a_frankenmerge_is_what_transformers_makes_of_the_layers(zoo: Zoo) -> No
     made = maker_of(folders, space)
     state = made.one(genome_of(space, [(*step, 1.0) for step in path]))
     assert state.config["num_hidden_layers"] == 7
-    player = player_of(folders[0])
-    player.take(state)
-    assert torch.equal(answers(player._model), answers(stacked(folders, path)))
+    evaluator = evaluator_of(folders[0])
+    evaluator.take(state)
+    assert torch.equal(answers(evaluator._model), answers(stacked(folders, path)))
 
 
 @pytest.mark.parametrize("kind", ["llama", "tied", "gpt2"])
@@ -111,78 +111,78 @@ def test_scales_are_a_scaled_forward_pass(kind: str, zoo: Zoo) -> None:
     path = [(0, 0, 1.0), (1, 0, 1.6), (1, 1, 0.6), (0, 2, 1.0), (1, 2, 0.8)]
     space = FlowSpace((3, 3) if kind == "gpt2" else (4, 4), repeats=2, scales=(0.5, 2.0))
     made = maker_of(folders, space)
-    player = player_of(folders[0])
-    player.take(made.one(genome_of(space, path)))
+    evaluator = evaluator_of(folders[0])
+    evaluator.take(made.one(genome_of(space, path)))
     plain = stacked(folders, [(model, layer) for model, layer, _ in path], kind)
     unscaled = answers(plain)
     expected = answers(scaled(plain, [scale for *_, scale in path]))
     size = expected.abs().max()
-    assert (answers(player._model) - expected).abs().max() <= 1e-3 * size
+    assert (answers(evaluator._model) - expected).abs().max() <= 1e-3 * size
     assert (unscaled - expected).abs().max() > 0.02 * size
 
 
 def test_one_player_becomes_models_of_any_depth(zoo: Zoo, tmp_path: Path) -> None:
-    """Each scores what a player that knows no other model scores, to the bit."""
+    """Each scores what an evaluator that knows no other model scores, to the bit."""
     made = shipped(FLOW)
-    player = player_of(SHIPPED / "base")
+    evaluator = evaluator_of(SHIPPED / "base")
     items = [Item(f"{n}", "rev", "search", f"rev:{'abc'[n:]}=", "cba"[: 3 - n]) for n in range(3)]
-    prepared = player.prepare_keys(items)
+    prepared = evaluator.prepare_keys(items)
     paths = [LONG, LONG[:2], [(1, layer, 1.0) for layer in range(4)], LONG, LONG[1:4]]
-    twin = player.clone()
+    twin = evaluator.clone()
     for number, path in enumerate(paths):
         state = made.one(genome_of(FLOW, path))
         folder = tmp_path / str(number)
         alone = AutoModelForCausalLM.from_config(
-            type(player._model.config).from_dict(state.config), dtype=torch.float32
+            type(evaluator._model.config).from_dict(state.config), dtype=torch.float32
         )
         alone.load_state_dict({k: v.float() for k, v in state.items()}, strict=False)
         alone.tie_weights()
         alone.eval().save_pretrained(folder)
         give_tokenizer(folder)
-        player.take(state)
-        assert player._model.config.num_hidden_layers == len(path)
-        assert torch.equal(logits(player._model), logits(alone))
-        fresh = player_of(folder)
+        evaluator.take(state)
+        assert evaluator._model.config.num_hidden_layers == len(path)
+        assert torch.equal(logits(evaluator._model), logits(alone))
+        fresh = evaluator_of(folder)
         fresh.take(dict(state))
-        np.testing.assert_array_equal(player.score(prepared), fresh.score(prepared))
-        assert player.generate(items) == fresh.generate(items)
+        np.testing.assert_array_equal(evaluator.score(prepared), fresh.score(prepared))
+        assert evaluator.generate(items) == fresh.generate(items)
     founder = {name: made.founders[0].tensor(name) for name in made.founders[0].tensors}
-    player.take(founder)
+    evaluator.take(founder)
     twin.take(made.one(genome_of(FLOW, LONG)))  # which must not disturb the other
     assert torch.equal(
-        logits(player._model),
+        logits(evaluator._model),
         logits(AutoModelForCausalLM.from_pretrained(SHIPPED / "base", dtype=torch.float32)),
     )
     with pytest.raises(CheckpointError, match=r"lacks model\.layers\.2"):
-        player.take(dict(made.one(genome_of(FLOW, LONG[:2]))))
+        evaluator.take(dict(made.one(genome_of(FLOW, LONG[:2]))))
 
 
 def test_only_the_network_at_work_holds_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    made, player = shipped(FLOW), player_of(SHIPPED / "base", "bfloat16")
+    made, evaluator = shipped(FLOW), evaluator_of(SHIPPED / "base", "bfloat16")
     for depth in (6, 2, 3):
-        player.take(made.one(genome_of(FLOW, LONG[:depth])))
-    first, shells = player._networks._founders, player._networks._shells
+        evaluator.take(made.one(genome_of(FLOW, LONG[:depth])))
+    first, shells = evaluator._networks._founders, evaluator._networks._shells
     modules = [network.module for network in (first, *shells.values())]
     assert [module.config.num_hidden_layers for module in modules] == [4, 6, 2, 3]
     assert all(weight.is_meta for module in modules[:3] for weight in module.parameters())
     assert {weight.dtype for weight in modules[3].parameters()} == {torch.bfloat16}
     monkeypatch.setattr(networks, "KEEP", 3)
-    player.take(made.one(genome_of(FLOW, LONG[:1])))
+    evaluator.take(made.one(genome_of(FLOW, LONG[:1])))
     assert [shell.module.config.num_hidden_layers for shell in shells.values()] == [2, 3, 1]
 
 
 def test_a_crew_scores_models_of_any_depth_as_one_player_does() -> None:
-    """Its players build networks while others compute."""
-    made, first = shipped(FLOW), player_of(SHIPPED / "base")
+    """Its evaluators build networks while others compute."""
+    made, first = shipped(FLOW), evaluator_of(SHIPPED / "base")
     items = [Item(str(n), "rev", "search", f"rev:{'ab' * n}=", "ba" * n) for n in range(1, 5)]
     prepared = first.prepare_keys(items)
     genomes = [genome for _, genome, _ in FLOW.first(np.random.default_rng(0), 30)]
 
-    def score(_number: int, player: Evaluator, _state: State) -> list[float]:
-        return [float(value) for value in player.score(prepared)[1]]
+    def score(_number: int, evaluator: Evaluator, _state: State) -> list[float]:
+        return [float(value) for value in evaluator.score(prepared)[1]]
 
     together = EvaluatorPool(first, 3).each(made.siblings(genomes), score)
-    alone = player_of(SHIPPED / "base")
+    alone = evaluator_of(SHIPPED / "base")
     for genome, expected in zip(genomes, together, strict=True):
         alone.take(made.one(genome))
         assert score(0, alone, {}) == expected
@@ -251,9 +251,9 @@ def test_a_recipe_makes_the_very_same_weights(
         config = open_checkpoint(done.folder).config
         assert layer_kinds(config) == layer_kinds(state.config)
         loaded = AutoModelForCausalLM.from_pretrained(done.folder, dtype=torch.float32)
-        player = player_of(folders[0])
-        player.take(state)
-        assert torch.equal(logits(player._model), logits(loaded))
+        evaluator = evaluator_of(folders[0])
+        evaluator.take(state)
+        assert torch.equal(logits(evaluator._model), logits(loaded))
 
 
 def made_layout(made: RouteMaterialiser) -> Any:
@@ -304,16 +304,16 @@ def mixed(tmp_path: Path) -> list[Path]:
 def test_layers_keep_their_kind_wherever_they_go(mixed: list[Path], tmp_path: Path) -> None:
     """Of the same depth, but with other layers that see no further than their window."""
     space = FlowSpace((4, 4), repeats=2, scales=(0.5, 2.0))
-    made, player = maker_of(mixed, space), player_of(mixed[0])
+    made, evaluator = maker_of(mixed, space), evaluator_of(mixed[0])
     basis, sources = Basis(("a", "b"), 0), [Source(path=str(folder)) for folder in mixed]
     for number, layers in enumerate([(0, 2, 1, 3), (1, 3, 2), (0, 1, 2, 3)]):
         genome = genome_of(space, [(layer % 2, layer, 1.1) for layer in layers])
         recipe = route_recipe(basis, made_layout(made), Blocks(), space, genome, sources)
         folder = merge(recipe, tmp_path / f"out{number}", threads=1).folder
         loaded = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-        player.take(made.one(genome))
-        assert torch.equal(logits(player._model), logits(loaded))
-    assert len(player._networks._shells) == 2
+        evaluator.take(made.one(genome))
+        assert torch.equal(logits(evaluator._model), logits(loaded))
+    assert len(evaluator._networks._shells) == 2
 
 
 def test_founders_that_cannot_be_routed_are_refused(

@@ -170,7 +170,7 @@ def test_founders_and_routes_come_back_too(
 def test_a_keyframe_outlives_its_founders(mine: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
     champion = mine.find("champion")
     monkeypatch.setattr(
-        "population.campaign.kept_weights.reopen_workshop",
+        "population.campaign.kept_weights.reopen_context",
         lambda *_: pytest.fail("no founder is needed for what is kept"),
     )
     assert revive(mine, champion).found == "kept"

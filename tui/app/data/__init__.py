@@ -1,1 +1,1 @@
-"""What the screen knows: snapshots of an archive, the focus, answers to queries; no widgets."""
+"""Data of the app: snapshots of an archive, the focus, queries, settings; no widgets."""

@@ -19,7 +19,7 @@ from population.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class Settings:
+class ScreenSettings:
     """What somebody has set.
 
     Attributes:
@@ -42,7 +42,7 @@ def settings_path() -> Path:
     return Path(folder) / "colony" / "tui.toml"
 
 
-def load_settings() -> Settings:
+def load_settings() -> ScreenSettings:
     """The user's settings; the defaults where there is no file.
 
     Raises:
@@ -52,7 +52,7 @@ def load_settings() -> Settings:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        return Settings()
+        return ScreenSettings()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read {path}: {error}") from None
     import tomllib  # noqa: PLC0415 - most people have no such file
@@ -71,4 +71,4 @@ def load_settings() -> Settings:
         raise ConfigError(f"{path}: expected a text as theme, and true or false as ascii")
     if not isinstance(keys, dict) or not all(isinstance(key, str) for key in keys.values()):
         raise ConfigError(f'{path}: expected keys such as "list.down" = "j" in [keys]')
-    return Settings(**given)
+    return ScreenSettings(**given)

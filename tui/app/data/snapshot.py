@@ -21,7 +21,7 @@ from lineage.records import Generation
 from tui.shared.styling import Signs
 
 if TYPE_CHECKING:
-    from lineage.ancestry.sparse import SparseAncestry
+    from lineage.ancestry.ancestry import Ancestry
 
 ONE_BY_ONE = 5_000
 """Newcomers whose founder shares are summed up one after the other; for more, all are."""
@@ -92,9 +92,10 @@ class Snapshot:
         return float(self.columns.history["wall_s"].sum())
 
     @cached_property
-    def descent(self) -> "SparseAncestry":
+    def descent(self) -> "Ancestry":
         """Who descends from whom; when first asked for, half a second for a million models."""
-        from lineage.ancestry.sparse import SparseAncestry  # noqa: PLC0415 - SciPy, after the first snapshot
+        # Snapshots change while one looks, and arrays are ready before a graph would be.
+        from lineage.ancestry.sparse import SparseAncestry  # noqa: PLC0415 - SciPy
 
         return SparseAncestry(self.columns.pedigree)
 

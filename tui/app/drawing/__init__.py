@@ -1,1 +1,1 @@
-"""What the screen says, as rows of text and plots: pure functions of what is known."""
+"""What pages show, as rows of text and plots: pure functions of a snapshot or an answer."""

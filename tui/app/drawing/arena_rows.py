@@ -9,8 +9,8 @@ from tui.app.data.snapshot import Snapshot
 from tui.app.drawing.judge_rows import rate
 from tui.app.drawing.labelled_text import Drawn, cropped, gap, wrapped
 from tui.app.drawing.rows import ListedRows
-from tui.cli.arena_tables import verdict
 from tui.shared.styling import Piece, Signs
+from tui.shared.verdict import verdict
 
 
 class MatchRows:

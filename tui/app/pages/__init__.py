@@ -1,1 +1,1 @@
-"""The pages, one file each."""
+"""The pages, one file each; `tui.app.data.page_registry` lists them."""

@@ -12,7 +12,7 @@ from textual.widgets import Static
 
 from lineage.errors import ArchiveError
 from tui.app.pages.page import Page, framed
-from tui.app.widgets.chrome import Prompt
+from tui.app.widgets.chrome import PromptLine
 from tui.app.widgets.virtual_list import GUTTER, Lines
 from tui.shared.styling import Piece
 
@@ -243,7 +243,7 @@ class ArenaPage(Page):
     def action_filter(self) -> None:
         """Ask for a task."""
         task = self._asked.task if self._asked else None
-        self.query_one(Prompt).open("task (empty shows all)", self._keep, task or "")
+        self.query_one(PromptLine).open("task (empty shows all)", self._keep, task or "")
 
     def _keep(self, text: str) -> None:
         from lineage.queries.tasks import check_task  # noqa: PLC0415 - see draw

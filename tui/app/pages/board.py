@@ -8,7 +8,7 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
 from tui.app.pages.page import Page
-from tui.app.widgets.chrome import Prompt
+from tui.app.widgets.chrome import PromptLine
 from tui.app.widgets.virtual_list import GUTTER, Lines
 from tui.shared.styling import Piece
 
@@ -102,7 +102,7 @@ class BoardPage(Page):
 
     def action_filter(self) -> None:
         """Ask whom to show."""
-        self.query_one(Prompt).open("filter (empty shows all)", self._keep, self._filter)
+        self.query_one(PromptLine).open("filter (empty shows all)", self._keep, self._filter)
 
     def _keep(self, text: str) -> None:
         text = text.strip()

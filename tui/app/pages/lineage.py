@@ -19,7 +19,7 @@ from tui.app.pages.lineage_pane import LensRoom
 from tui.app.pages.page import SETTLED_S
 from tui.app.pages.pinned_page import RootedPage
 from tui.app.widgets.chart import Chart
-from tui.app.widgets.chrome import Prompt
+from tui.app.widgets.chrome import PromptLine
 from tui.app.widgets.kin_list import KinList
 from tui.app.widgets.static_rows import StaticRows
 from tui.app.widgets.virtual_list import Lines
@@ -268,7 +268,7 @@ class LineagePage(RootedPage):
 
     def action_slot(self) -> None:
         """Ask for the number of a slot."""
-        self.query_one(Prompt).open("number of a slot", self._to_slot)
+        self.query_one(PromptLine).open("number of a slot", self._to_slot)
 
     def _to_slot(self, text: str) -> None:
         if not (text.strip().isdecimal() and self._room.to_slot(int(text))):

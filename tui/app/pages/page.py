@@ -26,7 +26,7 @@ from textual.widgets import Footer, Static
 
 from lineage.escaping import escaped
 from tui.app.data.query_worker import Answered, Refused
-from tui.app.widgets.chrome import Prompt, TopBar
+from tui.app.widgets.chrome import PromptLine, TopBar
 from tui.app.widgets.pending_commands import Underway
 from tui.app.widgets.virtual_list import Lines
 from tui.shared.styling import Piece, heading, text_of
@@ -127,7 +127,7 @@ class Page(Screen[None]):
         yield Static(id="banner", markup=False)
         yield from self.panes()
         yield Underway()
-        yield Prompt()
+        yield PromptLine()
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
@@ -199,7 +199,7 @@ class Page(Screen[None]):
 
     def action_find(self) -> None:
         """Ask whom to find."""
-        self.query_one(Prompt).open("find", self._find)
+        self.query_one(PromptLine).open("find", self._find)
 
     def _find(self, text: str) -> None:
         text = text.strip()

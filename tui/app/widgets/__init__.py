@@ -1,1 +1,1 @@
-"""The widgets that pages are made of: the virtual list, charts, dialogs."""
+"""The widgets that pages are made of: virtual list, charts, plots, dialogs, help, top bar."""

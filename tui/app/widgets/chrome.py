@@ -74,7 +74,7 @@ def model_sign(app: "ColonyApp", model: int) -> list[Piece]:
     return [Piece(snapshot.sign(model, app.signs) + " ", snapshot.tone(model))]
 
 
-class Prompt(Input):
+class PromptLine(Input):
     """A line to type into; hidden until somebody is asked for something."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -82,8 +82,8 @@ class Prompt(Input):
     ]
 
     DEFAULT_CSS = """
-    Prompt { dock: bottom; height: 1; border: none; display: none; padding: 0 1; }
-    Prompt:focus { border: none; }
+    PromptLine { dock: bottom; height: 1; border: none; display: none; padding: 0 1; }
+    PromptLine:focus { border: none; }
     """
 
     app: "ColonyApp"

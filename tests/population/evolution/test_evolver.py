@@ -1,4 +1,4 @@
-"""The breeder on a host in memory: who is conceived, and that nothing but the stock decides it."""
+"""Ask and tell in memory: who is proposed, and that nothing but the state decides it."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,11 +11,12 @@ from lineage.records import Floats
 from population.config import ArenaSettings, Search
 from population.evolution.alarms import Alarm
 from population.evolution.bandit import start
-from population.evolution.breeder import Breeder
 from population.evolution.evolution_strategy import directions, mirrored, started
+from population.evolution.evolver import Evolver
+from population.evolution.finals import run_race
 from population.evolution.operators import OPERATORS
 from population.evolution.population_state import BreedingState
-from population.evolution.proposals import CENTRE, EMITTER, Offspring, Outcome, Panel, Proposal
+from population.evolution.proposals import CENTRE, EMITTER, Offspring, Panel, Proposal, Proposals
 from population.evolution.spaces import SearchSpace
 from population.evolution.spaces.both import BothSpace
 from population.evolution.spaces.first import equal_parents
@@ -35,7 +36,7 @@ SEARCH = {"population": 6, "brood": 6, "items": 8, "finalists": 3, "rounds": 2, 
 
 
 class Nest:
-    """A host in memory. An item wants all genes near a place of its own.
+    """A population in memory. An item wants all genes near a place of its own.
 
     Args:
         space: what genomes mean.
@@ -46,8 +47,7 @@ class Nest:
     def __init__(self, space: str = "parameter", offspring: int = 6, **settings: object) -> None:
         self.space = SPACES[space]
         self.search = Search.model_validate(SEARCH | settings)
-        self.until = 0
-        self.judged: list[Outcome] = []
+        self.asked: list[Proposals] = []
         first = self.space.first(generator(SEED, "first"), 20)[:offspring]
         genomes = [*map(self.space.founder, range(FOUNDERS)), *(genome for _, genome, _ in first)]
         self.kinship = Kinship(range(1, FOUNDERS + 1))
@@ -67,10 +67,11 @@ class Nest:
         ]
 
     def bred(self, generations: int, geometry: Geometry | None = GEOMETRY) -> list[BreedingState]:
-        """All stocks, after a breeder has bred so many more generations."""
-        self.until = self.stock.generation + generations
+        """All states, after so many more generations."""
         known = geometry if self.space is SPACES["parameter"] else None
-        Breeder(SEED, self.search, ArenaSettings(), self.space, self, known).run(self.stock)
+        for _ in range(generations):
+            evolver = Evolver(SEED, self.search, ArenaSettings(), self.space, known)
+            self._generation(evolver)
         return self.stocks
 
     @property
@@ -79,44 +80,44 @@ class Nest:
 
     @property
     def conceived(self) -> list[Proposal]:
-        """The last brood."""
-        return list(self.judged[-1].brood.conceived)
+        """The last children."""
+        return list(self.asked[-1].children)
 
-    def trial(self, conceived: Sequence[Proposal]) -> Offspring:
-        genomes = np.array([child.genome for child in conceived])
-        scores = self._scores(genomes, "brood", self.stock.generation, self.search.items)
-        return Offspring(tuple(conceived), self._hashes(genomes), scores, (None,) * len(conceived))
-
-    def panel(self) -> Panel:
-        rounds = tuple(np.array_split(np.arange(PANEL), self.search.rounds))
-        return Panel(self.stock.scores, np.full(PANEL, 1 / PANEL), rounds)
-
-    def look(self, brood: Offspring, rows: Sequence[int], columns: Sequence[int]) -> Floats:
-        genomes = np.array([brood.conceived[row].genome for row in rows])
-        return self._scores(genomes, "panel", 0, PANEL)[:, columns]
-
-    def settle(self, judged: Outcome) -> BreedingState | None:
+    def _generation(self, evolver: Evolver) -> None:
         before = self.stock
+        proposals = evolver.ask(before)
+        genomes = proposals.genomes
+        scores = self._scores(genomes, "brood", before.generation, self.search.items)
+        offspring = Offspring(proposals, self._hashes(genomes), scores, (None,) * len(genomes))
+        rounds = tuple(
+            tuple(part.tolist()) for part in np.array_split(np.arange(PANEL), self.search.rounds)
+        )
+        panel = Panel(before.scores, np.full(PANEL, 1 / PANEL), rounds)
+
+        def score(rows: Sequence[int], columns: Sequence[int]) -> Floats:
+            return self._scores(genomes[list(rows)], "panel", 0, PANEL)[:, list(columns)]
+
+        race = run_race(before, offspring, panel, self.search, score)
+        outcome = evolver.tell(before, offspring, panel, race)
         genome = dict(zip(before.ids, before.genomes, strict=True))
-        for model, child in enumerate(judged.brood.conceived, start=before.next_id):
+        for model, child in enumerate(proposals.children, start=before.next_id):
             self.kinship.born(model, child.parents)
             genome[model] = child.genome
-        ids = (*before.ids[:FOUNDERS], *judged.living)
+        ids = (*before.ids[:FOUNDERS], *outcome.living)
         self.kinship.keep(ids)
-        self.judged.append(judged)
+        self.asked.append(proposals)
         self.stocks.append(
             self._stock(
                 ids,
                 np.array([genome[model] for model in ids]),
                 generation=before.generation + 1,
-                next_id=before.next_id + len(judged.brood.conceived),
-                emitter=judged.emitter,
-                origin=judged.origin,
-                bandit=judged.bandit,
-                coverage=judged.coverage,
+                next_id=before.next_id + len(proposals.children),
+                emitter=outcome.emitter,
+                origin=outcome.origin,
+                bandit=outcome.bandit,
+                coverage=outcome.coverage,
             )
         )
-        return self.stock if self.stock.generation < self.until else None
 
     def _stock(self, ids: tuple[int, ...], genomes: Floats, **parts: object) -> BreedingState:
         genomes.setflags(write=False)
@@ -183,18 +184,18 @@ def test_alarms_are_answered_in_the_generation_after_whoever_breeds_it(
     raised = [Alarm("coverage", "much is lost"), Alarm("kinship", "all are kin")]
     quiet = Nest()
     quiet.bred(20)
-    monkeypatch.setattr("population.evolution.breeder.alarms", lambda signs, best: raised)
+    monkeypatch.setattr("population.evolution.evolver.alarms", lambda measures, best: raised)
     whole, again, deaf = Nest(emitter=0.0), Nest(emitter=0.0), Nest(alarms=False)
     whole.bred(20)
     for _ in range(20):
         again.bred(1)
     assert_same(again.stocks, whole.stocks)
     assert_same(deaf.bred(20), quiet.stocks)
-    assert [judged.alarms for judged in whole.judged] == [tuple(raised)] * 20
-    assert [judged.alarms for judged in deaf.judged] == [()] * 20
+    assert [asked.alarms for asked in whole.asked] == [tuple(raised)] * 20
+    assert [asked.alarms for asked in deaf.asked] == [()] * 20
     # Three sixteenths of six: two of a brood have a founder as mate, unless an ensemble made them.
-    for judged in whole.judged:
-        for child in judged.brood.conceived[:2]:
+    for asked in whole.asked:
+        for child in asked.children[:2]:
             roles = {parent.role: parent.id for parent in child.parents}
             assert "ensemble" in roles or roles.get("mate", 1) <= FOUNDERS
 
@@ -207,7 +208,7 @@ def test_the_emitter_makes_its_centre_and_mirrored_pairs(space: str) -> None:
     assert kinds[:5] == [CENTRE, *[EMITTER] * 4]
     assert kinds[5] in OPERATORS
     steps = directions(generator(SEED, "emitter", 3, 0), nest.space.space, before.emitter.level, 2)
-    assert np.array_equal(nest.judged[-1].brood.steps, steps)
+    assert np.array_equal(nest.asked[-1].steps, steps)
     meant = [before.emitter.average, *mirrored(before.emitter.centre, steps, 0.4)]
     repaired = nest.space.repaired(np.array(meant))
     assert np.array_equal([child.genome for child in nest.conceived[:5]], repaired)
@@ -238,8 +239,8 @@ def test_a_shorter_stride_keeps_children_near_the_centre() -> None:
 def test_children_are_valid_and_have_parents_that_live(space: str) -> None:
     nest = Nest(space, emitter=0.0)
     nest.bred(8)
-    for before, judged in zip(nest.stocks, nest.judged, strict=False):
-        for child in judged.brood.conceived:
+    for before, asked in zip(nest.stocks, nest.asked, strict=False):
+        for child in asked.children:
             assert np.array_equal(nest.space.repaired(child.genome), child.genome)
             assert child.genome.dtype == np.float64
             ids = [parent.id for parent in child.parents]
@@ -268,8 +269,8 @@ def test_who_is_few_breeds_few_and_grows(space: str) -> None:
     assert sizes[0] == 3
     assert sizes[-1] == 6
     assert sizes == sorted(sizes)
-    for before, judged in zip(stocks, nest.judged, strict=False):
-        assert len(judged.brood.conceived) == min(6, len(before.offspring))
+    for before, asked in zip(stocks, nest.asked, strict=False):
+        assert len(asked.children) == min(6, len(before.offspring))
     for _ in range(8):
         again.bred(1)
     assert_same(again.stocks, stocks)
@@ -278,25 +279,25 @@ def test_who_is_few_breeds_few_and_grows(space: str) -> None:
 def test_a_large_colony_breeds_as_many_as_was_asked() -> None:
     nest = Nest(population=12, brood=4, offspring=12)
     nest.bred(5)
-    assert {len(judged.brood.conceived) for judged in nest.judged} == {4}
+    assert {len(asked.children) for asked in nest.asked} == {4}
     assert {len(stock.offspring) for stock in nest.stocks} == {12}
 
 
 def test_only_what_was_asked_for_is_taken() -> None:
     nest = Nest(emitter=0.0, operators={"gate": 1.0, "slerp": 1.0, "blend": 0.0})
     nest.bred(6)
-    made = [child.operator for judged in nest.judged for child in judged.brood.conceived]
+    made = [child.operator for asked in nest.asked for child in asked.children]
     assert set(made) == {"gate", "slerp"}
     without = Nest("flow", emitter=0.0, operators={"gate": 1.0, "slerp": 9.0})
     without.bred(3)
-    made = [child.operator for judged in without.judged for child in judged.brood.conceived]
+    made = [child.operator for asked in without.asked for child in asked.children]
     assert set(made) == {"gate"}
 
 
 def test_without_the_bandit_operators_are_taken_as_often_as_was_asked() -> None:
     nest = Nest(emitter=0.0, bandit=False, operators={"gate": 3.0, "soup": 1.0})
     nest.bred(60)
-    made = [child.operator for judged in nest.judged for child in judged.brood.conceived]
+    made = [child.operator for asked in nest.asked for child in asked.children]
     assert made.count("gate") / len(made) == pytest.approx(0.75, abs=0.08)
 
 

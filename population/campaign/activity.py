@@ -1,0 +1,42 @@
+"""What a campaign is in the middle of: who stops it is told what is kept and what is lost."""
+
+from dataclasses import dataclass, field
+
+from lineage import Archive
+from lineage.archive.unfinished import Effort
+
+
+@dataclass
+class Activity:
+    """The generation in flight.
+
+    Attributes:
+        making: what there is of it, in words; None between two generations.
+        closing: whether generation 0 is complete but for its round in the arena.
+        earlier: what earlier processes spent on generation 0.
+    """
+
+    making: str | None = None
+    closing: bool = False
+    earlier: Effort = field(default_factory=Effort)
+
+    def account(self, archive: Archive, dropped: int) -> str:
+        """What is kept and what is lost of a campaign that is stopped here.
+
+        Args:
+            archive: of the campaign.
+            dropped: models that evaluators were working on.
+        """
+        history = archive.generations()
+        if history:
+            last = history[-1].generation
+            kept = "generation 0 is kept" if last == 0 else f"generations 0 to {last} are kept"
+            if self.making is None:
+                return f"{kept}, and nothing was in flight"
+            return f"{kept}; what was done of generation {last + 1} is lost"
+        if self.making is None:
+            return "of generation 0 nothing was made yet"
+        lost = f"{dropped} in flight are lost"
+        if self.closing:
+            lost = "what the arena had done is lost"
+        return f"generation 0: {self.making} are kept; {lost}"

@@ -1,0 +1,221 @@
+"""Generation 0: the founders, and the most promising of what people would try by hand.
+
+It is kept in parts (`population.campaign.parts`), and founders come first, so that there is
+something to see soon and little is lost. Whatever process made which part, it comes to the same.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lineage import Archive
+from lineage.archive.unfinished import Effort
+from lineage.records import Birth, Floats, GenerationRecord
+from population.campaign.activity import Activity
+from population.campaign.births import birth_of, births_of
+from population.campaign.generation import Row
+from population.campaign.generation_commit import GenerationOutcome
+from population.campaign.item_sampling import ItemBatch
+from population.campaign.parts import Found, Parts, Tried, found
+from population.campaign.passing_over import FAILED, passing, stop_if_all_failed
+from population.campaign.session import Session
+from population.campaign.state import task_means
+from population.evaluation.evaluator import Evaluator
+from population.evaluation.results import Results
+from population.evolution.bandit import start
+from population.evolution.evolution_strategy import started
+from population.evolution.initial_selection import pioneers
+from population.evolution.proposals import Offspring, Proposal, Proposals
+from population.evolution.spaces.first import equal_parents
+from population.randomness import generator
+from population.weights.materialise import State
+
+
+def first_generation(
+    archive: Archive, session: Session, seed: int, activity: Activity
+) -> GenerationRecord:
+    """Make, score and choose the first population; its births are kept as they come.
+
+    Args:
+        archive: of the campaign; may hold a part of this generation.
+        session: with the founders.
+        seed: the campaign's.
+        activity: kept up to date, for whoever stops it.
+
+    Returns:
+        What is still to be committed.
+
+    Raises:
+        CampaignError: what the archive holds was made of other candidates or items, or all failed.
+    """
+    context, items = session.context, session.items
+    drawn = context.space.first(generator(seed, "first"), 2 * context.config.search.population)
+    proposals = Proposals(
+        tuple(
+            Proposal(how, equal_parents(tuple(row + 1 for row in mixed)), genome)
+            for how, genome, mixed in drawn
+        )
+    )
+    few, panel = items.offspring(0), items.panel(0)
+    known = found(archive, proposals.children, few.items, panel.items)
+    activity.earlier = known.effort
+    activity.making = f"{len(known.tried)} of {len(proposals.children)} candidates"
+    parts = Parts(
+        archive,
+        len(proposals.children),
+        few.items,
+        panel.items,
+        lambda: session.clock.read()[:3],
+    )
+    making = _Making(session, proposals, few, panel, parts, activity, dict(known.panel))
+    try:
+        born = making.population(known)
+        parts.flush()
+    except BaseException:
+        parts.rescue()
+        raise
+    activity.closing = True
+    for birth in born.births:
+        session.kinship.born(birth.id, birth.parents)
+    outcome = _outcome(session, making, born)
+    record = session.writer.record(None, outcome, last=False)
+    spent = Effort(record.summary.evaluations, *session.clock.read()[:3]) + activity.earlier
+    # The births are there already.
+    return replace(record, births=(), summary=replace(record.summary, **vars(spent)))
+
+
+@dataclass(frozen=True)
+class _Population:
+    """The founders and who was chosen, by id; and all births."""
+
+    genomes: Mapping[int, Floats]
+    births: tuple[Birth, ...]
+    offspring: Offspring
+    chosen: Sequence[int]
+
+
+@dataclass(frozen=True)
+class _Making:
+    """The models of generation 0 as they are made.
+
+    Attributes:
+        session: with the founders.
+        proposals: all candidates.
+        few: the items that candidates are scored on.
+        panel: those that the living are scored on.
+        parts: keeps what is done.
+        activity: says how far it is.
+        scores: by id, exact match and probability on the panel, each (items,).
+    """
+
+    session: Session
+    proposals: Proposals
+    few: ItemBatch
+    panel: ItemBatch
+    parts: Parts
+    activity: Activity
+    scores: dict[int, tuple[Floats, Floats]]
+
+    def population(self, known: Found) -> _Population:
+        """Score the founders, make the candidates, and score whom of them is chosen."""
+        context, search = self.session.context, self.session.context.config.search
+        founders = range(1, len(context.founders) + 1)
+        genomes = {model: context.genome_of_founder(model - 1) for model in founders}
+        self._on_panel(genomes, "founders")
+        offspring, tried = self._candidates(known.tried)
+        births = births_of(offspring, len(founders) + 1, context.space)
+        means = task_means(self.few.items, tried.merit)
+        chosen = pioneers(offspring, means, context.hashes, search.population)
+        genomes |= {births[row].id: self.proposals.children[row].genome for row in chosen}
+        self._on_panel(genomes, "first panel")
+        return _Population(genomes, births, offspring, chosen)
+
+    def _candidates(self, known: Sequence[Tried]) -> tuple[Offspring, Results]:
+        """The candidates, of whom some may be known, each kept as it comes."""
+        context, children = self.session.context, self.proposals.children
+        first = len(context.founders) + 1
+        held: list[tuple[int, Row, int]] = []
+
+        def taken(number: int, row: Row, evaluations: int) -> None:
+            held.append((len(known) + number, row, evaluations))
+            # What fails for everybody stops the campaign, and none of that is to be kept.
+            if not known and all((one[1] or "").startswith(FAILED) for _, one, _ in held):
+                return
+            for place, one, cost in held:
+                birth = birth_of(first + place, children[place], one[0], context.space)
+                self.parts.born(birth, Tried(*one), cost)
+            held.clear()
+            self.activity.making = f"{len(known) + number + 1} of {len(children)} candidates"
+
+        before = [(one.sha256, one.cause, one.exact, one.probability) for one in known]
+        return self.session.evaluation.offspring(
+            self.proposals, self.few, "first population", before, taken
+        )
+
+    def _on_panel(self, genomes: Mapping[int, Floats], what: str) -> None:
+        """Score those on the panel that are not known there yet; each is kept as it comes."""
+        missing = [model for model in genomes if model not in self.scores]
+        prepared = self.panel.marked.for_each(missing)
+        nothing = np.zeros(len(self.panel.items))
+        failed: dict[int, tuple[str, int]] = {}
+
+        def scored(
+            number: int, evaluator: Evaluator, state: State
+        ) -> tuple[Floats, Floats, str | None]:
+            return *evaluator.score(prepared[number]), None
+
+        def taken(number: int, row: tuple[Floats, Floats, str | None], evaluations: int) -> None:
+            exact, probability, cause = row
+            model = missing[number]
+            self.scores[model] = exact, probability
+            if what != "founders":
+                there = f"{len(self.scores)} of {len(genomes)}"
+                self.activity.making = f"all candidates and {there} panel scores"
+            if cause:
+                failed[model] = cause, evaluations
+            else:
+                self.parts.on_panel(model, exact, probability, evaluations)
+
+        context = self.session.context
+        context.each(
+            [genomes[model] for model in missing],
+            passing(scored, lambda number, cause: (nothing, nothing, cause)),
+            self.session.evaluation.progress,
+            what,
+            taken=taken,
+            before=len(genomes) - len(missing),
+        )
+        if len(missing) == len(genomes):
+            stop_if_all_failed([failed.get(model, (None, 0))[0] for model in missing], what)
+        for model, (cause, evaluations) in failed.items():
+            self.parts.on_panel(model, nothing, nothing, evaluations)
+            context.troubles.add(f"#{model} ({what}) {cause}; it counts as having no score")
+
+
+def _outcome(session: Session, making: _Making, born: _Population) -> GenerationOutcome:
+    """What generation 0 came to, apart from what is kept already."""
+    founders, search = len(session.context.founders), session.context.config.search
+    living = tuple(born.genomes)
+    standing = Results(
+        *(np.array([making.scores[model][part] for model in living]) for part in (0, 1))
+    )
+    means = task_means(making.panel.items, standing.merit)
+    head = living[founders + int(np.argmax(means[founders:]))]
+    return GenerationOutcome(
+        generation=0,
+        living=living,
+        standing=standing,
+        genomes=dict(born.genomes),
+        births=born.births,
+        deaths={
+            birth.id: "unpromising"
+            for row, birth in enumerate(born.births)
+            if row not in born.chosen and not born.offspring.causes[row]
+        },
+        scores=[],
+        items=[*making.few.items, *making.panel.items, *session.writer.selection],
+        origin=head,
+        emitter=started(born.genomes[head]),
+        bandit=start({str(name): often for name, often in search.operators.items()}),
+    )

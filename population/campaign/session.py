@@ -1,0 +1,101 @@
+"""A session: the parts of a campaign that depend on who its founders are.
+
+It is made when a campaign is started or resumed, and anew when a founder joins or somebody is
+culled. Nothing in it has to be saved: all of it follows from the archive.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lineage import Archive
+from lineage.ancestry.kinship import Kinship
+from population.campaign.arena_rounds import not_forgotten
+from population.campaign.coherence_filter import CoherenceFilter, coherence_filter_of
+from population.campaign.context import Context, Progress
+from population.campaign.generation import Evaluation
+from population.campaign.generation_commit import Clock, GenerationWriter
+from population.campaign.item_sampling import ItemSampler, dealing_pools
+from population.campaign.kept_weights import ChampionKeeper
+from population.campaign.passing_over import SYSTEMIC
+from population.campaign.scoring import scorer_of
+from population.errors import CampaignError, PopulationError
+from population.evolution.evolver import Evolver
+from population.troubles import said_of
+
+
+@dataclass(frozen=True)
+class Session:
+    """What one campaign works with.
+
+    Attributes:
+        context: the founders, tasks and evaluators.
+        evolver: asks for offspring, and is told what became of them.
+        items: which items are asked when.
+        evaluation: makes and scores models.
+        writer: turns what a generation came to into what is committed.
+        keeper: keeps champions' weights on disk.
+        kinship: of the living.
+        clock: what was spent since the last commit.
+    """
+
+    context: Context
+    evolver: Evolver
+    items: ItemSampler
+    evaluation: Evaluation
+    writer: GenerationWriter
+    keeper: ChampionKeeper
+    kinship: Kinship
+    clock: Clock
+
+
+def open_session(
+    archive: Archive,
+    context: Context,
+    progress: Progress,
+    on_trouble: Callable[[str], None] = lambda sentence: None,
+) -> Session:
+    """Prepare all parts.
+
+    Args:
+        archive: of the campaign.
+        context: its founders, tasks and evaluators.
+        progress: told while models work; may raise to stop.
+        on_trouble: told of an item, a candidate or a judge that failed and was passed over.
+
+    Raises:
+        CampaignError: the founders cannot be examined.
+    """
+    search, seed = context.config.search, archive.campaign()[0]
+    context.troubles.tell = on_trouble
+    context.told = progress
+    models = archive.models()
+    if not archive.generations():  # what is there of generation 0 is born again, in its order
+        models = [model for model in models if model.kind == "founder"]
+    kinship = Kinship.replayed(models, not_forgotten(archive, search))
+    pools = dealing_pools(context.tasks, seed, context.config)
+    scorer = scorer_of(archive, context, pools, kinship, seed, progress)
+    items = ItemSampler(seed, search, pools, scorer, archive.panel, context.troubles)
+    clock = Clock(context.evaluator.meter)
+    writer = GenerationWriter(archive, context, items, kinship, clock, progress)
+    keeper = ChampionKeeper(archive, context)
+    coherence = _coherence(context, items, progress)
+    evolver = Evolver(
+        seed,
+        search,
+        context.config.arena,
+        context.space,
+        context.geometry,
+        context.operators,
+        context.survival_rule,
+    )
+    evaluation = Evaluation(context, coherence, progress)
+    return Session(context, evolver, items, evaluation, writer, keeper, kinship, clock)
+
+
+def _coherence(context: Context, items: ItemSampler, progress: Progress) -> CoherenceFilter | None:
+    try:
+        return coherence_filter_of(context, items, progress)
+    except (*SYSTEMIC, PopulationError):
+        raise
+    except Exception as error:
+        raise CampaignError(f"the founders cannot be examined: {said_of(error)}") from error

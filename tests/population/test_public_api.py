@@ -1,0 +1,118 @@
+"""What a notebook does: start, iterate, look, go on; with an operator and a rule of one's own."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import networkx as nx
+import numpy as np
+import pytest
+import torch
+
+from lineage import Archive, ArchiveError
+from population import Campaign, Candidates, Config, Extensions, Operator, Recombination
+from population.errors import ConfigError
+from tests.conftest import FOUNDERS, SHIPPED, SMALL
+
+
+def config(**search: object) -> Config:
+    settings = SMALL | {
+        "founders": {"paths": [str(SHIPPED / "founders" / f) for f in FOUNDERS], "base": "base"},
+        "tasks": {"paths": [str(SHIPPED / "tasks" / task) for task in ("capital", "double")]},
+        "budget": {"generations": 2},
+    }
+    settings["search"] = SMALL["search"] | search
+    return Config.model_validate(settings)
+
+
+def middle(recombination: Recombination) -> np.ndarray:
+    return recombination.weights @ recombination.parents
+
+
+def youngest(candidates: Candidates, size: int) -> list[int]:
+    order = np.argsort(-candidates.born, kind="stable")
+    chosen = dict.fromkeys([*candidates.protected, *order.tolist()])
+    return sorted(list(chosen)[:size])
+
+
+def test_a_campaign_is_started_iterated_and_looked_at(tmp_path: Path) -> None:
+    campaign = Campaign.start(tmp_path / "colony.duckdb", config())
+    seen = [(population.generation, population.champion.id) for population in campaign]
+    assert [generation for generation, _ in seen] == [0, 1, 2]
+    assert campaign.reason == "all of the 2 generations asked for are bred"
+    assert seen[-1][1] == campaign.archive.find("champion").id
+    model = campaign.model()
+    tokens = torch.tensor([[1, 2, 3]])
+    with torch.no_grad():
+        assert torch.isfinite(model(tokens).logits).all()
+    again = campaign.model(seen[-1][1])
+    for one, other in zip(model.parameters(), again.parameters(), strict=True):
+        assert torch.equal(one, other)
+    graph = campaign.archive.graph()
+    assert nx.is_directed_acyclic_graph(graph)
+    assert len(graph) == len(campaign.archive.models())
+
+
+def test_one_may_stop_looking_and_go_on_later(tmp_path: Path) -> None:
+    path = tmp_path / "colony.duckdb"
+    for population in Campaign.start(path, config()):
+        if population.generation == 1:
+            break
+    rest = [population.generation for population in Campaign.open(path)]
+    assert rest == [1, 2]
+
+
+def test_an_operator_and_a_rule_of_ones_own_are_passed_in(tmp_path: Path) -> None:
+    own = Extensions({"middle": Operator(middle)}, {"youngest": youngest})
+    asked = config(operators={"plugin:middle": 1.0}, survival="plugin:youngest", emitter=0.0)
+    path = tmp_path / "colony.duckdb"
+    campaign = Campaign.start(path, asked, extensions=own)
+    campaign.run()
+    born = [m for m in campaign.archive.models() if m.generation > 0]
+    assert {model.operator for model in born} == {"plugin:middle"}
+    assert {row.operator for row in campaign.archive.operators(2)} == {"plugin:middle"}
+    with pytest.raises(ConfigError, match="plugin:middle is neither passed in nor an entry point"):
+        Campaign.open(path).run()
+
+
+@pytest.mark.parametrize(
+    ("search", "said"),
+    [
+        ({"operators": {"blent": 1.0}}, "unknown name 'blent'; did you mean 'blend'"),
+        ({"survival": "fittest"}, "unknown name 'fittest'"),
+    ],
+)
+def test_a_name_that_is_not_known_is_refused(
+    search: dict[str, object], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        config(**search)
+
+
+@pytest.mark.parametrize("thing", [lambda r: r.parents[0], 3])
+def test_what_is_no_operator_is_refused(thing: Callable[..., object], tmp_path: Path) -> None:
+    asked = config(operators={"plugin:odd": 1.0})
+    own = Extensions({"odd": thing})  # type: ignore[dict-item]
+    with pytest.raises(ConfigError, match="plugin:odd: expected a Operator, got"):
+        Campaign.start(tmp_path / "colony.duckdb", asked, extensions=own).run()
+
+
+@pytest.mark.parametrize("script", ["campaign", "own_operator"])
+def test_the_worked_examples_run(script: str, tmp_path: Path) -> None:
+    path = SHIPPED / "examples" / f"{script}.py"
+    done = subprocess.run(
+        [sys.executable, path, tmp_path], capture_output=True, text=True, timeout=280, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "stopped: all of the 2 generations asked for are bred" in done.stdout
+
+
+def test_a_relation_outlives_its_lease(small_archive: Archive) -> None:
+    models = small_archive.relation("SELECT id, kind FROM models WHERE id <= ?", [2])
+    again = small_archive.relation("SELECT count(*) AS models FROM models")
+    assert models.fetchall() == [(1, "founder"), (2, "founder")]
+    assert models.filter("id = 1").fetchnumpy()["kind"].tolist() == ["founder"]
+    assert again.fetchall() == [(len(small_archive.models()),)]
+    with pytest.raises(ArchiveError, match="nothing_there"):
+        small_archive.relation("SELECT * FROM nothing_there")
