@@ -385,7 +385,7 @@ def test_it_shrinks_to_nearly_nothing_and_back(archive: Path) -> None:
     run(test())
 
 
-PRESSES = int(os.environ.get("COLONY_PRESSES", "400"))
+PRESSES = int(os.environ.get("COLONY_PRESSES", "200"))
 """For each seed; with `COLONY_PRESSES=2500` the tests named `crashes` press ten thousand keys."""
 
 
