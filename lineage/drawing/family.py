@@ -40,10 +40,6 @@ class Family:
             found.append(parents[0])
         return [node for node in found if node in self.models]
 
-    def has_more(self, model: int) -> bool:
-        """Whether it has parents that are not here."""
-        return any(parent.id not in self.models for parent in self.models[model].parents)
-
     def label(self, model: int) -> str:
         """How people refer to it."""
         if model in self.models:

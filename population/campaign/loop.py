@@ -27,16 +27,13 @@ from population.campaign.commands import (
 from population.campaign.context import (
     Context,
     Progress,
-    found_archive,
     genome_of,
-    open_context,
-    reopen_context,
     silent,
 )
 from population.campaign.first_generation import first_generation
 from population.campaign.generation import Finals, panel_of
 from population.campaign.generation_commit import LAST_CHALLENGE, GenerationOutcome
-from population.campaign.readiness import check_ready, check_run
+from population.campaign.opening import continued, started
 from population.campaign.session import Session, open_session
 from population.campaign.state import PopulationState, load_population, selection_score
 from population.campaign.stopping import CampaignStanding, limits_of, reason_to_stop
@@ -107,11 +104,8 @@ class Campaign:
             TaskError: a task is missing or broken.
         """
         asked = config or load_config()
-        context = open_context(asked, progress, extensions=extensions)
-        # What is missing or impossible must be said before an archive is left behind.
-        context.check_items()
-        check_ready(context, asked.budget, report=True)
-        return cls(found_archive(Path(path), context), context, progress=progress)
+        ready = started(Path(path), asked, asked.budget, progress, extensions=extensions)
+        return cls(ready.archive, ready.context, progress=progress)
 
     @classmethod
     def open(
@@ -127,12 +121,8 @@ class Campaign:
             ArchiveError: there is no archive.
             CheckpointError: a founder has vanished or has other weights than it had.
         """
-        archive = Archive.open(path)
-        context = reopen_context(archive, progress, extensions)
-        if not archive.generations():
-            context.check_items()
-        check_run(context)
-        return cls(archive, context, progress=progress)
+        ready = continued(Archive.open(path), progress, extensions)
+        return cls(ready.archive, ready.context, progress=progress)
 
     def model(self, reference: str | int = "champion") -> Any:
         """A model of the archive as a transformers model, living or fossil.

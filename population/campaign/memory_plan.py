@@ -9,6 +9,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from population.memory import available_memory
+
 USUAL = 2.8e9
 """Bytes that a campaign may take unless it is told otherwise, if its models are not too large."""
 
@@ -101,16 +103,13 @@ def planned(needs: MemoryNeeds, nominal: int, memory_gb: float | None, free: flo
 
 def free_memory() -> float:
     """Bytes that nobody takes now, as far as the system tells; a container may have less."""
-    free = float("inf")
-    try:
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                free = 1024.0 * int(line.split()[1])
-    except (OSError, ValueError, IndexError):
+    known = available_memory()
+    if known is None:
         try:
-            free = float(os.sysconf("SC_PHYS_PAGES")) * os.sysconf("SC_PAGE_SIZE")
+            known = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         except (OSError, ValueError, AttributeError):
-            free = 8e9
+            known = 8 * 10**9
+    free = float(known)
     for limit, used in (
         ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
         (

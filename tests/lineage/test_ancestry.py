@@ -1,12 +1,14 @@
 """Ancestry: known families give known numbers, and the fast path agrees with the definition."""
 
 import networkx as nx
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lineage.ancestry.graph import founder_shares, graph, kinship
 from lineage.ancestry.kinship import Kinship
+from lineage.ancestry.parent_edges import ParentEdges
 from lineage.records import Model, Parent
 
 
@@ -20,6 +22,18 @@ def family(*births: tuple[tuple[int, float], ...], founders: int = 3) -> list[Mo
             Model(identity, "offspring", None, number + 1, "blend", "0" * 64, parents=links)
         )
     return models
+
+
+def edges_of(models: list[Model]) -> ParentEdges:
+    links = [(m.id, p.id, p.share) for m in models for p in sorted(m.parents, key=lambda p: p.id)]
+    child, parent, share = zip(*links, strict=True) if links else ((), (), ())
+    return ParentEdges(
+        max(model.id for model in models),
+        np.array([model.id for model in models if not model.parents], dtype=np.int32),
+        np.array(child, dtype=np.int32),
+        np.array(parent, dtype=np.int32),
+        np.array(share, dtype=np.float64),
+    )
 
 
 HALF = 0.5

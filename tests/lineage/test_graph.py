@@ -15,19 +15,7 @@ from lineage.ancestry.graph import GraphAncestry
 from lineage.ancestry.parent_edges import ParentEdges
 from lineage.ancestry.sparse import SparseAncestry
 from lineage.records import Model
-from tests.lineage.test_ancestry import families
-
-
-def edges_of(models: list[Model]) -> ParentEdges:
-    links = [(m.id, p.id, p.share) for m in models for p in sorted(m.parents, key=lambda p: p.id)]
-    child, parent, share = zip(*links, strict=True) if links else ((), (), ())
-    return ParentEdges(
-        max(model.id for model in models),
-        np.array([model.id for model in models if not model.parents], dtype=np.int32),
-        np.array(child, dtype=np.int32),
-        np.array(parent, dtype=np.int32),
-        np.array(share, dtype=np.float64),
-    )
+from tests.lineage.test_ancestry import edges_of, families
 
 
 @given(families(), st.data())

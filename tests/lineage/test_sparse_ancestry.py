@@ -11,21 +11,11 @@ from lineage.ancestry import graph as reference
 from lineage.ancestry.parent_edges import ParentEdges
 from lineage.ancestry.sparse import SparseAncestry
 from lineage.records import Model
-from tests.lineage.test_ancestry import COUSINS, HALF, families, family
+from tests.lineage.test_ancestry import COUSINS, HALF, edges_of, families, family
 
 
 def descent(models: list[Model]) -> SparseAncestry:
-    links = [(m.id, p.id, p.share) for m in models for p in m.parents]
-    child, parent, share = zip(*links, strict=True) if links else ((), (), ())
-    return SparseAncestry(
-        ParentEdges(
-            max(model.id for model in models),
-            np.array([model.id for model in models if not model.parents], dtype=np.int32),
-            np.array(child, dtype=np.int32),
-            np.array(parent, dtype=np.int32),
-            np.array(share, dtype=np.float64),
-        )
-    )
+    return SparseAncestry(edges_of(models))
 
 
 @given(families(), st.integers(1, 3))

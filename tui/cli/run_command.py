@@ -30,10 +30,8 @@ from tui.shared.heartbeat import Heart
 from tui.shared.pace import CampaignEnds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from lineage import Archive
-    from population.campaign.context import Context, Progress
+    from population.campaign.context import Progress
     from population.config import Budget, Config
 
 app = typer.Typer()
@@ -93,32 +91,30 @@ def run(
             teller = Teller(err)
             step = _stepping(teller, heart, stop)
             asked, anew = _asked_for(archive, config, seed, device)
-            given = {
-                "item_evaluations": budget,
-                "generations": generations,
-                "minutes": None if minutes is None else checked_minutes(minutes),
-            }
-            known = {key: value for key, value in given.items() if value is not None}
-            limits = asked.budget.model_copy(update=known)
+            limits = _limits(asked, budget, generations, minutes)
             teller.say(_opening(archive, asked, continued=begun))
             with wiped(teller):
                 step(0, 1, "loading torch")
                 from population.analysis.report import make_report
                 from population.campaign.loop import Campaign
+                from population.campaign.opening import continued, started
 
                 stop.check()
-                colony, context, notes = _opened(
-                    archive, asked, limits, step, teller.say, anew=anew, report=report_after
-                )
+                if begun and not anew:
+                    ready = continued(_with_room(archive, asked), step)
+                else:
+                    ready = started(
+                        archive, asked, limits, step, teller.say, report=report_after, anew=anew
+                    )
+                colony, context = ready.archive, ready.context
                 stop.kept = "nothing is lost"
                 stop.check()
-                for note in notes:
+                for note in ready.notes:
                     teller.say(f"note: {note}")
                 last = colony.latest()
-                continued = begun and not anew
-                if continued and last:
+                if last:
                     teller.say(f"continuing {archive} after generation {last.generation}")
-                elif continued:
+                elif begun and not anew:
                     teller.say(f"continuing {archive}: {unfinished(colony)}")
                 teller.say(context.plan.words)
                 seconds = None if limits.minutes is None else 60.0 * limits.minutes
@@ -161,39 +157,18 @@ def _on_terminal() -> bool:
     return everywhere and os.environ.get("TERM", "dumb") not in ("dumb", "")
 
 
-def _opened(
-    archive: Path,
-    asked: "Config",
-    limits: "Budget",
-    progress: "Progress",
-    say: "Callable[[str], None]",
-    *,
-    anew: bool,
-    report: bool,
-) -> tuple["Archive", "Context", tuple[str, ...]]:
-    """The archive with its context, made if it is not there or is to be made anew; and notes."""
-    from population.campaign.context import found_archive, open_context, reopen_context
-    from population.campaign.readiness import check_ready, check_run
-
-    if archive.exists() and not anew:
-        colony = opened(archive)
-        _give_room(colony, asked)
-        context = reopen_context(colony, progress)
-        context.told = progress
-        # Generation 0 tells what was left out, whether or not it was interrupted.
-        found = () if colony.generations() else tuple(context.check_items())
-        check_run(context)
-        return colony, context, found
-    context = open_context(asked, progress, say)
-    context.told = progress
-    # What is missing or impossible must be said before an archive is left behind.
-    notes = (*context.check_items(), *check_ready(context, limits, report=report))
-    if anew:
-        from lineage.storage.atomic_file import discard
-
-        discard(archive)
-        notes = (f"{archive} had no candidates yet, so it is started anew", *notes)
-    return found_archive(archive, context), context, notes
+def _limits(
+    asked: "Config", budget: int | None, generations: int | None, minutes: float | None
+) -> "Budget":
+    """When to stop: as is configured, but for what the command line says."""
+    given = {
+        "item_evaluations": budget,
+        "generations": generations,
+        "minutes": None if minutes is None else checked_minutes(minutes),
+    }
+    return asked.budget.model_copy(
+        update={key: value for key, value in given.items() if value is not None}
+    )
 
 
 def _stepping(teller: Teller, heart: Heart, stop: StopRequest) -> "Progress":
@@ -229,7 +204,7 @@ def _asked_for(
 
     given = _with(load_config(path), seed, device)
     if not archive.exists():
-        return _pinned(given), False
+        return given, False
     colony = opened(archive)
     started_seed, content = colony.campaign()
     stored = parsed(content, str(archive))
@@ -242,7 +217,7 @@ def _asked_for(
         wanted = given if path is not None else _with(stored, seed, device)
         changes = path is not None or wanted != stored
         if changes and _bred_by(wanted) != _bred_by(stored):
-            return _pinned(wanted), True
+            return wanted, True
     if seed is not None and seed != started_seed:
         raise CampaignError(
             f"{archive} was started with seed {started_seed}, not {seed}{kept}; "
@@ -279,10 +254,11 @@ def _bred_by(config: "Config") -> tuple[object, ...]:
     return (*parts, config.run.seed, config.run.device, config.run.dtype)
 
 
-def _give_room(colony: "Archive", asked: "Config") -> None:
-    """Let the archive know of other room: disks fill up in the middle of campaigns."""
+def _with_room(archive: Path, asked: "Config") -> "Archive":
+    """The archive, told of other room: disks fill up in the middle of campaigns."""
     from population.config import parsed
 
+    colony = opened(archive)
     content = colony.campaign()[1]
     stored = parsed(content, str(colony.path))
     quota, memory = stored.weights.quota_gb, stored.run.memory_gb
@@ -298,9 +274,4 @@ def _give_room(colony: "Archive", asked: "Config") -> None:
         colony.intervene(
             content, f"weights may take {asked.weights.quota_gb:g} GB; it was {quota:g} GB"
         )
-
-
-def _pinned(config: "Config") -> "Config":
-    """Fix what depends on the machine, so that a resumed campaign computes as it began."""
-    threads = config.run.threads or len(os.sched_getaffinity(0))
-    return config.model_copy(update={"run": config.run.model_copy(update={"threads": threads})})
+    return colony

@@ -157,12 +157,7 @@ def described(text: str, *examples: str) -> str:
 
 def at_home(path: Path) -> Path:
     """A path whose `~` is a home, unless something of that very name is there."""
-    if path.parts[:1] and path.parts[0].startswith("~") and not Path(path.parts[0]).exists():
-        try:
-            return path.expanduser()
-        except RuntimeError:  # nobody of that name
-            return path
-    return path
+    return Path(expanded(path.parts[0]), *path.parts[1:]) if path.parts else path
 
 
 def print_json(value: Any) -> None:

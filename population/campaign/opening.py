@@ -1,0 +1,85 @@
+"""Opening a campaign: its archive and its context, checked before anything is written."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lineage import Archive
+from lineage.storage.atomic_file import discard
+from population.campaign.context import (
+    Context,
+    Progress,
+    found_archive,
+    open_context,
+    reopen_context,
+    silent,
+)
+from population.campaign.readiness import check_ready, check_run
+from population.config import Budget, Config
+from population.evolution.extensions import Extensions
+
+
+@dataclass(frozen=True)
+class OpenedCampaign:
+    """A campaign that can run.
+
+    Attributes:
+        archive: where it is kept.
+        context: what its models are made of and scored with.
+        notes: what somebody should know before it does, a line each.
+    """
+
+    archive: Archive
+    context: Context
+    notes: tuple[str, ...]
+
+
+def started(
+    path: Path,
+    config: Config,
+    limits: Budget,
+    progress: Progress = silent,
+    say: Callable[[str], None] = lambda _: None,
+    extensions: Extensions | None = None,
+    *,
+    report: bool = True,
+    anew: bool = False,
+) -> OpenedCampaign:
+    """Start a campaign in a new archive; what is missing or impossible is said before it is there.
+
+    Args:
+        path: where the archive is to be.
+        config: with paths resolved.
+        limits: what the campaign may spend.
+        progress: told how far it is; may raise to stop.
+        say: told what somebody should know of the founders.
+        extensions: operators and survival rules of somebody's own.
+        report: whether the sealed split will be asked for.
+        anew: an archive without any candidate is there, and this one takes its place.
+    """
+    context = open_context(_pinned(config), progress, say, extensions)
+    context.told = progress
+    notes = (*context.check_items(), *check_ready(context, limits, report=report))
+    if anew:
+        discard(path)
+        notes = (f"{path} had no candidates yet, so it is started anew", *notes)
+    return OpenedCampaign(found_archive(path, context), context, notes)
+
+
+def continued(
+    archive: Archive, progress: Progress = silent, extensions: Extensions | None = None
+) -> OpenedCampaign:
+    """Go on with the campaign of an archive; arguments as for `started`."""
+    context = reopen_context(archive, progress, extensions)
+    context.told = progress
+    # Generation 0 tells what was left out, whether or not it was interrupted.
+    notes = () if archive.generations() else tuple(context.check_items())
+    check_run(context)
+    return OpenedCampaign(archive, context, notes)
+
+
+def _pinned(config: Config) -> Config:
+    """Fix what depends on the machine, so that a resumed campaign computes as it began."""
+    threads = config.run.threads or len(os.sched_getaffinity(0))
+    return config.model_copy(update={"run": config.run.model_copy(update={"threads": threads})})
