@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from population.models.config_meaning import transformers_verbosity
+
 Shapes = Mapping[str, Sequence[int]]
 FEW = 3
 
@@ -205,15 +207,13 @@ def _silent() -> Iterator[None]:
 
     from transformers.utils import logging as theirs  # noqa: PLC0415
 
-    before, bars = theirs.get_verbosity(), theirs.is_progress_bar_enabled()
-    theirs.set_verbosity(logging.CRITICAL + 1)
+    bars = theirs.is_progress_bar_enabled()
     theirs.disable_progress_bar()
     try:
-        with warnings.catch_warnings():
+        with transformers_verbosity(logging.CRITICAL + 1), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        theirs.set_verbosity(before)
         if bars:
             theirs.enable_progress_bar()
 

@@ -9,6 +9,7 @@ files say the same anyway.
 from __future__ import annotations
 
 import importlib
+import logging
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -136,7 +137,7 @@ def as_transformers_reads(config: Mapping[str, Any]) -> dict[str, Any] | None:
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING  # noqa: PLC0415
 
     try:
-        with unheard():
+        with transformers_verbosity(logging.ERROR):
             plain = {
                 k: v for k, v in config.items() if k not in ("quantization_config", "auto_map")
             }
@@ -147,16 +148,17 @@ def as_transformers_reads(config: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 @contextmanager
-def unheard() -> Iterator[None]:
-    """Within it, transformers says nothing but errors."""
-    from transformers import logging  # noqa: PLC0415 - it takes seconds, see the module's docstring
+def transformers_verbosity(level: int) -> Iterator[None]:
+    """Within it, transformers logs nothing below a level of `logging`."""
+    # It takes seconds, see the module's docstring.
+    from transformers.utils import logging as theirs  # noqa: PLC0415
 
-    before = logging.get_verbosity()
-    logging.set_verbosity_error()
+    before = theirs.get_verbosity()
+    theirs.set_verbosity(level)
     try:
         yield
     finally:
-        logging.set_verbosity(before)
+        theirs.set_verbosity(before)
 
 
 def _words_of(model_type: str) -> set[str]:

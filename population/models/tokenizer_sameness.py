@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import filecmp
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 from population.errors import CheckpointError
 from population.json_files import read_object
 from population.models.added_tokens import config_tokens, listed_tokens, token_settings
-from population.models.config_meaning import unheard
+from population.models.config_meaning import transformers_verbosity
 from population.models.tokenizer_failures import clip
 
 SLOW_FILES = ("tokenizer.model", "vocab.json", "vocab.txt")
@@ -169,7 +170,7 @@ def _made(folder: Path, name: str) -> _Meaning:
     from transformers import AutoTokenizer  # noqa: PLC0415 - it takes seconds
 
     try:
-        with unheard():
+        with transformers_verbosity(logging.ERROR):
             tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         return _meaning(tokenizer.backend_tokenizer)
     except Exception as error:  # noqa: BLE001 - each tokenizer fails in its own way

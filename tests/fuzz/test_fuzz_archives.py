@@ -8,7 +8,8 @@ from random import Random
 import duckdb
 
 from tests.fuzz_yard import Yard, calls, copied_archive, grown, yard
-from tests.fuzzing import TEXTS, Calls, cases, mutated_bytes, told, wrong_with
+from tests.fuzzing import Calls, cases, told, wrong_with
+from tests.mutations import TEXTS, mutated_bytes
 
 __all__ = ["calls", "grown", "yard"]
 

@@ -13,19 +13,8 @@ import yaml
 from safetensors.numpy import load_file, save_file
 
 from tests.fuzz_yard import Yard, calls, toml, yard
-from tests.fuzzing import (
-    ODD,
-    TEXTS,
-    Calls,
-    ascii_only,
-    cases,
-    dumped,
-    mutated_bytes,
-    mutated_text,
-    mutated_value,
-    told,
-    wrong_with,
-)
+from tests.fuzzing import Calls, ascii_only, cases, told, wrong_with
+from tests.mutations import ODD, TEXTS, dumped, mutated_bytes, mutated_text, mutated_value
 
 __all__ = ["calls", "yard"]
 

@@ -17,19 +17,8 @@ import pytest
 import typer
 
 from tests.fuzz_yard import Yard, calls, copied_archive, grown, odd_places, toml, yard
-from tests.fuzzing import (
-    NUMBERS,
-    TEXTS,
-    Calls,
-    Ran,
-    cases,
-    differing,
-    mutated_bytes,
-    mutated_text,
-    surveyed,
-    told,
-    wrong_with,
-)
+from tests.fuzzing import Calls, Ran, cases, differing, surveyed, told, wrong_with
+from tests.mutations import NUMBERS, TEXTS, mutated_bytes, mutated_text
 from tui.cli.main import app
 
 __all__ = ["calls", "grown", "yard"]

@@ -10,18 +10,8 @@ import pytest
 from population.config import load_config, template
 from population.errors import ConfigError
 from tests.fuzz_yard import Yard, calls, toml, yard
-from tests.fuzzing import (
-    Calls,
-    Raw,
-    ascii_only,
-    cases,
-    dumped,
-    mutated_bytes,
-    mutated_text,
-    mutated_value,
-    told,
-    wrong_with,
-)
+from tests.fuzzing import Calls, ascii_only, cases, told, wrong_with
+from tests.mutations import Raw, dumped, mutated_bytes, mutated_text, mutated_value
 
 __all__ = ["calls", "yard"]
 

@@ -12,17 +12,8 @@ from arena.errors import TaskError
 from arena.tasks import load_task
 from arena.tasks.expression import Expression
 from tests.fuzz_yard import SPLITS, WORDS, Yard, calls, make_task, toml, yard
-from tests.fuzzing import (
-    TEXTS,
-    Calls,
-    ascii_only,
-    cases,
-    dumped,
-    mutated_bytes,
-    mutated_value,
-    told,
-    wrong_with,
-)
+from tests.fuzzing import Calls, ascii_only, cases, told, wrong_with
+from tests.mutations import TEXTS, dumped, mutated_bytes, mutated_value
 
 __all__ = ["calls", "yard"]
 

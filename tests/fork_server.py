@@ -1,0 +1,123 @@
+"""A process that has loaded everything, and forks one for every call of the command line.
+
+Loading torch takes longer than most calls; who makes them by the dozen makes them here, and each
+has a process of its own all the same. Requests are lines of JSON on stdin. Answers are the PID of
+what was forked and, when it has ended, its exit code.
+"""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+
+class ForkServer:
+    """The process, as tests talk to it.
+
+    Args:
+        module: what it runs, which calls `serve`.
+        environment: what it has in its environment besides ours.
+    """
+
+    def __init__(self, module: str, **environment: str) -> None:
+        self._module = module
+        self._environment = environment
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", self._module],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,  # what lay in a buffer here, select would not see
+            cwd=Path(__file__).parents[1],
+            env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", **self._environment},
+        )
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def request(self, **request: object) -> int:
+        """Ask for a process; its PID."""
+        assert self._process.stdin is not None
+        unsent = memoryview((json.dumps(request) + "\n").encode())
+        while unsent:
+            unsent = unsent[self._process.stdin.write(unsent) :]
+        return self._answer()
+
+    def exit_code(self) -> int:
+        """Wait until it has ended; its exit code, negative if a signal ended it."""
+        return self._answer()
+
+    def ends_within(self, seconds: float) -> bool:
+        """Whether it has ended before so many seconds are over."""
+        return bool(select.select([self._process.stdout], [], [], seconds)[0])
+
+    def _answer(self) -> int:
+        assert self._process.stdout is not None
+        return int(self._process.stdout.readline())
+
+
+def serve(run: Callable[..., int]) -> None:
+    """Fork for every request, one after the other.
+
+    Args:
+        run: what a forked process does with what was asked for; its exit code.
+    """
+    for line in sys.stdin:
+        request = json.loads(line)
+        child = os.fork()
+        if child == 0:
+            code = os.EX_SOFTWARE
+            try:
+                code = run(**request)
+            finally:
+                os._exit(code)
+        _tell(child)
+        _, status = os.waitpid(child, 0)
+        _tell(os.waitstatus_to_exitcode(status))
+
+
+def _tell(number: int) -> None:
+    sys.stdout.write(f"{number}\n")
+    sys.stdout.flush()
+
+
+def say_into(file: Path, *descriptors: int) -> None:
+    """Send what a forked process says on descriptors, 1 or 2 or both, to a file."""
+    opened = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    for descriptor in descriptors:
+        os.dup2(opened, descriptor)
+
+
+def colony(arguments: Sequence[str]) -> int:
+    """Do what the interpreter does with the console script; its exit code."""
+    from tui.cli.main import main
+
+    # Where the tests run in the background of a script, SIGINT is ignored by whatever they start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # what comes there are the requests
+    sys.argv = ["colony", *arguments]
+    code: object = 0
+    try:
+        main()
+    except SystemExit as done:
+        code = done.code or 0
+    except BaseException:  # noqa: BLE001 - as the interpreter does
+        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return code if isinstance(code, int) else 1
