@@ -1,6 +1,6 @@
 """Making: models, merging, evaluation, evolution, campaigns and their analysis.
 
-The public names, each imported when it is first asked for, as torch takes seconds to start::
+The public names, each imported on first use, as torch takes seconds to start::
 
     from population import Campaign, load_config
 

@@ -15,9 +15,16 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from arena.tasks.loading import PLUGIN, is_file_reference
-from population.bounds import beyond
+from population.bounds import out_of_bounds
 from population.errors import ConfigError
-from population.references import exists, expanded, fitting, halves, resolves, seen_from
+from population.references import (
+    anchored,
+    exists,
+    expand_user,
+    matching_paths,
+    resolves,
+    split_adapter,
+)
 
 SHIPPED = "shipped:"
 """What paths begin with that lie among what ships with the project."""
@@ -36,7 +43,7 @@ class _Section(BaseModel):
 
     @model_validator(mode="after")
     def _within_bounds(self) -> "_Section":
-        if wrong := beyond(self.section or type(self).__name__.lower(), dict(self)):
+        if wrong := out_of_bounds(self.section or type(self).__name__.lower(), dict(self)):
             raise ValueError(wrong)
         return self
 
@@ -291,9 +298,9 @@ def load_config(source: Path | str | Mapping[str, Any] | None = None) -> Config:
         ConfigError: the file is missing, not TOML, or a key or value is wrong.
     """
     if source is None:
-        return resolved(Config(), Path.cwd())
+        return resolve_paths(Config(), Path.cwd())
     if isinstance(source, Mapping):
-        return resolved(parsed(dict(source), "the configuration"), Path.cwd())
+        return resolve_paths(parse_config(dict(source), "the configuration"), Path.cwd())
     path = Path(source)
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -303,10 +310,10 @@ def load_config(source: Path | str | Mapping[str, Any] | None = None) -> Config:
         raise ConfigError(f"{path} cannot be read: {error.strerror or error}") from None
     except (ValueError, RecursionError) as error:  # also a number of 5,000 digits
         raise ConfigError(f"{path}: no TOML that can be read: {error}") from None
-    return resolved(parsed(content, str(path)), path.resolve().parent)
+    return resolve_paths(parse_config(content, str(path)), path.resolve().parent)
 
 
-def parsed(content: dict[str, Any], source: str) -> Config:
+def parse_config(content: dict[str, Any], source: str) -> Config:
     """Validate the content of a configuration.
 
     Raises:
@@ -335,7 +342,7 @@ def _shortened(text: str, longest: int = 200) -> str:
     return text if len(text) <= longest else f"{text[:longest]}…"
 
 
-def resolved(config: Config, folder: Path) -> Config:
+def resolve_paths(config: Config, folder: Path) -> Config:
     """The same configuration with every path absolute and every glob expanded, in name order.
 
     Raises:
@@ -373,16 +380,16 @@ def _expanded(patterns: list[str], folder: Path, section: str) -> list[str]:
 
 
 def _matches(pattern: str, folder: Path, section: str) -> list[str]:
-    found = _usable(fitting(pattern, folder))
+    found = _usable(matching_paths(pattern, folder))
     if found:
         return found
     if section == "tasks":
         if pattern.startswith(PLUGIN):
             return [pattern]
         if is_file_reference(pattern):
-            return [str(folder / expanded(pattern, folder))]
+            return [str(folder / expand_user(pattern, folder))]
     if pattern.startswith(SHIPPED):
-        return _usable(fitting(pattern.removeprefix(SHIPPED), shipped_data()))
+        return _usable(matching_paths(pattern.removeprefix(SHIPPED), shipped_data()))
     return _adapted(pattern, folder) if section == "founders" else []
 
 
@@ -390,8 +397,8 @@ def _adapted(pattern: str, folder: Path) -> list[str]:
     """BASE+ADAPTER for every adapter that fits; the last `+` counts at which there is a base."""
     cuts = [(pattern[:at], pattern[at + 1 :]) for at, sign in enumerate(pattern) if sign == "+"]
     for base, adapter in reversed(cuts):
-        adapters = _usable(fitting(adapter, folder)) if base and adapter else []
-        place = seen_from(base, folder)
+        adapters = _usable(matching_paths(adapter, folder)) if base and adapter else []
+        place = anchored(base, folder)
         if adapters and resolves(base, folder):
             return [f"{place}+{match}" for match in adapters]
     return []
@@ -409,12 +416,12 @@ def _nothing(pattern: str, folder: Path, section: str) -> str:
         if section == "founders"
         else "a folder with a task.toml, FILE.py:NAME or plugin:NAME"
     )
-    files = fitting(pattern, folder)
+    files = matching_paths(pattern, folder)
     if files:
         return f"{head} is a file; expected {expected}"
     if section == "founders" and "+" in pattern:
-        base, adapter = halves(pattern, folder) or (pattern, "")
-        lacking = adapter if exists(folder / expanded(base, folder)) else base
+        base, adapter = split_adapter(pattern, folder) or (pattern, "")
+        lacking = adapter if exists(folder / expand_user(base, folder)) else base
         return (
             f"{head} fits no folder, and as BASE+ADAPTER it lacks {lacking!r} "
             f"(looked in {folder}); expected {expected}"
@@ -425,7 +432,7 @@ def _nothing(pattern: str, folder: Path, section: str) -> str:
             f". Founders lie on this machine; if it is a hub id: hf download {pattern} "
             "--local-dir FOLDER"
         )
-    looked = folder / expanded(pattern, folder)
+    looked = folder / expand_user(pattern, folder)
     return f"{head} fits no folder (looked at {looked}); expected {expected}{hint}"
 
 

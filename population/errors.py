@@ -1,4 +1,4 @@
-"""What can go wrong when models are made and bred. Every message is one clear line."""
+"""Errors of this package. Every message is one clear line for the user."""
 
 
 class PopulationError(Exception):

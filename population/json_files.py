@@ -1,7 +1,7 @@
-"""JSON files of models, which anybody may have written: read, or refused in one line.
+"""Reading JSON files of models, with one-line errors for files that cannot be used.
 
-They are read as transformers reads them: UTF-8 without a byte-order mark, of two equal keys the
-last.
+They are read as transformers reads them: UTF-8 without a byte-order mark; of two equal keys the
+last one counts.
 """
 
 import json
@@ -11,16 +11,16 @@ from typing import Any
 from population.errors import CheckpointError
 
 
-def read_object(file: Path, whose: str) -> dict[str, Any]:
+def read_object(file: Path, owner: str) -> dict[str, Any]:
     """Read a file that holds a JSON object.
 
     Args:
-        file: where it is.
-        whose: what the message begins with, such as the model's name.
+        file: its path.
+        owner: what the message begins with, such as the model's name.
 
     Raises:
         FileNotFoundError: there is no such file.
-        CheckpointError: it cannot be read, or holds something else.
+        CheckpointError: it cannot be read, or does not hold a JSON object.
     """
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
@@ -29,16 +29,16 @@ def read_object(file: Path, whose: str) -> dict[str, Any]:
     except FileNotFoundError:
         raise
     except RecursionError:
-        raise CheckpointError(f"{whose}: {file} is nested too deep") from None
+        raise CheckpointError(f"{owner}: {file} is nested too deep") from None
     except UnicodeEncodeError:
         raise CheckpointError(
-            f"{whose}: {file} holds half of a character (a lone surrogate, \\ud800 to \\udfff)"
+            f"{owner}: {file} holds half of a character (a lone surrogate, \\ud800 to \\udfff)"
         ) from None
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         if "BOM" in reason:
             reason = "it begins with a byte-order mark; save it as UTF-8 without one"
-        raise CheckpointError(f"{whose}: {file} cannot be read: {reason}") from None
+        raise CheckpointError(f"{owner}: {file} cannot be read: {reason}") from None
     if not isinstance(content, dict):
-        raise CheckpointError(f"{whose}: {file} is no JSON object")
+        raise CheckpointError(f"{owner}: {file} is no JSON object")
     return content

@@ -1,11 +1,11 @@
-"""How much memory there is."""
+"""The memory that is available on this machine."""
 
 import os
 from pathlib import Path
 
 
 def available_memory() -> int | None:
-    """Bytes that can be had without swapping, or None where the system does not say."""
+    """Bytes that can be allocated without swapping; None where the system does not tell."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         entry = next(line for line in lines if line.startswith("MemAvailable:"))

@@ -1,7 +1,7 @@
-"""How a reference to a model is read: what exists under a name is meant, whatever signs it holds.
+"""References to models and files as people type them: `~`, BASE+ADAPTER and glob patterns.
 
-Signs that mean something (`+` joins a base and an adapter, `~` is a home, `*`, `?` and `[` fit
-many) do so only where no file or folder is called so.
+Special signs (`+` joins a base and an adapter, `~` is a home folder, `*`, `?` and `[` match many
+names) count only where no file or folder has just that name.
 """
 
 import glob
@@ -9,12 +9,14 @@ import os
 from pathlib import Path
 
 
-def expanded(text: str, folder: Path | None = None) -> str:
-    """A path with its `~` or `~user` replaced, unless something is called so or nobody is.
+def expand_user(text: str, folder: Path | None = None) -> str:
+    """A path with its leading `~` or `~user` replaced.
+
+    It stays as it is if such a file exists, or no such user.
 
     Args:
         text: the path.
-        folder: where a relative one begins; by default where the process runs.
+        folder: what a relative path is relative to; by default the working directory.
     """
     if not text.startswith("~") or exists((folder or Path()) / text):
         return text
@@ -22,69 +24,76 @@ def expanded(text: str, folder: Path | None = None) -> str:
 
 
 def exists(path: Path) -> bool:
-    """Whether something is there; not for what no file can be called."""
+    """Whether a path exists; False for what no file can be called."""
     try:
         return path.exists()
     except (OSError, ValueError):
         return False
 
 
-def halves(text: str, folder: Path | None = None) -> tuple[str, str] | None:
-    """BASE and ADAPTER of a reference, or None if it names one thing.
+def split_adapter(text: str, folder: Path | None = None) -> tuple[str, str] | None:
+    """Split a reference into (BASE, ADAPTER); None if it names one path.
 
-    Of several `+`, the last one counts at which both halves exist, else the last at which the
-    adapter does, else the last.
+    Of several `+`, the last one at which both parts exist separates them, else the last one at
+    which the adapter exists, else the last one.
 
     Args:
         text: the reference.
-        folder: where relative paths begin; by default where the process runs.
+        folder: what relative paths are relative to; by default the working directory.
     """
-    if _there(text, folder):
+    if _exists_in(text, folder):
         return None
     cuts = [(text[:at], text[at + 1 :]) for at, sign in enumerate(text) if sign == "+"][::-1]
     cuts = [(base, adapter) for base, adapter in cuts if base and adapter]
-    known = [cut for cut in cuts if _there(cut[1], folder)]
-    both = [cut for cut in known if resolves(cut[0], folder)]
-    return next(iter([*both, *known, *cuts]), None)
+    with_adapter = [cut for cut in cuts if _exists_in(cut[1], folder)]
+    with_both = [cut for cut in with_adapter if resolves(cut[0], folder)]
+    return next(iter([*with_both, *with_adapter, *cuts]), None)
 
 
-def seen_from(text: str, folder: Path) -> str:
-    """A reference whose relative paths are seen from a folder, where they exist there."""
-    place = folder / expanded(text, folder)
+def anchored(text: str, folder: Path) -> str:
+    """A reference whose paths are taken relative to a folder, where they exist there."""
+    place = folder / expand_user(text, folder)
     if exists(place):
         return str(place)
-    cut = halves(text, folder)
+    cut = split_adapter(text, folder)
     if cut is None:
         return text
-    return f"{seen_from(cut[0], folder)}+{seen_from(cut[1], folder)}"
+    return f"{anchored(cut[0], folder)}+{anchored(cut[1], folder)}"
 
 
-def _there(text: str, folder: Path | None) -> bool:
-    return exists((folder or Path()) / expanded(text, folder))
+def _exists_in(text: str, folder: Path | None) -> bool:
+    return exists((folder or Path()) / expand_user(text, folder))
 
 
 def resolves(text: str, folder: Path | None) -> bool:
-    """Whether a reference names something that is there, or joins such things."""
-    if _there(text, folder):
+    """Whether a reference, or both parts of BASE+ADAPTER, exist.
+
+    Args:
+        text: the reference.
+        folder: what relative paths are relative to; by default the working directory.
+    """
+    if _exists_in(text, folder):
         return True
-    cut = halves(text, folder)
-    return cut is not None and _there(cut[1], folder) and resolves(cut[0], folder)
+    cut = split_adapter(text, folder)
+    return cut is not None and _exists_in(cut[1], folder) and resolves(cut[0], folder)
 
 
-def fitting(pattern: str, folder: Path) -> list[Path]:
-    """What fits a pattern, in name order; a part of it that exists as it stands is no pattern.
+def matching_paths(pattern: str, folder: Path) -> list[Path]:
+    """The paths that match a glob pattern, in name order.
+
+    A part of the pattern that exists literally is taken literally.
 
     Args:
         pattern: a path, in which `*`, `?` and `[...]` may stand for others.
-        folder: where a relative one begins.
+        folder: what a relative pattern is relative to.
     """
-    found = [Path()]
-    for part in (folder / expanded(pattern, folder)).parts:
-        found = [path for known in found for path in _step(known, part)]
-    return sorted(found)
+    matches = [Path()]
+    for part in (folder / expand_user(pattern, folder)).parts:
+        matches = [path for parent in matches for path in _matching_children(parent, part)]
+    return sorted(matches)
 
 
-def _step(folder: Path, part: str) -> list[Path]:
+def _matching_children(folder: Path, part: str) -> list[Path]:
     if exists(folder / part):
         return [folder / part]
     if not glob.has_magic(part):

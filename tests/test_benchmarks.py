@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from population.config import Config, resolved
+from population.config import Config, resolve_paths
 from tests.benchmarks import digits, harness, mlp, search
 from tests.benchmarks.encodings import Merged, Plain, PlainSpace
 from tests.benchmarks.harness import BenchmarkError, Budgeted, Results, Run, Trail
@@ -275,7 +275,9 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> search.Experiment:
         "gate": {"texts": 2, "answers": 1},
         "run": {"threads": 1},
     }
-    return search.Experiment(resolved(Config.model_validate(content), folder), BUDGET, panel=24)
+    return search.Experiment(
+        resolve_paths(Config.model_validate(content), folder), BUDGET, panel=24
+    )
 
 
 def test_search(small: search.Experiment) -> None:

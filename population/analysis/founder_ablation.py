@@ -16,7 +16,7 @@ import numpy.typing as npt
 from lineage import Archive
 from lineage.records import Floats, Model
 from population.campaign.context import Context, Progress, genome_of, silent
-from population.config import parsed
+from population.config import parse_config
 from population.errors import PopulationError
 from population.evaluation.intervals import Interval, mean_by_task, mean_over_tasks, scores_by_task
 from population.models.blocks import Layout, levels_of
@@ -98,7 +98,7 @@ def check_linear(archive: Archive, model: Model) -> None:
     Raises:
         PopulationError: it is a path through layers.
     """
-    space = parsed(archive.campaign()[1], str(archive.path)).search.space
+    space = parse_config(archive.campaign()[1], str(archive.path)).search.space
     if space != "parameter":
         raise PopulationError(
             f"{model.label} is a path through layers, without coefficients to knock out; "

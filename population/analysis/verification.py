@@ -23,7 +23,7 @@ from lineage.records import Model
 from population.campaign.context import Context, Progress, reopen_context, silent
 from population.campaign.kept_weights import cache_of, remake
 from population.errors import CheckpointError, PopulationError
-from population.models.agreement import form_with
+from population.models.canonical_form import form_with_hash
 from population.models.sources import open_source
 from population.weights.cache import WeightsCache
 from population.weights.materialise import state_sha256
@@ -103,7 +103,7 @@ def _damaged_founders(archive: Archive, progress: Progress) -> Iterator[Damage]:
         row = founders[model]
         progress(number, len(paths), f"founder {row.label}")
         try:
-            if form_with(open_source(path, row.name), row.weights_sha256) is None:
+            if form_with_hash(open_source(path, row.name), row.weights_sha256) is None:
                 yield Damage(f"founder {row.label}", f"the weights in {path} changed")
         except CheckpointError as error:
             yield Damage(f"founder {row.label}", str(error))

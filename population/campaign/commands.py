@@ -18,7 +18,7 @@ from population.campaign.context import Context, Progress
 from population.campaign.joining import open_newcomer
 from population.campaign.offline_arena import play_tournament
 from population.errors import CampaignError, Interrupted
-from population.troubles import said_of
+from population.failures import one_line
 from population.weights.genomes import Basis
 
 Tell = Callable[[CommandOutcome], None]
@@ -146,7 +146,7 @@ def _carried_out(
     except (Interrupted, ArchiveError):
         raise
     except Exception as error:  # noqa: BLE001 - an order that fails must not fail every resume
-        return context, _refused(archive, order, said_of(error))
+        return context, _refused(archive, order, one_line(error))
     settled = CommandOutcome(order, "done", words, *order.models)
     settle(archive, settled, culled=order.models[0] if order.kind == "cull" else None)
     return context, settled

@@ -20,7 +20,7 @@ from lineage import Archive
 from lineage.records import Floats, Founder, Item, Model
 from population.campaign.memory_plan import MemoryNeeds, MemoryPlan, free_memory, planned
 from population.campaign.usable_items import Readers, Usable
-from population.config import Config, parsed
+from population.config import Config, parse_config
 from population.errors import CampaignError, CheckpointError, ConfigError
 from population.evaluation.evaluator import Evaluator, chosen_device, chosen_dtype
 from population.evaluation.networks import network_of
@@ -33,14 +33,14 @@ from population.evolution.spaces.chosen import parameter_space, route_space
 from population.evolution.spaces.flow import FlowSpace
 from population.evolution.spaces.parameter import ParameterSpace
 from population.evolution.survival import Rule
-from population.models.agreement import alike, form_with
+from population.failures import FailureLog
 from population.models.architectures import architecture_of
 from population.models.blocks import Layout, layout_of, levels_of
+from population.models.canonical_form import form_with_hash, with_equal_tensors
 from population.models.checkpoints import Checkpoint, check_compatible, text_config
-from population.models.fingerprints import Tell, fingerprint
+from population.models.fingerprints import ReadProgress, fingerprint
 from population.models.near_copies import near_copies
 from population.models.sources import open_source
-from population.troubles import Troubles
 from population.weights.genomes import Basis
 from population.weights.geometry import Geometry, geometry_of
 from population.weights.materialise import Materialiser, State, state_sha256
@@ -133,18 +133,18 @@ class Context:
     def tasks(self) -> list[Task]:
         """The tasks, without items that no model could answer; no split is opened yet.
 
-        Which those are, and what the tasks' own code raises, is kept in `troubles`.
+        Which those are, and what the tasks' own code raises, is kept in `failures`.
         """
-        return [Guarded(task, self.troubles.add) for task in self._usable]
+        return [Guarded(task, self.failures.add) for task in self._usable]
 
     @cached_property
-    def troubles(self) -> Troubles:
+    def failures(self) -> FailureLog:
         """What failed and was passed over."""
-        return Troubles()
+        return FailureLog()
 
     @cached_property
     def _usable(self) -> list[Usable]:
-        return [Usable(task, self._readers.fault, self.troubles.add) for task in self._named]
+        return [Usable(task, self._readers.fault, self.failures.add) for task in self._named]
 
     @cached_property
     def _named(self) -> list[Task]:
@@ -381,7 +381,7 @@ def open_context(
         )
     if len(founders) < 2:
         raise ConfigError("[founders] a colony needs at least two founders")
-    founders = alike(founders)
+    founders = with_equal_tensors(founders)
     check_compatible(founders)
     hashes = [
         fingerprint(founder, _reading(progress, f"checking {founder.name}")) for founder in founders
@@ -405,7 +405,7 @@ def reopen_context(
         CampaignError: the blocks are cut differently by this version of colony.
     """
     _, content = archive.campaign()
-    config = parsed(content, str(archive.path))
+    config = parse_config(content, str(archive.path))
     paths = archive.founder_paths()
     models = {model.id: model for model in archive.models(ids=paths)}
     founders = []
@@ -413,7 +413,7 @@ def reopen_context(
         row = models[model]
         progress(number, len(paths), f"opening {row.label}")
         hashed = partial(fingerprint, tell=_reading(progress, f"checking {row.label}"))
-        founder = form_with(open_source(path, row.name), row.weights_sha256, hashed)
+        founder = form_with_hash(open_source(path, row.name), row.weights_sha256, hashed)
         if founder is None:
             raise CheckpointError(
                 f"founder {row.label!r} at {path} has other weights than when this archive was "
@@ -431,7 +431,7 @@ def reopen_context(
     return Context(config, founders, Basis(names, base), layout, hashes, extensions)
 
 
-def _reading(progress: Progress, what: str) -> Tell:
+def _reading(progress: Progress, what: str) -> ReadProgress:
     """Progress in bytes, told in megabytes."""
     return lambda done, total: progress(done // 10**6, total // 10**6, f"{what}, MB")
 

@@ -190,7 +190,7 @@ class _Making:
             stop_if_all_failed([failed.get(model, (None, 0))[0] for model in missing], what)
         for model, (cause, evaluations) in failed.items():
             self.parts.on_panel(model, nothing, nothing, evaluations)
-            context.troubles.add(f"#{model} ({what}) {cause}; it counts as having no score")
+            context.failures.add(f"#{model} ({what}) {cause}; it counts as having no score")
 
 
 def _outcome(session: Session, making: _Making, born: _Population) -> GenerationOutcome:

@@ -94,7 +94,7 @@ class Evaluation:
         stop_if_all_failed(causes, what)
         for cause in sorted({cause for cause in causes if cause and cause.startswith(FAILED)}):
             many = causes.count(cause)
-            self.context.troubles.add(f"{many} of {len(causes)} {what} died at birth: {cause}")
+            self.context.failures.add(f"{many} of {len(causes)} {what} died at birth: {cause}")
         results = Results(
             np.array([exact for _, _, exact, _ in rows]),
             np.array([probability for *_, probability in rows]),

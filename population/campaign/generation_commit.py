@@ -203,7 +203,7 @@ class GenerationWriter:
 
         A resumed campaign meets what it met before it was stopped; once is enough.
         """
-        new = self._context.troubles.taken()
+        new = self._context.failures.drain()
         told = {event.detail for _, event in self._archive.events()} if new else set()
         return [trouble for trouble in new if trouble not in told]
 

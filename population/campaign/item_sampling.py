@@ -14,8 +14,8 @@ from population.campaign.scoring import ScoredItems, Scorer
 from population.config import Config, Search
 from population.errors import CampaignError, Interrupted
 from population.evaluation.prepared import Prepared
+from population.failures import ITEM_FAILURES, FailureLog, one_line
 from population.randomness import generator
-from population.troubles import ITEM_FAILURES, Troubles, said_of
 
 DISTINCT = 3
 """Distinct answers of a jury to an item, on average: more than was ever seen of eight jurors."""
@@ -53,7 +53,7 @@ class ItemSampler:
         marker: says what counts on them.
         kept: the panel of an epoch that has begun, as it was dealt; nothing before. An epoch keeps
             its panel though a later version of colony, or of a task, would deal another.
-        troubles: told of items that cannot be asked, which are left out.
+        failures: told of items that cannot be asked, which are left out.
     """
 
     def __init__(
@@ -63,12 +63,12 @@ class ItemSampler:
         pools: Pools,
         marker: Scorer,
         kept: Callable[[int], Sequence[Item]] = lambda epoch: (),
-        troubles: Troubles | None = None,
+        failures: FailureLog | None = None,
     ) -> None:
         self._seed, self._search = seed, search
         self.pools, self._tasks = pools, [pool.task for pool in pools.pools]
         self._marker, self._kept = marker, kept
-        self._troubles = troubles or Troubles()
+        self._failures = failures or FailureLog()
         self._last: dict[str, tuple[int, ItemBatch]] = {}
         self._selection: dict[int, ScoredItems] = {}
         self._unseen: dict[int, list[Item]] = {}
@@ -169,7 +169,7 @@ class ItemSampler:
             left = self._sifted(items, epoch)
             if not left:
                 raise CampaignError(
-                    f"none of {len(items)} items can be asked: {said_of(error)}"
+                    f"none of {len(items)} items can be asked: {one_line(error)}"
                 ) from None
         return left, self._marker.mark(left, epoch)
 
@@ -182,7 +182,7 @@ class ItemSampler:
             except Interrupted:
                 raise
             except ITEM_FAILURES as error:
-                self._troubles.add(f"item {item.id} is left out: {said_of(error)}")
+                self._failures.add(f"item {item.id} is left out: {one_line(error)}")
             else:
                 left.append(item)
         return left

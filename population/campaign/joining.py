@@ -2,7 +2,7 @@
 
 from lineage import Archive
 from population.errors import CheckpointError
-from population.models.agreement import form_like, form_with
+from population.models.canonical_form import form_like, form_with_hash
 from population.models.checkpoints import Checkpoint, check_compatible
 from population.models.sources import open_source
 
@@ -26,7 +26,7 @@ def open_newcomer(archive: Archive, reference: str) -> tuple[Checkpoint, str]:
             f"a founder is named {newcomer.name!r} already; rename the folder of the new one"
         )
     first = open_source(paths[founders[0].id], founders[0].name)
-    first = form_with(first, founders[0].weights_sha256) or first
+    first = form_with_hash(first, founders[0].weights_sha256) or first
     newcomer = form_like(first, newcomer)
     check_compatible([first, newcomer])
     newcomer.check_finite()

@@ -7,7 +7,7 @@ from typing import Literal
 from lineage import Archive
 from lineage.records import Model
 from population.campaign.context import Context, Progress, genome_of, reopen_context, silent
-from population.config import parsed
+from population.config import parse_config
 from population.errors import CheckpointError, PopulationError
 from population.weights.cache import WeightsCache
 from population.weights.materialise import State, state_sha256
@@ -28,7 +28,7 @@ class Revived:
 
 def cache_of(archive: Archive) -> WeightsCache:
     """The weights cache beside an archive, with the quota of its configuration."""
-    config = parsed(archive.campaign()[1], str(archive.path))
+    config = parse_config(archive.campaign()[1], str(archive.path))
     return WeightsCache(archive.path, int(config.weights.quota_gb * 1e9))
 
 

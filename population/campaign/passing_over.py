@@ -18,7 +18,7 @@ from population.campaign.context import Context, Progress, Scored
 from population.errors import CampaignError, CheckpointError, Interrupted
 from population.evaluation.evaluator import Evaluator
 from population.evaluation.prepared import Prepared
-from population.troubles import ITEM_FAILURES, said_of
+from population.failures import ITEM_FAILURES, one_line
 from population.weights.materialise import State, state_sha256
 
 T = TypeVar("T")
@@ -55,7 +55,7 @@ def passing(
         except SYSTEMIC:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it is kept as the cause
-            return instead(number, f"{FAILED}{said_of(error)}"[:LONGEST_CAUSE])
+            return instead(number, f"{FAILED}{one_line(error)}"[:LONGEST_CAUSE])
 
     return tried
 
@@ -117,7 +117,7 @@ def scored_or_nothing(
         stop_if_all_failed(causes, what)
     for model, cause in zip(ids, causes, strict=True):
         if cause:
-            context.troubles.add(f"#{model} ({what}) {cause}; it counts as having no score")
+            context.failures.add(f"#{model} ({what}) {cause}; it counts as having no score")
     return Scored(
         tuple(sha for sha, *_ in rows),
         np.array([exact for _, exact, _ in rows]),
@@ -139,7 +139,7 @@ def lent(
         return work(ids[number], evaluator)
 
     def failed(number: int, cause: str) -> None:
-        context.troubles.add(f"#{ids[number]} ({what}) {cause}; it is passed over")
+        context.failures.add(f"#{ids[number]} ({what}) {cause}; it is passed over")
 
     return context.each(genomes, passing(worked, failed), progress, what)
 
@@ -157,7 +157,7 @@ def preparable(context: Context, items: Sequence[Item]) -> list[Item]:
         try:
             context.evaluator.prepare_keys([item])
         except ITEM_FAILURES as error:
-            context.troubles.add(f"item {item.id} is left out: {said_of(error)}")
+            context.failures.add(f"item {item.id} is left out: {one_line(error)}")
         else:
             left.append(item)
     return left

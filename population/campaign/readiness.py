@@ -14,8 +14,8 @@ from population.campaign.item_sampling import dealing_pools
 from population.config import Budget
 from population.errors import CampaignError, PopulationError
 from population.evaluation.devices import check_device
+from population.failures import one_line
 from population.randomness import generator
-from population.troubles import said_of
 
 FEW = 5
 """Items of a task below which a choice between models is mostly luck."""
@@ -63,7 +63,7 @@ def check_run(context: Context) -> None:
     except (RuntimeError, AssertionError, NotImplementedError, MemoryError) as error:
         raise PopulationError(
             f"a first forward pass on device {context.config.run.device!r} failed: "
-            f"{said_of(error)}; choose another device, or lower [run] batch_tokens or threads"
+            f"{one_line(error)}; choose another device, or lower [run] batch_tokens or threads"
         ) from None
 
 

@@ -20,7 +20,7 @@ from population.campaign.passing_over import SYSTEMIC
 from population.campaign.scoring import scorer_of
 from population.errors import CampaignError, PopulationError
 from population.evolution.evolver import Evolver
-from population.troubles import said_of
+from population.failures import one_line
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def open_session(
         CampaignError: the founders cannot be examined.
     """
     search, seed = context.config.search, archive.campaign()[0]
-    context.troubles.tell = on_trouble
+    context.failures.on_failure = on_trouble
     context.told = progress
     models = archive.models()
     if not archive.generations():  # what is there of generation 0 is born again, in its order
@@ -74,7 +74,7 @@ def open_session(
     kinship = Kinship.replayed(models, not_forgotten(archive, search))
     pools = dealing_pools(context.tasks, seed, context.config)
     scorer = scorer_of(archive, context, pools, kinship, seed, progress)
-    items = ItemSampler(seed, search, pools, scorer, archive.panel, context.troubles)
+    items = ItemSampler(seed, search, pools, scorer, archive.panel, context.failures)
     clock = Clock(context.evaluator.meter)
     writer = GenerationWriter(archive, context, items, kinship, clock, progress)
     keeper = ChampionKeeper(archive, context)
@@ -98,4 +98,4 @@ def _coherence(context: Context, items: ItemSampler, progress: Progress) -> Cohe
     except (*SYSTEMIC, PopulationError):
         raise
     except Exception as error:
-        raise CampaignError(f"the founders cannot be examined: {said_of(error)}") from error
+        raise CampaignError(f"the founders cannot be examined: {one_line(error)}") from error

@@ -4,7 +4,7 @@ import torch
 
 from population.errors import PopulationError
 from population.evaluation.evaluator import chosen_device, chosen_dtype
-from population.troubles import said_of
+from population.failures import one_line
 
 _FAILURES = (RuntimeError, AssertionError, NotImplementedError, TypeError, ValueError, MemoryError)
 
@@ -33,7 +33,7 @@ def check_device(name: str, dtype: str, stored: torch.dtype) -> None:
     except _FAILURES as error:
         raise PopulationError(
             f"device {str(device)!r} cannot be used with {str(chosen).removeprefix('torch.')}: "
-            f"{said_of(error)}; choose another with --device or [run] dtype"
+            f"{one_line(error)}; choose another with --device or [run] dtype"
         ) from None
     if not finite:
         raise PopulationError(

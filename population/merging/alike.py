@@ -26,7 +26,7 @@ from population.merging.lazy_tensors import Operand
 from population.merging.nodes import Node, Spec
 from population.merging.source_nodes import Leaf
 from population.models.architectures import architecture_of
-from population.models.tied_heads import said_untied, tie_of
+from population.models.tied_heads import tie_of, untied_config
 
 HEAD = r"lm_head\.weight"
 
@@ -54,7 +54,7 @@ class Aligned(Leaf):
 
     @cached_property
     def config(self) -> Mapping[str, Any]:
-        return said_untied(self._leaf.config) if self._head else self._leaf.config
+        return untied_config(self._leaf.config) if self._head else self._leaf.config
 
     @cached_property
     def tensors(self) -> Mapping[str, Spec]:

@@ -15,7 +15,7 @@ from population.merging.vocabulary import write_tokenizer
 from population.merging.writer import copy_files
 from population.models.architectures import architecture_of
 from population.models.checkpoints import TOKENIZER_FILES, Checkpoint, TensorHeader, open_tensors
-from population.models.tied_heads import has_own_head, said_untied
+from population.models.tied_heads import has_own_head, untied_config
 
 CONFIG, GENERATION = "config.json", "generation_config.json"
 COPIED = ("preprocessor_config.json",)
@@ -161,7 +161,7 @@ def settle_head(draft: Path) -> None:
     for file in sorted(draft.glob("*.safetensors")):
         tensors |= open_tensors(file).tensors
     if has_own_head(Checkpoint(draft.name, draft, config, tensors)):
-        _write(draft / CONFIG, said_untied(config))
+        _write(draft / CONFIG, untied_config(config))
 
 
 def _read(file: Path) -> dict[str, Any] | None:

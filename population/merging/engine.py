@@ -16,7 +16,7 @@ from population.merging.nodes import Node, Spec, forget
 from population.merging.recipe import Recipe
 from population.merging.source_nodes import Leaf, Moved, Vocabularies, common_vocabulary
 from population.merging.writer import Shards
-from population.models.agreement import one_spelling
+from population.models.canonical_form import with_equal_prefixes
 from population.models.checkpoints import Checkpoint, has_tokenizer, same_vocabulary
 from population.models.dtypes import BY_NAME, Dtype, all_finite
 from population.models.sources import open_source
@@ -78,7 +78,7 @@ def plan(
         for name, source in recipe.sources.items()
         if name in used
     }
-    spelled = one_spelling(list(sourced.values()))
+    spelled = with_equal_prefixes(list(sourced.values()))
     leaves = {name: Leaf(name, found) for name, found in zip(sourced, spelled, strict=True)}
     vocabularies = _vocabularies(recipe, leaves)
     sources: Mapping[str, Leaf] = leaves

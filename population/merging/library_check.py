@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from population.models.config_meaning import transformers_verbosity
+from population.models.config_comparison import transformers_verbosity
 
 Shapes = Mapping[str, Sequence[int]]
 FEW = 3

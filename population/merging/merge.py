@@ -12,9 +12,9 @@ from population.merging.companions import settle_head, write_companions
 from population.merging.engine import MergePlan, Progress, plan, run
 from population.merging.model_card import CardFacts, card, licence_of, origin_of
 from population.merging.preflight import MergeNeeds, preflight
-from population.merging.recipe import Recipe, seen_from
+from population.merging.recipe import Recipe, with_paths_from
 from population.merging.writer import new_folder
-from population.models.agreement import form_with
+from population.models.canonical_form import form_with_hash
 from population.models.checkpoints import Checkpoint, TensorHeader, open_tensors
 from population.models.sources import open_source
 
@@ -128,7 +128,7 @@ def _checked(
         if source.weights_sha256 is None or name in opened:
             continue
         opened_source = open_source(source.path, name, say)
-        form = form_with(opened_source, source.weights_sha256)
+        form = form_with_hash(opened_source, source.weights_sha256)
         if form is None:
             found = opened_source.sha256()
             raise CheckpointError(
@@ -162,7 +162,7 @@ def _template(planned: MergePlan) -> str | None:
 
 def _as_written(planned: MergePlan, sha: str, pin: bool) -> Recipe:
     """The recipe with the hash of what it makes, and with paths that hold from anywhere."""
-    recipe = seen_from(planned.recipe, Path.cwd())
+    recipe = with_paths_from(planned.recipe, Path.cwd())
     sources = {name: recipe.sources[name] for name in planned.leaves}
     if pin:
         sources = {

@@ -21,7 +21,7 @@ from population.merging.recipe import (
     TokenizerChoice,
     first_problem,
 )
-from population.references import exists, expanded
+from population.references import exists, expand_user
 
 RESULT = "merged"
 _KEYS = {
@@ -253,7 +253,7 @@ class _Names:
             return None
         path = _path(reference)
         if path not in self._of_path:
-            there = exists(self._folder / expanded(path, self._folder))
+            there = exists(self._folder / expand_user(path, self._folder))
             self._of_path[path] = self.free(
                 Path(path).name.removesuffix(".safetensors") if there else _short(path)
             )

@@ -37,7 +37,7 @@ from pydantic import (
 
 from population.errors import RecipeError
 from population.merging.methods import METHODS
-from population.references import seen_from as reference_seen_from
+from population.references import anchored
 
 Name = Annotated[str, StringConstraints(min_length=1)]
 Hash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -281,10 +281,10 @@ def first_problem(error: ValidationError, where: str) -> str:
     return f"{where}: {place + ': ' if place else ''}{message}"
 
 
-def seen_from(recipe: Recipe, folder: Path) -> Recipe:
+def with_paths_from(recipe: Recipe, folder: Path) -> Recipe:
     """A recipe whose relative source paths are seen from a folder, where they exist there."""
     sources = {
-        name: source.model_copy(update={"path": reference_seen_from(source.path, folder)})
+        name: source.model_copy(update={"path": anchored(source.path, folder)})
         for name, source in recipe.sources.items()
     }
     return recipe.model_copy(update={"sources": sources})

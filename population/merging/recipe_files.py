@@ -5,7 +5,7 @@ from pathlib import Path
 
 from population.errors import RecipeError
 from population.merging.mergekit import from_yaml
-from population.merging.recipe import Recipe, parse_recipe, seen_from
+from population.merging.recipe import Recipe, parse_recipe, with_paths_from
 
 
 def read_recipe(path: Path, say: Callable[[str], None] = lambda _: None) -> Recipe:
@@ -27,4 +27,4 @@ def read_recipe(path: Path, say: Callable[[str], None] = lambda _: None) -> Reci
         recipe = parse_recipe(text, str(path))
     else:
         recipe = from_yaml(text, str(path), say)
-    return seen_from(recipe, path.parent)
+    return with_paths_from(recipe, path.parent)

@@ -22,7 +22,7 @@ from population.models.checkpoints import Checkpoint, TensorHeader, read_headers
 from population.models.dtypes import Raw, Wide, narrow, widen
 from population.models.tied_heads import tie_of, untied
 
-BLOCK = 256
+BLOCK_ROWS = 256
 """Rows of a change that are computed together."""
 
 _LORA = re.compile(
@@ -45,7 +45,7 @@ DEFAULT_RANK = DEFAULT_ALPHA = 8
 
 
 @dataclass(frozen=True)
-class Update:
+class LowRankUpdate:
     """A low-rank change of a weight: `scale * (left @ right)`.
 
     Attributes:
@@ -64,17 +64,17 @@ class Update:
         Computed in blocks that lie where they lie whatever is asked for: a product's last bits may
         depend on its shape, and who reads in other chunks has to see the same weights.
         """
-        first = start - start % BLOCK
+        first = start - start % BLOCK_ROWS
         blocks = [
-            (self.left[at : at + BLOCK] * np.float32(self.scale)) @ self.right
-            for at in range(first, stop, BLOCK)
+            (self.left[at : at + BLOCK_ROWS] * np.float32(self.scale)) @ self.right
+            for at in range(first, stop, BLOCK_ROWS)
         ]
         change: Wide = np.concatenate(blocks)
         return change[start - first : stop - first]
 
 
 @dataclass(frozen=True)
-class Addend:
+class BiasUpdate:
     """A change of a bias: `scale * values`.
 
     Attributes:
@@ -92,7 +92,7 @@ class Addend:
 
 
 @dataclass(frozen=True)
-class Adapted(Checkpoint):
+class AdaptedCheckpoint(Checkpoint):
     """A base with an adapter: reads like any checkpoint.
 
     Attributes:
@@ -104,7 +104,7 @@ class Adapted(Checkpoint):
 
     base: Checkpoint
     adapter: Path
-    updates: Mapping[str, Update | Addend]
+    updates: Mapping[str, LowRankUpdate | BiasUpdate]
     replaced: Mapping[str, Raw]
 
     @property
@@ -145,7 +145,7 @@ class Adapted(Checkpoint):
 
 
 @dataclass
-class _Content:
+class _AdapterContent:
     """What the file of an adapter holds, by the names of the base's tensors.
 
     Attributes:
@@ -163,7 +163,7 @@ class _Content:
     tokens: dict[str, Wide] = field(default_factory=dict)
 
 
-def adapted(base: Checkpoint, folder: Path, name: str) -> Adapted:
+def apply_adapter(base: Checkpoint, folder: Path, name: str) -> AdaptedCheckpoint:
     """Apply an adapter to its base.
 
     Raises:
@@ -192,7 +192,7 @@ def adapted(base: Checkpoint, folder: Path, name: str) -> Adapted:
     content = _content(opened, base, where)
     if not (content.factors or content.whole or content.tokens):
         raise CheckpointError(f"{where}: {file} holds no LoRA weights")
-    updates: dict[str, Update | Addend] = {
+    updates: dict[str, LowRankUpdate | BiasUpdate] = {
         target: _update(base, target, sides, config, name, content.modules[target])
         for target, sides in content.factors.items()
     }
@@ -205,7 +205,7 @@ def adapted(base: Checkpoint, folder: Path, name: str) -> Adapted:
         matrix = target.removesuffix("bias") + "weight"
         module = content.modules[target]
         scale = _scale(config, module, len(content.factors[matrix]["A"]), target, name)
-        updates[target] = Addend(values, scale)
+        updates[target] = BiasUpdate(values, scale)
     headers = dict(base.tensors)
     for target, (header, _) in content.whole.items():
         if header.shape != headers[target].shape:
@@ -217,7 +217,7 @@ def adapted(base: Checkpoint, folder: Path, name: str) -> Adapted:
     replaced = {target: raw for target, (_, raw) in content.whole.items()}
     for target, rows in content.tokens.items():
         replaced[target] = _with_tokens(base, target, rows, config, where)
-    return Adapted(
+    return AdaptedCheckpoint(
         name,
         base.path,
         base.config,
@@ -230,31 +230,31 @@ def adapted(base: Checkpoint, folder: Path, name: str) -> Adapted:
     )
 
 
-def _content(opened: Checkpoint, base: Checkpoint, where: str) -> _Content:
+def _content(opened: Checkpoint, base: Checkpoint, where: str) -> _AdapterContent:
     """Sort the tensors of an adapter by what they do to which tensor of its base."""
-    found = _Content()
+    found = _AdapterContent()
     for key in opened.tensors:
         plain = _plain_name(key)
         if match := _LORA.fullmatch(plain):
             module, embedding, side, kind = match.groups()
             if kind == "bias" and side == "B":
                 target = _target(base, f"{module}.bias", where)
-                _put(found.biases, target, opened.wide(key), where)
+                _insert_once(found.biases, target, opened.wide(key), where)
             else:
                 target = _target(base, f"{module}.weight", where)
                 sides = found.factors.setdefault(target, {})
-                _put(sides, side + (embedding or ""), opened.wide(key), where)
+                _insert_once(sides, side + (embedding or ""), opened.wide(key), where)
             found.modules[target] = module
         elif match := _TOKENS.fullmatch(plain):
             target = _target(base, f"{match[1]}.weight", where)
-            _put(found.tokens, target, opened.wide(key), where)
+            _insert_once(found.tokens, target, opened.wide(key), where)
         else:
             target = _target(base, plain, where)
-            _put(found.whole, target, (opened.tensors[key], opened.raw(key)), where)
+            _insert_once(found.whole, target, (opened.tensors[key], opened.raw(key)), where)
     return found
 
 
-def _put(into: dict[str, Any], key: str, value: Any, where: str) -> None:
+def _insert_once(into: dict[str, Any], key: str, value: Any, where: str) -> None:
     if key in into:
         raise CheckpointError(f"{where} has {key} twice; does its file hold several adapters?")
     into[key] = value
@@ -363,7 +363,7 @@ def _update(
     config: Mapping[str, Any],
     name: str,
     module: str,
-) -> Update:
+) -> LowRankUpdate:
     embedding = "Aembedding_" in sides
     try:
         a, b = (
@@ -389,7 +389,7 @@ def _update(
         )
     if not (np.isfinite(left).all() and np.isfinite(right).all()):
         raise CheckpointError(f"adapter {name!r}: {target} holds NaN or infinity")
-    return Update(np.ascontiguousarray(left), np.ascontiguousarray(right), float(scale))
+    return LowRankUpdate(np.ascontiguousarray(left), np.ascontiguousarray(right), float(scale))
 
 
 def _scale(config: Mapping[str, Any], module: str, rank: int, target: str, name: str) -> float:

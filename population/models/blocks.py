@@ -180,7 +180,7 @@ def _natural(name: str) -> list[tuple[bool, int, str]]:
     return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]
 
 
-def filters(layout: Layout) -> dict[str, list[str]] | None:
+def name_filters(layout: Layout) -> dict[str, list[str]] | None:
     """For each block, texts that its tensors' names contain and no other block's do.
 
     As short as possible: a tensor's module if all of it lies in the block, else its full name.

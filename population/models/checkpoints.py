@@ -27,7 +27,7 @@ from safetensors import SafetensorError, safe_open
 from population.errors import CheckpointError
 from population.json_files import read_object
 from population.models.config_checks import check_config, check_shapes
-from population.models.config_meaning import config_differences, known_to_transformers
+from population.models.config_comparison import config_differences, known_to_transformers
 from population.models.dtypes import DTYPES, Dtype, Raw, Wide, all_finite, widen
 from population.models.tensor_kinds import (
     quantisation_method,
@@ -50,7 +50,7 @@ TOKENIZER_FILES = (
     "tokenizer.model",
     "chat_template.jinja",
 )
-NEIGHBOURHOOD = 2 << 20
+RELEASE_ALIGNMENT = 2 << 20
 """Bytes; a multiple of every page size."""
 VOCABULARY_FILES = ("tokenizer.json", *SLOW_FILES)
 
@@ -165,9 +165,11 @@ class Checkpoint:
             return
         # Reading a page maps its neighbours too, so more is let go of than the tensor has. Whoever
         # is reading there has it mapped again without noticing.
-        first = header.offset // NEIGHBOURHOOD * NEIGHBOURHOOD
+        first = header.offset // RELEASE_ALIGNMENT * RELEASE_ALIGNMENT
         mapped = _mapped(header.file)
-        stop = min(len(mapped), -(-(header.offset + header.size) // NEIGHBOURHOOD) * NEIGHBOURHOOD)
+        stop = min(
+            len(mapped), -(-(header.offset + header.size) // RELEASE_ALIGNMENT) * RELEASE_ALIGNMENT
+        )
         mapped.madvise(mmap.MADV_DONTNEED, first, stop - first)
 
     def tensor(self, name: str) -> torch.Tensor:
@@ -248,7 +250,7 @@ def open_checkpoint(path: Path, name: str | None = None) -> Checkpoint:
             if tensor in tensors:
                 raise CheckpointError(f"{name!r}: {tensor} stands in two files")
             tensors[tensor] = header
-    config = _plain(tensors, config, name, notes)
+    config = _without_false_quantisation(tensors, config, name, notes)
     check_shapes(config, tensors, f"{name!r}")
     return Checkpoint(name, path, config, tensors, notes=tuple(notes))
 
@@ -282,7 +284,7 @@ def read_config(path: Path, name: str, notes: list[str]) -> dict[str, Any]:
     return config
 
 
-def _plain(
+def _without_false_quantisation(
     tensors: Mapping[str, TensorHeader], config: dict[str, Any], name: str, notes: list[str]
 ) -> dict[str, Any]:
     """A config that says nothing of quantised weights, as these are plain.
@@ -292,7 +294,7 @@ def _plain(
     """
     method = quantisation_method(config)
     if packed := quantised_tensor(tensors, config):
-        raise CheckpointError(_packed(name, packed, tensors[packed].dtype, method))
+        raise CheckpointError(_packed_message(name, packed, tensors[packed].dtype, method))
     if method is not None:
         config = without_quantisation(config)
         notes.append(
@@ -302,7 +304,7 @@ def _plain(
     return config
 
 
-def _packed(name: str, tensor: str, dtype: Dtype, method: str | None) -> str:
+def _packed_message(name: str, tensor: str, dtype: Dtype, method: str | None) -> str:
     by = f" by {method}" if method else ""
     return (
         f"{name!r} is quantised{by}: {tensor} ({dtype.code}) means nothing by itself, so it can "
@@ -413,7 +415,7 @@ def open_tensors(path: Path, name: str | None = None) -> Checkpoint:
         raise CheckpointError(f"{name!r}: no file at {path}")
     tensors = read_headers(path, name)
     if packed := quantised_tensor(tensors, {}):
-        raise CheckpointError(_packed(name, packed, tensors[packed].dtype, None))
+        raise CheckpointError(_packed_message(name, packed, tensors[packed].dtype, None))
     return Checkpoint(name, path, {}, tensors)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from population.errors import CheckpointError
 from population.models.architectures import architecture_of, layer_of, place_of
-from population.models.tensor_kinds import QUANTISATION_KEYS, Described
+from population.models.tensor_kinds import QUANTISATION_KEYS, TensorInfo
 
 _COUNTS = (
     "hidden_size",
@@ -57,7 +57,7 @@ def check_config(config: Mapping[str, Any], where: str) -> None:
         value, most = config.get(key), _MOST_LAYERS if key in _LAYERS else _LARGEST
         one_each = isinstance(value, list) and key not in ("vocab_size", *_LAYERS)
         for number in value if one_each and value is not None else [value]:
-            if number is not None and not _whole(number, most):
+            if number is not None and not _is_count(number, most):
                 raise refuse(key, f"a whole number from 0 to {most:,}")
     for key in _FLAGS:
         if not isinstance(config.get(key), bool | None):
@@ -75,7 +75,7 @@ def check_config(config: Mapping[str, Any], where: str) -> None:
         check_config(nested, f"{where}: text_config")
 
 
-def check_shapes(config: Mapping[str, Any], tensors: Mapping[str, Described], name: str) -> None:
+def check_shapes(config: Mapping[str, Any], tensors: Mapping[str, TensorInfo], name: str) -> None:
     """Make sure that a checkpoint has the tensors that its config speaks of, as far as is known.
 
     transformers refuses such a checkpoint too, or fills what is missing with chance.
@@ -109,7 +109,7 @@ def check_shapes(config: Mapping[str, Any], tensors: Mapping[str, Described], na
         )
 
 
-def _whole(number: Any, most: int) -> bool:
+def _is_count(number: Any, most: int) -> bool:
     """Whether this is a whole number, perhaps written as 4.0."""
     if isinstance(number, bool) or not isinstance(number, int | float):
         return False

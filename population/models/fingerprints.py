@@ -18,25 +18,25 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from population.errors import CheckpointError
-from population.models.adapters import Adapted
+from population.models.adapters import AdaptedCheckpoint
 from population.models.checkpoints import Checkpoint, weights_sha256
 from population.models.dtypes import Dtype, Raw, all_finite
 from population.models.sources import cache_folder
 
-Tell = Callable[[int, int], None]
+ReadProgress = Callable[[int, int], None]
 """Told how many bytes are read, of how many."""
 
-WORTH = 64 << 20
+MIN_CACHED_BYTES = 64 << 20
 """Bytes of a checkpoint from which on it is written down: less is read in no time."""
 
 SETTLED_S = 2.0
 """Seconds since their last change after which files are taken to be at rest."""
 
-MOST = 1000
+MAX_ENTRIES = 1000
 """Checkpoints that are remembered; the oldest make room."""
 
 
-def fingerprint(checkpoint: Checkpoint, tell: Tell = lambda done, total: None) -> str:
+def fingerprint(checkpoint: Checkpoint, tell: ReadProgress = lambda done, total: None) -> str:
     """The hash of a checkpoint's weights (`Checkpoint.sha256`), which are finite.
 
     Raises:
@@ -54,7 +54,7 @@ def fingerprint(checkpoint: Checkpoint, tell: Tell = lambda done, total: None) -
     return found
 
 
-def _read(checkpoint: Checkpoint, tell: Tell) -> str:
+def _read(checkpoint: Checkpoint, tell: ReadProgress) -> str:
     total = sum(header.size for header in checkpoint.tensors.values())
 
     def tensors() -> Iterator[tuple[str, Dtype, Raw]]:
@@ -78,11 +78,11 @@ def _read(checkpoint: Checkpoint, tell: Tell) -> str:
 def _place(checkpoint: Checkpoint) -> Path | None:
     """Where the hash of a checkpoint is written down; None if it is not to be."""
     headers = checkpoint.tensors
-    if sum(header.size for header in headers.values()) < WORTH:
+    if sum(header.size for header in headers.values()) < MIN_CACHED_BYTES:
         return None
     files = {header.file for header in headers.values()}
     changes: list[object] = []
-    while isinstance(checkpoint, Adapted):
+    while isinstance(checkpoint, AdaptedCheckpoint):
         files |= {path for path in checkpoint.adapter.iterdir() if path.is_file()}
         changes += [(name, one.scale) for name, one in sorted(checkpoint.updates.items())]
         changes += sorted(checkpoint.replaced)
@@ -121,5 +121,5 @@ def _write(place: Path, sha256: str) -> None:
             file.write(sha256 + "\n")
         Path(draft).replace(place)
         known = sorted(place.parent.iterdir(), key=lambda path: path.stat().st_mtime)
-        for old in known[: max(0, len(known) - MOST)]:
+        for old in known[: max(0, len(known) - MAX_ENTRIES)]:
             old.unlink()

@@ -13,13 +13,13 @@ import numpy as np
 from population.models.checkpoints import Checkpoint
 from population.models.dtypes import Wide
 
-NEAR = 1e-6
+MAX_DISTANCE = 1e-6
 """Of the length of all weights: less is no training, but how a file was written."""
 
-ROWS = 4
+SAMPLED_ROWS = 4
 """Of every tensor, evenly spaced."""
 
-CHUNK = 1024
+CHUNK_ROWS = 1024
 """Rows read at a time, where all are read."""
 
 
@@ -44,10 +44,10 @@ def near_copies(
     for place, number in enumerate(order):
         for earlier in order[:place]:
             one, other = founders[earlier], founders[number]
-            if _distance(samples[earlier], samples[number]) >= NEAR:
+            if _distance(samples[earlier], samples[number]) >= MAX_DISTANCE:
                 continue
             distance = _whole_distance(one, other)
-            if distance >= NEAR:
+            if distance >= MAX_DISTANCE:
                 continue
             what = f"the base {one.name!r}" if earlier == base else f"{one.name!r}"
             how = "has the weights of" if distance == 0 else f"differs by {distance:.0e} from"
@@ -66,7 +66,7 @@ def _sample(founder: Checkpoint) -> Wide:
         if not header.dtype.floating or not header.parameters:
             continue
         height = header.shape[0] if header.shape else 1
-        rows = sorted({int(row) for row in np.linspace(0, height - 1, ROWS)})
+        rows = sorted({int(row) for row in np.linspace(0, height - 1, SAMPLED_ROWS)})
         parts += [np.ravel(founder.wide(name, row, row + 1)).astype(np.float32) for row in rows]
         founder.release(name)
     return np.concatenate(parts) if parts else np.zeros(0, np.float32)
@@ -87,9 +87,9 @@ def _whole_distance(one: Checkpoint, other: Checkpoint) -> float:
         if not header.dtype.floating or not header.parameters:
             continue
         height = header.shape[0] if header.shape else 1
-        for start in range(0, height, CHUNK):
-            mine = np.asarray(one.wide(name, start, start + CHUNK), np.float64)
-            theirs = np.asarray(other.wide(name, start, start + CHUNK), np.float64)
+        for start in range(0, height, CHUNK_ROWS):
+            mine = np.asarray(one.wide(name, start, start + CHUNK_ROWS), np.float64)
+            theirs = np.asarray(other.wide(name, start, start + CHUNK_ROWS), np.float64)
             length += float(np.square(mine).sum())
             apart += float(np.square(mine - theirs).sum())
         one.release(name)

@@ -17,12 +17,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from population.errors import CheckpointError
-from population.models.adapters import adapted
+from population.models.adapters import apply_adapter
 from population.models.checkpoints import TOKENIZER_FILES, Checkpoint, open_checkpoint, open_tensors
-from population.references import expanded, halves
+from population.references import expand_user, split_adapter
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
-FETCHED = ("*.safetensors", "*.json", *TOKENIZER_FILES, "README.md")
+HUB_FILES = ("*.safetensors", "*.json", *TOKENIZER_FILES, "README.md")
 
 
 def open_source(
@@ -38,28 +38,28 @@ def open_source(
     Raises:
         CheckpointError: it is missing or unusable; says why and what to do.
     """
-    found = _opened(reference, name, say)
+    found = _open(reference, name, say)
     for note in found.notes:
         say(f"note: {note}")
     return found
 
 
-def _opened(
+def _open(
     reference: str, name: str | None, say: Callable[[str], None], *, base: bool = False
 ) -> Checkpoint:
     """Open what a reference names; as a `base`, without the adapter that may lie in its folder."""
-    reference = expanded(reference)
-    if (cut := halves(reference)) is not None:
-        model, adapter = cut[0], expanded(cut[1])
-        folder = Path(adapter) if Path(adapter).is_dir() else _fetched(adapter, say)
-        return adapted(_opened(model, None, say, base=True), folder, name or folder.name)
+    reference = expand_user(reference)
+    if (cut := split_adapter(reference)) is not None:
+        model, adapter = cut[0], expand_user(cut[1])
+        folder = Path(adapter) if Path(adapter).is_dir() else _fetch(adapter, say)
+        return apply_adapter(_open(model, None, say, base=True), folder, name or folder.name)
     path = Path(reference)
     if path.is_file() and path.suffix == ".gguf":
-        return open_checkpoint(_converted(path, say), name or path.stem)
+        return open_checkpoint(_convert_gguf(path, say), name or path.stem)
     if path.is_file():
         return open_tensors(path, name)
     if not path.exists() and _HUB_ID.fullmatch(reference):
-        fetched = _fetched(reference, say)
+        fetched = _fetch(reference, say)
         if not base:
             _check_no_adapter(fetched, reference)
         return open_checkpoint(fetched, name or reference.rsplit("/", maxsplit=1)[-1])
@@ -84,7 +84,7 @@ def _check_no_adapter(folder: Path, reference: str) -> None:
         )
 
 
-def _fetched(reference: str, say: Callable[[str], None]) -> Path:
+def _fetch(reference: str, say: Callable[[str], None]) -> Path:
     import huggingface_hub  # noqa: PLC0415 - slow to import, rarely needed
 
     if not _HUB_ID.fullmatch(reference):
@@ -94,7 +94,7 @@ def _fetched(reference: str, say: Callable[[str], None]) -> Path:
     try:
         return Path(
             huggingface_hub.snapshot_download(
-                repository, revision=revision or None, allow_patterns=list(FETCHED)
+                repository, revision=revision or None, allow_patterns=list(HUB_FILES)
             )
         )
     except (OSError, ValueError) as error:
@@ -110,7 +110,7 @@ def cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "colony"
 
 
-def _converted(path: Path, say: Callable[[str], None]) -> Path:
+def _convert_gguf(path: Path, say: Callable[[str], None]) -> Path:
     """The checkpoint that a GGUF file makes: dequantised, in bf16."""
     stat = path.stat()
     key = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}".encode()

@@ -31,7 +31,7 @@ class TensorKind(Enum):
     """Packed numbers, or what unpacks them: means nothing without the rest of its module."""
 
 
-class Described(Protocol):
+class TensorInfo(Protocol):
     """What must be known of a tensor beside its name; a `TensorHeader` is one."""
 
     @property
@@ -66,7 +66,7 @@ _MATRIX = re.compile(r"(.*\.)?(weight|\w+_proj)")
 
 
 def tensor_kinds(
-    tensors: Mapping[str, Described], config: Mapping[str, Any]
+    tensors: Mapping[str, TensorInfo], config: Mapping[str, Any]
 ) -> dict[str, TensorKind]:
     """What every tensor of a checkpoint means.
 
@@ -86,7 +86,7 @@ def tensor_kinds(
     return kinds
 
 
-def quantised_tensor(tensors: Mapping[str, Described], config: Mapping[str, Any]) -> str | None:
+def quantised_tensor(tensors: Mapping[str, TensorInfo], config: Mapping[str, Any]) -> str | None:
     """The first tensor, by name, that is packed; None if all of them are plain."""
     kinds = tensor_kinds(tensors, config)
     return min((n for n, kind in kinds.items() if kind is TensorKind.QUANTISED), default=None)
@@ -118,7 +118,7 @@ QUANTISATION_KEYS = ("quantization_config", "compression_config")
 """Where a config.json says how weights are packed."""
 
 
-def _kind(name: str, header: Described, *, known: bool) -> TensorKind:
+def _kind(name: str, header: TensorInfo, *, known: bool) -> TensorKind:
     if _PACKED.fullmatch(name) and not _is_unpacked_blocks(name, header):
         return TensorKind.QUANTISED
     if header.dtype.code.startswith("F8"):
@@ -133,7 +133,7 @@ def _kind(name: str, header: Described, *, known: bool) -> TensorKind:
     return TensorKind.INDEX
 
 
-def _is_unpacked_blocks(name: str, header: Described) -> bool:
+def _is_unpacked_blocks(name: str, header: TensorInfo) -> bool:
     """Whether something only has a name like MXFP4's `gate_up_proj_blocks`, which are bytes."""
     return name.endswith("_blocks") and header.dtype.code != "U8"
 

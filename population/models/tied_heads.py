@@ -63,7 +63,7 @@ def has_own_head(checkpoint: Checkpoint) -> bool:
 def untied(checkpoint: Checkpoint, tie: Tie) -> Checkpoint:
     """The same model with a head of its own, which for now has the numbers of the embeddings."""
     names = {name: name for name in checkpoint.tensors} | {tie.head: tie.embeddings}
-    return checkpoint.respelled(names, said_untied(checkpoint.config))
+    return checkpoint.respelled(names, untied_config(checkpoint.config))
 
 
 def with_head(checkpoint: Checkpoint, tie: Tie) -> Checkpoint:
@@ -78,7 +78,7 @@ def without_head(checkpoint: Checkpoint, tie: Tie) -> Checkpoint:
     return checkpoint.respelled(names, checkpoint.config)
 
 
-def said_untied(config: Mapping[str, Any]) -> dict[str, Any]:
+def untied_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """A config that says that the head is no copy of the embeddings."""
     changed = {**config, "tie_word_embeddings": False}
     nested = config.get("text_config")

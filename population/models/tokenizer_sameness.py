@@ -17,7 +17,7 @@ from typing import Any
 from population.errors import CheckpointError
 from population.json_files import read_object
 from population.models.added_tokens import config_tokens, listed_tokens, token_settings
-from population.models.config_meaning import transformers_verbosity
+from population.models.config_comparison import transformers_verbosity
 from population.models.tokenizer_failures import clip
 
 SLOW_FILES = ("tokenizer.model", "vocab.json", "vocab.txt")
@@ -47,20 +47,20 @@ def same_tokens(one: Path, other: Path, names: tuple[str, str]) -> bool:
     fast = [file.is_file() for file in files]
     if all(fast):
         if filecmp.cmp(files[0], files[1], shallow=False) and all(
-            _equal(folders, name) for name in _BESIDE
+            _same_file(folders, name) for name in _BESIDE
         ):
             return True  # and parsing megabytes of JSON is saved
-        mine, theirs = (_read(*pair) for pair in zip(folders, names, strict=True))
+        mine, theirs = (_load_with_tokenizers(*pair) for pair in zip(folders, names, strict=True))
         if mine == theirs:
             return True
         if mine.ids != theirs.ids:
             return False
     elif not any(fast) and _same_slow_files(folders, names, _BESIDE):
         return True
-    return _made_the_same(folders, names, fast)
+    return _same_in_transformers(folders, names, fast)
 
 
-def _made_the_same(
+def _same_in_transformers(
     folders: tuple[Path, Path], names: tuple[str, str], fast: Sequence[bool]
 ) -> bool:
     """Whether transformers makes the same of two folders.
@@ -68,7 +68,7 @@ def _made_the_same(
     Some of its classes make the steps anew, whatever a tokenizer.json says of them.
     """
     try:
-        mine, theirs = (_made(*pair) for pair in zip(folders, names, strict=True))
+        mine, theirs = (_load_with_transformers(*pair) for pair in zip(folders, names, strict=True))
     except CheckpointError:
         if all(fast):
             return False
@@ -78,7 +78,7 @@ def _made_the_same(
     return mine == theirs
 
 
-def _equal(folders: tuple[Path, Path], name: str) -> bool:
+def _same_file(folders: tuple[Path, Path], name: str) -> bool:
     """Whether two folders have the same file of that name, or none."""
     files = [folder / name for folder in folders]
     there = [file.is_file() for file in files]
@@ -92,11 +92,11 @@ def _same_slow_files(
     for folder, name in zip(folders, names, strict=True):
         if not any((folder / file).is_file() for file in SLOW_FILES):
             raise CheckpointError(f"{name!r} has no tokenizer in {folder}")
-    return all(_equal(folders, file) for file in (*SLOW_FILES, "merges.txt", *more))
+    return all(_same_file(folders, file) for file in (*SLOW_FILES, "merges.txt", *more))
 
 
 @dataclass(frozen=True)
-class _Meaning:
+class _TokenizerContent:
     """What decides which text becomes which token.
 
     Attributes:
@@ -110,11 +110,11 @@ class _Meaning:
     steps: Mapping[str, Any]
 
 
-def _meaning(
+def _tokenizer_content(
     tokenizer: Any,
     listed: Sequence[Mapping[str, Any]] = (),
     lacking: Sequence[Mapping[str, Any]] = (),
-) -> _Meaning:
+) -> _TokenizerContent:
     """The meaning of a tokenizer of the library.
 
     Args:
@@ -134,7 +134,7 @@ def _meaning(
             added[entry["content"]] = dict(entry)
     parts = {part: _without_offsets(data.get(part)) for part in _STEPS}
     scores = data["model"]["vocab"] if isinstance(data["model"]["vocab"], list) else None
-    return _Meaning(ids, added, {**parts, "model": model, "scores": scores})
+    return _TokenizerContent(ids, added, {**parts, "model": model, "scores": scores})
 
 
 def _without_offsets(part: Any) -> Any:
@@ -148,7 +148,7 @@ def _without_offsets(part: Any) -> Any:
     return [_without_offsets(item) for item in part] if isinstance(part, list) else part
 
 
-def _read(folder: Path, name: str) -> _Meaning:
+def _load_with_tokenizers(folder: Path, name: str) -> _TokenizerContent:
     """What the library reads in a tokenizer.json."""
     file = folder / "tokenizer.json"
     data = read_object(file, f"{name!r}")
@@ -156,14 +156,16 @@ def _read(folder: Path, name: str) -> _Meaning:
 
     try:
         tokenizer = Tokenizer.from_str(json.dumps(data))
-        return _meaning(tokenizer, listed_tokens(folder, name), config_tokens(folder, name))
+        return _tokenizer_content(
+            tokenizer, listed_tokens(folder, name), config_tokens(folder, name)
+        )
     except CheckpointError:
         raise
     except Exception as error:  # noqa: BLE001 - the library raises bare exceptions
         raise CheckpointError(f"{name!r}: {file} is no tokenizer: {clip(str(error))}") from None
 
 
-def _made(folder: Path, name: str) -> _Meaning:
+def _load_with_transformers(folder: Path, name: str) -> _TokenizerContent:
     """What transformers makes of a folder, whatever files are in it."""
     if not any((folder / file).is_file() for file in ("tokenizer.json", *SLOW_FILES)):
         raise CheckpointError(f"{name!r} has no tokenizer in {folder}")
@@ -172,7 +174,7 @@ def _made(folder: Path, name: str) -> _Meaning:
     try:
         with transformers_verbosity(logging.ERROR):
             tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-        return _meaning(tokenizer.backend_tokenizer)
+        return _tokenizer_content(tokenizer.backend_tokenizer)
     except Exception as error:  # noqa: BLE001 - each tokenizer fails in its own way
         reason = clip(str(error)) or type(error).__name__
         raise CheckpointError(

@@ -28,7 +28,7 @@ from population.merging.recipe import (
     Source,
     Step,
 )
-from population.models.blocks import Layout, filters
+from population.models.blocks import Layout, name_filters
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ def with_filters(recipe: Recipe, layout: Layout) -> Recipe:
     """
     if len(recipe.steps) > 1 or recipe.steps[0].blocks is None:
         return recipe
-    found = filters(layout)
+    found = name_filters(layout)
     if found is None:
         raise RecipeError(
             "mergekit cannot cut within tensors, as these blocks do; export the recipe as JSON"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from lineage import Archive
 from lineage.records import Floats, Model
-from population.config import parsed
+from population.config import parse_config
 from population.evolution.spaces.chosen import depth_of, parameter_space, route_space
 from population.evolution.spaces.flow import FlowSpace
 from population.weights.genomes import Basis
@@ -47,7 +47,7 @@ def stored_recipe(archive: Archive, founders: Sequence[Model], model: Model) -> 
     if model.kind == "founder":
         return StoredRecipe(basis, basis.genome_of_founder(ids.index(model.id), blocks), None)
     genome = archive.genomes([model.id])[0]
-    search = parsed(archive.campaign()[1], str(archive.path)).search
+    search = parse_config(archive.campaign()[1], str(archive.path)).search
     if search.space == "parameter":
         space = parameter_space(search, len(ids), rows, blocks)
         return StoredRecipe(basis, space.coefficients(genome), None)

@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from population.bounds import BOUNDS
-from population.config import Config, load_config, parsed, template
+from population.config import Config, load_config, parse_config, template
 from population.errors import ConfigError
 from tests.command_helpers import colony
 
@@ -46,26 +46,26 @@ def given(section: str, name: str, number: float) -> Any:
 
 def test_every_number_has_a_bound_with_a_reason() -> None:
     assert set(settings()) == set(BOUNDS)
-    assert all(bound.why for bound in BOUNDS.values())
+    assert all(bound.reason for bound in BOUNDS.values())
 
 
 @pytest.mark.parametrize(("section", "name"), settings())
 @pytest.mark.parametrize("number", NUMBERS, ids=str)
 def test_what_no_machine_could_do_is_refused(section: str, name: str, number: float) -> None:
     with pytest.raises(ConfigError, match=name) as caught:
-        parsed({section: {name: given(section, name, number)}}, "my.toml")
+        parse_config({section: {name: given(section, name, number)}}, "my.toml")
     assert len(str(caught.value).splitlines()) == 1
 
 
 @pytest.mark.parametrize(("section", "name"), settings())
 def test_beyond_a_bound_the_reason_is_told(section: str, name: str) -> None:
     bound = BOUNDS[section, name]
-    if bound.most <= 1:
+    if bound.limit <= 1:
         pytest.skip("a part: no more than 1, as its type says")
     with pytest.raises(ConfigError) as caught:
-        parsed({section: {name: given(section, name, 2 * bound.most)}}, "my.toml")
-    told = str(caught.value)
-    assert bound.why in told or "cannot exceed" in told
+        parse_config({section: {name: given(section, name, 2 * bound.limit)}}, "my.toml")
+    message = str(caught.value)
+    assert bound.reason in message or "cannot exceed" in message
 
 
 @pytest.mark.parametrize("number", [0, -1, -(10**9)])
@@ -80,7 +80,7 @@ def test_beyond_a_bound_the_reason_is_told(section: str, name: str) -> None:
 )  # fmt: skip
 def test_nothing_and_less_is_refused(section: str, name: str, number: int) -> None:
     with pytest.raises(ConfigError, match=name):
-        parsed({section: {name: number}}, "my.toml")
+        parse_config({section: {name: number}}, "my.toml")
 
 
 def test_the_defaults_survive_being_written_and_read(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_the_defaults_survive_being_written_and_read(tmp_path: Path) -> None:
     path.write_text(template("my.toml"))
     assert load_config(path).search == Config().search
     content = json.loads(json.dumps(Config().model_dump(mode="json")))
-    assert parsed(content, "archive") == Config()
+    assert parse_config(content, "archive") == Config()
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_the_defaults_survive_being_written_and_read(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_so_are_options(options: tuple[str, str], tmp_path: Path) -> None:
     archive = tmp_path / "a.duckdb"
-    code, _, told = colony("run", "--headless", "--archive", archive, *options)
+    code, _, message = colony("run", "--headless", "--archive", archive, *options)
     assert code == 2
-    assert options[0] in told
+    assert options[0] in message
     assert not archive.exists()

@@ -13,7 +13,7 @@ import pytest
 from lineage import Archive
 from population.analysis.export import recipe_of_model
 from population.campaign.context import reopen_context
-from population.config import Config, load_config, parsed, template
+from population.config import Config, load_config, parse_config, template
 from population.errors import ConfigError
 from population.merging.recipe_files import read_recipe
 from tests.command_helpers import colony, failure
@@ -307,7 +307,7 @@ def test_the_template_is_the_default(tmp_path: Path) -> None:
 )
 def test_a_wrong_setting_is_named(content: dict[str, object], complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint):
-        parsed(content, "my.toml")
+        parse_config(content, "my.toml")
 
 
 def test_broken_toml_is_named(tmp_path: Path) -> None:

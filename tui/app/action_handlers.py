@@ -11,7 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from population.errors import PopulationError
-from population.references import expanded
+from population.references import expand_user
 from tui.app.actions import BY_KIND, Hand, bindings, objection
 from tui.app.data.archive_watcher import Heard
 from tui.app.data.query_worker import Answered, QueryWorker
@@ -185,7 +185,7 @@ class HandsOn(App[None]):
         elif self.exporting is not None:
             screen.refuse(f"#{self.exporting.model} is being exported; one at a time")
         else:
-            folder = Path(expanded(typed))
+            folder = Path(expand_user(typed))
             self.giving.ask(
                 self,
                 "export",

@@ -100,7 +100,7 @@ def report(archive: ArchiveOption = DEFAULT_ARCHIVE, as_json: JsonOption = False
             from population.campaign.context import reopen_context
 
             context = reopen_context(colony, progress)
-            context.troubles.tell = passed_over
+            context.failures.on_failure = passed_over
             made = make_report(colony, context, progress)
         if as_json:
             print_json(made.as_json())

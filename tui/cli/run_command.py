@@ -200,14 +200,14 @@ def _asked_for(
     same colony. But before the first candidate is kept there is nothing yet that could be another.
     """
     from lineage.archive.unfinished import making
-    from population.config import load_config, parsed
+    from population.config import load_config, parse_config
 
     given = _with(load_config(path), seed, device)
     if not archive.exists():
         return given, False
     colony = opened(archive)
     started_seed, content = colony.campaign()
-    stored = parsed(content, str(archive))
+    stored = parse_config(content, str(archive))
     begun = making(colony)
     kept, otherwise = "", "choose another --archive"
     if begun is not None:
@@ -256,11 +256,11 @@ def _bred_by(config: "Config") -> tuple[object, ...]:
 
 def _with_room(archive: Path, asked: "Config") -> "Archive":
     """The archive, told of other room: disks fill up in the middle of campaigns."""
-    from population.config import parsed
+    from population.config import parse_config
 
     colony = opened(archive)
     content = colony.campaign()[1]
-    stored = parsed(content, str(colony.path))
+    stored = parse_config(content, str(colony.path))
     quota, memory = stored.weights.quota_gb, stored.run.memory_gb
     if asked.run.memory_gb != memory:
         content["run"]["memory_gb"] = asked.run.memory_gb

@@ -40,7 +40,7 @@ from lineage import ArchiveError
 from lineage.escaping import escaped
 from lineage.filters.language import FilterError
 from population.errors import Interrupted, PopulationError
-from population.references import expanded
+from population.references import expand_user
 
 if TYPE_CHECKING:
     from lineage import Archive
@@ -126,7 +126,7 @@ DEFAULT_ARCHIVE = Path("colony.duckdb")
 
 def _at_home(path: Path) -> Path:
     """Shells leave the `~` of `--archive=~/my.duckdb` as it is."""
-    return Path(expanded(str(path)))
+    return Path(expand_user(str(path)))
 
 
 ArchiveOption = Annotated[
@@ -157,7 +157,7 @@ def described(text: str, *examples: str) -> str:
 
 def at_home(path: Path) -> Path:
     """A path whose `~` is a home, unless something of that very name is there."""
-    return Path(expanded(path.parts[0]), *path.parts[1:]) if path.parts else path
+    return Path(expand_user(path.parts[0]), *path.parts[1:]) if path.parts else path
 
 
 def print_json(value: Any) -> None:

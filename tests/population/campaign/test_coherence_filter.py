@@ -13,7 +13,7 @@ from arena.tasks import deal_panel
 from lineage.records import Floats, Item
 from population.campaign.coherence_filter import CoherenceFilter, open_gate
 from population.campaign.context import Context, open_context
-from population.config import Config, resolved, shipped_data
+from population.config import Config, resolve_paths, shipped_data
 from population.errors import PopulationError
 from population.evaluation.coherence import Cause, GeneratedAnswer, Health
 from population.evaluation.evaluator import Evaluator
@@ -25,7 +25,7 @@ FOUNDERS = shipped_data() / "founders"
 
 @pytest.fixture(scope="module")
 def context() -> Context:
-    config = resolved(Config(), Path.cwd())
+    config = resolve_paths(Config(), Path.cwd())
     run = config.run.model_copy(update={"threads": 1, "dtype": "float32"})
     return open_context(config.model_copy(update={"run": run}))
 

@@ -18,7 +18,7 @@ from population.campaign.passing_over import FAILED, passing
 from population.config import Config
 from population.errors import CampaignError, Interrupted
 from population.evaluation import evaluator as evaluators
-from population.troubles import Troubles, said_of
+from population.failures import FailureLog, one_line
 from tests.population.campaign.test_campaign import assert_same
 from tests.population.campaign.test_small_tasks import Listed, config_of, founders, run, write_task
 
@@ -61,7 +61,7 @@ def test_an_item_that_is_too_long_is_left_out(founders: list[Path], tmp_path: Pa
         assert len(archive.panel(epoch)) == 11
     reopened = reopen_context(archive)
     assert make_report(archive, reopened)
-    assert any("long/test/5 is left out" in line for line in reopened.troubles.taken())
+    assert any("long/test/5 is left out" in line for line in reopened.failures.drain())
 
 
 BRITTLE = """
@@ -219,19 +219,19 @@ def test_what_is_of_no_single_model_is_passed_on(error: BaseException) -> None:
         passing(work, lambda number, cause: cause)(3, None, {})  # type: ignore[arg-type]
 
 
-def test_troubles_are_told_once_in_one_line_and_in_a_fixed_order() -> None:
-    troubles, told = Troubles(), []
-    troubles.tell = told.append  # type: ignore[assignment]
+def test_failures_are_reported_once_in_one_line_and_in_a_fixed_order() -> None:
+    failures, reported = FailureLog(), []
+    failures.on_failure = reported.append  # type: ignore[assignment]
     for sentence in ("b", "a", "b"):
-        troubles.add(sentence)
-    assert told == ["b", "a"]
-    assert troubles.taken() == ("a", "b")
-    assert troubles.taken() == ()
-    troubles.add("a")
-    assert troubles.taken() == ()
-    assert said_of(ValueError("one\ntwo")) == "ValueError: one"
-    assert said_of(CampaignError("ours")) == "ours"
-    assert said_of(ValueError()) == "ValueError"
+        failures.add(sentence)
+    assert reported == ["b", "a"]
+    assert failures.drain() == ("a", "b")
+    assert failures.drain() == ()
+    failures.add("a")
+    assert failures.drain() == ()
+    assert one_line(ValueError("one\ntwo")) == "ValueError: one"
+    assert one_line(CampaignError("ours")) == "ours"
+    assert one_line(ValueError()) == "ValueError"
 
 
 # Orders

@@ -32,7 +32,7 @@ from population.campaign.item_sampling import ItemSampler
 from population.campaign.loop import Campaign
 from population.campaign.offline_arena import tournament
 from population.campaign.readiness import shortages
-from population.config import Config, parsed
+from population.config import Config, parse_config
 
 
 class Listed(Questions):
@@ -207,7 +207,7 @@ def config_of(
     }
     for name, section in sections.items():
         content[name] = content.get(name, {}) | section
-    return parsed(content, "test")
+    return parse_config(content, "test")
 
 
 def run(config: Config, path: Path, generations: int) -> tuple[Archive, Context]:

@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM
 
 from population.errors import CheckpointError
 from population.merging.preflight import profile
-from population.models.agreement import alike
+from population.models.canonical_form import with_equal_tensors
 from population.models.checkpoints import check_compatible, open_checkpoint
 from population.models.sources import open_source
 from tests.command_helpers import started
@@ -250,6 +250,6 @@ def test_no_config_is_a_traceback(seed: int, tmp_path: Path) -> None:
         try:
             found = open_source(str(folder))
             profile(found, good)
-            check_compatible(alike([good, found]))
+            check_compatible(with_equal_tensors([good, found]))
         except CheckpointError as error:
             assert "\n" not in str(error)  # noqa: PT017 - it need not be raised

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from arena.tasks import load_task
-from population.config import Config, Founders, Tasks, resolved
+from population.config import Config, Founders, Tasks, resolve_paths
 from population.errors import CheckpointError, ConfigError
-from population.merging.recipe import Recipe, Source, seen_from
+from population.merging.recipe import Recipe, Source, with_paths_from
 from population.models.sources import open_source
-from population.references import expanded, halves
+from population.references import expand_user, split_adapter
 
 FOLDERS = (
     "qwen[v2]", "a*", "ab", "x+y", "x", "ad1", "ad+2", "~", "~me", "b@c", "q?", "py.py:N",
@@ -31,7 +31,7 @@ def place(tmp_path: Path) -> Path:
 
 def founders(place: Path, *paths: str) -> list[str]:
     config = Config(founders=Founders(paths=list(paths)), tasks=Tasks(paths=["py.py:N"]))
-    return [path.replace(str(place), ".") for path in resolved(config, place).founders.paths]
+    return [path.replace(str(place), ".") for path in resolve_paths(config, place).founders.paths]
 
 
 @pytest.mark.parametrize("name", FOLDERS)
@@ -75,10 +75,10 @@ def test_a_home_is_where_it_is(
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     (tmp_path / "home" / "m+1").mkdir(parents=True)
     assert founders(place, "~/m+1") == ["./~/m+1".replace("./~", str(tmp_path / "home"))]
-    assert expanded("~/x", tmp_path) == str(tmp_path / "home" / "x")
-    assert expanded("~/x") == str(tmp_path / "home" / "x")
-    assert expanded("~no-such-user-here/x") == "~no-such-user-here/x"
-    assert expanded("~", place) == "~"
+    assert expand_user("~/x", tmp_path) == str(tmp_path / "home" / "x")
+    assert expand_user("~/x") == str(tmp_path / "home" / "x")
+    assert expand_user("~no-such-user-here/x") == "~no-such-user-here/x"
+    assert expand_user("~", place) == "~"
 
 
 @pytest.mark.parametrize(
@@ -103,13 +103,13 @@ def test_references_are_cut_where_both_halves_are(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(place)
-    assert halves("x+y") is None
-    assert halves("x") is None
-    assert halves("x+y+ad1") == ("x+y", "ad1")
-    assert halves("x+y+ad+2") == ("x+y", "ad+2")
-    assert halves("org/hub+ad+2") == ("org/hub", "ad+2")
-    assert halves("org/hub+org/adapter") == ("org/hub", "org/adapter")
-    assert halves("+") is None
+    assert split_adapter("x+y") is None
+    assert split_adapter("x") is None
+    assert split_adapter("x+y+ad1") == ("x+y", "ad1")
+    assert split_adapter("x+y+ad+2") == ("x+y", "ad+2")
+    assert split_adapter("org/hub+ad+2") == ("org/hub", "ad+2")
+    assert split_adapter("org/hub+org/adapter") == ("org/hub", "org/adapter")
+    assert split_adapter("+") is None
 
 
 def test_what_is_opened_is_what_is_there(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,7 +126,7 @@ def test_a_recipe_sees_odd_names_from_its_folder(place: Path) -> None:
     sources = {name: Source(path=name) for name in ("x+y", "x+y+ad+2", "org/hub+ad1", "org/hub")}
     step = {"name": "s", "method": "linear", "models": [{"model": "x+y"}, {"model": "org/hub"}]}
     recipe = Recipe.model_validate({"recipe": 1, "sources": sources, "steps": [step]})
-    seen = {name: source.path for name, source in seen_from(recipe, place).sources.items()}
+    seen = {name: source.path for name, source in with_paths_from(recipe, place).sources.items()}
     assert seen == {
         "x+y": f"{place}/x+y",
         "x+y+ad+2": f"{place}/x+y+{place}/ad+2",

@@ -63,7 +63,7 @@ _INCIDENTAL = {
 _ONLY_IN_TRAINING = re.compile(r"(.*_)?(dropout|pdrop|layerdrop|drop_path_rate)(_.*|prob|rate)?")
 
 # Named first when they differ: other keys only follow from them.
-_TELLING = ("model_type", "hidden_size", "num_hidden_layers", "vocab_size")
+_NAMED_FIRST = ("model_type", "hidden_size", "num_hidden_layers", "vocab_size")
 
 ABSENT = object()
 """Stands for the value of a key that is not there."""
@@ -103,18 +103,18 @@ def config_differences(
         return (ConfigDifference("model_type", one.get("model_type"), other.get("model_type")),)
     if not list(_differing(one, other)):
         return ()
-    read = [as_transformers_reads(config) for config in (one, other)]
+    read = [normalised_config(config) for config in (one, other)]
     if read[0] is None or read[1] is None:
         read = [_without_old_names(one), _without_old_names(other)]
         words = None
     else:
-        words = _words_of(str(one["model_type"]))
+        words = _words_in_code(str(one["model_type"]))
     found = [
         ConfigDifference(key, *(None if value is ABSENT else value for value in values))
         for key, *values in _differing(read[0] or {}, read[1] or {})
         if words is None or "." in key or key in words
     ]
-    order = {key: number for number, key in enumerate(_TELLING)}
+    order = {key: number for number, key in enumerate(_NAMED_FIRST)}
     return tuple(sorted(found, key=lambda d: (order.get(d.key, len(order)), d.key)))
 
 
@@ -132,7 +132,7 @@ def known_to_transformers(model_type: object) -> bool:
     return model_type in names.CONFIG_MAPPING_NAMES
 
 
-def as_transformers_reads(config: Mapping[str, Any]) -> dict[str, Any] | None:
+def normalised_config(config: Mapping[str, Any]) -> dict[str, Any] | None:
     """A config with every default in its place, or None if transformers cannot read it."""
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING  # noqa: PLC0415
 
@@ -161,7 +161,7 @@ def transformers_verbosity(level: int) -> Iterator[None]:
         theirs.set_verbosity(before)
 
 
-def _words_of(model_type: str) -> set[str]:
+def _words_in_code(model_type: str) -> set[str]:
     """The words in transformers' code of an architecture.
 
     Configs keep whatever somebody wrote into them ("is_llama_config"); what that code does not even

@@ -23,7 +23,7 @@ from population.models.tied_heads import tie_of, with_head, without_head
 _WRAPPERS = ("module.", "_orig_mod.", "base_model.model.")
 
 
-def alike(founders: Sequence[Checkpoint]) -> list[Checkpoint]:
+def with_equal_tensors(founders: Sequence[Checkpoint]) -> list[Checkpoint]:
     """The founders of a colony with equal names for equal things, whatever their order."""
     names = {frozenset(founder.tensors) for founder in founders}
     plain = [canonical(founder) for founder in founders]
@@ -43,7 +43,7 @@ def form_like(reference: Checkpoint, other: Checkpoint) -> Checkpoint:
     return next((form for form in _forms(other) if form.tensors.keys() == wanted), other)
 
 
-def form_with(
+def form_with_hash(
     checkpoint: Checkpoint, sha256: str, hashed: Callable[[Checkpoint], str] = Checkpoint.sha256
 ) -> Checkpoint | None:
     """The form of a checkpoint whose weights have a hash, or None.
@@ -72,7 +72,7 @@ def canonical(checkpoint: Checkpoint) -> Checkpoint:
     """
     if not checkpoint.config:
         return checkpoint
-    found = unwrapped(checkpoint)
+    found = without_wrappers(checkpoint)
     kinds = tensor_kinds(found.tensors, found.config)
     prefix = _lacking_prefix(found)
     names = {
@@ -86,13 +86,13 @@ def canonical(checkpoint: Checkpoint) -> Checkpoint:
     return found if tie is None or tie.head not in found.tensors else without_head(found, tie)
 
 
-def one_spelling(checkpoints: Sequence[Checkpoint]) -> list[Checkpoint]:
+def with_equal_prefixes(checkpoints: Sequence[Checkpoint]) -> list[Checkpoint]:
     """The same models, all of them with what stands before the names of any.
 
     Nothing but names is changed. Bare files stay as they are.
     """
     described = [checkpoint for checkpoint in checkpoints if checkpoint.config]
-    found = [unwrapped(checkpoint) for checkpoint in described]
+    found = [without_wrappers(checkpoint) for checkpoint in described]
     for longer in list(found):
         for place, shorter in enumerate(found):
             prefix = _prefix_between(longer.tensors, shorter.tensors)
@@ -103,7 +103,7 @@ def one_spelling(checkpoints: Sequence[Checkpoint]) -> list[Checkpoint]:
     return [next(changed) if checkpoint.config else checkpoint for checkpoint in checkpoints]
 
 
-def unwrapped(checkpoint: Checkpoint) -> Checkpoint:
+def without_wrappers(checkpoint: Checkpoint) -> Checkpoint:
     """A checkpoint without what stands before all of its names but belongs to no architecture."""
     names = {name: name for name in checkpoint.tensors}
     while wrapper := next((w for w in _WRAPPERS if all(n.startswith(w) for n in names)), None):

@@ -16,7 +16,12 @@ from population.analysis.verification import check
 from population.campaign.context import found_archive, open_context, reopen_context
 from population.campaign.joining import open_newcomer
 from population.config import load_config
-from population.models.agreement import alike, canonical, form_with, one_spelling
+from population.models.canonical_form import (
+    canonical,
+    form_with_hash,
+    with_equal_prefixes,
+    with_equal_tensors,
+)
 from population.models.checkpoints import Checkpoint, check_compatible, open_checkpoint
 from population.models.tied_heads import tie_of
 from population.weights.materialise import state_sha256
@@ -70,7 +75,7 @@ def inv_freq(layers: int = LAYERS) -> Arrays:
 
 
 def opened(*folders: Path) -> list[Checkpoint]:
-    founders = alike([open_checkpoint(folder) for folder in folders])
+    founders = with_equal_tensors([open_checkpoint(folder) for folder in folders])
     check_compatible(founders)
     return founders
 
@@ -149,7 +154,7 @@ def test_a_colony_of_different_files_breeds_resumes_and_grows(
     late = tie(write_llama(tmp_path / "late", seed=9), stored=True)
     newcomer, sha = open_newcomer(archive, str(change(late, inv_freq())))
     assert newcomer.tensors.keys() == context.founders[0].tensors.keys()
-    assert form_with(open_checkpoint(late), sha) is not None
+    assert form_with_hash(open_checkpoint(late), sha) is not None
     twin = tie(write_llama(tmp_path / "twin", seed=0), stored=True)
     refused(lambda: open_newcomer(archive, str(twin)), "has the weights of the founder")
 
@@ -166,7 +171,7 @@ def test_a_newcomer_without_a_head_joins_founders_that_store_theirs(
     newcomer, sha = open_newcomer(archive, str(late))
     assert newcomer.sha256() == sha
     np.testing.assert_array_equal(newcomer.raw(HEAD), newcomer.raw(EMBEDDINGS))
-    form = form_with(open_checkpoint(late), sha)
+    form = form_with_hash(open_checkpoint(late), sha)
     assert form is not None
     assert HEAD in form.tensors
 
@@ -203,7 +208,7 @@ def test_other_names_stay_other_names(tmp_path: Path) -> None:
     one, other = (write_llama(tmp_path / n, seed=s) for s, n in enumerate("ab"))
     change(one, {"model.extra.norm.weight": np.ones(8, np.float32)})
     change(other, {"norm.weight": np.ones(8, np.float32)})
-    found = one_spelling([open_checkpoint(one), open_checkpoint(other)])
+    found = with_equal_prefixes([open_checkpoint(one), open_checkpoint(other)])
     assert "model.extra.norm.weight" in found[0].tensors
     assert {"norm.weight", "model.norm.weight"} <= found[1].tensors.keys()
     assert canonical(found[0]) is found[0]

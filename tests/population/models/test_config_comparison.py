@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from transformers import AutoConfig
 
-from population.models.config_meaning import (
+from population.models.config_comparison import (
     config_differences,
     known_to_transformers,
     same_architecture,
