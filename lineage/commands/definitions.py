@@ -51,8 +51,10 @@ def give(
 ) -> Command:
     """Give an order.
 
-    >>> give(archive, "mate", [12, 31])
-    >>> give(archive, "budget", argument="500000")
+    >>> give(archive, "mate", [237, 333]).words
+    'mate #237 with #333'
+    >>> give(archive, "budget", argument="500000").id
+    2
 
     Args:
         archive: of the campaign; it need not be running.
