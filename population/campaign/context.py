@@ -223,7 +223,8 @@ class Context:
     @cached_property
     def materialiser(self) -> Materialiser:
         """Makes weights from genomes of `parameter_space`."""
-        return Materialiser(self.founders, self.basis, self.layout, self.plan.batch)
+        device = chosen_device(self.config.run.device)
+        return Materialiser(self.founders, self.basis, self.layout, self.plan.batch, device)
 
     @cached_property
     def geometry(self) -> Geometry | None:

@@ -1,28 +1,35 @@
 """From recipes to weights: all siblings of a generation in one pass over the founders.
 
-Every tensor is cut into segments (see `population.models.blocks`) and those into chunks small
-enough to stay in cache. A founder's chunk is read and widened to fp32 once, its difference to the
-base's is taken once, and it is added to every sibling's accumulator, in the order of the founders.
-Each product and each sum is rounded on its own, so the bits of a model do not depend on which
-siblings were made beside it, on the number of threads, or on how deep its ancestry is, and are
-those that `population.merging` makes from the same recipe. Rounding to the founders' dtype happens
-once, at the end.
+Every tensor is cut into segments (see `population.models.blocks`). A founder's part is read and
+widened to fp32 once, its difference to the base's is taken once, and it is added to every sibling's
+sum, in the order of the founders. Each product and each sum is rounded on its own, so the bits of a
+model do not depend on which siblings were made beside it, on the number of threads, on the device,
+or on how deep its ancestry is, and are those that `population.merging` makes from the same recipe.
+Rounding to the founders' dtype happens once, at the end.
+
+On a CPU a compiled loop does it (`sibling_kernel`), over tensors mapped from the founders' files
+and on several threads; on an accelerator torch does (`device_sums`), over founders that stay there.
 """
 
 import math
+import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from lineage.records import Floats
 from population.models.blocks import Layout, Segment
 from population.models.checkpoints import Checkpoint, weights_sha256
-from population.models.dtypes import BY_NAME, Dtype, Raw
+from population.models.dtypes import BF16, BY_NAME, F16, F32, F64, Dtype, Raw, Wide, narrow
+from population.weights.device_sums import DeviceFounders
 from population.weights.genomes import Basis
-
-CHUNK = 256 * 1024
-"""Elements per chunk: an fp32 accumulator of 1 MiB stays in the second-level cache."""
+from population.weights.sibling_kernel import addresses, weighted_sums
 
 KEEP_IN_MEMORY = 1 << 30
 """Founders that take less than this many bytes as fp32, all together, are widened only once."""
@@ -31,12 +38,26 @@ SIBLINGS_IN_MEMORY = 2 << 30
 """Bytes of siblings that are made together, where nobody says how many may be."""
 
 SLAB = 4 << 20
-"""Elements of a tensor that are read and widened at a time."""
+"""Elements of a tensor that are read and widened at a time, where it cannot be read as mapped."""
 
 ROWS = 256
 """Slabs begin at multiples of so many rows: adapters compute that many together."""
 
 State = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """What siblings are, tensor by tensor.
+
+    Attributes:
+        weights: of the founders, shape (siblings, founders, blocks).
+        alone: shape (siblings, blocks): the founder that a sibling is in a block, bit by bit; -1
+            where it is a sum.
+    """
+
+    weights: Floats
+    alone: npt.NDArray[np.int64]
 
 
 class Materialiser:
@@ -47,6 +68,9 @@ class Materialiser:
         basis: what the rows of a genome mean.
         layout: what its columns mean.
         batch: how many siblings may be made together.
+        device: where siblings are made and left.
+        rounded: whether they are rounded to the founders' dtype; otherwise they stay in fp32 (fp64
+            where founders are stored so).
     """
 
     def __init__(
@@ -55,14 +79,21 @@ class Materialiser:
         basis: Basis,
         layout: Layout,
         batch: int | None = None,
+        device: torch.device | None = None,
+        *,
+        rounded: bool = True,
     ) -> None:
         self.founders = founders
         self.basis = basis
         self.layout = layout
+        self._rounded = rounded
         first = founders[0]
-        self._widened: dict[str, list[torch.Tensor]] | None = None
+        self._device = None
+        if device is not None and device.type != "cpu":
+            self._device = DeviceFounders(founders, device)
+        self._widened: dict[str, list[Wide]] | None = None
         if 4 * first.parameters * len(founders) <= KEEP_IN_MEMORY:
-            self._widened = {name: self._read(name, 0, None) for name in first.tensors}
+            self._widened = {}
         size = sum(header.size for header in first.tensors.values())
         self.batch = batch or max(1, SIBLINGS_IN_MEMORY // max(size, 1))
         """How many siblings fit into memory together."""
@@ -81,51 +112,126 @@ class Materialiser:
         """The weights for one genome."""
         return next(self.siblings([genome]))
 
+    def tensor(self, genome: Floats, name: str) -> torch.Tensor:
+        """One tensor of what a genome makes; no other is computed."""
+        return self._merged(name, self._sums([genome]))[0]
+
     def _together(self, genomes: Sequence[Floats]) -> list[State]:
-        shape = (len(self.basis.vectors), len(self.layout.blocks))
-        weights = np.stack([self.basis.weights(genome.reshape(shape)) for genome in genomes])
+        sums = self._sums(genomes)
+        names = list(self.founders[0].tensors)
+        work = map if self._device else _workers().map
         states: list[State] = [{} for _ in genomes]
-        for name, header in self.founders[0].tensors.items():
-            if not header.dtype.floating:
-                for state in states:
-                    state[name] = self.founders[0].tensor(name)
-                continue
-            dtype = getattr(torch, header.dtype.name)
-            merged = [torch.empty(header.shape, dtype=dtype) for _ in genomes]
-            for start, stop in _slabs(header.shape):
-                sources = self._sources(name, start, stop)
-                for segment in self.layout.segments[name]:
-                    inside = _inside(segment, start, stop)
-                    if inside is None:
-                        continue
-                    first, width = inside
-                    part = [_narrow(source, segment.dim, first, width) for source in sources]
-                    into = [
-                        _narrow(_rows(target, start, stop), segment.dim, first, width)
-                        for target in merged
-                    ]
-                    _weighted_sums(part, into, weights[:, :, segment.block], self.basis.base or 0)
-            if self._widened is None:
-                for founder in self.founders:
-                    founder.release(name)
-            for state, tensor in zip(states, merged, strict=True):
+        made = work(lambda name: self._merged(name, sums), names)
+        for name, tensors in zip(names, made, strict=True):
+            for state, tensor in zip(states, tensors, strict=True):
                 state[name] = tensor
         return states
 
-    def _sources(self, name: str, start: int, stop: int | None) -> list[torch.Tensor]:
+    def _sums(self, genomes: Sequence[Floats]) -> _Sums:
+        shape = (len(self.basis.vectors), len(self.layout.blocks))
+        weights = np.stack([self.basis.weights(genome.reshape(shape)) for genome in genomes])
+        # Who has one founder's task vector whole, and no other's, is that founder.
+        others = np.delete(weights, self.basis.base or 0, axis=1).astype(np.float32)
+        single = (others != 0).sum(axis=1) == 1
+        whole = np.abs(weights - 1) < 1e-14
+        whole[:, self.basis.base or 0] = False
+        alone = np.where(single & whole.any(axis=1), whole.argmax(axis=1), -1)
+        return _Sums(weights, alone)
+
+    def _merged(self, name: str, sums: _Sums) -> list[torch.Tensor]:
+        """One tensor of every sibling."""
+        header = self.founders[0].tensors[name]
+        count, first = len(sums.weights), self.basis.base or 0
+        if not header.dtype.floating:
+            return [self._copied(name)] * count
+        segments = self.layout.segments[name]
+        dtype = header.dtype
+        if not self._rounded:
+            dtype = F64 if dtype is F64 else F32
+        if self._device:
+            return self._device.merged(name, segments, sums.weights, sums.alone, first, dtype)
+        into = [np.empty(header.shape, _computed(dtype).raw) for _ in range(count)]
+        for start, stop in _slabs(header.shape, whole=self._mapped(name)):
+            sources = self._sources(name, start, stop)
+            wide = np.result_type(*[_wide_dtype(source) for source in sources])
+            sources = [_widened(source, wide) for source in sources]
+            weighted_sums(
+                addresses(sources),
+                addresses([target[start:stop] if target.ndim else target for target in into]),
+                sources[0].size,
+                _runs(header.shape, segments, start, stop),
+                sums.weights.astype(wide),
+                sums.alone,
+                first,
+                np.empty(0, sources[0].dtype),
+                np.empty(0, wide),
+                np.empty(0, into[0].dtype),
+            )
+        if self._widened is None:
+            for founder in self.founders:
+                founder.release(name)
+        return [_tensor(narrow(raw, dtype) if dtype is F16 else raw, dtype) for raw in into]
+
+    def _copied(self, name: str) -> torch.Tensor:
+        tensor = self.founders[0].tensor(name)
+        return self._device.place(tensor) if self._device else tensor
+
+    def _mapped(self, name: str) -> bool:
+        """Whether the loop can read a tensor as it lies in the founders' files."""
+        return (
+            all(
+                founder.stores(name) and founder.tensors[name].dtype in {BF16, F32}
+                for founder in self.founders
+            )
+            and len({founder.tensors[name].dtype for founder in self.founders}) == 1
+        )
+
+    def _sources(self, name: str, start: int, stop: int | None) -> list[Raw]:
+        """Rows of a tensor of every founder, each in one piece."""
+        if self._mapped(name):
+            return [founder.raw(name) for founder in self.founders]
         if self._widened is None:
             return self._read(name, start, stop)
-        return [_rows(source, start, stop) for source in self._widened[name]]
+        if name not in self._widened:
+            self._widened[name] = self._read(name, 0, None)
+        return [rows[start:stop] if rows.ndim else rows for rows in self._widened[name]]
 
-    def _read(self, name: str, start: int, stop: int | None) -> list[torch.Tensor]:
-        return [
-            torch.from_numpy(np.array(founder.wide(name, start, stop))) for founder in self.founders
-        ]
+    def _read(self, name: str, start: int, stop: int | None) -> list[Raw]:
+        return [np.ascontiguousarray(founder.wide(name, start, stop)) for founder in self.founders]
 
 
-def _slabs(shape: Sequence[int]) -> Iterator[tuple[int, int | None]]:
-    """The rows of a tensor, a slab at a time; (0, None) for one without rows."""
-    if not shape:
+@cache
+def _workers() -> ThreadPoolExecutor:
+    """Threads that make tensors side by side: the loop lets go of the interpreter."""
+    return ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="weights")
+
+
+# A forked process has no threads but its own.
+os.register_at_fork(after_in_child=_workers.cache_clear)
+
+
+def _computed(dtype: Dtype) -> Dtype:
+    """The dtype that the loop writes; there is no fp16 in it."""
+    return F32 if dtype is F16 else dtype
+
+
+def _wide_dtype(source: Raw) -> np.dtype[Any]:
+    return np.dtype(np.float64 if source.dtype == np.float64 else np.float32)
+
+
+def _widened(source: Raw, wide: np.dtype[Any]) -> Raw:
+    return source if source.dtype == np.uint16 else np.ascontiguousarray(source, wide)
+
+
+def _tensor(raw: Raw, dtype: Dtype) -> torch.Tensor:
+    if dtype is BF16:
+        return torch.from_numpy(raw.view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(raw)
+
+
+def _slabs(shape: Sequence[int], *, whole: bool) -> Iterator[tuple[int, int | None]]:
+    """The rows of a tensor, a slab at a time; (0, None) for all of it."""
+    if not shape or whole:
         yield 0, None
         return
     width = max(1, math.prod(shape[1:]))
@@ -134,16 +240,36 @@ def _slabs(shape: Sequence[int]) -> Iterator[tuple[int, int | None]]:
         yield start, min(shape[0], start + rows)
 
 
-def _inside(segment: Segment, start: int, stop: int | None) -> tuple[int, int] | None:
-    """Where a segment begins in a slab along its dimension, and how wide it is there."""
-    if segment.dim or stop is None:
-        return segment.start, segment.stop - segment.start
-    first, last = max(start, segment.start), min(stop, segment.stop)
-    return (first - start, last - first) if first < last else None
+def _runs(
+    shape: Sequence[int], segments: Sequence[Segment], start: int, stop: int | None
+) -> npt.NDArray[np.int64]:
+    """Where the segments of some rows of a tensor lie, as runs of elements: (start, stop, block).
 
-
-def _rows(tensor: torch.Tensor, start: int, stop: int | None) -> torch.Tensor:
-    return tensor if stop is None else tensor[start:stop]
+    Args:
+        shape: of the tensor.
+        segments: that make it up.
+        start: the first row; elements are counted from there.
+        stop: behind the last row; None for all of them.
+    """
+    runs = []
+    rows = (shape[0] if stop is None else stop) - start if shape else 1
+    for segment in segments:
+        if not shape:
+            runs.append(np.array([[0, 1, segment.block]]))
+            continue
+        inner = math.prod(shape[segment.dim + 1 :])
+        first, last = segment.start, segment.stop
+        if segment.dim == 0:
+            first, last = max(first, start) - start, min(last, start + rows) - start
+            if first >= last:
+                continue
+            begins = np.zeros(1, np.int64)
+        else:
+            outer = rows * math.prod(shape[1 : segment.dim])
+            begins = np.arange(outer, dtype=np.int64) * (shape[segment.dim] * inner)
+        blocks = np.full(len(begins), segment.block)
+        runs.append(np.stack([begins + first * inner, begins + last * inner, blocks], axis=1))
+    return np.concatenate(runs) if runs else np.empty((0, 3), np.int64)
 
 
 def state_sha256(state: State) -> str:
@@ -157,38 +283,3 @@ def state_sha256(state: State) -> str:
             yield name, dtype, bits.numpy()
 
     return weights_sha256(tensors())
-
-
-def _narrow(tensor: torch.Tensor, dim: int, start: int, width: int) -> torch.Tensor:
-    return tensor if tensor.dim() == 0 else tensor.narrow(dim, start, width)
-
-
-def _weighted_sums(
-    sources: Sequence[torch.Tensor], targets: Sequence[torch.Tensor], weights: Floats, first: int
-) -> None:
-    """Fill each target with its weighted sum of the sources, chunk by chunk along the rows.
-
-    Args:
-        sources: one view per founder, of one shape.
-        targets: one view per sibling, of that shape.
-        weights: shape (siblings, founders); each row sums to 1.
-        first: the founder that the others' differences are taken to.
-    """
-    shape = sources[0].shape
-    others = [founder for founder in range(len(sources)) if founder != first]
-    used = [[(f, float(row[f])) for f in others if np.float32(row[f]) != 0] for row in weights]
-    rows = max(1, CHUNK // max(1, shape[1:].numel())) if shape else 1
-    for start in range(0, shape[0] if shape else 1, rows):
-        pieces = [source[start : start + rows] if shape else source for source in sources]
-        base = pieces[first]
-        offsets = {founder: pieces[founder] - base for founder in others}
-        scratch = torch.empty_like(base)
-        for target, terms in zip(targets, used, strict=True):
-            if len(terms) == 1 and abs(terms[0][1] - 1) < 1e-14:
-                total = pieces[terms[0][0]]  # a founder itself, without any arithmetic
-            else:
-                total = base.clone()
-                for founder, weight in terms:
-                    torch.mul(offsets[founder], weight, out=scratch)
-                    total += scratch
-            (target[start : start + rows] if shape else target).copy_(total)

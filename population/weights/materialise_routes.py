@@ -7,9 +7,7 @@ dtype once, at the end, so a merged model is not rounded before its layers are s
 those that `population.merging` makes from `population.weights.genomes.route_recipe`.
 """
 
-import copy
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +21,6 @@ from population.merging.routes import IDENTITY, Route, RouteStep, fold, route_co
 from population.models.architectures import Architecture, architecture_of
 from population.models.blocks import Layout
 from population.models.checkpoints import Checkpoint
-from population.models.dtypes import DTYPES, Wide
 from population.weights.genomes import Basis
 from population.weights.materialise import (
     KEEP_IN_MEMORY,
@@ -80,7 +77,7 @@ class RouteMaterialiser:
         self._like = [*founders, *[founders[self._base]] * merged]
         self._check_layers()
         self._merger = (
-            Materialiser([_unrounded(founder) for founder in founders], basis, layout)
+            Materialiser(founders, basis, layout, rounded=False)
             if isinstance(space, BothSpace)
             else None
         )
@@ -147,11 +144,8 @@ class RouteMaterialiser:
         """One tensor of a merged model, not rounded; no other tensor is computed."""
         assert isinstance(self.space, BothSpace)
         assert self._merger is not None
-        merger = copy.copy(self._merger)
-        first, *others = merger.founders
-        merger.founders = [replace(first, tensors={tensor: first.tensors[tensor]}), *others]
         coefficients = self.space.merged(genome)[source - len(self.founders)]
-        return merger.one(coefficients)[tensor]
+        return self._merger.tensor(coefficients, tensor)
 
     def _check_layers(self) -> None:
         found = tuple(self._architecture.layers(model.config) for model in self._like)
@@ -160,27 +154,6 @@ class RouteMaterialiser:
                 f"the search space has sources of {self._flow.layers} layers, the models are of "
                 f"{found}"
             )
-
-
-@dataclass(frozen=True)
-class _Unrounded(Checkpoint):
-    """A founder that says it is stored as wide as it is read, so that sums are not rounded."""
-
-    stored: Checkpoint
-
-    def wide(self, name: str, start: int = 0, stop: int | None = None) -> Wide:
-        """Rows of a tensor, widened."""
-        return self.stored.wide(name, start, stop)
-
-
-def _unrounded(founder: Checkpoint) -> _Unrounded:
-    tensors = {
-        name: replace(header, dtype=DTYPES["F64" if header.dtype.code == "F64" else "F32"])
-        if header.dtype.floating
-        else header
-        for name, header in founder.tensors.items()
-    }
-    return _Unrounded(founder.name, founder.path, founder.config, tensors, founder)
 
 
 def _movable(founder: Checkpoint, space: FlowSpace) -> Architecture:
