@@ -16,6 +16,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command line does
 
 from lineage import Archive
 from population.config import Budget, Config, load_config, shipped_data
+from tests.fork_server import ForkServer
 from tests.forks import Forks
 
 if TYPE_CHECKING:
@@ -176,10 +177,16 @@ def routed_config(folder: Path, tasks: Path, space: str) -> Path:
 
 
 @pytest.fixture(scope="session")
-def forks() -> Iterator[Forks]:
-    """Starts the command line without loading torch again, as often as it is asked to."""
-    with Forks() as server:
+def fork_server() -> Iterator[ForkServer]:
+    """Starts processes that need not load torch again."""
+    with ForkServer() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def forks(fork_server: ForkServer) -> Forks:
+    """Starts campaigns as the command line does, to be watched, interrupted and killed."""
+    return Forks(fork_server)
 
 
 @pytest.fixture

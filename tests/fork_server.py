@@ -1,42 +1,38 @@
 """A process that has loaded everything, and forks one for every call of the command line.
 
 Loading torch takes longer than most calls; who makes them by the dozen makes them here, and each
-has a process of its own all the same. Requests are lines of JSON on stdin. Answers are the PID of
-what was forked and, when it has ended, its exit code.
+has a process of its own all the same. Requests are lines of JSON on stdin: which module is to do
+what. Answers are the PID of what was forked and, when it has ended, its exit code.
 """
 
+import gc
+import importlib
 import json
 import os
+import pkgutil
 import select
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 
 class ForkServer:
-    """The process, as tests talk to it.
-
-    Args:
-        module: what it runs, which calls `serve`.
-        environment: what it has in its environment besides ours.
-    """
-
-    def __init__(self, module: str, **environment: str) -> None:
-        self._module = module
-        self._environment = environment
+    """The process, as tests talk to it."""
 
     def __enter__(self) -> Self:
+        self._unanswered: int | None = None
         self._process = subprocess.Popen(
-            [sys.executable, "-m", self._module],
+            [sys.executable, "-m", "tests.fork_server"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,  # what lay in a buffer here, select would not see
             cwd=Path(__file__).parents[1],
-            env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", **self._environment},
+            env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
         )
         return self
 
@@ -49,16 +45,25 @@ class ForkServer:
         self._process.kill()
         self._process.communicate()
 
-    def request(self, **request: object) -> int:
-        """Ask for a process; its PID."""
+    def request(self, module: str, **request: object) -> int:
+        """Have the function `run` of a module called in a process of its own; its PID.
+
+        What nobody waited for, since a test failed, is ended.
+        """
         assert self._process.stdin is not None
-        unsent = memoryview((json.dumps(request) + "\n").encode())
+        if self._unanswered is not None:
+            with suppress(ProcessLookupError):
+                os.kill(self._unanswered, signal.SIGKILL)
+            self.exit_code()
+        unsent = memoryview((json.dumps({"module": module, **request}) + "\n").encode())
         while unsent:
             unsent = unsent[self._process.stdin.write(unsent) :]
-        return self._answer()
+        self._unanswered = self._answer()
+        return self._unanswered
 
     def exit_code(self) -> int:
         """Wait until it has ended; its exit code, negative if a signal ended it."""
+        self._unanswered = None
         return self._answer()
 
     def ends_within(self, seconds: float) -> bool:
@@ -70,24 +75,33 @@ class ForkServer:
         return int(self._process.stdout.readline())
 
 
-def serve(run: Callable[..., int]) -> None:
-    """Fork for every request, one after the other.
-
-    Args:
-        run: what a forked process does with what was asked for; its exit code.
-    """
+def serve() -> None:
+    """Fork for every request, one after the other."""
     for line in sys.stdin:
         request = json.loads(line)
         child = os.fork()
         if child == 0:
             code = os.EX_SOFTWARE
             try:
-                code = run(**request)
+                code = importlib.import_module(request.pop("module")).run(**request)
             finally:
                 os._exit(code)
         _tell(child)
         _, status = os.waitpid(child, 0)
         _tell(os.waitstatus_to_exitcode(status))
+
+
+def load() -> None:
+    """Load for all what any command may need."""
+    import typer
+    from transformers import AutoTokenizer, LlamaForCausalLM  # noqa: F401 - by name, or not at all
+
+    for name in ("arena", "lineage", "population", "tui"):
+        package = importlib.import_module(name)
+        for found in pkgutil.walk_packages(package.__path__, f"{name}."):
+            importlib.import_module(found.name)
+    typer.main.get_command(importlib.import_module("tui.cli.main").app)
+    gc.freeze()  # what is loaded is not looked through, and so not copied, in every process
 
 
 def _tell(number: int) -> None:
@@ -121,3 +135,8 @@ def colony(arguments: Sequence[str]) -> int:
     sys.stdout.flush()
     sys.stderr.flush()
     return code if isinstance(code, int) else 1
+
+
+if __name__ == "__main__":
+    load()
+    serve()

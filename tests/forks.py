@@ -2,31 +2,48 @@
 
 import re
 import resource
-import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from tests.fork_server import ForkServer, colony, say_into, serve
+from tests.fork_server import ForkServer, colony, say_into
+from tests.killing import Kill
 
 
-class Forks(ForkServer):
-    """The process that starts them."""
+@dataclass(frozen=True)
+class Forks:
+    """Starts them, one at a time."""
 
-    def __init__(self) -> None:
-        super().__init__("tests.forks")
+    server: ForkServer
 
-    def start(self, *arguments: object, said: Path, largest: int = -1) -> int:
+    def start(
+        self, *arguments: object, said: Path, largest: int = -1, kill: Kill | None = None
+    ) -> int:
         """Start `colony` with some arguments; its PID.
 
         Args:
             arguments: the arguments.
             said: the file for what it says.
             largest: the largest file in bytes that it may write, or -1 for any.
+            kill: the moment at which it is killed, if it is to be.
         """
-        return self.request(arguments=list(map(str, arguments)), said=str(said), largest=largest)
+        return self.server.request(
+            __name__,
+            arguments=list(map(str, arguments)),
+            said=str(said),
+            largest=largest,
+            kill=kill and asdict(kill),
+        )
 
     def wait(self) -> int:
         """Wait until it has ended; its exit code, negative if a signal ended it."""
-        return self.exit_code()
+        return self.server.exit_code()
+
+    def wait_for_generation(self, said: Path, generation: int) -> None:
+        """Wait until the campaign says that a generation is complete."""
+        while acknowledged(said) < generation:
+            ended = self.server.ends_within(0.005)
+            assert not ended or acknowledged(said) >= generation, said.read_text()
 
 
 def headless(archive: Path, config: Path) -> tuple[object, ...]:
@@ -41,24 +58,11 @@ def acknowledged(said: Path) -> int:
     return int(found[-1]) if found else -1
 
 
-def wait_for_generation(said: Path, generation: int) -> None:
-    """Wait until a campaign says that a generation is complete."""
-    deadline = time.monotonic() + 60
-    while acknowledged(said) < generation:
-        assert time.monotonic() < deadline, said.read_text()
-        time.sleep(0.005)
-
-
-def run(arguments: list[str], said: str, largest: int) -> int:
+def run(arguments: list[str], said: str, largest: int, kill: dict[str, Any] | None) -> int:
     """What a forked process does."""
     say_into(Path(said), 1, 2)
+    if kill:
+        Kill(**kill).arm()
     if largest >= 0:
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
     return colony(arguments)
-
-
-if __name__ == "__main__":
-    # Loaded once, for all; transformers loads the code of a network when it is asked for by name.
-    from transformers import LlamaForCausalLM  # noqa: F401
-
-    serve(run)

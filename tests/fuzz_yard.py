@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.fork_server import ForkServer
 from tests.fuzzing import Calls
 
 WORDS = [
@@ -136,9 +137,8 @@ def yard(made_once: Callable[..., Path]) -> Yard:
 
 
 @pytest.fixture(scope="session")
-def calls() -> Any:
-    with Calls() as server:
-        yield server
+def calls(fork_server: ForkServer) -> Calls:
+    return Calls(fork_server)
 
 
 @pytest.fixture(scope="session")

@@ -5,23 +5,19 @@ are drawn with fixed seeds. COLONY_FUZZ=20 in the environment multiplies the num
 COLONY_FUZZ_SEED=7 draws others.
 """
 
-import gc
-import importlib
 import json
 import os
-import pkgutil
 import re
 import resource
 import shlex
 import signal
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-import typer
-
-from tests.fork_server import ForkServer, colony, say_into, serve
+from tests.fork_server import ForkServer, colony, say_into
 
 TIMES = float(os.environ.get("COLONY_FUZZ", "1"))
 SEED = int(os.environ.get("COLONY_FUZZ_SEED", "0"))
@@ -50,21 +46,21 @@ class Ran:
         return shlex.join(ascii_only(argument) for argument in ("colony", *self.arguments))
 
 
-class Calls(ForkServer):
-    """The process that makes them."""
+@dataclass(frozen=True)
+class Calls:
+    """Makes them, one at a time."""
 
-    def __init__(self) -> None:
-        super().__init__("tests.fuzzing", COLUMNS="200", PYTHONIOENCODING="utf-8:strict")
+    server: ForkServer
 
     def __call__(self, *arguments: object, folder: Path) -> Ran:
         """Run `colony` in a folder; what it said is kept beside the folder, not in it."""
         said = folder.with_name(folder.name + ".said")
         words = tuple(map(str, arguments))
-        pid = self.request(arguments=words, folder=str(folder), said=str(said))
+        pid = self.server.request(__name__, arguments=words, folder=str(folder), said=str(said))
         hung = self._waited_in_vain(pid)
         if hung:
             os.kill(pid, signal.SIGKILL)
-        code = self.exit_code()
+        code = self.server.exit_code()
         out, err = (said.with_suffix(end).read_bytes() for end in (".out", ".err"))
         hung = hung or code == -signal.SIGXCPU
         return Ran(words, code, out.decode(errors="replace"), err.decode(errors="replace"), hung)
@@ -76,7 +72,7 @@ class Calls(ForkServer):
         """
         worked, asleep = "", 0
         while True:
-            if self.ends_within(1.0):
+            if self.server.ends_within(1.0):
                 return False
             try:
                 fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -170,23 +166,7 @@ def run(arguments: Sequence[str], folder: str, said: str) -> int:
     for descriptor, end in ((1, ".out"), (2, ".err")):
         say_into(Path(said).with_suffix(end), descriptor)
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, resource.RLIM_INFINITY))
+    os.environ["COLUMNS"] = "200"
+    sys.stdout.reconfigure(encoding="utf-8", errors="strict")  # type: ignore[union-attr]
     os.chdir(folder)
     return colony(arguments)
-
-
-def _load() -> None:
-    """Load for all what any command may need."""
-    import transformers  # noqa: F401
-    from transformers import AutoTokenizer, LlamaForCausalLM  # noqa: F401
-
-    for name in ("arena", "lineage", "population", "tui"):
-        package = importlib.import_module(name)
-        for found in pkgutil.walk_packages(package.__path__, f"{name}."):
-            importlib.import_module(found.name)
-    typer.main.get_command(importlib.import_module("tui.cli.main").app)
-
-
-if __name__ == "__main__":
-    _load()
-    gc.freeze()  # what is loaded is not looked through, and so not copied, in every process
-    serve(run)

@@ -28,7 +28,7 @@ from population.evolution.operators import OPERATORS
 from population.models.checkpoints import open_checkpoint
 from tests.command_helpers import failure, started
 from tests.conftest import SHIPPED, campaign, routed_config, small_toml
-from tests.forks import Forks, headless, wait_for_generation
+from tests.forks import Forks, headless
 
 RunSmall = Callable[..., Archive]
 ENDLESS = Budget(item_evaluations=10**9, generations=3)
@@ -427,7 +427,7 @@ def test_kill_at_any_moment_loses_only_the_generation_in_flight(
     for generation, delay in ((0, 0.05), (1, 0.2), (2, 0.01)):
         said.unlink(missing_ok=True)
         pid = forks.start(*headless(path, small_config), said=said)
-        wait_for_generation(said, generation)
+        forks.wait_for_generation(said, generation)
         time.sleep(delay)
         os.kill(pid, signal.SIGKILL)
         assert forks.wait() == -signal.SIGKILL
@@ -449,7 +449,7 @@ def test_ctrl_c_saves_everything_and_says_how_to_go_on(
 ) -> None:
     path, said = tmp_path / "stopped.duckdb", tmp_path / "said"
     pid = forks.start(*headless(path, small_config), said=said)
-    wait_for_generation(said, 1)
+    forks.wait_for_generation(said, 1)
     os.kill(pid, number)
     assert forks.wait() == 130
     told = said.read_text()
@@ -464,7 +464,7 @@ def test_ctrl_c_saves_everything_and_says_how_to_go_on(
 def test_one_campaign_at_a_time(forks: Forks, small_config: Path, tmp_path: Path) -> None:
     path, said = tmp_path / "busy.duckdb", tmp_path / "said"
     pid = forks.start(*headless(path, small_config), said=said)
-    wait_for_generation(said, 0)
+    forks.wait_for_generation(said, 0)
     assert f"PID {pid}" in failure(*headless(path, small_config))
     os.kill(pid, signal.SIGKILL)
     forks.wait()

@@ -1,0 +1,116 @@
+"""Processes that are killed at a chosen moment, rather than whenever a clock says.
+
+What is to be killed kills itself, by a real SIGKILL from within a real transaction of the real
+command line: nothing has to be waited for, and no machine is too fast or too slow for it.
+"""
+
+import os
+import resource
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import duckdb
+
+Moment = Literal["inside", "before commit", "torn", "after commit", "draft"]
+"""Where it dies.
+
+`inside`: in a transaction, before it says something. `before commit`: when it has said everything.
+`torn`: while DuckDB writes the log of the commit, which is cut off. `after commit`: before anything
+goes from the log into the database file. `draft`: before weights that are written get their name.
+"""
+
+LOGGED = 1000
+"""Bytes of the log that get to the disk before it is torn."""
+
+
+@dataclass(frozen=True)
+class Kill:
+    """When a process is to die.
+
+    Attributes:
+        moment: where.
+        statement: how a statement begins by which the transaction is known; for weights, nothing.
+        number: in which of these transactions of the process, the first being 1.
+    """
+
+    moment: Moment
+    statement: str = "INSERT INTO generations "
+    number: int = 1
+
+    @property
+    def code(self) -> int:
+        """The exit code that it comes to."""
+        return -(signal.SIGXFSZ if self.moment == "torn" else signal.SIGKILL)
+
+    def arm(self) -> None:
+        """Have this process killed then."""
+        if self.moment == "draft":
+            _arm_drafts()
+            return
+        connect, doomed = duckdb.connect, _Doomed(self)
+        duckdb.connect = lambda *given, **named: _Watched(  # type: ignore[assignment]
+            connect(*given, **named), doomed
+        )
+
+
+class _Doomed:
+    """Counts transactions, and ends the process in one of them."""
+
+    def __init__(self, kill: Kill) -> None:
+        self._kill, self._seen, self._among = kill, 0, False
+
+    def execute(self, statement: str, run: Callable[[], Any]) -> Any:
+        kill, its_end = self._kill, False
+        if statement == "BEGIN":
+            self._among = False
+        elif statement.lstrip().startswith(kill.statement):
+            self._seen += not self._among
+            self._among = True
+            if kill.moment == "inside" and self._seen == kill.number:
+                _die()
+        elif statement == "COMMIT":
+            its_end = self._among and self._seen == kill.number
+        if its_end and kill.moment == "before commit":
+            _die()
+        if its_end and kill.moment == "torn":
+            # The kernel kills whoever writes on, in the middle of what DuckDB does.
+            signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            resource.setrlimit(resource.RLIMIT_FSIZE, (LOGGED, LOGGED))
+        done = run()
+        if its_end and kill.moment == "after commit":
+            _die()
+        return done
+
+
+class _Watched:
+    """A connection that says to somebody what it is about to execute."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, doomed: _Doomed) -> None:
+        self._connection, self._doomed = connection, doomed
+
+    def execute(self, statement: str, *given: Any, **named: Any) -> Any:
+        return self._doomed.execute(
+            statement, lambda: self._connection.execute(statement, *given, **named)
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+
+def _arm_drafts() -> None:
+    sync = os.fsync
+
+    def watched(descriptor: int) -> None:
+        sync(descriptor)
+        if Path(f"/proc/self/fd/{descriptor}").readlink().suffix == ".draft":
+            _die()
+
+    os.fsync = watched  # type: ignore[assignment]
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
