@@ -76,4 +76,5 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import_module("population.threads").limit_openmp_spinning()
     return getattr(import_module(_HOMES[name]), name)

@@ -31,6 +31,7 @@ WHERE model = ? AND split = 'selection' GROUP BY task ORDER BY task
 
 def main(folder: Path) -> None:
     """Breed for two generations and look at what came of it."""
+    folder.mkdir(parents=True, exist_ok=True)
     campaign = Campaign.start(folder / "colony.duckdb", load_config(SETTINGS))
     for population in campaign:
         last = population.history[-1]

@@ -54,6 +54,7 @@ EXTRAPOLATE = Operator(extrapolate)
 def main(folder: Path) -> None:
     """Breed with both and count who earned a place."""
     own = Extensions({"extrapolate": EXTRAPOLATE}, {"best_and_newest": best_and_newest})
+    folder.mkdir(parents=True, exist_ok=True)
     path = folder / "colony.duckdb"
     campaign = Campaign.start(path, load_config(SETTINGS), extensions=own)
     print("stopped:", campaign.run())

@@ -46,6 +46,7 @@ from lineage.records import (
 )
 from lineage.storage.atomic_file import drafted
 from lineage.storage.connection import Store
+from lineage.storage.locations import check_free
 
 if TYPE_CHECKING:
     import networkx
@@ -111,8 +112,7 @@ class Archive:
         Raises:
             ArchiveError: the file exists already or cannot be written.
         """
-        if path.exists():
-            raise ArchiveError(f"{path} exists already")
+        check_free(path)
         with drafted(path) as draft:
             store = Store(draft, on_wait, new=True)
             with store.write() as db:

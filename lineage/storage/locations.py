@@ -5,6 +5,17 @@ from pathlib import Path
 from lineage.errors import ArchiveError
 
 
+def check_free(archive: Path) -> None:
+    """Make sure that an archive can be started at a path.
+
+    Raises:
+        ArchiveError: something is there already, or no archive can lie there; says what to do.
+    """
+    check_place(archive)
+    if archive.exists():
+        raise ArchiveError(f"{archive} exists already; go on with it, or name another place")
+
+
 def check_place(archive: Path) -> None:
     """Make sure that an archive can lie at a path, whether one is there or not.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lineage import Archive
 from lineage.storage.atomic_file import discard
+from lineage.storage.locations import check_free
 from population.campaign.context import (
     Context,
     Progress,
@@ -57,7 +58,15 @@ def started(
         extensions: operators and survival rules of somebody's own.
         report: whether the sealed split will be asked for.
         anew: an archive without any candidate is there, and this one takes its place.
+
+    Raises:
+        ArchiveError: no archive can be started at `path`.
+        CheckpointError: a founder is missing, broken, or does not fit the others.
+        ConfigError: a setting is impossible.
+        TaskError: a task is missing or broken.
     """
+    if not anew:
+        check_free(path)  # before founders are read, which takes its time
     context = open_context(_pinned(config), progress, say, extensions)
     context.told = progress
     notes = (*context.check_items(), *check_ready(context, limits, report=report))

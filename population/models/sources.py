@@ -20,6 +20,7 @@ from population.errors import CheckpointError
 from population.models.adapters import apply_adapter
 from population.models.checkpoints import TOKENIZER_FILES, Checkpoint, open_checkpoint, open_tensors
 from population.references import expand_user, split_adapter
+from population.threads import use_one_blas_thread
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 HUB_FILES = ("*.safetensors", "*.json", *TOKENIZER_FILES, "README.md")
@@ -38,6 +39,7 @@ def open_source(
     Raises:
         CheckpointError: it is missing or unusable; says why and what to do.
     """
+    use_one_blas_thread()
     found = _open(reference, name, say)
     for note in found.notes:
         say(f"note: {note}")

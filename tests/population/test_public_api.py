@@ -1,5 +1,6 @@
 """What a notebook does: start, iterate, look, go on; with an operator and a rule of one's own."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -102,7 +103,11 @@ def test_what_is_no_operator_is_refused(thing: Callable[..., object], tmp_path: 
 def test_the_worked_examples_run(script: str, tmp_path: Path) -> None:
     path = SHIPPED / "examples" / f"{script}.py"
     done = subprocess.run(
-        [sys.executable, path, tmp_path], capture_output=True, text=True, timeout=280, check=False
+        [sys.executable, path, tmp_path / "new"],
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert "stopped: all of the 2 generations asked for are bred" in done.stdout
@@ -116,3 +121,48 @@ def test_a_relation_outlives_its_lease(small_archive: Archive) -> None:
     assert again.fetchall() == [(len(small_archive.models()),)]
     with pytest.raises(ArchiveError, match="nothing_there"):
         small_archive.relation("SELECT * FROM nothing_there")
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [("there.duckdb", "there.duckdb exists already"), ("no/new.duckdb", "at no/new.duckdb: the f")],
+)
+def test_where_no_campaign_can_be_started_is_said_before_founders_are_read(
+    place: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("there.duckdb").touch()
+    told = list[str]()
+    with pytest.raises(ArchiveError, match=said):
+        Campaign.start(place, config(), progress=lambda done, total, what: told.append(what))
+    assert told == []
+
+
+THREADS = """
+import os, numpy
+from population import open_source
+from threadpoolctl import threadpool_info
+def threads():
+    return [
+        library["num_threads"] for library in threadpool_info()
+        if "numpy" in library["filepath"] and library["internal_api"] == "openblas"
+    ]
+before = threads()
+open_source("shipped")
+print(os.environ["GOMP_SPINCOUNT"], before == [], threads())
+"""
+
+
+@pytest.mark.parametrize("asked", [None, "2"])
+def test_numpy_computes_in_one_thread_unless_somebody_wants_more(asked: str | None) -> None:
+    """The command line says so in the environment; from Python nobody does."""
+    names = ("OPENBLAS_NUM_THREADS", "GOMP_SPINCOUNT")
+    environment = {name: value for name, value in os.environ.items() if name not in names}
+    if asked:
+        environment["OPENBLAS_NUM_THREADS"] = asked
+    code = THREADS.replace("shipped", str(SHIPPED / "founders" / "base"))
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True
+    )
+    threads = min(2, os.cpu_count() or 1) if asked else 1
+    assert done.stdout.split() == ["10000", "False", f"[{threads}]"]

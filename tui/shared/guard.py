@@ -79,6 +79,7 @@ def guarded(run: Callable[[], object]) -> NoReturn:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     # The threads of numpy's OpenBLAS do the same, for products that are too small to be shared:
     # expanding three LoRA adapters took 25 s with them, 5 s without, on two busy cores.
+    # `population.threads` does the same for whoever uses the packages from Python.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     _open_streams()
     code: int | str | None = 0
