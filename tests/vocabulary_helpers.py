@@ -14,7 +14,7 @@ from population.errors import CheckpointError
 from population.merging.vocabulary import (
     Alignment,
     Matrix,
-    Read,
+    RowReader,
     Rows,
     Tokenizer,
     TokenSource,
@@ -91,7 +91,7 @@ def embeddings(tokenizers: Sequence[Tokenizer], seed: int = 0) -> list[Matrix]:
     return [draw.normal(size=(one.rows, WIDTH)).astype(np.float32) for one in tokenizers]
 
 
-def reader(matrices: Sequence[Matrix]) -> Read:
+def reader(matrices: Sequence[Matrix]) -> RowReader:
     def read(model: int, rows: Rows) -> Matrix:
         assert len(rows) == 0 or (rows.min() >= 0 and rows.max() < len(matrices[model]))
         taken: Matrix = matrices[model][rows]

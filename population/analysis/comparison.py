@@ -38,7 +38,7 @@ class ComparedCampaign:
 
 
 @dataclass(frozen=True)
-class Contest:
+class SplitComparison:
     """Two champions on the same items of a split.
 
     Attributes:
@@ -64,10 +64,10 @@ class CampaignComparison:
 
     first: ComparedCampaign
     second: ComparedCampaign
-    contests: tuple[Contest, ...]
+    splits: tuple[SplitComparison, ...]
 
 
-def compare(
+def compare_campaigns(
     first: Archive, second: Archive
 ) -> tuple[CampaignComparison, CampaignComparison | None]:
     """Compare two campaigns as they are, and at equal budgets if they spent differently.
@@ -77,7 +77,7 @@ def compare(
     """
     ended = _compared(first, second, None)
     spent = ended.first.evaluations, ended.second.evaluations
-    if not ended.contests:
+    if not ended.splits:
         raise ArchiveError(
             f"{first.path} and {second.path} hold no scores of their champions on the same items; "
             "`colony report` on both takes some"
@@ -85,12 +85,12 @@ def compare(
     if abs(spent[0] - spent[1]) <= 0.02 * max(spent):
         return ended, None
     equal = _compared(first, second, min(spent))
-    return ended, equal if equal.contests else None
+    return ended, equal if equal.splits else None
 
 
 def _compared(first: Archive, second: Archive, budget: int | None) -> CampaignComparison:
-    sides = [_campaigner(archive, budget) for archive in (first, second)]
-    contests = []
+    sides = [_campaign_side(archive, budget) for archive in (first, second)]
+    splits = []
     for split in reversed(SPLITS):
         known = [
             _scores(archive, side.champion, split)
@@ -98,11 +98,11 @@ def _compared(first: Archive, second: Archive, budget: int | None) -> CampaignCo
         ]
         common = sorted(known[0].keys() & known[1].keys())
         if common:
-            contests.append(_contest(split, common, known))
-    return CampaignComparison(sides[0], sides[1], tuple(contests))
+            splits.append(_split_comparison(split, common, known))
+    return CampaignComparison(sides[0], sides[1], tuple(splits))
 
 
-def _campaigner(archive: Archive, budget: int | None) -> ComparedCampaign:
+def _campaign_side(archive: Archive, budget: int | None) -> ComparedCampaign:
     """A campaign when it had spent the budget, or as it is now."""
     counted: list[Generation] = []
     spent = 0
@@ -131,11 +131,11 @@ def _campaigner(archive: Archive, budget: int | None) -> ComparedCampaign:
     )
 
 
-_Known = dict[tuple[str, str], float]
+_ItemScores = dict[tuple[str, str], float]
 """Exact match by (task, item)."""
 
 
-def _scores(archive: Archive, model: Model, split: str) -> _Known:
+def _scores(archive: Archive, model: Model, split: str) -> _ItemScores:
     """What the archive knows of a model on a split, from the campaign or from a report."""
     with archive.reading() as db:
         # Search items differ from generation to generation; only a report asks all of them.
@@ -154,12 +154,14 @@ def _scores(archive: Archive, model: Model, split: str) -> _Known:
     return {(task, item): exact for task, item, exact in rows}
 
 
-def _contest(split: str, common: Sequence[tuple[str, str]], known: Sequence[_Known]) -> Contest:
+def _split_comparison(
+    split: str, common: Sequence[tuple[str, str]], known: Sequence[_ItemScores]
+) -> SplitComparison:
     tasks = [task for task, _ in common]
     first, second = (np.array([side[key] for key in common], dtype=np.float64) for side in known)
     leads = mean_by_task(first - second, tasks)
     ours, theirs = scores_by_task(first, tasks), scores_by_task(second, tasks)
-    return Contest(
+    return SplitComparison(
         split,
         len(common),
         mean_over_tasks(first, tasks),

@@ -50,7 +50,9 @@ class Difference:
         return None if a is None or b is None else np.asarray(0.5 * np.abs(a - b).sum(axis=0))
 
 
-def beside(archive: Archive, one: Model, two: Model | None) -> tuple[list[Model], int | None]:
+def models_to_compare(
+    archive: Archive, one: Model, two: Model | None
+) -> tuple[list[Model], int | None]:
     """Whom to put side by side, and which of them is the child of the others.
 
     Args:

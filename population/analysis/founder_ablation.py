@@ -41,7 +41,7 @@ class Ablation:
             absolute coefficients, weighted in the same way.
         loss: accuracy lost, the mean over tasks, with an interval over items.
         losses: accuracy lost by task, each with its interval.
-        doubts: probability of the key lost by task; it moves where no answer flips yet.
+        probability_losses: probability of the key lost by task; it moves where no answer flips yet.
     """
 
     founder: str
@@ -50,7 +50,7 @@ class Ablation:
     share: float
     loss: Interval
     losses: dict[str, Interval]
-    doubts: dict[str, float]
+    probability_losses: dict[str, float]
 
     def credit(self, task: str) -> float:
         """The vector's share times what knocking it out costs on a task; 0 where it costs nothing.
@@ -106,7 +106,7 @@ def check_linear(archive: Archive, model: Model) -> None:
         )
 
 
-def skills(
+def ablate_founders(
     archive: Archive,
     context: Context,
     model: Model,
@@ -136,10 +136,10 @@ def skills(
         raise PopulationError(f"no task is named {unknown[0]!r}; there are {', '.join(known)}")
     items = [item for item in context.split(split) if not tasks or item.task in tasks]
     whole = context.parameter_space.coefficients(genome_of(archive, context, model))
-    masks = groups_of(context.layout, grain)
+    masks = block_masks(context.layout, grain)
     made = [
         whole,
-        *(without(whole, row, mask) for mask in masks.values() for row in range(len(whole))),
+        *(knocked_out(whole, row, mask) for mask in masks.values() for row in range(len(whole))),
     ]
     # Where a coefficient is 0 already there is nothing new to make, nor to score.
     unique = {genome.tobytes(): genome for genome in made}
@@ -163,10 +163,10 @@ def skills(
             name,
             where,
             float(np.average(whole[row, mask], weights=sizes[mask])),
-            float(share_of(whole[:, mask], sizes[mask])[row]),
+            float(vector_shares(whole[:, mask], sizes[mask])[row]),
             mean_over_tasks(lost[number], asked),
             mean_by_task(lost[number], asked),
-            by_task(doubt[number], asked),
+            means_by_task(doubt[number], asked),
         )
         for number, (where, mask, row, name) in enumerate(
             (where, mask, row, name)
@@ -174,11 +174,11 @@ def skills(
             for row, name in enumerate(names)
         )
     ]
-    accuracy = by_task(scored.exact[rows[0]], asked)
+    accuracy = means_by_task(scored.exact[rows[0]], asked)
     return FounderAblation(model, split, len(items), accuracy, tuple(knockouts))
 
 
-def groups_of(layout: Layout, grain: Grain) -> Masks:
+def block_masks(layout: Layout, grain: Grain) -> Masks:
     """All blocks together, and then the groups that are asked for."""
     names = [block.name for block in layout.blocks]
     masks = {EVERYWHERE: np.ones(len(names), dtype=np.bool_)}
@@ -192,14 +192,14 @@ def groups_of(layout: Layout, grain: Grain) -> Masks:
     return masks
 
 
-def without(coefficients: Floats, row: int, mask: npt.NDArray[np.bool_]) -> Floats:
+def knocked_out(coefficients: Floats, row: int, mask: npt.NDArray[np.bool_]) -> Floats:
     """The coefficients with one task vector taken out of some blocks: (vectors, blocks)."""
     rest = coefficients.copy()
     rest[row, mask] = 0.0
     return rest
 
 
-def share_of(coefficients: Floats, sizes: Floats) -> Floats:
+def vector_shares(coefficients: Floats, sizes: Floats) -> Floats:
     """Each task vector's part in all that is added to the base: shape (vectors,), sums to 1.
 
     Args:
@@ -211,6 +211,6 @@ def share_of(coefficients: Floats, sizes: Floats) -> Floats:
     return np.asarray(mass / total if total > 0.0 else mass)
 
 
-def by_task(scores: Floats, tasks: Sequence[str]) -> dict[str, float]:
+def means_by_task(scores: Floats, tasks: Sequence[str]) -> dict[str, float]:
     """Means by task of one score per item."""
     return {task: float(own.mean()) for task, own in scores_by_task(scores, tasks).items()}

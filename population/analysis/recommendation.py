@@ -12,7 +12,7 @@ import numpy as np
 
 from lineage.records import Floats
 
-COUNT = 3
+DEFAULT_COUNT = 3
 """Models that are selected: with more, each has too small a part in a merge."""
 
 
@@ -70,7 +70,9 @@ class RecommendedSource:
         )
 
 
-def selected(candidates: SourceCandidates, count: int = COUNT) -> tuple[RecommendedSource, ...]:
+def recommend(
+    candidates: SourceCandidates, count: int = DEFAULT_COUNT
+) -> tuple[RecommendedSource, ...]:
     """The models to merge for a task, the best first; fewer where there are no more candidates."""
     models, solved = candidates.models, candidates.solved
     rated = np.where(np.isnan(candidates.rating), -np.inf, candidates.rating)

@@ -135,7 +135,7 @@ def make_report(archive: Archive, context: Context, progress: Progress = silent)
     history = archive.generations()
     if not history:
         raise CampaignError(f"{archive.path}: nothing to report, {unfinished(archive)}")
-    bench = _Bench(archive, context, progress)
+    bench = _Measurements(archive, context, progress)
     rows = archive.models(ids=archive.founder_paths())
     genomes = [context.genome_of_founder(row) for row in range(len(rows))]
     bench.measure(genomes, "founders")
@@ -174,14 +174,16 @@ def make_report(archive: Archive, context: Context, progress: Progress = silent)
     )
 
 
-def _champion(archive: Archive, model: int, bench: "_Bench", context: Context) -> ReportEntry:
+def _champion(
+    archive: Archive, model: int, bench: "_Measurements", context: Context
+) -> ReportEntry:
     (row,) = archive.models(ids=[model])
     genome = genome_of(archive, context, row)
     bench.measure([genome], "champion")
     return bench.entry(genome, row.label, row.operator, row.id)
 
 
-class _Bench:
+class _Measurements:
     """Measures genomes on the fixed items of every split, each weights hash once."""
 
     def __init__(self, archive: Archive, context: Context, progress: Progress) -> None:

@@ -10,12 +10,12 @@ from lineage import Archive
 from lineage.ancestry.ancestry import Ancestry
 from lineage.ancestry.coefficients import relationships
 from lineage.queries.candidates import common_scores
-from population.analysis.recommendation import RecommendedSource, SourceCandidates, selected
+from population.analysis.recommendation import RecommendedSource, SourceCandidates, recommend
 from population.errors import PopulationError
 from population.merging.preflight import Profile, profile
 from population.models.checkpoints import Checkpoint
 from population.models.sources import open_source
-from population.weights.paths import file_of
+from population.weights.paths import weights_file
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def member_sources(archive: Archive) -> list[AvailableSource]:
     found = []
     for model in archive.models(living=True):
         if model.kind == "offspring":
-            file: Path = file_of(archive.path, model.weights_sha256)
+            file: Path = weights_file(archive.path, model.weights_sha256)
             found.append(
                 AvailableSource(model.id, model.label, str(file) if file.is_file() else None)
             )
@@ -82,4 +82,4 @@ def sources_for(archive: Archive, task: str, descent: Ancestry) -> tuple[Recomme
     if not scores.items:
         return ()
     related = relationships(descent.kinship(scores.models))
-    return selected(SourceCandidates(scores.models, scores.exact, related, ratings))
+    return recommend(SourceCandidates(scores.models, scores.exact, related, ratings))

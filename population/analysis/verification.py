@@ -49,7 +49,7 @@ class Findings:
     damages: tuple[Damage, ...]
 
     @property
-    def whole(self) -> bool:
+    def intact(self) -> bool:
         """Whether all is well, by now."""
         return all(damage.repaired for damage in self.damages)
 
@@ -81,7 +81,7 @@ def check(
     else:
         try:
             context = reopen_context(archive)
-            trouble = list(_changed(archive, context, chosen, progress))
+            trouble = list(_changed_offspring(archive, context, chosen, progress))
             replayed = len(chosen)
         except (ArchiveError, PopulationError) as error:
             trouble = [Damage("offspring", str(error))]
@@ -91,7 +91,7 @@ def check(
         len(archive.founder_paths()),
         replayed,
         len(offspring),
-        len(cache.kept()),
+        len(cache.files()),
         (*rows, *founders, *trouble, *files),
     )
 
@@ -109,7 +109,7 @@ def _damaged_founders(archive: Archive, progress: Progress) -> Iterator[Damage]:
             yield Damage(f"founder {row.label}", str(error))
 
 
-def _changed(
+def _changed_offspring(
     archive: Archive, context: Context, chosen: list[int], progress: Progress
 ) -> Iterator[Damage]:
     """Offspring whose recipes make other weights than they were born with."""
@@ -128,7 +128,7 @@ def _damaged_files(
     archive: Archive, cache: WeightsCache, context: Context | None, progress: Progress
 ) -> Iterator[Damage]:
     """Kept weights that are not what their names say; remade where there is a context for it."""
-    kept = cache.kept()
+    kept = cache.files()
     for number, file in enumerate(kept):
         progress(number, len(kept), "kept weights")
         trouble = cache.damage(file.sha256)

@@ -13,10 +13,10 @@ from types import TracebackType
 
 from population.errors import CheckpointError
 from population.memory import available_memory
-from population.merging.library_check import FEW, Shapes, verdict
+from population.merging.library_check import MAX_LISTED, Shapes, compare_faults
 from population.models.checkpoints import Checkpoint
 
-ROOM = 1_500_000_000
+MIN_FREE_BYTES = 1_500_000_000
 """Bytes that should be free before another process imports torch."""
 
 _SERVE = """
@@ -28,6 +28,10 @@ serve()
 """
 
 
+_Request = tuple[Path, Shapes, Path, Shapes, Sequence[tuple[Path, Shapes]]]
+"""The arguments of `compare_faults`."""
+
+
 class Checker:
     """Asks transformers whether the files of a checkpoint agree with each other.
 
@@ -37,15 +41,17 @@ class Checker:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
-        self._asked: tuple[Path, Shapes, Path, Shapes, Sequence[tuple[Path, Shapes]]] | None = None
-        self._why_not: str | None = None
+        self._request: tuple[Path, Shapes, Path, Shapes, Sequence[tuple[Path, Shapes]]] | None = (
+            None
+        )
+        self._unavailable_reason: str | None = None
 
     def __enter__(self) -> Checker:
         if "torch" in sys.modules:
             return self
         free = available_memory()
-        if free is not None and free < ROOM:
-            self._why_not = "there is too little memory"
+        if free is not None and free < MIN_FREE_BYTES:
+            self._unavailable_reason = "there is too little memory"
             return self
         root = str(Path(__file__).parents[2])
         quiet = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error", "OMP_NUM_THREADS": "1"}
@@ -59,7 +65,7 @@ class Checker:
                 env=os.environ | quiet,
             )
         except OSError as error:
-            self._why_not = error.strerror or str(error)
+            self._unavailable_reason = error.strerror or str(error)
         return self
 
     def __exit__(
@@ -76,7 +82,7 @@ class Checker:
                         pipe.close()
             self._process.wait()
 
-    def ask(
+    def submit(
         self,
         folder: Path,
         shapes: Shapes,
@@ -98,51 +104,53 @@ class Checker:
             for other in others
             if not gained.isdisjoint(other.tensors)
         ]
-        self._asked = folder.absolute(), shapes, source.path.absolute(), theirs, more
+        self._request = folder.absolute(), shapes, source.path.absolute(), theirs, more
         if self._process is None or self._process.stdin is None:
             return
         keys = ("folder", "shapes", "source", "source_shapes", "others")
-        line = json.dumps(dict(zip(keys, self._asked, strict=True)), default=str)
+        line = json.dumps(dict(zip(keys, self._request, strict=True)), default=str)
         try:
             self._process.stdin.write(line + "\n")
             self._process.stdin.flush()
-        except OSError:  # it died; `answer` says so
+        except OSError:  # it died; `result` says so
             pass
 
-    def answer(self) -> list[str]:
+    def result(self) -> list[str]:
         """What the sources have wrong already, a line each.
 
         Raises:
             CheckpointError: something does not fit that fitted in the source.
         """
-        if self._asked is None:
+        if self._request is None:
             return []
-        found = self._answer()
+        found = self._faults()
         if found is None:
-            return [f"transformers was not asked whether these files agree: {self._why_not}"]
+            return [
+                f"transformers was not asked whether these files agree: {self._unavailable_reason}"
+            ]
         ours, theirs = found
         if ours:
             more = f" (and {len(ours) - 1} more)" if len(ours) > 1 else ""
             raise CheckpointError(
                 f"the result would not be right: {ours[0]}{more}; nothing was written"
             )
-        notes = [f"as in its source, {text}" for text in theirs[:FEW]]
-        if len(theirs) > FEW:
-            notes.append(f"and {len(theirs) - FEW} more of the kind, as in its source")
+        notes = [f"as in its source, {text}" for text in theirs[:MAX_LISTED]]
+        if len(theirs) > MAX_LISTED:
+            notes.append(f"and {len(theirs) - MAX_LISTED} more of the kind, as in its source")
         return notes
 
-    def _answer(self) -> tuple[list[str], list[str]] | None:
-        assert self._asked is not None
-        if self._why_not is not None:
+    def _faults(self) -> tuple[list[str], list[str]] | None:
+        assert self._request is not None
+        if self._unavailable_reason is not None:
             return None
         if self._process is None:
-            return verdict(*self._asked)
+            return compare_faults(*self._request)
         assert self._process.stdout is not None
         lines = [line for line in self._process.stdout.read().splitlines() if line.strip()]
         try:
             ours, theirs = json.loads(lines[-1])
         except (IndexError, ValueError):
-            self._why_not = "the process that should have done it ended"
+            self._unavailable_reason = "the process that should have done it ended"
             return None
         return ours, theirs
 

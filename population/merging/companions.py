@@ -10,7 +10,7 @@ from typing import Any
 
 from population.merging.engine import MergePlan
 from population.merging.source_nodes import Leaf
-from population.merging.special_ids import Tokens, tokens_of, with_ids
+from population.merging.special_ids import TokenIds, read_token_ids, with_ids
 from population.merging.vocabulary import write_tokenizer
 from population.merging.writer import copy_files
 from population.models.architectures import architecture_of
@@ -43,12 +43,14 @@ def write_companions(planned: MergePlan, draft: Path, template: str | None) -> l
     notes: list[str] = []
     generation = _read(reference.checkpoint.path / GENERATION)
     if planned.recipe.output.tokenizer is not None or donor is not reference:
-        taken, own = tokens_of(draft), tokens_of(reference.checkpoint.path)
+        taken, own = read_token_ids(draft), read_token_ids(reference.checkpoint.path)
         of_donor = None if donor is reference else dict(donor.checkpoint.config)
         config = with_ids(config, own, taken, of_donor)
-        generation = _generation(generation, own, taken, None if donor is reference else donor)
-    config = _sized(config, planned, notes)
-    config = _of_dtype(config, planned)
+        generation = _generation_config(
+            generation, own, taken, None if donor is reference else donor
+        )
+    config = _with_vocab_size(config, planned, notes)
+    config = _with_written_dtype(config, planned)
     config.pop("_name_or_path", None)
     _write(draft / CONFIG, config)
     if generation is not None:
@@ -84,8 +86,8 @@ def _write_tokens(planned: MergePlan, donor: Leaf, draft: Path, template: str | 
         _write(draft / "tokenizer_config.json", plain)
 
 
-def _generation(
-    settings: dict[str, Any] | None, own: Tokens, taken: Tokens, donor: Leaf | None
+def _generation_config(
+    settings: dict[str, Any] | None, own: TokenIds, taken: TokenIds, donor: Leaf | None
 ) -> dict[str, Any] | None:
     of_donor = None if donor is None else _read(donor.checkpoint.path / GENERATION)
     if settings is None and of_donor is None:
@@ -96,7 +98,9 @@ def _generation(
     return with_ids(settings or {}, own, taken, of_donor)
 
 
-def _sized(config: dict[str, Any], planned: MergePlan, notes: list[str]) -> dict[str, Any]:
+def _with_vocab_size(
+    config: dict[str, Any], planned: MergePlan, notes: list[str]
+) -> dict[str, Any]:
     """The config with as many tokens as the embeddings have rows."""
     architecture = architecture_of(config)
     if architecture is None:
@@ -123,7 +127,7 @@ def _sized(config: dict[str, Any], planned: MergePlan, notes: list[str]) -> dict
     return config | {"text_config": {**part, "vocab_size": rows}}
 
 
-def _of_dtype(config: dict[str, Any], planned: MergePlan) -> dict[str, Any]:
+def _with_written_dtype(config: dict[str, Any], planned: MergePlan) -> dict[str, Any]:
     """The config with the dtype that is written, in whichever spelling it has, or in both."""
     sizes: dict[str, int] = {}
     for name, spec in planned.tensors.items():
@@ -134,12 +138,12 @@ def _of_dtype(config: dict[str, Any], planned: MergePlan) -> dict[str, Any]:
     most = max(sizes, key=lambda name: sizes[name])
     if "torch_dtype" not in config:
         config = config | {"dtype": most}
-    return _restated(config, most)
+    return _with_dtype(config, most)
 
 
-def _restated(part: Mapping[str, Any], dtype: str) -> dict[str, Any]:
+def _with_dtype(part: Mapping[str, Any], dtype: str) -> dict[str, Any]:
     told = {
-        key: _restated(value, dtype)
+        key: _with_dtype(value, dtype)
         if isinstance(value, Mapping) and key.endswith("_config")
         else value
         for key, value in part.items()
@@ -147,7 +151,7 @@ def _restated(part: Mapping[str, Any], dtype: str) -> dict[str, Any]:
     return told | {key: dtype for key in ("dtype", "torch_dtype") if key in part}
 
 
-def settle_head(draft: Path) -> None:
+def update_tie_flag(draft: Path) -> None:
     """Make a config say that the head is no longer the embeddings, if what was written is not.
 
     A head that is stored and differs is a head of its own to transformers, whatever a config says.

@@ -8,13 +8,18 @@ from pathlib import Path
 
 from lineage.cleanup import afterwards
 from population.errors import CheckpointError, RecipeError
-from population.merging.alike import aligned
 from population.merging.backends import Backend, backend_for
 from population.merging.graph import MergeStep, RouteNode
-from population.merging.lazy_tensors import matrix, spans
-from population.merging.nodes import Node, Spec, forget
+from population.merging.lazy_tensors import matrix_shape, row_spans
+from population.merging.nodes import Node, Spec, clear_thread_cache
 from population.merging.recipe import Recipe
-from population.merging.source_nodes import Leaf, Moved, Vocabularies, common_vocabulary
+from population.merging.source_alignment import align_sources
+from population.merging.source_nodes import (
+    Leaf,
+    Vocabularies,
+    VocabularyAlignedSource,
+    common_vocabulary,
+)
 from population.merging.writer import Shards
 from population.models.canonical_form import with_equal_prefixes
 from population.models.checkpoints import Checkpoint, has_tokenizer, same_vocabulary
@@ -83,9 +88,11 @@ def plan(
     vocabularies = _vocabularies(recipe, leaves)
     sources: Mapping[str, Leaf] = leaves
     if vocabularies is not None:
-        sources = {name: Moved(leaf, vocabularies) for name, leaf in leaves.items()}
+        sources = {
+            name: VocabularyAlignedSource(leaf, vocabularies) for name, leaf in leaves.items()
+        }
     # Layers that are merged with others than their own need not agree on such buffers.
-    sources = aligned(sources, keep=not any(step.slices for step in recipe.steps))
+    sources = align_sources(sources, keep=not any(step.slices for step in recipe.steps))
     _share_tensors(sources.values())
     nodes: dict[str, Node] = dict(sources)
     for step in recipe.steps:
@@ -203,15 +210,15 @@ def _fill(planned: MergePlan, name: str, backend: Backend, files: Shards) -> Non
         return
     if spec.size == 0:
         return
-    operand = planned.result.operand(name, backend)
-    rows, columns = matrix(spec.shape)
-    for start, stop in spans(rows, columns, backend.chunk):
+    operand = planned.result.lazy_tensor(name, backend)
+    rows, columns = matrix_shape(spec.shape)
+    for start, stop in row_spans(rows, columns, backend.chunk):
         values, finite = backend.get(operand.read(start, stop), spec.dtype)
         if not finite:
             raise CheckpointError(_not_finite(planned, name, spec.dtype))
         files.write(name, start * columns * spec.dtype.size, values)
     operand.release()
-    forget()
+    clear_thread_cache()
 
 
 def _not_finite(planned: MergePlan, name: str, dtype: Dtype) -> str:

@@ -14,19 +14,32 @@ import numpy as np
 
 from population.errors import RecipeError
 from population.merging.backends import Backend
-from population.merging.lazy_tensors import Affine, AlongAxis, Inputs, Merge, Operand, WeightedSum
-from population.merging.linear_folding import Expansion, MethodResult, Part, coefficient, expanded
+from population.merging.lazy_tensors import (
+    Affine,
+    AxisCombination,
+    LazyTensor,
+    MethodInputs,
+    StreamedTensor,
+    WeightedSum,
+)
+from population.merging.linear_folding import (
+    Expansion,
+    MethodResult,
+    Part,
+    expand,
+    tensor_coefficient,
+)
 from population.merging.methods import METHODS, Combination, Method, Streamed
 from population.merging.methods.method import Settings
 from population.merging.nodes import (
     Node,
     Spec,
-    agreement,
+    corresponding_tensor,
     depths_of,
-    different,
-    named,
-    readable,
-    widest,
+    first_different,
+    index_to_copy,
+    rereadable,
+    widest_dtype,
 )
 from population.merging.recipe import Input, Slice, Step
 from population.merging.routes import IDENTITY, Route, RouteStep, route_config, sources_of
@@ -41,7 +54,7 @@ from population.merging.slices import (
 )
 from population.models.blocks import Segment, layout_of
 
-HIGHEST = 200
+MAX_HEIGHT = 200
 """Steps upon steps that are computed one after the other, each within the next."""
 
 
@@ -65,7 +78,7 @@ class MergeStep(MethodResult):
             self.config, self.tensors, self.parts = self._from_models()
         method = self.method
         together = isinstance(method, Combination) and all(
-            part.straight and method.axis(part.settings) == "tensor" for part in self.parts
+            part.same_names and method.axis(part.settings) == "tensor" for part in self.parts
         )
         self.height = _height(step, nodes, 0 if together else 1)
         self._expansions: dict[int, Expansion] = {}
@@ -80,9 +93,11 @@ class MergeStep(MethodResult):
         alike = all(node.tensors is reference.tensors for node in nodes)
         names = tuple(reference.tensors)
         for name in {name for node in nodes for name in node.copied} & reference.tensors.keys():
-            self._check_copied(name, nodes, [named(node, name, reference) for node in nodes])
+            self._check_copied(
+                name, nodes, [corresponding_tensor(node, name, reference) for node in nodes]
+            )
         inputs = [
-            names if alike else tuple(named(node, name, reference) for name in names)
+            names if alike else tuple(corresponding_tensor(node, name, reference) for name in names)
             for node in nodes
         ]
         blocks: list[str] = []
@@ -123,7 +138,9 @@ class MergeStep(MethodResult):
         tensors: dict[str, Spec] = {}
         heads: list[tuple[Node, int]] = []
         outside: list[Node] = []
-        own_head = len(step.slices) > 1 and _given(step.slices[0]) != _given(step.slices[-1])
+        own_head = len(step.slices) > 1 and _apart_from_layers(
+            step.slices[0]
+        ) != _apart_from_layers(step.slices[-1])
         for number, piece in enumerate(step.slices):
             where = f"step {step.name!r}, slice {number}"
             base, models, parameters = self._roles(piece.base or step.base, piece.sources)
@@ -179,13 +196,13 @@ class MergeStep(MethodResult):
         if not any(tensor in node.copied for node, tensor in pairs):
             return
         origins = [node.copy_of(tensor) for node, tensor in pairs]
-        agreed = agreement(origins)
+        agreed = index_to_copy(origins)
         if agreed is None:
             raise RecipeError(
                 f"step {self.name!r}: {name} is a counter, a mask or a list of indices, which no "
                 f"method can average, and {pairs[0][0].name!r} and "
-                f"{different(pairs, origins).name!r} do not have the same; take it out of one, or "
-                "give both the same"
+                f"{first_different(pairs, origins).name!r} do not have the same; take it out of "
+                "one, or give both the same"
             )
         self._copied_from[name] = agreed
 
@@ -218,7 +235,7 @@ class MergeStep(MethodResult):
                     f"{list(specs[0].shape)} as in {part.nodes[0].name!r}, got {list(spec.shape)} "
                     f"in {node.name!r}"
                 )
-        return Spec(specs[0].shape, widest([spec.dtype for spec in specs]))
+        return Spec(specs[0].shape, widest_dtype([spec.dtype for spec in specs]))
 
     @cached_property
     def _part_of(self) -> Mapping[str, Part]:
@@ -227,27 +244,27 @@ class MergeStep(MethodResult):
     def below(self, tensor: str) -> tuple[Node, str]:
         """What a tensor that cannot be merged is copied from."""
         part, number = self._part_of[tensor], self._copied_from.get(tensor, 0)
-        return part.nodes[number], part.inputs[number][part.place[tensor]]
+        return part.nodes[number], part.inputs[number][part.index[tensor]]
 
     def copy_of(self, tensor: str) -> tuple[Node, str]:
-        return _origin(self, tensor)
+        return _copied_from(self, tensor)
 
-    def operand(self, tensor: str, backend: Backend) -> Operand:
+    def lazy_tensor(self, tensor: str, backend: Backend) -> LazyTensor:
         part = self._part_of[tensor]
         if isinstance(self.method, Combination) and self.method.axis(part.settings) == "tensor":
             return self._combination(part, tensor, backend)
         return self._single(part, tensor, backend)
 
-    def _combination(self, part: Part, tensor: str, backend: Backend) -> Operand:
+    def _combination(self, part: Part, tensor: str, backend: Backend) -> LazyTensor:
         expansion = self.expansion(part, backend)
-        place, rows = part.place[tensor], part.rows[tensor]
-        operands = [readable(node, names[place], backend) for node, names in expansion.leaves]
+        place, rows = part.index[tensor], part.rows[tensor]
+        operands = [rereadable(node, names[place], backend) for node, names in expansion.leaves]
         segments = [part.segments[row] for row in rows]
         shape = self.tensors[tensor].shape
         return WeightedSum(
             operands,
             [
-                coefficient(expansion.vectors[rows, leaf], segments, shape)
+                tensor_coefficient(expansion.vectors[rows, leaf], segments, shape)
                 for leaf in range(len(operands))
             ],
         )
@@ -256,11 +273,11 @@ class MergeStep(MethodResult):
         """A part of this combination over its leaves; made by whichever thread asks first."""
         with self._expanding:
             if id(part) not in self._expansions:
-                self._expansions[id(part)] = expanded(self, part, backend)
+                self._expansions[id(part)] = expand(self, part, backend)
             return self._expansions[id(part)]
 
-    def _single(self, part: Part, tensor: str, backend: Backend) -> Operand:
-        place, rows = part.place[tensor], part.rows[tensor]
+    def _single(self, part: Part, tensor: str, backend: Backend) -> LazyTensor:
+        place, rows = part.index[tensor], part.rows[tensor]
         if len(rows) > 1:
             raise RecipeError(
                 f"step {self.name!r}: {self.method.name} cannot cut within tensors; use blocks of "
@@ -270,10 +287,10 @@ class MergeStep(MethodResult):
             {name: values[rows] for name, values in part.settings.values.items()}, self._compat
         )
         operands = [
-            readable(node, names[place], backend)
+            rereadable(node, names[place], backend)
             for node, names in zip(part.nodes, part.inputs, strict=True)
         ]
-        inputs = Inputs(
+        inputs = MethodInputs(
             base=operands[0] if part.base is not None else None,
             models=tuple(operands[part.base is not None :]),
             seed=self._step.seed,
@@ -282,14 +299,14 @@ class MergeStep(MethodResult):
             size=backend.chunk,
         )
         if isinstance(self.method, Streamed):
-            return Merge(self.method, inputs, settings)
+            return StreamedTensor(self.method, inputs, settings)
         assert isinstance(self.method, Combination)
         axis = self.method.axis(settings)
         if axis == "columns" and len(self.tensors[tensor].shape) > 2:
             raise RecipeError(
                 f"step {self.name!r}: {tensor} has more than two dimensions, so it has no columns"
             )
-        return AlongAxis(self.method, inputs, settings, axis, backend)
+        return AxisCombination(self.method, inputs, settings, axis, backend)
 
 
 class RouteNode:
@@ -320,9 +337,9 @@ class RouteNode:
     def depths(self) -> Mapping[str, float]:
         return depths_of(self.tensors, self.config)
 
-    def operand(self, tensor: str, backend: Backend) -> Operand:
+    def lazy_tensor(self, tensor: str, backend: Backend) -> LazyTensor:
         model, name, change = self._sources[tensor]
-        operand = self._models[model].operand(name, backend)
+        operand = self._models[model].lazy_tensor(name, backend)
         return operand if change == IDENTITY else Affine(operand, change.scale, change.shift)
 
     def below(self, tensor: str) -> tuple[Node, str]:
@@ -331,10 +348,10 @@ class RouteNode:
         return self._models[model], name
 
     def copy_of(self, tensor: str) -> tuple[Node, str]:
-        return _origin(self, tensor)
+        return _copied_from(self, tensor)
 
 
-def _given(piece: Slice) -> tuple[object, ...]:
+def _apart_from_layers(piece: Slice) -> tuple[object, ...]:
     """All that a slice says but which layers: what decides about what belongs to no layer."""
     sources = [(source.model, str(source.parameters)) for source in piece.sources]
     return piece.base, str(piece.parameters), sources
@@ -342,16 +359,16 @@ def _given(piece: Slice) -> tuple[object, ...]:
 
 def _height(step: Step, nodes: Mapping[str, Node], more: int) -> int:
     height = max(nodes[name].height for name in step.uses()) + more
-    if height > HIGHEST:
+    if height > MAX_HEIGHT:
         raise RecipeError(
-            f"step {step.name!r}: more than {HIGHEST} steps lie upon each other that are no "
+            f"step {step.name!r}: more than {MAX_HEIGHT} steps lie upon each other that are no "
             "weighted sums; write one of those before it as a model, and go on from that"
         )
     return height
 
 
-def _origin(node: Node, tensor: str) -> tuple[Node, str]:
-    """The source that a tensor is copied from; without recursion, see `expanded`."""
+def _copied_from(node: Node, tensor: str) -> tuple[Node, str]:
+    """The source that a tensor is copied from; without recursion, see `expand`."""
     while isinstance(node, MergeStep | RouteNode):
         node, tensor = node.below(tensor)
     return node.copy_of(tensor)

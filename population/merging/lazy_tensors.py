@@ -33,7 +33,7 @@ Coefficient = float | npt.NDArray[Any]
 """One number, or one for each row (rows, 1) or column (1, columns), or for each element."""
 
 
-class Operand(Protocol):
+class LazyTensor(Protocol):
     """A matrix that can be read in chunks of rows."""
 
     rows: int
@@ -46,27 +46,27 @@ class Operand(Protocol):
         """Let go of memory that can be had again."""
 
 
-def matrix(shape: Sequence[int]) -> tuple[int, int]:
+def matrix_shape(shape: Sequence[int]) -> tuple[int, int]:
     """A tensor's shape as that of a matrix whose rows are its last dimension."""
     if len(shape) < 2:
         return 1, int(np.prod(shape, dtype=int))
     return int(np.prod(shape[:-1], dtype=int)), int(shape[-1])
 
 
-def spans(rows: int, columns: int, chunk: int) -> Iterator[tuple[int, int]]:
+def row_spans(rows: int, columns: int, chunk: int) -> Iterator[tuple[int, int]]:
     """Whole rows, about `chunk` elements at a time."""
     step = max(1, chunk // max(columns, 1))
     for start in range(0, rows, step):
         yield start, min(start + step, rows)
 
 
-class Stored:
+class StoredTensor:
     """A tensor of a checkpoint."""
 
     def __init__(self, checkpoint: Checkpoint, name: str, backend: Backend) -> None:
         self._checkpoint, self._name, self._backend = checkpoint, name, backend
         header = checkpoint.tensors[name]
-        self.rows, self.columns = matrix(header.shape)
+        self.rows, self.columns = matrix_shape(header.shape)
         self._dtype: Dtype = header.dtype
         self._raw = checkpoint.raw(name).reshape(self.rows, self.columns)
         self.bf16 = self._dtype is BF16 and isinstance(backend, Numpy)
@@ -89,7 +89,7 @@ class Stored:
         self._checkpoint.release(self._name)
 
 
-class Computed:
+class ComputedTensor:
     """A matrix whose rows are computed in the processor's memory: an adapted or a moved tensor.
 
     Args:
@@ -115,7 +115,7 @@ class Computed:
         return self._backend.array(self._compute(start, stop))
 
 
-class Held:
+class InMemoryTensor:
     """A matrix in memory."""
 
     def __init__(self, values: Array) -> None:
@@ -141,7 +141,7 @@ class WeightedSum:
         coefficients: one for each operand.
     """
 
-    def __init__(self, operands: Sequence[Operand], coefficients: Sequence[Coefficient]) -> None:
+    def __init__(self, operands: Sequence[LazyTensor], coefficients: Sequence[Coefficient]) -> None:
         self.rows, self.columns = operands[0].rows, operands[0].columns
         wanted = [
             (operand, coefficient)
@@ -156,11 +156,11 @@ class WeightedSum:
             self._first, self._others = wanted[0][0], []
         self._stored = self._all_stored()
 
-    def _all_stored(self) -> tuple[list[Stored], npt.NDArray[np.float32]] | None:
+    def _all_stored(self) -> tuple[list[StoredTensor], npt.NDArray[np.float32]] | None:
         """Operands and coefficients, if they can be summed straight from the files."""
         stored = [self._first, *(other for other, _ in self._others)]
         weights = [self._scale, *(coefficient for _, coefficient in self._others)]
-        tensors = [o for o in stored if isinstance(o, Stored) and o.bf16]
+        tensors = [o for o in stored if isinstance(o, StoredTensor) and o.bf16]
         if len(tensors) < len(stored) or not all(isinstance(w, float) for w in weights):
             return None
         return tensors, np.array(weights, np.float32)
@@ -177,7 +177,7 @@ class WeightedSum:
             return first
         total = first + 0.0
         if not self._unscaled:
-            total *= _part(self._scale, start, stop, first)
+            total *= _coefficient_rows(self._scale, start, stop, first)
         for operand, coefficient in self._others:
             offset = operand.read(start, stop)
             if isinstance(offset, np.ndarray) and isinstance(coefficient, float):
@@ -186,7 +186,7 @@ class WeightedSum:
                 kernels.add_weighted(*flat, weight)
                 continue
             offset -= first
-            offset *= _part(coefficient, start, stop, first)
+            offset *= _coefficient_rows(coefficient, start, stop, first)
             total += offset
         return total
 
@@ -200,7 +200,7 @@ def _all_one(coefficient: Coefficient) -> bool:
     return bool(np.all(np.abs(np.asarray(coefficient) - 1) < 1e-14))
 
 
-def _part(coefficient: Coefficient, start: int, stop: int, like: Array) -> Any:
+def _coefficient_rows(coefficient: Coefficient, start: int, stop: int, like: Array) -> Any:
     if isinstance(coefficient, float):
         return coefficient
     part = coefficient if coefficient.shape[0] == 1 else coefficient[start:stop]
@@ -210,7 +210,7 @@ def _part(coefficient: Coefficient, start: int, stop: int, like: Array) -> Any:
 
 
 @dataclass(frozen=True)
-class Inputs:
+class MethodInputs:
     """The inputs of a method for one tensor; a `population.merging.methods.method.Group`.
 
     Attributes:
@@ -222,8 +222,8 @@ class Inputs:
         size: elements per chunk.
     """
 
-    base: Operand | None
-    models: tuple[Operand, ...]
+    base: LazyTensor | None
+    models: tuple[LazyTensor, ...]
     seed: int
     tensor: str
     names: tuple[str, ...]
@@ -243,10 +243,10 @@ class Inputs:
 
     def chunks(self, only: int | None = None) -> Iterator[Chunk]:
         models = self.models if only is None else self.models[only : only + 1]
-        for start, stop in spans(self.rows, self.columns, self.size):
+        for start, stop in row_spans(self.rows, self.columns, self.size):
             yield self.chunk(start, stop, models)
 
-    def chunk(self, start: int, stop: int, models: Sequence[Operand]) -> Chunk:
+    def chunk(self, start: int, stop: int, models: Sequence[LazyTensor]) -> Chunk:
         """Some rows of the base and of some models."""
         base = None if self.base is None else self.base.read(start, stop)
         return Chunk(start, stop, base, [model.read(start, stop) for model in models])
@@ -262,10 +262,10 @@ class Inputs:
             operand.release()
 
 
-class Merge:
+class StreamedTensor:
     """The result of a streamed method. Must be read once, in order."""
 
-    def __init__(self, method: Streamed, inputs: Inputs, settings: Settings) -> None:
+    def __init__(self, method: Streamed, inputs: MethodInputs, settings: Settings) -> None:
         self.rows, self.columns = inputs.rows, inputs.columns
         self._method, self._inputs, self._settings = method, inputs, settings
         self._merge: Callable[[Chunk], Array] | None = None
@@ -279,13 +279,13 @@ class Merge:
         self._inputs.release()
 
 
-class AlongAxis:
+class AxisCombination:
     """A combination whose lengths and angles are those of rows or columns."""
 
     def __init__(
         self,
         method: Combination,
-        inputs: Inputs,
+        inputs: MethodInputs,
         settings: Settings,
         axis: Axis,
         backend: Backend,
@@ -339,7 +339,7 @@ def unit_vectors(count: int, units: int) -> Floats:
 class Affine:
     """`scale * w + shift`."""
 
-    def __init__(self, operand: Operand, scale: float, shift: float) -> None:
+    def __init__(self, operand: LazyTensor, scale: float, shift: float) -> None:
         self.rows, self.columns = operand.rows, operand.columns
         self._operand, self._scale, self._shift = operand, scale, shift
 
@@ -350,14 +350,14 @@ class Affine:
         self._operand.release()
 
 
-def held(operand: Operand, backend: Backend) -> Held:
+def load(operand: LazyTensor, backend: Backend) -> InMemoryTensor:
     """An operand read once, in order, and kept in memory."""
     whole: Array = None
-    for start, stop in spans(operand.rows, operand.columns, backend.chunk):
+    for start, stop in row_spans(operand.rows, operand.columns, backend.chunk):
         part = operand.read(start, stop)
         if whole is None:
             shape = (operand.rows, operand.columns)
             whole = namespace(part).empty(shape, dtype=part.dtype, device=device(part))
         whole[start:stop] = part
     operand.release()
-    return Held(whole)
+    return InMemoryTensor(whole)

@@ -18,10 +18,10 @@ from typing import Any
 from population.models.config_comparison import transformers_verbosity
 
 Shapes = Mapping[str, Sequence[int]]
-FEW = 3
+MAX_LISTED = 3
 
 
-def complaints(folder: Path, shapes: Shapes) -> dict[str, str] | None:
+def find_faults(folder: Path, shapes: Shapes) -> dict[str, str] | None:
     """What does not fit in a checkpoint folder: a message for each fault, by what tells it.
 
     Args:
@@ -40,11 +40,11 @@ def complaints(folder: Path, shapes: Shapes) -> dict[str, str] | None:
             if _unknown(folder):
                 return None
             return {"config": f"config.json: transformers cannot read it: {_line(error)}"}
-        found = dict(_of_tokens(folder, config, shapes))
-        return found | dict(_of_model(config, shapes))
+        found = dict(_token_faults(folder, config, shapes))
+        return found | dict(_model_faults(config, shapes))
 
 
-def verdict(
+def compare_faults(
     folder: Path,
     shapes: Shapes,
     source: Path,
@@ -61,28 +61,28 @@ def verdict(
         others: further sources, and the shapes of their tensors; what is too much in one of them
             may be too much in the result.
     """
-    found = complaints(folder, shapes)
+    found = find_faults(folder, shapes)
     if not found:
         return [], []
-    before = complaints(source, source_shapes)
+    before = find_faults(source, source_shapes)
     if before is None:
         return [], []
     known = set(before)
     for other, other_shapes in others:
         if found.keys() <= known:
             break
-        known |= _too_much(other, other_shapes)
+        known |= _unexpected_tensors(other, other_shapes)
     ours = [text for fault, text in found.items() if fault not in known]
     theirs = [text for fault, text in found.items() if fault in known]
     return ours, theirs
 
 
-def _too_much(source: Path, shapes: Shapes) -> set[str]:
+def _unexpected_tensors(source: Path, shapes: Shapes) -> set[str]:
     """The faults that are tensors of a source for which its own config does not ask.
 
     Where that cannot be told, for want of a config that transformers reads, that is any tensor.
     """
-    told = complaints(source, shapes)
+    told = find_faults(source, shapes)
     if told is None or "config" in told or "model" in told:
         return {f"unexpected {name}" for name in shapes}
     return {fault for fault in told if fault.startswith("unexpected ")}
@@ -98,11 +98,11 @@ def _unknown(folder: Path) -> bool:
         return False
 
 
-def _of_tokens(folder: Path, config: Any, shapes: Shapes) -> Iterator[tuple[str, str]]:
+def _token_faults(folder: Path, config: Any, shapes: Shapes) -> Iterator[tuple[str, str]]:
     from transformers import AutoTokenizer, GenerationConfig  # noqa: PLC0415
 
     text = getattr(config, "get_text_config", lambda: config)()
-    says: list[tuple[str, Any]] = [("config.json", _Stated(folder / "config.json"))]
+    says: list[tuple[str, Any]] = [("config.json", _StatedIds(folder / "config.json"))]
     if (folder / "generation_config.json").is_file():
         try:
             told = GenerationConfig.from_pretrained(folder, local_files_only=True)
@@ -147,7 +147,7 @@ def _of_tokens(folder: Path, config: Any, shapes: Shapes) -> Iterator[tuple[str,
         )
 
 
-class _Stated:
+class _StatedIds:
     """The ids that a config states; what it leaves out is a default of its class, and no claim."""
 
     def __init__(self, file: Path) -> None:
@@ -157,7 +157,7 @@ class _Stated:
                 self.__dict__.update({k: v for k, v in part.items() if k.endswith("_token_id")})
 
 
-def _of_model(config: Any, shapes: Shapes) -> Iterator[tuple[str, str]]:
+def _model_faults(config: Any, shapes: Shapes) -> Iterator[tuple[str, str]]:
     import torch  # noqa: PLC0415
     import transformers  # noqa: PLC0415
 
@@ -228,7 +228,7 @@ def serve() -> None:
     if not line:
         return
     asked = json.loads(line)
-    answer = verdict(
+    answer = compare_faults(
         Path(asked["folder"]),
         asked["shapes"],
         Path(asked["source"]),

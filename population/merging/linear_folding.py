@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from population.merging.backends import Backend
-from population.merging.lazy_tensors import Coefficient, matrix, spans, unit_vectors
+from population.merging.lazy_tensors import Coefficient, matrix_shape, row_spans, unit_vectors
 from population.merging.methods import Combination, Method
 from population.merging.methods.method import Floats, Settings, Subspace
-from population.merging.nodes import Names, Node, readable
+from population.merging.nodes import Node, TensorNames, rereadable
 from population.merging.settings import Units
 from population.models.blocks import Segment
 
@@ -42,15 +42,15 @@ class Part:
 
     base: Node | None
     models: list[Node]
-    names: Names
-    inputs: list[Names]
+    names: TensorNames
+    inputs: list[TensorNames]
     units: Units
     segments: list[Segment | None]
     settings: Settings
     copied: Container[str] = ()
 
     @cached_property
-    def place(self) -> Mapping[str, int]:
+    def index(self) -> Mapping[str, int]:
         """Of each output tensor, in `names`."""
         return {name: place for place, name in enumerate(self.names)}
 
@@ -68,7 +68,7 @@ class Part:
         return ([self.base] if self.base is not None else []) + self.models
 
     @property
-    def straight(self) -> bool:
+    def same_names(self) -> bool:
         """Whether every tensor is made of those of the same name."""
         return all(names == self.names for names in self.inputs)
 
@@ -94,23 +94,23 @@ class Expansion:
         vectors: shape (units, leaves): coordinates of the result.
     """
 
-    leaves: list[tuple[Node, Names]]
+    leaves: list[tuple[Node, TensorNames]]
     vectors: Floats
 
 
-def expanded(root: Node, part: Part, backend: Backend) -> Expansion:
+def expand(root: Node, part: Part, backend: Backend) -> Expansion:
     """Express a part of a combination over its leaves, through all combinations below it.
 
     Without recursion, because recipes may be deeper than Python's stack.
     """
-    leaves: dict[tuple[int, Names], tuple[Node, Names]] = {}
-    order: list[tuple[MethodResult, Part, Names]] = []
-    seen: set[tuple[int, Names]] = set()
-    stack: list[tuple[Node, Names, bool]] = [(root, part.names, False)]
+    leaves: dict[tuple[int, TensorNames], tuple[Node, TensorNames]] = {}
+    order: list[tuple[MethodResult, Part, TensorNames]] = []
+    seen: set[tuple[int, TensorNames]] = set()
+    stack: list[tuple[Node, TensorNames, bool]] = [(root, part.names, False)]
     while stack:
         node, names, done = stack.pop()
         key = (id(node), names)
-        inner = part if node is root else _passable(node, names, part)
+        inner = part if node is root else _foldable_part(node, names, part)
         if inner is None:
             leaves.setdefault(key, (node, names))
         elif done:
@@ -128,8 +128,10 @@ def expanded(root: Node, part: Part, backend: Backend) -> Expansion:
     gram = None
     if any(step.method.needs_gram for step, _, _ in order if isinstance(step.method, Combination)):
         gram = _gram(part, found, backend)
-    of_tensor = _spread(part)
-    vectors: dict[tuple[int, Names], Floats] = {key: unit[place] for key, place in position.items()}
+    of_tensor = _tensor_of_unit(part)
+    vectors: dict[tuple[int, TensorNames], Floats] = {
+        key: unit[place] for key, place in position.items()
+    }
     for step, inner, names in order:
         below = [vectors[id(n), i] for n, i in zip(inner.nodes, inner.inputs, strict=True)]
         base = below[0] if inner.base is not None else None
@@ -143,7 +145,7 @@ def expanded(root: Node, part: Part, backend: Backend) -> Expansion:
     return Expansion(found, vectors[id(root), part.names])
 
 
-def _passable(node: Node, names: Names, root: Part) -> Part | None:
+def _foldable_part(node: Node, names: TensorNames, root: Part) -> Part | None:
     """The part of a combination that an expansion may look through, or None for a leaf.
 
     What is cut within tensors must be cut as the expanded part is.
@@ -151,7 +153,7 @@ def _passable(node: Node, names: Names, root: Part) -> Part | None:
     if not isinstance(node, MethodResult) or not isinstance(node.method, Combination):
         return None
     (part, *more) = node.parts
-    if more or not part.straight or part.names != names:
+    if more or not part.same_names or part.names != names:
         return None
     cut = len(part.units) != len(part.names)
     if cut and (part.units.names != root.units.names or part.segments != root.segments):
@@ -159,27 +161,27 @@ def _passable(node: Node, names: Names, root: Part) -> Part | None:
     return None if node.method.axis(part.settings) != "tensor" else part
 
 
-def _spread(part: Part) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
+def _tensor_of_unit(part: Part) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
     """For each unit, the place of its tensor."""
-    return np.array([part.place[name] for name in part.units.names], dtype=np.intp)
+    return np.array([part.index[name] for name in part.units.names], dtype=np.intp)
 
 
-def _gram(part: Part, leaves: Sequence[tuple[Node, Names]], backend: Backend) -> Floats:
+def _gram(part: Part, leaves: Sequence[tuple[Node, TensorNames]], backend: Backend) -> Floats:
     """Inner products of the first leaf and the others' differences to it, for each unit."""
     gram = np.zeros((len(part.units), len(leaves), len(leaves)))
     for place, name in enumerate(part.names):
         reference, names = leaves[0]
         if name in part.copied or not math.prod(reference.tensors[names[place]].shape):
             continue
-        operands = [readable(node, names[place], backend) for node, names in leaves]
+        operands = [rereadable(node, names[place], backend) for node, names in leaves]
         rows, columns = operands[0].rows, operands[0].columns
         cuts = [(row, part.segments[row]) for row in part.rows[name]]
-        for start, stop in spans(rows, columns, backend.chunk):
+        for start, stop in row_spans(rows, columns, backend.chunk):
             vectors = [operand.read(start, stop) for operand in operands]
             for vector in vectors[1:]:
                 vector -= vectors[0]  # noqa: PLW2901 - in place
             for row, segment in cuts:
-                pieces = [_piece(vector, segment, start, stop) for vector in vectors]
+                pieces = [_segment_of_chunk(vector, segment, start, stop) for vector in vectors]
                 if pieces[0].shape[0] and pieces[0].shape[1]:
                     gram[row] += backend.gram(pieces)
         for operand in operands:
@@ -187,7 +189,7 @@ def _gram(part: Part, leaves: Sequence[tuple[Node, Names]], backend: Backend) ->
     return gram
 
 
-def _piece(chunk: Any, segment: Segment | None, start: int, stop: int) -> Any:
+def _segment_of_chunk(chunk: Any, segment: Segment | None, start: int, stop: int) -> Any:
     if segment is None:
         return chunk
     if segment.dim == 1:
@@ -195,14 +197,14 @@ def _piece(chunk: Any, segment: Segment | None, start: int, stop: int) -> Any:
     return chunk[max(segment.start - start, 0) : max(min(segment.stop, stop) - start, 0)]
 
 
-def coefficient(
+def tensor_coefficient(
     values: Floats, segments: Sequence[Segment | None], shape: tuple[int, ...]
 ) -> Coefficient:
     """One number for a tensor; or where it is cut, one for each row or column."""
     if len(segments) == 1 or np.all(values == values[0]):
         return float(values[0])
     dim = segments[0].dim if segments[0] is not None else 0
-    rows, _ = matrix(shape)
+    rows, _ = matrix_shape(shape)
     along = np.empty(shape[dim])
     for value, segment in zip(values, segments, strict=True):
         assert segment is not None

@@ -8,9 +8,9 @@ from pathlib import Path
 from population.errors import CheckpointError, PopulationError, RecipeError
 from population.merging.chat_templates import chat_template
 from population.merging.checker import Checker
-from population.merging.companions import settle_head, write_companions
+from population.merging.companions import update_tie_flag, write_companions
 from population.merging.engine import MergePlan, Progress, plan, run
-from population.merging.model_card import CardFacts, card, licence_of, origin_of
+from population.merging.model_card import CardFacts, licence_of, origin_of, render_card
 from population.merging.preflight import MergeNeeds, preflight
 from population.merging.recipe import Recipe, with_paths_from
 from population.merging.writer import new_folder
@@ -89,7 +89,7 @@ def merge(
             notes = write_companions(planned, draft, template)
             shapes = {name: spec.shape for name, spec in planned.tensors.items()}
             others = [leaf.checkpoint for leaf in planned.leaves.values()]
-            checker.ask(draft, shapes, planned.reference.checkpoint, others)
+            checker.submit(draft, shapes, planned.reference.checkpoint, others)
         run(
             planned,
             draft,
@@ -106,8 +106,8 @@ def merge(
                 "they are not the sources it was written for"
             )
         if checker is not None and planned.result.config:
-            settle_head(draft)
-            notes += checker.answer()
+            update_tie_flag(draft)
+            notes += checker.result()
             for note in notes:
                 say(f"note: {note}")
         if not single:
@@ -184,4 +184,4 @@ def _card(planned: MergePlan, facts: CardFacts, sha: str) -> str:
         name: origin_of(planned.recipe.sources[name].path, leaf.checkpoint.config)
         for name, leaf in planned.leaves.items()
     }
-    return card(planned.recipe, facts, licences, sha, base, origins)
+    return render_card(planned.recipe, facts, licences, sha, base, origins)

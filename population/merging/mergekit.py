@@ -36,8 +36,8 @@ _KEYS = {
     "tokenizer_source",
     "chat_template",
 }
-_REMARKS = {"name", "description", "author", "license", "version", "notes", "comment"}
-PARTS = 10**6
+_REMARK_KEYS = {"name", "description", "author", "license", "version", "notes", "comment"}
+MAX_VALUES = 10**6
 """Values in a configuration, at most. Aliases let a few lines of YAML stand for any number."""
 
 
@@ -63,8 +63,8 @@ def from_yaml(text: str, where: str, say: Callable[[str], None] = lambda _: None
         raise RecipeError(
             f"{where}: 'modules' is not supported; merge the whole model with 'models'"
         )
-    if _is_larger(content, PARTS):
-        raise RecipeError(f"{where}: its aliases stand for more than {PARTS} values")
+    if _is_larger(content, MAX_VALUES):
+        raise RecipeError(f"{where}: its aliases stand for more than {MAX_VALUES} values")
     names = _Names(Path(where).parent)
     try:
         recipe, unused = _without_unused(content)
@@ -123,14 +123,14 @@ def _without_unused(content: Mapping[str, Any]) -> tuple[dict[str, Any], list[st
 
     places = {key: cleaned(content[key]) for key in ("models", "slices") if key in content}
     whole = cleaned({key: value for key, value in content.items() if key not in places})
-    notes = [_unused(method.name, name, known) for name in sorted(unused)]
-    told = [key for key in whole if key in _REMARKS]
+    notes = [_unused_message(method.name, name, known) for name in sorted(unused)]
+    told = [key for key in whole if key in _REMARK_KEYS]
     notes += [f"{key!r} is ignored; it says nothing about the merge" for key in told]
-    whole = {key: value for key, value in whole.items() if key not in _REMARKS}
+    whole = {key: value for key, value in whole.items() if key not in _REMARK_KEYS}
     return {**whole, **places}, notes
 
 
-def _unused(method: str, name: str, known: Collection[str]) -> str:
+def _unused_message(method: str, name: str, known: Collection[str]) -> str:
     close = difflib.get_close_matches(name, known, 1)
     perhaps = f"; did you mean {close[0]!r}?" if close else ""
     return f"{method} has no parameter {name!r}, which is ignored (mergekit does so too){perhaps}"
@@ -276,11 +276,11 @@ class _Names:
 def _path(reference: Any) -> str:
     if isinstance(reference, str):
         return reference
-    model, lora = _revised(reference["model"]), reference.get("lora")
-    return f"{model}+{_revised(lora)}" if lora else model
+    model, lora = _path_and_revision(reference["model"]), reference.get("lora")
+    return f"{model}+{_path_and_revision(lora)}" if lora else model
 
 
-def _revised(part: Any) -> str:
+def _path_and_revision(part: Any) -> str:
     """A path, with its revision if one is asked for."""
     if not isinstance(part, dict):
         return str(part)

@@ -19,13 +19,13 @@ class CardFacts:
 
     Attributes:
         title: its name.
-        story: how it came to be, a sentence or two.
+        description: how it came to be, a sentence or two.
         lineage: its ancestors, drawn as text.
         scores: by split, the score of each task.
     """
 
     title: str
-    story: str = ""
+    description: str = ""
     lineage: str = ""
     scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
@@ -70,7 +70,7 @@ _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _CACHED = re.compile(r"models--([^/]+?)--([^/]+)/snapshots/")
 
 
-def card(
+def render_card(
     recipe: Recipe,
     facts: CardFacts,
     licences: Mapping[str, str | None],
@@ -106,7 +106,7 @@ def card(
     )
     parts = [
         f"---\n{_yaml(front)}---\n\n# {facts.title}\n",
-        facts.story,
+        facts.description,
         f"Merged by [model-colony](https://pypi.org/project/model-colony/): {_methods(recipe)}. "
         "`recipe.json` beside this file says everything; `colony merge recipe.json OUT` makes "
         "these weights again, bit by bit.",

@@ -10,11 +10,11 @@ from typing import Any, Protocol, runtime_checkable
 
 from population.errors import RecipeError
 from population.merging.backends import Backend
-from population.merging.lazy_tensors import Affine, Merge, Operand, held
+from population.merging.lazy_tensors import Affine, LazyTensor, StreamedTensor, load
 from population.models.architectures import architecture_of, layer_of
 from population.models.dtypes import F32, F64, Dtype
 
-Names = tuple[str, ...]
+TensorNames = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Node(Protocol):
     def copied(self) -> Set[str]:
         """The tensors that are no weights, and can only be copied."""
 
-    def operand(self, tensor: str, backend: Backend) -> Operand:
+    def lazy_tensor(self, tensor: str, backend: Backend) -> LazyTensor:
         """One of its tensors."""
 
     def copy_of(self, tensor: str) -> tuple[Node, str]:
@@ -74,23 +74,23 @@ class Copyable(Node, Protocol):
 COUNTER = "num_batches_tracked"
 
 
-def readable(node: Node, tensor: str, backend: Backend) -> Operand:
+def rereadable(node: Node, tensor: str, backend: Backend) -> LazyTensor:
     """A tensor that may be read again and in any order.
 
     What has to be held in memory for that is held once for an output tensor, whoever asks: where
     steps share ancestors, computing them anew each time would double with every step.
     """
-    memo: dict[tuple[int, str], Operand] = _THREAD.__dict__.setdefault("held", {})
+    memo: dict[tuple[int, str], LazyTensor] = _THREAD.__dict__.setdefault("held", {})
     key = (id(node), tensor)
     if key in memo:
         return memo[key]
-    operand = node.operand(tensor, backend)
-    if isinstance(operand, Merge | Affine):
-        operand = memo[key] = held(operand, backend)
+    operand = node.lazy_tensor(tensor, backend)
+    if isinstance(operand, StreamedTensor | Affine):
+        operand = memo[key] = load(operand, backend)
     return operand
 
 
-def forget() -> None:
+def clear_thread_cache() -> None:
     """Let go of what this thread holds for an output tensor."""
     _THREAD.__dict__.pop("held", None)
 
@@ -98,7 +98,7 @@ def forget() -> None:
 _THREAD = local()
 
 
-def widest(dtypes: Sequence[Dtype]) -> Dtype:
+def widest_dtype(dtypes: Sequence[Dtype]) -> Dtype:
     """The dtype that holds all of some, as torch promotes them."""
     codes = {dtype.code for dtype in dtypes}
     if len(codes) == 1 or not all(dtype.floating for dtype in dtypes):
@@ -106,7 +106,7 @@ def widest(dtypes: Sequence[Dtype]) -> Dtype:
     return F64 if "F64" in codes else F32
 
 
-def agreement(origins: Sequence[tuple[Node, str]]) -> int | None:
+def index_to_copy(origins: Sequence[tuple[Node, str]]) -> int | None:
     """Which of some tensors that cannot be merged is to be copied; None if they differ.
 
     Of counters of batches it is the one that counts the most: they only say how long a model was
@@ -121,7 +121,7 @@ def agreement(origins: Sequence[tuple[Node, str]]) -> int | None:
     return counts.index(max(counts))
 
 
-def different(pairs: Sequence[tuple[Node, str]], origins: Sequence[tuple[Node, str]]) -> Node:
+def first_different(pairs: Sequence[tuple[Node, str]], origins: Sequence[tuple[Node, str]]) -> Node:
     """The first model whose tensor is not that of the first."""
     digests = [node.digest(name) for node, name in origins if isinstance(node, Copyable)]
     return next(
@@ -129,7 +129,7 @@ def different(pairs: Sequence[tuple[Node, str]], origins: Sequence[tuple[Node, s
     )
 
 
-def named(node: Node, name: str, reference: Node) -> str:
+def corresponding_tensor(node: Node, name: str, reference: Node) -> str:
     """The tensor of a model that corresponds to one of the reference's."""
     if name in node.tensors:
         return name

@@ -52,13 +52,14 @@ def preflight(planned: MergePlan, folder: Path) -> MergeNeeds:
     free = shutil.disk_usage(place).free
     if free < disk * 1.01:
         raise PopulationError(
-            f"{folder}: needs {gigabytes(disk)}, but only {gigabytes(free)} are free on that disk"
+            f"{folder}: needs {format_size(disk)}, but only {format_size(free)} are free on that "
+            "disk"
         )
     available = available_memory()
     if available is not None and available < memory:
         raise PopulationError(
-            f"merging takes about {gigabytes(memory)} of memory, but only "
-            f"{gigabytes(available)} are free"
+            f"merging takes about {format_size(memory)} of memory, but only "
+            f"{format_size(available)} are free"
         )
     return MergeNeeds(disk, memory, tuple(_warnings(planned)))
 
@@ -67,7 +68,7 @@ def _warnings(planned: MergePlan) -> list[str]:
     found: list[str] = []
     reference = planned.reference.checkpoint
     for leaf in planned.leaves.values():
-        found += differences(reference, leaf.checkpoint)
+        found += setting_differences(reference, leaf.checkpoint)
     if not any(step.slices or step.method == "route" for step in planned.recipe.steps):
         found += [
             warning
@@ -120,13 +121,13 @@ def _left_out(reference: Leaf, other: Leaf) -> list[str]:
     ]
 
 
-def differences(reference: Checkpoint, other: Checkpoint) -> list[str]:
+def setting_differences(reference: Checkpoint, other: Checkpoint) -> list[str]:
     """Settings in which two models differ although their tensors may fit."""
     if not reference.config or not other.config:
         return []
     return [
-        f"{other.name!r} has {found.key} {_short(found.theirs)}, {reference.name!r} has "
-        f"{_short(found.mine)}; the merge takes {_short(found.mine)}"
+        f"{other.name!r} has {found.key} {_short(found.second)}, {reference.name!r} has "
+        f"{_short(found.first)}; the merge takes {_short(found.first)}"
         for found in config_differences(reference.config, other.config)
     ]
 
@@ -136,7 +137,7 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def gigabytes(size: float) -> str:
+def format_size(size: float) -> str:
     """A size for people."""
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
 
@@ -196,5 +197,5 @@ def _fits(reference: Checkpoint, other: Checkpoint) -> str:
             return "yes, with a tokenizer source: other tokens"
     except CheckpointError as error:
         return f"no: {error}"
-    differing = len(differences(reference, other))
+    differing = len(setting_differences(reference, other))
     return f"yes, {differing} settings differ" if differing else "yes"

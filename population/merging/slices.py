@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from population.errors import RecipeError
-from population.merging.nodes import Node, named
+from population.merging.nodes import Node, corresponding_tensor
 from population.merging.recipe import Input
 from population.merging.routes import Route, RouteStep, route_config
 from population.models.architectures import Architecture, architecture_of, place_of
@@ -25,7 +25,7 @@ def known_architecture(node: Node) -> Architecture:
     return architecture
 
 
-class Stack:
+class LayerStack:
     """A model's tensors by layer."""
 
     def __init__(self, node: Node, where: str) -> None:
@@ -106,9 +106,9 @@ def tensors_of(
         ends: what it gives besides.
         where: named in errors.
     """
-    stacks = [Stack(node, where) for node in nodes]
+    stacks = [LayerStack(node, where) for node in nodes]
     for name in stacks[0].outside(first=ends.first, last=ends.last):
-        yield name, 0.0, [named(node, name, nodes[0]) for node in nodes]
+        yield name, 0.0, [corresponding_tensor(node, name, nodes[0]) for node in nodes]
     if ends.last and ends.own_head:
         embeddings = [found for stack in stacks if (found := stack.embedding()) is not None]
         if len(embeddings) == len(stacks):

@@ -10,7 +10,7 @@ import numpy as np
 
 from population.errors import RecipeError
 from population.merging.backends import Backend
-from population.merging.lazy_tensors import Computed, Operand, Stored, matrix
+from population.merging.lazy_tensors import ComputedTensor, LazyTensor, StoredTensor, matrix_shape
 from population.merging.nodes import Node, Spec, depths_of
 from population.merging.recipe import TokenizerChoice
 from population.merging.vocabulary import (
@@ -86,11 +86,11 @@ class Leaf:
         """A tensor, as it is stored."""
         return self.checkpoint.raw(tensor)
 
-    def operand(self, tensor: str, backend: Backend) -> Operand:
+    def lazy_tensor(self, tensor: str, backend: Backend) -> LazyTensor:
         checkpoint = self.checkpoint
         if not checkpoint.stores(tensor):
-            rows, columns = matrix(checkpoint.tensors[tensor].shape)
-            return Computed(
+            rows, columns = matrix_shape(checkpoint.tensors[tensor].shape)
+            return ComputedTensor(
                 rows,
                 columns,
                 lambda start, stop: (
@@ -101,7 +101,7 @@ class Leaf:
                 backend,
                 lambda: checkpoint.release(tensor),
             )
-        return Stored(checkpoint, tensor, backend)
+        return StoredTensor(checkpoint, tensor, backend)
 
     def copy_of(self, tensor: str) -> tuple[Node, str]:
         return self, tensor
@@ -122,14 +122,14 @@ class Vocabularies:
     leaves: Sequence[Leaf]
 
 
-class Moved(Leaf):
+class VocabularyAlignedSource(Leaf):
     """A checkpoint whose embeddings have the rows of a common vocabulary."""
 
     def __init__(self, leaf: Leaf, vocabularies: Vocabularies) -> None:
         super().__init__(leaf.name, leaf.checkpoint)
         self._vocabularies = vocabularies
         self._number = list(vocabularies.leaves).index(leaf)
-        self._embeddings = embeddings(leaf.checkpoint)
+        self._embeddings = embedding_tensors(leaf.checkpoint)
 
     @cached_property
     def config(self) -> Mapping[str, Any]:
@@ -148,9 +148,9 @@ class Moved(Leaf):
             for name, spec in super().tensors.items()
         }
 
-    def operand(self, tensor: str, backend: Backend) -> Operand:
+    def lazy_tensor(self, tensor: str, backend: Backend) -> LazyTensor:
         if tensor not in self._embeddings:
-            return super().operand(tensor, backend)
+            return super().lazy_tensor(tensor, backend)
         alignment, leaves = self._vocabularies.alignment, self._vocabularies.leaves
 
         def gathered(model: int, rows: Rows) -> Matrix:
@@ -166,7 +166,7 @@ class Moved(Leaf):
             else None
         )
         shape = self.tensors[tensor].shape
-        rows, columns = shape[0], matrix(shape)[1] if len(shape) > 1 else 1
+        rows, columns = shape[0], matrix_shape(shape)[1] if len(shape) > 1 else 1
 
         def compute(start: int, stop: int) -> Matrix:
             return aligned_rows(alignment, self._number, start, stop, gathered, padding)
@@ -176,11 +176,11 @@ class Moved(Leaf):
                 leaf.checkpoint.release(_same_embedding(leaf.checkpoint, tensor))
 
         if len(shape) == 1:
-            return Computed(1, rows, lambda *_: compute(0, rows).T, backend, release)
-        return Computed(rows, columns, compute, backend, release)
+            return ComputedTensor(1, rows, lambda *_: compute(0, rows).T, backend, release)
+        return ComputedTensor(rows, columns, compute, backend, release)
 
 
-def embeddings(checkpoint: Checkpoint) -> set[str]:
+def embedding_tensors(checkpoint: Checkpoint) -> set[str]:
     """The tensors that have a row for each token."""
     architecture = architecture_of(checkpoint.config)
     rows = embedding_rows(checkpoint)

@@ -21,7 +21,7 @@ _IDS = ("suppress_tokens", "begin_suppress_tokens", "bad_words_ids", "force_word
 
 
 @dataclass(frozen=True)
-class Tokens:
+class TokenIds:
     """The tokens of a folder, as far as its files say them without any library.
 
     Attributes:
@@ -42,7 +42,7 @@ class Tokens:
         return next((token for token, found in self.ids.items() if found == number), None)
 
 
-def tokens_of(folder: Path) -> Tokens:
+def read_token_ids(folder: Path) -> TokenIds:
     """Read the tokens of a checkpoint folder; what cannot be read counts as not there."""
     content = _object(folder / "tokenizer.json")
     ids: dict[str, int] = {}
@@ -63,13 +63,13 @@ def tokens_of(folder: Path) -> Tokens:
             token = token.get("content") if isinstance(token, dict) else token
             if isinstance(token, str):
                 roles[role] = token
-    return Tokens(ids, roles)
+    return TokenIds(ids, roles)
 
 
 def with_ids(
     settings: Mapping[str, Any],
-    own: Tokens,
-    taken: Tokens,
+    own: TokenIds,
+    taken: TokenIds,
     of_taken: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """A config, or a generation config, whose ids are those of the tokenizer that is written.
@@ -85,7 +85,7 @@ def with_ids(
         for key in [key for key in {**settings, **of_taken} if _ID.fullmatch(key)]:
             if key in of_taken:
                 told[key] = of_taken[key]
-            elif (moved := _moved(settings[key], own, taken)) is not None:
+            elif (moved := _translated(settings[key], own, taken)) is not None:
                 told[key] = moved
             else:
                 told.pop(key)
@@ -107,10 +107,10 @@ def with_ids(
     return told
 
 
-def _moved(value: Any, own: Tokens, taken: Tokens) -> Any:
+def _translated(value: Any, own: TokenIds, taken: TokenIds) -> Any:
     """The same tokens' ids in the tokenizer that is taken, or None if it lacks them."""
     if isinstance(value, list):
-        found = [_moved(one, own, taken) for one in value]
+        found = [_translated(one, own, taken) for one in value]
         return [one for one in found if one is not None] or None
     token = own.text(value) if isinstance(value, int) else None
     return None if token is None else taken.ids.get(token)

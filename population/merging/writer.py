@@ -24,7 +24,7 @@ from population.merging.nodes import Spec
 from population.models.checkpoints import read_headers
 from population.models.dtypes import Raw
 
-SHARD = 5 * 10**9
+MAX_FILE_BYTES = 5 * 10**9
 """Bytes in a file, unless one tensor alone is larger."""
 
 
@@ -45,7 +45,9 @@ class Shards:
         shard: bytes in a file at most.
     """
 
-    def __init__(self, folder: Path, tensors: Mapping[str, Spec], shard: int = SHARD) -> None:
+    def __init__(
+        self, folder: Path, tensors: Mapping[str, Spec], shard: int = MAX_FILE_BYTES
+    ) -> None:
         groups = _grouped(tensors, shard)
         count = len(groups)
         self.files = [

@@ -129,12 +129,12 @@ class AdaptedCheckpoint(Checkpoint):
     def stores(self, name: str) -> bool:
         return super().stores(name) and name not in self.updates
 
-    def respelled(self, names: Mapping[str, str], config: Mapping[str, Any]) -> Checkpoint:
+    def renamed(self, names: Mapping[str, str], config: Mapping[str, Any]) -> Checkpoint:
         return replace(
             self,
             tensors={new: self.tensors[old] for new, old in names.items()},
             config=config,
-            base=self.base.respelled(names, config),
+            base=self.base.renamed(names, config),
             updates={new: self.updates[old] for new, old in names.items() if old in self.updates},
             replaced={n: self.replaced[old] for n, old in names.items() if old in self.replaced},
         )

@@ -81,7 +81,7 @@ def canonical(checkpoint: Checkpoint) -> Checkpoint:
         if kinds[name] is not TensorKind.IGNORED and header.parameters
     }
     if any(new != old for new, old in names.items()) or len(names) < len(found.tensors):
-        found = found.respelled(names, found.config)
+        found = found.renamed(names, found.config)
     tie = tie_of(found)
     return found if tie is None or tie.head not in found.tensors else without_head(found, tie)
 
@@ -98,7 +98,7 @@ def with_equal_prefixes(checkpoints: Sequence[Checkpoint]) -> list[Checkpoint]:
             prefix = _prefix_between(longer.tensors, shorter.tensors)
             if prefix is not None:
                 names = _prefixed(longer.tensors, shorter.tensors, prefix)
-                found[place] = shorter.respelled(names, shorter.config)
+                found[place] = shorter.renamed(names, shorter.config)
     changed = iter(found)
     return [next(changed) if checkpoint.config else checkpoint for checkpoint in checkpoints]
 
@@ -112,7 +112,7 @@ def without_wrappers(checkpoint: Checkpoint) -> Checkpoint:
         names = {name.removeprefix(wrapper): old for name, old in names.items()}
     if all(new == old for new, old in names.items()):
         return checkpoint
-    return checkpoint.respelled(names, checkpoint.config)
+    return checkpoint.renamed(names, checkpoint.config)
 
 
 def _tied_head(checkpoint: Checkpoint) -> set[str]:

@@ -147,7 +147,7 @@ class Checkpoint:
         """Whether `raw` is the whole truth of a tensor; if not, `wide` knows it better."""
         return name in self.tensors
 
-    def respelled(self, names: Mapping[str, str], config: Mapping[str, Any]) -> Checkpoint:
+    def renamed(self, names: Mapping[str, str], config: Mapping[str, Any]) -> Checkpoint:
         """The same weights by other names.
 
         Args:
@@ -429,8 +429,8 @@ def check_compatible(founders: Sequence[Checkpoint]) -> None:
     for other in founders[1:]:
         for found in config_differences(first.config, other.config):
             raise CheckpointError(
-                f"founder {other.name!r}: expected {found.key} {found.mine!r} as in "
-                f"{first.name!r}, got {found.theirs!r}; founders of one colony share one "
+                f"founder {other.name!r}: expected {found.key} {found.first!r} as in "
+                f"{first.name!r}, got {found.second!r}; founders of one colony share one "
                 "architecture"
             )
         for key in sorted(first.tensors.keys() | other.tensors.keys()):

@@ -75,13 +75,13 @@ class ConfigDifference:
 
     Attributes:
         key: its name; of a nested one, the path with dots.
-        mine: its value in the first, None where that does not have it.
-        theirs: in the second.
+        first: its value in the first config; None if it is not set there.
+        second: its value in the second config; None if it is not set there.
     """
 
     key: str
-    mine: Any
-    theirs: Any
+    first: Any
+    second: Any
 
 
 def incidental(key: str) -> bool:

@@ -63,19 +63,19 @@ def has_own_head(checkpoint: Checkpoint) -> bool:
 def untied(checkpoint: Checkpoint, tie: Tie) -> Checkpoint:
     """The same model with a head of its own, which for now has the numbers of the embeddings."""
     names = {name: name for name in checkpoint.tensors} | {tie.head: tie.embeddings}
-    return checkpoint.respelled(names, untied_config(checkpoint.config))
+    return checkpoint.renamed(names, untied_config(checkpoint.config))
 
 
 def with_head(checkpoint: Checkpoint, tie: Tie) -> Checkpoint:
     """The same model, its head stored beside the embeddings, as which it still is tied."""
     names = {name: name for name in checkpoint.tensors} | {tie.head: tie.embeddings}
-    return checkpoint.respelled(names, checkpoint.config)
+    return checkpoint.renamed(names, checkpoint.config)
 
 
 def without_head(checkpoint: Checkpoint, tie: Tie) -> Checkpoint:
     """The same model, its head not stored beside the embeddings."""
     names = {name: name for name in checkpoint.tensors if name != tie.head}
-    return checkpoint.respelled(names, checkpoint.config)
+    return checkpoint.renamed(names, checkpoint.config)
 
 
 def untied_config(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,11 +25,11 @@ from lineage.cleanup import afterwards
 from population.errors import CheckpointError, PopulationError
 from population.models.checkpoints import open_tensors
 from population.weights.materialise import State
-from population.weights.paths import SUFFIX, folder_of
+from population.weights.paths import SUFFIX, weights_folder
 
 
 @dataclass(frozen=True)
-class Kept:
+class CachedFile:
     """A file of the cache.
 
     Attributes:
@@ -54,14 +54,14 @@ class WeightsCache:
     """
 
     def __init__(self, archive: Path, quota: int) -> None:
-        self.folder = folder_of(archive)
+        self.folder = weights_folder(archive)
         self.quota = quota
 
     def file(self, sha256: str) -> Path:
         """Where the weights with a hash lie, if they are kept."""
         return self.folder / f"{sha256}{SUFFIX}"
 
-    def kept(self) -> list[Kept]:
+    def files(self) -> list[CachedFile]:
         """All files, the least recently used first."""
         found = []
         for file in self.folder.glob(f"*{SUFFIX}"):
@@ -69,7 +69,9 @@ class WeightsCache:
                 stat = file.stat()
             except FileNotFoundError:  # somebody else made room
                 continue
-            found.append(Kept(file.name.removesuffix(SUFFIX), file, stat.st_size, stat.st_mtime_ns))
+            found.append(
+                CachedFile(file.name.removesuffix(SUFFIX), file, stat.st_size, stat.st_mtime_ns)
+            )
         return sorted(found, key=lambda kept: (kept.used, kept.sha256))
 
     def damage(self, sha256: str) -> str | None:
@@ -118,9 +120,9 @@ class WeightsCache:
             draft = self.folder / f".{sha256}.{os.getpid()}.draft"
             with afterwards(lambda: draft.unlink(missing_ok=True)):
                 save_file(state, draft, metadata={"format": "pt"})
-                _to_disk(draft)
+                _fsync(draft)
                 draft.rename(self.file(sha256))
-                _to_disk(self.folder)
+                _fsync(self.folder)
         except (OSError, SafetensorError) as error:
             reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
             raise PopulationError(
@@ -137,10 +139,10 @@ class WeightsCache:
         """Let others go until `size` bytes more fit; nobody goes if that would not be enough."""
         if size > self.quota:
             return False
-        others = [kept for kept in self.kept() if kept.sha256 != sha256]
+        others = [kept for kept in self.files() if kept.sha256 != sha256]
         excess = size + sum(kept.size for kept in others) - self.quota
         leaving = []
-        for kept in _order_of_leaving(others, keyframes):
+        for kept in _eviction_order(others, keyframes):
             if excess <= 0:
                 break
             if kept.sha256 in keyframes and sha256 not in keyframes:
@@ -159,13 +161,13 @@ class WeightsCache:
                 draft.unlink(missing_ok=True)
 
 
-def _order_of_leaving(kept: list[Kept], keyframes: frozenset[str]) -> Iterator[Kept]:
+def _eviction_order(kept: list[CachedFile], keyframes: frozenset[str]) -> Iterator[CachedFile]:
     """Least recently used first, keyframes last."""
     yield from (one for one in kept if one.sha256 not in keyframes)
     yield from (one for one in kept if one.sha256 in keyframes)
 
 
-def _to_disk(path: Path) -> None:
+def _fsync(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

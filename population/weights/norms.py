@@ -13,7 +13,7 @@ from population.weights.materialise import State
 _NUMBER = re.compile(r"\d+")
 
 
-def kind_of(tensor: str) -> str:
+def name_without_layer(tensor: str) -> str:
     """A tensor's name without the number of its layer: what it is compared with.
 
     Models may be deeper than the founders, and then a layer has no twin of its number.
@@ -38,7 +38,9 @@ def founder_norms(
             done += 1
             if header.dtype.floating:
                 size = root_mean_square(torch.from_numpy(np.array(founder.wide(name))))
-                norms[kind_of(name)] = max(size, norms.get(kind_of(name), 0.0))
+                norms[name_without_layer(name)] = max(
+                    size, norms.get(name_without_layer(name), 0.0)
+                )
                 founder.release(name)
     return norms
 
@@ -61,7 +63,7 @@ def norm_ratio(state: State, norms: Mapping[str, float]) -> float:
         size = root_mean_square(tensor)
         if math.isnan(size):
             return math.nan
-        usual = norms.get(kind_of(name), math.inf)
+        usual = norms.get(name_without_layer(name), math.inf)
         largest = max(largest, size / usual if usual else math.inf if size else 0.0)
     return largest
 

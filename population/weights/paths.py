@@ -5,11 +5,11 @@ from pathlib import Path
 SUFFIX = ".safetensors"
 
 
-def folder_of(archive: Path) -> Path:
+def weights_folder(archive: Path) -> Path:
     """The folder of an archive's weights."""
     return archive.with_name(archive.name + ".weights")
 
 
-def file_of(archive: Path, sha256: str) -> Path:
+def weights_file(archive: Path, sha256: str) -> Path:
     """Where the weights with a hash lie, if they are kept."""
-    return folder_of(archive) / f"{sha256}{SUFFIX}"
+    return weights_folder(archive) / f"{sha256}{SUFFIX}"

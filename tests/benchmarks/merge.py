@@ -196,7 +196,7 @@ def our_arithmetic(
 
     from population.merging.backends import backend_for  # noqa: PLC0415
     from population.merging.engine import plan  # noqa: PLC0415
-    from population.merging.lazy_tensors import spans  # noqa: PLC0415
+    from population.merging.lazy_tensors import row_spans  # noqa: PLC0415
     from population.merging.mergekit import from_yaml  # noqa: PLC0415
 
     recipe = from_yaml(configuration(method, founders), "benchmark")
@@ -206,8 +206,8 @@ def our_arithmetic(
         planned = plan(recipe)
 
         def tensor(name: str) -> None:
-            operand = planned.result.operand(name, backend)
-            for start, stop in spans(operand.rows, operand.columns, backend.chunk):
+            operand = planned.result.lazy_tensor(name, backend)
+            for start, stop in row_spans(operand.rows, operand.columns, backend.chunk):
                 backend.get(operand.read(start, stop), planned.tensors[name].dtype)
 
         names = sorted(planned.tensors, key=lambda name: -int(np.prod(planned.tensors[name].shape)))
@@ -271,7 +271,7 @@ def depths(founders: Sequence[Path], repeat: int) -> dict[str, float]:
     """A recipe of a thousand steps, beside one of one step, planned and computed."""
     from population.merging.backends import backend_for  # noqa: PLC0415
     from population.merging.engine import plan  # noqa: PLC0415
-    from population.merging.lazy_tensors import spans  # noqa: PLC0415
+    from population.merging.lazy_tensors import row_spans  # noqa: PLC0415
     from population.merging.recipe import Recipe  # noqa: PLC0415
 
     names = [path.name for path in founders]
@@ -297,8 +297,8 @@ def depths(founders: Sequence[Path], repeat: int) -> dict[str, float]:
         def compute() -> None:
             planned = plan(made)
             for name, spec in planned.tensors.items():
-                operand = planned.result.operand(name, backend)
-                for start, stop in spans(operand.rows, operand.columns, backend.chunk):
+                operand = planned.result.lazy_tensor(name, backend)
+                for start, stop in row_spans(operand.rows, operand.columns, backend.chunk):
                     backend.get(operand.read(start, stop), spec.dtype)
 
         return compute

@@ -16,7 +16,7 @@ from lineage.queries.round_summary import played
 from lineage.queries.tasks import tasks_of
 from lineage.records import Rating, Round, RoundItem, Verdict
 from population.analysis.source_attribution import founder_sources, member_sources
-from population.weights.paths import file_of
+from population.weights.paths import weights_file
 from tests.screen_helpers import (
     SIZES,
     check_golden,
@@ -301,7 +301,7 @@ def test_sources_say_where_they_lie_and_whether_they_fit(archive: Path, tmp_path
     members = member_sources(colony)
     assert [source.path for source in members] == [None] * len(members)
     kept = colony.models(ids=[members[0].model])[0]
-    file = file_of(copy, kept.weights_sha256)
+    file = weights_file(copy, kept.weights_sha256)
     file.parent.mkdir()
     file.touch()
     assert member_sources(colony)[0].path == str(file)

@@ -79,7 +79,7 @@ def fork(
 def compare(first: FirstArgument, second: SecondArgument, as_json: JsonOption = False) -> None:
     with clear_errors():
         one, other = opened(first), opened(second)
-        from population.analysis.comparison import compare as versus
+        from population.analysis.comparison import compare_campaigns as versus
         from tui.cli.lineage_tables import comparison_json, comparison_view
 
         now, equal = versus(one, other)
@@ -92,7 +92,7 @@ def compare(first: FirstArgument, second: SecondArgument, as_json: JsonOption = 
         out.print(comparison_view("as they are", names, now))
         if equal:
             out.print(comparison_view("at equal budgets", names, equal))
-        splits = {contest.split for contest in now.contests}
+        splits = {compared.split for compared in now.splits}
         note = "" if "test" in splits else " Test scores: run `colony report` on both first."
         out.print(
             "Leads are paired by item, with intervals over items; ◂ ▸ point at who is ahead by "

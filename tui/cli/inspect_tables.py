@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lineage.escaping import escaped
-from population.merging.preflight import gigabytes
+from population.merging.preflight import format_size
 from tui.cli.lineage_tables import safe, takes
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def _table(profiles: "Sequence[Profile]") -> Table:
             _type(found),
             *(_or_dash(count) for count in (found.layers, found.hidden, found.vocabulary)),
             _parameters(found),
-            gigabytes(found.size),
+            format_size(found.size),
             escaped(found.dtype),
             safe(found.licence or "-"),
             escaped(found.fits),
@@ -57,7 +57,7 @@ def _blocks(profiles: "Sequence[Profile]") -> Group:
             f"{_or_dash(found.layers)} layers, hidden {_or_dash(found.hidden)}, "
             f"{_or_dash(found.vocabulary)} tokens"
         )
-        weights = f"{_parameters(found)} parameters, {gigabytes(found.size)}"
+        weights = f"{_parameters(found)} parameters, {format_size(found.size)}"
         lines = (
             f"{_type(found)}: {counts}",
             f"{weights}, {escaped(found.dtype)}; licence {safe(found.licence or '-')}",

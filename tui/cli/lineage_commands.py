@@ -295,14 +295,14 @@ def diff(
 ) -> None:
     with clear_errors():
         colony = opened(archive)
-        from population.analysis.difference import beside, difference
+        from population.analysis.difference import difference, models_to_compare
         from tui.cli.lineage_tables import difference_json, difference_view
 
         one = colony.find(model)
         if other is None and not one.parents:
             raise ArchiveError(f"{one.label} is a founder and has no parents; name another model")
         two = None if other is None else colony.find(other)
-        sides, child = beside(colony, one, two)
+        sides, child = models_to_compare(colony, one, two)
         found = difference(colony, sides)
         if as_json:
             print_json(difference_json(found))

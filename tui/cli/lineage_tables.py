@@ -124,16 +124,16 @@ def comparison_json(comparison: "CampaignComparison | None") -> dict[str, Any] |
         "campaigns": [_campaigner(side) for side in (comparison.first, comparison.second)],
         "contests": [
             {
-                "split": contest.split,
-                "items": contest.items,
-                "means": [contest.first.mean, contest.second.mean],
-                "difference": vars(contest.difference),
+                "split": compared.split,
+                "items": compared.items,
+                "means": [compared.first.mean, compared.second.mean],
+                "difference": vars(compared.difference),
                 "tasks": {
                     task: {"means": [first, second], "difference": vars(lead)}
-                    for task, (first, second, lead) in contest.tasks.items()
+                    for task, (first, second, lead) in compared.tasks.items()
                 },
             }
-            for contest in comparison.contests
+            for compared in comparison.splits
         ],
     }
 
@@ -157,16 +157,17 @@ def comparison_view(title: str, names: Sequence[str], comparison: "CampaignCompa
     for what, first, second in facts:
         heads.add_row(what, safe(first), safe(second))
     parts: list[Any] = [heads]
-    for contest in comparison.contests:
+    for compared in comparison.splits:
         table = plain_table(
-            f"{contest.split}, {contest.items} items", *names, "lead of the first",
-            text=(f"{contest.split}, {contest.items} items",),
+            f"{compared.split}, {compared.items} items", *names, "lead of the first",
+            text=(f"{compared.split}, {compared.items} items",),
         )  # fmt: skip
-        for task, (first, second, lead) in contest.tasks.items():
+        for task, (first, second, lead) in compared.tasks.items():
             table.add_row(safe(task), f"{first:.2f}", f"{second:.2f}", _lead(lead))
         table.add_section()
         table.add_row(
-            "mean over tasks", str(contest.first), str(contest.second), _lead(contest.difference),
+            "mean over tasks", str(compared.first), str(compared.second),
+            _lead(compared.difference),
             style="bold",
         )  # fmt: skip
         parts.append(table)

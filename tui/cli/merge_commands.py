@@ -62,7 +62,7 @@ def merge(
     with clear_errors(), Interruptible() as stop:
         from population.merging.engine import plan
         from population.merging.merge import merge as run
-        from population.merging.preflight import gigabytes, preflight
+        from population.merging.preflight import format_size, preflight
         from population.merging.recipe_files import read_recipe
 
         folder = at_home(folder)
@@ -84,8 +84,8 @@ def merge(
                 print_json({"tensors": len(planned.tensors), **asdict(needs)})
             else:
                 out.print(
-                    f"{len(planned.tensors)} tensors, {gigabytes(needs.disk)} on disk, at most "
-                    f"about {gigabytes(needs.memory)} in memory; nothing was written",
+                    f"{len(planned.tensors)} tensors, {format_size(needs.disk)} on disk, at most "
+                    f"about {format_size(needs.memory)} in memory; nothing was written",
                     highlight=False,
                 )
             return
@@ -113,7 +113,7 @@ def merge(
             )
         else:
             out.print(
-                f"{made.folder}: {made.tensors} tensors, {gigabytes(made.needs.disk)}, weights "
+                f"{made.folder}: {made.tensors} tensors, {format_size(made.needs.disk)}, weights "
                 f"{made.weights_sha256[:12]}",
                 highlight=False,
                 soft_wrap=True,

@@ -70,8 +70,8 @@ def skills(
         row = colony.find(model)
         with progress_bar() as progress:
             progress(0, 1, "loading torch")
+            from population.analysis.founder_ablation import ablate_founders as measure
             from population.analysis.founder_ablation import check_linear
-            from population.analysis.founder_ablation import skills as measure
             from population.campaign.context import reopen_context
 
             check_linear(colony, row)
@@ -106,7 +106,7 @@ def skills_json(found: "FounderAblation") -> dict[str, Any]:
                 "share": knockout.share,
                 "loss": vars(knockout.loss),
                 "losses": {task: vars(loss) for task, loss in knockout.losses.items()},
-                "probability_losses": knockout.doubts,
+                "probability_losses": knockout.probability_losses,
                 "credit": {task: knockout.credit(task) for task in knockout.losses},
             }
             for knockout in found.knockouts

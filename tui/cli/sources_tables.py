@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lineage.escaping import escaped
-from population.merging.preflight import gigabytes
+from population.merging.preflight import format_size
 from tui.cli.lineage_tables import plain_table, safe
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def sources_view(found: "Sequence[AvailableSource]") -> RenderableType:
             safe(source.name),
             safe(source.fits),
             safe((about and about.licence) or "not stated"),
-            gigabytes(about.size) if about else "",
+            format_size(about.size) if about else "",
             safe(source.path or "made from its recipe", 500),
             style="red" if source.trouble else None,
         )

@@ -75,7 +75,7 @@ def check(
                 + (f", {repaired} repaired" if repaired else ""),
                 highlight=False,
             )
-        if not found.whole:
+        if not found.intact:
             raise typer.Exit(1)
 
 

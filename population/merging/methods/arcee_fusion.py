@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from population.merging.methods.method import Array, Chunk, Group, Settings, Streamed, namespace
-from population.merging.methods.order_statistics import collected, order_statistic
+from population.merging.methods.order_statistics import collect, order_statistic
 from population.merging.methods.sparsify import where_or_zero
 
 
@@ -22,7 +22,7 @@ class ArceeFusion(Streamed):
     def prepare(self, group: Group, settings: Settings) -> Callable[[Chunk], Array]:
         del settings
 
-        values = collected(group, group.chunks(), lambda chunk, _: _importance(chunk))
+        values = collect(group, group.chunks(), lambda chunk, _: _importance(chunk))
         last = values.shape[0] - 1
         places = [int(quartile * last) for quartile in (0.25, 0.5, 0.75)]
         first, median, third = (order_statistic(values, place)[0] for place in places)

@@ -109,7 +109,7 @@ def _add_products(one: Any, other: Any, lanes: Any) -> None:
 
 
 @_jit
-def distances(one: Any, other: Any, out: Any) -> None:
+def absolute_differences(one: Any, other: Any, out: Any) -> None:
     """`|one - other|`."""
     for i in range(out.size):
         out[i] = abs(one[i] - other[i])
@@ -141,14 +141,14 @@ def gather_between(values: Any, low: Any, high: Any, out: Any) -> tuple[int, int
 
 
 @_jit
-def thin_all(model: Any, base: Any, weight: Any, out: Any) -> None:
+def weighted_offsets(model: Any, base: Any, weight: Any, out: Any) -> None:
     """The weighted task vector."""
     for i in range(out.size):
         out[i] = (model[i] - base[i]) * weight
 
 
 @_jit
-def thin_band(
+def band_offsets(
     model: Any, base: Any, band: Any, ties: Any, factor: Any, weight: Any, out: Any
 ) -> None:
     """The weighted task vector, where its magnitude lies in a band.
@@ -170,7 +170,7 @@ def thin_band(
         drop, allow = ties[0], ties[1]
         least, most = low, high
         if drop > 0 or high < band[2]:
-            bottom, top = _count_equal(model[start:stop], base[start:stop], low, high)
+            bottom, top = _count_ties(model[start:stop], base[start:stop], low, high)
             if bottom <= drop:  # then all of them go, and comparing is enough
                 least = np.nextafter(low, band[2]) if bottom else low
                 ties[0] -= bottom
@@ -193,13 +193,13 @@ def thin_band(
                         drop -= 1
                     out[i] = (offset if keep else none) * factor * weight
                 continue
-        _thin_block(
+        _band_block(
             model[start:stop], base[start:stop], least, most, factor, weight, out[start:stop]
         )
 
 
 @_jit
-def _count_equal(model: Any, base: Any, low: Any, high: Any) -> tuple[int, int]:
+def _count_ties(model: Any, base: Any, low: Any, high: Any) -> tuple[int, int]:
     bottom = top = np.int32(0)
     for i in range(model.size):
         size = abs(model[i] - base[i])
@@ -209,7 +209,7 @@ def _count_equal(model: Any, base: Any, low: Any, high: Any) -> tuple[int, int]:
 
 
 @_jit
-def _thin_block(
+def _band_block(
     model: Any, base: Any, least: Any, most: Any, factor: Any, weight: Any, out: Any
 ) -> None:
     none = np.float32(0)
@@ -221,7 +221,7 @@ def _thin_block(
 
 
 @_jit
-def thin_mask(model: Any, base: Any, mask: Any, factor: Any, weight: Any, out: Any) -> None:
+def masked_offsets(model: Any, base: Any, mask: Any, factor: Any, weight: Any, out: Any) -> None:
     """The weighted task vector, where a mask is true."""
     for i in range(out.size):
         offset = model[i] - base[i]
@@ -256,7 +256,7 @@ def _add_row(sizes: Any, mask: Any, whole: Any, kept: Any) -> None:
 
 
 @_jit
-def win_by_rank(sizes: Any, columns: int, unsure: Any, draws: Any, keep: Any) -> int:
+def keep_larger_than_rival(sizes: Any, columns: int, unsure: Any, draws: Any, keep: Any) -> int:
     """Where it is unsure, keep what is larger than another element of its row, drawn at random.
 
     Args:
@@ -333,7 +333,7 @@ def elect_parts(parts: Any, weights: Any, normalize: bool, scale: Any, base: Any
             share[i] = none
             total[i] = none
         for k in range(parts.shape[0]):
-            _vote(parts[k, start : start + BLOCK], weights[k], sign, total, share)
+            _add_agreeing(parts[k, start : start + BLOCK], weights[k], sign, total, share)
         below = base[start : start + BLOCK]
         if normalize:
             for i in range(total.size):
@@ -343,7 +343,7 @@ def elect_parts(parts: Any, weights: Any, normalize: bool, scale: Any, base: Any
 
 
 @_jit
-def _vote(part: Any, weight: Any, sign: Any, total: Any, share: Any) -> None:
+def _add_agreeing(part: Any, weight: Any, sign: Any, total: Any, share: Any) -> None:
     none = np.float32(0)
     for i in range(part.size):
         value = part[i] * sign[i]

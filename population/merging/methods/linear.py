@@ -31,7 +31,7 @@ class Linear(Combination):
         if np.any(normal & (total == 0)):
             raise RecipeError("linear: the weights sum to 0 and cannot be normalized")
         weight = weight / np.where(normal, total, 1.0)[:, None]
-        return weighted(weight, span.models)
+        return weighted_sum(weight, span.models)
 
 
 class TaskArithmetic(Combination):
@@ -54,7 +54,7 @@ class TaskArithmetic(Combination):
         total = weight.sum(axis=1)
         divide = settings["normalize"].astype(bool) & (np.abs(total) >= 1e-8)
         weight = weight * (settings["lambda"] / np.where(divide, total, 1.0))[:, None]
-        return span.base + weighted(weight, span.offsets())
+        return span.base + weighted_sum(weight, span.offsets())
 
 
 class Passthrough(Combination):
@@ -67,10 +67,10 @@ class Passthrough(Combination):
     parameters = (Parameter("scale", "factor on the weights", default=1.0, per_model=True),)
 
     def combine(self, span: Subspace, settings: Settings) -> Floats:
-        return weighted(settings["scale"], span.models)
+        return weighted_sum(settings["scale"], span.models)
 
 
-def weighted(weight: Floats, vectors: Floats) -> Floats:
+def weighted_sum(weight: Floats, vectors: Floats) -> Floats:
     """Sum of vectors (models, units, basis) with weights (units, models): (units, basis)."""
     total: Floats = np.einsum("um,mub->ub", weight, vectors)
     return total

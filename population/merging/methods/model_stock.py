@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from population.merging.methods.linear import weighted
+from population.merging.methods.linear import weighted_sum
 from population.merging.methods.method import (
     Axis,
     Combination,
@@ -12,7 +12,7 @@ from population.merging.methods.method import (
     Subspace,
 )
 
-MERGEKITS_CLAMP = 1e-6
+MERGEKIT_CLAMP = 1e-6
 
 
 class ModelStock(Combination):
@@ -42,11 +42,11 @@ class ModelStock(Combination):
             for other in range(one + 1, count):
                 product = norms[one] * norms[other]
                 if settings.compat:
-                    product = np.maximum(product, MERGEKITS_CLAMP)
+                    product = np.maximum(product, MERGEKIT_CLAMP)
                 cosine = span.dot(offsets[one], offsets[other])
                 cosines.append(np.clip(cosine / np.where(product > 0, product, 1.0), -1.0, 1.0))
         cosine = np.mean(cosines, axis=0)
         denominator = 1 + (count - 1) * cosine
         opposed = np.abs(denominator) < 1e-6
         t = np.where(opposed, 0.0, count * cosine / np.where(opposed, 1.0, denominator))
-        return span.base + weighted(np.repeat(t[:, None] / count, count, axis=1), offsets)
+        return span.base + weighted_sum(np.repeat(t[:, None] / count, count, axis=1), offsets)

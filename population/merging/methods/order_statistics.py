@@ -15,24 +15,22 @@ _SAMPLE = 1 << 14
 _THREAD = threading.local()
 
 
-def magnitudes(group: Group, model: int) -> Array:
+def tensor_magnitudes(group: Group, model: int) -> Array:
     """|task vector| of one model, flat, shape (rows * columns,)."""
-    return collected(group, group.chunks(only=model), distance)
+    return collect(group, group.chunks(only=model), chunk_magnitudes)
 
 
-def distance(chunk: Chunk, out: Array = None) -> Array:
+def chunk_magnitudes(chunk: Chunk, out: Array = None) -> Array:
     """|model - base| of the only model of a chunk; may be written over the model."""
     (model,) = chunk.models
     if not is_numpy_array(model):
         return namespace(model).abs(model - chunk.base)
     out = model.reshape(-1) if out is None else out
-    kernels.distances(model.reshape(-1), chunk.base.reshape(-1), out)
+    kernels.absolute_differences(model.reshape(-1), chunk.base.reshape(-1), out)
     return out.reshape(model.shape)
 
 
-def collected(
-    group: Group, chunks: Iterator[Chunk], value: Callable[[Chunk, Array], Array]
-) -> Array:
+def collect(group: Group, chunks: Iterator[Chunk], value: Callable[[Chunk, Array], Array]) -> Array:
     """A value for each element of all chunks, flat, shape (rows * columns,).
 
     Args:
@@ -43,7 +41,7 @@ def collected(
     whole: Array = None
     for chunk in chunks:
         if whole is None:
-            whole = _room(chunk.models[0], group.rows * group.columns)
+            whole = _buffer(chunk.models[0], group.rows * group.columns)
         place = whole[chunk.start * group.columns : chunk.stop * group.columns]
         made = namespace(place).reshape(value(chunk, place), (-1,))
         if not (is_numpy_array(made) and np.shares_memory(made, place)):
@@ -51,7 +49,7 @@ def collected(
     return whole
 
 
-def _room(like: Array, count: int) -> Array:
+def _buffer(like: Array, count: int) -> Array:
     """Room for `count` values.
 
     On the CPU it is the same memory for each tensor that a thread works on, one after the other:

@@ -23,7 +23,7 @@ class Ram(Streamed):
     parameters: tuple[Parameter, ...] = (EPSILON,)
 
     def prepare(self, group: Group, settings: Settings) -> Callable[[Chunk], Array]:
-        return merger([1.0] * group.count, settings.one("epsilon"))
+        return merge_function([1.0] * group.count, settings.one("epsilon"))
 
 
 class RamPlus(Ram):
@@ -52,10 +52,10 @@ class RamPlus(Ram):
             1 + settings.one("r") * min(max(s / max(u, epsilon), 0.0), settings.one("alpha"))
             for s, u in zip(shared, unique, strict=True)
         ]
-        return merger(boosts, epsilon)
+        return merge_function(boosts, epsilon)
 
 
-def merger(boosts: list[float], epsilon: float) -> Callable[[Chunk], Array]:
+def merge_function(boosts: list[float], epsilon: float) -> Callable[[Chunk], Array]:
     """What merges a chunk, given the factor on each model's unique changes."""
 
     def merge(chunk: Chunk) -> Array:

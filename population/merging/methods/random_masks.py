@@ -14,11 +14,11 @@ from population.merging.methods.method import Array, Group
 Mask = npt.NDArray[np.bool_]
 Bytes = npt.NDArray[np.uint8]
 
-Decide = Callable[[Array, int, int], Mask]
+MaskRows = Callable[[Array, int, int], Mask]
 """Says which of rows start..stop-1 to keep, given their magnitudes."""
 
 
-def by_chance(group: Group, model: int, density: float) -> Decide:
+def bernoulli_mask(group: Group, model: int, density: float) -> MaskRows:
     """Every element is kept with probability `density` (DARE, arXiv 2311.03099)."""
     bits = group.random(model)
     drawn = _Draws(bits, group.rows * group.columns).below(density)
@@ -26,7 +26,7 @@ def by_chance(group: Group, model: int, density: float) -> Decide:
     return lambda _, start, stop: mask[start:stop]
 
 
-def by_rank(group: Group, model: int, density: float, epsilon: float) -> Decide:
+def rank_mask(group: Group, model: int, density: float, epsilon: float) -> MaskRows:
     """Larger magnitudes of a row are kept more often (DELLA, arXiv 2406.11617, section 3.1).
 
     The element with rank r of n is kept with probability
@@ -40,7 +40,7 @@ def by_rank(group: Group, model: int, density: float, epsilon: float) -> Decide:
     """
     rows, columns = group.rows, group.columns
     if columns == 1:
-        return by_chance(group, model, density)
+        return bernoulli_mask(group, model, density)
     low, high = density - epsilon, density + epsilon
     if not (low > 0 and high < 1):
         raise RecipeError(
@@ -60,7 +60,7 @@ def by_rank(group: Group, model: int, density: float, epsilon: float) -> Decide:
         sizes: npt.NDArray[Any] = size if is_numpy_array(size) else size.cpu().numpy()
         here, open_questions = keep[start:stop], unsure[start:stop].reshape(-1)
         rivals = all_rivals[used:]
-        used += kernels.win_by_rank(
+        used += kernels.keep_larger_than_rival(
             np.ascontiguousarray(sizes).reshape(-1),
             columns,
             open_questions,

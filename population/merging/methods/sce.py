@@ -12,11 +12,11 @@ from population.merging.methods.method import (
     Streamed,
     namespace,
 )
-from population.merging.methods.order_statistics import collected
-from population.merging.methods.sparsify import Band, ranked, where_or_zero
+from population.merging.methods.order_statistics import collect
+from population.merging.methods.sparsify import Band, rank_band, where_or_zero
 from population.merging.methods.task_vectors import signs
 
-MERGEKITS_CLAMP = 1e-6
+MERGEKIT_CLAMP = 1e-6
 
 
 class Sce(Streamed):
@@ -43,11 +43,11 @@ class Sce(Streamed):
                 squares[number] += float((part * part).sum())
         size = group.rows * group.columns
         energy = sum(squares)
-        if energy == 0 or (settings.compat and energy / size < MERGEKITS_CLAMP):
+        if energy == 0 or (settings.compat and energy / size < MERGEKIT_CLAMP):
             weights = [1 / group.count] * group.count
         else:
             weights = [square / energy for square in squares]
-        least = MERGEKITS_CLAMP if settings.compat else 0.0
+        least = MERGEKIT_CLAMP if settings.compat else 0.0
         select = selection()
 
         def merge(chunk: Chunk) -> Array:
@@ -76,12 +76,12 @@ def _selection(group: Group, share: float) -> Callable[[], Select]:
     """Makes a function that drops what is not selected from the parts of each chunk in turn."""
     if share >= 1:
         return lambda: lambda parts: parts
-    variances = collected(group, group.chunks(), lambda c, _: _variance(_offsets(c)))
+    variances = collect(group, group.chunks(), lambda c, _: _variance(_offsets(c)))
     size = variances.shape[0]
     keep = int(int(namespace(variances).count_nonzero(variances)) * share)
     if keep == 0:
         return lambda: lambda parts: [part * 0.0 for part in parts]
-    found = ranked(variances, size - keep, size)
+    found = rank_band(variances, size - keep, size)
 
     def selection() -> Select:
         band = Band(found.low, skip=found.skip)

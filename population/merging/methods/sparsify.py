@@ -1,7 +1,7 @@
-"""Thinning out task vectors: by magnitude, by chance, or by chance that depends on magnitude.
+"""Sparsifying task vectors: by magnitude, at random, or with probabilities that follow magnitude.
 
-A `Thinning` is made for one task vector of one tensor by going through it, and is then applied to
-its chunks in order. On a CPU the loops are those of `population.merging.methods.kernels`.
+A `Sparsification` is made for one task vector of one tensor in a pass over it, and is then applied
+to its chunks in order. On a CPU the loops are those of `population.merging.methods.kernels`.
 """
 
 from abc import ABC, abstractmethod
@@ -14,35 +14,41 @@ from array_api_compat import device, is_numpy_array
 
 from population.merging.methods import kernels
 from population.merging.methods.method import Array, Chunk, Group, namespace
-from population.merging.methods.order_statistics import distance, magnitudes, order_statistic
-from population.merging.methods.random_masks import Decide, Mask
+from population.merging.methods.order_statistics import (
+    chunk_magnitudes,
+    order_statistic,
+    tensor_magnitudes,
+)
+from population.merging.methods.random_masks import Mask, MaskRows
 
 
-class Thinning(ABC):
+class Sparsification(ABC):
     """What is kept of a task vector."""
 
     @abstractmethod
-    def part(self, chunk: Chunk, model: Array, weight: float, out: Array = None) -> Array:
+    def apply(self, chunk: Chunk, model: Array, weight: float, out: Array = None) -> Array:
         """A chunk of the weighted task vector of a model, with what is dropped set to 0.
 
         On a CPU it is written into `out`.
         """
 
 
-class KeepAll(Thinning):
+class KeepAll(Sparsification):
     """All of it."""
 
-    def part(self, chunk: Chunk, model: Array, weight: float, out: Array = None) -> Array:
+    def apply(self, chunk: Chunk, model: Array, weight: float, out: Array = None) -> Array:
         if not is_numpy_array(model):
             return (model - chunk.base) * weight
-        kernels.thin_all(_flat(model), _flat(chunk.base), model.dtype.type(weight), _flat(out))
+        kernels.weighted_offsets(
+            _flat(model), _flat(chunk.base), model.dtype.type(weight), _flat(out)
+        )
         return out
 
 
-class KeepNone(Thinning):
+class KeepNone(Sparsification):
     """Nothing of it."""
 
-    def part(self, chunk: Chunk, model: Array, weight: float, out: Array = None) -> Array:
+    def apply(self, chunk: Chunk, model: Array, weight: float, out: Array = None) -> Array:
         if not is_numpy_array(model):
             return model * 0.0
         out[...] = 0
@@ -50,7 +56,7 @@ class KeepNone(Thinning):
 
 
 @dataclass
-class Band(Thinning):
+class Band(Sparsification):
     """The elements whose magnitudes rank between two places.
 
     Of equal magnitudes the earlier element ranks lower, so exactly as many are kept as asked for.
@@ -73,13 +79,13 @@ class Band(Thinning):
     def __post_init__(self) -> None:
         self._ties = np.array([self.skip, self.take])
 
-    def part(self, chunk: Chunk, model: Array, weight: float, out: Array = None) -> Array:
+    def apply(self, chunk: Chunk, model: Array, weight: float, out: Array = None) -> Array:
         if not is_numpy_array(model):
             offset = model - chunk.base
             mask = self.mask(namespace(offset).abs(offset))
             return where_or_zero(mask, offset) * self.factor * weight
         kind = model.dtype.type
-        kernels.thin_band(
+        kernels.band_offsets(
             _flat(model),
             _flat(chunk.base),
             np.array([self.low, self.high, np.inf], model.dtype),
@@ -107,23 +113,23 @@ class Band(Thinning):
         return keep
 
 
-def band(group: Group, model: int, first: int, stop: int, rescale: bool) -> Thinning:
+def keep_ranks(group: Group, model: int, first: int, stop: int, rescale: bool) -> Sparsification:
     """Keep the magnitudes with ranks first..stop-1 (0 is the smallest) of the whole tensor."""
     if first <= 0 and stop >= group.rows * group.columns:
         return KeepAll()
     if first >= stop:
         return KeepNone()
-    sizes = magnitudes(group, model)
-    found = ranked(sizes, first, stop)
+    sizes = tensor_magnitudes(group, model)
+    found = rank_band(sizes, first, stop)
     if rescale:
         xp = namespace(sizes)
-        kept = where_or_zero(ranked(sizes, first, stop).mask(sizes), sizes)
+        kept = where_or_zero(rank_band(sizes, first, stop).mask(sizes), sizes)
         whole = float(xp.sum(sizes, dtype=xp.float64))
         found.factor = _l1_factor(whole, float(xp.sum(kept, dtype=xp.float64)))
     return found
 
 
-def ranked(sizes: Array, first: int, stop: int) -> Band:
+def rank_band(sizes: Array, first: int, stop: int) -> Band:
     """The band that holds the ranks first..stop-1 of some values, shape (n,)."""
     low, below = order_statistic(sizes, first)
     if stop == sizes.shape[0]:
@@ -133,7 +139,7 @@ def ranked(sizes: Array, first: int, stop: int) -> Band:
 
 
 @dataclass(frozen=True)
-class Masked(Thinning):
+class Masked(Sparsification):
     """What a mask says.
 
     Attributes:
@@ -144,12 +150,12 @@ class Masked(Thinning):
     mask: Mask
     factor: float = 1.0
 
-    def part(self, chunk: Chunk, model: Array, weight: float, out: Array = None) -> Array:
+    def apply(self, chunk: Chunk, model: Array, weight: float, out: Array = None) -> Array:
         mask = self.mask[chunk.start : chunk.stop]
         if not is_numpy_array(model):
             return where_or_zero(mask, model - chunk.base) * self.factor * weight
         kind = model.dtype.type
-        kernels.thin_mask(
+        kernels.masked_offsets(
             _flat(model),
             _flat(chunk.base),
             _flat(mask),
@@ -160,7 +166,7 @@ class Masked(Thinning):
         return out
 
 
-def masked(group: Group, model: int, decide: Decide, rescale: bool) -> Thinning:
+def keep_masked(group: Group, model: int, decide: MaskRows, rescale: bool) -> Sparsification:
     """Keep what is decided; with `rescale`, with the L1 norm of the whole.
 
     mergekit's reading of DARE's 1/density and of DELLA's 1/p: the norm that was really lost is
@@ -169,7 +175,7 @@ def masked(group: Group, model: int, decide: Decide, rescale: bool) -> Thinning:
     mask = np.empty((group.rows, group.columns), bool)
     whole = kept = 0.0
     for chunk in group.chunks(only=model):
-        size = distance(chunk)
+        size = chunk_magnitudes(chunk)
         here = mask[chunk.start : chunk.stop] = decide(size, chunk.start, chunk.stop)
         if not rescale:
             continue

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from population.errors import RecipeError
-from population.merging.methods.linear import weighted
+from population.merging.methods.linear import weighted_sum
 from population.merging.methods.method import (
     WEIGHT,
     Axis,
@@ -20,10 +20,10 @@ from population.merging.methods.method import (
     Subspace,
 )
 
-NEARLY_PARALLEL = 0.9995
+PARALLEL_COSINE = 0.9995
 """Above this cosine, SLERP is LERP (mergekit's threshold)."""
 
-NEARLY_STRAIGHT = 5e-8
+STRAIGHT_SQUARED_SINE = 5e-8
 """Up to this squared sine, NuSLERP is LERP. mergekit says 1e-16, but computes in fp32."""
 
 
@@ -41,7 +41,7 @@ class Slerp(Combination):
         near, far, t = span.base, span.models[0], settings["t"]
         lengths = _or_one(span.norm(near), 1e-8) * _or_one(span.norm(far), 1e-8)
         cosine = np.clip(span.dot(near, far) / lengths, -1.0, 1.0)
-        straight = np.abs(cosine) > NEARLY_PARALLEL
+        straight = np.abs(cosine) > PARALLEL_COSINE
         return _interpolated(near, far, t, cosine, straight)
 
 
@@ -71,7 +71,7 @@ class NuSlerp(Combination):
         one, other = span.offsets()
         lengths = np.maximum(span.norm(one), 1e-7) * np.maximum(span.norm(other), 1e-7)
         cosine = np.clip(span.dot(one, other) / lengths, -1.0, 1.0)
-        straight = 1 - cosine**2 <= NEARLY_STRAIGHT
+        straight = 1 - cosine**2 <= STRAIGHT_SQUARED_SINE
         merged = _interpolated(one, other, t, cosine, straight)
         return merged if span.base is None else merged + span.base
 
@@ -100,7 +100,7 @@ class MultiSlerp(Combination):
         weight = weight / np.where(normal, total, 1.0)[:, None]
         norms = np.array([span.norm(model) for model in models])
         directions = models / (norms + eps)[:, :, None]
-        mean = weighted(weight, directions)
+        mean = weighted_sum(weight, directions)
         length = span.norm(mean)
         opposed = length < eps
         moved = (norms > 0).any(axis=0)
@@ -111,11 +111,11 @@ class MultiSlerp(Combination):
             )
         mean = mean / _or_one(length, 0.0)[:, None]
         tangents = directions - np.array([span.dot(d, mean) for d in directions])[:, :, None] * mean
-        tangent = weighted(weight, tangents)
+        tangent = weighted_sum(weight, tangents)
         angle = span.norm(tangent) + eps
         merged = mean * np.cos(angle)[:, None] + tangent * (np.sin(angle) / angle)[:, None]
         merged = merged * (norms.T * weight).sum(axis=1)[:, None]
-        merged = np.where(opposed[:, None], weighted(weight, models), merged)
+        merged = np.where(opposed[:, None], weighted_sum(weight, models), merged)
         return merged if span.base is None else merged + span.base
 
 
@@ -141,7 +141,7 @@ class Karcher(Combination):
         directions = np.where(
             there[:, :, None], models / np.where(norms > 0, norms, 1.0)[:, :, None], 0.0
         )
-        mean = weighted(weight, directions)
+        mean = weighted_sum(weight, directions)
         length = span.norm(mean)
         first = directions[np.argmax(there, axis=0), np.arange(there.shape[1])]
         mean = np.where((length < tol)[:, None], first, mean / _or_one(length, 0.0)[:, None])

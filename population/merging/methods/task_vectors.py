@@ -29,8 +29,14 @@ from population.merging.methods.method import (
     Streamed,
     namespace,
 )
-from population.merging.methods.random_masks import by_chance, by_rank
-from population.merging.methods.sparsify import KeepAll, KeepNone, Thinning, band, masked
+from population.merging.methods.random_masks import bernoulli_mask, rank_mask
+from population.merging.methods.sparsify import (
+    KeepAll,
+    KeepNone,
+    Sparsification,
+    keep_masked,
+    keep_ranks,
+)
 
 NORMALIZE_BY_DEFAULT = Parameter("normalize", NORMALIZE.meaning, default=True)
 RESCALE_BY_DEFAULT = Parameter("rescale", RESCALE.meaning, default=True)
@@ -43,30 +49,32 @@ class TaskVectors(Streamed):
     votes: bool
 
     @abstractmethod
-    def thinning(self, group: Group, model: int, settings: Settings) -> Thinning:
+    def sparsification(self, group: Group, model: int, settings: Settings) -> Sparsification:
         """How one task vector is thinned out."""
 
     def prepare(self, group: Group, settings: Settings) -> Callable[[Chunk], Array]:
         weights = settings.each("weight")
-        thinnings = [self.thinning(group, model, settings) for model in range(group.count)]
+        sparsifications = [
+            self.sparsification(group, model, settings) for model in range(group.count)
+        ]
         normalize, scale = bool(settings.one("normalize")), settings.one("lambda")
 
         def merge(chunk: Chunk) -> Array:
-            parts = _room(len(weights), chunk.base)
-            for number, (thinning, model) in enumerate(zip(thinnings, chunk.models, strict=True)):
-                room = parts[number]
-                made = thinning.part(chunk, model, weights[number], room)
-                if made is not room:
-                    parts[number] = made
+            parts = _parts_buffer(len(weights), chunk.base)
+            for number, model in enumerate(chunk.models):
+                buffer = parts[number]
+                part = sparsifications[number].apply(chunk, model, weights[number], buffer)
+                if part is not buffer:
+                    parts[number] = part
             if self.votes:
-                return elected(parts, weights, normalize, scale, chunk.base)
+                return add_elected(parts, weights, normalize, scale, chunk.base)
             share = sum(weights) if normalize else 1.0
-            return summed(parts, share if abs(share) >= 1e-8 else 1.0, scale, chunk.base)
+            return add_sum(parts, share if abs(share) >= 1e-8 else 1.0, scale, chunk.base)
 
         return merge
 
 
-def summed(parts: Array, divisor: float, scale: float, base: Array) -> Array:
+def add_sum(parts: Array, divisor: float, scale: float, base: Array) -> Array:
     """`base + scale * sum(parts) / divisor`."""
     if is_numpy_array(base):
         kind, out = base.dtype.type, np.empty_like(base)
@@ -77,7 +85,7 @@ def summed(parts: Array, divisor: float, scale: float, base: Array) -> Array:
     return sum(parts[1:], start=parts[0]) / divisor * scale + base
 
 
-def elected(
+def add_elected(
     parts: Array, weights: list[float], normalize: bool, scale: float, base: Array
 ) -> Array:
     """`base + scale * (what has the sign of the sum) / (the weights behind it)`.
@@ -112,7 +120,7 @@ def signs(values: Array) -> Array:
     return namespace(values).astype(values >= 0, values.dtype) * 2 - 1
 
 
-def _room(count: int, base: Array) -> Array:
+def _parts_buffer(count: int, base: Array) -> Array:
     """Room for the parts of a chunk: on a CPU one array, as the compiled loops want them."""
     return np.empty((count, *base.shape), base.dtype) if is_numpy_array(base) else [None] * count
 
@@ -132,12 +140,12 @@ class Ties(TaskVectors):
     votes = True
     parameters = (WEIGHT, DENSITY, NORMALIZE_BY_DEFAULT, RESCALE, LAMBDA, INT8_MASK)
 
-    def thinning(self, group: Group, model: int, settings: Settings) -> Thinning:
+    def sparsification(self, group: Group, model: int, settings: Settings) -> Sparsification:
         total = group.rows * group.columns
         density = settings.each("density")[model]
         # As mergekit has it, any density above 0 keeps one element at least.
         keep = 0 if density == 0 else total if density >= 1 else max(1, int(density * total))
-        return band(group, model, total - keep, total, bool(settings.one("rescale")))
+        return keep_ranks(group, model, total - keep, total, bool(settings.one("rescale")))
 
 
 class Dare(TaskVectors):
@@ -147,14 +155,14 @@ class Dare(TaskVectors):
     random = True
     parameters = (WEIGHT, DENSITY, NORMALIZE, RESCALE_BY_DEFAULT, LAMBDA, INT8_MASK)
 
-    def thinning(self, group: Group, model: int, settings: Settings) -> Thinning:
+    def sparsification(self, group: Group, model: int, settings: Settings) -> Sparsification:
         density = settings.each("density")[model]
         if density >= 1:
             return KeepAll()
         if density == 0:
             return KeepNone()
-        decide = by_chance(group, model, density)
-        return masked(group, model, decide, bool(settings.one("rescale")))
+        decide = bernoulli_mask(group, model, density)
+        return keep_masked(group, model, decide, bool(settings.one("rescale")))
 
 
 class DareLinear(Dare):
@@ -190,14 +198,14 @@ class DellaLinear(TaskVectors):
         INT8_MASK,
     )
 
-    def thinning(self, group: Group, model: int, settings: Settings) -> Thinning:
+    def sparsification(self, group: Group, model: int, settings: Settings) -> Sparsification:
         density, epsilon = settings.each("density")[model], settings.each("epsilon")[model]
         if density >= 1:
             return KeepAll()
         if density == 0:
             return KeepNone()
-        decide = by_rank(group, model, density, epsilon)
-        return masked(group, model, decide, bool(settings.one("rescale")))
+        decide = rank_mask(group, model, density, epsilon)
+        return keep_masked(group, model, decide, bool(settings.one("rescale")))
 
 
 class Della(DellaLinear):
@@ -227,13 +235,13 @@ class Breadcrumbs(TaskVectors):
         INT8_MASK,
     )
 
-    def thinning(self, group: Group, model: int, settings: Settings) -> Thinning:
+    def sparsification(self, group: Group, model: int, settings: Settings) -> Sparsification:
         total = group.rows * group.columns
         largest = int(settings.each("gamma")[model] * total)
         keep = int(settings.each("density")[model] * total)
         first = max(0, total - keep - largest)
         stop = min(total, first + keep)
-        return band(group, model, first, stop, bool(settings.one("rescale")))
+        return keep_ranks(group, model, first, stop, bool(settings.one("rescale")))
 
 
 class BreadcrumbsTies(Breadcrumbs):

@@ -17,7 +17,7 @@ Nothing here reads a weight: a change is a map that the caller applies to tensor
 from population.merging.routes.config import route_config
 from population.merging.routes.folding import IDENTITY, Change, Fold, FoldedScale, LayerFold, fold
 from population.merging.routes.path import Route, RouteStep, from_indicators
-from population.merging.routes.tensors import Source, routed_name, sources_of
+from population.merging.routes.tensors import TensorSource, sources_of
 
 __all__ = [
     "IDENTITY",
@@ -27,10 +27,9 @@ __all__ = [
     "LayerFold",
     "Route",
     "RouteStep",
-    "Source",
+    "TensorSource",
     "fold",
     "from_indicators",
     "route_config",
-    "routed_name",
     "sources_of",
 ]

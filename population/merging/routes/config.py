@@ -93,7 +93,7 @@ def _check_alike(
     architecture: Architecture, configs: Sequence[Mapping[str, Any]], one: int, other: int
 ) -> None:
     """Make sure that one config can describe the layers of two models."""
-    mine, theirs = (_telling(architecture, configs[model]) for model in (one, other))
+    mine, theirs = (_layer_settings(architecture, configs[model]) for model in (one, other))
     order = ("hidden_size", "n_embd")
     for key in sorted(mine.keys() | theirs.keys(), key=lambda key: (key not in order, key)):
         here, there = mine.get(key), theirs.get(key)
@@ -104,7 +104,7 @@ def _check_alike(
             )
 
 
-def _telling(architecture: Architecture, config: Mapping[str, Any]) -> dict[str, Any]:
+def _layer_settings(architecture: Architecture, config: Mapping[str, Any]) -> dict[str, Any]:
     """What a config says about its layers, in one form whichever version wrote it."""
     settings = architecture.settings(config)
     rope = settings.get("rope_parameters") or settings.get("rope_scaling") or {}

@@ -24,10 +24,6 @@ class FoldedScale:
         """Change weights; no change gives back the very same."""
         return weights if self == IDENTITY else weights * self.scale + self.shift
 
-    def then(self, after: "FoldedScale") -> "FoldedScale":
-        """This change and another one after it, as one."""
-        return FoldedScale(after.scale * self.scale, after.scale * self.shift + after.shift)
-
 
 IDENTITY = FoldedScale()
 """No change at all, not even a rounding."""
@@ -113,24 +109,24 @@ def fold(route: Route, architecture: Architecture, config: Mapping[str, Any]) ->
         )
     layers = []
     for stream in streams:
-        changes = [_turned(norm) for norm in architecture.input_norms] if stream < 0 else []
+        changes = [_negated(norm) for norm in architecture.input_norms] if stream < 0 else []
         if stream != 1:
             shrink = FoldedScale(1 / stream)
             changes += [Change(pattern, shrink) for pattern in architecture.writers]
-            changes += [_shrunk(norm, stream) for norm in architecture.post_norms]
+            changes += [_divided(norm, stream) for norm in architecture.post_norms]
         layers.append(LayerFold(stream, tuple(changes)))
     final = architecture.final_norm
-    turned = (_turned(final),) if final is not None and streams[-1] < 0 else ()
+    turned = (_negated(final),) if final is not None and streams[-1] < 0 else ()
     return Fold(tuple(layers), LayerFold(streams[-1], turned))
 
 
-def _turned(norm: Norm) -> Change:
+def _negated(norm: Norm) -> Change:
     """Make a norm take -x for x: norm(-x) is -norm(x), and a bias comes after it."""
     turn = FoldedScale(-1.0, -2.0) if norm.kind == "rms1" else FoldedScale(-1.0)
     return Change(rf"{re.escape(norm.name)}\.weight", turn, required=not norm.optional)
 
 
-def _shrunk(norm: Norm, stream: float) -> Change:
+def _divided(norm: Norm, stream: float) -> Change:
     """Divide what a norm gives, and so what a sub-layer that ends in it writes."""
     affine = (
         FoldedScale(1 / stream, 1 / stream - 1) if norm.kind == "rms1" else FoldedScale(1 / stream)

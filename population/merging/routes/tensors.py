@@ -10,20 +10,7 @@ from population.merging.routes.folding import IDENTITY, FoldedScale, LayerFold, 
 from population.merging.routes.path import Route
 from population.models.architectures import Architecture, place_of
 
-
-def routed_name(architecture: Architecture, out_layer: int, tensor: str) -> str:
-    """The name that a layer's tensor gets at its place in the routed model.
-
-    Raises:
-        RecipeError: the tensor lies in no layer.
-    """
-    place = place_of(architecture, tensor)
-    if place is None:
-        raise RecipeError(f"{tensor} lies in no layer of a {architecture.name}")
-    return f"{place.base}{place.stack}.{out_layer}.{place.suffix}"
-
-
-Source = tuple[int, str, FoldedScale]
+TensorSource = tuple[int, str, FoldedScale]
 """Where a tensor comes from: the model's number, the tensor's name there, and its change."""
 
 
@@ -34,7 +21,7 @@ def sources_of(
     names_per_model: Sequence[Collection[str]],
     outside: int = 0,
     outside_head: int | None = None,
-) -> dict[str, Source]:
+) -> dict[str, TensorSource]:
     """Where each tensor of the routed model comes from.
 
     Args:
@@ -62,7 +49,7 @@ def sources_of(
     for model in {outside, head} | {step.model for step in route.steps}:
         layers[model] = _Layers.of(architecture, names_per_model[model], model)
 
-    sources: dict[str, Source] = {}
+    sources: dict[str, TensorSource] = {}
     start = layers[outside].start
     for number, (step, change) in enumerate(zip(route.steps, folded.layers, strict=True)):
         tensors = layers[step.model].tensors.get(step.layer)
@@ -107,7 +94,7 @@ def _outside(
     layers: Mapping[int, _Layers],
     models: tuple[int, int],
     end: LayerFold,
-) -> dict[str, Source]:
+) -> dict[str, TensorSource]:
     """Where what belongs to no layer comes from; the last norm and the head from their model."""
     first, last = models
     final = architecture.final_norm
@@ -116,7 +103,7 @@ def _outside(
             f"it is not known which tensors are the last norm and the head of a "
             f"{architecture.name}; take them from the model that gives the embeddings"
         )
-    sources: dict[str, Source] = {}
+    sources: dict[str, TensorSource] = {}
     ends: list[str] = []
     for model in dict.fromkeys(models):
         base = layers[model].base

@@ -16,14 +16,14 @@ What users of other tools meet, and what is done about it here:
 
 from population.merging.vocabulary.alignment import Alignment, Rows, align
 from population.merging.vocabulary.overrides import TokenSource, token_sources
-from population.merging.vocabulary.rows import Matrix, Read, aligned_rows, padding_row
+from population.merging.vocabulary.rows import Matrix, RowReader, aligned_rows, padding_row
 from population.merging.vocabulary.tokenizer import Tokenizer, read_tokenizer
 from population.merging.vocabulary.writing import write_tokenizer
 
 __all__ = [
     "Alignment",
     "Matrix",
-    "Read",
+    "RowReader",
     "Rows",
     "TokenSource",
     "Tokenizer",

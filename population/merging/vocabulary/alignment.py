@@ -14,7 +14,7 @@ from population.merging.vocabulary.union import check_union
 from population.models.added_tokens import token_settings
 
 Rows: TypeAlias = NDArray[np.int64]
-Source: TypeAlias = Literal["union", "base"] | int
+TokenizerSource: TypeAlias = Literal["union", "base"] | int
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,7 @@ class Alignment:
         rows: For every model, its own row for each row of the merged embedding, or -1.
         used: Whether a row of the merged embedding belongs to a token.
         fallback: Where the rows of tokens come from in models that lack them.
-        heights: For every model, the rows of its embedding.
+        row_counts: For every model, the rows of its embedding.
         chosen: The model whose tokenizer is taken, or extended.
         added: Added tokens that the chosen tokenizer gains, with their settings.
     """
@@ -52,7 +52,7 @@ class Alignment:
     rows: tuple[Rows, ...]
     used: NDArray[np.bool_]
     fallback: Fallback
-    heights: tuple[int, ...]
+    row_counts: tuple[int, ...]
     chosen: int
     added: Mapping[str, Mapping[str, Any]]
 
@@ -62,7 +62,7 @@ class Alignment:
         straight = np.arange(self.size)
         return all(
             height == self.size and np.array_equal(rows, straight)
-            for height, rows in zip(self.heights, self.rows, strict=True)
+            for height, rows in zip(self.row_counts, self.rows, strict=True)
         )
 
     def needs_padding(self, model: int) -> bool:
@@ -73,7 +73,7 @@ class Alignment:
 def align(
     tokenizers: Sequence[Tokenizer],
     base: int | None = None,
-    source: Source = "union",
+    source: TokenizerSource = "union",
     overrides: Mapping[str, TokenSource] | None = None,
     pad_to_multiple_of: int | None = None,
 ) -> Alignment:
@@ -145,7 +145,7 @@ def align(
         rows=tuple(own),
         used=used,
         fallback=fallback,
-        heights=tuple(other.rows for other in tokenizers),
+        row_counts=tuple(other.rows for other in tokenizers),
         chosen=chosen,
         added=added,
     )
@@ -154,7 +154,7 @@ def align(
 def _check_numbers(
     tokenizers: Sequence[Tokenizer],
     base: int | None,
-    source: Source,
+    source: TokenizerSource,
     overrides: Mapping[str, TokenSource],
     multiple: int | None,
 ) -> None:
@@ -176,7 +176,7 @@ def _check_numbers(
 
 
 def _check_post_processor(taken: Tokenizer) -> None:
-    if not taken.beyond:
+    if not taken.out_of_range:
         return
     for row in _inserted(taken.data.get("post_processor")):
         if row >= taken.rows:

@@ -37,7 +37,7 @@ def bpe_merges(alignment: Alignment, tokenizers: Sequence[Tokenizer]) -> list[tu
     prefix = taken.data["model"].get("continuing_subword_prefix") or ""
     suffix = taken.data["model"].get("end_of_word_suffix") or ""
     merges = _pairs(taken)
-    if taken.beyond:
+    if taken.out_of_range:
         merges = [
             (left, right)
             for left, right in merges
@@ -57,10 +57,10 @@ def bpe_merges(alignment: Alignment, tokenizers: Sequence[Tokenizer]) -> list[tu
             if left + right.removeprefix(prefix) in new and left in tokens and right in tokens
         ]
     merges = list(dict.fromkeys(merges))
-    return merges if prefix or suffix else _reach(merges, new, alignment, taken)
+    return merges if prefix or suffix else _add_reaching_merges(merges, new, alignment, taken)
 
 
-def _reach(
+def _add_reaching_merges(
     merges: list[tuple[str, str]], new: set[str], alignment: Alignment, taken: Tokenizer
 ) -> list[tuple[str, str]]:
     """Add merges for new tokens whose own merges the earlier ones get in the way of.

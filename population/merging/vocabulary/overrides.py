@@ -70,8 +70,8 @@ def override_rows(
             wanted = token if override.token is None else override.token
             if wanted not in donor.tokens:
                 why = "no such token"
-                if wanted in donor.beyond:
-                    why = f"it with id {donor.beyond[wanted]} beyond the {donor.rows} rows there"
+                if (outside := donor.out_of_range.get(wanted)) is not None:
+                    why = f"it with id {outside} beyond the {donor.rows} rows there"
                 raise CheckpointError(
                     f"token {token!r}: expected {wanted!r} in the vocabulary of {donor.name}, "
                     f"found {why}; name another source"

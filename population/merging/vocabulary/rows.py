@@ -10,7 +10,7 @@ from population.errors import CheckpointError
 from population.merging.vocabulary.alignment import Alignment, Rows
 
 Matrix: TypeAlias = NDArray[np.float32]
-Read: TypeAlias = Callable[[int, Rows], Matrix]
+RowReader: TypeAlias = Callable[[int, Rows], Matrix]
 """Gathers rows of one model's embedding: (model, rows) to (len(rows), width), for no rows too."""
 
 
@@ -19,7 +19,7 @@ def aligned_rows(
     model: int,
     start: int,
     stop: int,
-    read: Read,
+    read: RowReader,
     padding: Matrix | None = None,
 ) -> Matrix:
     """Rows `start` to `stop` of a model's embedding, in the merged vocabulary.
@@ -59,7 +59,7 @@ def aligned_rows(
     return out
 
 
-def padding_row(alignment: Alignment, model: int, read: Read, chunk: int = 8192) -> Matrix:
+def padding_row(alignment: Alignment, model: int, read: RowReader, chunk: int = 8192) -> Matrix:
     """The mean of a model's rows with tokens, in the merged vocabulary; read `chunk` at a time."""
     total: NDArray[np.float64] | None = None
     nothing = np.zeros(1, np.float32)

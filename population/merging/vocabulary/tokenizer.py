@@ -24,7 +24,7 @@ class Tokenizer:
         folder: Where its files lie.
         data: Its tokenizer.json.
         tokens: The id of every token that has a row in the embedding, added tokens included.
-        beyond: The ids of the tokens that have none, as their ids are not below `rows`.
+        out_of_range: The ids of the tokens that have none, as their ids are not below `rows`.
         rows: The number of rows of the model's embedding. Rows without a token are padding.
         amended: `data` holds added tokens that only tokenizer_config.json mentions.
     """
@@ -34,7 +34,7 @@ class Tokenizer:
     data: Mapping[str, Any]
     tokens: Mapping[str, int]
     rows: int
-    beyond: Mapping[str, int]
+    out_of_range: Mapping[str, int]
     amended: bool = False
 
     @cached_property
@@ -99,8 +99,8 @@ def read_tokenizer(folder: Path, name: str, rows: int) -> Tokenizer:
     if extra:
         extra = [{**entry, "id": tokens[entry["content"]]} for entry in extra]
         data["added_tokens"] = [*added, *extra]
-    beyond = {token: row for token, row in tokens.items() if row >= rows}
-    if beyond:
+    out_of_range = {token: row for token, row in tokens.items() if row >= rows}
+    if out_of_range:
         tokens = {token: row for token, row in tokens.items() if row < rows}
     return Tokenizer(
         name=name,
@@ -108,7 +108,7 @@ def read_tokenizer(folder: Path, name: str, rows: int) -> Tokenizer:
         data=data,
         tokens=tokens,
         rows=rows,
-        beyond=beyond,
+        out_of_range=out_of_range,
         amended=bool(extra),
     )
 

@@ -17,7 +17,13 @@ from population.models.tokenizer_failures import TAKE_ONE, loading, read_json
 
 _SETTINGS_FILES = ("tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
 # Other spellings of the vocabulary: true only while the tokenizer stays as it is.
-_SPELLINGS = ("added_tokens.json", "merges.txt", "tokenizer.model", "vocab.json", "vocab.txt")
+_VOCABULARY_FILES = (
+    "added_tokens.json",
+    "merges.txt",
+    "tokenizer.model",
+    "vocab.json",
+    "vocab.txt",
+)
 _TEMPLATES = "additional_chat_templates"
 
 
@@ -29,9 +35,9 @@ def write_tokenizer(alignment: Alignment, tokenizers: Sequence[Tokenizer], into:
     """
     taken = tokenizers[alignment.chosen]
     into.mkdir(parents=True, exist_ok=True)
-    changed = taken.amended or taken.beyond or alignment.added
+    changed = taken.amended or taken.out_of_range or alignment.added
     if not changed and len(alignment.tokens) == len(taken.tokens):
-        for name in ("tokenizer.json", *_SETTINGS_FILES, *_SPELLINGS):
+        for name in ("tokenizer.json", *_SETTINGS_FILES, *_VOCABULARY_FILES):
             if (taken.folder / name).is_file():
                 shutil.copyfile(taken.folder / name, into / name)
     else:
@@ -86,7 +92,7 @@ def _write_settings(alignment: Alignment, taken: Tokenizer, into: Path) -> None:
         if file.suffix != ".json":
             shutil.copyfile(file, into / name)
             continue
-        gone = taken.beyond.keys() - alignment.tokens.keys()
+        gone = taken.out_of_range.keys() - alignment.tokens.keys()
         settings = without_tokens(read_json(file, taken.name), gone)
         if "added_tokens_decoder" in settings:
             entries = {**taken.added, **alignment.added}

@@ -10,7 +10,7 @@ import pytest
 from lineage import Archive
 from lineage.archive.fork import fork
 from lineage.records import Scores
-from population.analysis.comparison import compare
+from population.analysis.comparison import compare_campaigns
 from population.analysis.difference import difference
 from population.evaluation.intervals import mean_over_tasks
 from tests.command_helpers import colony, failure
@@ -18,7 +18,7 @@ from tests.command_helpers import colony, failure
 
 def test_leads_are_paired_item_by_item(small_archive: Archive, tmp_path: Path) -> None:
     branch = fork(small_archive, 0, tmp_path / "branch.duckdb")
-    now, equal = compare(small_archive, branch)
+    now, equal = compare_campaigns(small_archive, branch)
     assert equal is not None
     # The same campaign at the same budget, whatever became of its champion later.
     first, second = (
@@ -26,8 +26,8 @@ def test_leads_are_paired_item_by_item(small_archive: Archive, tmp_path: Path) -
         for side in (equal.first, equal.second)
     )
     assert first == second
-    (contest,) = now.contests
-    assert contest.split == "selection"
+    (compared,) = now.splits
+    assert compared.split == "selection"
     with small_archive.reading() as db:
         items = db.execute(
             "SELECT id, task FROM items WHERE split = 'selection' ORDER BY id"
@@ -36,14 +36,14 @@ def test_leads_are_paired_item_by_item(small_archive: Archive, tmp_path: Path) -
     champions = [now.first.champion.id, now.second.champion.id]
     exact = small_archive.scores(champions, ids).exact
     expected = mean_over_tasks(exact[0] - exact[1], [task for _, task in items])
-    assert contest.items == len(ids)
-    assert contest.difference.mean == pytest.approx(expected.mean)
-    assert contest.difference.low <= contest.difference.mean <= contest.difference.high
-    assert sum(lead.mean for *_, lead in contest.tasks.values()) / len(contest.tasks) == (
+    assert compared.items == len(ids)
+    assert compared.difference.mean == pytest.approx(expected.mean)
+    assert compared.difference.low <= compared.difference.mean <= compared.difference.high
+    assert sum(lead.mean for *_, lead in compared.tasks.values()) / len(compared.tasks) == (
         pytest.approx(expected.mean)
     )
-    back, _ = compare(branch, small_archive)
-    assert back.contests[0].difference.mean == pytest.approx(-expected.mean)
+    back, _ = compare_campaigns(branch, small_archive)
+    assert back.splits[0].difference.mean == pytest.approx(-expected.mean)
 
 
 def test_sealed_scores_count_only_where_reports_took_them(
@@ -55,13 +55,15 @@ def test_sealed_scores_count_only_where_reports_took_them(
     sealed = [type(item)(f"{item.id}/sealed", item.task, "test", "", "") for item in items]
     names = tuple(item.id for item in sealed)
     for archive, hits in ((one, 1.0), (other, 0.0)):
-        assert [contest.split for contest in compare(one, other)[0].contests] == ["selection"]
+        assert [compared.split for compared in compare_campaigns(one, other)[0].splits] == [
+            "selection"
+        ]
         champion = archive.models(ids=[archive.generations()[-1].champion])[0]
         scores = np.full((1, len(sealed)), hits)
         archive.save_report_scores(
             champion.weights_sha256, sealed, Scores((0,), names, scores, scores)
         )
-    test, selection = compare(one, other)[0].contests
+    test, selection = compare_campaigns(one, other)[0].splits
     assert (test.split, selection.split) == ("test", "selection")
     assert (test.difference.mean, test.difference.low) == (1.0, 1.0)
 

@@ -12,11 +12,11 @@ from population.analysis.founder_ablation import (
     EVERYWHERE,
     Ablation,
     FounderAblation,
-    by_task,
-    groups_of,
-    share_of,
-    skills,
-    without,
+    ablate_founders,
+    block_masks,
+    knocked_out,
+    means_by_task,
+    vector_shares,
 )
 from population.campaign.context import Context, genome_of, reopen_context
 from population.evaluation.intervals import Interval
@@ -40,14 +40,14 @@ def test_a_founder_without_its_own_vector_is_the_base(
     small_archive: Archive, context: Context
 ) -> None:
     model = small_archive.find("cipher")
-    found = skills(small_archive, context, model)
+    found = ablate_founders(small_archive, context, model)
     items = context.split("selection")
     asked = [item.task for item in items]
     genomes = [context.genome_of_founder(row) for row in (0, 2)]
     base, own = context.score(genomes, context.evaluator.prepare_keys(items)).exact
-    assert found.accuracy == by_task(own, asked)
+    assert found.accuracy == means_by_task(own, asked)
     losses = everywhere(found)
-    assert losses["cipher"] == by_task(own - base, asked)
+    assert losses["cipher"] == means_by_task(own - base, asked)
     assert max(losses["cipher"].values()) > 0.2  # it has a skill that the base lacks
     shares = {one.founder: one.share for one in found.knockouts}
     assert shares == {"capital": 0.0, "cipher": 1.0, "double": 0.0}
@@ -59,26 +59,26 @@ def test_who_has_no_coefficient_costs_nothing_and_who_has_costs_what_is_scored(
     small_archive: Archive, context: Context
 ) -> None:
     model = small_archive.models(ids=small_archive.offspring())[-1]
-    found = skills(small_archive, context, model, split="search", grain="layer")
+    found = ablate_founders(small_archive, context, model, split="search", grain="layer")
     whole = context.parameter_space.coefficients(genome_of(small_archive, context, model))
     items = context.split("search")
     prepared = context.evaluator.prepare_keys(items)
-    masks = groups_of(context.layout, "layer")
+    masks = block_masks(context.layout, "layer")
     assert len(masks) > 3
     assert len(found.knockouts) == len(masks) * len(whole)
     chosen = [found.knockouts[1], found.knockouts[-1], found.knockouts[-2]]
     for one in chosen:
         row = ["capital", "cipher", "double"].index(one.founder)
-        rest = without(whole, row, masks[one.where])
+        rest = knocked_out(whole, row, masks[one.where])
         exact = context.score([whole.ravel(), rest.ravel()], prepared).exact
-        assert means(one) == by_task(exact[0] - exact[1], [item.task for item in items])
-    founder = skills(small_archive, context, small_archive.find("double"), split="search")
+        assert means(one) == means_by_task(exact[0] - exact[1], [item.task for item in items])
+    founder = ablate_founders(small_archive, context, small_archive.find("double"), split="search")
     assert set(everywhere(founder)["capital"].values()) == {0.0}
     assert any(everywhere(founder)["double"].values())
 
 
 def test_knocking_out_touches_one_vector_in_its_blocks_alone(context: Context) -> None:
-    layers, blocks = groups_of(context.layout, "layer"), groups_of(context.layout, "block")
+    layers, blocks = block_masks(context.layout, "layer"), block_masks(context.layout, "block")
     for masks in (layers, blocks):
         everything, *parts = masks.values()
         assert everything.all()
@@ -86,15 +86,15 @@ def test_knocking_out_touches_one_vector_in_its_blocks_alone(context: Context) -
     assert len(blocks) == 1 + len(context.layout.blocks)
     whole = np.arange(1.0, 1.0 + 3 * len(everything)).reshape(3, -1)
     mask = list(layers.values())[2]
-    rest = without(whole, 1, mask)
+    rest = knocked_out(whole, 1, mask)
     assert np.array_equal(rest == 0.0, np.outer([False, True, False], mask))
     assert np.array_equal(rest[rest != 0.0], whole[rest != 0.0])
 
 
 def test_shares_weigh_blocks_by_their_size_and_signs_not_at_all() -> None:
     coefficients = np.array([[1.0, 0.0], [0.0, -0.5]])
-    assert share_of(coefficients, np.array([100.0, 200.0])).tolist() == [0.5, 0.5]
-    assert share_of(0.0 * coefficients, np.array([100.0, 200.0])).tolist() == [0.0, 0.0]
+    assert vector_shares(coefficients, np.array([100.0, 200.0])).tolist() == [0.5, 0.5]
+    assert vector_shares(0.0 * coefficients, np.array([100.0, 200.0])).tolist() == [0.0, 0.0]
 
 
 def test_credit_is_share_times_loss_and_chance_gets_none() -> None:

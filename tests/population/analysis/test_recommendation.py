@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from population.analysis.recommendation import RecommendedSource, SourceCandidates, selected
+from population.analysis.recommendation import RecommendedSource, SourceCandidates, recommend
 
 
 def candidates(
@@ -21,7 +21,7 @@ def candidates(
 
 
 def chosen(field: SourceCandidates) -> list[int]:
-    return [choice.model for choice in selected(field)]
+    return [choice.model for choice in recommend(field)]
 
 
 def test_the_best_comes_first_and_then_whoever_adds_most() -> None:
@@ -51,7 +51,7 @@ def test_where_nobody_adds_anything_independent_solvers_are_taken() -> None:
 
 
 def test_reasons_are_words_with_numbers() -> None:
-    first, second, third = selected(candidates(["1110", "0001", "0001"], {(1, 2): 0.25}))
+    first, second, third = recommend(candidates(["1110", "0001", "0001"], {(1, 2): 0.25}))
     assert first == RecommendedSource(1, 3.0, 3.0, 3.0, 4, None, 0.0)
     assert first.reason == "solves most: 3 of 4 items"
     assert second.model == 3
@@ -68,7 +68,7 @@ def test_reasons_are_words_with_numbers() -> None:
 def test_nobody_is_chosen_twice_and_together_they_solve_what_they_solve(
     solved: list[str], count: int
 ) -> None:
-    found = selected(candidates(solved), count)
+    found = recommend(candidates(solved), count)
     models = [choice.model for choice in found]
     assert len(models) == len(set(models)) == min(count, len(solved))
     best = max(row.count("1") for row in solved)

@@ -18,7 +18,7 @@ from population.errors import PopulationError
 from population.evaluation.coherence import Cause, GeneratedAnswer, Health
 from population.evaluation.evaluator import Evaluator
 from population.weights.materialise import State
-from population.weights.norms import founder_norms, kind_of, norm_ratio
+from population.weights.norms import founder_norms, name_without_layer, norm_ratio
 
 FOUNDERS = shipped_data() / "founders"
 
@@ -189,7 +189,10 @@ def test_opening_costs_the_founders_items_and_repeats_exactly(
 
 
 def test_norms_are_compared_by_kind() -> None:
-    assert kind_of("model.layers.12.mlp.up_proj.weight") == "model.layers.*.mlp.up_proj.weight"
+    assert (
+        name_without_layer("model.layers.12.mlp.up_proj.weight")
+        == "model.layers.*.mlp.up_proj.weight"
+    )
     norms = {"layers.*.up": 2.0, "layers.*.bias": 0.0}
     up = torch.tensor([3.0, -4.0, 5.0])  # root mean square sqrt(50 / 3)
     ratio = math.sqrt(50 / 3) / 2

@@ -70,7 +70,7 @@ def assert_unharmed(archive: Path, said: Path) -> int:
     colony = Archive(archive)
     assert len(colony.generations()) - 1 >= acknowledged(said)
     assert colony.inconsistencies() == []
-    assert all(cache_of(colony).damage(kept.sha256) is None for kept in cache_of(colony).kept())
+    assert all(cache_of(colony).damage(kept.sha256) is None for kept in cache_of(colony).files())
     return len(colony.generations())
 
 
@@ -162,7 +162,7 @@ def test_weights_that_vanish_are_made_again(
     shutil.copy(unhurt.path, archive)
     forks.start(*headless(archive, tiny), said=said)
     assert forks.wait() == 0, said.read_text()
-    kept = cache_of(Archive(archive)).kept()
+    kept = cache_of(Archive(archive)).files()
     assert [one.sha256 for one in kept] == [unhurt.find("champion").weights_sha256]
 
 

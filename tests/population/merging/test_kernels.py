@@ -32,11 +32,11 @@ def test_loops_over_elements_have_the_bits_of_numpy(count: int, kind: Any) -> No
     added = total.copy()
     kernels.add_weighted(added, one, other, weight)
     np.testing.assert_array_equal(added, total + weight * (one - other))
-    kernels.distances(one, other, out)
+    kernels.absolute_differences(one, other, out)
     np.testing.assert_array_equal(out, np.abs(one - other))
-    kernels.thin_all(one, other, weight, out)
+    kernels.weighted_offsets(one, other, weight, out)
     np.testing.assert_array_equal(out, (one - other) * weight)
-    kernels.thin_mask(one, other, mask, factor, weight, out)
+    kernels.masked_offsets(one, other, mask, factor, weight, out)
     np.testing.assert_array_equal(out, np.where(mask, one - other, kind(0)) * factor * weight)
 
 
@@ -128,7 +128,7 @@ def test_winning_by_rank_is_being_larger_than_the_rival(columns: int, kind: Any)
         own, theirs = (sizes[row, column], column), (sizes[row, rival], rival)
         wanted[row, column] = own > theirs
     flat = sizes.reshape(-1), columns, unsure.reshape(-1), draws
-    assert kernels.win_by_rank(*flat, keep.reshape(-1)) == len(draws)
+    assert kernels.keep_larger_than_rival(*flat, keep.reshape(-1)) == len(draws)
     np.testing.assert_array_equal(keep, wanted)
 
 

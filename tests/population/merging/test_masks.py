@@ -11,12 +11,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from population.merging.backends import Numpy
-from population.merging.lazy_tensors import Held, Inputs
+from population.merging.lazy_tensors import InMemoryTensor, MethodInputs
 from population.merging.methods import order_statistics as ranking
 from population.merging.methods.method import Chunk
-from population.merging.methods.order_statistics import distance, order_statistic
-from population.merging.methods.random_masks import by_chance, by_rank
-from population.merging.methods.sparsify import ranked
+from population.merging.methods.order_statistics import chunk_magnitudes, order_statistic
+from population.merging.methods.random_masks import bernoulli_mask, rank_mask
+from population.merging.methods.sparsify import rank_band
 from tests.population.merging.test_methods import BACKENDS, Tensors, merged, step, use
 
 Array = npt.NDArray[Any]
@@ -24,18 +24,20 @@ MILLION = 1 << 20
 BOUND = 5  # standard deviations; the seeds are fixed, so what passes once passes always
 
 
-def inputs(values: Array, chunk: int = 1 << 17, **key: Any) -> Inputs:
+def inputs(values: Array, chunk: int = 1 << 17, **key: Any) -> MethodInputs:
     """A task vector, as the methods see it."""
     base = np.zeros((1, values.shape[1]), values.dtype).repeat(len(values), 0)
     about = {"seed": 0, "tensor": "t", "names": ("m",), **key}
-    return Inputs(base=Held(base), models=(Held(values),), size=chunk, **about)
+    return MethodInputs(
+        base=InMemoryTensor(base), models=(InMemoryTensor(values),), size=chunk, **about
+    )
 
 
-def drawn(decide_for: Callable[..., Any], group: Inputs, *settings: float) -> Array:
+def drawn(decide_for: Callable[..., Any], group: MethodInputs, *settings: float) -> Array:
     """The mask of the only model."""
     decide = decide_for(group, 0, *settings)
     chunks = group.chunks(only=0)
-    return np.concatenate([np.array(decide(distance(c), c.start, c.stop)) for c in chunks])
+    return np.concatenate([np.array(decide(chunk_magnitudes(c), c.start, c.stop)) for c in chunks])
 
 
 def normal(rows: int, columns: int, seed: int = 0) -> Array:
@@ -70,7 +72,7 @@ def check_uncorrelated(values: Array, along: int) -> None:
 
 @pytest.mark.parametrize("density", [0.5, 0.53, 0.1, 0.9, 1 / 256, 0.001, 0.999, 127.5 / 128])
 def test_dare_keeps_each_element_with_the_density(density: float) -> None:
-    mask = drawn(by_chance, inputs(np.zeros((1024, 1024), np.float32)), density)
+    mask = drawn(bernoulli_mask, inputs(np.zeros((1024, 1024), np.float32)), density)
     found = deviations(mask, density)
     assert abs(unlikely(found)) < BOUND
     check_spread(found.sum(axis=1) / 32)
@@ -80,7 +82,7 @@ def test_dare_keeps_each_element_with_the_density(density: float) -> None:
 
 @pytest.mark.parametrize(("density", "kept"), [(0.0, False), (1.0, True)])
 def test_dare_without_chance(density: float, kept: bool) -> None:
-    assert np.all(drawn(by_chance, inputs(normal(8, 1000)), density) == kept)
+    assert np.all(drawn(bernoulli_mask, inputs(normal(8, 1000)), density) == kept)
 
 
 TIED: dict[str, Callable[[Array], Array]] = {
@@ -101,7 +103,7 @@ def test_della_keeps_by_rank(values: str, columns: int, density: float, epsilon:
     """Probability density - epsilon + 2 epsilon (r - 1) / (n - 1); of equals the later one wins."""
     rows = max(4, 300_000 // columns)
     sizes = TIED[values](normal(rows, columns))
-    mask = drawn(by_rank, inputs(sizes), density, epsilon)
+    mask = drawn(rank_mask, inputs(sizes), density, epsilon)
     ranks = np.argsort(np.argsort(np.abs(sizes), axis=1, kind="stable"), axis=1, kind="stable")
     by_rank_now = density - epsilon + 2 * epsilon * ranks / (columns - 1)
     found = deviations(mask, by_rank_now)
@@ -117,7 +119,7 @@ def test_della_keeps_by_rank(values: str, columns: int, density: float, epsilon:
 
 def test_della_works_in_rows_of_one() -> None:
     """They have no rank, so they are kept with the density; mergekit divides 0 by 0."""
-    mask = drawn(by_rank, inputs(normal(MILLION, 1)), 0.53, 0.15)
+    mask = drawn(rank_mask, inputs(normal(MILLION, 1)), 0.53, 0.15)
     found = deviations(mask, 0.53)
     assert abs(unlikely(found)) < BOUND
     check_uncorrelated(found, 0)
@@ -188,13 +190,13 @@ def test_the_device_does_not_change_it(method: str, monkeypatch: pytest.MonkeyPa
     np.testing.assert_array_equal(thinned(method, rescale=False)["t"], whole)
 
 
-@pytest.mark.parametrize("decide", [by_chance, by_rank])
+@pytest.mark.parametrize("decide", [bernoulli_mask, rank_mask])
 @pytest.mark.parametrize("key", [{"seed": 1}, {"tensor": "u"}, {"names": ("n",)}])
 def test_another_key_draws_another_mask(decide: Callable[..., Any], key: dict[str, Any]) -> None:
     sizes = normal(1024, 1024)
-    given = (0.53,) if decide is by_chance else (0.53, 0.15)
+    given = (0.53,) if decide is bernoulli_mask else (0.53, 0.15)
     expected = np.full(sizes.shape, 0.53)
-    if decide is by_rank:
+    if decide is rank_mask:
         ranks = np.argsort(np.argsort(np.abs(sizes), axis=1), axis=1)
         expected = 0.53 - 0.15 + 0.3 * ranks / 1023
     one = drawn(decide, inputs(sizes), *given)
@@ -320,20 +322,20 @@ def test_a_band_keeps_exactly_what_was_asked_for(
     flat = np.abs(values).reshape(-1)
     wanted = kept_by_rank(flat, first, stop)
     assert wanted.sum() == stop - first
-    compiled, masked, tensors = (ranked(flat, first, stop) for _ in range(3))
+    compiled, masked, tensors = (rank_band(flat, first, stop) for _ in range(3))
     for part in inputs(values, chunk).chunks():
         here = slice(part.start * columns, part.stop * columns)
         (model,) = part.models
         whole, base = model.copy(), part.base
         mask = masked.mask(np.abs(whole))
         np.testing.assert_array_equal(mask.reshape(-1), wanted[here])
-        kept = compiled.part(part, model, 0.5, np.empty_like(model))
+        kept = compiled.apply(part, model, 0.5, np.empty_like(model))
         np.testing.assert_array_equal(kept, np.where(mask, whole, 0) * kind(0.5))
         in_torch = Chunk(part.start, part.stop, torch.from_numpy(base), [torch.from_numpy(whole)])
-        again = tensors.part(in_torch, in_torch.models[0], 0.5)
+        again = tensors.apply(in_torch, in_torch.models[0], 0.5)
         np.testing.assert_array_equal(again.numpy(), kept)
 
 
 def test_a_band_may_hold_zeros() -> None:
     sizes = np.array([0, 1, 0, 0, 2, 0], np.float32)
-    np.testing.assert_array_equal(ranked(sizes, 1, 5).mask(sizes), kept_by_rank(sizes, 1, 5))
+    np.testing.assert_array_equal(rank_band(sizes, 1, 5).mask(sizes), kept_by_rank(sizes, 1, 5))

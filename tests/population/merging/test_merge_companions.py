@@ -15,8 +15,8 @@ from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 from transformers import AutoConfig, AutoTokenizer, GenerationConfig, PreTrainedTokenizerFast
 
 from population.merging.checker import Checker
-from population.merging.library_check import complaints, verdict
-from population.merging.special_ids import Tokens, with_ids
+from population.merging.library_check import compare_faults, find_faults
+from population.merging.special_ids import TokenIds, with_ids
 from population.models.checkpoints import open_checkpoint
 from tests.merge_helpers import LLAMA, linear, llama_shapes, merged, recipe_of, refused, write_llama
 
@@ -99,8 +99,8 @@ def load_rows(folder: Path) -> int:
 
 
 def test_ids_move_with_their_tokens() -> None:
-    own = Tokens({"<s>": 0, "</s>": 1, "<img>": 5}, {"eos": "</s>"})
-    taken = Tokens({"</s>": 7, "<s>": 3}, {"eos": "</s>"})
+    own = TokenIds({"<s>": 0, "</s>": 1, "<img>": 5}, {"eos": "</s>"})
+    taken = TokenIds({"</s>": 7, "<s>": 3}, {"eos": "</s>"})
     ids = {"eos_token_id": [1, 5], "bos_token_id": 0, "image_token_id": 5, "pad_token_id": None}
     settings = {**ids, "suppress_tokens": [1], "hidden_size": 8}
     found = with_ids(settings, own, taken, {})
@@ -118,17 +118,17 @@ def laid(folder: Path) -> Path:
 
 def test_complaints_name_both_files(tmp_path: Path) -> None:
     folder = laid(tmp_path / "a")
-    assert complaints(folder, SHAPES) == {}
+    assert find_faults(folder, SHAPES) == {}
     lacking = {name: shape for name, shape in SHAPES.items() if name != "model.norm.weight"}
-    (text,) = (complaints(folder, lacking) or {}).values()
+    (text,) = (find_faults(folder, lacking) or {}).values()
     assert text == "model.safetensors lacks model.norm.weight, which config.json asks for"
-    (text,) = (complaints(folder, SHAPES | {"model.norm.weight": (9,)}) or {}).values()
+    (text,) = (find_faults(folder, SHAPES | {"model.norm.weight": (9,)}) or {}).values()
     assert "shape [9]" in text
     assert "[8]" in text
-    (text,) = (complaints(folder, SHAPES | {"model.more": (2,)}) or {}).values()
+    (text,) = (find_faults(folder, SHAPES | {"model.more": (2,)}) or {}).values()
     assert "model.more" in text
     (folder / "generation_config.json").write_text('{"eos_token_id": 3}')
-    (text,) = (complaints(folder, SHAPES) or {}).values()
+    (text,) = (find_faults(folder, SHAPES) or {}).values()
     assert text.startswith("generation_config.json says eos_token_id 3")
     assert "tokenizer_config.json has the id 1" in text
 
@@ -136,16 +136,16 @@ def test_complaints_name_both_files(tmp_path: Path) -> None:
 def test_what_the_source_has_wrong_is_not_blamed_on_the_result(tmp_path: Path) -> None:
     source, result = laid(tmp_path / "a"), laid(tmp_path / "b")
     more = SHAPES | {"model.more": (2,)}
-    ours, theirs = verdict(result, more, source, SHAPES)
+    ours, theirs = compare_faults(result, more, source, SHAPES)
     assert (len(ours), theirs) == (1, [])
-    ours, theirs = verdict(result, more, source, more)
+    ours, theirs = compare_faults(result, more, source, more)
     assert (ours, len(theirs)) == ([], 1)
 
 
 def test_only_what_is_too_much_in_another_source_may_be_so_in_the_result(tmp_path: Path) -> None:
     source, result, other = (laid(tmp_path / name) for name in "abc")
     more = SHAPES | {"model.more": (2,)}
-    ours, theirs = verdict(result, more, source, SHAPES, [(other, SHAPES), (other, more)])
+    ours, theirs = compare_faults(result, more, source, SHAPES, [(other, SHAPES), (other, more)])
     assert (ours, len(theirs)) == ([], 1)
     # Another layer is right where the config has it, and so wrong where it has not.
     deep = SHAPES | {
@@ -155,15 +155,15 @@ def test_only_what_is_too_much_in_another_source_may_be_so_in_the_result(tmp_pat
     }
     told = json.loads((other / "config.json").read_text())
     (other / "config.json").write_text(json.dumps(told | {"num_hidden_layers": 2}))
-    assert complaints(other, deep) == {}
-    ours, theirs = verdict(result, deep, source, SHAPES, [(other, deep)])
+    assert find_faults(other, deep) == {}
+    ours, theirs = compare_faults(result, deep, source, SHAPES, [(other, deep)])
     assert (len(ours), theirs) == (len(deep) - len(SHAPES), [])
     # Nor does another source excuse what is lacking.
     lacking = {name: shape for name, shape in SHAPES.items() if name != "model.norm.weight"}
-    ours, theirs = verdict(result, lacking, source, SHAPES, [(other, lacking)])
+    ours, theirs = compare_faults(result, lacking, source, SHAPES, [(other, lacking)])
     assert (len(ours), theirs) == (1, [])
     (other / "config.json").unlink()
-    assert verdict(result, more, source, SHAPES, [(other, more)])[0] == []
+    assert compare_faults(result, more, source, SHAPES, [(other, more)])[0] == []
 
 
 FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -215,7 +215,7 @@ def test_what_a_library_ties_is_neither_lacking_nor_untied(family: str, tmp_path
         model.save_pretrained(tmp_path / name)
         sources[name] = tmp_path / name
     shapes = {n: h.shape for n, h in open_checkpoint(sources["a"]).tensors.items()}
-    assert complaints(sources["a"], shapes) == {}
+    assert find_faults(sources["a"], shapes) == {}
     out = merged(recipe_of(sources, linear({"a": 0.5, "b": 0.5})), tmp_path / "out").folder
     one, other, both = (
         getattr(transformers, loader).from_pretrained(folder).state_dict()
@@ -230,9 +230,9 @@ def test_what_a_library_ties_is_neither_lacking_nor_untied(family: str, tmp_path
 def test_models_that_transformers_does_not_know_are_passed_over(tmp_path: Path) -> None:
     folder = laid(tmp_path / "a")
     (folder / "config.json").write_text('{"model_type": "not-yet"}')
-    assert complaints(folder, SHAPES) is None
+    assert find_faults(folder, SHAPES) is None
     (folder / "config.json").write_text(json.dumps(LLAMA | {"num_attention_heads": "many"}))
-    assert list(complaints(folder, SHAPES) or ()) == ["config"]
+    assert list(find_faults(folder, SHAPES) or ()) == ["config"]
 
 
 def test_a_result_that_transformers_would_not_load_is_not_written(tmp_path: Path) -> None:
@@ -245,8 +245,8 @@ def test_a_result_that_transformers_would_not_load_is_not_written(tmp_path: Path
         shutil.copytree(source, tmp_path / "draft")
         told = json.loads((source / "config.json").read_text())
         (tmp_path / "draft" / "config.json").write_text(json.dumps(told | {"hidden_size": 16}))
-        checker.ask(tmp_path / "draft", SHAPES, open_checkpoint(source))
-        refused(checker.answer, "config.json asks for", "nothing was written")
+        checker.submit(tmp_path / "draft", SHAPES, open_checkpoint(source))
+        refused(checker.result, "config.json asks for", "nothing was written")
 
 
 def test_where_torch_is_not_loaded_another_process_is_asked(tmp_path: Path) -> None:
@@ -264,9 +264,9 @@ source = open_checkpoint(Path("a"))
 shapes = {name: header.shape for name, header in source.tensors.items()}
 with Checker() as one, Checker() as other:  # they load side by side
     for folder, checker in (("a", one), ("b", other)):
-        checker.ask(Path(folder), shapes, source)
+        checker.submit(Path(folder), shapes, source)
         try:
-            print(folder, checker.answer())
+            print(folder, checker.result())
         except CheckpointError as error:
             print(folder, "refused:", error)
 print("torch" in sys.modules)

@@ -17,7 +17,7 @@ from safetensors.numpy import load_file, save_file
 
 from population.merging import engine
 from population.merging.backends import Backend, Numpy, Torch
-from population.merging.lazy_tensors import Inputs
+from population.merging.lazy_tensors import MethodInputs
 from population.merging.methods import METHODS, task_vectors
 from population.merging.recipe import Recipe
 from population.merging.recipe_files import read_recipe
@@ -79,13 +79,13 @@ def give_masks(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Have the masks that mergekit drew for a case used instead of our own."""
     masks = load_file(GOLDEN / f"masks_{name}.safetensors")
 
-    def given(group: Inputs, model: int, *_: float) -> Callable[[Any, int, int], Array]:
+    def given(group: MethodInputs, model: int, *_: float) -> Callable[[Any, int, int], Array]:
         key = f"{group.tensor}::{group.names[model].removeprefix('in_')}"
         mask = masks[key].astype(bool).reshape(group.rows, group.columns)
         return lambda _, start, stop: mask[start:stop]
 
-    monkeypatch.setattr(task_vectors, "by_chance", given)
-    monkeypatch.setattr(task_vectors, "by_rank", given)
+    monkeypatch.setattr(task_vectors, "bernoulli_mask", given)
+    monkeypatch.setattr(task_vectors, "rank_mask", given)
 
 
 def golden_recipe(name: str, path: Callable[[str], str] = str) -> Recipe:

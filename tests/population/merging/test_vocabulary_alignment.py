@@ -291,7 +291,7 @@ def made(vocabulary: Sequence[str], rows: int) -> Tokenizer:
         data={"model": {"type": "WordLevel", "vocab": ids}, "added_tokens": []},
         tokens={token: row for token, row in ids.items() if row < rows},
         rows=rows,
-        beyond={token: row for token, row in ids.items() if row >= rows},
+        out_of_range={token: row for token, row in ids.items() if row >= rows},
     )
 
 

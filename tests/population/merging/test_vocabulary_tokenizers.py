@@ -226,7 +226,7 @@ def test_tokens_beyond_the_embedding_are_dropped(save: Save, tmp_path: Path) -> 
     library.add_special_tokens(["[PAD]"])
     size = library.get_vocab_size()
     base = save(library, "base", rows=size - 3, pad_token="[PAD]", eos_token="<eos>")
-    assert len(base.beyond) == 3
+    assert len(base.out_of_range) == 3
     whole_one = save(library, "whole", eos_token="<eos>")
     merged = written(align([base, whole_one], source="base"), [base, whole_one], tmp_path / "out")
     assert merged.token_to_id("[PAD]") is None

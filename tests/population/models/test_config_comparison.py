@@ -66,7 +66,7 @@ def test_real_differences_are_named_from_either_side(kind: str) -> None:
     other, key = OTHER[kind]
     here, there = config_differences(NEW, other), config_differences(other, NEW)
     assert here[0].key.startswith(key)
-    assert [(d.key, d.mine, d.theirs) for d in here] == [(d.key, d.theirs, d.mine) for d in there]
+    assert [(d.key, d.first, d.second) for d in here] == [(d.key, d.second, d.first) for d in there]
 
 
 def test_nested_configs_are_compared_too() -> None:

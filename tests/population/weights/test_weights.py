@@ -54,7 +54,7 @@ def loaded(cache: WeightsCache, sha: str) -> State | str:
 
 def kept(cache: WeightsCache) -> set[int]:
     names = {state_sha256(state(seed)): seed for seed in range(10)}
-    return {names[one.sha256] for one in cache.kept()}
+    return {names[one.sha256] for one in cache.files()}
 
 
 @pytest.fixture
@@ -132,7 +132,7 @@ def mine(small_archive: Archive, tmp_path: Path) -> Archive:
 
 
 def test_a_campaign_keeps_its_champions(mine: Archive) -> None:
-    assert {one.sha256 for one in cache_of(mine).kept()} == set(mine.keyframes())
+    assert {one.sha256 for one in cache_of(mine).files()} == set(mine.keyframes())
     champion = mine.find("champion")
     assert state_sha256(load_file(cache_of(mine).file(champion.weights_sha256))) == (
         champion.weights_sha256
@@ -178,7 +178,7 @@ def test_a_keyframe_outlives_its_founders(mine: Archive, monkeypatch: pytest.Mon
 
 def test_check_names_damaged_weights_and_repairs_them(mine: Archive) -> None:
     cache = cache_of(mine)
-    first, *_ = cache.kept()
+    first, *_ = cache.files()
     whole = first.file.read_bytes()
     first.file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     stray = cache.file("0" * 64)

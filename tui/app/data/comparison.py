@@ -43,10 +43,10 @@ class Compared:
 
 def compared(archive: "Archive", snapshot: Snapshot, one: int, two: int | None) -> Compared:
     """Put a model beside another, or beside its parents."""
-    from population.analysis.difference import beside, difference  # noqa: PLC0415 - when first asked
+    from population.analysis.difference import difference, models_to_compare  # noqa: PLC0415 - when first asked
 
     rows = {row.id: row for row in archive.models(ids=[one] if two is None else [one, two])}
-    models, child = beside(archive, rows[one], None if two is None else rows[two])
+    models, child = models_to_compare(archive, rows[one], None if two is None else rows[two])
     pair = (models[0].id, models[-1].id) if two is None else (one, two)
     few = all(len(snapshot.descent.ancestors(model)) <= MOST for model in pair)
     kin = relation(snapshot.descent, *pair) if few else None

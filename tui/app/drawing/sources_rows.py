@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from lineage.drawing.text import Span, columns, padded
 from population.analysis.recommendation import RecommendedSource
 from population.analysis.source_attribution import AvailableSource
-from population.merging.preflight import gigabytes
+from population.merging.preflight import format_size
 from tui.app.data.snapshot import Snapshot
 from tui.app.drawing.labelled_text import Drawn, cropped, wrapped
 from tui.app.drawing.rows import ListedRows
@@ -41,7 +41,7 @@ def place(source: AvailableSource) -> str:
 
 def size(source: AvailableSource) -> str:
     """Bytes of its tensors, for people."""
-    return "" if source.profile is None else gigabytes(source.profile.size)
+    return "" if source.profile is None else format_size(source.profile.size)
 
 
 def one_source_rows(
@@ -69,7 +69,7 @@ def one_source_rows(
             rows += wrapped("parents", parents, width)
         return ListedRows(rows)
     shape = f"{about.architecture}, {about.layers} layers, hidden {about.hidden}"
-    weight = f"{about.parameters:,} parameters, {about.dtype}, {gigabytes(about.size)}"
+    weight = f"{about.parameters:,} parameters, {about.dtype}, {format_size(about.size)}"
     rows += wrapped("fits", about.fits, width, "loss" if about.fits.startswith("no") else "plain")
     rows += wrapped("is", f"{shape}, vocabulary {about.vocabulary:,}", width)
     rows += wrapped("size", weight, width)

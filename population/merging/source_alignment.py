@@ -22,7 +22,7 @@ from functools import cached_property
 from typing import Any
 
 from population.merging.backends import Backend
-from population.merging.lazy_tensors import Operand
+from population.merging.lazy_tensors import LazyTensor
 from population.merging.nodes import Node, Spec
 from population.merging.source_nodes import Leaf
 from population.models.architectures import architecture_of
@@ -31,7 +31,7 @@ from population.models.tied_heads import tie_of, untied_config
 HEAD = r"lm_head\.weight"
 
 
-class Aligned(Leaf):
+class TensorAlignedSource(Leaf):
     """A source with other tensors than it stores.
 
     Args:
@@ -67,16 +67,16 @@ class Aligned(Leaf):
         lent = {name for name, (donor, tensor) in self._lent.items() if tensor in donor.copied}
         return (self._leaf.copied - self._dropped) | lent
 
-    def operand(self, tensor: str, backend: Backend) -> Operand:
+    def lazy_tensor(self, tensor: str, backend: Backend) -> LazyTensor:
         donor, name = self._lent.get(tensor, (self._leaf, tensor))
-        return donor.operand(name, backend)
+        return donor.lazy_tensor(name, backend)
 
     def copy_of(self, tensor: str) -> tuple[Node, str]:
         donor, name = self._lent.get(tensor, (self._leaf, tensor))
         return donor.copy_of(name)
 
 
-def aligned(leaves: Mapping[str, Leaf], *, keep: bool = True) -> dict[str, Leaf]:
+def align_sources(leaves: Mapping[str, Leaf], *, keep: bool = True) -> dict[str, Leaf]:
     """Sources that have the same tensors, apart from real weights; see the module's docstring.
 
     Args:
@@ -91,7 +91,9 @@ def aligned(leaves: Mapping[str, Leaf], *, keep: bool = True) -> dict[str, Leaf]
     _share_copied(sources, dropped, lent, keep=keep)
     head = _share_heads(sources, dropped, lent)
     return {
-        name: Aligned(leaf, frozenset(gone), more, head=head) if gone or more or head else leaf
+        name: TensorAlignedSource(leaf, frozenset(gone), more, head=head)
+        if gone or more or head
+        else leaf
         for (name, leaf), gone, more in zip(leaves.items(), dropped, lent, strict=True)
     }
 
