@@ -16,7 +16,7 @@ from lineage.archive.unfinished import unfinished
 from lineage.records import Floats, Item, Scores
 from population.analysis.baselines import baselines
 from population.campaign.context import Context, Progress, WeightMaker, genome_of, silent
-from population.campaign.passing_over import preparable
+from population.campaign.failure_handling import items_with_usable_keys
 from population.errors import CampaignError
 from population.evaluation.intervals import Interval, mean_over_tasks, scores_by_task
 from population.weights.materialise import state_sha256
@@ -190,7 +190,7 @@ class _Measurements:
         self._archive, self._context, self._progress = archive, context, progress
         everything = (item for split in SPLITS for item in context.split(split))
         keyed = [item for item in everything if item.key is not None]
-        self._items: list[Item] = preparable(context, keyed)
+        self._items: list[Item] = items_with_usable_keys(context, keyed)
         if not self._items:
             raise CampaignError(
                 f"{archive.path}: nothing to report, no task has keys; "

@@ -16,7 +16,7 @@ from lineage.queries.rounds import barred, heard, record, seats
 from lineage.records import Floats, Item, Round
 from population import config
 from population.campaign.context import Context, Progress
-from population.campaign.passing_over import lent
+from population.campaign.failure_handling import map_tolerantly
 from population.evaluation.evaluator import Evaluator
 
 T = TypeVar("T")
@@ -114,12 +114,13 @@ def play(
     new = [item for item in panel.items if item.id in unseen]
 
     def lend(models: Sequence[int], work: Callable[[int, Evaluator], T]) -> list[T | None]:
-        return lent(context, [genomes[m] for m in models], models, work, progress, "arena")
+        own = [genomes[model] for model in models]
+        return map_tolerantly(context, own, models, work, progress, "arena")
 
     arena = Arena(
         lend,
         {task.name: task for task in context.tasks},
-        context.evaluator.tokens,
+        context.evaluator.count_tokens,
         rules,
         panel,
         frozenset(item.id for item in new) if hidden is None else hidden,

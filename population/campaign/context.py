@@ -22,10 +22,11 @@ from population.campaign.memory_plan import MemoryNeeds, MemoryPlan, free_memory
 from population.campaign.usable_items import Readers, Usable
 from population.config import Config, parse_config
 from population.errors import CampaignError, CheckpointError, ConfigError
-from population.evaluation.evaluator import Evaluator, chosen_device, chosen_dtype
+from population.evaluation.batching import PreparedItems
+from population.evaluation.devices import resolve_device, resolve_dtype
+from population.evaluation.evaluator import Evaluator
 from population.evaluation.networks import network_of
-from population.evaluation.pool import EvaluatorPool, nominal_size
-from population.evaluation.prepared import Prepared
+from population.evaluation.pool import EvaluatorPool, usual_size
 from population.evolution.extensions import Extensions, operators_of, survival_rule_of
 from population.evolution.operators import Operator
 from population.evolution.spaces.both import BothSpace
@@ -57,7 +58,7 @@ def silent(done: int, total: int, what: str) -> None:
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredModels:
     """Models and how they did on the same items.
 
     Attributes:
@@ -249,7 +250,7 @@ class Context:
             device=run.device,
             dtype=run.dtype,
             batch_tokens=run.batch_tokens,
-            speech=self._readers.speech,
+            tokenizer=self._readers.tokenizer,
             tasks={task.name: task for task in self.tasks},
         )
 
@@ -266,9 +267,9 @@ class Context:
     def plan(self) -> MemoryPlan:
         """What may be in memory at a time."""
         run, first = self.config.run, self.founders[0]
-        device = chosen_device(run.device)
+        device = resolve_device(run.device)
         stored = getattr(torch, first.dtype.name)
-        dtype = chosen_dtype(run.dtype, stored, device)
+        dtype = resolve_dtype(run.dtype, stored, device)
         model = sum(header.size for header in first.tensors.values())
         network = first.parameters * dtype.itemsize
         text = text_config(first.config)
@@ -281,7 +282,7 @@ class Context:
             # Logits, half of which are looked at, and what a layer computes.
             forward=tokens * (3 * vocabulary + 32 * hidden) if on_cpu else 0,
         )
-        nominal = nominal_size(device, run.threads or os.cpu_count() or 1, network)
+        nominal = usual_size(device, run.threads or os.cpu_count() or 1, network)
         return planned(needs, nominal, run.memory_gb, free_memory())
 
     @cached_property
@@ -301,11 +302,11 @@ class Context:
     def score(
         self,
         genomes: Sequence[Floats],
-        prepared: Prepared | Sequence[Prepared],
+        prepared: PreparedItems | Sequence[PreparedItems],
         progress: Progress = silent,
         what: str = "scoring",
         maker: WeightMaker | None = None,
-    ) -> Scored:
+    ) -> ScoredModels:
         """Make the models of some genomes together and score each on the same items.
 
         Those may be prepared for everybody alike, or for each. `progress` is called before each
@@ -313,40 +314,49 @@ class Context:
         """
 
         def score(number: int, evaluator: Evaluator, state: State) -> tuple[str, Floats, Floats]:
-            own = prepared if isinstance(prepared, Prepared) else prepared[number]
+            own = prepared if isinstance(prepared, PreparedItems) else prepared[number]
             return state_sha256(state), *evaluator.score(own)
 
-        rows = self.each(genomes, score, progress, what, maker)
-        return Scored(
+        rows = self.map_models(genomes, score, progress, what, maker)
+        return ScoredModels(
             hashes=tuple(sha for sha, _, _ in rows),
             exact=np.array([exact for _, exact, _ in rows]),
             probability=np.array([probability for _, _, probability in rows]),
         )
 
-    def each(
+    def map_models(
         self,
         genomes: Sequence[Floats],
         work: Callable[[int, Evaluator, State], T],
         progress: Progress = silent,
-        what: str = "working",
+        label: str = "working",
         maker: WeightMaker | None = None,
-        taken: Callable[[int, T, int], None] = lambda number, result, evaluations: None,
-        before: int = 0,
+        on_result: Callable[[int, T, int], None] = lambda number, result, evaluations: None,
+        done_before: int = 0,
     ) -> list[T]:
         """Make the models of some genomes together and let the pool work with each.
 
-        `work` gets the model's number, an evaluator that has become it, and its weights. `taken` is
-        told each result in order (number, result, item evaluations); `before` counts models that
-        were done already, for the progress.
+        Args:
+            genomes: shape (genes,) each.
+            work: called with (the model's number, an evaluator with its weights, the weights).
+            progress: called before each result; may raise to stop.
+            label: what is done, for the progress.
+            maker: for genomes of another space than this context's.
+            on_result: called for each result, in order, with (the model's number, the result, the
+                item evaluations that it took).
+            done_before: models that were done already, for the progress.
+
+        Returns:
+            The results in the order of the genomes.
         """
-        total = before + len(genomes)
-        results = self.pool.each(
+        total = done_before + len(genomes)
+        results = self.pool.map(
             (maker or self.maker).siblings(genomes),
             work,
-            lambda done: progress(before + done, total, what),
-            taken,
+            lambda done: progress(done_before + done, total, label),
+            on_result,
         )
-        progress(total, total, what)
+        progress(total, total, label)
         return results
 
 

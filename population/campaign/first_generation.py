@@ -14,11 +14,11 @@ from lineage.archive.unfinished import Effort
 from lineage.records import Birth, Floats, GenerationRecord
 from population.campaign.activity import Activity
 from population.campaign.births import birth_of, births_of
-from population.campaign.generation import Row
+from population.campaign.failure_handling import FAILURE_PREFIX, stop_if_all_failed, tolerant
+from population.campaign.generation import EvaluatedChild
 from population.campaign.generation_commit import GenerationOutcome
 from population.campaign.item_sampling import ItemBatch
-from population.campaign.parts import Found, Parts, Tried, found
-from population.campaign.passing_over import FAILED, passing, stop_if_all_failed
+from population.campaign.parts import Found, Parts, found
 from population.campaign.session import Session
 from population.campaign.state import task_means
 from population.evaluation.evaluator import Evaluator
@@ -131,32 +131,32 @@ class _Making:
         self._on_panel(genomes, "first panel")
         return _Population(genomes, births, offspring, chosen)
 
-    def _candidates(self, known: Sequence[Tried]) -> tuple[Offspring, Results]:
+    def _candidates(self, known: Sequence[EvaluatedChild]) -> tuple[Offspring, Results]:
         """The candidates, of whom some may be known, each kept as it comes."""
         context, children = self.session.context, self.proposals.children
         first = len(context.founders) + 1
-        held: list[tuple[int, Row, int]] = []
+        held: list[tuple[int, EvaluatedChild, int]] = []
 
-        def taken(number: int, row: Row, evaluations: int) -> None:
+        def taken(number: int, row: EvaluatedChild, evaluations: int) -> None:
             held.append((len(known) + number, row, evaluations))
             # What fails for everybody stops the campaign, and none of that is to be kept.
-            if not known and all((one[1] or "").startswith(FAILED) for _, one, _ in held):
+            failed = [(one.cause or "").startswith(FAILURE_PREFIX) for _, one, _ in held]
+            if not known and all(failed):
                 return
             for place, one, cost in held:
-                birth = birth_of(first + place, children[place], one[0], context.space)
-                self.parts.born(birth, Tried(*one), cost)
+                birth = birth_of(first + place, children[place], one.sha256, context.space)
+                self.parts.born(birth, one, cost)
             held.clear()
             self.activity.making = f"{len(known) + number + 1} of {len(children)} candidates"
 
-        before = [(one.sha256, one.cause, one.exact, one.probability) for one in known]
-        return self.session.evaluation.offspring(
-            self.proposals, self.few, "first population", before, taken
+        return self.session.evaluation.evaluate(
+            self.proposals, self.few, "first population", known, taken
         )
 
     def _on_panel(self, genomes: Mapping[int, Floats], what: str) -> None:
         """Score those on the panel that are not known there yet; each is kept as it comes."""
         missing = [model for model in genomes if model not in self.scores]
-        prepared = self.panel.marked.for_each(missing)
+        prepared = self.panel.answered.for_each(missing)
         nothing = np.zeros(len(self.panel.items))
         failed: dict[int, tuple[str, int]] = {}
 
@@ -178,13 +178,13 @@ class _Making:
                 self.parts.on_panel(model, exact, probability, evaluations)
 
         context = self.session.context
-        context.each(
+        context.map_models(
             [genomes[model] for model in missing],
-            passing(scored, lambda number, cause: (nothing, nothing, cause)),
+            tolerant(scored, lambda number, cause: (nothing, nothing, cause)),
             self.session.evaluation.progress,
             what,
-            taken=taken,
-            before=len(genomes) - len(missing),
+            on_result=taken,
+            done_before=len(genomes) - len(missing),
         )
         if len(missing) == len(genomes):
             stop_if_all_failed([failed.get(model, (None, 0))[0] for model in missing], what)

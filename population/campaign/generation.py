@@ -1,4 +1,4 @@
-"""The evaluations of one generation: offspring on a few fresh items, finalists on the panel."""
+"""Evaluates a generation: offspring on a few fresh items, finalists and the living on the panel."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -9,13 +9,13 @@ from lineage.merit import merit
 from lineage.records import Floats
 from population.campaign.coherence_filter import CoherenceFilter
 from population.campaign.context import Context, Progress
-from population.campaign.item_sampling import ItemBatch
-from population.campaign.passing_over import (
-    FAILED,
-    passing,
-    scored_or_nothing,
+from population.campaign.failure_handling import (
+    FAILURE_PREFIX,
+    score_tolerantly,
     stop_if_all_failed,
+    tolerant,
 )
+from population.campaign.item_sampling import ItemBatch
 from population.campaign.state import PopulationState, task_weights
 from population.errors import CampaignError
 from population.evaluation.evaluator import Evaluator
@@ -24,17 +24,31 @@ from population.evolution.finals import Race
 from population.evolution.proposals import Offspring, Panel, Proposals
 from population.weights.materialise import State, state_sha256
 
-Row = tuple[str, str | None, Floats, Floats]
-"""What came of a child: its hash, what it died of, exact match and probability, each (items,)."""
+
+@dataclass(frozen=True)
+class EvaluatedChild:
+    """A child that was made and scored on a few items.
+
+    Attributes:
+        sha256: hash of its weights.
+        cause: of its death at birth, or None.
+        exact: shape (items,): verdicts on its answers; 0 if it died.
+        probability: shape (items,): of the right answers; 0 if it died.
+    """
+
+    sha256: str
+    cause: str | None
+    exact: Floats
+    probability: Floats
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """Makes models and scores them.
+class GenerationEvaluator:
+    """Makes the models of a generation and scores them.
 
     Attributes:
         context: what models are made of and scored with.
-        coherence: ends models that have lost their language; None looks at nobody.
+        coherence: stops models that have lost their language; None lets all pass.
         progress: told while models work; may raise to stop.
     """
 
@@ -42,68 +56,80 @@ class Evaluation:
     coherence: CoherenceFilter | None
     progress: Progress
 
-    def offspring(
+    def evaluate(
         self,
         proposals: Proposals,
         batch: ItemBatch,
-        what: str,
-        known: Sequence[Row] = (),
-        taken: Callable[[int, Row, int], None] = lambda number, row, evaluations: None,
+        label: str,
+        evaluated: Sequence[EvaluatedChild] = (),
+        on_evaluated: Callable[[int, EvaluatedChild, int], None] = lambda number, child, cost: None,
     ) -> tuple[Offspring, Results]:
         """Make children and score them on a few items, unless they are incoherent.
 
         Args:
             proposals: the children.
             batch: the items.
-            what: the children are, in the plural.
-            known: what came of the first of them, which are not made again.
-            taken: told what came of each other (number among those, row, item evaluations).
+            label: what the children are called in messages, in the plural.
+            evaluated: the first of the children, if they were evaluated before.
+            on_evaluated: called for each other child, in order, with (its number among those, the
+                child, the item evaluations that it took).
 
         Returns:
-            The children, and their results on the items: 0 for who died at birth.
+            The children, and their results on the items: 0 for those that died at birth.
 
         Raises:
             CampaignError: all failed.
         """
         suspicious = self.context.config.gate.suspicious
-        coherence, nothing = self.coherence, np.zeros(len(batch.items))
+        coherence, zeros = self.coherence, np.zeros(len(batch.items))
 
-        def scored(
+        def score(
             number: int, evaluator: Evaluator, state: State
         ) -> tuple[str | None, Floats, Floats]:
             cause = coherence.examine_weights(state)[1] if coherence else None
             if cause:
-                return cause, nothing, nothing
+                return cause, zeros, zeros
             exact, probability = evaluator.score(batch.prepared)
-            # Reading costs as much as several items, and who can do anything at all can read.
+            # Reading costs as much as several items, and a model that solves anything can read.
             if coherence and merit(exact, probability).mean() < suspicious:
                 cause = coherence.examine_reading(evaluator)[1]
             return cause, exact, probability
 
-        def tried(number: int, evaluator: Evaluator, state: State) -> Row:
-            # Who raises an error, whatever it is, dies of it.
-            survived = passing(scored, lambda number, cause: (cause, nothing, nothing))
-            return state_sha256(state), *survived(number, evaluator, state)
+        def evaluate_child(number: int, evaluator: Evaluator, state: State) -> EvaluatedChild:
+            # A child whose work raises an error, whatever it is, dies of it.
+            survives = tolerant(score, lambda number, cause: (cause, zeros, zeros))
+            return EvaluatedChild(state_sha256(state), *survives(number, evaluator, state))
 
-        genomes = [child.genome for child in proposals.children[len(known) :]]
-        made = self.context.each(
-            genomes, tried, self.progress, what, taken=taken, before=len(known)
-        )
-        rows = [*known, *made]
-        causes = tuple(row[1] for row in rows)
-        stop_if_all_failed(causes, what)
-        for cause in sorted({cause for cause in causes if cause and cause.startswith(FAILED)}):
-            many = causes.count(cause)
-            self.context.failures.add(f"{many} of {len(causes)} {what} died at birth: {cause}")
+        children = [
+            *evaluated,
+            *self.context.map_models(
+                [child.genome for child in proposals.children[len(evaluated) :]],
+                evaluate_child,
+                self.progress,
+                label,
+                on_result=on_evaluated,
+                done_before=len(evaluated),
+            ),
+        ]
+        causes = tuple(child.cause for child in children)
+        stop_if_all_failed(causes, label)
+        self._report_failures(causes, label)
         results = Results(
-            np.array([exact for _, _, exact, _ in rows]),
-            np.array([probability for *_, probability in rows]),
+            np.array([child.exact for child in children]),
+            np.array([child.probability for child in children]),
         )
-        hashes = tuple(row[0] for row in rows)
+        hashes = tuple(child.sha256 for child in children)
         return Offspring(proposals, hashes, results.merit, causes), results
 
-    def living(self, state: PopulationState, batch: ItemBatch, *, fresh: bool) -> Results:
-        """The living on the panel of the next generation.
+    def _report_failures(self, causes: Sequence[str | None], label: str) -> None:
+        failures = {cause for cause in causes if cause and cause.startswith(FAILURE_PREFIX)}
+        for cause in sorted(failures):
+            self.context.failures.add(
+                f"{causes.count(cause)} of {len(causes)} {label} died at birth: {cause}"
+            )
+
+    def score_living(self, state: PopulationState, batch: ItemBatch, *, fresh: bool) -> Results:
+        """The results of the living on the panel of the next generation.
 
         Args:
             state: who lives.
@@ -115,10 +141,10 @@ class Evaluation:
         """
         if not fresh:
             return Results(state.exact, state.probability)
-        scored = scored_or_nothing(
+        scored = score_tolerantly(
             self.context,
             list(state.breeding.genomes),
-            batch.marked.for_each(state.ids),
+            batch.answered.for_each(state.ids),
             self.progress,
             "the living, again",
             state.ids,
@@ -133,48 +159,58 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class Finals:
-    """Finalists on the panel, round by round.
+class FinalistScorer:
+    """Scores finalists on the panel, round by round, and collects their results.
 
     Attributes:
         evaluation: makes and scores them.
-        offspring: of whom they are.
+        offspring: all of the generation.
         batch: the panel.
-        results: by row of the offspring, its results so far.
-        causes: by row of the offspring, what it died of when it was asked to answer.
+        results: by row of the offspring, its results so far, a part for each round.
+        causes: by row of the offspring, the cause of death of those that cannot answer coherently.
     """
 
-    evaluation: Evaluation
+    evaluation: GenerationEvaluator
     offspring: Offspring
     batch: ItemBatch
     results: dict[int, list[Results]] = field(default_factory=dict)
     causes: dict[int, str] = field(default_factory=dict)
 
     def score(self, rows: Sequence[int], columns: Sequence[int]) -> Floats:
-        """Merits of some rows on a round of the panel; NaN for who cannot answer coherently."""
+        """The merits of some offspring on a round of the panel.
+
+        Args:
+            rows: of the offspring.
+            columns: of the panel that make up the round.
+
+        Returns:
+            Shape (rows, columns); NaN for those that cannot answer coherently.
+        """
         number = self.batch.rounds.index(tuple(columns))
         coherence = self.evaluation.coherence
 
-        def scored(
+        def score(
             place: int, evaluator: Evaluator, state: State
         ) -> tuple[str | None, Floats, Floats]:
             cause = coherence.examine_answers(evaluator)[1] if coherence and not number else None
             return cause, *evaluator.score(self.batch.by_round[number])
 
         genomes = [self.offspring.children[row].genome for row in rows]
-        found = self.evaluation.context.each(genomes, scored, self.evaluation.progress, "finalists")
-        for row, (cause, exact, probability) in zip(rows, found, strict=True):
+        scored = self.evaluation.context.map_models(
+            genomes, score, self.evaluation.progress, "finalists"
+        )
+        for row, (cause, exact, probability) in zip(rows, scored, strict=True):
             if cause:
                 self.causes[row] = cause
             self.results.setdefault(row, []).append(Results(exact[None], probability[None]))
-        merits = np.array([merit(exact, probability) for _, exact, probability in found])
-        merits[[cause is not None for cause, *_ in found]] = np.nan
+        merits = np.array([merit(exact, probability) for _, exact, probability in scored])
+        merits[[cause is not None for cause, *_ in scored]] = np.nan
         return merits
 
-    def finished(self, race: Race, like: Results) -> Results:
-        """The finishers' results, in the order of the panel."""
+    def results_of_finishers(self, race: Race, living: Results) -> Results:
+        """The finishers' results, in the order of the panel; `living` gives the shape."""
         order = np.argsort(np.concatenate(self.batch.rounds))
-        return stacked([self.results[row] for row in race.finishers], order, like)
+        return stacked([self.results[row] for row in race.finishers], order, living)
 
 
 def panel_of(living: Results, batch: ItemBatch) -> Panel:

@@ -25,8 +25,8 @@ from lineage.records import (
 )
 from population.campaign.arena_rounds import memory_of, play, remembered, rules_of
 from population.campaign.context import Context, Progress
+from population.campaign.failure_handling import score_tolerantly
 from population.campaign.item_sampling import ItemSampler
-from population.campaign.passing_over import scored_or_nothing
 from population.campaign.readiness import shortages
 from population.campaign.state import PopulationState, selection_score, task_means
 from population.evaluation.meter import Meter
@@ -238,15 +238,15 @@ class GenerationWriter:
             challengers = list(dict.fromkeys([reigning, *challengers]))
         results = []
         if challengers:
-            marked = self._sampler.marked_selection(self._sampler.epoch_of(end.generation))
-            scored = scored_or_nothing(
+            answered = self._sampler.answered_selection(self._sampler.epoch_of(end.generation))
+            scored = score_tolerantly(
                 self._context,
                 [end.genomes[model] for model in challengers],
-                marked.for_each(challengers),
+                answered.for_each(challengers),
                 self._progress,
                 "challengers",
                 challengers,
-                all_may=True,
+                all_may_fail=True,
             )
             fresh = Results(scored.exact, scored.probability)
             taken = task_means(self.selection, fresh.merit)
@@ -273,12 +273,12 @@ class GenerationWriter:
     ) -> Round:
         """The survivors and the founders meet in the arena, before judges who may have died."""
         settings = self._context.config.arena
-        known, fresh = self._sampler.panel(epoch).items, self._sampler.unseen(epoch)
+        known, fresh = self._sampler.panel(epoch).items, self._sampler.arena_only(epoch)
         panel = round_items(known, fresh, settings.items, settings.checkable)
         everybody = [*end.living, *bench]
         memory = memory_of(self._archive, panel, everybody, epoch)
         # What the jury said while its answers were marked is known, and kept from here on.
-        said = self._sampler.said(epoch) if before is None or before.epoch != epoch else ()
+        said = self._sampler.jury_answers(epoch) if before is None or before.epoch != epoch else ()
         rated = {} if before is None else _priors(before, epoch, end.births, end.living)
         played = play(
             self._context,

@@ -1,4 +1,4 @@
-"""Which search items are asked when: dealt from the campaign's seed, prepared once for everyone."""
+"""Samples items: for offspring, for the panel, for the arena; keyed by the seed, prepared once."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -10,49 +10,50 @@ from arena.matches.items import HIDDEN
 from arena.tasks import Task, each_of
 from arena.tasks.pools import Pools, Wanted, distinct, pools_of
 from lineage.records import Answer, Item, Juror
-from population.campaign.scoring import ScoredItems, Scorer
+from population.campaign.scoring import AnsweredItems, Scorer
 from population.config import Config, Search
 from population.errors import CampaignError, Interrupted
-from population.evaluation.prepared import Prepared
+from population.evaluation.batching import PreparedItems
 from population.failures import ITEM_FAILURES, FailureLog, one_line
 from population.randomness import generator
 
-DISTINCT = 3
+JURY_ANSWERS = 3
 """Distinct answers of a jury to an item, on average: more than was ever seen of eight jurors."""
 
 
 @dataclass(frozen=True)
 class ItemBatch:
-    """Search items that were dealt for one use.
+    """Search items that were sampled for one use.
 
     Attributes:
         items: task by task.
-        marked: all of them, with the answers that count.
+        answered: all of them, with the answers that count.
         rounds: columns in a random order, cut into the rounds of a race.
         by_round: the items of each round, prepared.
     """
 
     items: list[Item]
-    marked: ScoredItems
+    answered: AnsweredItems
     rounds: tuple[tuple[int, ...], ...] = ()
-    by_round: tuple[Prepared, ...] = ()
+    by_round: tuple[PreparedItems, ...] = ()
 
     @property
-    def prepared(self) -> Prepared:
-        """All of them, for everybody who is not of the jury."""
-        return self.marked.prepared
+    def prepared(self) -> PreparedItems:
+        """All of them, for models that are not of the jury."""
+        return self.answered.prepared
 
 
 class ItemSampler:
-    """Deals the items of broods and of panels.
+    """Samples the items of offspring and of panels.
 
     Args:
         seed: the campaign's.
-        search: how many are dealt.
-        pools: what they are dealt from.
-        marker: says what counts on them.
-        kept: the panel of an epoch that has begun, as it was dealt; nothing before. An epoch keeps
-            its panel though a later version of colony, or of a task, would deal another.
+        search: how many are sampled.
+        pools: what they are sampled from.
+        scorer: says which answers to them count.
+        stored_panel: the panel of an epoch that has begun, as it was sampled; nothing before. An
+            epoch keeps its panel though a later version of colony, or of a task, would sample
+            another.
         failures: told of items that cannot be asked, which are left out.
     """
 
@@ -61,21 +62,22 @@ class ItemSampler:
         seed: int,
         search: Search,
         pools: Pools,
-        marker: Scorer,
-        kept: Callable[[int], Sequence[Item]] = lambda epoch: (),
+        scorer: Scorer,
+        stored_panel: Callable[[int], Sequence[Item]] = lambda epoch: (),
         failures: FailureLog | None = None,
     ) -> None:
         self._seed, self._search = seed, search
         self.pools, self._tasks = pools, [pool.task for pool in pools.pools]
-        self._marker, self._kept = marker, kept
+        self._scorer, self._stored_panel = scorer, stored_panel
         self._failures = failures or FailureLog()
-        self._last: dict[str, tuple[int, ItemBatch]] = {}
-        self._selection: dict[int, ScoredItems] = {}
-        self._unseen: dict[int, list[Item]] = {}
+        # Of each kind only the newest is kept.
+        self._batches: dict[str, tuple[int, ItemBatch]] = {}
+        self._selection: dict[int, AnsweredItems] = {}
+        self._arena_only: dict[int, list[Item]] = {}
 
-    def size(self, count: int) -> int:
-        """How many questions are asked at most where this many items are wanted."""
-        questions = 1 if self._search.merit == "keys" else DISTINCT
+    def max_questions(self, count: int) -> int:
+        """How many questions are asked at most where `count` items are sampled."""
+        questions = 1 if self._search.merit == "keys" else JURY_ANSWERS
         return questions * len(self._tasks) * each_of(count, len(self._tasks))
 
     def epoch_of(self, generation: int) -> int:
@@ -84,64 +86,65 @@ class ItemSampler:
 
     def offspring(self, generation: int) -> ItemBatch:
         """The fresh items that the offspring of a generation are scored on."""
-        return self._deal("brood", generation, self._search.items, 0, self.epoch_of(generation))
+        epoch = self.epoch_of(generation)
+        return self._sample("brood", generation, self._search.items, 0, epoch)
 
     def panel(self, epoch: int) -> ItemBatch:
         """The items that the living of an epoch are compared on."""
-        return self._deal("panel", epoch, self._search.panel, self._search.rounds, epoch)
+        return self._sample("panel", epoch, self._search.panel, self._search.rounds, epoch)
 
-    def unseen(self, epoch: int) -> list[Item]:
+    def arena_only(self, epoch: int) -> list[Item]:
         """Items for the arena of an epoch that nobody is bred on, as far as there are any."""
-        if epoch not in self._unseen:
+        if epoch not in self._arena_only:
             seed = _seed_of(generator(self._seed, "arena", epoch))
             items = self.pools.unseen(seed, self._search.panel)
             if items and self._search.merit == "keys":
-                items = self._sifted(items, epoch)
-            self._unseen = {epoch: items}
-        return self._unseen[epoch]
+                items = self._askable_items(items, epoch)
+            self._arena_only = {epoch: items}
+        return self._arena_only[epoch]
 
-    def few(self, what: str, count: int) -> list[Item]:
-        """Items for another use, the same whenever they are asked for; with keys if those count."""
-        items = self.pools.drawn(_seed_of(generator(self._seed, what)), count)
+    def sample_for(self, purpose: str, count: int) -> list[Item]:
+        """Items for another use, the same whenever they are sampled; with keys if those count."""
+        items = self.pools.drawn(_seed_of(generator(self._seed, purpose)), count)
         if self._search.merit == "keys":
             return self._askable(items, 0)[0]
         return [replace(item, key=None) for item in items]
 
     def jury(self, epoch: int) -> tuple[Juror, ...]:
-        """Whose answers stand for keys in an epoch."""
-        return self._marker.jury(epoch)
+        """The models whose answers stand for keys in an epoch."""
+        return self._scorer.jury(epoch)
 
-    def said(self, epoch: int) -> tuple[Answer, ...]:
-        """What the jury of an epoch answers to its panel and to the selection items."""
-        return self._marker.said([*self.panel(epoch).items, *self.selection], epoch)
+    def jury_answers(self, epoch: int) -> tuple[Answer, ...]:
+        """The answers of an epoch's jury to its panel and to the selection items."""
+        return self._scorer.jury_answers([*self.panel(epoch).items, *self.selection], epoch)
 
     @cached_property
     def selection(self) -> list[Item]:
         """The selection items; as many as a panel has where a jury has to answer them first."""
-        each = None
+        limit = None
         if self._search.merit == "jury":
-            each = each_of(self._search.panel, len(self._tasks))
+            limit = each_of(self._search.panel, len(self._tasks))
         items = distinct(
-            item for task in self._tasks for item in task.items("selection", limit=each)
+            item for task in self._tasks for item in task.items("selection", limit=limit)
         )
-        # A jury says what counts, and is seated before it is asked; keys are there to be looked at.
-        return items if each else self._askable(items, 0)[0]
+        # A jury is seated before it is asked; keys can be looked at now.
+        return items if limit else self._askable(items, 0)[0]
 
-    def marked_selection(self, epoch: int) -> ScoredItems:
+    def answered_selection(self, epoch: int) -> AnsweredItems:
         """The selection items with the answers that count on them in an epoch."""
         if epoch not in self._selection:
-            self._selection = {epoch: self._marker.mark(self.selection, epoch)}
+            self._selection = {epoch: self._scorer.prepare(self.selection, epoch)}
         return self._selection[epoch]
 
-    def _deal(self, what: str, number: int, count: int, rounds: int, epoch: int) -> ItemBatch:
-        if what not in self._last or self._last[what][0] != number:
-            rng = generator(self._seed, what, number)
-            drawn = _seed_of(rng)
-            kept = list(self._kept(number)) if what == "panel" else []
-            items, marked = (
-                (kept, self._marker.mark(kept, epoch))
-                if kept
-                else self._askable(self.pools.drawn(drawn, count), epoch)
+    def _sample(self, kind: str, number: int, count: int, rounds: int, epoch: int) -> ItemBatch:
+        if kind not in self._batches or self._batches[kind][0] != number:
+            rng = generator(self._seed, kind, number)
+            seed = _seed_of(rng)
+            stored = list(self._stored_panel(number)) if kind == "panel" else []
+            items, answered = (
+                (stored, self._scorer.prepare(stored, epoch))
+                if stored
+                else self._askable(self.pools.drawn(seed, count), epoch)
             )
             columns: tuple[tuple[int, ...], ...] = ()
             if rounds:
@@ -149,47 +152,53 @@ class ItemSampler:
                 cut = np.array_split(rng.permutation(len(items)), rounds)
                 columns = tuple(tuple(part.tolist()) for part in cut if len(part))
             by_round = tuple(
-                self._marker.mark([items[column] for column in part], epoch).prepared
+                self._scorer.prepare([items[column] for column in part], epoch).prepared
                 for part in columns
             )
-            self._last[what] = (number, ItemBatch(items, marked, columns, by_round))
-        return self._last[what][1]
+            self._batches[kind] = (number, ItemBatch(items, answered, columns, by_round))
+        return self._batches[kind][1]
 
-    def _askable(self, items: list[Item], epoch: int) -> tuple[list[Item], ScoredItems]:
+    def _askable(self, items: list[Item], epoch: int) -> tuple[list[Item], AnsweredItems]:
         """The items without those that cannot be asked: no single one may stop a campaign.
 
         Raises:
             CampaignError: none can be asked; says why.
         """
         try:
-            return items, self._marker.mark(items, epoch)
+            return items, self._scorer.prepare(items, epoch)
         except Interrupted:
             raise
         except ITEM_FAILURES as error:
-            left = self._sifted(items, epoch)
-            if not left:
+            askable = self._askable_items(items, epoch)
+            if not askable:
                 raise CampaignError(
                     f"none of {len(items)} items can be asked: {one_line(error)}"
                 ) from None
-        return left, self._marker.mark(left, epoch)
+        return askable, self._scorer.prepare(askable, epoch)
 
-    def _sifted(self, items: Sequence[Item], epoch: int) -> list[Item]:
-        """The items that can be asked, found out one by one."""
-        left = []
+    def _askable_items(self, items: Sequence[Item], epoch: int) -> list[Item]:
+        """The items that can be asked, tried one by one."""
+        askable = []
         for item in items:
             try:
-                self._marker.mark([item], epoch)
+                self._scorer.prepare([item], epoch)
             except Interrupted:
                 raise
             except ITEM_FAILURES as error:
                 self._failures.add(f"item {item.id} is left out: {one_line(error)}")
             else:
-                left.append(item)
-        return left
+                askable.append(item)
+        return askable
 
 
-def dealing_pools(tasks: Sequence[Task], seed: int, config: Config) -> Pools:
-    """The pools that a campaign deals from."""
+def item_pools(tasks: Sequence[Task], seed: int, config: Config) -> Pools:
+    """The pools that a campaign samples its items from.
+
+    Args:
+        tasks: of the campaign.
+        seed: the campaign's.
+        config: how many items are needed.
+    """
     search = config.search
     return pools_of(
         tasks,

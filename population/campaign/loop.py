@@ -31,7 +31,7 @@ from population.campaign.context import (
     silent,
 )
 from population.campaign.first_generation import first_generation
-from population.campaign.generation import Finals, panel_of
+from population.campaign.generation import FinalistScorer, panel_of
 from population.campaign.generation_commit import LAST_CHALLENGE, GenerationOutcome
 from population.campaign.opening import continued, started
 from population.campaign.session import Session, open_session
@@ -153,7 +153,7 @@ class Campaign:
             for _ in self:
                 pass
         except Interrupted as stopped:
-            dropped = self.context.pool.dropped
+            dropped = self.context.pool.in_flight
             kept = self._activity.account(self.archive, dropped)
             raise Interrupted(kept, stopped.then) from None
         return self.reason
@@ -188,10 +188,10 @@ class Campaign:
         proposals = session.evolver.ask(population.breeding)
         self._activity.making = "offspring"
 
-        offspring, tried = session.evaluation.offspring(proposals, few, "offspring")
-        living = session.evaluation.living(population, panel_items, fresh=fresh)
+        offspring, tried = session.evaluation.evaluate(proposals, few, "offspring")
+        living = session.evaluation.score_living(population, panel_items, fresh=fresh)
         panel = panel_of(living, panel_items)
-        finals = Finals(session.evaluation, offspring, panel_items)
+        finals = FinalistScorer(session.evaluation, offspring, panel_items)
         race = run_race(population.breeding, offspring, panel, search, finals.score)
 
         outcome = session.evolver.tell(population.breeding, offspring, panel, race)
@@ -292,7 +292,7 @@ class Campaign:
 
 def cost_of_next(archive: Archive, session: Session, population: PopulationState) -> int:
     """Item evaluations that the next generation takes at most."""
-    config, size, panel = session.context.config, session.items.size, len(population.panel)
+    config, size, panel = session.context.config, session.items.max_questions, len(population.panel)
     search = config.search
     newcomers = search.finalists + sum(model not in population.ratings for model in population.ids)
     cost = search.brood * (size(search.items) + config.gate.texts)
@@ -313,7 +313,7 @@ def _ending(
     offspring: Offspring,
     tried: Results,
     living: Results,
-    finals: Finals,
+    finals: FinalistScorer,
     race: Race,
     outcome: Outcome,
 ) -> GenerationOutcome:
@@ -325,7 +325,7 @@ def _ending(
     births = births_of(offspring, first, session.context.space)
     for birth in births:
         session.kinship.born(birth.id, birth.parents)
-    finished = finals.finished(race, living)
+    finished = finals.results_of_finishers(race, living)
     finishers = [first + row for row in race.finishers]
     everyone = (*before.ids, *finishers)
     survivors = (*before.ids[: breeding.founders], *outcome.living)

@@ -18,7 +18,7 @@ from lineage.queries.rounds import asked_items, last_round
 from lineage.records import Item, Model, Round
 from population.campaign.arena_rounds import memory_of, play, rules_of
 from population.campaign.context import Context, Progress, genome_of
-from population.campaign.item_sampling import dealing_pools
+from population.campaign.item_sampling import item_pools
 from population.errors import CampaignError
 from population.randomness import generator
 
@@ -105,13 +105,13 @@ def unseen_items(archive: Archive, context: Context, number: int, count: int) ->
     """
     campaign = archive.campaign()[0]
     seed = int(generator(campaign, "tournament", number).integers(1 << 31))
-    pools = dealing_pools(context.tasks, campaign, context.config)
+    pools = item_pools(context.tasks, campaign, context.config)
     return pools.unasked(seed, count, asked_items(archive))
 
 
 def nowhere_else(archive: Archive, context: Context, items: Sequence[Item]) -> frozenset[str]:
     """Ids of those items that nothing else asks: made for this, or kept back for the arena."""
-    pools = dealing_pools(context.tasks, archive.campaign()[0], context.config)
+    pools = item_pools(context.tasks, archive.campaign()[0], context.config)
     kept = pools.hidden()
     return frozenset(item.id for item in items if item.id in kept or pools.is_made(item.task))
 

@@ -14,22 +14,13 @@ import numpy as np
 from lineage import Archive, ArchiveError
 from lineage.archive.unfinished import Effort, UnfinishedPart, keep, making
 from lineage.records import Birth, Death, Floats, Item, Scores
+from population.campaign.generation import EvaluatedChild
 from population.errors import CampaignError
 from population.evolution.proposals import Proposal
 
 EVERY_S = 5.0
 """What is done is kept this often: a process that is killed loses no more, and a commit takes some
 hundredths of a second."""
-
-
-@dataclass(frozen=True)
-class Tried:
-    """A candidate that was made: its hash, what it died of at birth, and its scores (items,)."""
-
-    sha256: str
-    cause: str | None
-    exact: Floats
-    probability: Floats
 
 
 @dataclass(frozen=True)
@@ -42,7 +33,7 @@ class Found:
         effort: what it took.
     """
 
-    tried: tuple[Tried, ...]
+    tried: tuple[EvaluatedChild, ...]
     panel: Mapping[int, tuple[Floats, Floats]]
     effort: Effort
 
@@ -84,9 +75,8 @@ def found(
                 "put the files of the tasks back, or start a new archive"
             )
         if first:
-            tried.append(
-                Tried(model.weights_sha256, model.cause, exact[:first], probability[:first])
-            )
+            few_scores = exact[:first], probability[:first]
+            tried.append(EvaluatedChild(model.weights_sha256, model.cause, *few_scores))
         if ids[first:]:
             known[model.id] = exact[first:], probability[first:]
     return Found(tuple(tried), known, done.effort)
@@ -119,7 +109,7 @@ class Parts:
         self._since, self._at = (0.0, 0.0, 0.0), clock()
         self._clear()
 
-    def born(self, birth: Birth, tried: Tried, evaluations: int) -> None:
+    def born(self, birth: Birth, tried: EvaluatedChild, evaluations: int) -> None:
         """A candidate is there."""
         self._births.append(birth)
         if tried.cause:

@@ -10,7 +10,7 @@ import torch
 from arena.tasks import Task, each_of
 from arena.tasks.pools import Pools
 from population.campaign.context import Context
-from population.campaign.item_sampling import dealing_pools
+from population.campaign.item_sampling import item_pools
 from population.config import Budget
 from population.errors import CampaignError, PopulationError
 from population.evaluation.devices import check_device
@@ -45,7 +45,7 @@ def check_ready(context: Context, budget: Budget, *, report: bool) -> tuple[str,
     if report:
         for task in context.tasks:
             _check_sealed(task)
-    pools = dealing_pools(context.tasks, context.config.run.seed, context.config)
+    pools = item_pools(context.tasks, context.config.run.seed, context.config)
     _check_budget(context, pools, budget)
     check_run(context)
     return shortages(context, pools)

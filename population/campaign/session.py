@@ -12,11 +12,11 @@ from lineage.ancestry.kinship import Kinship
 from population.campaign.arena_rounds import not_forgotten
 from population.campaign.coherence_filter import CoherenceFilter, coherence_filter_of
 from population.campaign.context import Context, Progress
-from population.campaign.generation import Evaluation
+from population.campaign.failure_handling import SYSTEMIC_ERRORS
+from population.campaign.generation import GenerationEvaluator
 from population.campaign.generation_commit import Clock, GenerationWriter
-from population.campaign.item_sampling import ItemSampler, dealing_pools
+from population.campaign.item_sampling import ItemSampler, item_pools
 from population.campaign.kept_weights import ChampionKeeper
-from population.campaign.passing_over import SYSTEMIC
 from population.campaign.scoring import scorer_of
 from population.errors import CampaignError, PopulationError
 from population.evolution.evolver import Evolver
@@ -41,7 +41,7 @@ class Session:
     context: Context
     evolver: Evolver
     items: ItemSampler
-    evaluation: Evaluation
+    evaluation: GenerationEvaluator
     writer: GenerationWriter
     keeper: ChampionKeeper
     kinship: Kinship
@@ -72,7 +72,7 @@ def open_session(
     if not archive.generations():  # what is there of generation 0 is born again, in its order
         models = [model for model in models if model.kind == "founder"]
     kinship = Kinship.replayed(models, not_forgotten(archive, search))
-    pools = dealing_pools(context.tasks, seed, context.config)
+    pools = item_pools(context.tasks, seed, context.config)
     scorer = scorer_of(archive, context, pools, kinship, seed, progress)
     items = ItemSampler(seed, search, pools, scorer, archive.panel, context.failures)
     clock = Clock(context.evaluator.meter)
@@ -88,14 +88,14 @@ def open_session(
         context.operators,
         context.survival_rule,
     )
-    evaluation = Evaluation(context, coherence, progress)
+    evaluation = GenerationEvaluator(context, coherence, progress)
     return Session(context, evolver, items, evaluation, writer, keeper, kinship, clock)
 
 
 def _coherence(context: Context, items: ItemSampler, progress: Progress) -> CoherenceFilter | None:
     try:
         return coherence_filter_of(context, items, progress)
-    except (*SYSTEMIC, PopulationError):
+    except (*SYSTEMIC_ERRORS, PopulationError):
         raise
     except Exception as error:
         raise CampaignError(f"the founders cannot be examined: {one_line(error)}") from error

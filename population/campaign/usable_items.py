@@ -19,8 +19,8 @@ from arena.tasks.answers import canonical
 from arena.tasks.verdict import is_literal, verdict
 from lineage.records import Item
 from population.errors import CheckpointError
-from population.evaluation.encoding import Speech
-from population.evaluation.evaluator import context_of
+from population.evaluation.networks import context_length_of
+from population.evaluation.prompt_tokenizer import PromptTokenizer
 
 Fault = Callable[[Task, Item], str | None]
 """Why nobody could answer an item of a task; None if somebody could."""
@@ -192,14 +192,14 @@ class Readers:
         self._path, self._stops, self._keyed = path, stops, keyed
 
     @cached_property
-    def speech(self) -> Speech:
+    def tokenizer(self) -> PromptTokenizer:
         """The tokenizer.
 
         Raises:
             CheckpointError: transformers cannot use it.
         """
         try:
-            return Speech(self._path, self._stops)
+            return PromptTokenizer(self._path, self._stops)
         except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise CheckpointError(f"{self._path}: transformers cannot use it: {reason}") from None
@@ -208,14 +208,16 @@ class Readers:
     def longest(self) -> int:
         """Tokens that the models read."""
         try:
-            return context_of(AutoConfig.from_pretrained(self._path, trust_remote_code=False))
+            return context_length_of(
+                AutoConfig.from_pretrained(self._path, trust_remote_code=False)
+            )
         except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise CheckpointError(f"{self._path}: transformers cannot use it: {reason}") from None
 
     def fault(self, task: Task, item: Item) -> str | None:
         """Why nobody could answer an item of a task; None if somebody could."""
-        key, literal, speech = item.key, is_literal(task), self.speech
+        key, literal, tokenizer = item.key, is_literal(task), self.tokenizer
         if key is None and self._keyed and (literal or verdict(task, item, "") is None):
             return (
                 "has no key to score models by; "
@@ -224,15 +226,15 @@ class Readers:
         if key is not None and literal:
             if not canonical(key):
                 return f"has a key that says nothing, {key!r:.40}"
-            stop = speech.stop(item)
+            stop = tokenizer.stop_text(item)
             if stop and stop in key:
                 return f"has a key with the stop text {stop!r} in it, which would end it"
-            if odd := speech.lacks(item, key):
+            if odd := tokenizer.unencodable_part(item, key):
                 return f"has a key for which the tokenizer has no tokens: {odd!r:.40}"
-        opened = speech.opened(item)
-        length = len(opened.ids) + 1
+        prompt = tokenizer.encode_prompt(item)
+        length = len(prompt.ids) + 1
         if key is not None:
-            length = max(length, len(opened.ids) + len(speech.answer_ids(item, key, opened)))
+            length = max(length, len(prompt.ids) + len(tokenizer.encode_answer(item, key, prompt)))
         if length > self.longest:
             return f"takes {length} tokens, the models read {self.longest}"
         return None

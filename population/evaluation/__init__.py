@@ -1,1 +1,1 @@
-"""Evaluation: forward passes, the pool of evaluators, coherence, intervals, the meter."""
+"""Evaluation: forward passes, decoding, the evaluator pool, coherence criteria, intervals."""

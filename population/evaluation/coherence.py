@@ -1,9 +1,9 @@
-"""Coherence: whether a merged model still has its language, decided from a few measurements.
+"""Criteria of coherence: whether a merged model can still use language, from a few measurements.
 
 "Evolutionary Optimization of Model Merging Recipes" (arXiv 2403.13187) names the weakness of its
 merged models: some answer without coherence. Here such a model is stopped after a few items, and
-what it died of is recorded. Nobody is blamed for what its elders do as well: a base model that
-never ends an answer cannot teach its children to.
+its cause of death is recorded. A model may be as bad as the worst of its references: a base model
+that never ends an answer cannot teach its children to.
 
 Only decisions are made here; `population.campaign.coherence_filter` takes the measurements.
 """
@@ -21,16 +21,16 @@ Cause = Literal[
     "repeats itself",
     "endless answers",
 ]
-"""What a model can die of, in the order in which it is asked."""
+"""Why a model is incoherent, in the order in which the criteria are checked."""
 
 
 @dataclass(frozen=True)
 class GeneratedAnswer:
-    """An answer that was decoded freely, without its end.
+    """An answer that was decoded greedily.
 
     Attributes:
-        text: as far as it went.
-        ended: whether the model ended it by itself.
+        text: of the answer, without its end.
+        ended: whether the model ended it by itself, rather than the limit of tokens.
     """
 
     text: str
@@ -38,16 +38,16 @@ class GeneratedAnswer:
 
 
 @dataclass(frozen=True)
-class Health:
+class CoherenceMeasures:
     """What was measured of a model.
 
     Attributes:
         finite: whether its weights, and what it computes from them, are all finite.
         norm_ratio: root mean square of a tensor over the largest of its kind among the founders;
-            of all tensors the largest ratio.
+            the largest ratio of all tensors.
         surprise: mean negative log-likelihood per token of reference texts, in nats; 0 if they
             were not read.
-        answers: to a few items; empty if it was not asked.
+        answers: to a few items; empty if none were generated.
     """
 
     finite: bool
@@ -58,18 +58,18 @@ class Health:
 
 @dataclass(frozen=True)
 class CoherenceLimits:
-    """What a model may do; where an elder does worse, as much as the worst of them.
+    """The limit of each criterion; where a reference is worse, it is the limit instead.
 
     Attributes:
         norm_ratio: eight task vectors that are perpendicular add up to sqrt(8) = 2.8 times one of
             them, and a tensor that is zero in the base is nothing but task vector. Routes with
             scales have them folded into their weights and need infinity here.
-        surprise: by how much the perplexity may exceed the worst elder's, as a ratio. Measured on
-            485 merges of the shipped founders and twelve draws of eight texts: the better half
-            never came above 2.7, and of those that could do nothing 0.79 were above 2.5, 0.68 above
-            3 and 0.46 above 4.
+        surprise: how many times the worst reference's perplexity a model may have. Measured on 485
+            merges of the shipped founders and twelve draws of eight texts: the better half never
+            came above 2.7, and of those that could do nothing 0.79 were above 2.5, 0.68 above 3 and
+            0.46 above 4.
         repetition: an answer is repetitive above it, see `repetition`.
-        empty: share of answers that say nothing.
+        empty: share of answers that are empty.
         repetitive: share of answers that are repetitive.
         endless: share of answers that do not end by themselves.
     """
@@ -83,13 +83,16 @@ class CoherenceLimits:
 
 
 def repetition(text: str) -> float:
-    """How much of a text is repetition: 1 - distinct n-grams / n-grams, of characters.
+    """The repetitive part of a text: 1 - distinct n-grams / n-grams, of characters, in [0, 1).
 
     The measure is seq-rep-n of Welleck et al. 2019 (arXiv 1908.04319) with an n that grows with the
     text: ceil(log2(length)). Even a text of two symbols has room for that many different n-grams,
     so no alphabet and no length force a text to repeat itself; a fixed n would find repetition in
     every long text, and words are not to be had in every script. Compression would need far longer
-    texts. A short answer cannot be very repetitive: "aaa" has 0.5, "aaaaaa" 0.75.
+    texts. A short answer cannot be very repetitive.
+
+    >>> repetition("aaa"), repetition("aaaaaa"), repetition("abcdef")
+    (0.5, 0.75, 0.0)
     """
     n = max(1, (len(text) - 1).bit_length())
     grams = [text[start : start + n] for start in range(len(text) - n + 1)]
@@ -97,30 +100,30 @@ def repetition(text: str) -> float:
 
 
 def cause_of_death(
-    health: Health,
-    elders: Sequence[Health],
+    measures: CoherenceMeasures,
+    references: Sequence[CoherenceMeasures],
     limits: CoherenceLimits,
     keys: Sequence[str | None] = (),
 ) -> Cause | None:
-    """What a model dies of, or None if it may live.
+    """The first criterion by which a model is incoherent, or None if it is coherent.
 
     Args:
-        health: the model's.
-        elders: who it is compared with: its parents, or the founders. One that is not finite sets
-            no standard, and without any the surprise is not judged.
-        limits: what everybody may do.
-        keys: of the items that the model and its elders answered. Who answers the key is right,
-            however odd that looks.
+        measures: of the model.
+        references: of the models that it is compared with: its parents, or the founders. One that
+            is not finite sets no standard, and without any the surprise is not checked.
+        limits: of the criteria.
+        keys: of the items that the model and its references answered. An answer that is the key is
+            right, however odd it looks.
     """
-    elders = [elder for elder in elders if elder.finite]
-    if not health.finite:
+    references = [reference for reference in references if reference.finite]
+    if not measures.finite:
         return "not finite"
-    if health.norm_ratio > max([limits.norm_ratio, *(elder.norm_ratio for elder in elders)]):
+    if measures.norm_ratio > max([limits.norm_ratio, *(r.norm_ratio for r in references)]):
         return "norms exploded"
-    worst = max((elder.surprise for elder in elders), default=math.inf)
-    if health.surprise > worst + math.log(limits.surprise):
+    worst = max((reference.surprise for reference in references), default=math.inf)
+    if measures.surprise > worst + math.log(limits.surprise):
         return "lost its language"
-    faults: list[tuple[Cause, float, Callable[[GeneratedAnswer], bool]]] = [
+    criteria: list[tuple[Cause, float, Callable[[GeneratedAnswer], bool]]] = [
         ("empty answers", limits.empty, lambda answer: not answer.text.strip()),
         (
             "repeats itself",
@@ -129,9 +132,9 @@ def cause_of_death(
         ),
         ("endless answers", limits.endless, lambda answer: not answer.ended),
     ]
-    for cause, limit, fault in faults:
-        allowed = max([limit, *(_share(elder.answers, keys, fault) for elder in elders)])
-        if _share(health.answers, keys, fault) > allowed:
+    for cause, limit, fault in criteria:
+        allowed = max([limit, *(_share(r.answers, keys, fault) for r in references)])
+        if _share(measures.answers, keys, fault) > allowed:
             return cause
     return None
 
@@ -146,5 +149,5 @@ def _share(
         return 0.0
     pairs = zip(answers, keys, strict=True)
     right = [key is not None and answer.text.strip() == key.strip() for answer, key in pairs]
-    wrong = [fault(answer) and not known for answer, known in zip(answers, right, strict=True)]
-    return sum(wrong) / len(wrong)
+    faulty = [fault(answer) and not ok for answer, ok in zip(answers, right, strict=True)]
+    return sum(faulty) / len(faulty)

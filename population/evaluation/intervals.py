@@ -1,4 +1,4 @@
-"""Intervals: how sure a mean over tasks is, given the items that happened to be asked."""
+"""Bootstrap intervals of mean scores: how sure a mean over tasks is, given the items asked."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,11 +8,18 @@ import numpy as np
 from lineage.records import Floats
 
 RESAMPLES = 2000
+"""Bootstrap resamples of the items."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean and its 95 % interval."""
+    """A mean and its 95 % interval.
+
+    Attributes:
+        mean: of the scores.
+        low: lower end of the interval.
+        high: upper end.
+    """
 
     mean: float
     low: float
@@ -23,7 +30,19 @@ class Interval:
 
 
 def scores_by_task(scores: Floats, tasks: Sequence[str]) -> dict[str, Floats]:
-    """The scores of each task's items, in the order of the tasks: shape (its items,) each."""
+    """The scores of each task's items, in the order in which tasks first appear.
+
+    Args:
+        scores: shape (items,).
+        tasks: the task of each item.
+
+    Returns:
+        By task, an array of shape (items of the task,).
+
+    >>> parts = scores_by_task(np.array([1.0, 0.0, 0.5]), ["sum", "sort", "sum"])
+    >>> {task: part.tolist() for task, part in parts.items()}
+    {'sum': [1.0, 0.5], 'sort': [0.0]}
+    """
     names = np.array(tasks)
     return {task: scores[names == task] for task in dict.fromkeys(tasks)}
 
@@ -31,23 +50,33 @@ def scores_by_task(scores: Floats, tasks: Sequence[str]) -> dict[str, Floats]:
 def mean_over_tasks(scores: Floats, tasks: Sequence[str]) -> Interval:
     """The mean over tasks of the mean over a task's items, with a bootstrap interval.
 
-    Items are resampled within their task, as tasks are fixed and items are drawn. For the
+    Items are resampled within their task, as tasks are fixed and items are drawn (percentile
+    bootstrap: Efron 1979, Bootstrap methods: another look at the jackknife). For the
     difference of two models pass the differences of their scores: the pairing narrows it.
 
     Args:
         scores: shape (items,), in [0, 1] or differences of such.
-        tasks: the task of each item.
+        tasks: the task of each item, at least one.
+
+    >>> str(mean_over_tasks(np.array([1.0, 1.0, 0.0]), ["sum", "sum", "sort"]))
+    '0.500 ±0.000'
     """
     rng = np.random.default_rng(0)
     means, resampled = [], np.zeros(RESAMPLES)
-    for _, own in sorted(scores_by_task(scores, tasks).items()):
-        means.append(own.mean())
-        resampled += own[rng.integers(len(own), size=(RESAMPLES, len(own)))].mean(axis=1)
+    for _, task_scores in sorted(scores_by_task(scores, tasks).items()):
+        means.append(task_scores.mean())
+        drawn = rng.integers(len(task_scores), size=(RESAMPLES, len(task_scores)))
+        resampled += task_scores[drawn].mean(axis=1)
     low, high = np.quantile(resampled / len(means), [0.025, 0.975])
     return Interval(float(np.mean(means)), float(low), float(high))
 
 
 def mean_by_task(scores: Floats, tasks: Sequence[str]) -> dict[str, Interval]:
-    """The mean over each task's items, with the interval over these; see `mean_over_tasks`."""
+    """The mean over each task's items, with its interval; see `mean_over_tasks`.
+
+    Args:
+        scores: shape (items,).
+        tasks: the task of each item.
+    """
     parts = scores_by_task(scores, tasks)
     return {task: mean_over_tasks(own, [task] * len(own)) for task, own in parts.items()}

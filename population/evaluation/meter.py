@@ -1,4 +1,4 @@
-"""The meter: what a campaign spends, counted where it is spent."""
+"""The meter: counts item evaluations and the time of forward passes."""
 
 import threading
 import time
@@ -7,11 +7,11 @@ from contextlib import contextmanager
 
 
 class Meter:
-    """What was spent, by all evaluators of a pool together.
+    """What all evaluators of a pool have spent together.
 
     Attributes:
-        evaluations: item evaluations: one model on one item counts 1, whoever asked.
-        forward_s: wall time during which at least one forward pass was running.
+        evaluations: item evaluations: one model on one item counts 1, whatever for.
+        forward_s: wall time in seconds during which at least one forward pass was running.
     """
 
     def __init__(self) -> None:
@@ -23,14 +23,14 @@ class Meter:
         self._own = threading.local()
 
     @property
-    def of_this_thread(self) -> int:
+    def evaluations_of_this_thread(self) -> int:
         """Item evaluations that the calling thread made."""
         return getattr(self._own, "evaluations", 0)
 
     @contextmanager
     def forward(self, evaluations: int) -> Iterator[None]:
         """Count item evaluations, and the time of the block as spent in forward passes."""
-        self._own.evaluations = self.of_this_thread + evaluations
+        self._own.evaluations = self.evaluations_of_this_thread + evaluations
         with self._mutex:
             self.evaluations += evaluations
             if self._running == 0:

@@ -1,6 +1,6 @@
-"""The networks of an evaluator: one for each kind of model that it has become.
+"""The networks of an evaluator: one for each kind of model that it has taken the weights of.
 
-Models of one colony may differ in depth, see `population.weights.materialise_routes`. Only the
+Models of one campaign may differ in depth, see `population.weights.materialise_routes`. Only the
 network at work holds weights; the others are empty shells, built when a model first needs one.
 """
 
@@ -19,16 +19,21 @@ from population.models.architectures import architecture_of
 from population.weights.materialise import State
 from population.weights.materialise_routes import RoutedState
 
-KEEP = 32
-"""Networks kept at most; building a shell takes milliseconds."""
+MAX_SHELLS = 32
+"""Empty networks kept at most; building one takes milliseconds."""
 
 _BUILDING = threading.Lock()
-"""While transformers builds a network it changes settings of the process, and puts them back."""
+"""Held while transformers builds a network: it changes settings of the process meanwhile."""
 
 
 @dataclass(frozen=True)
 class Network:
-    """A network, and which names in its state dict are the same tensor (tied embeddings)."""
+    """A network of transformers.
+
+    Attributes:
+        module: the network.
+        aliases: names in its state dict that are the same tensor as another name (tied embeddings).
+    """
 
     module: Any
     aliases: Mapping[str, str]
@@ -49,16 +54,16 @@ class Networks:
         module.requires_grad_(requires_grad=False).eval()
         # Not `.to(dtype)`: that would round what transformers keeps in fp32, such as RoPE's angles.
         self._founders = self._working = Network(module.to(device), _aliases(module))
-        self._plain = layer_kinds(config.to_dict())
+        self._founders_kinds = layer_kinds(config.to_dict())
         self._shells: dict[str, Network] = {}
 
     @property
     def working(self) -> Any:
-        """The network at work, with weights: chance's at first."""
+        """The network at work, with its weights; random ones at first."""
         return self._working.module
 
-    def take(self, state: State) -> None:
-        """Become the model with these weights.
+    def load_weights(self, state: State) -> None:
+        """Put the weights of a model into the network that fits it.
 
         Raises:
             CheckpointError: the names of the weights do not fit the architecture.
@@ -74,23 +79,23 @@ class Networks:
         for name, twin in network.aliases.items():
             if name not in placed and twin in placed:
                 placed[name] = placed[twin]
-        wrong = self.working.load_state_dict(placed, strict=False, assign=True)
-        if wrong.missing_keys or wrong.unexpected_keys:
-            name = (wrong.missing_keys + wrong.unexpected_keys)[0]
-            kind = "lacks" if wrong.missing_keys else "has an unknown tensor"
+        mismatch = self.working.load_state_dict(placed, strict=False, assign=True)
+        if mismatch.missing_keys or mismatch.unexpected_keys:
+            name = (mismatch.missing_keys + mismatch.unexpected_keys)[0]
+            problem = "lacks" if mismatch.missing_keys else "has an unknown tensor"
             raise CheckpointError(
-                f"the checkpoint {kind} {name}, which does not fit {type(self.working).__name__}"
+                f"the checkpoint {problem} {name}, which does not fit {type(self.working).__name__}"
             )
 
     def _network(self, state: State) -> Network:
-        """The network that a model needs: the founders', unless the model's config says more."""
+        """The network that fits a model: the founders', unless its config has other layers."""
         if not isinstance(state, RoutedState):
             return self._founders
         kinds = layer_kinds(state.config)
-        if kinds == self._plain:
+        if kinds == self._founders_kinds:
             return self._founders
         if kinds not in self._shells:
-            while len(self._shells) >= KEEP:
+            while len(self._shells) >= MAX_SHELLS:
                 del self._shells[next(iter(self._shells))]
             self._shells[kinds] = self._shell(state.config)
         return self._shells[kinds]
@@ -117,7 +122,7 @@ class Networks:
 
 
 def network_of(path: Path, state: State) -> Any:
-    """A transformers model with some weights, on the CPU in the weights' own dtype, evaluating.
+    """A transformers model with some weights, on the CPU, in their own dtype, in evaluation mode.
 
     Args:
         path: a founder's folder, for its config.
@@ -129,25 +134,32 @@ def network_of(path: Path, state: State) -> Any:
     config = AutoConfig.from_pretrained(path, trust_remote_code=False)
     dtype = next(tensor.dtype for tensor in state.values() if tensor.is_floating_point())
     networks = Networks(config, dtype, torch.device("cpu"))
-    networks.take(state)
+    networks.load_weights(state)
     return networks.working
 
 
 class _NoWeights(TorchFunctionMode):
-    """Within it, this thread's `torch.empty` allocates nothing.
+    """A context in which this thread's `torch.empty` allocates nothing.
 
-    That is what weights are made by, but not the buffers that no checkpoint holds.
+    Weights are created by it; the buffers that no checkpoint holds are not.
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        more = {"device": "meta"} if func is torch.empty else {}
-        return func(*args, **{**(kwargs or {}), **more})
+        override = {"device": "meta"} if func is torch.empty else {}
+        return func(*args, **{**(kwargs or {}), **override})
+
+
+def context_length_of(config: Any) -> int:
+    """Tokens that a model reads at most, as its config (as transformers reads it) says."""
+    positions = getattr(config.get_text_config(), "max_position_embeddings", None)
+    return positions if positions is not None and positions > 0 else 1 << 30
 
 
 def layer_kinds(config: Mapping[str, Any]) -> str:
-    """What models that one network can compute have in common.
+    """The number of layers and what a config says of each: equal for models that share a network.
 
-    That is the number of their layers, and what a config says of each layer.
+    Args:
+        config: content of a config.json.
     """
     architecture = architecture_of(config)
     if architecture is None:
@@ -158,11 +170,11 @@ def layer_kinds(config: Mapping[str, Any]) -> str:
 
 
 def _drop_weights(module: torch.nn.Module) -> None:
-    """Let go of a network's weights. Whoever else holds them keeps them."""
-    nothing = {
+    """Release a network's weights; other references to them stay valid."""
+    empty = {
         name: weight.to("meta") for name, weight in module.named_parameters(remove_duplicate=False)
     }
-    module.load_state_dict(nothing, strict=False, assign=True)
+    module.load_state_dict(empty, strict=False, assign=True)
 
 
 def _aliases(module: torch.nn.Module) -> dict[str, str]:

@@ -1,10 +1,10 @@
-"""The head of a network, asked only for what is wanted.
+"""Computes logits only at the positions where they are needed.
 
-Logits are the widest thing that a language model computes: one number for each of the words that it
-knows, at every position. A network that computes them all spends more on its head than on its
-layers; and if it is handed a slice of hidden states that does not lie in one piece, torch
-multiplies by a copy of the whole vocabulary for every row of the batch. Both are mended where
-every causal language model of transformers can be reached: in front of its output embeddings.
+Logits are the widest thing that a language model computes: one number for each token of its
+vocabulary, at every position. A network that computes them all spends more on its output head than
+on its layers; and where hidden states are a slice that is not contiguous, torch multiplies by a
+copy of the whole vocabulary matrix for every row of the batch. Both are avoided by a hook on the
+output embeddings, which every causal language model of transformers has.
 """
 
 from collections.abc import Iterator
@@ -15,22 +15,22 @@ import torch
 
 
 @contextmanager
-def narrowed(model: Any, wanted: torch.Tensor | None = None) -> Iterator[None]:
-    """Within it, the head of a model sees hidden states that lie in one piece.
+def narrowed(model: Any, positions: torch.Tensor | None = None) -> Iterator[None]:
+    """A context in which a model's output head gets contiguous hidden states, of some positions.
 
     Args:
         model: a causal language model of transformers.
-        wanted: shape (sequences, length): at which positions logits are wanted. They come with
-            shape (1, wanted, vocabulary) then, in their order; None leaves all where they are.
+        positions: mask of shape (sequences, length): where logits are needed. They have the shape
+            (1, positions, vocabulary) then, in their order; None leaves all where they are.
     """
     head = model.get_output_embeddings()
 
-    def narrow(module: Any, given: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        hidden, *rest = given
+    def narrow(module: Any, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        hidden, *rest = args
         if not isinstance(hidden, torch.Tensor):
             return None
-        if wanted is not None and hidden.shape[:2] == wanted.shape:
-            return hidden[wanted][None], *rest
+        if positions is not None and hidden.shape[:2] == positions.shape:
+            return hidden[positions][None], *rest
         return hidden.contiguous(), *rest
 
     hook = head.register_forward_pre_hook(narrow) if head is not None else None
@@ -41,27 +41,27 @@ def narrowed(model: Any, wanted: torch.Tensor | None = None) -> Iterator[None]:
             hook.remove()
 
 
-def logits_at(model: Any, tokens: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-    """The logits of a model at some positions, shape (wanted, vocabulary).
+def logits_at(model: Any, tokens: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+    """The logits of a model at some positions, shape (positions, vocabulary).
 
     Args:
         model: a causal language model of transformers.
         tokens: shape (sequences, length).
-        wanted: shape (sequences, length), at least one of them.
+        positions: mask of shape (sequences, length), true at one position at least.
     """
-    with narrowed(model, wanted):
+    with narrowed(model, positions):
         logits: torch.Tensor = model(tokens, use_cache=False).logits
-    # A head that is not where transformers says, or not called, computes all of them.
-    return logits[wanted] if logits.shape[:2] == wanted.shape else logits[0]
+    # Where the head is not called, or is not what transformers says, all of them were computed.
+    return logits[positions] if logits.shape[:2] == positions.shape else logits[0]
 
 
 def log_probabilities(logits: torch.Tensor, targets: torch.Tensor, rows: int = 64) -> torch.Tensor:
-    """The log-probability of one token in each row of logits, in fp32 and a few rows at a time.
+    """The log-probability of one token per row of logits, shape (rows,), computed in fp32.
 
     Args:
         logits: shape (rows, vocabulary).
         targets: shape (rows,).
-        rows: in fp32 at once: a copy of all logits would be the largest tensor of all.
+        rows: that are widened to fp32 at a time: a copy of all logits would be the largest tensor.
     """
     return torch.cat(
         [

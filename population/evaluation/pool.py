@@ -1,4 +1,4 @@
-"""The pool: several evaluators at work at once, each with the weights of another sibling.
+"""The evaluator pool: several evaluators at work at once, each with the weights of another model.
 
 On a CPU, two small networks on one core each finish sooner than one network on two cores (1.4 times
 on two cores): no thread waits for another between operations. And since every forward pass then
@@ -20,15 +20,15 @@ from population.weights.materialise import State
 
 T = TypeVar("T")
 
-MEMORY = 8 << 30
-"""Bytes that the networks of a pool may take together."""
+MAX_NETWORK_BYTES = 8 << 30
+"""Memory that the networks of a pool may take together."""
 
 
 class EvaluatorPool:
-    """Players that share the work on many models.
+    """Evaluators that share the work on many models.
 
     Args:
-        first: an evaluator; the others are its clones.
+        first: an evaluator; the others become its clones.
         cores: how many CPU cores to use. An accelerator works for one evaluator alone.
         evaluators: how many there is room for; the threads of each do not depend on it.
         waiting: models that may wait for an evaluator; by default one more than evaluators.
@@ -42,20 +42,20 @@ class EvaluatorPool:
         waiting: int | None = None,
     ) -> None:
         cores = cores or os.cpu_count() or 1
-        nominal = nominal_size(first.device, cores, first.bytes)
-        self._threads = max(1, cores // nominal)
-        size = min(nominal, evaluators or nominal)
-        self._most = size + (size + 1 if waiting is None else waiting)
+        usual = usual_size(first.device, cores, first.bytes)
+        self._threads = max(1, cores // usual)
+        size = min(usual, evaluators or usual)
+        self._max_in_flight = size + (size + 1 if waiting is None else waiting)
         self._idle: SimpleQueue[Evaluator] = SimpleQueue()
         for evaluator in [first, *(first.clone() for _ in range(size - 1))]:
             self._idle.put(evaluator)
         self._size = size
-        self.dropped = 0
+        self.in_flight = 0
         """Models that were in flight when the last work ended: none, unless it was stopped."""
-        self._pool = ThreadPoolExecutor(size, thread_name_prefix="evaluator")
-        self._settle_in()
+        self._executor = ThreadPoolExecutor(size, thread_name_prefix="evaluator")
+        self._warm_up()
 
-    def _settle_in(self) -> None:
+    def _warm_up(self) -> None:
         """Start every thread and let it make its first forward pass, one after the other.
 
         The number of threads within an operation belongs to the thread that calls it, but setting
@@ -64,7 +64,7 @@ class EvaluatorPool:
         pass whose bits are to be repeatable.
         """
         turn = threading.Lock()
-        everyone = threading.Barrier(self._size)
+        all_started = threading.Barrier(self._size)
 
         def first_pass() -> None:
             with turn:
@@ -72,50 +72,54 @@ class EvaluatorPool:
                 evaluator = self._idle.get()
                 evaluator.warm_up()
                 self._idle.put(evaluator)
-            everyone.wait()  # so that no thread takes the turn of another
+            all_started.wait()  # so that no thread takes the turn of another
 
-        for started in [self._pool.submit(first_pass) for _ in range(self._size)]:
+        for started in [self._executor.submit(first_pass) for _ in range(self._size)]:
             started.result()
 
-    def each(
+    def map(
         self,
         states: Iterable[State],
         work: Callable[[int, Evaluator, State], T],
         progress: Callable[[int], None] = lambda done: None,
-        taken: Callable[[int, T, int], None] = lambda number, result, evaluations: None,
+        on_result: Callable[[int, T, int], None] = lambda number, result, evaluations: None,
     ) -> list[T]:
-        """Let an evaluator become each model in turn and work; results in the order of the models.
+        """Load the weights of each model into an evaluator and let that work on it.
 
         Args:
             states: the models' weights; only as many are taken ahead as may wait.
-            work: called with the model's number, an evaluator that has become it, and its weights.
-            progress: told before each result how many are done; may raise to stop.
-            taken: told each result, in order, with the model's number and the item evaluations
-                that it took.
+            work: called with (the model's number, an evaluator with its weights, the weights).
+            progress: called before each result with the number of results so far; may raise to
+                stop.
+            on_result: called for each result, in order, with (the model's number, the result, the
+                item evaluations that it took).
+
+        Returns:
+            The results in the order of the models.
         """
-        waiting: deque[Future[tuple[T, int]]] = deque()
+        pending: deque[Future[tuple[T, int]]] = deque()
         results: list[T] = []
 
-        def take() -> None:
+        def next_result() -> None:
             progress(len(results))
-            result, evaluations = waiting.popleft().result()
-            taken(len(results), result, evaluations)
+            result, evaluations = pending.popleft().result()
+            on_result(len(results), result, evaluations)
             results.append(result)
 
         try:
-            made, number = iter(states), 0
-            # Nobody else keeps a model that an evaluator has: they are large.
-            while (state := next(made, None)) is not None:
-                waiting.append(self._pool.submit(self._job, number, state, work))
+            remaining, number = iter(states), 0
+            # Nothing here keeps weights that an evaluator has: they are large.
+            while (state := next(remaining, None)) is not None:
+                pending.append(self._executor.submit(self._job, number, state, work))
                 del state
                 number += 1
-                while len(waiting) >= self._most:
-                    take()
-            while waiting:
-                take()
+                while len(pending) >= self._max_in_flight:
+                    next_result()
+            while pending:
+                next_result()
         finally:
-            self.dropped = len(waiting)
-            for future in waiting:
+            self.in_flight = len(pending)
+            for future in pending:
                 future.cancel()
         return results
 
@@ -124,14 +128,22 @@ class EvaluatorPool:
     ) -> tuple[T, int]:
         evaluator = self._idle.get()
         try:
-            before = evaluator.meter.of_this_thread
-            evaluator.take(state)
+            before = evaluator.meter.evaluations_of_this_thread
+            evaluator.load_weights(state)
             result = work(number, evaluator, state)
-            return result, evaluator.meter.of_this_thread - before
+            return result, evaluator.meter.evaluations_of_this_thread - before
         finally:
             self._idle.put(evaluator)
 
 
-def nominal_size(device: torch.device, cores: int, network: int) -> int:
-    """Players of a pool, if there is room for all; `network` is the bytes of one."""
-    return max(1, min(cores, MEMORY // max(network, 1))) if device.type == "cpu" else 1
+def usual_size(device: torch.device, cores: int, network_bytes: int) -> int:
+    """How many evaluators a pool has if there is memory for all.
+
+    Args:
+        device: where they work; an accelerator has one.
+        cores: CPU cores.
+        network_bytes: memory that the weights of one network take.
+    """
+    if device.type != "cpu":
+        return 1
+    return max(1, min(cores, MAX_NETWORK_BYTES // max(network_bytes, 1)))

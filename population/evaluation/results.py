@@ -1,4 +1,4 @@
-"""What was measured of models on items, before it is rows of an archive."""
+"""Scores of models on items, before they are rows of an archive."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,18 +12,23 @@ from population.evolution.spaces.space import Integers
 
 @dataclass(frozen=True)
 class Results:
-    """How some models did on some items: both arrays have shape (models, items)."""
+    """How some models did on some items.
+
+    Attributes:
+        exact: shape (models, items): verdicts in [0, 1], 1 for exact match.
+        probability: shape (models, items): probability of the right answer.
+    """
 
     exact: Floats
     probability: Floats
 
     @property
     def merit(self) -> Floats:
-        """What breeding goes by, shape (models, items)."""
+        """The score that breeding goes by (`lineage.merit`), shape (models, items)."""
         return merit(self.exact, self.probability)
 
     def only(self, rows: Sequence[int]) -> "Results":
-        """Some of the models."""
+        """The results of the models in some rows."""
         return Results(self.exact[list(rows)], self.probability[list(rows)])
 
     def __add__(self, other: "Results") -> "Results":
@@ -33,16 +38,16 @@ class Results:
         )
 
     def rows(self, ids: Sequence[int], items: Sequence[Item]) -> Scores:
-        """As rows of an archive."""
+        """The same as rows of an archive, given the ids of the models and the items."""
         return Scores(tuple(ids), tuple(i.id for i in items), self.exact, self.probability)
 
 
 def stacked(finals: list[list[Results]], order: Integers, like: Results) -> Results:
-    """Results of each finisher, its rounds put together in the order of the panel.
+    """The results of finishers, their rounds put together in the order of the panel.
 
     Args:
-        finals: for each finisher its results by round, of shape (1, items).
-        order: where each item of the panel stands in the rounds.
+        finals: for each finisher its results by round, of shape (1, items of the round).
+        order: shape (items,): the place of each item of the panel in the rounds.
         like: results on the whole panel, for the shape where nobody finished.
     """
     if not finals:

@@ -190,7 +190,7 @@ class Own(Questions):
 
 def player_of(folder: Path, task: Task) -> Evaluator:
     player = Evaluator(folder, stored=torch.float32, device="cpu", tasks={"t": task})
-    player.take(dict(AutoModelForCausalLM.from_pretrained(folder).state_dict()))
+    player.load_weights(dict(AutoModelForCausalLM.from_pretrained(folder).state_dict()))
     return player
 
 

@@ -49,7 +49,7 @@ from population.campaign.loop import Campaign
 from population.campaign.offline_arena import founders_among, unseen_items
 from population.campaign.state import task_means
 from population.config import Budget, Config, load_config
-from population.evaluation.evaluator import Evaluator, Prepared
+from population.evaluation.evaluator import Evaluator, PreparedItems
 from tests.arena_players import MODELS, RULES, gain, with_ring, worst
 from tests.benchmarks import ratings
 from tests.benchmarks.harness import interval, positive, told
@@ -104,9 +104,9 @@ class Blind(Evaluator):
 
     chance: np.random.Generator
 
-    def score(self, prepared: Prepared) -> tuple[Floats, Floats]:
+    def score(self, prepared: PreparedItems) -> tuple[Floats, Floats]:
         """Random scores, and no forward pass."""
-        items = prepared.size if prepared.marks is None else len(prepared.marks)
+        items = prepared.size if prepared.answer_credit is None else len(prepared.answer_credit)
         return self.chance.random(items), self.chance.random(items)
 
 

@@ -40,7 +40,7 @@ from population.campaign.loop import Campaign
 from population.campaign.state import PopulationState, merit, task_means
 from population.config import Budget, Config, load_config
 from population.errors import PopulationError
-from population.evaluation.evaluator import Evaluator, Prepared
+from population.evaluation.evaluator import Evaluator, PreparedItems
 from population.models.checkpoints import Checkpoint
 from population.randomness import generator
 from population.weights.genomes import Basis
@@ -295,14 +295,17 @@ class FlatMaker:
 
 
 def scored(
-    context: Context, maker: WeightMaker, vectors: Sequence[Floats] | Floats, prepared: Prepared
+    context: Context,
+    maker: WeightMaker,
+    vectors: Sequence[Floats] | Floats,
+    prepared: PreparedItems,
 ) -> tuple[Floats, Floats]:
     """Exact match and probability of the key, shape (vectors, items) each."""
 
     def score(number: int, evaluator: Evaluator, state: State) -> tuple[Floats, Floats]:
         return evaluator.score(prepared)
 
-    exact, probability = zip(*context.each(list(vectors), score, maker=maker), strict=True)
+    exact, probability = zip(*context.map_models(list(vectors), score, maker=maker), strict=True)
     return np.array(exact), np.array(probability)
 
 

@@ -17,7 +17,7 @@ from lineage import Archive
 from lineage.queries import rounds
 from population.analysis.export import export
 from population.analysis.verification import check
-from population.campaign.coherence_filter import FINE
+from population.campaign.coherence_filter import UNMEASURED
 from population.campaign.context import found_archive, open_context, reopen_context
 from population.campaign.loop import Campaign
 from population.config import Budget, load_config
@@ -306,7 +306,7 @@ def test_who_cannot_answer_gets_no_place(
 ) -> None:
     monkeypatch.setattr(
         "population.campaign.coherence_filter.CoherenceFilter.examine_answers",
-        lambda gate, evaluator, health=FINE: (health, "endless answers"),
+        lambda coherence, evaluator, measures=UNMEASURED: (measures, "endless answers"),
     )
     archive = campaign(load_config(small_config), tmp_path / "mute.duckdb", generations=1)
     born = [model for model in archive.models() if model.generation == 1]

@@ -1,4 +1,4 @@
-"""The gate, with real models: who has lost its language is stopped, and nobody else is."""
+"""The coherence filter, with real models: what has lost its language is stopped, and only that."""
 
 import math
 from itertools import combinations
@@ -11,11 +11,11 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from arena.tasks import deal_panel
 from lineage.records import Floats, Item
-from population.campaign.coherence_filter import CoherenceFilter, open_gate
+from population.campaign.coherence_filter import CoherenceFilter, open_coherence_filter
 from population.campaign.context import Context, open_context
 from population.config import Config, resolve_paths, shipped_data
 from population.errors import PopulationError
-from population.evaluation.coherence import Cause, GeneratedAnswer, Health
+from population.evaluation.coherence import Cause, CoherenceMeasures, GeneratedAnswer
 from population.evaluation.evaluator import Evaluator
 from population.weights.materialise import State
 from population.weights.norms import founder_norms, name_without_layer, norm_ratio
@@ -36,8 +36,8 @@ def items(context: Context) -> list[Item]:
 
 
 @pytest.fixture(scope="module")
-def gate(context: Context, items: list[Item]) -> CoherenceFilter:
-    return open_gate(context, items)
+def coherence(context: Context, items: list[Item]) -> CoherenceFilter:
+    return open_coherence_filter(context, items)
 
 
 def everywhere(context: Context, coefficient: float) -> Floats:
@@ -57,8 +57,8 @@ def with_head(context: Context, prompt: str, **rows: float) -> State:
     row that points there is a bias.
     """
     state = base_of(context)
-    tokenizer = context.evaluator._speech.tokenizer
-    context.evaluator.take(state)
+    tokenizer = context.evaluator.tokenizer.tokenizer
+    context.evaluator.load_weights(state)
     with torch.inference_mode():
         hidden = context.evaluator._model.model(torch.tensor([tokenizer.encode(prompt)]))
     mean = hidden.last_hidden_state[0].mean(dim=0)
@@ -69,123 +69,131 @@ def with_head(context: Context, prompt: str, **rows: float) -> State:
 
 
 def through(
-    gate: CoherenceFilter, context: Context, state: State
-) -> tuple[Health, Cause | None, int]:
+    coherence: CoherenceFilter, context: Context, state: State
+) -> tuple[CoherenceMeasures, Cause | None, int]:
     """Both stages; also how many items were spent."""
     evaluator, before = context.evaluator, context.evaluator.meter.evaluations
-    evaluator.take(state)
-    health, cause = gate.examine(evaluator, state)
+    evaluator.load_weights(state)
+    measures, cause = coherence.examine(evaluator, state)
     if cause is None:
-        health, cause = gate.examine_answers(evaluator, health)
-    return health, cause, evaluator.meter.evaluations - before
+        measures, cause = coherence.examine_answers(evaluator, measures)
+    return measures, cause, evaluator.meter.evaluations - before
 
 
-def test_founders_pairs_and_gentle_arithmetic_pass(gate: CoherenceFilter, context: Context) -> None:
+def test_founders_pairs_and_gentle_arithmetic_pass(
+    coherence: CoherenceFilter, context: Context
+) -> None:
     founders = [context.genome_of_founder(number) for number in range(len(context.founders))]
     pairs = [(one + other) / 2 for one, other in combinations(founders, 2)]
     genomes = [*founders, *pairs, everywhere(context, 0.3)]
     assert len(genomes) == 9 + 36 + 1
     for state in context.materialiser.siblings(genomes):
-        health, cause, spent = through(gate, context, state)
+        measures, cause, spent = through(coherence, context, state)
         assert (cause, spent) == (None, 8 + 4)
-        assert health.finite
-        assert health.norm_ratio < 1.05
-        assert all(answer.ended for answer in health.answers)
+        assert measures.finite
+        assert measures.norm_ratio < 1.05
+        assert all(answer.ended for answer in measures.answers)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_child_of_nan_reads_nothing(
-    gate: CoherenceFilter, context: Context, value: float
+    coherence: CoherenceFilter, context: Context, value: float
 ) -> None:
     state = base_of(context)
     state["model.layers.1.mlp.up_proj.weight"][3, 4] = value
-    health, cause, spent = through(gate, context, state)
-    assert (cause, spent, health.finite) == ("not finite", 0, False)
+    measures, cause, spent = through(coherence, context, state)
+    assert (cause, spent, measures.finite) == ("not finite", 0, False)
 
 
-def test_finite_weights_may_compute_what_is_not(gate: CoherenceFilter, context: Context) -> None:
+def test_finite_weights_may_compute_what_is_not(
+    coherence: CoherenceFilter, context: Context
+) -> None:
     state = with_head(context, "rev:abcde=")
     state["lm_head.weight"] += 3e38
-    health, cause, spent = through(gate, context, state)
-    assert (cause, spent, health.surprise) == ("not finite", 8, math.inf)
+    measures, cause, spent = through(coherence, context, state)
+    assert (cause, spent, measures.surprise) == ("not finite", 8, math.inf)
 
 
-def test_exploding_task_vectors_read_nothing(gate: CoherenceFilter, context: Context) -> None:
+def test_exploding_task_vectors_read_nothing(coherence: CoherenceFilter, context: Context) -> None:
     state = context.materialiser.one(everywhere(context, 30.0))
-    health, cause, spent = through(gate, context, state)
+    measures, cause, spent = through(coherence, context, state)
     assert (cause, spent) == ("norms exploded", 0)
-    assert health.norm_ratio > 4
+    assert measures.norm_ratio > 4
 
 
 @pytest.mark.parametrize("coefficient", [2.0, 5.0, 10.0])
 def test_too_much_of_everything_loses_the_language(
-    gate: CoherenceFilter, context: Context, coefficient: float
+    coherence: CoherenceFilter, context: Context, coefficient: float
 ) -> None:
     """Within the gene space (2.0) or outside: the norms are fine, and the texts are Greek to it."""
     state = context.materialiser.one(everywhere(context, coefficient))
-    health, cause, spent = through(gate, context, state)
+    measures, cause, spent = through(coherence, context, state)
     assert (cause, spent) == ("lost its language", 8)
-    assert health.norm_ratio < 2
+    assert measures.norm_ratio < 2
 
 
 # Who thinks every token about as likely is less surprised by the shipped tasks' random letters than
 # the founders are, who were never taught prompts. Its answers give it away.
 
 
-def test_one_token_for_ever(gate: CoherenceFilter, context: Context) -> None:
-    health, cause, spent = through(gate, context, with_head(context, "rev:abcde=", a=1.0))
+def test_one_token_for_ever(coherence: CoherenceFilter, context: Context) -> None:
+    measures, cause, spent = through(coherence, context, with_head(context, "rev:abcde=", a=1.0))
     assert (cause, spent) == ("repeats itself", 8 + 4)
-    assert {answer.text.strip("a") for answer in health.answers} == {""}
-    assert not any(answer.ended for answer in health.answers)
+    assert {answer.text.strip("a") for answer in measures.answers} == {""}
+    assert not any(answer.ended for answer in measures.answers)
 
 
-def test_ending_at_once(gate: CoherenceFilter, context: Context) -> None:
+def test_ending_at_once(coherence: CoherenceFilter, context: Context) -> None:
     state = with_head(context, "rev:abcde=", **{"<eos>": 1.0})
-    health, cause, _ = through(gate, context, state)
-    assert (cause, health.answers) == ("empty answers", (GeneratedAnswer("", ended=True),) * 4)
+    measures, cause, _ = through(coherence, context, state)
+    assert (cause, measures.answers) == ("empty answers", (GeneratedAnswer("", ended=True),) * 4)
 
 
-def test_nothing_but_control_tokens_is_empty_too(gate: CoherenceFilter, context: Context) -> None:
-    health, cause, _ = through(gate, context, with_head(context, "rev:abcde=", **{"<pad>": 1.0}))
-    assert (cause, {answer.text for answer in health.answers}) == ("empty answers", {""})
-    assert not all(answer.ended for answer in health.answers)
+def test_nothing_but_control_tokens_is_empty_too(
+    coherence: CoherenceFilter, context: Context
+) -> None:
+    measures, cause, _ = through(
+        coherence, context, with_head(context, "rev:abcde=", **{"<pad>": 1.0})
+    )
+    assert (cause, {answer.text for answer in measures.answers}) == ("empty answers", {""})
+    assert not all(answer.ended for answer in measures.answers)
 
 
-def test_going_on_and_on(gate: CoherenceFilter, context: Context) -> None:
+def test_going_on_and_on(coherence: CoherenceFilter, context: Context) -> None:
     """The base, but the end is the last thing it would think of."""
     state = base_of(context)
     head = state["model.embed_tokens.weight"].float()
-    head[context.evaluator._speech.tokenizer.eos_token_id] = 0.0
-    health, cause, _ = through(gate, context, state | {"lm_head.weight": head})
+    head[context.evaluator.tokenizer.tokenizer.eos_token_id] = 0.0
+    measures, cause, _ = through(coherence, context, state | {"lm_head.weight": head})
     assert cause in {"endless answers", "repeats itself"}
-    assert not any(answer.ended for answer in health.answers)
+    assert not any(answer.ended for answer in measures.answers)
 
 
 def test_a_parent_that_is_worse_than_the_founders_sets_the_standard(
-    gate: CoherenceFilter, context: Context
+    coherence: CoherenceFilter, context: Context
 ) -> None:
     state = context.materialiser.one(everywhere(context, 2.0))
-    context.evaluator.take(state)
-    health, cause = gate.examine(context.evaluator, state)
+    context.evaluator.load_weights(state)
+    measures, cause = coherence.examine(context.evaluator, state)
     assert cause == "lost its language"
-    assert gate.examine(context.evaluator, state, [health])[1] is None
+    assert coherence.examine(context.evaluator, state, [measures])[1] is None
 
 
 def test_opening_costs_the_founders_items_and_repeats_exactly(
-    gate: CoherenceFilter, context: Context, items: list[Item]
+    coherence: CoherenceFilter, context: Context, items: list[Item]
 ) -> None:
     before = context.evaluator.meter.evaluations
-    again = open_gate(context, items)
+    again = open_coherence_filter(context, items)
     assert context.evaluator.meter.evaluations - before == 9 * (8 + 4)
-    assert again.founders == gate.founders
-    assert len({item.task for item in gate.questions}) == 4
-    few = open_gate(context, items[:2])
+    assert again.founders == coherence.founders
+    assert len({item.task for item in coherence.questions}) == 4
+    few = open_coherence_filter(context, items[:2])
     assert (few.texts.size, few.questions) == (2, tuple(items[:2]))
     with pytest.raises(PopulationError, match="needs items"):
-        open_gate(context, [])
+        open_coherence_filter(context, [])
 
 
-# Vital signs
+# Weight norms
 
 
 def test_norms_are_compared_by_kind() -> None:
@@ -220,7 +228,7 @@ def test_founder_norms_are_the_largest_of_any(context: Context) -> None:
     assert norms[f"model.layers.*.{name}"] == pytest.approx(expected)
 
 
-# What the gate asks of an evaluator
+# What the filter needs of an evaluator
 
 
 def evaluator_of(**settings: object) -> Evaluator:
@@ -232,7 +240,7 @@ def evaluator_of(**settings: object) -> Evaluator:
         **settings,  # type: ignore[arg-type]
     )
     model = AutoModelForCausalLM.from_pretrained(FOUNDERS / "reverse", dtype=torch.float32)
-    evaluator.take(dict(model.state_dict()))
+    evaluator.load_weights(dict(model.state_dict()))
     return evaluator
 
 

@@ -11,7 +11,7 @@ from arena.tasks import load_tasks
 from lineage import Archive
 from lineage.archive.unfinished import Effort, UnfinishedPart, keep, unfinished
 from population.campaign.context import found_archive, open_context
-from population.campaign.item_sampling import dealing_pools
+from population.campaign.item_sampling import item_pools
 from population.campaign.readiness import check_ready, cost_of_founding
 from population.config import Config
 from population.errors import CampaignError, ConfigError, PopulationError
@@ -91,7 +91,7 @@ def test_keyless_items_are_found_before_one_is_dealt(config: Config, tmp_path: P
 
 def test_what_the_first_population_takes_is_what_is_asked_of_a_budget(config: Config) -> None:
     context = open_context(config)
-    cost = cost_of_founding(context, dealing_pools(context.tasks, 0, config))
+    cost = cost_of_founding(context, item_pools(context.tasks, 0, config))
     for budget in (cost - 1, 1):
         with pytest.raises(CampaignError, match=f"takes about {cost:,}"):
             check_ready(

@@ -82,22 +82,22 @@ def test_it_goes_on_as_if_it_had_never_stopped(
     assert_same(campaign(keyless, archive.path, 2), judged)
 
 
-def test_nobodys_own_vote_counts_for_it(judged: Archive) -> None:
+def test_no_jurors_own_vote_counts_for_it(judged: Archive) -> None:
     context = reopen_context(judged)
     jury = JuryScorer(judged, context, Kinship.replayed(judged.models()), lambda epoch: [], silent)
     items = deal_panel(context.tasks, 3, 12)
-    marked = jury.mark(items, 1)
-    shares = marked.prepared.marks
+    answered = jury.prepare(items, 1)
+    shares = answered.prepared.answer_credit
     assert shares is not None
     np.testing.assert_allclose(shares.sum(axis=1), 1.0)
     rows = {model.id: model for model in judged.models()}
     gained = []
-    for judge, own in marked.without.items():
+    for judge, own in answered.without_own_votes.items():
         genome = genome_of(judged, context, rows[judge])
-        ((with_own, without),) = context.each(
+        ((with_own, without),) = context.map_models(
             [genome],
             lambda number, evaluator, state, own=own: (
-                evaluator.score(marked.prepared)[0],
+                evaluator.score(answered.prepared)[0],
                 evaluator.score(own)[0],
             ),
         )
@@ -106,15 +106,15 @@ def test_nobodys_own_vote_counts_for_it(judged: Archive) -> None:
     assert max(gained) > 0.0
 
 
-def test_without_any_examination_everybody_is_heard_alike(keyless: Config, tmp_path: Path) -> None:
+def test_without_any_examination_all_jurors_count_alike(keyless: Config, tmp_path: Path) -> None:
     context = open_context(keyless)
     archive = found_archive(tmp_path / "colony.duckdb", context)
 
-    def nothing(epoch: int) -> list[Item]:
+    def without_keys(epoch: int) -> list[Item]:
         return [replace(item, key=None) for item in deal_panel(context.tasks, 1, 6)]
 
     jury: Sequence[Juror] = JuryScorer(
-        archive, context, Kinship.replayed(archive.models()), nothing, silent
+        archive, context, Kinship.replayed(archive.models()), without_keys, silent
     ).jury(0)
     assert {juror.belief for juror in jury} == {1.0}
 

@@ -7,28 +7,30 @@ import pytest
 
 from population.evaluation.coherence import (
     CoherenceLimits,
+    CoherenceMeasures,
     GeneratedAnswer,
-    Health,
     cause_of_death,
     repetition,
 )
 
 KEYS = ("abc", "aaaaaaaa", "ok", "四二")
 FINE = tuple(GeneratedAnswer(key, ended=True) for key in KEYS)
-WELL = Health(finite=True, norm_ratio=1.0, surprise=2.0, answers=FINE)
+WELL = CoherenceMeasures(finite=True, norm_ratio=1.0, surprise=2.0, answers=FINE)
 LOOP = "ab" * 20
 LIMITS = CoherenceLimits()
 
 
-def cause(health: Health, *elders: Health, limits: CoherenceLimits = LIMITS) -> str | None:
-    return cause_of_death(health, elders or (WELL,), limits, KEYS)
+def cause(
+    measures: CoherenceMeasures, *references: CoherenceMeasures, limits: CoherenceLimits = LIMITS
+) -> str | None:
+    return cause_of_death(measures, references or (WELL,), limits, KEYS)
 
 
-def answering(*answers: GeneratedAnswer) -> Health:
+def answering(*answers: GeneratedAnswer) -> CoherenceMeasures:
     return replace(WELL, answers=answers)
 
 
-def said(*texts: str, ended: bool = True) -> Health:
+def answering_with(*texts: str, ended: bool = True) -> CoherenceMeasures:
     return answering(*(GeneratedAnswer(text, ended) for text in texts))
 
 
@@ -66,7 +68,7 @@ def test_no_length_and_no_alphabet_forces_repetition() -> None:
     assert repetition("吾輩は猫である。" * 8) > LIMITS.repetition
 
 
-def test_a_model_as_good_as_its_elders_lives() -> None:
+def test_a_model_as_good_as_its_references_lives() -> None:
     assert cause(WELL) is None
     assert cause(replace(WELL, answers=())) is None
 
@@ -74,7 +76,7 @@ def test_a_model_as_good_as_its_elders_lives() -> None:
 def test_weights_that_are_not_finite() -> None:
     assert cause(replace(WELL, finite=False, norm_ratio=math.nan)) == "not finite"
     broken = replace(WELL, finite=False)
-    assert cause(broken, broken) == "not finite"  # an elder is no excuse
+    assert cause(broken, broken) == "not finite"  # a reference is no excuse
 
 
 def test_norms() -> None:
@@ -84,7 +86,7 @@ def test_norms() -> None:
     assert cause(replace(WELL, norm_ratio=3.1), WELL, replace(WELL, norm_ratio=4.0)) is None
 
 
-def test_surprise_is_compared_with_the_worst_elder() -> None:
+def test_surprise_is_compared_with_the_worst_reference() -> None:
     limits = CoherenceLimits(surprise=math.e)  # one nat
     assert cause(replace(WELL, surprise=3.0), limits=limits) is None
     assert cause(replace(WELL, surprise=3.1), limits=limits) == "lost its language"
@@ -94,7 +96,7 @@ def test_surprise_is_compared_with_the_worst_elder() -> None:
     assert cause(replace(WELL, surprise=3.1), WELL, broken, limits=limits) == "lost its language"
 
 
-def test_without_elders_surprise_is_not_judged() -> None:
+def test_without_references_surprise_is_not_checked() -> None:
     assert cause_of_death(replace(WELL, surprise=50.0), (), CoherenceLimits(), KEYS) is None
     assert (
         cause_of_death(replace(WELL, norm_ratio=50.0), (), CoherenceLimits(), KEYS)
@@ -103,12 +105,12 @@ def test_without_elders_surprise_is_not_judged() -> None:
 
 
 def test_answers() -> None:
-    assert cause(said("", " ", "\n", "x")) == "empty answers"
-    assert cause(said("", "", "x", "y")) is None  # half may be
-    assert cause(said(LOOP, LOOP, LOOP, "x")) == "repeats itself"
-    assert cause(said("some", "thing", "that", "never", ended=False)) == "endless answers"
-    # Who says one thing forever is endless too; what it says is the more telling.
-    assert cause(said(LOOP, LOOP, LOOP, LOOP, ended=False)) == "repeats itself"
+    assert cause(answering_with("", " ", "\n", "x")) == "empty answers"
+    assert cause(answering_with("", "", "x", "y")) is None  # half may be
+    assert cause(answering_with(LOOP, LOOP, LOOP, "x")) == "repeats itself"
+    assert cause(answering_with("some", "thing", "that", "never", ended=False)) == "endless answers"
+    # Repeating one thing forever is endless too; the repetition is the more telling cause.
+    assert cause(answering_with(LOOP, LOOP, LOOP, LOOP, ended=False)) == "repeats itself"
 
 
 def test_a_right_answer_is_never_incoherent() -> None:
@@ -117,15 +119,17 @@ def test_a_right_answer_is_never_incoherent() -> None:
     assert repetition(right.text) > LIMITS.repetition
     assert cause(answering(looping, right, looping, GeneratedAnswer("x", ended=True))) is None
     assert cause(answering(looping, looping, looping, GeneratedAnswer("x", ended=True))) is not None
-    assert cause(said(*KEYS, ended=False)) is None  # right as far as a key can tell
+    assert cause(answering_with(*KEYS, ended=False)) is None  # right as far as a key can tell
 
 
-def test_elders_that_do_the_same_set_the_standard() -> None:
-    base = said("on", "and", "on", "and", ended=False)
+def test_references_that_do_the_same_set_the_standard() -> None:
+    base = answering_with("on", "and", "on", "and", ended=False)
     assert cause(base, WELL, base) is None
-    silent = said("", "", "", "x")
+    silent = answering_with("", "", "", "x")
     assert cause(silent, silent) is None
-    assert cause(said("", "", "", ""), silent) == "empty answers"  # worse than its worst elder
+    assert (
+        cause(answering_with("", "", "", ""), silent) == "empty answers"
+    )  # worse than its worst reference
 
 
 def test_answers_and_keys_belong_together() -> None:

@@ -14,7 +14,8 @@ from arena.tasks.generators import GENERATORS, deal
 from lineage.records import Item
 from population.config import shipped_data
 from population.errors import CheckpointError, PopulationError
-from population.evaluation.evaluator import Evaluator, chosen_device, chosen_dtype
+from population.evaluation.devices import resolve_device, resolve_dtype
+from population.evaluation.evaluator import Evaluator
 from population.models.checkpoints import open_checkpoint
 
 FOUNDERS = shipped_data() / "founders"
@@ -50,7 +51,7 @@ def test_one_forward_pass_says_what_greedy_decoding_gives(name: str, scale: floa
     """Token by token, with nothing shared between the two but the weights."""
     items = panel(each=10)
     evaluator = evaluator_of()
-    evaluator.take(weights(name, scale))
+    evaluator.load_weights(weights(name, scale))
     exact, _ = evaluator.score(evaluator.prepare_keys(items))
     decoded = [
         float(text == item.key) for text, item in zip(evaluator.generate(items), items, strict=True)
@@ -62,7 +63,7 @@ def test_decoding_is_what_transformers_decodes_alone() -> None:
     items = panel(each=3)
     evaluator = evaluator_of()
     name = SPECIALISTS[-1]
-    evaluator.take({k: t.float() for k, t in weights(name).items()})
+    evaluator.load_weights({k: t.float() for k, t in weights(name).items()})
     tokenizer = AutoTokenizer.from_pretrained(FOUNDERS / name)
     model = AutoModelForCausalLM.from_pretrained(FOUNDERS / name, dtype=torch.float32)
     for item, text in zip(items, evaluator.generate(items), strict=True):
@@ -79,7 +80,7 @@ def test_it_computes_what_transformers_computes_to_the_bit(dtype: torch.dtype) -
     name = SPECIALISTS[-1]
     founder = open_checkpoint(FOUNDERS / name)
     evaluator = evaluator_of(dtype=str(dtype).removeprefix("torch."))
-    evaluator.take({key: founder.tensor(key) for key in founder.tensors})
+    evaluator.load_weights({key: founder.tensor(key) for key in founder.tensors})
     model = AutoModelForCausalLM.from_pretrained(FOUNDERS / name, dtype=dtype)
     tokens = torch.arange(40).reshape(2, 20) + 2
     with torch.inference_mode():
@@ -89,7 +90,7 @@ def test_it_computes_what_transformers_computes_to_the_bit(dtype: torch.dtype) -
 def test_the_probability_of_the_key_is_the_product_over_its_tokens() -> None:
     item = panel(each=1)[0]
     evaluator = evaluator_of()
-    evaluator.take(weights(item.task if item.task in SPECIALISTS else SPECIALISTS[-1]))
+    evaluator.load_weights(weights(item.task if item.task in SPECIALISTS else SPECIALISTS[-1]))
     _, probability = evaluator.score(evaluator.prepare_keys([item]))
     tokenizer = AutoTokenizer.from_pretrained(FOUNDERS / "base")
     prompt = tokenizer.encode(item.prompt)
@@ -104,7 +105,7 @@ def test_batches_and_company_do_not_change_a_score() -> None:
     items = panel(each=4)
     wide, narrow = evaluator_of(), evaluator_of(batch_tokens=40)
     for evaluator in (wide, narrow):
-        evaluator.take(weights(SPECIALISTS[1]))
+        evaluator.load_weights(weights(SPECIALISTS[1]))
     together = wide.score(wide.prepare_keys(items))
     backwards = wide.score(wide.prepare_keys(items[::-1]))
     apart = narrow.score(narrow.prepare_keys(items))
@@ -117,7 +118,7 @@ def test_batches_and_company_do_not_change_a_score() -> None:
 def test_every_item_counts_against_the_budget_whoever_asks() -> None:
     items = panel(each=2)
     evaluator = evaluator_of()
-    evaluator.take(weights("base"))
+    evaluator.load_weights(weights("base"))
     evaluator.score(evaluator.prepare_keys(items))
     evaluator.generate(items[:5])
     evaluator.loglikelihood([(item, "x") for item in items[:3]])
@@ -129,7 +130,7 @@ def test_a_model_that_is_broken_scores_nothing() -> None:
     broken = weights("base")
     broken["model.norm.weight"] = torch.full_like(broken["model.norm.weight"], float("nan"))
     evaluator = evaluator_of()
-    evaluator.take(broken)
+    evaluator.load_weights(broken)
     exact, probability = evaluator.score(evaluator.prepare_keys(panel(each=1)))
     assert not exact.any()
     assert not probability.any()
@@ -142,29 +143,29 @@ def test_weights_of_another_architecture_are_refused(
     state = weights("base")
     state["model.layers.9.mlp.up_proj.weight"] = torch.zeros(2, 2)
     with pytest.raises(CheckpointError, match=r"unknown tensor model\.layers\.9"):
-        evaluator.take(state)
+        evaluator.load_weights(state)
     state = weights("base")
     del state["model.norm.weight"]
     with pytest.raises(CheckpointError, match=r"lacks model\.norm\.weight"):
-        evaluator.take(state)
+        evaluator.load_weights(state)
 
 
 def test_control_tokens_in_an_answer_stay_text() -> None:
     evaluator = evaluator_of()
     item = panel(each=1)[0]
-    speech = evaluator._speech
-    end, number = speech.tokenizer.eos_token, speech.tokenizer.eos_token_id
-    assert speech.answer_ids(item, f"a{end}b").count(number) == 1
+    tokenizer = evaluator.tokenizer
+    end, number = tokenizer.tokenizer.eos_token, tokenizer.tokenizer.eos_token_id
+    assert tokenizer.encode_answer(item, f"a{end}b").count(number) == 1
     # So does one that is put into a question: which of two answers is better?
     for question, _ in asked(item, f"a{end}b", "c"):
-        assert number not in speech.opened(question).ids
-        assert number in speech.opened(replace(question, plain=False)).ids
+        assert number not in tokenizer.encode_prompt(question).ids
+        assert number in tokenizer.encode_prompt(replace(question, plain=False)).ids
 
 
 def test_what_does_not_fit_into_the_context_cannot_be_said() -> None:
     evaluator = evaluator_of()
     item = panel(each=1)[0]
-    evaluator.take(weights("base"))
+    evaluator.load_weights(weights("base"))
     likely, impossible = evaluator.loglikelihood([(item, item.key or ""), (item, "a" * 5000)])
     assert likely > impossible == -np.inf
 
@@ -177,9 +178,9 @@ def test_an_item_that_does_not_fit_is_named() -> None:
 
 def test_devices_and_dtypes() -> None:
     cpu = torch.device("cpu")
-    assert chosen_device("cpu") == cpu
+    assert resolve_device("cpu") == cpu
     with pytest.raises(PopulationError, match="device 'warp:9' cannot be used"):
-        chosen_device("warp:9")
-    assert chosen_dtype("float32", torch.bfloat16, cpu) == torch.float32
-    assert chosen_dtype("auto", torch.float32, cpu) == torch.float32
-    assert chosen_dtype("auto", torch.bfloat16, torch.device("cuda")) == torch.bfloat16
+        resolve_device("warp:9")
+    assert resolve_dtype("float32", torch.bfloat16, cpu) == torch.float32
+    assert resolve_dtype("auto", torch.float32, cpu) == torch.float32
+    assert resolve_dtype("auto", torch.bfloat16, torch.device("cuda")) == torch.bfloat16

@@ -101,7 +101,7 @@ def test_a_frankenmerge_is_what_transformers_makes_of_the_layers(zoo: Zoo) -> No
     state = made.one(genome_of(space, [(*step, 1.0) for step in path]))
     assert state.config["num_hidden_layers"] == 7
     evaluator = evaluator_of(folders[0])
-    evaluator.take(state)
+    evaluator.load_weights(state)
     assert torch.equal(answers(evaluator._model), answers(stacked(folders, path)))
 
 
@@ -112,7 +112,7 @@ def test_scales_are_a_scaled_forward_pass(kind: str, zoo: Zoo) -> None:
     space = FlowSpace((3, 3) if kind == "gpt2" else (4, 4), repeats=2, scales=(0.5, 2.0))
     made = maker_of(folders, space)
     evaluator = evaluator_of(folders[0])
-    evaluator.take(made.one(genome_of(space, path)))
+    evaluator.load_weights(made.one(genome_of(space, path)))
     plain = stacked(folders, [(model, layer) for model, layer, _ in path], kind)
     unscaled = answers(plain)
     expected = answers(scaled(plain, [scale for *_, scale in path]))
@@ -139,35 +139,35 @@ def test_one_player_becomes_models_of_any_depth(zoo: Zoo, tmp_path: Path) -> Non
         alone.tie_weights()
         alone.eval().save_pretrained(folder)
         give_tokenizer(folder)
-        evaluator.take(state)
+        evaluator.load_weights(state)
         assert evaluator._model.config.num_hidden_layers == len(path)
         assert torch.equal(logits(evaluator._model), logits(alone))
         fresh = evaluator_of(folder)
-        fresh.take(dict(state))
+        fresh.load_weights(dict(state))
         np.testing.assert_array_equal(evaluator.score(prepared), fresh.score(prepared))
         assert evaluator.generate(items) == fresh.generate(items)
     founder = {name: made.founders[0].tensor(name) for name in made.founders[0].tensors}
-    evaluator.take(founder)
+    evaluator.load_weights(founder)
     twin.take(made.one(genome_of(FLOW, LONG)))  # which must not disturb the other
     assert torch.equal(
         logits(evaluator._model),
         logits(AutoModelForCausalLM.from_pretrained(SHIPPED / "base", dtype=torch.float32)),
     )
     with pytest.raises(CheckpointError, match=r"lacks model\.layers\.2"):
-        evaluator.take(dict(made.one(genome_of(FLOW, LONG[:2]))))
+        evaluator.load_weights(dict(made.one(genome_of(FLOW, LONG[:2]))))
 
 
 def test_only_the_network_at_work_holds_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     made, evaluator = shipped(FLOW), evaluator_of(SHIPPED / "base", "bfloat16")
     for depth in (6, 2, 3):
-        evaluator.take(made.one(genome_of(FLOW, LONG[:depth])))
+        evaluator.load_weights(made.one(genome_of(FLOW, LONG[:depth])))
     first, shells = evaluator._networks._founders, evaluator._networks._shells
     modules = [network.module for network in (first, *shells.values())]
     assert [module.config.num_hidden_layers for module in modules] == [4, 6, 2, 3]
     assert all(weight.is_meta for module in modules[:3] for weight in module.parameters())
     assert {weight.dtype for weight in modules[3].parameters()} == {torch.bfloat16}
     monkeypatch.setattr(networks, "KEEP", 3)
-    evaluator.take(made.one(genome_of(FLOW, LONG[:1])))
+    evaluator.load_weights(made.one(genome_of(FLOW, LONG[:1])))
     assert [shell.module.config.num_hidden_layers for shell in shells.values()] == [2, 3, 1]
 
 
@@ -184,7 +184,7 @@ def test_a_crew_scores_models_of_any_depth_as_one_player_does() -> None:
     together = EvaluatorPool(first, 3).each(made.siblings(genomes), score)
     alone = evaluator_of(SHIPPED / "base")
     for genome, expected in zip(genomes, together, strict=True):
-        alone.take(made.one(genome))
+        alone.load_weights(made.one(genome))
         assert score(0, alone, {}) == expected
 
 
@@ -252,7 +252,7 @@ def test_a_recipe_makes_the_very_same_weights(
         assert layer_kinds(config) == layer_kinds(state.config)
         loaded = AutoModelForCausalLM.from_pretrained(done.folder, dtype=torch.float32)
         evaluator = evaluator_of(folders[0])
-        evaluator.take(state)
+        evaluator.load_weights(state)
         assert torch.equal(logits(evaluator._model), logits(loaded))
 
 
@@ -311,7 +311,7 @@ def test_layers_keep_their_kind_wherever_they_go(mixed: list[Path], tmp_path: Pa
         recipe = route_recipe(basis, made_layout(made), Blocks(), space, genome, sources)
         folder = merge(recipe, tmp_path / f"out{number}", threads=1).folder
         loaded = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-        evaluator.take(made.one(genome))
+        evaluator.load_weights(made.one(genome))
         assert torch.equal(logits(evaluator._model), logits(loaded))
     assert len(evaluator._networks._shells) == 2
 

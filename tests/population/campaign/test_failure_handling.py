@@ -13,8 +13,8 @@ from lineage.commands.definitions import give, orders
 from lineage.records import Item
 from population.analysis.report import make_report
 from population.campaign.context import found_archive, open_context, reopen_context
+from population.campaign.failure_handling import FAILURE_PREFIX, tolerant
 from population.campaign.loop import Campaign
-from population.campaign.passing_over import FAILED, passing
 from population.config import Config
 from population.errors import CampaignError, Interrupted
 from population.evaluation import evaluator as evaluators
@@ -127,11 +127,11 @@ class Breaks:
     ) -> None:
         self.count = 0
         original = getattr(evaluators.Evaluator, method)
-        taking = evaluators.Evaluator.take
+        load_weights = evaluators.Evaluator.load_weights
         state = self
 
-        def take(evaluator: evaluators.Evaluator, weights: Any) -> None:
-            taking(evaluator, weights)
+        def load(evaluator: evaluators.Evaluator, weights: Any) -> None:
+            load_weights(evaluator, weights)
             first = next(iter(weights.values())).flatten()[:64].float().numpy()
             evaluator.broken = int(np.abs(first).sum() * 1e6) % every == 0  # type: ignore[attr-defined]
 
@@ -141,7 +141,7 @@ class Breaks:
                 raise RuntimeError("probability tensor contains inf\nand more lines")
             return original(evaluator, *arguments, **named)
 
-        monkeypatch.setattr(evaluators.Evaluator, "take", take)
+        monkeypatch.setattr(evaluators.Evaluator, "load_weights", load)
         monkeypatch.setattr(evaluators.Evaluator, method, broken)
 
 
@@ -163,7 +163,7 @@ def test_who_fails_dies_or_is_passed_over_and_the_campaign_goes_on(
     assert not any("more lines" in line for line in told)
     if method == "score":
         causes = {model.cause for model in archive.models() if model.died is not None}
-        assert f"{FAILED}RuntimeError: probability tensor contains inf" in causes
+        assert f"{FAILURE_PREFIX}RuntimeError: probability tensor contains inf" in causes
     again, _ = run(config, tmp_path / "again.duckdb", 1)
     assert_same(again, archive)
 
@@ -183,7 +183,7 @@ def test_what_fails_for_everybody_stops_the_campaign_which_goes_on_once_it_is_me
     assert len(archive.generations()) == 2
     resumed(archive, config, 3)
     assert len(archive.generations()) == 4
-    assert not [line for _, line in passed_over(archive) if FAILED in line]
+    assert not [line for _, line in passed_over(archive) if FAILURE_PREFIX in line]
 
 
 def test_founders_that_cannot_be_examined_are_one_line(
@@ -206,7 +206,7 @@ def test_who_fails_once_is_tried_again() -> None:
             raise MemoryError
         return "done"
 
-    assert passing(work, lambda number, cause: cause)(3, None, {}) == "done"  # type: ignore[arg-type]
+    assert tolerant(work, lambda number, cause: cause)(3, None, {}) == "done"  # type: ignore[arg-type]
     assert tries == [3, 3]
 
 
@@ -216,7 +216,7 @@ def test_what_is_of_no_single_model_is_passed_on(error: BaseException) -> None:
         raise error
 
     with pytest.raises(type(error)):
-        passing(work, lambda number, cause: cause)(3, None, {})  # type: ignore[arg-type]
+        tolerant(work, lambda number, cause: cause)(3, None, {})  # type: ignore[arg-type]
 
 
 def test_failures_are_reported_once_in_one_line_and_in_a_fixed_order() -> None:

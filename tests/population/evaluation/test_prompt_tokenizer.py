@@ -11,8 +11,8 @@ from arena.tasks import Questions
 from arena.tasks.answers import canonical
 from arena.tasks.verdict import may_become
 from lineage.records import Item
-from population.evaluation.encoding import Speech
 from population.evaluation.evaluator import Evaluator
+from population.evaluation.prompt_tokenizer import PromptTokenizer
 from tests.speakers import TOKENIZERS, WORDS, speaker, tokenizer_of
 
 KINDS = sorted(TOKENIZERS)
@@ -25,17 +25,17 @@ def item_of(prompt: str, key: str | None, number: int = 0) -> Item:
 
 def evaluator_of(folder: Path, **settings: object) -> Evaluator:
     evaluator = Evaluator(folder, stored=torch.float32, device="cpu", **settings)  # type: ignore[arg-type]
-    evaluator.take(dict(AutoModelForCausalLM.from_pretrained(folder).state_dict()))
+    evaluator.load_weights(dict(AutoModelForCausalLM.from_pretrained(folder).state_dict()))
     return evaluator
 
 
 @pytest.fixture(scope="module")
-def speech(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Speech]:
+def tokenizers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, PromptTokenizer]:
     made = {}
     for kind in KINDS:
         folder = tmp_path_factory.mktemp(kind.replace(" ", "-"))
         speaker(folder, kind)
-        made[kind] = Speech(folder)
+        made[kind] = PromptTokenizer(folder)
     return made
 
 
@@ -55,55 +55,57 @@ PAIRS = [
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("prompt", "key"), PAIRS)
 def test_an_answer_is_what_it_adds_to_the_text_of_its_prompt(
-    kind: str, prompt: str, key: str, speech: dict[str, Speech]
+    kind: str, prompt: str, key: str, tokenizers: dict[str, PromptTokenizer]
 ) -> None:
-    own, item = speech[kind], item_of(prompt, key)
-    opened = own.opened(item)
-    ids = own.answer_ids(item, key, opened)
+    tokenizer, item = tokenizers[kind], item_of(prompt, key)
+    encoded = tokenizer.encode_prompt(item)
+    ids = tokenizer.encode_answer(item, key, encoded)
     whole = tokenizer_of(kind).encode(prompt + key)
-    whole = whole if whole[-1] == own.end else [*whole, own.end]
-    assert ids[-1] == own.end
-    # Where the library's own tokens of both begin with those of the prompt, the rest is the answer.
-    if whole[: len(opened.ids)] == list(opened.ids):
-        assert [*opened.ids, *ids] == whole
-    assert own.said(item, ids, opened) == (key, True)
+    whole = whole if whole[-1] == tokenizer.eos_id else [*whole, tokenizer.eos_id]
+    assert ids[-1] == tokenizer.eos_id
+    # Where the library's tokens of both begin with the prompt's, the rest is the answer.
+    if whole[: len(encoded.ids)] == list(encoded.ids):
+        assert [*encoded.ids, *ids] == whole
+    assert tokenizer.decode_answer(item, ids, encoded) == (key, True)
     if kind != "words":  # which knows no spaces, so that its texts cannot be told apart by them
-        assert own.text(opened, ids[:-1]) == key
+        assert tokenizer.decode_after(encoded, ids[:-1]) == key
 
 
 @pytest.mark.parametrize("kind", SPACED)
 def test_a_space_at_the_end_of_a_prompt_belongs_to_the_word_that_follows(
-    kind: str, speech: dict[str, Speech]
+    kind: str, tokenizers: dict[str, PromptTokenizer]
 ) -> None:
-    own = speech[kind]
-    glued = own.opened(item_of("the cat is ", "red"))
-    bare = own.opened(item_of("the cat is", " red"))
+    tokenizer = tokenizers[kind]
+    glued = tokenizer.encode_prompt(item_of("the cat is ", "red"))
+    bare = tokenizer.encode_prompt(item_of("the cat is", " red"))
     assert glued.ids == bare.ids
-    assert own.answer_ids(item_of("the cat is ", "red"), "red") == own.answer_ids(
+    assert tokenizer.encode_answer(item_of("the cat is ", "red"), "red") == tokenizer.encode_answer(
         item_of("the cat is", " red"), " red"
     )
-    assert glued.held == ("" if kind == "words" else " ")
+    assert glued.trailing_space == ("" if kind == "words" else " ")
 
 
-def test_a_space_that_is_a_token_stays_with_its_prompt(speech: dict[str, Speech]) -> None:
-    own = speech["letters"]
-    opened = own.opened(item_of("is ", "red"))
-    assert opened.held == ""
-    assert len(opened.ids) == 3
+def test_a_space_that_is_a_token_stays_with_its_prompt(
+    tokenizers: dict[str, PromptTokenizer],
+) -> None:
+    tokenizer = tokenizers["letters"]
+    encoded = tokenizer.encode_prompt(item_of("is ", "red"))
+    assert encoded.trailing_space == ""
+    assert len(encoded.ids) == 3
 
 
 # A unigram model has its control tokens among its pieces, and spells them so.
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "unigram"])
 def test_control_tokens_of_a_prompt_are_such_and_those_of_an_answer_are_text(
-    kind: str, speech: dict[str, Speech]
+    kind: str, tokenizers: dict[str, PromptTokenizer]
 ) -> None:
-    own = speech[kind]
+    tokenizer = tokenizers[kind]
     item = item_of("one</s>two</s>", None)
-    opened = own.opened(item)
-    assert list(opened.ids).count(own.end) == 2
-    ids = own.answer_ids(item, "a</s>", opened)
-    assert ids.count(own.end) == 1
-    assert own.answer_ids(item, "three", opened)[-1] == own.end
+    encoded = tokenizer.encode_prompt(item)
+    assert list(encoded.ids).count(tokenizer.eos_id) == 2
+    ids = tokenizer.encode_answer(item, "a</s>", encoded)
+    assert ids.count(tokenizer.eos_id) == 1
+    assert tokenizer.encode_answer(item, "three", encoded)[-1] == tokenizer.eos_id
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -115,9 +117,9 @@ def test_greedy_decoding_and_the_fast_path_give_one_verdict(kind: str, tmp_path:
         evaluator = evaluator_of(folder, stops={"t": " a" if kind == "words" else "a"})
         pairs = list(zip(WORDS, WORDS[3:9], strict=False))
         prompts = [f"{a} {b}{end}" for a, b in pairs for end in ("", " ")]
-        said = evaluator.answer_freely([item_of(p, None, n) for n, p in enumerate(prompts)])
+        answers = evaluator.answer_freely([item_of(p, None, n) for n, p in enumerate(prompts)])
         items = []
-        for number, (prompt, answer) in enumerate(zip(prompts, said, strict=True)):
+        for number, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
             forms = answer.text, canonical(answer.text), f" {canonical(answer.text)}", "so"
             forms = *forms, answer.text[:-1], answer.text + "."
             items += [
@@ -125,10 +127,10 @@ def test_greedy_decoding_and_the_fast_path_give_one_verdict(kind: str, tmp_path:
                 for place, form in enumerate(forms)
             ]
         exact, probability = evaluator.score(evaluator.prepare_keys(items))
-        heard = evaluator.answer_freely(items)
+        answers = evaluator.answer_freely(items)
         expected = [
             float(answer.ended and Task().verify(item, Task().extract(item, answer.text)) == 1.0)
-            for item, answer in zip(items, heard, strict=True)
+            for item, answer in zip(items, answers, strict=True)
         ]
         assert exact.tolist() == expected
         assert ((probability >= 0) & (probability <= 1)).all()
@@ -144,7 +146,7 @@ class Task(Questions):
         return []
 
 
-class Heard(Task):
+class Verified(Task):
     """The same rule, asked of every answer."""
 
     literal = False  # type: ignore[assignment]
@@ -170,7 +172,7 @@ def test_who_says_every_sentence_scores_one_whatever_the_form_of_the_key(
         "a prompt with the space behind it": [(f"{p} ", k) for p, k in SENTENCES],
         "a space in both": [(f"{p} ", f" {k}") for p, k in SENTENCES],
     }
-    for task in (Task(), Heard()):
+    for task in (Task(), Verified()):
         evaluator = evaluator_of(tmp_path, tasks={"t": task})
         for form, pairs in forms.items():
             items = [item_of(*pair, number) for number, pair in enumerate(pairs)]
@@ -186,14 +188,14 @@ def test_who_says_every_sentence_scores_one_whatever_the_form_of_the_key(
 @pytest.mark.parametrize("kind", SPACED)
 def test_a_stop_text_is_heard_in_whatever_tokens_it_comes(kind: str, tmp_path: Path) -> None:
     speaker(tmp_path, kind, 1, [f"{prompt} {key} ." for prompt, key in SENTENCES])
-    for task in (Task(), Heard()):
+    for task in (Task(), Verified()):
         evaluator = evaluator_of(tmp_path, stops={"t": "."}, tasks={"t": task})
         for front in (" ", ""):
             items = [item_of(p, f"{front}{key}", n) for n, (p, key) in enumerate(SENTENCES)]
             assert evaluator.score(evaluator.prepare_keys(items))[0].all()
-            heard = evaluator.answer_freely(items)
-            assert [canonical(answer.text) for answer in heard] == [k for _, k in SENTENCES]
-            assert all(answer.ended for answer in heard)
+            answers = evaluator.answer_freely(items)
+            assert [canonical(answer.text) for answer in answers] == [k for _, k in SENTENCES]
+            assert all(answer.ended for answer in answers)
 
 
 def test_company_changes_no_answer(tmp_path: Path) -> None:

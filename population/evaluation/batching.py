@@ -1,0 +1,169 @@
+"""Items with given answers, tokenised and batched: the input of forward passes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from lineage.records import Floats, Item
+from population.errors import PopulationError
+from population.evaluation.prompt_tokenizer import EncodedPrompt
+
+MAX_LOGITS = 1 << 27
+"""Logits that are computed at once, unless a single text needs more."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """An item, and one answer to it that counts.
+
+    Attributes:
+        item: what is asked.
+        prompt: of the item, as a model gets it.
+        answer: text whose probability is computed; None where no text is known to be right.
+        answer_ids: tokens of that answer and its end; empty without one.
+        expected: the one right answer, in canonical form; None where the task verifies whatever a
+            model answers.
+        canonical_match: whether an answer that equals `expected` in canonical form is right;
+            otherwise the task's `extract` has to find `expected` in the answer.
+    """
+
+    item: Item
+    prompt: EncodedPrompt
+    answer: str | None
+    answer_ids: tuple[int, ...]
+    expected: str | None
+    canonical_match: bool = True
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Sequences of similar length, padded on the right (causal attention never looks there).
+
+    Attributes:
+        rows: shape (sequences,): index of each among all that were prepared.
+        tokens: shape (sequences, length).
+        targets: shape (sequences, tail): the tokens to predict at the last `tail` positions.
+        target_mask: shape (sequences, tail): which of them count.
+        logit_mask: shape (sequences, length): the positions in `tokens` that predict them.
+    """
+
+    rows: np.ndarray[Any, np.dtype[np.int64]]
+    tokens: torch.Tensor
+    targets: torch.Tensor
+    target_mask: torch.Tensor
+    logit_mask: torch.Tensor
+
+
+@dataclass(frozen=True)
+class PreparedItems:
+    """Items with given answers, tokenised and batched once for all models that will read them.
+
+    Attributes:
+        size: how many questions or texts.
+        batches: of all that have an answer to be read.
+        questions: what is asked; empty for running texts, on which nobody is scored.
+        answer_credit: shape (items, questions): what giving the answer of a question is worth on an
+            item; None where every question is an item, and its answer the key.
+        decided: by question, tokens that match the answer and the first token that differs: the
+            whole answer, or False if it is wrong, or None if that cannot be told from so little. A
+            cache, since siblings make the same mistakes.
+    """
+
+    size: int
+    batches: tuple[Batch, ...]
+    questions: tuple[Question, ...] = ()
+    answer_credit: Floats | None = None
+    decided: dict[tuple[int, int, int], str | bool | None] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+
+
+@dataclass(frozen=True)
+class TokenSequence:
+    """A sequence before it is batched: tokens that are read, and tokens to be predicted.
+
+    Attributes:
+        number: index among all that are prepared together.
+        context: tokens that are read.
+        continuation: tokens to be predicted after them.
+    """
+
+    number: int
+    context: Sequence[int]
+    continuation: Sequence[int]
+
+    def __len__(self) -> int:
+        """Tokens in all."""
+        return len(self.context) + len(self.continuation)
+
+
+@dataclass(frozen=True)
+class BatchLimits:
+    """What bounds a batch.
+
+    Attributes:
+        batch_tokens: tokens in one forward pass at most, unless a single sequence is longer.
+        context_length: tokens that the model reads.
+        vocabulary_size: logits at a position.
+        device: where the batches go.
+    """
+
+    batch_tokens: int
+    context_length: int
+    vocabulary_size: int
+    device: torch.device
+
+    def check(self, sequences: Sequence[TokenSequence], items: Sequence[Item]) -> None:
+        """Make sure that every sequence fits into the model's context.
+
+        Raises:
+            PopulationError: one does not; names its item.
+        """
+        for sequence in sequences:
+            if len(sequence) > self.context_length:
+                raise PopulationError(
+                    f"item {items[sequence.number].id} takes {len(sequence)} tokens, "
+                    f"the models read {self.context_length}"
+                )
+
+
+def batch_by_length(sequences: Sequence[TokenSequence], limits: BatchLimits) -> tuple[Batch, ...]:
+    """Batches of sequences of similar length; the order of the sequences does not matter."""
+    rows = sorted(sequences, key=lambda row: (len(row), row.number))
+    batches: list[Batch] = []
+    start = 0
+    while start < len(rows):
+        stop, targets = start + 1, len(rows[start].continuation)
+        while stop < len(rows) and (stop + 1 - start) * len(rows[stop]) <= limits.batch_tokens:
+            targets += len(rows[stop].continuation)
+            if targets * limits.vocabulary_size > MAX_LOGITS:
+                break
+            stop += 1
+        batches.append(_batch(rows[start:stop], limits.device))
+        start = stop
+    return tuple(batches)
+
+
+def _batch(rows: Sequence[TokenSequence], device: torch.device) -> Batch:
+    length = max(len(row) for row in rows)
+    # Nothing is predicted before the earliest continuation.
+    tail = length - min(len(row.context) for row in rows) + 1
+    tokens = torch.zeros((len(rows), length), dtype=torch.long)
+    targets = torch.zeros((len(rows), tail), dtype=torch.long)
+    logit_mask = torch.zeros((len(rows), length), dtype=torch.bool)
+    for place, row in enumerate(rows):
+        tokens[place, : len(row)] = torch.tensor([*row.context, *row.continuation])
+        first = len(row.context) - 1
+        logit_mask[place, first : first + len(row.continuation)] = True
+        first -= length - tail
+        targets[place, first : first + len(row.continuation)] = torch.tensor(row.continuation)
+    return Batch(
+        rows=np.array([row.number for row in rows]),
+        tokens=tokens.to(device),
+        targets=targets.to(device),
+        target_mask=logit_mask[:, length - tail :].to(device),
+        logit_mask=logit_mask.to(device),
+    )

@@ -1,0 +1,132 @@
+"""Greedy decoding of many prompts at once, in bounded memory."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import StoppingCriteria, StoppingCriteriaList
+
+from arena.tasks.verdict import may_become
+from population.evaluation.output_head import narrowed
+from population.evaluation.prompt_tokenizer import EncodedPrompt, PromptTokenizer
+
+
+@dataclass(frozen=True)
+class DecodingRequest:
+    """A prompt to continue, and when to stop.
+
+    Attributes:
+        prompt: as the model gets it.
+        max_tokens: tokens that the answer may take.
+        stop: text that ends it, if any.
+        only_answer: the only answer that is worth finishing, in canonical form, if any: decoding
+            ends as soon as the text cannot become it.
+    """
+
+    prompt: EncodedPrompt
+    max_tokens: int
+    stop: str | None = None
+    only_answer: str | None = None
+
+
+def decode_greedily(
+    model: Any,
+    tokenizer: PromptTokenizer,
+    requests: Sequence[DecodingRequest],
+    *,
+    context_length: int,
+    batch_tokens: int,
+    device: torch.device,
+) -> list[list[int]]:
+    """The tokens that a model generates greedily after each prompt, up to their end or limit.
+
+    Prompts that fit together are decoded together, in their order; if they do not, those of similar
+    length are. A prompt without room for its whole answer is decoded alone, so that no other answer
+    is cut short on its account.
+
+    Args:
+        model: a causal language model of transformers.
+        tokenizer: the model's.
+        requests: prompts to continue.
+        context_length: tokens that the model reads.
+        batch_tokens: in a batch at most, answers included.
+        device: where the model is.
+    """
+    generated: list[list[int]] = [[] for _ in requests]
+    width = max((len(request.prompt.ids) for request in requests), default=0)
+    limit = max((request.max_tokens for request in requests), default=0)
+    lengths = [len(request.prompt.ids) for request in requests]
+    together = [n for n, length in enumerate(lengths) if length + limit <= context_length]
+    alone = [n for n, x in enumerate(lengths) if context_length - limit < x < context_length]
+    if together and len(together) * (width + limit) > batch_tokens:
+        together.sort(key=lambda number: (lengths[number], number))
+    batches: list[list[int]] = []
+    widest = 0
+    for number in together:
+        widest = max(widest, lengths[number])
+        if not batches or (len(batches[-1]) + 1) * (widest + limit) > batch_tokens:
+            batches.append([])
+            widest = lengths[number]
+        batches[-1].append(number)
+    for batch in [*batches, *([number] for number in alone)]:
+        room = context_length - max(lengths[number] for number in batch)
+        answers = _decode_batch(
+            model, tokenizer, [requests[number] for number in batch], min(limit, room), device
+        )
+        for number, ids in zip(batch, answers, strict=True):
+            generated[number] = ids
+    return generated
+
+
+def _decode_batch(
+    model: Any,
+    tokenizer: PromptTokenizer,
+    requests: Sequence[DecodingRequest],
+    max_new_tokens: int,
+    device: torch.device,
+) -> list[list[int]]:
+    width, fill = max(len(request.prompt.ids) for request in requests), tokenizer.eos_id
+    padding = [width - len(request.prompt.ids) for request in requests]
+    pairs = list(zip(padding, (list(request.prompt.ids) for request in requests), strict=True))
+    tokens = torch.tensor([[fill] * before + ids for before, ids in pairs])
+    mask = torch.tensor([[0] * before + [1] * len(ids) for before, ids in pairs])
+    stopping = StoppingCriteriaList()
+    if any(request.stop or request.only_answer is not None for request in requests):
+        stopping.append(_AnswerDecided(tokenizer, requests, width))
+    with narrowed(model):
+        out = model.generate(
+            tokens.to(device),
+            attention_mask=mask.to(device),
+            max_new_tokens=max_new_tokens,
+            do_sample=False,
+            pad_token_id=fill,
+            eos_token_id=fill,
+            stopping_criteria=stopping,
+        ).cpu()
+    rows: list[list[int]] = out[:, width:].tolist()
+    return rows
+
+
+class _AnswerDecided(StoppingCriteria):  # type: ignore[misc]
+    """Stops sequences whose stop text has come, or that cannot become the only answer any more."""
+
+    def __init__(
+        self, tokenizer: PromptTokenizer, requests: Sequence[DecodingRequest], width: int
+    ) -> None:
+        self._tokenizer, self._requests, self._width = tokenizer, requests, width
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
+        rows = input_ids[:, self._width :].tolist()
+        decided = []
+        for request, row in zip(self._requests, rows, strict=True):
+            stop, prompt, text = request.stop or "", request.prompt, ""
+            if stop:
+                # A token is a byte at least, and the text before the newest ones was looked at.
+                text = self._tokenizer.decode_after(prompt, row[-4 * len(stop) - 4 :])
+            done = bool(stop) and stop in text
+            if not done and request.only_answer is not None and self._tokenizer.eos_id not in row:
+                text = self._tokenizer.decode_after(prompt, row)
+                done = not may_become(text, request.only_answer)
+            decided.append(done)
+        return torch.tensor(decided, device=input_ids.device)

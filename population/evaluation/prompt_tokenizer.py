@@ -1,0 +1,237 @@
+"""Encodes prompts and answers as tokens, and decodes what a model generates after a prompt.
+
+Tokens have a meaning only where they stand. Llama 2's tokenizer puts a space before every text, and
+byte pairs merge across the border of two texts, so an answer that is encoded on its own is not the
+answer after its prompt. Here the tokens of an answer are those that prompt and answer together have
+beyond the prompt's own, and the text of generated tokens is what they add to the prompt's text.
+"""
+
+import copy
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from string import ascii_letters, digits
+from typing import Any
+
+from transformers import AutoTokenizer
+
+from arena.tasks.answers import canonical
+from lineage.records import Item
+from population.errors import CheckpointError
+
+_ANCHORS = ("=", ":", "\n", ".", ")", "-", "1", "x")
+"""Texts after which an answer is encoded where it merges with the end of its prompt."""
+
+_DECODING_CONTEXT = 16
+"""Last tokens of a prompt that influence how the tokens after it are decoded."""
+
+
+@dataclass(frozen=True)
+class EncodedPrompt:
+    """A prompt as a model gets it, with the answer to follow.
+
+    Attributes:
+        text: of the item.
+        ids: its tokens, at least one.
+        trailing_space: white space at the end of the text that is not in `ids`, since the tokenizer
+            makes one token of it and the first word of the answer.
+        plain: whether control tokens in the text are encoded as text.
+    """
+
+    text: str
+    ids: tuple[int, ...]
+    trailing_space: str = ""
+    plain: bool = False
+
+
+class PromptTokenizer:
+    """A tokenizer that encodes and decodes answers in the context of their prompts.
+
+    Args:
+        path: a founder's folder.
+        stops: the text that ends an answer, by task; tasks that are not named end with the
+            tokenizer's end-of-sequence token.
+
+    Raises:
+        CheckpointError: the tokenizer has no end-of-sequence token.
+    """
+
+    def __init__(self, path: Path, stops: dict[str, str] | None = None) -> None:
+        self._stops = stops or {}
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
+        if self.tokenizer.eos_token_id is None:
+            raise CheckpointError(f"{path}: its tokenizer has no end-of-sequence token")
+        self.eos_id: int = self.tokenizer.eos_token_id
+        control = {str(token) for token in self.tokenizer.all_special_tokens}
+        control |= {t.content for t in self.tokenizer.added_tokens_decoder.values() if t.special}
+        self._control = re.compile("|".join(map(re.escape, sorted(control, key=len)[::-1])) or "$^")
+        # Some tokenizers append tokens to what they encode; a prompt must stay open.
+        bare = self._encode("a", plain=True)
+        full: list[int] = self.tokenizer.encode("a", verbose=False)
+        self._appended = next(
+            (
+                len(full) - start - len(bare)
+                for start in range(len(full))
+                if bare and full[start : start + len(bare)] == bare
+            ),
+            0,
+        )
+        self._merges_cached = lru_cache(1024)(self._merges)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "PromptTokenizer":
+        """Another one with a tokenizer of its own: two threads cannot share one."""
+        twin = copy.copy(self)
+        twin.tokenizer = copy.deepcopy(self.tokenizer, memo)
+        twin._merges_cached = lru_cache(1024)(twin._merges)
+        return twin
+
+    def stop_text(self, item: Item) -> str | None:
+        """The text that ends an answer to an item, or None where a token does."""
+        return self._stops.get(item.task)
+
+    def encode_prompt(self, item: Item) -> EncodedPrompt:
+        """The prompt of an item, as models get it."""
+        text = item.prompt
+        trailing_space = self._trailing_space(text)
+        ids = self._encode_open(text[: len(text) - len(trailing_space)], plain=item.plain)
+        if not ids:
+            bos_id = self.tokenizer.bos_token_id
+            ids = [self.eos_id if bos_id is None else bos_id]
+        return EncodedPrompt(text, tuple(ids), trailing_space, item.plain)
+
+    def encode_answer(
+        self, item: Item, answer: str, prompt: EncodedPrompt | None = None
+    ) -> list[int]:
+        """The tokens of an answer after its prompt, with those that end it.
+
+        Args:
+            item: that is answered.
+            answer: its text. Control tokens in it are encoded as text.
+            prompt: of the item, where it is encoded already.
+        """
+        stop = self.stop_text(item)
+        ids = self._continuation(prompt or self.encode_prompt(item), answer + (stop or ""))
+        return ids if stop else [*ids, self.eos_id]
+
+    def decode_after(self, prompt: EncodedPrompt, ids: list[int] | tuple[int, ...]) -> str:
+        """The text that tokens add to a prompt, without the prompt's trailing space."""
+        context = list(prompt.ids[-_DECODING_CONTEXT:])
+        before = self._decode(context)
+        text = self._decode([*context, *ids])
+        if not text.startswith(before):
+            before = before.rstrip("\ufffd")  # a character whose last bytes had not come yet
+        added = text[len(before) :] if text.startswith(before) else self._decode(list(ids))
+        return added.removeprefix(prompt.trailing_space)
+
+    def decode_answer(
+        self, item: Item, ids: list[int], prompt: EncodedPrompt | None = None
+    ) -> tuple[str, bool]:
+        """The answer that generated tokens give, without its end.
+
+        The tokens of the key are decoded as the key, whatever the tokenizer makes of them.
+
+        Args:
+            item: that is answered.
+            ids: tokens generated after its prompt.
+            prompt: of the item, where it is encoded already.
+
+        Returns:
+            The text, and whether the tokens end it.
+        """
+        prompt = prompt or self.encode_prompt(item)
+        ended = self.eos_id in ids
+        if ended:
+            ids = ids[: ids.index(self.eos_id)]
+        text, stop = self.decode_after(prompt, ids), self.stop_text(item)
+        if stop and stop in text:
+            text, ended = text.split(stop, maxsplit=1)[0], True
+        if item.key is not None and text != item.key:
+            key_ids = self._continuation(prompt, item.key + (stop or ""))
+            if ids[: len(key_ids)] == key_ids if stop else ended and ids == key_ids:
+                return item.key, True
+            decoded_key = self.decode_after(prompt, key_ids)
+            if stop and stop in decoded_key:
+                decoded_key = decoded_key.split(stop, maxsplit=1)[0]
+            lossy = canonical(decoded_key) != canonical(item.key)
+            if ended and lossy and canonical(text) == canonical(decoded_key):
+                return item.key, True
+        return text, ended
+
+    def unencodable_part(self, item: Item, text: str) -> str | None:
+        """The part of a text after a prompt for which there is no token; None if there is none."""
+        unknown = self.tokenizer.unk_token_id
+        prompt = self.encode_prompt(item)
+        if unknown is None or unknown not in self._continuation(prompt, text):
+            return None
+        characters = (c for c in text if unknown in self._encode(c, plain=True))
+        return next(characters, text)
+
+    def count_tokens(self, text: str) -> int:
+        """How many tokens a text takes."""
+        return len(self._encode(text, plain=False))
+
+    # How
+
+    def _encode_open(self, text: str, *, plain: bool) -> list[int]:
+        """The tokens of a text, without those that the tokenizer appends."""
+        ids: list[int] = self.tokenizer.encode(text, split_special_tokens=plain, verbose=False)
+        return ids[: len(ids) - self._appended]
+
+    def _encode(self, text: str, *, plain: bool) -> list[int]:
+        ids: list[int] = self.tokenizer.encode(
+            text, add_special_tokens=False, split_special_tokens=plain, verbose=False
+        )
+        return ids
+
+    def _decode(self, ids: list[int]) -> str:
+        text: str = self.tokenizer.decode(
+            ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        return text
+
+    def _trailing_space(self, text: str) -> str:
+        """The white space at the end of a prompt that makes one token with the text after it."""
+        bare = text.rstrip()
+        space = text[len(bare) :]
+        if not space or not bare:
+            return ""
+        last = bare[-1]
+        for length in range(len(space) + 1):
+            cut = len(space) - length
+            if not self._merges_cached(last + space[:cut], space[cut:]):
+                return space[cut:]
+        return space
+
+    def _merges(self, before: str, space: str) -> bool:
+        """Whether words after some white space change the tokens of the text before it."""
+        own = self._encode(before, plain=True)
+        return any(
+            self._encode(before + space + first, plain=True)[: len(own)] != own
+            for first in ascii_letters + digits
+        )
+
+    def _continuation(self, prompt: EncodedPrompt, text: str) -> list[int]:
+        """The tokens of a text after a prompt; the prompt's own are left as they are."""
+        own, text = list(prompt.ids), prompt.trailing_space + text
+        before = prompt.text[: len(prompt.text) - len(prompt.trailing_space)]
+        if prompt.plain or not self._control.search(text):
+            both = self._encode_open(before + text, plain=prompt.plain)
+            if both[: len(own)] == own:
+                return both[len(own) :]
+        # Control tokens of the prompt are such, those of the answer are text.
+        tail = before if prompt.plain else self._control.split(before)[-1]
+        candidates = [
+            both[len(part) :]
+            for anchor in (tail, "", *_ANCHORS)
+            for part in (self._encode(anchor, plain=True),)
+            for both in (self._encode(anchor + text, plain=True),)
+            if both[: len(part)] == part and (anchor != tail or own[-len(part) :] == part)
+        ]
+        expected = text.removeprefix(prompt.trailing_space)
+        # A tokenizer that cannot join two words decodes the second one with a space before it.
+        for form in (str, canonical):
+            for ids in candidates:
+                if form(self.decode_after(prompt, ids)) == form(expected):
+                    return ids
+        return candidates[0] if candidates else self._encode(text, plain=True)

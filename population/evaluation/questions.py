@@ -1,0 +1,151 @@
+"""Builds what models are asked: from items and tasks to tokens and limits of answers."""
+
+import copy
+from collections.abc import Mapping, Sequence
+
+from arena.tasks import Task
+from arena.tasks.answers import canonical
+from arena.tasks.verdict import extracted, is_literal, verdict
+from lineage.records import Item
+from population.errors import PopulationError
+from population.evaluation.batching import (
+    BatchLimits,
+    PreparedItems,
+    Question,
+    TokenSequence,
+    batch_by_length,
+)
+from population.evaluation.prompt_tokenizer import EncodedPrompt, PromptTokenizer
+
+DEFAULT_ANSWER_TOKENS = 64
+"""Tokens that an answer may take beyond its key's, unless its task says how many it may take."""
+
+CACHED_PROMPTS = 1 << 14
+"""Items whose prompts are kept as tokens."""
+
+NO_KEY = 'has no key to score models by; with [search] merit = "jury" the colony judges itself'
+"""What is said of an item that models cannot be scored on."""
+
+
+class QuestionBuilder:
+    """Encodes items for the models of a campaign, and says what counts as a right answer.
+
+    Args:
+        tokenizer: of all models.
+        tasks: by name, what says which answers are right; where a task is not named, the key is.
+        limits: of batches.
+    """
+
+    def __init__(
+        self, tokenizer: PromptTokenizer, tasks: Mapping[str, Task], limits: BatchLimits
+    ) -> None:
+        self.tokenizer, self.limits = tokenizer, limits
+        self._tasks = tasks
+        self._prompts: dict[Item, tuple[EncodedPrompt, int]] = {}
+
+    def clone(self) -> "QuestionBuilder":
+        """Another one with a tokenizer and a cache of its own, for another thread."""
+        return QuestionBuilder(copy.deepcopy(self.tokenizer), self._tasks, self.limits)
+
+    # Questions
+
+    def is_literal(self, item: Item) -> bool:
+        """Whether an answer to an item is right if and only if it is the key, in canonical form."""
+        return item.task not in self._tasks or is_literal(self._tasks[item.task])
+
+    def with_answer(self, item: Item, answer: str) -> Question:
+        """Whether a model gives the same answer as somebody did, in the form that its task sees."""
+        prompt, literal = self.tokenizer.encode_prompt(item), self.is_literal(item)
+        ids = tuple(self.tokenizer.encode_answer(item, answer, prompt))
+        expected = canonical(answer) if literal else answer
+        return Question(item, prompt, answer, ids, expected, canonical_match=literal)
+
+    def with_key(self, item: Item) -> Question:
+        """Whether a model is right, as the item's task sees it.
+
+        Raises:
+            PopulationError: only the key would be right, and there is none.
+        """
+        if self.is_literal(item):
+            if item.key is None:
+                raise PopulationError(f"item {item.id} {NO_KEY}")
+            return self.with_answer(item, item.key)
+        prompt = self.tokenizer.encode_prompt(item)
+        ids = () if item.key is None else self.tokenizer.encode_answer(item, item.key, prompt)
+        return Question(item, prompt, item.key, tuple(ids), None, canonical_match=False)
+
+    # Batches
+
+    def prepare(self, questions: Sequence[Question]) -> PreparedItems:
+        """Batch the answers of some questions.
+
+        Raises:
+            PopulationError: a prompt and its answer are longer than the model's context.
+        """
+        sequences = [
+            TokenSequence(number, q.prompt.ids, q.answer_ids) for number, q in enumerate(questions)
+        ]
+        self.limits.check(sequences, [question.item for question in questions])
+        batches = batch_by_length([s for s in sequences if s.continuation], self.limits)
+        return PreparedItems(len(sequences), batches, tuple(questions))
+
+    def prepare_texts(self, items: Sequence[Item]) -> PreparedItems:
+        """Batch items as running texts: prompt, key and end, all tokens after the first.
+
+        Raises:
+            PopulationError: a text is longer than the model's context.
+        """
+        texts = []
+        for item in items:
+            prompt = self.tokenizer.encode_prompt(item)
+            key = "" if item.key is None else item.key
+            texts.append([*prompt.ids, *self.tokenizer.encode_answer(item, key, prompt)])
+        sequences = [TokenSequence(n, text[:1], text[1:]) for n, text in enumerate(texts)]
+        self.limits.check(sequences, items)
+        return PreparedItems(len(sequences), batch_by_length(sequences, self.limits))
+
+    # Free answers
+
+    def prompt_of(self, item: Item) -> tuple[EncodedPrompt, int]:
+        """The prompt of an item as models get it, and the tokens that an answer may take."""
+        if item not in self._prompts:
+            if len(self._prompts) >= CACHED_PROMPTS:
+                self._prompts.clear()
+            prompt = self.tokenizer.encode_prompt(item)
+            self._prompts[item] = prompt, self._answer_tokens(item, prompt)
+        return self._prompts[item]
+
+    def _answer_tokens(self, item: Item, prompt: EncodedPrompt) -> int:
+        key_tokens = 0
+        if item.key is not None:
+            key_tokens = len(self.tokenizer.encode_answer(item, item.key, prompt))
+            spaced = f" {item.key}"
+            if not item.key[:1].isspace() and self.tokenizer.unencodable_part(item, spaced) is None:
+                spaced_tokens = len(self.tokenizer.encode_answer(item, spaced, prompt))
+                key_tokens = max(key_tokens, spaced_tokens)
+            if self.is_literal(item):
+                return key_tokens
+        longest = getattr(self._tasks.get(item.task), "longest", None)
+        return DEFAULT_ANSWER_TOKENS + key_tokens if longest is None else int(longest)
+
+    # What an answer is worth
+
+    def score_of(self, question: Question, text: str) -> float:
+        """How right an answer to a question is, in [0, 1].
+
+        Raises:
+            PopulationError: there is no key, and the task cannot tell.
+            TaskError: the task's own code failed.
+        """
+        item = question.item
+        task = self._tasks.get(item.task)
+        if question.expected is None:
+            score = verdict(self._tasks[item.task], item, text)
+            if score is None:
+                raise PopulationError(
+                    f"item {item.id} has no key to score models by, and verify() of its "
+                    'task cannot tell; with [search] merit = "jury" the colony judges itself'
+                )
+            return score
+        answer = canonical(text) if task is None else extracted(task, item, text)
+        return float(answer == question.expected)
