@@ -224,7 +224,7 @@ class Context:
     @cached_property
     def materialiser(self) -> Materialiser:
         """Makes weights from genomes of `parameter_space`."""
-        device = chosen_device(self.config.run.device)
+        device = resolve_device(self.config.run.device)
         return Materialiser(self.founders, self.basis, self.layout, self.plan.batch, device)
 
     @cached_property
