@@ -423,7 +423,7 @@ def reopen_context(
     for number, (model, path) in enumerate(paths.items()):
         row = models[model]
         progress(number, len(paths), f"opening {row.label}")
-        hashed = partial(fingerprint, tell=_reading(progress, f"checking {row.label}"))
+        hashed = partial(fingerprint, progress=_reading(progress, f"checking {row.label}"))
         founder = form_with_hash(open_source(path, row.name), row.weights_sha256, hashed)
         if founder is None:
             raise CheckpointError(

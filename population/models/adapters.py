@@ -23,7 +23,7 @@ from population.models.dtypes import Raw, Wide, narrow, widen
 from population.models.tied_heads import tie_of, untied
 
 BLOCK_ROWS = 256
-"""Rows of a change that are computed together."""
+"""Rows of an update that are computed together."""
 
 _LORA = re.compile(
     r"(.+?)\.lora_(embedding_)?([AB])(?:\.(?!weight$|bias$)[\w-]+)?(?:\.(weight|bias))?"
@@ -41,7 +41,7 @@ _NOT_PLAIN = ("use_qalora", "use_bdlora", "alora_invocation_tokens", "arrow_conf
 _CHANGING = ("pissa", "olora", "corda", "loftq", "lora_ga")
 
 DEFAULT_RANK = DEFAULT_ALPHA = 8
-"""What peft takes where a config does not say."""
+"""peft's defaults."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class LowRankUpdate:
     """A low-rank change of a weight: `scale * (left @ right)`.
 
     Attributes:
-        left: fp32, shape (rows, rank).
-        right: fp32, shape (rank, columns).
+        left: fp32, shape [rows, rank].
+        right: fp32, shape [rank, columns].
         scale: see the module's docstring.
     """
 
@@ -59,10 +59,10 @@ class LowRankUpdate:
     scale: float
 
     def rows(self, start: int, stop: int) -> Wide:
-        """Some rows of the change.
+        """Rows start..stop-1 of the change: fp32, shape [rows, columns].
 
-        Computed in blocks that lie where they lie whatever is asked for: a product's last bits may
-        depend on its shape, and who reads in other chunks has to see the same weights.
+        Computed in blocks at fixed places whatever rows are asked for: a product's last bits may
+        depend on its shape, and callers that read in other chunks have to see the same weights.
         """
         first = start - start % BLOCK_ROWS
         blocks = [
@@ -78,7 +78,7 @@ class BiasUpdate:
     """A change of a bias: `scale * values`.
 
     Attributes:
-        values: fp32, shape (rows,).
+        values: fp32, shape [rows].
         scale: see the module's docstring.
     """
 
@@ -86,20 +86,20 @@ class BiasUpdate:
     scale: float
 
     def rows(self, start: int, stop: int) -> Wide:
-        """Some elements of the change."""
+        """Elements start..stop-1 of the change: fp32, shape [rows]."""
         change: Wide = self.values[start:stop] * np.float32(self.scale)
         return change
 
 
 @dataclass(frozen=True)
 class AdaptedCheckpoint(Checkpoint):
-    """A base with an adapter: reads like any checkpoint.
+    """A base with an adapter applied; it is read like any checkpoint.
 
     Attributes:
-        base: what it was trained on.
-        adapter: its folder.
-        updates: by tensor name.
-        replaced: tensors that the adapter brings whole, by name, opened.
+        base: the checkpoint that the adapter was trained on.
+        adapter: the adapter's folder.
+        updates: changes that are added, by tensor name.
+        replaced: tensors that the adapter stores in full, by name.
     """
 
     base: Checkpoint
@@ -109,15 +109,18 @@ class AdaptedCheckpoint(Checkpoint):
 
     @property
     def reference(self) -> str:
+        """BASE+ADAPTER, which opens it again from anywhere."""
         return f"{self.base.reference}+{self.adapter.resolve()}"
 
     def raw(self, name: str) -> Raw:
+        """One tensor in its stored dtype, shape as in its header; computed if it was updated."""
         header = self.tensors[name]
         if name in self.updates:
             return narrow(self.wide(name), header.dtype).reshape(header.shape)
         return self.replaced[name] if name in self.replaced else self.base.raw(name)
 
     def wide(self, name: str, start: int = 0, stop: int | None = None) -> Wide:
+        """Rows of a tensor with the adapter applied: fp32 or fp64, shape [rows, ...]."""
         if name in self.replaced:  # and perhaps updated: peft saves embeddings with their factors
             wide = widen(self.replaced[name][start:stop], self.tensors[name].dtype)
         else:
@@ -127,9 +130,11 @@ class AdaptedCheckpoint(Checkpoint):
         return wide + self.updates[name].rows(start, start + len(wide))
 
     def stores(self, name: str) -> bool:
+        """Whether `raw` is exact: False for tensors that the adapter updates."""
         return super().stores(name) and name not in self.updates
 
     def renamed(self, names: Mapping[str, str], config: Mapping[str, Any]) -> Checkpoint:
+        """The same weights by other names, see `Checkpoint.renamed`."""
         return replace(
             self,
             tensors={new: self.tensors[old] for new, old in names.items()},
@@ -140,58 +145,64 @@ class AdaptedCheckpoint(Checkpoint):
         )
 
     def release(self, name: str) -> None:
+        """Free the mapped memory of the base's tensor."""
         if name not in self.replaced:
             self.base.release(name)
 
 
 @dataclass
 class _AdapterContent:
-    """What the file of an adapter holds, by the names of the base's tensors.
+    """The tensors of an adapter's file, by the names of the base's tensors.
 
     Attributes:
         factors: by tensor, and then "A", "B", "Aembedding_" or "Bembedding_".
         biases: what is added to biases.
-        modules: the names of the modules in the adapter, by tensor: its patterns speak of those.
-        whole: tensors that it brings whole.
-        tokens: rows of embeddings that it brings.
+        modules: the module names in the adapter, by tensor: its patterns refer to those.
+        replaced: tensors that it stores in full.
+        tokens: rows of embeddings that it stores.
     """
 
     factors: dict[str, dict[str, Wide]] = field(default_factory=dict)
     biases: dict[str, Wide] = field(default_factory=dict)
     modules: dict[str, str] = field(default_factory=dict)
-    whole: dict[str, tuple[TensorHeader, Raw]] = field(default_factory=dict)
+    replaced: dict[str, tuple[TensorHeader, Raw]] = field(default_factory=dict)
     tokens: dict[str, Wide] = field(default_factory=dict)
 
 
 def apply_adapter(base: Checkpoint, folder: Path, name: str) -> AdaptedCheckpoint:
-    """Apply an adapter to its base.
+    """Apply an adapter to its base; nothing is computed before a tensor is read.
+
+    Args:
+        base: the checkpoint that it was trained on.
+        folder: the adapter's folder.
+        name: what messages and recipes call the result.
 
     Raises:
         CheckpointError: the adapter is missing, broken, of a kind that is no plain LoRA, or does
             not fit the base.
     """
-    where = f"adapter {name!r}"
+    label = f"adapter {name!r}"
     try:
-        config = read_object(folder / "adapter_config.json", where)
+        config = read_object(folder / "adapter_config.json", label)
     except FileNotFoundError:
-        raise CheckpointError(f"{where}: no adapter_config.json in {folder}") from None
+        raise CheckpointError(f"{label}: no adapter_config.json in {folder}") from None
     if kind := _other_kind(config):
         raise CheckpointError(
-            f"{where} is {kind}; only plain LoRA can be merged here, merge it with peft first"
+            f"{label} is {kind}; only plain LoRA can be merged here, merge it with peft first"
         )
-    file = folder / "adapter_model.safetensors"
-    if not file.is_file():
-        pickled = (folder / "adapter_model.bin").is_file()
-        more = " (adapter_model.bin is a pickle, which can run code; save it again)"
+    weights_file = folder / "adapter_model.safetensors"
+    if not weights_file.is_file():
+        has_pickle = (folder / "adapter_model.bin").is_file()
+        hint = " (adapter_model.bin is a pickle, which can run code; save it again)"
         raise CheckpointError(
-            f"{where}: no adapter_model.safetensors in {folder}{more if pickled else ''}"
+            f"{label}: no adapter_model.safetensors in {folder}{hint if has_pickle else ''}"
         )
-    opened = Checkpoint(name, folder, {}, read_headers(file, name))
+    adapter_file = Checkpoint(name, folder, {}, read_headers(weights_file, name))
     notes = list(base.notes)
-    base = _untied_for(opened, base, config, where, notes)
-    content = _content(opened, base, where)
-    if not (content.factors or content.whole or content.tokens):
-        raise CheckpointError(f"{where}: {file} holds no LoRA weights")
+    base = _untied_for(adapter_file, base, config, label, notes)
+    content = _content(adapter_file, base, label)
+    if not (content.factors or content.replaced or content.tokens):
+        raise CheckpointError(f"{label}: {weights_file} holds no LoRA weights")
     updates: dict[str, LowRankUpdate | BiasUpdate] = {
         target: _update(base, target, sides, config, name, content.modules[target])
         for target, sides in content.factors.items()
@@ -200,28 +211,28 @@ def apply_adapter(base: Checkpoint, folder: Path, name: str) -> AdaptedCheckpoin
         shape = base.tensors[target].shape
         if values.shape != shape:
             raise CheckpointError(
-                f"{where}: expected {target} of shape {list(shape)}, got {list(values.shape)}"
+                f"{label}: expected {target} of shape {list(shape)}, got {list(values.shape)}"
             )
         matrix = target.removesuffix("bias") + "weight"
         module = content.modules[target]
         scale = _scale(config, module, len(content.factors[matrix]["A"]), target, name)
         updates[target] = BiasUpdate(values, scale)
-    headers = dict(base.tensors)
-    for target, (header, _) in content.whole.items():
-        if header.shape != headers[target].shape:
+    tensors = dict(base.tensors)
+    for target, (header, _) in content.replaced.items():
+        if header.shape != tensors[target].shape:
             raise CheckpointError(
-                f"{where}: expected {target} of shape {list(headers[target].shape)}, got "
+                f"{label}: expected {target} of shape {list(tensors[target].shape)}, got "
                 f"{list(header.shape)}; was the vocabulary of its base enlarged before training?"
             )
-        headers[target] = replace(headers[target], dtype=header.dtype)
-    replaced = {target: raw for target, (_, raw) in content.whole.items()}
+        tensors[target] = replace(tensors[target], dtype=header.dtype)
+    replaced = {target: raw for target, (_, raw) in content.replaced.items()}
     for target, rows in content.tokens.items():
-        replaced[target] = _with_tokens(base, target, rows, config, where)
+        replaced[target] = _with_tokens(base, target, rows, config, label)
     return AdaptedCheckpoint(
         name,
         base.path,
         base.config,
-        headers,
+        tensors,
         base,
         folder,
         updates,
@@ -230,67 +241,73 @@ def apply_adapter(base: Checkpoint, folder: Path, name: str) -> AdaptedCheckpoin
     )
 
 
-def _content(opened: Checkpoint, base: Checkpoint, where: str) -> _AdapterContent:
-    """Sort the tensors of an adapter by what they do to which tensor of its base."""
-    found = _AdapterContent()
-    for key in opened.tensors:
-        plain = _plain_name(key)
-        if match := _LORA.fullmatch(plain):
+def _content(adapter_file: Checkpoint, base: Checkpoint, label: str) -> _AdapterContent:
+    """Sort the tensors of an adapter by the base's tensor and the kind of change."""
+    content = _AdapterContent()
+    for key in adapter_file.tensors:
+        base_name = _plain_name(key)
+        if match := _LORA.fullmatch(base_name):
             module, embedding, side, kind = match.groups()
             if kind == "bias" and side == "B":
-                target = _target(base, f"{module}.bias", where)
-                _insert_once(found.biases, target, opened.wide(key), where)
+                target = _target(base, f"{module}.bias", label)
+                _insert_once(content.biases, target, adapter_file.wide(key), label)
             else:
-                target = _target(base, f"{module}.weight", where)
-                sides = found.factors.setdefault(target, {})
-                _insert_once(sides, side + (embedding or ""), opened.wide(key), where)
-            found.modules[target] = module
-        elif match := _TOKENS.fullmatch(plain):
-            target = _target(base, f"{match[1]}.weight", where)
-            _insert_once(found.tokens, target, opened.wide(key), where)
+                target = _target(base, f"{module}.weight", label)
+                sides = content.factors.setdefault(target, {})
+                _insert_once(sides, side + (embedding or ""), adapter_file.wide(key), label)
+            content.modules[target] = module
+        elif match := _TOKENS.fullmatch(base_name):
+            target = _target(base, f"{match[1]}.weight", label)
+            _insert_once(content.tokens, target, adapter_file.wide(key), label)
         else:
-            target = _target(base, plain, where)
-            _insert_once(found.whole, target, (opened.tensors[key], opened.raw(key)), where)
-    return found
+            target = _target(base, base_name, label)
+            _insert_once(
+                content.replaced, target, (adapter_file.tensors[key], adapter_file.raw(key)), label
+            )
+    return content
 
 
-def _insert_once(into: dict[str, Any], key: str, value: Any, where: str) -> None:
-    if key in into:
-        raise CheckpointError(f"{where} has {key} twice; does its file hold several adapters?")
-    into[key] = value
+def _insert_once(container: dict[str, Any], key: str, value: Any, label: str) -> None:
+    if key in container:
+        raise CheckpointError(f"{label} has {key} twice; does its file hold several adapters?")
+    container[key] = value
 
 
 def _plain_name(key: str) -> str:
-    """The name of an adapter's tensor as the base has it, without what wrapped the module."""
+    """The name of an adapter's tensor as the base has it, without wrapper prefixes."""
     return _INSIDE.sub("", _WRAPPERS.sub("", key))
 
 
 def _untied_for(
-    opened: Checkpoint, base: Checkpoint, config: Mapping[str, Any], where: str, notes: list[str]
+    adapter_file: Checkpoint,
+    base: Checkpoint,
+    config: Mapping[str, Any],
+    label: str,
+    notes: list[str],
 ) -> Checkpoint:
     """The base with a head of its own, if the adapter makes it differ from the embeddings."""
     tie = tie_of(base)
     if tie is None or tie.head in base.tensors:
         return base
     head, embedding = (name.removesuffix(".weight") for name in (tie.head, tie.embeddings))
-    changed = {"head": False, "embeddings whole": False, "embeddings": False}
-    for key in opened.tensors:
-        plain = _plain_name(key)
-        module = plain.partition(".lora_")[0].partition(".token_adapter.")[0]
+    changed = {"head": False, "embeddings in full": False, "embeddings": False}
+    for key in adapter_file.tensors:
+        base_name = _plain_name(key)
+        module = base_name.partition(".lora_")[0].partition(".token_adapter.")[0]
         module = module.removesuffix(".weight")
         if _same_module(module, head):
             changed["head"] = True
         elif _same_module(module, embedding):
-            part = "embeddings" if module + ".weight" != plain else "embeddings whole"
+            part = "embeddings" if module + ".weight" != base_name else "embeddings in full"
             changed[part] = True
     if config.get("ensure_weight_tying") or config.get("trainable_token_indices") is not None:
         return base
     # Of factors on the embeddings alone, peft's merging makes a model that is tied as before.
-    if not changed["head"] and (changed["embeddings"] or not changed["embeddings whole"]):
+    if not changed["head"] and (changed["embeddings"] or not changed["embeddings in full"]):
         return base
-    what = tie.head if changed["head"] else f"{tie.embeddings} alone"
+    changed_part = tie.head if changed["head"] else f"{tie.embeddings} alone"
     notes.append(
-        f"{where} changes {what}, which {base.name!r} ties to "
+        f"{label} changes {changed_part}, which {base.name!r} ties to "
         f"{tie.embeddings if changed['head'] else 'its head'}: with it, the model has a head of "
         "its own (tie_word_embeddings false)"
     )
@@ -302,30 +319,30 @@ def _same_module(one: str, other: str) -> bool:
 
 
 def _with_tokens(
-    base: Checkpoint, target: str, rows: Wide, config: Mapping[str, Any], where: str
+    base: Checkpoint, target: str, rows: Wide, config: Mapping[str, Any], label: str
 ) -> Raw:
-    """Embeddings with the rows that an adapter trained in place of those of the base."""
-    stated = config.get("trainable_token_indices")
-    if isinstance(stated, Mapping):
+    """The base's embeddings with the rows that the adapter trained."""
+    indices = config.get("trainable_token_indices")
+    if isinstance(indices, Mapping):
         module = target.removesuffix(".weight")
-        stated = next((v for k, v in stated.items() if _same_module(str(k), module)), None)
+        indices = next((v for k, v in indices.items() if _same_module(str(k), module)), None)
     height = base.tensors[target].shape[0]
     if (
-        not isinstance(stated, list)
-        or not all(isinstance(row, int) and 0 <= row < height for row in stated)
-        or rows.shape != (len(stated), *base.tensors[target].shape[1:])
+        not isinstance(indices, list)
+        or not all(isinstance(row, int) and 0 <= row < height for row in indices)
+        or rows.shape != (len(indices), *base.tensors[target].shape[1:])
     ):
         raise CheckpointError(
-            f"{where}: trainable_token_indices in its adapter_config.json does not name the "
+            f"{label}: trainable_token_indices in its adapter_config.json does not name the "
             f"{len(rows)} of {height} rows of {target} that it brings"
         )
     raw = np.array(base.raw(target))
-    raw[stated] = narrow(rows, base.tensors[target].dtype)
+    raw[indices] = narrow(rows, base.tensors[target].dtype)
     return raw
 
 
 def _other_kind(config: Any) -> str | None:
-    """What an adapter is, if it is no plain LoRA."""
+    """The kind of an adapter, for messages; None for a plain LoRA."""
     if not isinstance(config, dict):
         return "nothing that peft wrote (its adapter_config.json is no JSON object)"
     if config.get("peft_type") != "LORA":
@@ -335,23 +352,23 @@ def _other_kind(config: Any) -> str | None:
     for setting in _NOT_PLAIN:
         if config.get(setting):
             return f"a LoRA with {setting}"
-    start = str(config.get("init_lora_weights")).lower()
-    if start.startswith(_CHANGING):
-        return f"a LoRA that changes its base before training (init_lora_weights: {start})"
+    initialisation = str(config.get("init_lora_weights")).lower()
+    if initialisation.startswith(_CHANGING):
+        return f"a LoRA that changes its base before training (init_lora_weights: {initialisation})"
     return None
 
 
-def _target(base: Checkpoint, wanted: str, where: str) -> str:
-    """The base's name for a tensor, with or without what stands before all of them."""
+def _target(base: Checkpoint, wanted: str, label: str) -> str:
+    """The base's name for a tensor, with or without the prefix that all of its names share."""
     if wanted in base.tensors:
         return wanted
-    ending = [
+    same_ending = [
         name for name in base.tensors if name.endswith(f".{wanted}") or wanted.endswith(f".{name}")
     ]
-    if len(ending) == 1:
-        return ending[0]
+    if len(same_ending) == 1:
+        return same_ending[0]
     raise CheckpointError(
-        f"{where} changes {wanted}, which {base.name!r} does not have; is it the model "
+        f"{label} changes {wanted}, which {base.name!r} does not have; is it the model "
         "that the adapter was trained on?"
     )
 
@@ -378,11 +395,12 @@ def _update(
     # on it counts only where the shape fits both ways: it has one for all modules, the last one's.
     shape = base.tensors[target].shape
     matrices = a.ndim == b.ndim == 2
-    across = matrices and shape == (a.shape[1], len(b))
-    along = matrices and shape == (len(b), a.shape[1])
-    turned = config.get("fan_in_fan_out") if across and along else across
-    left, right = (a.T, b.T) if embedding or turned else (b, a)
-    if not (across if embedding else across or along) or left.shape[1] != len(right):
+    fits_transposed = matrices and shape == (a.shape[1], len(b))
+    fits_plain = matrices and shape == (len(b), a.shape[1])
+    transposed = config.get("fan_in_fan_out") if fits_transposed and fits_plain else fits_transposed
+    left, right = (a.T, b.T) if embedding or transposed else (b, a)
+    fits = fits_transposed or (fits_plain and not embedding)
+    if not fits or left.shape[1] != len(right):
         raise CheckpointError(
             f"adapter {name!r}: its factors for {target} are {list(b.shape)} and {list(a.shape)}, "
             f"which does not make {list(shape)} as in {base.name!r}"
@@ -393,7 +411,7 @@ def _update(
 
 
 def _scale(config: Mapping[str, Any], module: str, rank: int, target: str, name: str) -> float:
-    """What the product of the factors is multiplied by: `alpha / r`, see the module's docstring."""
+    """The factor on the product of the factors: `alpha / r`, see the module's docstring."""
 
     def refuse(reason: object) -> CheckpointError:
         return CheckpointError(
@@ -401,21 +419,21 @@ def _scale(config: Mapping[str, Any], module: str, rank: int, target: str, name:
         )
 
     try:
-        stated = _by_pattern(config.get("rank_pattern"), module, config.get("r", DEFAULT_RANK))
+        stated_rank = _by_pattern(config.get("rank_pattern"), module, config.get("r", DEFAULT_RANK))
         alpha = _by_pattern(
             config.get("alpha_pattern"), module, config.get("lora_alpha", DEFAULT_ALPHA)
         )
     except (ArithmeticError, AttributeError, TypeError, ValueError, re.error) as error:
         raise refuse(error) from None
-    if stated != rank:
-        raise refuse(f"it says rank {stated:g}, the factors have {rank}")
+    if stated_rank != rank:
+        raise refuse(f"it says rank {stated_rank:g}, the factors have {rank}")
     if rank == 0 or not math.isfinite(alpha):
         raise refuse(f"rank {rank}, lora_alpha {alpha:g}")
     return alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
 
 
 def _by_pattern(patterns: Mapping[str, float] | None, module: str, default: float) -> float:
-    """The value of the first pattern that a module's name ends in. 0 is a value like any other."""
+    """The value of the first pattern that a module's name ends in; 0 is a valid value."""
     for pattern, value in (patterns or {}).items():
         if re.fullmatch(rf"(.*\.)?({pattern})", module):
             return float(value)

@@ -1,4 +1,4 @@
-"""What must be known of an architecture to re-order its layers and to scale what they pass on.
+"""Known architectures: how to re-order their layers and to scale the residual stream.
 
 A layer reads the residual stream through norms and writes into it through output projections, or,
 where a sub-layer ends in a norm of its own, through that norm. A norm forgets the scale of what it
@@ -26,7 +26,7 @@ class Norm:
 
     Attributes:
         name: the module, without `.weight`.
-        kind: what it does with its weight.
+        kind: how it uses its weight.
         optional: some checkpoints of the architecture lack it, and then nothing reads through it.
     """
 
@@ -103,13 +103,13 @@ class Architecture:
 
     @property
     def name(self) -> str:
-        """What to call it in a message."""
+        """Its first family, for messages."""
         return self.families[0]
 
     def settings(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
         """The part of a config that describes the layers."""
-        found: Mapping[str, Any] = config if self.section is None else config[self.section]
-        return found
+        section: Mapping[str, Any] = config if self.section is None else config[self.section]
+        return section
 
     def layers(self, config: Mapping[str, Any]) -> int:
         """The number of layers that a config states."""
@@ -128,33 +128,40 @@ def architecture_of(config: Mapping[str, Any]) -> Architecture | None:
         that is safe: the number of layers is not stated, or there are several stacks of them.
     """
     family = config.get("model_type")
-    known = _KNOWN.get(family) if isinstance(family, str) else None
-    if known is not None:
-        parts = config if known.section is None else config.get(known.section)
-        stated = isinstance(parts, Mapping) and any(parts.get(key) for key in known.counts)
-        return known if stated else None
-    several = config.get("is_encoder_decoder") or any(
+    entry = _KNOWN.get(family) if isinstance(family, str) else None
+    if entry is not None:
+        section = config if entry.section is None else config.get(entry.section)
+        count_is_stated = isinstance(section, Mapping) and any(
+            section.get(key) for key in entry.counts
+        )
+        return entry if count_is_stated else None
+    several_stacks = config.get("is_encoder_decoder") or any(
         key.endswith("_config") and key != "quantization_config" and isinstance(value, Mapping)
         for key, value in config.items()
     )
     counts = tuple(key for key in _COUNTS if isinstance(config.get(key), int))
-    if several or not counts:
+    if several_stacks or not counts:
         return None
     return replace(_GUESS, families=(str(family),), counts=counts)
 
 
 def place_of(architecture: Architecture, tensor: str) -> Place | None:
-    """Where a tensor lies, or None if in no layer."""
+    """Where in its layer a tensor lies; None if it lies in no layer.
+
+    >>> llama = architecture_of({"model_type": "llama", "num_hidden_layers": 2})
+    >>> place_of(llama, "model.layers.1.mlp.up_proj.weight")
+    Place(base='model.', stack='layers', layer=1, suffix='mlp.up_proj.weight')
+    """
     pattern = rf"(?P<base>{architecture.base})(?P<stack>{architecture.stack})\.(\d+)\.(.+)"
-    found = re.fullmatch(pattern, tensor)
-    if found is None:
+    match = re.fullmatch(pattern, tensor)
+    if match is None:
         return None
-    layer, suffix = found.groups()[-2:]
-    return Place(found["base"], found["stack"], int(layer), suffix)
+    layer, suffix = match.groups()[-2:]
+    return Place(match["base"], match["stack"], int(layer), suffix)
 
 
 def layer_of(architecture: Architecture, tensor: str) -> int | None:
-    """The number of the layer that a tensor belongs to, or None."""
+    """The number of the layer that a tensor belongs to; None if it lies in no layer."""
     place = place_of(architecture, tensor)
     return None if place is None else place.layer
 
@@ -163,11 +170,11 @@ def _types(sliding: Callable[[Mapping[str, Any], int], bool]) -> LayerLists:
     """Layer types as listed, or else derived from a layer's number."""
 
     def lists(config: Mapping[str, Any], count: int) -> dict[str, tuple[Any, ...]]:
-        found = _listed(config, count)
+        listed = _listed(config, count)
         derived = (
             "sliding_attention" if sliding(config, i) else "full_attention" for i in range(count)
         )
-        return {"layer_types": tuple(derived)} | found
+        return {"layer_types": tuple(derived)} | listed
 
     return lists
 
@@ -228,8 +235,8 @@ def _guess_unroutable(config: Mapping[str, Any]) -> str | None:
     count = next((config[key] for key in _COUNTS if isinstance(config.get(key), int)), 0)
     lists = _guess_lists(config, count)
     for key, value in config.items():
-        telling = _TELLING.search(key) and not _HARMLESS.search(key)
-        if telling and value and key not in lists:
+        may_depend = _TELLING.search(key) and not _HARMLESS.search(key)
+        if may_depend and value and key not in lists:
             return f"{key} in its config may make a layer depend on its number"
     return None
 

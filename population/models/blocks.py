@@ -1,4 +1,4 @@
-"""Blocks: where a recipe may cut a network.
+"""Blocks: the parts of a network that a recipe may treat differently.
 
 A block is functionally closed: a group of hidden units goes with its in-rows and its out-columns,
 an attention head with its queries, keys, values and the columns that read it, because they mean
@@ -72,7 +72,12 @@ class Segment:
 
 @dataclass(frozen=True)
 class Layout:
-    """The blocks of an architecture, and for every tensor the segments that make it up."""
+    """The blocks of an architecture.
+
+    Attributes:
+        blocks: name and number of parameters of each.
+        segments: for every tensor, by name, the segments that make it up.
+    """
 
     blocks: tuple[Block, ...]
     segments: Mapping[str, tuple[Segment, ...]]
@@ -95,10 +100,10 @@ class _Builder:
             if block not in self.position:
                 self.position[block] = len(self.position)
                 self.parameters.append(0)
-            place = self.position[block]
+            index = self.position[block]
             stop = (number + 1) * width if number + 1 < len(blocks) else (shape or (1,))[dim]
-            cuts.append(Segment(dim, number * width, stop, place))
-            self.parameters[place] += total // len(blocks)
+            cuts.append(Segment(dim, number * width, stop, index))
+            self.parameters[index] += total // len(blocks)
         self.segments[tensor] = tuple(cuts)
 
     def layout(self) -> Layout:
@@ -117,6 +122,11 @@ def layout_of(
 ) -> Layout:
     """Cut an architecture into blocks.
 
+    >>> shapes = {"layers.0.mlp.up_proj.weight": (8, 4), "norm.weight": (4,)}
+    >>> layout = layout_of(shapes, {}, "layer")
+    >>> [(block.name, block.parameters) for block in layout.blocks]
+    [('layer 0', 32), ('outside', 4)]
+
     Args:
         shapes: the shape of every tensor, by name.
         config: the checkpoint's config.json.
@@ -134,28 +144,29 @@ def layout_of(
         shape = shapes[name]
         layer = _LAYER.search(name)
         cut = next((cut for cut in cuts if re.search(cut.pattern, name)), None)
-        place = f"layer {layer.group(1)} " if layer else ""
-        half = "attention" if _ATTENTION.search(name) else "feed-forward"
+        layer_prefix = f"layer {layer.group(1)} " if layer else ""
+        half_name = "attention" if _ATTENTION.search(name) else "feed-forward"
         if layer and granularity == "layer":
-            builder.add(name, shape, [place.strip()])
+            builder.add(name, shape, [layer_prefix.strip()])
         elif layer and granularity == "half":
-            builder.add(name, shape, [place + half])
+            builder.add(name, shape, [layer_prefix + half_name])
         elif cut and granularity == "group":
             count = head_groups if cut.kind == "heads" else groups
             if shape[cut.dim] % (count * cut.stacked):
                 count = 1
-            parts = [f"{place}{cut.kind} {number}" for number in range(count)]
+            parts = [f"{layer_prefix}{cut.kind} {number}" for number in range(count)]
             builder.add(name, shape, parts * cut.stacked, dim=cut.dim)
         else:
-            builder.add(name, shape, [f"{place}rest" if layer else OUTSIDE])
+            builder.add(name, shape, [f"{layer_prefix}rest" if layer else OUTSIDE])
     return builder.layout()
 
 
 def levels_of(layout: Layout) -> tuple[npt.NDArray[np.int64], ...]:
-    """Blocks taken together, from coarse to fine: whole layers, halves of them, every block.
+    """Groupings of the blocks, from coarse to fine: whole layers, halves of them, every block.
 
-    For each level the group of each block, shape (blocks,); a level that is like the one before it
-    is left out.
+    Returns:
+        For each level the group number of each block, shape [blocks]; a level that is like the one
+        before it is left out.
     """
 
     def layer(name: str) -> str:
@@ -184,24 +195,26 @@ def name_filters(layout: Layout) -> dict[str, list[str]] | None:
     """For each block, texts that its tensors' names contain and no other block's do.
 
     As short as possible: a tensor's module if all of it lies in the block, else its full name.
-    None if blocks cut within tensors, which names cannot tell.
+
+    Returns:
+        The texts by block name; None if blocks cut within tensors, which names cannot express.
     """
     if any(len(segments) > 1 for segments in layout.segments.values()):
         return None
-    home = {name: segments[0].block for name, segments in layout.segments.items()}
-    found: dict[str, list[str]] = {block.name: [] for block in layout.blocks}
-    for name, block in home.items():
+    block_of = {name: segments[0].block for name, segments in layout.segments.items()}
+    filters: dict[str, list[str]] = {block.name: [] for block in layout.blocks}
+    for name, block in block_of.items():
         parts = name.split(".")
         candidates = [".".join(parts[:count]) + "." for count in range(1, len(parts))]
-        text = next(
+        filter_text = next(
             (
                 candidate
                 for candidate in candidates
-                if all(home[other] == block for other in home if candidate in other)
+                if all(block_of[other] == block for other in block_of if candidate in other)
             ),
             name,
         )
-        texts = found[layout.blocks[block].name]
-        if text not in texts:
-            texts.append(text)
-    return found
+        block_filters = filters[layout.blocks[block].name]
+        if filter_text not in block_filters:
+            block_filters.append(filter_text)
+    return filters

@@ -51,13 +51,13 @@ TOKENIZER_FILES = (
     "chat_template.jinja",
 )
 RELEASE_ALIGNMENT = 2 << 20
-"""Bytes; a multiple of every page size."""
+"""Memory is freed in units of so many bytes; a multiple of every page size."""
 VOCABULARY_FILES = ("tokenizer.json", *SLOW_FILES)
 
 
 @dataclass(frozen=True)
 class TensorHeader:
-    """Where a tensor lies and what it is, as its file says.
+    """Where a tensor lies and what it is, according to its file.
 
     Attributes:
         file: the safetensors file.
@@ -91,7 +91,7 @@ class Checkpoint:
         path: its folder, or a single safetensors file.
         config: its config.json; empty for a single file.
         tensors: headers by name.
-        notes: what somebody should know of it, a line each.
+        notes: remarks for the user, a line each.
     """
 
     name: str
@@ -102,18 +102,18 @@ class Checkpoint:
 
     @property
     def reference(self) -> str:
-        """What opens it again, from anywhere; see `population.models.sources`."""
+        """The reference that opens it again from anywhere; see `population.models.sources`."""
         return str(self.path.resolve())
 
     @property
     def dtype(self) -> Dtype:
         """The dtype of most of its parameters."""
-        weight: dict[str, int] = {}
+        counts: dict[str, int] = {}
         for header in self.tensors.values():
             if header.dtype.floating:
                 code = header.dtype.code
-                weight[code] = weight.get(code, 0) + header.parameters
-        return DTYPES[max(weight, key=lambda code: weight[code])] if weight else DTYPES["F32"]
+                counts[code] = counts.get(code, 0) + header.parameters
+        return DTYPES[max(counts, key=lambda code: counts[code])] if counts else DTYPES["F32"]
 
     @property
     def parameters(self) -> int:
@@ -121,7 +121,7 @@ class Checkpoint:
         return sum(header.parameters for header in self.tensors.values())
 
     def raw(self, name: str) -> Raw:
-        """One tensor as it lies in its file, mapped and read-only; bf16 comes as uint16.
+        """One tensor as its file stores it, mapped and read-only, in its shape; bf16 as uint16.
 
         Raises:
             CheckpointError: the file has vanished or shrunk.
@@ -139,27 +139,39 @@ class Checkpoint:
         return flat.reshape(header.shape)
 
     def wide(self, name: str, start: int = 0, stop: int | None = None) -> Wide:
-        """Rows of a tensor (along its first dimension), widened; may be a read-only view."""
+        """Rows of a tensor along its first dimension, widened: shape [rows, ...].
+
+        Args:
+            name: the tensor.
+            start: the first row.
+            stop: the row after the last; all rows by default.
+
+        Returns:
+            fp32, or fp64 if it is stored so; may be a read-only view.
+
+        Raises:
+            CheckpointError: the file has vanished or shrunk.
+        """
         raw = self.raw(name)
         return widen(raw[start:stop] if raw.ndim else raw, self.tensors[name].dtype)
 
     def stores(self, name: str) -> bool:
-        """Whether `raw` is the whole truth of a tensor; if not, `wide` knows it better."""
+        """Whether `raw` is exact; if not, only `wide` is (a tensor that an adapter changes)."""
         return name in self.tensors
 
     def renamed(self, names: Mapping[str, str], config: Mapping[str, Any]) -> Checkpoint:
         """The same weights by other names.
 
         Args:
-            names: the old name by the new one, of what is kept; one tensor may get two names.
-            config: what describes it now.
+            names: the old name by the new one, of the tensors to keep; a tensor may get two.
+            config: the config that describes the result.
         """
         return replace(
             self, tensors={new: self.tensors[old] for new, old in names.items()}, config=config
         )
 
     def release(self, name: str) -> None:
-        """Let go of the memory that a mapped tensor takes; reading it again maps it again."""
+        """Free the memory of a mapped tensor; reading it again maps it again."""
         header = self.tensors[name]
         if not header.size or not hasattr(mmap, "MADV_DONTNEED"):
             return
@@ -187,7 +199,7 @@ class Checkpoint:
         return torch.from_numpy(raw)
 
     def check_finite(self) -> None:
-        """Read everything once.
+        """Read all tensors once and make sure that they are finite.
 
         Raises:
             CheckpointError: a tensor holds NaN or infinity.
@@ -218,13 +230,20 @@ def _mapped(file: Path) -> mmap.mmap:
 
 @lru_cache(maxsize=1024)
 def _map(file: Path, *_identity: int) -> mmap.mmap:
-    """Keyed by what changes when a file is replaced. Views keep a map alive that drops out."""
+    """Keyed by what changes when a file is replaced. Views keep an evicted map alive."""
     with file.open("rb") as opened:
         return mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def weights_sha256(tensors: Iterable[tuple[str, Dtype, Raw]]) -> str:
-    """SHA-256 over name, dtype, shape and bytes of every tensor, which must come sorted by name."""
+    """SHA-256 over name, dtype, shape and bytes of every tensor.
+
+    Args:
+        tensors: (name, stored dtype, stored elements), sorted by name.
+
+    Returns:
+        64 hexadecimal digits.
+    """
     digest = hashlib.sha256()
     for name, dtype, raw in tensors:
         digest.update(f"{name}|torch.{dtype.name}|{raw.shape}|".encode())
@@ -234,6 +253,10 @@ def weights_sha256(tensors: Iterable[tuple[str, Dtype, Raw]]) -> str:
 
 def open_checkpoint(path: Path, name: str | None = None) -> Checkpoint:
     """Open a checkpoint folder by its headers.
+
+    Args:
+        path: the folder.
+        name: what messages and recipes call it; by default the folder's name.
 
     Raises:
         CheckpointError: it is missing, not a transformers checkpoint, pickled, needs remote code,
@@ -256,7 +279,12 @@ def open_checkpoint(path: Path, name: str | None = None) -> Checkpoint:
 
 
 def read_config(path: Path, name: str, notes: list[str]) -> dict[str, Any]:
-    """The config of a checkpoint folder, checked; what should be known of it is added to `notes`.
+    """Read and check the config of a checkpoint folder.
+
+    Args:
+        path: the folder.
+        name: the model's name, for messages.
+        notes: remarks for the user are added here.
 
     Raises:
         CheckpointError: it is missing, broken, or asks for code of its own.
@@ -287,7 +315,7 @@ def read_config(path: Path, name: str, notes: list[str]) -> dict[str, Any]:
 def _without_false_quantisation(
     tensors: Mapping[str, TensorHeader], config: dict[str, Any], name: str, notes: list[str]
 ) -> dict[str, Any]:
-    """A config that says nothing of quantised weights, as these are plain.
+    """The config, without a claim of quantisation if the weights are plain.
 
     Raises:
         CheckpointError: they are packed.
@@ -335,46 +363,49 @@ def _weight_files(path: Path, name: str, config: Mapping[str, Any]) -> list[Path
         return [single]
     if (path / "model.safetensors.index.json").exists():
         return _shards(path / "model.safetensors.index.json", name)
-    pickled = [file.name for pattern in ("*.bin", "*.pt", "*.pth") for file in path.glob(pattern)]
-    if pickled:
+    pickles = [file.name for pattern in ("*.bin", "*.pt", "*.pth") for file in path.glob(pattern)]
+    if pickles:
         raise CheckpointError(
-            f"{name!r}: {pickled[0]} is a pickle, which can run code when loaded; "
+            f"{name!r}: {pickles[0]} is a pickle, which can run code when loaded; "
             "convert it to safetensors first"
         )
-    others = sorted(file.name for file in path.glob("*.safetensors"))
-    beside = f"; transformers does not load {others[0]}" if others else ""
-    raise CheckpointError(f"{name!r}: no model.safetensors in {path}{beside}")
+    unused_files = sorted(file.name for file in path.glob("*.safetensors"))
+    hint = f"; transformers does not load {unused_files[0]}" if unused_files else ""
+    raise CheckpointError(f"{name!r}: no model.safetensors in {path}{hint}")
 
 
 def _shards(index: Path, name: str) -> list[Path]:
-    """The files that an index names, each of which has the tensors that it promises."""
+    """The files that an index names, after checking that each has the tensors that it should."""
     try:
-        places = read_object(index, f"{name!r}")["weight_map"]
-        files = sorted(set(places.values()))
+        file_of_tensor = read_object(index, f"{name!r}")["weight_map"]
+        files = sorted(set(file_of_tensor.values()))
         if not files:
             raise ValueError("it names no file")
-        if outside := [file for file in files if Path(file).name != file]:
-            raise ValueError(f"{outside[0]!r} is no file of this folder")
+        if elsewhere := [file for file in files if Path(file).name != file]:
+            raise ValueError(f"{elsewhere[0]!r} is no file of this folder")
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise CheckpointError(f"{name!r}: {index} is broken: {error}") from None
     except CheckpointError as error:
         raise CheckpointError(f"{error} (it is broken)") from None
     paths = {file: index.parent / file for file in files}
-    if missing := [file for file in paths.values() if not file.is_file()]:
-        raise CheckpointError(f"{name!r}: shard {missing[0]} is missing")
-    held = {file: read_headers(where, name) for file, where in paths.items()}
-    for tensor, file in places.items():
-        if tensor not in held[file]:
+    if missing_files := [file for file in paths.values() if not file.is_file()]:
+        raise CheckpointError(f"{name!r}: shard {missing_files[0]} is missing")
+    headers = {file: read_headers(where, name) for file, where in paths.items()}
+    for tensor, file in file_of_tensor.items():
+        if tensor not in headers[file]:
             raise CheckpointError(f"{name!r}: {index} says that {tensor} is in {file}; it is not")
     return list(paths.values())
 
 
 def read_headers(file: Path, name: str) -> dict[str, TensorHeader]:
-    """The headers of one safetensors file.
+    """The headers of one safetensors file, by tensor name.
+
+    Args:
+        file: its path.
+        name: the model's name, for messages.
 
     Raises:
-        CheckpointError: the file is truncated, lies about its contents, or holds what cannot be
-            merged.
+        CheckpointError: the file is truncated, inconsistent, or holds dtypes that cannot be merged.
     """
     try:
         with safe_open(file, framework="np"):
@@ -427,25 +458,25 @@ def check_compatible(founders: Sequence[Checkpoint]) -> None:
     """
     first = founders[0]
     for other in founders[1:]:
-        for found in config_differences(first.config, other.config):
+        for difference in config_differences(first.config, other.config):
             raise CheckpointError(
-                f"founder {other.name!r}: expected {found.key} {found.first!r} as in "
-                f"{first.name!r}, got {found.second!r}; founders of one colony share one "
+                f"founder {other.name!r}: expected {difference.key} {difference.first!r} as in "
+                f"{first.name!r}, got {difference.second!r}; founders of one colony share one "
                 "architecture"
             )
         for key in sorted(first.tensors.keys() | other.tensors.keys()):
-            mine, theirs = first.tensors.get(key), other.tensors.get(key)
-            if mine is None or theirs is None:
-                owner, lacking = (first, other) if theirs is None else (other, first)
+            expected, actual = first.tensors.get(key), other.tensors.get(key)
+            if expected is None or actual is None:
+                owner, lacking = (first, other) if actual is None else (other, first)
                 raise CheckpointError(
                     f"founder {lacking.name!r} has no tensor {key}, which {owner.name!r} has"
                 )
-            if mine.shape != theirs.shape:
+            if expected.shape != actual.shape:
                 raise CheckpointError(
-                    f"founder {other.name!r}: expected {key} of shape {list(mine.shape)} as in "
-                    f"{first.name!r}, got {list(theirs.shape)}"
+                    f"founder {other.name!r}: expected {key} of shape {list(expected.shape)} as in "
+                    f"{first.name!r}, got {list(actual.shape)}"
                 )
-            if not (mine.dtype.floating and theirs.dtype.floating):
+            if not (expected.dtype.floating and actual.dtype.floating):
                 _check_copied(first, other, key)
         if not same_vocabulary(first, other):
             raise CheckpointError(
@@ -456,10 +487,10 @@ def check_compatible(founders: Sequence[Checkpoint]) -> None:
 
 def _check_copied(first: Checkpoint, other: Checkpoint, key: str) -> None:
     """Make sure that both have the same counter, mask or indices: there is no mean of these."""
-    mine, theirs = first.tensors[key], other.tensors[key]
-    if mine.dtype is not theirs.dtype or not np.array_equal(first.raw(key), other.raw(key)):
+    expected, actual = first.tensors[key], other.tensors[key]
+    if expected.dtype is not actual.dtype or not np.array_equal(first.raw(key), other.raw(key)):
         raise CheckpointError(
-            f"founder {other.name!r}: {key} ({theirs.dtype.name}) is another than in "
+            f"founder {other.name!r}: {key} ({actual.dtype.name}) is another than in "
             f"{first.name!r}; it is no weight (a counter, a mask or indices), so there is no "
             "mean of both; make them equal, or leave one of these founders out"
         )
@@ -475,11 +506,11 @@ def same_vocabulary(one: Checkpoint, other: Checkpoint) -> bool:
 
 
 def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The part of a config that describes the text model: all of it, unless there are others."""
-    nested = config.get("text_config")
-    return nested if isinstance(nested, Mapping) else config
+    """The part of a config that describes the text model: `text_config`, else all of it."""
+    text = config.get("text_config")
+    return text if isinstance(text, Mapping) else config
 
 
 def has_tokenizer(checkpoint: Checkpoint) -> bool:
-    """Whether a checkpoint turns text into tokens at all; a vision model does not."""
+    """Whether a checkpoint has a tokenizer; a vision model has none."""
     return any((checkpoint.path / file).is_file() for file in VOCABULARY_FILES)

@@ -1,4 +1,4 @@
-"""Whether a config.json can be true: its numbers, and the shapes of the tensors beside it."""
+"""Checks of a config.json: its numbers, and whether they agree with the shapes of the tensors."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ _LARGEST = 10**9
 _LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 _MOST_LAYERS = 10**5
 
-_OF_EMBEDDINGS = (("vocab_size",), ("hidden_size", "n_embd"))
-"""Where a config says how many rows and columns they have."""
+_EMBEDDING_SIZES = (("vocab_size",), ("hidden_size", "n_embd"))
+"""The config keys for the number of rows and of columns of the embeddings."""
 
 _OBJECTS = ("text_config", "rope_scaling", "rope_parameters", *QUANTISATION_KEYS)
 _FLAGS = ("tie_word_embeddings", "is_encoder_decoder")
 
 
 def check_config(config: Mapping[str, Any], where: str) -> None:
-    """Make sure that the settings that are used here are of the right kind.
+    """Make sure that the settings that are used here have values of the right type and size.
 
     Args:
         config: a config.json, or a part of one.
         where: what the message begins with.
 
     Raises:
-        CheckpointError: one is not; names it.
+        CheckpointError: a setting has not; names it.
     """
 
     def refuse(key: str, expected: str) -> CheckpointError:
@@ -54,20 +54,20 @@ def check_config(config: Mapping[str, Any], where: str) -> None:
     if not isinstance(config.get("model_type", ""), str):
         raise refuse("model_type", "the name of an architecture")
     for key in _COUNTS:
-        value, most = config.get(key), _MOST_LAYERS if key in _LAYERS else _LARGEST
-        one_each = isinstance(value, list) and key not in ("vocab_size", *_LAYERS)
-        for number in value if one_each and value is not None else [value]:
-            if number is not None and not _is_count(number, most):
-                raise refuse(key, f"a whole number from 0 to {most:,}")
+        value, largest = config.get(key), _MOST_LAYERS if key in _LAYERS else _LARGEST
+        per_layer = isinstance(value, list) and key not in ("vocab_size", *_LAYERS)
+        for number in value if per_layer and value is not None else [value]:
+            if number is not None and not _is_count(number, largest):
+                raise refuse(key, f"a whole number from 0 to {largest:,}")
     for key in _FLAGS:
         if not isinstance(config.get(key), bool | None):
             raise refuse(key, "true or false")
     for key in _OBJECTS:
         if not isinstance(config.get(key), Mapping | None):
             raise refuse(key, "an object or null")
-    listed = config.get("architectures")
-    if listed is not None and not (
-        isinstance(listed, list) and all(isinstance(entry, str) for entry in listed)
+    architectures = config.get("architectures")
+    if architectures is not None and not (
+        isinstance(architectures, list) and all(isinstance(entry, str) for entry in architectures)
     ):
         raise refuse("architectures", "a list of names")
     nested = config.get("text_config")
@@ -76,9 +76,14 @@ def check_config(config: Mapping[str, Any], where: str) -> None:
 
 
 def check_shapes(config: Mapping[str, Any], tensors: Mapping[str, TensorInfo], name: str) -> None:
-    """Make sure that a checkpoint has the tensors that its config speaks of, as far as is known.
+    """Make sure that a checkpoint has the tensors that its config promises, as far as is known.
 
-    transformers refuses such a checkpoint too, or fills what is missing with chance.
+    transformers refuses such a checkpoint too, or initialises what is missing at random.
+
+    Args:
+        config: a config.json.
+        tensors: headers by name.
+        name: what the message begins with.
 
     Raises:
         CheckpointError: they disagree; names the tensor and the key.
@@ -86,19 +91,17 @@ def check_shapes(config: Mapping[str, Any], tensors: Mapping[str, TensorInfo], n
     architecture = architecture_of(config)
     if architecture is None or not architecture.writers or not tensors:
         return  # unknown, or known by a guess
-    text = architecture.settings(config)
+    settings = architecture.settings(config)
     for tensor, header in tensors.items():
-        inside = place_of(architecture, tensor) is not None
-        if inside or not tensor.endswith(architecture.embedding) or len(header.shape) != 2:
+        in_layer = place_of(architecture, tensor) is not None
+        if in_layer or not tensor.endswith(architecture.embedding) or len(header.shape) != 2:
             continue
-        for keys, found in zip(
-            (("vocab_size",), ("hidden_size", "n_embd")), header.shape, strict=True
-        ):
-            key = next((key for key in keys if text.get(key) is not None), None)
-            if key is not None and text[key] != found:
+        for keys, size in zip(_EMBEDDING_SIZES, header.shape, strict=True):
+            key = next((key for key in keys if settings.get(key) is not None), None)
+            if key is not None and settings[key] != size:
                 raise CheckpointError(
                     f"{name}: {tensor} is {list(header.shape)}, but config.json says {key} "
-                    f"{text[key]}"
+                    f"{settings[key]}"
                 )
     layers = {layer_of(architecture, tensor) for tensor in tensors} - {None}
     count = architecture.layers(config)

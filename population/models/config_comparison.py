@@ -1,9 +1,8 @@
-"""What a config.json means, whichever version of transformers spelled it.
+"""Comparing configs as transformers reads them, whichever version wrote them.
 
 One architecture has many spellings: the angles of RoPE stand in `rope_theta` and `rope_scaling` or
-in `rope_parameters`, a default is written down or left out, four heads may be 4 or 4.0. So two
-configs are compared as transformers reads them. Starting it takes seconds, and is saved where the
-files say the same anyway.
+in `rope_parameters`, a default is written down or left out, four heads may be 4 or 4.0. Starting
+transformers takes seconds, and is avoided where the files are equal anyway.
 """
 
 from __future__ import annotations
@@ -62,7 +61,7 @@ _INCIDENTAL = {
 }
 _ONLY_IN_TRAINING = re.compile(r"(.*_)?(dropout|pdrop|layerdrop|drop_path_rate)(_.*|prob|rate)?")
 
-# Named first when they differ: other keys only follow from them.
+# Reported first when they differ: other keys only follow from them.
 _NAMED_FIRST = ("model_type", "hidden_size", "num_hidden_layers", "vocab_size")
 
 ABSENT = object()
@@ -85,7 +84,11 @@ class ConfigDifference:
 
 
 def incidental(key: str) -> bool:
-    """Whether a key of config.json may differ between two fine-tunes of one architecture."""
+    """Whether a key of config.json may differ between two fine-tunes of one architecture.
+
+    >>> incidental("text_config.attention_dropout"), incidental("hidden_size")
+    (True, False)
+    """
     last = key.rpartition(".")[2]
     return last in _INCIDENTAL or _ONLY_IN_TRAINING.fullmatch(last) is not None
 
@@ -93,29 +96,32 @@ def incidental(key: str) -> bool:
 def config_differences(
     one: Mapping[str, Any], other: Mapping[str, Any]
 ) -> tuple[ConfigDifference, ...]:
-    """The settings in which two models differ, as transformers reads them; none: one architecture.
+    """The settings in which two models differ, as transformers reads them.
 
     Args:
         one: a config.json.
         other: another one.
+
+    Returns:
+        The differences, the most telling first; empty if both are of one architecture and size.
     """
     if one.get("model_type") != other.get("model_type"):
         return (ConfigDifference("model_type", one.get("model_type"), other.get("model_type")),)
     if not list(_differing(one, other)):
         return ()
-    read = [normalised_config(config) for config in (one, other)]
-    if read[0] is None or read[1] is None:
-        read = [_without_old_names(one), _without_old_names(other)]
-        words = None
+    normalised = [normalised_config(config) for config in (one, other)]
+    if normalised[0] is None or normalised[1] is None:
+        normalised = [_without_old_names(one), _without_old_names(other)]
+        code_words = None
     else:
-        words = _words_in_code(str(one["model_type"]))
-    found = [
+        code_words = _words_in_code(str(one["model_type"]))
+    differences = [
         ConfigDifference(key, *(None if value is ABSENT else value for value in values))
-        for key, *values in _differing(read[0] or {}, read[1] or {})
-        if words is None or "." in key or key in words
+        for key, *values in _differing(normalised[0] or {}, normalised[1] or {})
+        if code_words is None or "." in key or key in code_words
     ]
-    order = {key: number for number, key in enumerate(_NAMED_FIRST)}
-    return tuple(sorted(found, key=lambda d: (order.get(d.key, len(order)), d.key)))
+    rank = {key: number for number, key in enumerate(_NAMED_FIRST)}
+    return tuple(sorted(differences, key=lambda d: (rank.get(d.key, len(rank)), d.key)))
 
 
 def same_architecture(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
@@ -133,7 +139,7 @@ def known_to_transformers(model_type: object) -> bool:
 
 
 def normalised_config(config: Mapping[str, Any]) -> dict[str, Any] | None:
-    """A config with every default in its place, or None if transformers cannot read it."""
+    """A config with every default filled in by transformers; None if it cannot read it."""
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING  # noqa: PLC0415
 
     try:
@@ -149,16 +155,16 @@ def normalised_config(config: Mapping[str, Any]) -> dict[str, Any] | None:
 
 @contextmanager
 def transformers_verbosity(level: int) -> Iterator[None]:
-    """Within it, transformers logs nothing below a level of `logging`."""
+    """Within this context, transformers logs nothing below a level of `logging`."""
     # It takes seconds, see the module's docstring.
-    from transformers.utils import logging as theirs  # noqa: PLC0415
+    from transformers.utils import logging as library_logging  # noqa: PLC0415
 
-    before = theirs.get_verbosity()
-    theirs.set_verbosity(level)
+    earlier_level = library_logging.get_verbosity()
+    library_logging.set_verbosity(level)
     try:
         yield
     finally:
-        theirs.set_verbosity(before)
+        library_logging.set_verbosity(earlier_level)
 
 
 def _words_in_code(model_type: str) -> set[str]:
@@ -179,7 +185,7 @@ def _words_in_code(model_type: str) -> set[str]:
 
 
 def _without_old_names(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A config of an unknown architecture, with what older versions called by another name."""
+    """A config of an unknown architecture, with the key names of older versions replaced."""
     plain = dict(config)
     scaling = plain.pop("rope_scaling", None)
     theta = plain.pop("rope_theta", None)
@@ -195,13 +201,13 @@ def _without_old_names(config: Mapping[str, Any]) -> dict[str, Any]:
 def _differing(
     one: Mapping[str, Any], other: Mapping[str, Any], prefix: str = ""
 ) -> Iterator[tuple[str, Any, Any]]:
-    """Paths with their values in both, where these are not equal."""
+    """(path, first value, second value) of every setting that differs."""
     for key in sorted(one.keys() | other.keys(), key=str):
         path = f"{prefix}{key}"
         if incidental(path):
             continue
-        mine, theirs = one.get(key, ABSENT), other.get(key, ABSENT)
-        if isinstance(mine, Mapping) and isinstance(theirs, Mapping):
-            yield from _differing(mine, theirs, f"{path}.")
-        elif mine != theirs:
-            yield path, mine, theirs
+        first, second = one.get(key, ABSENT), other.get(key, ABSENT)
+        if isinstance(first, Mapping) and isinstance(second, Mapping):
+            yield from _differing(first, second, f"{path}.")
+        elif first != second:
+            yield path, first, second

@@ -1,4 +1,4 @@
-"""Numbers as checkpoints store them, and as merging computes with them, without torch.
+"""Stored and computed numbers: dtypes of checkpoints, widening and rounding, without torch.
 
 Merging computes in fp32 (fp64 where a checkpoint is fp64), whatever the stored dtype is. numpy has
 no bf16, but a bf16 number is the upper half of an fp32 number, so a shift widens it, and rounding
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 Raw = npt.NDArray[Any]
-"""A tensor's elements as they lie in the file; bf16 as uint16."""
+"""A tensor's elements as the file stores them; bf16 as uint16."""
 
 Wide = npt.NDArray[Any]
 """fp32, or fp64 where a checkpoint stores that."""
@@ -67,7 +67,18 @@ BF16, F16, F32, F64 = DTYPES["BF16"], DTYPES["F16"], DTYPES["F32"], DTYPES["F64"
 
 
 def widen(raw: Raw, dtype: Dtype) -> Wide:
-    """Stored elements as fp32 (fp64 if they are fp64), exactly; may be a view of `raw`."""
+    """Stored elements as fp32 (fp64 if they are fp64), exactly.
+
+    >>> widen(np.array([0x3F80, 0xC000], np.uint16), BF16).tolist()
+    [1.0, -2.0]
+
+    Args:
+        raw: stored elements, any shape.
+        dtype: their dtype.
+
+    Returns:
+        The same shape; may be a view of `raw`.
+    """
     if dtype is BF16:
         wide = raw.astype(np.uint32)
         wide <<= SIXTEEN
@@ -78,7 +89,20 @@ def widen(raw: Raw, dtype: Dtype) -> Wide:
 
 
 def narrow(wide: Wide, dtype: Dtype) -> Raw:
-    """Round to the nearest, ties to even, as torch does. Too large becomes infinity, as there."""
+    """Round to a stored dtype: to the nearest, ties to even, as torch does.
+
+    What is too large becomes infinity, as in torch.
+
+    >>> narrow(np.array([1.0, -2.0], np.float32), BF16).tolist() == [0x3F80, 0xC000]
+    True
+
+    Args:
+        wide: fp32 or fp64, any shape.
+        dtype: the stored dtype.
+
+    Returns:
+        The same shape.
+    """
     if dtype is not BF16:
         with np.errstate(over="ignore"):
             return np.ascontiguousarray(wide, dtype=dtype.raw)
@@ -94,7 +118,7 @@ def narrow(wide: Wide, dtype: Dtype) -> Raw:
 
 
 def all_finite(raw: Raw, dtype: Dtype) -> bool:
-    """Whether stored elements hold neither NaN nor infinity."""
+    """Whether stored elements, of any shape, hold neither NaN nor infinity."""
     if not dtype.floating:
         return True
     if dtype is BF16:

@@ -1,10 +1,10 @@
-"""Fingerprints: the hash of a checkpoint's weights, which are finite, as far as it is known.
+"""Fingerprints: hashes of checkpoints' weights, cached by the identity of their files.
 
-Reading a gigabyte takes seconds and expanding adapters longer, so what was found is written down in
-the user's cache under the identity of the files: path, size, inode, and the times of the last
-change of contents and of anything at all, which no program can set back. A file that was touched in
-the last seconds could be touched again within the resolution of its clock, and is read again.
-`colony check` goes by what lies in the files and never by this.
+Reading a gigabyte takes seconds and expanding adapters longer, so a hash is kept in the user's
+cache under the identity of the files: path, size, inode, and the times of the last change of
+contents and of anything at all, which no program can set back. A file that was changed in the last
+seconds could be changed again within the resolution of its clock, and is not cached.
+`colony check` reads the files themselves and never uses this cache.
 """
 
 import hashlib
@@ -24,44 +24,48 @@ from population.models.dtypes import Dtype, Raw, all_finite
 from population.models.sources import cache_folder
 
 ReadProgress = Callable[[int, int], None]
-"""Told how many bytes are read, of how many."""
+"""Called with (bytes read, bytes in all)."""
 
 MIN_CACHED_BYTES = 64 << 20
-"""Bytes of a checkpoint from which on it is written down: less is read in no time."""
+"""Smaller checkpoints are not cached: they are read in no time."""
 
 SETTLED_S = 2.0
-"""Seconds since their last change after which files are taken to be at rest."""
+"""Seconds since their last change after which files count as unchanging."""
 
 MAX_ENTRIES = 1000
-"""Checkpoints that are remembered; the oldest make room."""
+"""Checkpoints in the cache at most; the oldest entries are removed."""
 
 
-def fingerprint(checkpoint: Checkpoint, tell: ReadProgress = lambda done, total: None) -> str:
-    """The hash of a checkpoint's weights (`Checkpoint.sha256`), which are finite.
+def fingerprint(checkpoint: Checkpoint, progress: ReadProgress = lambda done, total: None) -> str:
+    """The hash of a checkpoint's weights (`Checkpoint.sha256`), which are checked to be finite.
+
+    Args:
+        checkpoint: opened.
+        progress: called with (bytes read, bytes in all).
 
     Raises:
         CheckpointError: a tensor holds NaN or infinity.
     """
-    place = _place(checkpoint)
-    if place is not None:
+    cache_file = _cache_file(checkpoint)
+    if cache_file is not None:
         with suppress(OSError, ValueError):
-            known = place.read_text(encoding="ascii").strip()
-            if len(bytes.fromhex(known)) == 32:
-                return known
-    found = _read(checkpoint, tell)
-    if place is not None and place == _place(checkpoint):
-        _write(place, found)
-    return found
+            cached = cache_file.read_text(encoding="ascii").strip()
+            if len(bytes.fromhex(cached)) == 32:
+                return cached
+    sha256 = _read(checkpoint, progress)
+    if cache_file is not None and cache_file == _cache_file(checkpoint):
+        _write(cache_file, sha256)
+    return sha256
 
 
-def _read(checkpoint: Checkpoint, tell: ReadProgress) -> str:
+def _read(checkpoint: Checkpoint, progress: ReadProgress) -> str:
     total = sum(header.size for header in checkpoint.tensors.values())
 
     def tensors() -> Iterator[tuple[str, Dtype, Raw]]:
-        done = 0
+        bytes_read = 0
         for name in sorted(checkpoint.tensors):
             header = checkpoint.tensors[name]
-            tell(done, total)
+            progress(bytes_read, total)
             raw = checkpoint.raw(name)
             if not all_finite(raw, header.dtype):
                 raise CheckpointError(
@@ -70,13 +74,13 @@ def _read(checkpoint: Checkpoint, tell: ReadProgress) -> str:
                 )
             yield name, header.dtype, raw
             checkpoint.release(name)
-            done += header.size
+            bytes_read += header.size
 
     return weights_sha256(tensors())
 
 
-def _place(checkpoint: Checkpoint) -> Path | None:
-    """Where the hash of a checkpoint is written down; None if it is not to be."""
+def _cache_file(checkpoint: Checkpoint) -> Path | None:
+    """The cache file for a checkpoint's hash; None if it is not cached."""
     headers = checkpoint.tensors
     if sum(header.size for header in headers.values()) < MIN_CACHED_BYTES:
         return None
@@ -112,14 +116,14 @@ def _version() -> str:
         return "unknown"
 
 
-def _write(place: Path, sha256: str) -> None:
-    """Write a hash down; that it cannot be is no reason to stop."""
+def _write(cache_file: Path, sha256: str) -> None:
+    """Write a hash to the cache; a failure to do so is ignored."""
     with suppress(OSError):
-        place.parent.mkdir(parents=True, exist_ok=True)
-        handle, draft = tempfile.mkstemp(dir=place.parent, prefix=".")
+        cache_file.parent.mkdir(parents=True, exist_ok=True)
+        handle, draft = tempfile.mkstemp(dir=cache_file.parent, prefix=".")
         with os.fdopen(handle, "w", encoding="ascii") as file:
             file.write(sha256 + "\n")
-        Path(draft).replace(place)
-        known = sorted(place.parent.iterdir(), key=lambda path: path.stat().st_mtime)
-        for old in known[: max(0, len(known) - MAX_ENTRIES)]:
+        Path(draft).replace(cache_file)
+        entries = sorted(cache_file.parent.iterdir(), key=lambda path: path.stat().st_mtime)
+        for old in entries[: max(0, len(entries) - MAX_ENTRIES)]:
             old.unlink()

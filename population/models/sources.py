@@ -1,4 +1,4 @@
-"""What a reference to a model may be, and how it is opened.
+"""Opening what a reference to a model names.
 
 - a folder with config.json and safetensors, or one safetensors file (merged by tensor names);
 - "base+adapter": a checkpoint with a PEFT LoRA adapter applied, in fp32 and only when it is read;
@@ -29,21 +29,21 @@ HUB_FILES = ("*.safetensors", "*.json", *TOKENIZER_FILES, "README.md")
 def open_source(
     reference: str, name: str | None = None, say: Callable[[str], None] = lambda _: None
 ) -> Checkpoint:
-    """Open whatever a reference names.
+    """Open the model that a reference names.
 
     Args:
         reference: see the module's docstring.
         name: what to call it; by default the last part of its path.
-        say: told what takes long, and what somebody should know of it.
+        say: called with a line before what takes long, and with notes on the model.
 
     Raises:
-        CheckpointError: it is missing or unusable; says why and what to do.
+        CheckpointError: it is missing or unusable; gives the reason and the remedy.
     """
     use_one_blas_thread()
-    found = _open(reference, name, say)
-    for note in found.notes:
+    checkpoint = _open(reference, name, say)
+    for note in checkpoint.notes:
         say(f"note: {note}")
-    return found
+    return checkpoint
 
 
 def _open(
@@ -51,8 +51,8 @@ def _open(
 ) -> Checkpoint:
     """Open what a reference names; as a `base`, without the adapter that may lie in its folder."""
     reference = expand_user(reference)
-    if (cut := split_adapter(reference)) is not None:
-        model, adapter = cut[0], expand_user(cut[1])
+    if (base_and_adapter := split_adapter(reference)) is not None:
+        model, adapter = base_and_adapter[0], expand_user(base_and_adapter[1])
         folder = Path(adapter) if Path(adapter).is_dir() else _fetch(adapter, say)
         return apply_adapter(_open(model, None, say, base=True), folder, name or folder.name)
     path = Path(reference)
@@ -61,10 +61,10 @@ def _open(
     if path.is_file():
         return open_tensors(path, name)
     if not path.exists() and _HUB_ID.fullmatch(reference):
-        fetched = _fetch(reference, say)
+        fetched_folder = _fetch(reference, say)
         if not base:
-            _check_no_adapter(fetched, reference)
-        return open_checkpoint(fetched, name or reference.rsplit("/", maxsplit=1)[-1])
+            _check_no_adapter(fetched_folder, reference)
+        return open_checkpoint(fetched_folder, name or reference.rsplit("/", maxsplit=1)[-1])
     if (path / "adapter_config.json").is_file() and not (path / "config.json").is_file():
         raise CheckpointError(
             f"{reference} is a LoRA adapter; write BASE+{reference}, with the model that it was "
@@ -77,8 +77,10 @@ def _open(
 
 def _check_no_adapter(folder: Path, reference: str) -> None:
     """Make sure that a model's folder holds no adapter, which transformers would apply to it."""
-    weights = ("adapter_model.safetensors", "adapter_model.bin")
-    if (folder / "adapter_config.json").is_file() and any((folder / w).is_file() for w in weights):
+    weight_files = ("adapter_model.safetensors", "adapter_model.bin")
+    if (folder / "adapter_config.json").is_file() and any(
+        (folder / w).is_file() for w in weight_files
+    ):
         raise CheckpointError(
             f"{reference} holds a model and an adapter (adapter_config.json), and transformers "
             f"would apply it; write {reference}+{reference} for both, or move the adapter's files "
@@ -107,7 +109,7 @@ def _fetch(reference: str, say: Callable[[str], None]) -> Path:
 
 
 def cache_folder() -> Path:
-    """Where what can be made again is kept."""
+    """The folder for what can be made again: `$XDG_CACHE_HOME/colony` or `~/.cache/colony`."""
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "colony"
 

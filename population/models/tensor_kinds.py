@@ -1,8 +1,8 @@
-"""What the tensors of a checkpoint mean: which may be averaged, copied, left out, or none of it.
+"""The kind of each tensor of a checkpoint: may it be averaged, copied, left out, or none of these.
 
-A dtype does not say. The scales of a packed weight are floats, but the mean of two models' scales
-belongs to neither one's packed numbers; a causal mask may be stored as floats, and the library
-makes it anew whatever a file says. So names, dtypes and shapes are judged together.
+A dtype does not tell. The scales of a packed weight are floats, but the mean of two models' scales
+belongs to neither one's packed numbers; a causal mask may be stored as floats, and transformers
+makes it anew whatever a file holds. So names, dtypes and shapes are judged together.
 """
 
 from __future__ import annotations
@@ -68,18 +68,21 @@ _MATRIX = re.compile(r"(.*\.)?(weight|\w+_proj)")
 def tensor_kinds(
     tensors: Mapping[str, TensorInfo], config: Mapping[str, Any]
 ) -> dict[str, TensorKind]:
-    """What every tensor of a checkpoint means.
+    """Classify every tensor of a checkpoint.
 
     Args:
         tensors: headers by name.
         config: the checkpoint's config.json; empty for a bare file, which no library loads and
             whose buffers are therefore never `IGNORED`.
+
+    Returns:
+        The kind of each tensor, by name.
     """
     kinds = {name: _kind(name, header, known=bool(config)) for name, header in tensors.items()}
-    packed = {_module(name) for name, kind in kinds.items() if kind is TensorKind.QUANTISED}
+    packed_modules = {_module(name) for name, kind in kinds.items() if kind is TensorKind.QUANTISED}
     for name, header in tensors.items():
         # A bias beside packed numbers is what it always is.
-        if _module(name) in packed and (
+        if _module(name) in packed_modules and (
             _BESIDE_PACKED.fullmatch(name) or not (header.dtype.floating or name.endswith(".bias"))
         ):
             kinds[name] = TensorKind.QUANTISED
@@ -87,13 +90,24 @@ def tensor_kinds(
 
 
 def quantised_tensor(tensors: Mapping[str, TensorInfo], config: Mapping[str, Any]) -> str | None:
-    """The first tensor, by name, that is packed; None if all of them are plain."""
+    """The name of the first packed tensor, in name order; None if none is packed.
+
+    Args:
+        tensors: headers by name.
+        config: the checkpoint's config.json, or empty.
+    """
     kinds = tensor_kinds(tensors, config)
     return min((n for n, kind in kinds.items() if kind is TensorKind.QUANTISED), default=None)
 
 
 def quantisation_method(config: Mapping[str, Any]) -> str | None:
-    """What a config says that its weights are packed with; they need not be."""
+    """The quantisation that a config states; the weights may be plain nevertheless.
+
+    >>> quantisation_method({"quantization_config": {"quant_method": "gptq"}})
+    'gptq'
+    >>> quantisation_method({"model_type": "llama"}) is None
+    True
+    """
     for part in (config, config.get("text_config")):
         if not isinstance(part, Mapping):
             continue
@@ -107,10 +121,14 @@ def quantisation_method(config: Mapping[str, Any]) -> str | None:
 
 
 def without_quantisation(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A config that does not say how weights are packed, for weights that are plain."""
+    """A config without its statements about quantisation, for weights that are plain.
+
+    >>> without_quantisation({"model_type": "llama", "quantization_config": {"bits": 4}})
+    {'model_type': 'llama'}
+    """
     plain = {key: value for key, value in config.items() if key not in QUANTISATION_KEYS}
-    if isinstance(nested := plain.get("text_config"), Mapping):
-        plain["text_config"] = without_quantisation(nested)
+    if isinstance(text := plain.get("text_config"), Mapping):
+        plain["text_config"] = without_quantisation(text)
     return plain
 
 

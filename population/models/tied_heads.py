@@ -1,8 +1,8 @@
-"""Heads that are the embeddings: whether a model has one of its own, whatever its files say.
+"""Tied heads: whether a model's head is its embeddings, whatever its files and config say.
 
 A tied head may be stored beside the embeddings or not at all, and a config may leave out that it is
-tied. So the tensors are asked: a model is tied if it has no head but embeddings, or if both are the
-same numbers. That is how transformers sees it, which ties nothing that differs.
+tied. So the tensors decide: a model is tied if it has embeddings but no head, or if both are the
+same numbers. transformers decides in the same way, and ties nothing that differs.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ class Tie:
     """A head that is the embeddings.
 
     Attributes:
-        head: the name of its tensor, stored or not.
-        embeddings: the name of theirs.
+        head: the name of the head's tensor, stored or not.
+        embeddings: the name of the embeddings' tensor.
     """
 
     head: str
@@ -32,16 +32,16 @@ class Tie:
 
 
 def tie_of(checkpoint: Checkpoint) -> Tie | None:
-    """How a checkpoint's head is tied to its embeddings; None if it is not, or has none."""
+    """How a checkpoint's head is tied to its embeddings; None if it is not, or there is no head."""
     architecture = architecture_of(checkpoint.config)
     names = None if architecture is None else _names(architecture, checkpoint.tensors)
     if names is None:
         return None
     head, embeddings = names
-    stated = checkpoint.config.get("tie_word_embeddings")
+    flag = checkpoint.config.get("tie_word_embeddings")
     if head not in checkpoint.tensors:
-        return None if stated is False else Tie(head, embeddings)
-    if stated is False or not _equal(checkpoint, head, embeddings):
+        return None if flag is False else Tie(head, embeddings)
+    if flag is False or not _equal(checkpoint, head, embeddings):
         return None
     return Tie(head, embeddings)
 
@@ -49,9 +49,9 @@ def tie_of(checkpoint: Checkpoint) -> Tie | None:
 def has_own_head(checkpoint: Checkpoint) -> bool:
     """Whether a checkpoint stores a head that differs from its embeddings.
 
-    Not the opposite of a tie: of architectures that are not known here nothing is said. Their
-    configs must stay as they are, since one flag may tie more than a head (BERT's bias, the
-    embeddings of an encoder and a decoder), and what it ties is not stored.
+    Not the opposite of a tie: False for unknown architectures. Their configs must stay as they are,
+    since one flag may tie more than a head (BERT's bias, the embeddings of an encoder and a
+    decoder), and what it ties is not stored.
     """
     architecture = architecture_of(checkpoint.config)
     names = None if architecture is None else _names(architecture, checkpoint.tensors)
@@ -67,24 +67,28 @@ def untied(checkpoint: Checkpoint, tie: Tie) -> Checkpoint:
 
 
 def with_head(checkpoint: Checkpoint, tie: Tie) -> Checkpoint:
-    """The same model, its head stored beside the embeddings, as which it still is tied."""
+    """The same model with its tied head stored beside the embeddings."""
     names = {name: name for name in checkpoint.tensors} | {tie.head: tie.embeddings}
     return checkpoint.renamed(names, checkpoint.config)
 
 
 def without_head(checkpoint: Checkpoint, tie: Tie) -> Checkpoint:
-    """The same model, its head not stored beside the embeddings."""
+    """The same model without its tied head."""
     names = {name: name for name in checkpoint.tensors if name != tie.head}
     return checkpoint.renamed(names, checkpoint.config)
 
 
 def untied_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A config that says that the head is no copy of the embeddings."""
-    changed = {**config, "tie_word_embeddings": False}
-    nested = config.get("text_config")
-    if isinstance(nested, Mapping) and "tie_word_embeddings" in nested:
-        changed["text_config"] = {**nested, "tie_word_embeddings": False}
-    return changed
+    """A config with tie_word_embeddings false, also in text_config if it is set there.
+
+    >>> untied_config({"model_type": "llama"})
+    {'model_type': 'llama', 'tie_word_embeddings': False}
+    """
+    result = {**config, "tie_word_embeddings": False}
+    text = config.get("text_config")
+    if isinstance(text, Mapping) and "tie_word_embeddings" in text:
+        result["text_config"] = {**text, "tie_word_embeddings": False}
+    return result
 
 
 def _names(architecture: Architecture, tensors: Mapping[str, object]) -> tuple[str, str] | None:
@@ -107,15 +111,15 @@ def _names(architecture: Architecture, tensors: Mapping[str, object]) -> tuple[s
     if heads:
         return heads[0], embeddings[0]
     head = "embed_out.weight" if "embed_out" in architecture.head else "lm_head.weight"
-    old = embeddings[0].startswith("language_model.model.")  # before transformers 5
-    return (f"language_model.{head}" if old else head), embeddings[0]
+    old_layout = embeddings[0].startswith("language_model.model.")  # before transformers 5
+    return (f"language_model.{head}" if old_layout else head), embeddings[0]
 
 
 def _equal(checkpoint: Checkpoint, one: str, other: str) -> bool:
-    mine, theirs = checkpoint.tensors[one], checkpoint.tensors[other]
-    if mine.shape != theirs.shape or mine.dtype != theirs.dtype:
+    head, embeddings = checkpoint.tensors[one], checkpoint.tensors[other]
+    if head.shape != embeddings.shape or head.dtype != embeddings.dtype:
         return False
-    if checkpoint.stores(one) and (mine.file, mine.offset) == (theirs.file, theirs.offset):
+    if checkpoint.stores(one) and (head.file, head.offset) == (embeddings.file, embeddings.offset):
         return True
     equal = np.array_equal(checkpoint.raw(one), checkpoint.raw(other))
     checkpoint.release(one)

@@ -1,4 +1,4 @@
-"""Whether two tokenizers turn the same text into the same tokens, however their files spell it.
+"""Whether two tokenizers turn the same text into the same tokens, whatever their files look like.
 
 A tokenizer.json is read by the library that defines it and written back: merges become pairs, what
 is left out becomes its default, and what stands in another order comes into one.
@@ -31,7 +31,7 @@ _STEPS = ("normalizer", "pre_tokenizer", "decoder")
 def same_tokens(one: Path, other: Path, names: tuple[str, str]) -> bool:
     """Whether the tokenizers in two folders turn the same text into the same tokens.
 
-    Padding and truncation do not count, nor what is put around a text (the post-processor): merged
+    Padding, truncation and the post-processor (what is put around a text) are not compared: merged
     weights are the same with either.
 
     Args:
@@ -44,45 +44,47 @@ def same_tokens(one: Path, other: Path, names: tuple[str, str]) -> bool:
     """
     folders = (one, other)
     files = [folder / "tokenizer.json" for folder in folders]
-    fast = [file.is_file() for file in files]
-    if all(fast):
+    has_fast = [file.is_file() for file in files]
+    if all(has_fast):
         if filecmp.cmp(files[0], files[1], shallow=False) and all(
             _same_file(folders, name) for name in _BESIDE
         ):
             return True  # and parsing megabytes of JSON is saved
-        mine, theirs = (_load_with_tokenizers(*pair) for pair in zip(folders, names, strict=True))
-        if mine == theirs:
+        first, second = (_load_with_tokenizers(*pair) for pair in zip(folders, names, strict=True))
+        if first == second:
             return True
-        if mine.ids != theirs.ids:
+        if first.ids != second.ids:
             return False
-    elif not any(fast) and _same_slow_files(folders, names, _BESIDE):
+    elif not any(has_fast) and _same_slow_files(folders, names, _BESIDE):
         return True
-    return _same_in_transformers(folders, names, fast)
+    return _same_in_transformers(folders, names, has_fast)
 
 
 def _same_in_transformers(
-    folders: tuple[Path, Path], names: tuple[str, str], fast: Sequence[bool]
+    folders: tuple[Path, Path], names: tuple[str, str], has_fast: Sequence[bool]
 ) -> bool:
-    """Whether transformers makes the same of two folders.
+    """Whether transformers loads equal tokenizers from two folders.
 
     Some of its classes make the steps anew, whatever a tokenizer.json says of them.
     """
     try:
-        mine, theirs = (_load_with_transformers(*pair) for pair in zip(folders, names, strict=True))
+        first, second = (
+            _load_with_transformers(*pair) for pair in zip(folders, names, strict=True)
+        )
     except CheckpointError:
-        if all(fast):
+        if all(has_fast):
             return False
-        if not any(fast) and _same_slow_files(folders, names):
+        if not any(has_fast) and _same_slow_files(folders, names):
             return True
         raise
-    return mine == theirs
+    return first == second
 
 
 def _same_file(folders: tuple[Path, Path], name: str) -> bool:
     """Whether two folders have the same file of that name, or none."""
     files = [folder / name for folder in folders]
-    there = [file.is_file() for file in files]
-    return not any(there) or (all(there) and filecmp.cmp(files[0], files[1], shallow=False))
+    present = [file.is_file() for file in files]
+    return not any(present) or (all(present) and filecmp.cmp(files[0], files[1], shallow=False))
 
 
 def _same_slow_files(
@@ -97,12 +99,12 @@ def _same_slow_files(
 
 @dataclass(frozen=True)
 class _TokenizerContent:
-    """What decides which text becomes which token.
+    """The parts of a tokenizer that decide which text becomes which token.
 
     Attributes:
         ids: of every token.
         added: tokens that match in raw text, and how.
-        steps: everything else.
+        steps: normaliser, pre-tokeniser, decoder, model settings and scores.
     """
 
     ids: Mapping[str, int]
@@ -115,7 +117,7 @@ def _tokenizer_content(
     listed: Sequence[Mapping[str, Any]] = (),
     lacking: Sequence[Mapping[str, Any]] = (),
 ) -> _TokenizerContent:
-    """The meaning of a tokenizer of the library.
+    """The compared parts of a tokenizer of the tokenizers library.
 
     Args:
         tokenizer: the library's.
@@ -141,15 +143,15 @@ def _without_offsets(part: Any) -> Any:
     """A step of a tokenizer without what only concerns where in the text a token was."""
     if isinstance(part, Mapping):
         steps = {k: _without_offsets(v) for k, v in part.items() if k != "trim_offsets"}
-        for several in ("normalizers", "pretokenizers", "decoders"):
-            if steps.get("type") == "Sequence" and len(steps.get(several, ())) == 1:
-                return steps[several][0]
+        for list_key in ("normalizers", "pretokenizers", "decoders"):
+            if steps.get("type") == "Sequence" and len(steps.get(list_key, ())) == 1:
+                return steps[list_key][0]
         return steps
     return [_without_offsets(item) for item in part] if isinstance(part, list) else part
 
 
 def _load_with_tokenizers(folder: Path, name: str) -> _TokenizerContent:
-    """What the library reads in a tokenizer.json."""
+    """The content of a tokenizer.json, as the tokenizers library reads it."""
     file = folder / "tokenizer.json"
     data = read_object(file, f"{name!r}")
     from tokenizers import Tokenizer  # noqa: PLC0415 - mostly not needed
@@ -166,7 +168,7 @@ def _load_with_tokenizers(folder: Path, name: str) -> _TokenizerContent:
 
 
 def _load_with_transformers(folder: Path, name: str) -> _TokenizerContent:
-    """What transformers makes of a folder, whatever files are in it."""
+    """The content of the tokenizer that transformers loads from a folder."""
     if not any((folder / file).is_file() for file in ("tokenizer.json", *SLOW_FILES)):
         raise CheckpointError(f"{name!r} has no tokenizer in {folder}")
     from transformers import AutoTokenizer  # noqa: PLC0415 - it takes seconds
