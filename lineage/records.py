@@ -253,7 +253,7 @@ class Event:
     detail: str
 
 
-OrderKind = Literal[
+CommandKind = Literal[
     "pause", "resume", "pin", "unpin", "cull", "mate", "add-founder", "budget", "tournament"
 ]
 
@@ -263,23 +263,23 @@ PAUSED = "paused"
 
 @dataclass(frozen=True)
 class Command:
-    """Something that was asked of a campaign, and what came of it.
+    """A command to a campaign, and its outcome.
 
     Attributes:
-        id: orders are carried out in the order of their ids.
+        id: commands are carried out in the order of their ids.
         kind: what to do.
-        models: ids of those whom it names.
-        argument: where the founder lies that is to be added, or the new budget (`allowance_of`).
-        given_at: when it was given, by the clock.
+        models: ids of the models that it names.
+        argument: the checkpoint of the founder to be added, or the new budget (`allowance_of`).
+        given_at: when it was submitted, by the clock.
         given: the last generation that was complete then; -1 before the first.
-        settled: the generation that it was carried out or refused after (a mating: in); None as
-            long as it is open.
-        outcome: which of the two.
+        settled: the generation after which it was carried out or refused (a mating: in which);
+            None as long as it is open.
+        outcome: whether it was carried out or refused; None as long as it is open.
         answer: what was done, or why not, in words.
     """
 
     id: int
-    kind: OrderKind
+    kind: CommandKind
     models: tuple[int, ...]
     argument: str | None
     given_at: datetime
@@ -290,7 +290,11 @@ class Command:
 
     @property
     def words(self) -> str:
-        """What was asked."""
+        """The command as people read it.
+
+        >>> Command(1, "mate", (12, 31), None, datetime(2026, 1, 1), 7).words
+        'mate #12 with #31'
+        """
         named = " with ".join(f"#{model}" for model in self.models)
         if self.kind == "budget":
             allowed = allowance_of(self.argument)
@@ -300,9 +304,16 @@ class Command:
 
 @dataclass(frozen=True)
 class CommandOutcome:
-    """What came of an order: `answer` tells it in words, of `model` if it is about one."""
+    """The outcome of a command.
 
-    order: Command
+    Attributes:
+        command: which.
+        outcome: whether it was carried out.
+        answer: what was done, or why not, in words.
+        model: id of the model that the answer is about, if there is one.
+    """
+
+    command: Command
     outcome: Literal["done", "refused"]
     answer: str
     model: int | None = None
@@ -365,7 +376,7 @@ class GenerationRecord:
     round: Round | None = None
     jury: tuple[Juror, ...] = ()
     events: tuple[Event, ...] = ()
-    settled: tuple[CommandOutcome, ...] = ()
+    command_outcomes: tuple[CommandOutcome, ...] = ()
     search: SearchRecord | None = None
     operators: tuple[OperatorRecord, ...] = ()
 

@@ -13,7 +13,7 @@ from lineage.archive.generation_writer import insert, texts
 from lineage.cleanup import afterwards
 from lineage.errors import ArchiveError
 from lineage.storage.atomic_file import drafted
-from lineage.storage.connection import Store
+from lineage.storage.connection import ArchiveConnection
 from lineage.storage.locations import check_place
 from tests.command_helpers import failure
 
@@ -21,9 +21,9 @@ PACKAGES = ("arena", "lineage", "population", "tui")
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
+def store(tmp_path: Path) -> ArchiveConnection:
     """A database with a table of two columns, of which the first is a key."""
-    made = Store(tmp_path / "some.duckdb", new=True)
+    made = ArchiveConnection(tmp_path / "some.duckdb", new=True)
     with made.write() as db:
         db.execute("CREATE TABLE rows (id INTEGER PRIMARY KEY, word VARCHAR NOT NULL)")
     return made
@@ -40,7 +40,7 @@ def test_what_fails_in_cleaning_up_is_a_note_on_the_first_error() -> None:
         pass
 
 
-def test_an_insert_that_fails_says_why(store: Store) -> None:
+def test_an_insert_that_fails_says_why(store: ArchiveConnection) -> None:
     """Its columns cannot be unregistered in a transaction that is aborted."""
     twice = {"i": np.array([1, 1]), "w": texts(["a", "b"])}
     with pytest.raises(ArchiveError, match=r"[Dd]uplicate key") as caught, store.write() as db:
@@ -54,7 +54,9 @@ def test_an_insert_that_fails_says_why(store: Store) -> None:
 
 
 @pytest.mark.parametrize("statement", ["SELECT nonsense", "INSERT INTO rows VALUES (1, NULL)"])
-def test_a_statement_that_fails_is_what_a_lease_tells(store: Store, statement: str) -> None:
+def test_a_statement_that_fails_is_what_a_lease_tells(
+    store: ArchiveConnection, statement: str
+) -> None:
     """Whether or not somebody goes on in the aborted transaction, and in spite of the detaching."""
     with pytest.raises(ArchiveError, match=r"nonsense|NOT NULL") as caught, store.write() as db:
         db.execute(statement)
@@ -63,7 +65,7 @@ def test_a_statement_that_fails_is_what_a_lease_tells(store: Store, statement: s
         assert db.execute("SELECT count(*) FROM rows").fetchall() == [(0,)]
 
 
-def test_an_error_of_another_kind_leaves_a_lease_as_it_is(store: Store) -> None:
+def test_an_error_of_another_kind_leaves_a_lease_as_it_is(store: ArchiveConnection) -> None:
     with pytest.raises(ZeroDivisionError), store.write() as db:
         db.execute("INSERT INTO rows VALUES (1, 'a')")
         _ = 1 / 0
@@ -162,7 +164,7 @@ def test_where_no_archive_can_lie_is_said(
     with pytest.raises(ArchiveError, match=told):
         check_place(place)
     with pytest.raises(ArchiveError, match=told):
-        Store(place)
+        ArchiveConnection(place)
 
 
 def test_no_command_takes_a_folder_for_an_archive(tmp_path: Path) -> None:
@@ -177,7 +179,7 @@ def test_no_command_takes_a_folder_for_an_archive(tmp_path: Path) -> None:
     "name", ["a b.duckdb", "it's [1] + ü.db", "md:mine", "--x", "100%~", "no.such"]
 )
 def test_an_archive_may_have_any_name(tmp_path: Path, name: str) -> None:
-    store = Store(tmp_path / name, new=True)
+    store = ArchiveConnection(tmp_path / name, new=True)
     with store.write() as db:
         db.execute("CREATE TABLE rows (id INTEGER)")
     with store.read() as db:
@@ -192,15 +194,18 @@ def test_another_kind_of_file_is_no_damaged_archive(tmp_path: Path, content: byt
     path = tmp_path / "file"
     path.write_bytes(content)
     told = "is no archive but some other kind of file"
-    with pytest.raises(ArchiveError, match=told), Store(path).read():
+    with pytest.raises(ArchiveError, match=told), ArchiveConnection(path).read():
         pass
     assert path.read_bytes() == content
 
 
-def test_a_database_that_was_damaged_is_said_to_be(store: Store) -> None:
+def test_a_database_that_was_damaged_is_said_to_be(store: ArchiveConnection) -> None:
     content = bytearray(store.path.read_bytes())
     content[4096:8192] = bytes(4096)
     content[20:40] = bytes(20)
     store.path.write_bytes(content)
-    with pytest.raises(ArchiveError, match=r"is damaged|cannot use"), Store(store.path).read():
+    with (
+        pytest.raises(ArchiveError, match=r"is damaged|cannot use"),
+        ArchiveConnection(store.path).read(),
+    ):
         pass

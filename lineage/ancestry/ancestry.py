@@ -1,4 +1,4 @@
-"""Ancestry as commands ask for it, answered by a graph or by arrays.
+"""The protocol of ancestry, and the choice of an implementation.
 
 `ancestry_of` is the one place that chooses: networkx up to `GRAPH_AT_MOST` models, sparse arrays
 beyond. Both give the same answers, which tests compare.
@@ -18,7 +18,7 @@ GRAPH_AT_MOST = 10_000
 
 
 class Ancestry(Protocol):
-    """Who descends from whom, and how much of whom. Models are ids, which grow with birth."""
+    """Ancestors, descendants and founder shares of all models; ids grow with birth."""
 
     @property
     def newest(self) -> int:
@@ -27,67 +27,67 @@ class Ancestry(Protocol):
 
     @property
     def founders(self) -> Ids:
-        """Ids of who was brought in, ascending."""
+        """Ids of the founders, ascending: shape `[founders]`."""
         ...
 
     @property
     def births(self) -> Ids:
-        """How many children each model has, by id: shape (newest + 1,)."""
+        """Number of children of each model, by id: shape `[newest + 1]`."""
         ...
 
     def parents(self, model: int) -> dict[int, float]:
-        """A model's parents and their shares."""
+        """Shares of a model's parents, by id."""
         ...
 
     def ancestors(self, model: int, depth: int | None = None) -> Ids:
-        """Everyone it descends from, ascending; only so many generations back if asked."""
+        """Ids of a model's ancestors, ascending; at most `depth` generations back."""
         ...
 
     def descendants(self, model: int, depth: int | None = None) -> Ids:
-        """Everyone who descends from it, ascending; only so many generations on if asked."""
+        """Ids of a model's descendants, ascending; at most `depth` generations on."""
         ...
 
     def steps_up(self, model: int) -> dict[int, int]:
-        """How many generations back the nearest way to each ancestor is; 0 to the model itself."""
+        """Fewest generations back to each ancestor, by id; 0 to the model itself."""
         ...
 
     def common_ancestors(self, a: int, b: int) -> Ids:
-        """Whom both descend from, ascending; a model counts as its own ancestor here."""
+        """Ids of common ancestors, ascending; a model counts as its own ancestor here."""
         ...
 
     def path(self, a: int, b: int) -> list[int] | None:
-        """The shortest way from a to b: up to a common ancestor, then down; None if unrelated."""
+        """Shortest path from a to b: up to a common ancestor, then down; None if unrelated."""
         ...
 
     def founder_shares(self) -> npt.NDArray[np.float32]:
-        """Each founder's part in everybody by descent: shape (newest + 1, founders)."""
+        """Each founder's share in each model by descent: shape `[newest + 1, founders]`."""
         ...
 
     def contributions(self, models: Iterable[int]) -> Floats:
-        """How much of `models`, on average, comes down from each model: shape (newest + 1,)."""
+        """Each model's mean share in `models` by descent: shape `[newest + 1]`."""
         ...
 
     def has_heirs(self, models: Iterable[int]) -> npt.NDArray[np.bool_]:
-        """Whether each model is one of `models` or their ancestor: shape (newest + 1,)."""
+        """Whether each model is one of `models` or their ancestor: shape `[newest + 1]`."""
         ...
 
     def effective_founders(self, models: Iterable[int]) -> float:
-        """Founder equivalents of `models` (Lacy 1989, Zoo Biology 8: 111-123)."""
+        """Founder equivalents of `models`: 1 / sum_f p_f^2 (Lacy 1989, Zoo Biology 8: 111-123)."""
         ...
 
     def kinship(
-        self, models: Iterable[int], told: Callable[[int, int], None] | None = None
+        self, models: Iterable[int], progress: Callable[[int, int], None] | None = None
     ) -> Floats:
-        """Coefficients of kinship (phi) of `models` with each other: shape (models, models).
+        """Coefficients of kinship (phi) of `models` with each other: shape `[models, models]`.
 
         Args:
-            models: whose.
-            told: hears (done, total) now and then.
+            models: ids; rows and columns are in their order.
+            progress: called with (done, total) now and then.
         """
         ...
 
     def relationship(self, a: int, b: int) -> float:
-        """The coefficient of relationship of two models, in [0, 1]."""
+        """Coefficient of relationship of two models, in [0, 1]."""
         ...
 
     def inbreeding(self, model: int) -> float:
@@ -96,7 +96,21 @@ class Ancestry(Protocol):
 
 
 def ancestry_of(edges: ParentEdges) -> Ancestry:
-    """Ancestry over all parent edges of an archive, such as `Archive.parent_edges` gives."""
+    """Ancestry over all parent edges of an archive.
+
+    Args:
+        edges: as `Archive.parent_edges` gives them.
+
+    Returns:
+        A networkx graph up to `GRAPH_AT_MOST` models, sparse arrays beyond.
+
+    >>> edges = ParentEdges(3, np.array([1, 2]), np.array([3, 3]), np.array([1, 2]),
+    ...                     np.array([0.75, 0.25]))
+    >>> ancestry_of(edges).ancestors(3).tolist()
+    [1, 2]
+    >>> ancestry_of(edges).relationship(1, 3) > ancestry_of(edges).relationship(2, 3)
+    True
+    """
     # networkx and SciPy take a fifth of a second each to start; only one of them is needed.
     if edges.newest <= GRAPH_AT_MOST:
         from lineage.ancestry.graph import GraphAncestry  # noqa: PLC0415

@@ -1,10 +1,11 @@
-"""Ancestry as a networkx graph: who descends from whom, and how much of whom.
+"""Ancestry as a networkx graph with an edge from each parent to its child.
 
-The graph is made from the archive's rows and never the other way round. An edge runs from parent
-to child and carries `share`, the parent's part in the child (shares of a child's parents sum to 1).
+The graph is made from the archive's rows and never the other way round. An edge carries `share`,
+the parent's share in the child (shares of a child's parents sum to 1).
 
-It is the public form of ancestry (`Archive.graph`), and what the words mean. `GraphAncestry`
-answers what commands ask with it; `lineage.ancestry.sparse` answers the same for a million models.
+It is the public form of ancestry (`Archive.graph`), and its functions define the terms.
+`GraphAncestry` implements `Ancestry` with it; `lineage.ancestry.sparse` does so for a million
+models.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -15,7 +16,7 @@ import networkx as nx
 import numpy as np
 import numpy.typing as npt
 
-from lineage.ancestry.coefficients import inbreeding as inbred
+from lineage.ancestry.coefficients import inbreeding as inbreeding_of_child
 from lineage.ancestry.coefficients import relationships
 from lineage.ancestry.parent_edges import Ids, ParentEdges
 from lineage.records import Floats, Model
@@ -29,6 +30,12 @@ def graph(models: Iterable[Model]) -> nx.DiGraph:
     `kind`, `generation`, `operator`, `living`, `weights_sha256`, and where they apply `name`,
     `died` and `cause`; edges have `share` and `role`. Parents that are not among `models` are left
     out.
+
+    Args:
+        models: in any order.
+
+    Returns:
+        A graph whose nodes are ids, in the order of `models`.
 
     >>> from lineage.records import Parent
     >>> mother, father = (Model(n, "founder", name, 0, "founding", "0" * 64)
@@ -53,7 +60,7 @@ def graph(models: Iterable[Model]) -> nx.DiGraph:
 
 
 def _attributes(model: Model) -> dict[str, Any]:
-    known = {
+    attributes = {
         "label": model.label,
         "kind": model.kind,
         "name": model.name,
@@ -64,55 +71,64 @@ def _attributes(model: Model) -> dict[str, Any]:
         "cause": model.cause,
         "weights_sha256": model.weights_sha256,
     }
-    return {name: value for name, value in known.items() if value is not None}
+    return {name: value for name, value in attributes.items() if value is not None}
 
 
 def ancestors(ancestry: nx.DiGraph, model: int, depth: int | None = None) -> set[int]:
-    """Everyone it descends from; only so many generations back if asked."""
+    """Ids of a model's ancestors; at most `depth` generations back.
+
+    Raises:
+        networkx.NodeNotFound: the graph has no such model (`NetworkXError` without a depth).
+    """
     if depth is None:
         return set(nx.ancestors(ancestry, model))
-    near = nx.single_source_shortest_path_length(ancestry.reverse(copy=False), model, depth)
-    return set(near) - {model}
+    steps = nx.single_source_shortest_path_length(ancestry.reverse(copy=False), model, depth)
+    return set(steps) - {model}
 
 
 def descendants(ancestry: nx.DiGraph, model: int, depth: int | None = None) -> set[int]:
-    """Everyone who descends from it; only so many generations on if asked."""
+    """Ids of a model's descendants; at most `depth` generations on.
+
+    Raises:
+        networkx.NodeNotFound: the graph has no such model (`NetworkXError` without a depth).
+    """
     if depth is None:
         return set(nx.descendants(ancestry, model))
     return set(nx.single_source_shortest_path_length(ancestry, model, depth)) - {model}
 
 
 def common_ancestors(ancestry: nx.DiGraph, a: int, b: int) -> set[int]:
-    """Whom both descend from; a model counts as its own ancestor here."""
+    """Ids of common ancestors; a model counts as its own ancestor here."""
     return {a, *nx.ancestors(ancestry, a)} & {b, *nx.ancestors(ancestry, b)}
 
 
 def path(ancestry: nx.DiGraph, a: int, b: int) -> list[int] | None:
-    """The shortest way from a to b: up to a common ancestor, then down; None if unrelated.
+    """The shortest path from a to b: up to a common ancestor, then down; None if unrelated.
 
-    Of equally short ways one through the youngest common ancestor is taken.
+    Of equally short paths one through the youngest common ancestor is taken.
     """
     reverse = ancestry.reverse(copy=False)
-    rises = nx.single_source_shortest_path(reverse, a)
-    falls = nx.single_source_shortest_path(reverse, b)
-    met = rises.keys() & falls.keys()
-    if not met:
+    from_a = nx.single_source_shortest_path(reverse, a)
+    from_b = nx.single_source_shortest_path(reverse, b)
+    common = from_a.keys() & from_b.keys()
+    if not common:
         return None
-    top = min(met, key=lambda node: (len(rises[node]) + len(falls[node]), -node))
-    return [*rises[top], *falls[top][-2::-1]]
+    top = min(common, key=lambda node: (len(from_a[node]) + len(from_b[node]), -node))
+    return [*from_a[top], *from_b[top][-2::-1]]
 
 
 def founder_shares(ancestry: nx.DiGraph, model: int) -> dict[int, float]:
-    """Each founder's part in a model by descent: the sum over all lines of the product of shares.
+    """Each founder's share in a model by descent: the sum over all lines of the product of shares.
 
-    The shares sum to 1 where the graph holds all ancestors.
+    Returns:
+        Shares by id of the founder; they sum to 1 where the graph holds all ancestors.
     """
-    parts = contributions(ancestry, [model])
-    return {node: part for node, part in parts.items() if not ancestry.pred[node]}
+    shares = contributions(ancestry, [model])
+    return {node: share for node, share in shares.items() if not ancestry.pred[node]}
 
 
 def contributions(ancestry: nx.DiGraph, models: Collection[int]) -> dict[int, float]:
-    """How much of `models`, on average, comes down from each of their ancestors and themselves."""
+    """The mean share in `models` by descent of each of their ancestors and of themselves, by id."""
     share = dict.fromkeys(models, 1.0 / len(models))
     family = {*models, *(node for model in models for node in nx.ancestors(ancestry, model))}
     # Ids grow with birth, so going down in id order meets every child before its parents.
@@ -125,49 +141,52 @@ def contributions(ancestry: nx.DiGraph, models: Collection[int]) -> dict[int, fl
 def effective_founders(ancestry: nx.DiGraph, models: Collection[int]) -> float:
     """How many equally represented founders would be as diverse as those of `models`.
 
-    Founder equivalents, 1 / sum of squared contributions (Lacy 1989, Zoo Biology 8: 111-123).
+    Founder equivalents, 1 / sum_f p_f^2 with p_f the mean share of founder f in `models` (Lacy
+    1989, Zoo Biology 8: 111-123).
     """
-    parts = contributions(ancestry, models)
-    return float(1.0 / sum(part**2 for node, part in parts.items() if not ancestry.pred[node]))
+    shares = contributions(ancestry, models)
+    return float(1.0 / sum(share**2 for node, share in shares.items() if not ancestry.pred[node]))
 
 
 def kinships(
-    ancestry: nx.DiGraph, models: Iterable[int], told: Callable[[int, int], None] | None = None
+    ancestry: nx.DiGraph, models: Iterable[int], progress: Callable[[int, int], None] | None = None
 ) -> tuple[list[int], Floats]:
     """Coefficients of kinship among `models` and all their ancestors, by the tabular method.
 
-    phi(a, b) is the chance that a weight drawn from a and one drawn from b come from the same
-    ancestral copy (Wright 1922; the table is Emik and Terrill's, 1949), extended from two equal
-    parents to any number with shares. Founders are unrelated.
+    phi(a, b) is the probability that a weight drawn from a and one drawn from b come from the same
+    ancestral copy (Wright 1922, American Naturalist 56: 330-338; the table is that of Emik and
+    Terrill 1949, Journal of Heredity 40: 51-55), extended from two equal parents to any number with
+    shares s: phi(a, b) = sum_p s_p phi(a, p) over the parents p of the younger b, and phi(b, b) =
+    (1 + F_b) / 2 (see `lineage.ancestry.coefficients.inbreeding`). Founders are unrelated.
 
     Args:
-        ancestry: with all their ancestors.
-        models: whose.
-        told: hears (done, total) now and then.
+        ancestry: holds all ancestors of `models`.
+        models: ids.
+        progress: called with (done, total) now and then.
 
     Returns:
-        The ids, ascending, and phi for each two of them.
+        The ids of the models and their ancestors, ascending, and phi, shape `[ids, ids]`.
     """
     chosen = set(models)
     family = sorted(chosen.union(*(nx.ancestors(ancestry, model) for model in chosen)))
-    place = {node: number for number, node in enumerate(family)}
+    row_of = {node: number for number, node in enumerate(family)}
     phi = np.zeros((len(family), len(family)))
     for number, node in enumerate(family):
-        if told is not None and number % 1000 == 0:
-            told(number, len(family))
+        if progress is not None and number % 1000 == 0:
+            progress(number, len(family))
         parents = ancestry.pred[node]
-        rows = [place[parent] for parent in parents]
+        rows = [row_of[parent] for parent in parents]
         shares = np.array([edge["share"] for edge in parents.values()])
         if rows:
             phi[number, :number] = phi[:number, number] = shares @ phi[rows, :number]
-        phi[number, number] = 0.5 * (1.0 + inbred(shares, phi[np.ix_(rows, rows)]))
+        phi[number, number] = 0.5 * (1.0 + inbreeding_of_child(shares, phi[np.ix_(rows, rows)]))
     return family, phi
 
 
 def kinship(ancestry: nx.DiGraph, a: int, b: int) -> float:
     """Coefficient of relationship of two models, in [0, 1]: 1 for a model with itself.
 
-    r = phi(a, b) / sqrt(phi(a, a) phi(b, b)), with phi of `kinships`.
+    r = phi(a, b) / sqrt(phi(a, a) phi(b, b)) (Wright 1922), with phi of `kinships`.
     """
     family, phi = kinships(ancestry, (a, b))
     i, j = family.index(a), family.index(b)
@@ -175,14 +194,14 @@ def kinship(ancestry: nx.DiGraph, a: int, b: int) -> float:
 
 
 def inbreeding(ancestry: nx.DiGraph, model: int) -> float:
-    """Wright's coefficient of inbreeding: how much a model's parents are kin, in [0, 1]."""
+    """Wright's coefficient of inbreeding of a model, F = 2 phi(a, a) - 1, in [0, 1]."""
     family, phi = kinships(ancestry, (model,))
     number = family.index(model)
     return float(2.0 * phi[number, number] - 1.0)
 
 
 class GraphAncestry:
-    """`lineage.ancestry.ancestry.Ancestry`, answered by networkx.
+    """Implements `lineage.ancestry.ancestry.Ancestry` with networkx.
 
     Args:
         edges: all parent edges of an archive.
@@ -197,10 +216,10 @@ class GraphAncestry:
 
     @cached_property
     def births(self) -> Ids:
-        found = np.zeros(self.newest + 1, dtype=np.int32)
+        counts = np.zeros(self.newest + 1, dtype=np.int32)
         for node, children in self._graph.out_degree():
-            found[node] = children
-        return found
+            counts[node] = children
+        return counts
 
     def parents(self, model: int) -> dict[int, float]:
         return {parent: edge["share"] for parent, edge in self._graph.pred[model].items()}
@@ -230,25 +249,25 @@ class GraphAncestry:
         return shares
 
     def contributions(self, models: Iterable[int]) -> Floats:
-        parts = np.zeros(self.newest + 1)
-        for node, part in contributions(self._graph, list(models)).items():
-            parts[node] = part
-        return parts
+        shares = np.zeros(self.newest + 1)
+        for node, share in contributions(self._graph, list(models)).items():
+            shares[node] = share
+        return shares
 
     def has_heirs(self, models: Iterable[int]) -> npt.NDArray[np.bool_]:
-        heirs = np.zeros(self.newest + 1, dtype=np.bool_)
+        with_heirs = np.zeros(self.newest + 1, dtype=np.bool_)
         for model in models:
-            heirs[[model, *nx.ancestors(self._graph, model)]] = True
-        return heirs
+            with_heirs[[model, *nx.ancestors(self._graph, model)]] = True
+        return with_heirs
 
     def effective_founders(self, models: Iterable[int]) -> float:
         return effective_founders(self._graph, list(models))
 
     def kinship(
-        self, models: Iterable[int], told: Callable[[int, int], None] | None = None
+        self, models: Iterable[int], progress: Callable[[int, int], None] | None = None
     ) -> Floats:
         chosen = list(models)
-        family, phi = kinships(self._graph, chosen, told)
+        family, phi = kinships(self._graph, chosen, progress)
         rows = [family.index(model) for model in chosen]
         return np.asarray(phi[np.ix_(rows, rows)])
 

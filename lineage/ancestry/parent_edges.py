@@ -1,4 +1,4 @@
-"""The pedigree: who descends from whom in a whole archive, as arrays that hold a million models."""
+"""Parent edges of a whole archive as arrays: compact enough for a million models."""
 
 from dataclasses import dataclass
 
@@ -13,14 +13,14 @@ Ids = npt.NDArray[np.int32]
 
 @dataclass(frozen=True)
 class ParentEdges:
-    """All links between parents and children, by child and within a child by parent.
+    """All edges from parents to children, sorted by child.
 
     Attributes:
         newest: the highest id; ids run from 1 without gaps.
-        founders: ids of those who were brought in, shape (founders,), ascending.
-        child: shape (links,), ascending.
-        parent: shape (links,), each below its child.
-        share: the parent's part in the child, shape (links,); those of a child sum to 1.
+        founders: ids of the founders, shape `[founders]`, ascending.
+        child: ids, shape `[edges]`, ascending.
+        parent: ids, shape `[edges]`, each below its child.
+        share: the parent's share in the child, shape `[edges]`; those of a child sum to 1.
     """
 
     newest: int
@@ -31,11 +31,11 @@ class ParentEdges:
 
 
 def read_parent_edges(db: duckdb.DuckDBPyConnection, after: int = 0) -> ParentEdges:
-    """The pedigree of everyone in the database: two columns of four bytes and one of eight.
+    """Read the parent edges of an archive: 16 bytes an edge.
 
     Args:
         db: a lease of the archive.
-        after: leave out who has this id or a lower one.
+        after: read only the edges and founders of models with a higher id than this.
     """
     ((newest,),) = db.execute("SELECT coalesce(max(id), 0) FROM models").fetchall()
     founders = db.execute(

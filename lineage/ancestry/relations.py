@@ -1,4 +1,4 @@
-"""How two models are related: how closely, through whom, and by which way."""
+"""How two models are related: coefficients, common ancestors, and the shortest path."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from lineage.ancestry.coefficients import inbreedings, relationships
 
 @dataclass(frozen=True)
 class CommonAncestor:
-    """Somebody both descend from; a model counts as its own ancestor.
+    """A common ancestor of two models; a model counts as its own ancestor.
 
     Attributes:
-        model: who.
-        steps: generations up to it from either.
-        parts: how much of either comes down from it.
+        model: id of the ancestor.
+        steps: the fewest generations up to it from either model.
+        parts: its share in either model by ancestry, in [0, 1].
     """
 
     model: int
@@ -27,12 +27,12 @@ class Relation:
     """How two models are related.
 
     Attributes:
-        models: the two.
+        models: ids of the two.
         relationship: coefficient of relationship, in [0, 1].
         kinship: coefficient of kinship (phi), in [0, 1].
         inbreeding: Wright's coefficient of either.
         common: all common ancestors, the nearest first.
-        path: the shortest way from the one to the other, up and then down; None if unrelated.
+        path: ids on the shortest path from one to the other, up and then down; None if unrelated.
     """
 
     models: tuple[int, int]
@@ -44,32 +44,32 @@ class Relation:
 
 
 def relation(
-    descent: Ancestry, a: int, b: int, told: Callable[[int, int], None] | None = None
+    ancestry: Ancestry, a: int, b: int, progress: Callable[[int, int], None] | None = None
 ) -> Relation:
-    """How two models are related.
+    """The relation of two models.
 
     The nearest common ancestor has the fewest steps to both together; of equals the youngest comes
     first, so that the first of `common` is the one that `path` leads through.
 
     Args:
-        descent: of the whole archive.
+        ancestry: ancestry of the whole archive.
         a: an id.
         b: another, or the same.
-        told: hears (done, total) now and then.
+        progress: called with (done, total) now and then.
     """
-    phi = descent.kinship((a, b), told)
-    above, beyond = descent.steps_up(a), descent.steps_up(b)
-    in_a, in_b = descent.contributions([a]), descent.contributions([b])
-    shared = sorted(above.keys() & beyond.keys(), key=lambda m: (above[m] + beyond[m], -m))
-    way, inbred = descent.path(a, b), inbreedings(phi)
+    phi = ancestry.kinship((a, b), progress)
+    from_a, from_b = ancestry.steps_up(a), ancestry.steps_up(b)
+    in_a, in_b = ancestry.contributions([a]), ancestry.contributions([b])
+    common = sorted(from_a.keys() & from_b.keys(), key=lambda m: (from_a[m] + from_b[m], -m))
+    path, inbreeding = ancestry.path(a, b), inbreedings(phi)
     return Relation(
         (a, b),
         float(relationships(phi)[0, 1]),
         float(phi[0, 1]),
-        (float(inbred[0]), float(inbred[1])),
+        (float(inbreeding[0]), float(inbreeding[1])),
         tuple(
-            CommonAncestor(m, (above[m], beyond[m]), (float(in_a[m]), float(in_b[m])))
-            for m in shared
+            CommonAncestor(m, (from_a[m], from_b[m]), (float(in_a[m]), float(in_b[m])))
+            for m in common
         ),
-        None if way is None else tuple(way),
+        None if path is None else tuple(path),
     )

@@ -16,12 +16,12 @@ import numpy as np
 
 from lineage.ancestry.ancestry import Ancestry, ancestry_of
 from lineage.ancestry.parent_edges import ParentEdges, read_parent_edges
-from lineage.archive.creation import insert_founder, lay_tables
+from lineage.archive.creation import create_tables, insert_founder
 from lineage.archive.generation_writer import (
     insert,
     last_generation,
     texts,
-    write_chapter,
+    write_generation,
     write_round,
 )
 from lineage.archive.integrity import contradictions
@@ -45,7 +45,7 @@ from lineage.records import (
     SearchRecord,
 )
 from lineage.storage.atomic_file import drafted
-from lineage.storage.connection import Store
+from lineage.storage.connection import ArchiveConnection
 from lineage.storage.locations import check_free
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Archive:
 
     def __init__(self, path: Path, on_wait: Callable[[str], None] | None = None) -> None:
         self.path = path
-        self._store = Store(path, on_wait)
+        self._store = ArchiveConnection(path, on_wait)
         self._relations = 0
         migrate(self._store, on_wait)
 
@@ -114,9 +114,9 @@ class Archive:
         """
         check_free(path)
         with drafted(path) as draft:
-            store = Store(draft, on_wait, new=True)
+            store = ArchiveConnection(draft, on_wait, new=True)
             with store.write() as db:
-                lay_tables(db, [founder + 1 for founder in basis], blocks)
+                create_tables(db, [founder + 1 for founder in basis], blocks)
                 db.execute(
                     "INSERT INTO campaigns (id, seed, config) VALUES (1, ?, ?)",
                     [seed, json.dumps(config)],
@@ -140,14 +140,14 @@ class Archive:
 
     # Writing
 
-    def commit(self, chapter: GenerationRecord) -> None:
+    def commit(self, record: GenerationRecord) -> None:
         """Add a generation in one transaction.
 
         Raises:
             ArchiveError: the generation is not the next one, or the file cannot be written;
                 the archive is then as it was before.
         """
-        summary = chapter.summary
+        summary = record.summary
         with self._store.write() as db:
             expected = last_generation(db) + 1
             if summary.generation != expected:
@@ -155,7 +155,7 @@ class Archive:
                     f"{self.path}: expected generation {expected} next, got {summary.generation}; "
                     "is another campaign writing to this archive?"
                 )
-            write_chapter(db, chapter)
+            write_generation(db, record)
 
     def save_report_scores(
         self, weights_sha256: str, items: Sequence[Item], scored: Scores

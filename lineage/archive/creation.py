@@ -1,4 +1,4 @@
-"""How an archive begins: its tables, its founders and the axes of its genomes."""
+"""Creating an archive: its tables, its founders and the axes of its genomes."""
 
 from collections.abc import Iterable
 
@@ -8,10 +8,16 @@ from lineage.records import Block, Founder
 from lineage.storage.schema import ORDERS, RECIPES, SCHEMA_VERSION, TABLES
 
 
-def lay_tables(
+def create_tables(
     db: duckdb.DuckDBPyConnection, basis: Iterable[int], blocks: Iterable[Block]
 ) -> None:
-    """Write empty tables, and what rows (`basis`, ids of founders) and columns of genomes mean."""
+    """Create the tables, and write the axes of genomes.
+
+    Args:
+        db: an empty database.
+        basis: for each row of a genome, the id of the founder whose task vector it scales.
+        blocks: the columns of a genome.
+    """
     for script in (TABLES, ORDERS, RECIPES):
         db.execute(script)
     db.execute("INSERT INTO meta VALUES ('schema_version', ?)", [str(SCHEMA_VERSION)])
@@ -24,7 +30,14 @@ def lay_tables(
 def insert_founder(
     db: duckdb.DuckDBPyConnection, model: int, founder: Founder, generation: int = 0
 ) -> None:
-    """Write a founder under an id; `generation` is the last one that was complete when it came."""
+    """Write a founder.
+
+    Args:
+        db: a lease for writing.
+        model: its id.
+        founder: its checkpoint and hash.
+        generation: the last one that was complete when it was added.
+    """
     db.execute(
         "INSERT INTO models VALUES (?, 'founder', ?, ?, 'founding', ?, [], [], [], 'source', ?, "
         "NULL, NULL, NULL)",

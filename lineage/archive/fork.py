@@ -1,9 +1,9 @@
 """Fork: an archive as it was after one of its generations, to go on from there.
 
-Everything later is gone and everything earlier is as it was, down to what the search had learned,
-so the same campaign run on from a fork makes what the original made. Another budget, or another
-hand in between, makes something else, which is what forks are for. What was ordered and done after
-the generation, before the next one, is part of it.
+Everything later is gone and everything earlier is as it was, down to the state of the search, so
+the same campaign run on from a fork makes what the original made. Another budget, or other commands
+in between, make something else, which is what forks are for. Commands that were carried out after
+the generation, before the next one, are part of the fork.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ from lineage.archive.unfinished import refuse_unfinished
 from lineage.cleanup import afterwards
 from lineage.errors import ArchiveError
 from lineage.storage.atomic_file import drafted, log_of
-from lineage.storage.connection import Store
+from lineage.storage.connection import ArchiveConnection
 from lineage.storage.schema import ROUND_TABLES
 
 _LATER = """
@@ -46,12 +46,15 @@ UPDATE campaigns SET archive = $archive, generation = $generation WHERE id = 1;
 
 
 def fork(archive: Archive, generation: int, target: Path) -> Archive:
-    """Branch an archive at a generation. The original is only read.
+    """Copy an archive as it was after a generation. The original is only read.
 
     Args:
-        archive: what to branch.
-        generation: the last one that comes along.
-        target: the new archive; must not exist.
+        archive: to fork.
+        generation: the last one of the fork.
+        target: path of the new archive; must not exist.
+
+    Returns:
+        The new archive.
 
     Raises:
         ArchiveError: there is no such generation, the target exists or cannot be written, or the
@@ -65,18 +68,27 @@ def fork(archive: Archive, generation: int, target: Path) -> Archive:
         there = f"has generations 0 to {max(history)}" if history else "has none yet"
         raise ArchiveError(f"{archive.path} has no generation {generation} to fork at; it {there}")
     with drafted(target) as draft:
-        copy_of(archive, draft)
-        store = Store(draft)
+        copy_archive(archive, draft)
+        store = ArchiveConnection(draft)
         with afterwards(store.close), store.write() as db:
             _cut(db, archive, generation, history[generation].epoch)
     return Archive(target)
 
 
-def copy_of(archive: Archive, target: Path) -> None:
-    """Copy the file of an archive as it is after its last commit: nobody writes meanwhile."""
+def copy_archive(archive: Archive, target: Path) -> None:
+    """Copy the file of an archive as it is after its last commit, under a lease.
+
+    Args:
+        archive: to copy.
+        target: path of the copy.
+
+    Raises:
+        ArchiveError: the archive cannot be read.
+        OSError: the copy cannot be written.
+    """
     with archive.reading():
         copyfile(archive.path, target)
-        # A campaign that was killed leaves a log, which is as much of the archive as the file.
+        # A campaign that was killed leaves a write-ahead log, which is part of the archive.
         if log_of(archive.path).exists():
             copyfile(log_of(archive.path), log_of(target))
 
@@ -90,7 +102,7 @@ def _cut(db: duckdb.DuckDBPyConnection, archive: Archive, generation: int, epoch
             f"{archive.path} was merged from several; fork one of those, before they were merged"
         )
     last = db.execute("SELECT max(id) FROM models WHERE generation <= ?", [generation]).fetchall()
-    known = {
+    parameters = {
         "last": last[0][0],
         "epoch": epoch,
         "generation": generation,
@@ -99,5 +111,5 @@ def _cut(db: duckdb.DuckDBPyConnection, archive: Archive, generation: int, epoch
     for table in ROUND_TABLES:
         db.execute(_LATER_ROUNDS.format(table), [generation])
     for statement in _LATER.strip().split(";\n"):
-        used = {name: value for name, value in known.items() if f"${name}" in statement}
+        used = {name: value for name, value in parameters.items() if f"${name}" in statement}
         db.execute(statement, used)

@@ -1,4 +1,4 @@
-"""How a generation is written: whole arrays at once, inside somebody else's transaction."""
+"""Writing a generation: whole arrays at once, inside the caller's transaction."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, fields
@@ -13,56 +13,70 @@ from lineage.records import Birth, CommandOutcome, Death, GenerationRecord, Item
 from lineage.storage.schema import ROUND_TABLES
 
 FOUNDING = "founding"
-"""The fact that tells of generation 0 while it is being made, see `lineage.archive.unfinished`."""
+"""Key in `meta` while generation 0 is being made, see `lineage.archive.unfinished`."""
 
 
 def last_generation(db: duckdb.DuckDBPyConnection) -> int:
-    """The last complete generation; -1 before the first."""
+    """The number of the last complete generation; -1 before the first."""
     ((last,),) = db.execute("SELECT coalesce(max(generation), -1) FROM generations").fetchall()
     return int(last)
 
 
-def write_chapter(db: duckdb.DuckDBPyConnection, chapter: GenerationRecord) -> None:
-    """Write everything that a generation adds."""
-    summary = chapter.summary
-    insert_births(db, chapter.births, summary.generation)
-    write_deaths(db, chapter.deaths, summary.generation)
-    insert_items(db, chapter.items)
-    _insert_panel(db, chapter)
-    for scores in chapter.scores:
+def write_generation(db: duckdb.DuckDBPyConnection, record: GenerationRecord) -> None:
+    """Write everything that a generation adds.
+
+    Args:
+        db: a lease for writing.
+        record: of the generation.
+
+    Raises:
+        ArchiveError: its births are not numbered on from the newest model.
+    """
+    summary = record.summary
+    insert_births(db, record.births, summary.generation)
+    write_deaths(db, record.deaths, summary.generation)
+    insert_items(db, record.items)
+    _insert_panel(db, record)
+    for scores in record.scores:
         insert_scores(db, scores)
-    if chapter.round:
-        write_round(db, chapter.round, summary.generation, summary.epoch)
-    _insert_records(db, "juries", summary.epoch, chapter.jury)
-    for event in chapter.events:
+    if record.round:
+        write_round(db, record.round, summary.generation, summary.epoch)
+    _insert_records(db, "juries", summary.epoch, record.jury)
+    for event in record.events:
         db.execute(
             "INSERT INTO events VALUES (?, ?, ?, ?)",
             [summary.generation, event.kind, event.model, event.detail],
         )
-    for settled in chapter.settled:
-        write_settled(db, settled, summary.generation)
-    if chapter.search:
+    for outcome in record.command_outcomes:
+        write_outcome(db, outcome, summary.generation)
+    if record.search:
         values = [
             value.tolist() if isinstance(value, np.ndarray) else value
-            for value in (getattr(chapter.search, part.name) for part in fields(chapter.search))
+            for value in (getattr(record.search, part.name) for part in fields(record.search))
         ]
         _insert_row(db, "searches", [summary.generation, *values])
-    _insert_records(db, "operators", summary.generation, chapter.operators)
+    _insert_records(db, "operators", summary.generation, record.operators)
     _insert_row(db, "generations", list(astuple(summary)))
     if summary.generation == 0:
         db.execute("DELETE FROM meta WHERE key = ?", [FOUNDING])
 
 
-def write_settled(db: duckdb.DuckDBPyConnection, settled: CommandOutcome, generation: int) -> None:
-    """Write down what came of an order; it is an event as well."""
-    order, outcome, answer = settled.order, settled.outcome, settled.answer
+def write_outcome(db: duckdb.DuckDBPyConnection, outcome: CommandOutcome, generation: int) -> None:
+    """Write the outcome of a command, in its row and as an event.
+
+    Args:
+        db: a lease for writing.
+        outcome: of the command.
+        generation: after which (a mating: in which) it was carried out or refused.
+    """
+    command = outcome.command
     db.execute(
         "UPDATE orders SET settled = ?, outcome = ?, answer = ? WHERE id = ?",
-        [generation, outcome, answer, order.id],
+        [generation, outcome.outcome, outcome.answer, command.id],
     )
-    detail = f"order {order.id} ({order.words}) {outcome}: {answer}"
+    detail = f"command {command.id} ({command.words}) {outcome.outcome}: {outcome.answer}"
     db.execute(
-        "INSERT INTO events VALUES (?, 'intervention', ?, ?)", [generation, settled.model, detail]
+        "INSERT INTO events VALUES (?, 'intervention', ?, ?)", [generation, outcome.model, detail]
     )
 
 
@@ -72,24 +86,35 @@ def _insert_row(db: duckdb.DuckDBPyConnection, table: str, values: Sequence[Any]
 
 
 def insert(db: duckdb.DuckDBPyConnection, statement: str, **columns: Any) -> None:
-    """Run an insert that selects from `columns`: whole arrays at once, a row at a time is slow."""
+    """Run an insert statement that selects from `columns`; row by row would be slow.
+
+    Args:
+        db: a lease for writing.
+        statement: `INSERT INTO ... SELECT ... FROM columns`.
+        columns: arrays of one length, by name.
+    """
     db.register("columns", columns)
     with afterwards(lambda: db.unregister("columns")):
         db.execute(statement)
 
 
 def texts(values: Iterable[str | None]) -> np.ndarray[Any, np.dtype[np.object_]]:
-    """Texts as a column for `insert`."""
+    """Texts as a column for `insert`: an array of objects, so that None becomes NULL."""
     return np.array(list(values), dtype=object)
 
 
 def insert_births(db: duckdb.DuckDBPyConnection, births: Sequence[Birth], generation: int) -> None:
     """Write births of a generation.
 
-    They are numbered without gaps, so whoever has a smaller number is there to be a parent.
+    Ids have no gaps, so every model with a smaller id exists and may be a parent.
+
+    Args:
+        db: a lease for writing.
+        births: numbered on from the newest model.
+        generation: of birth.
 
     Raises:
-        ArchiveError: these are not the next numbers.
+        ArchiveError: the ids are not the next ones.
     """
     if not births:
         return
@@ -122,7 +147,7 @@ def insert_births(db: duckdb.DuckDBPyConnection, births: Sequence[Birth], genera
 
 
 def write_deaths(db: duckdb.DuckDBPyConnection, deaths: Sequence[Death], generation: int) -> None:
-    """Write who died in a generation, and of what."""
+    """Write the deaths of a generation, with their causes."""
     if deaths:
         db.execute(
             "UPDATE models SET died = $generation, cause = dead.cause "
@@ -151,19 +176,19 @@ def insert_items(db: duckdb.DuckDBPyConnection, items: Sequence[Item]) -> None:
         )
 
 
-def _insert_panel(db: duckdb.DuckDBPyConnection, chapter: GenerationRecord) -> None:
-    if chapter.panel:
+def _insert_panel(db: duckdb.DuckDBPyConnection, record: GenerationRecord) -> None:
+    if record.panel:
         insert(
             db,
             "INSERT INTO panels SELECT e, n, i FROM columns",
-            e=np.full(len(chapter.panel), chapter.summary.epoch),
-            n=np.arange(len(chapter.panel)),
-            i=texts(chapter.panel),
+            e=np.full(len(record.panel), record.summary.epoch),
+            n=np.arange(len(record.panel)),
+            i=texts(record.panel),
         )
 
 
 def insert_scores(db: duckdb.DuckDBPyConnection, scores: Scores) -> None:
-    """Write what was measured of models on items that the archive has."""
+    """Write scores of models on items that the archive has."""
     if not scores.models:
         return
     insert(
@@ -177,37 +202,40 @@ def insert_scores(db: duckdb.DuckDBPyConnection, scores: Scores) -> None:
 
 
 def write_round(
-    db: duckdb.DuckDBPyConnection, played: Round, generation: int, epoch: int | None
+    db: duckdb.DuckDBPyConnection, record: Round, generation: int, epoch: int | None
 ) -> int:
-    """Write a round of the arena, and return its number.
+    """Write a round of the arena.
 
     Args:
-        db: within somebody else's transaction.
-        played: what was played.
-        generation: after which.
-        epoch: whose panel it was played on; None for a tournament on other items, which nobody
-            has counted yet: the generation bears what it took.
+        db: a lease for writing.
+        record: of the round.
+        generation: after which it was record.
+        epoch: of the panel it was played on; None for an offline round on other items, whose
+            evaluations are added to those of the generation.
+
+    Returns:
+        The number of the round.
     """
     ((number,),) = db.execute("SELECT coalesce(max(round), 0) + 1 FROM rounds").fetchall()
-    _insert_row(db, "rounds", [number, generation, epoch, played.predicted, played.tokens])
+    _insert_row(db, "rounds", [number, generation, epoch, record.predicted, record.tokens])
     if epoch is None:
         db.execute(
             "UPDATE generations SET evaluations = evaluations + ? WHERE generation = ?",
-            [played.evaluations, generation],
+            [record.evaluations, generation],
         )
-    insert_items(db, played.items)
+    insert_items(db, record.items)
     for table, records in zip(
         ROUND_TABLES,
         (
-            played.asked,
-            played.answers,
-            played.canaries,
-            played.readings,
-            played.comparisons,
-            played.verdicts,
-            played.trust,
-            played.audits,
-            played.ratings,
+            record.asked,
+            record.answers,
+            record.canaries,
+            record.readings,
+            record.comparisons,
+            record.verdicts,
+            record.trust,
+            record.audits,
+            record.ratings,
         ),
         strict=True,
     ):
@@ -216,12 +244,15 @@ def write_round(
 
 
 def _insert_records(
-    db: duckdb.DuckDBPyConnection, table: str, when: int, records: Sequence[Any]
+    db: duckdb.DuckDBPyConnection, table: str, number: int, records: Sequence[Any]
 ) -> None:
-    """Insert records whose fields are the table's columns, in order, after one that says when."""
+    """Insert records whose fields are the table's columns, in order, after the first one.
+
+    The first column is `number` for all: a generation, an epoch or a round.
+    """
     if not records:
         return
-    columns: dict[str, Any] = {"moment": np.full(len(records), when)}
+    columns: dict[str, Any] = {"number": np.full(len(records), number)}
     for field in fields(records[0]):
         values = [getattr(record, field.name) for record in records]
         columns[field.name] = _column(values)

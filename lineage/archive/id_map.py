@@ -1,4 +1,4 @@
-"""New numbers for the models of an archive, as it becomes part of another."""
+"""New ids and genomes for the models of an archive that becomes part of a merged one."""
 
 import re
 from collections.abc import Sequence
@@ -9,18 +9,22 @@ from lineage.archive.archive import Archive
 
 @dataclass(frozen=True)
 class ModelOrigin:
-    """One of the two archives, and the new numbers of its models."""
+    """One of the two archives that are merged, and the new ids of its models.
+
+    Attributes:
+        schema: the name that its database is attached under.
+        founders: new ids of its founders by the old ones, ascending.
+        before: the new id before that of its first offspring.
+        genome: an SQL expression for a genome over the founders of both archives.
+    """
 
     schema: str
     founders: dict[int, int]
-    """New ids of its founders by the old ones, ascending."""
     before: int
-    """The new id before that of its first offspring."""
     genome: str
-    """An expression for a genome over the founders of both."""
 
     def new(self, column: str) -> str:
-        """An expression for the new id of an old one."""
+        """An SQL expression for the new id of the old id in a column."""
         old, new = list(self.founders), list(self.founders.values())
         # Most founders were there before all offspring, others came later.
         first = next((i for i, model in enumerate(old) if model != i + 1), len(old))
@@ -31,34 +35,39 @@ class ModelOrigin:
         )
 
     def renumbered(self, model: int) -> int:
-        """The same of a number."""
+        """The new id of an old one.
+
+        >>> origin = ModelOrigin("b", {1: 1, 2: 4}, before=10, genome="r.genome")
+        >>> [origin.renumbered(model) for model in (1, 2, 3, 4)]
+        [1, 4, 11, 12]
+        """
         earlier = sum(founder < model for founder in self.founders)
         return self.founders.get(model, model - earlier + self.before)
 
     def in_words(self, words: str) -> str:
-        """Words with the models' new numbers."""
-        return re.sub(r"#(\d{1,9})\b", lambda found: f"#{self.renumbered(int(found[1]))}", words)
+        """A text in which `#id` names models, with their new ids."""
+        return re.sub(r"#(\d{1,9})\b", lambda match: f"#{self.renumbered(int(match[1]))}", words)
 
 
-def founders_of(archive: Archive) -> dict[int, str]:
-    """The hashes of an archive's founders, by id."""
+def founder_hashes(archive: Archive) -> dict[int, str]:
+    """SHA-256 of the weights of an archive's founders, by id."""
     rows = archive.models(ids=archive.founder_paths())
     return {model.id: model.weights_sha256 for model in rows}
 
 
-def side_of(
+def origin_of(
     schema: str, archive: Archive, union: Sequence[str], before: int, blocks: int
 ) -> ModelOrigin:
-    """How an archive's models and genomes are told in a union.
+    """How ids and genomes of an archive map to those of the merged one.
 
     Args:
-        schema: the name that it is attached under.
-        archive: which.
-        union: hashes of the founders of both.
+        schema: the name that its database is attached under.
+        archive: one of the two.
+        union: hashes of the founders of both archives, in their new order.
         before: the new id before that of its first offspring.
         blocks: columns of a genome.
     """
-    places = {model: union.index(sha) + 1 for model, sha in founders_of(archive).items()}
+    places = {model: union.index(sha) + 1 for model, sha in founder_hashes(archive).items()}
     if len(places) == len(union):
         return ModelOrigin(schema, places, before, "r.genome")
     rows = {places[founder]: number for number, founder in enumerate(archive.basis())}

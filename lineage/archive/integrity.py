@@ -1,4 +1,4 @@
-"""What a database cannot refuse row by row: rows that contradict each other."""
+"""Integrity: rows that contradict each other, which constraints cannot refuse row by row."""
 
 import duckdb
 
@@ -45,12 +45,12 @@ _CONTRADICTIONS = (
         "ANTI JOIN models ON id = champion ORDER BY ALL",
     ),
     (
-        "order {0} names #{1}, which was never born",
+        "command {0} names #{1}, which was never born",
         "SELECT number, model FROM (SELECT id AS number, unnest(models) AS model FROM orders) "
         "ANTI JOIN models ON id = model ORDER BY ALL",
     ),
     (
-        "order {0} was settled in generation {1}, which was never completed",
+        "command {0} was settled in generation {1}, which was never completed",
         "SELECT id, settled FROM orders ANTI JOIN generations ON generation = settled "
         "WHERE settled IS NOT NULL ORDER BY id",
     ),
@@ -64,7 +64,7 @@ _CONTRADICTIONS = (
     ),
 )
 
-_NAMED = (
+_MODEL_COLUMNS = (
     ("scores", "model"),
     ("answers", "model"),
     ("readings", "judge"),
@@ -73,16 +73,19 @@ _NAMED = (
     ("ratings", "model"),
     ("events", "model"),
 )
-"""Columns that name models."""
+"""Tables and their columns that hold ids of models."""
 
 MOST = 20
-"""So many contradictions of a kind are named; the rest would be more of the same."""
+"""So many contradictions of a kind are listed, at most."""
 
 
 def contradictions(db: duckdb.DuckDBPyConnection) -> list[str]:
-    """Rows that contradict each other, in words.
+    """Rows that contradict each other, in words; an empty list for an archive that is whole.
 
-    Reads every row of every table, so that a damaged block shows even where no rule looks.
+    Reads every row of every table, so that a damaged block is found even where no rule looks.
+
+    Args:
+        db: a lease of the archive.
 
     Raises:
         duckdb.Error: part of the file cannot be read.
@@ -94,7 +97,7 @@ def contradictions(db: duckdb.DuckDBPyConnection) -> list[str]:
             f"SELECT DISTINCT {column} FROM {table} ANTI JOIN models ON id = {column} "  # noqa: S608
             f"WHERE {column} IS NOT NULL ORDER BY {column}",
         )
-        for table, column in _NAMED
+        for table, column in _MODEL_COLUMNS
     ]
     for words, query in (*_CONTRADICTIONS, *named):
         rows = db.execute(query).fetchmany(MOST + 1)

@@ -1,9 +1,9 @@
-"""Merging archives: two campaigns on one base become one archive, with nobody lost or doubled.
+"""Merging archives: two campaigns on one base become one archive that holds all their models.
 
-Founders that are the same by hash become one. Everybody else stays a model of their own under a
-new number (`origins` has the old ones), first those of the first archive, then those of the second;
-who has the weights of somebody else is written down as an event. Recipes are carried over to the
-founders of both, coefficient by coefficient, so that they make the same bits.
+Founders with the same hash become one. Every other model keeps a row of its own under a new id
+(`origins` has the old ones), first those of the first archive, then those of the second; offspring
+of the second with the weights of a model of the first are recorded as events. Genomes are extended
+to the founders of both, coefficient by coefficient, so that they make the same bits.
 
 The first archive's history, arena and search stay, and its campaign can go on if the second brings
 no new founders; the second one's models come as fossils.
@@ -17,9 +17,9 @@ from pathlib import Path
 import duckdb
 
 from lineage.archive.archive import Archive
-from lineage.archive.creation import insert_founder, lay_tables
-from lineage.archive.fork import copy_of
-from lineage.archive.id_map import ModelOrigin, founders_of, side_of
+from lineage.archive.creation import create_tables, insert_founder
+from lineage.archive.fork import copy_archive
+from lineage.archive.id_map import ModelOrigin, founder_hashes, origin_of
 from lineage.archive.unfinished import refuse_unfinished
 from lineage.errors import ArchiveError
 from lineage.records import Founder
@@ -30,14 +30,14 @@ CAUSE = "came from another archive"
 
 @dataclass(frozen=True)
 class MergedArchive:
-    """What became of two archives.
+    """The result of merging two archives.
 
     Attributes:
-        archive: the new one.
-        models: how many there are in it.
-        founders: how many of them are founders.
-        shared: founders that both archives had.
-        duplicates: offspring of the second with the weights of a model of the first.
+        archive: the merged one.
+        models: number of models in it.
+        founders: number of founders among them.
+        shared: number of founders that both archives had.
+        duplicates: number of offspring of the second with the weights of a model of the first.
         goes_on: whether the first one's campaign can be continued.
     """
 
@@ -49,8 +49,13 @@ class MergedArchive:
     goes_on: bool
 
 
-def unite(first: Archive, second: Archive, target: Path) -> MergedArchive:
-    """Write an archive with everybody of two. Both are only read.
+def merge_archives(first: Archive, second: Archive, target: Path) -> MergedArchive:
+    """Write an archive with the models of two. Both are only read.
+
+    Args:
+        first: its history, arena and search are kept.
+        second: its models come as fossils.
+        target: path of the merged archive; must not exist.
 
     Raises:
         ArchiveError: they do not fit together, or the target exists or cannot be written.
@@ -65,14 +70,14 @@ def unite(first: Archive, second: Archive, target: Path) -> MergedArchive:
             discard(copy)
             leaving.callback(discard, copy)
         for archive, copy in zip((first, second), copies, strict=True):
-            copy_of(archive, copy)
+            copy_archive(archive, copy)
         try:
             with duckdb.connect(str(draft), config={"threads": 1}) as db:
                 for name, copy in zip(("a", "b"), copies, strict=True):
                     quoted = str(copy).replace("'", "''")
                     db.execute(f"ATTACH '{quoted}' AS {name} (READ_ONLY)")
                 db.execute("BEGIN")
-                duplicates = _written(db, first, second, union)
+                duplicates = _write_merged(db, first, second, union)
                 db.execute("COMMIT")
                 for name in ("a", "b"):
                     db.execute(f"DETACH {name}")
@@ -91,24 +96,24 @@ def unite(first: Archive, second: Archive, target: Path) -> MergedArchive:
 
 
 def _union(first: Archive, second: Archive) -> list[str]:
-    """The hashes of the founders of both, in an order that both agree with.
+    """Hashes of the founders of both, in an order that both agree with.
 
     Sums of weights differ in their last bit with the order of their terms, so recipes make the same
     bits only if founders keep their order.
     """
     if first.blocks() != second.blocks():
         raise ArchiveError(f"{first.path} and {second.path} were bred on different blocks")
-    ours, theirs = founders_of(first), founders_of(second)
+    first_hashes, second_hashes = founder_hashes(first), founder_hashes(second)
     bases = [
-        {sha for model, sha in side.items() if model not in set(archive.basis())}
-        for archive, side in ((first, ours), (second, theirs))
+        {sha for model, sha in hashes.items() if model not in set(archive.basis())}
+        for archive, hashes in ((first, first_hashes), (second, second_hashes))
     ]
     if bases[0] != bases[1]:
         raise ArchiveError(f"{first.path} and {second.path} have different bases")
-    a, b = list(ours.values()), list(theirs.values())
+    a, b = list(first_hashes.values()), list(second_hashes.values())
     if a == b:
         return a
-    if not bases[0] or _routes(first) or _routes(second):
+    if not bases[0] or _has_routes(first) or _has_routes(second):
         what = "paths through layers" if bases[0] else "no base"
         raise ArchiveError(
             f"{first.path} and {second.path} have different founders, and with {what} "
@@ -131,27 +136,27 @@ def _union(first: Archive, second: Archive) -> list[str]:
     return union
 
 
-def _routes(archive: Archive) -> bool:
+def _has_routes(archive: Archive) -> bool:
     with archive.reading() as db:
         return bool(db.execute("SELECT 1 FROM models WHERE method = 'route' LIMIT 1").fetchone())
 
 
-def _written(
+def _write_merged(
     db: duckdb.DuckDBPyConnection, first: Archive, second: Archive, union: Sequence[str]
 ) -> int:
-    """Write everything; how many offspring have the weights of a model of the first."""
+    """Write the merged archive; returns how many offspring of the second are duplicates."""
     blocks = first.blocks()
-    ours = founders_of(first)
-    born = first.newest_id() - len(ours)
+    first_founders = founder_hashes(first)
+    born = first.newest_id() - len(first_founders)
     sides = (
-        side_of("a", first, union, len(union), len(blocks)),
-        side_of("b", second, union, len(union) + born, len(blocks)),
+        origin_of("a", first, union, len(union), len(blocks)),
+        origin_of("b", second, union, len(union) + born, len(blocks)),
     )
     basis = sorted({sides[0].founders[founder] for founder in first.basis()}
                    | {sides[1].founders[founder] for founder in second.basis()})  # fmt: skip
-    lay_tables(db, basis, blocks)
+    create_tables(db, basis, blocks)
     _insert_founders(db, first, second, union)
-    # As late as everything that happened: nobody may die before having had all its children.
+    # As late as everything that happened: no model may die before its last child was born.
     last = max((past.generation for side in (first, second) for past in side.generations()),
                default=0)  # fmt: skip
     for side in sides:
@@ -169,8 +174,8 @@ def _written(
             """  # noqa: S608
         )
     _insert_scores(db, sides, first, second)
-    _insert_history(db, sides[0], goes_on=len(union) == len(ours))
-    _insert_orders(db, sides[0])
+    _insert_history(db, sides[0], goes_on=len(union) == len(first_founders))
+    _insert_commands(db, sides[0])
     _insert_origins(db, sides, first, second)
     return _record_duplicates(db, second, sides[1], last)
 
@@ -178,17 +183,17 @@ def _written(
 def _insert_founders(
     db: duckdb.DuckDBPyConnection, first: Archive, second: Archive, union: Sequence[str]
 ) -> None:
-    known: set[str] = set()
+    written: set[str] = set()
     taken: set[str] = set()
     for archive in (first, second):
         paths = archive.founder_paths()
         for model in archive.models(ids=paths):
-            if model.weights_sha256 not in known:
+            if model.weights_sha256 not in written:
                 name = model.label
                 while name in taken:  # another model of the same name
                     name += "'"
                 taken.add(name)
-                known.add(model.weights_sha256)
+                written.add(model.weights_sha256)
                 place = union.index(model.weights_sha256) + 1
                 founder = Founder(name, paths[model.id], model.weights_sha256)
                 insert_founder(db, place, founder)
@@ -209,7 +214,7 @@ def _insert_scores(
         db.execute(
             f"INSERT INTO items SELECT * FROM {side.schema}.items ON CONFLICT DO NOTHING"  # noqa: S608
         )
-        # What both know of a founder that they share is the same, and is taken once.
+        # Scores of a founder that both share are the same, and are taken once.
         again = "" if side.schema == "a" else (
             f"WHERE NOT EXISTS (SELECT 1 FROM scores s WHERE s.model = {side.new('t.model')} "  # noqa: S608
             "AND s.item = t.item)"
@@ -257,22 +262,22 @@ def _insert_history(db: duckdb.DuckDBPyConnection, side: ModelOrigin, goes_on: b
         )
 
 
-def _insert_orders(db: duckdb.DuckDBPyConnection, side: ModelOrigin) -> None:
-    """What was asked of the first archive's campaign, and is still asked of it."""
+def _insert_commands(db: duckdb.DuckDBPyConnection, side: ModelOrigin) -> None:
+    """The commands to the first archive's campaign, open ones included."""
     named = f"list_transform(models, lambda m: {side.new('m')})"
     db.execute(
         f"INSERT INTO orders SELECT * REPLACE ({named} AS models) FROM a.orders ORDER BY id"  # noqa: S608
     )
-    for order, answer in db.execute(
+    for command, answer in db.execute(
         "SELECT id, answer FROM orders WHERE answer IS NOT NULL"
     ).fetchall():
-        db.execute("UPDATE orders SET answer = ? WHERE id = ?", [side.in_words(answer), order])
+        db.execute("UPDATE orders SET answer = ? WHERE id = ?", [side.in_words(answer), command])
 
 
 def _insert_origins(
     db: duckdb.DuckDBPyConnection, sides: Sequence[ModelOrigin], first: Archive, second: Archive
 ) -> None:
-    """Which archive everybody came from, and under which number."""
+    """The archive that each model came from, and its id there."""
     campaigns = 0
     for side, archive in zip(sides, (first, second), strict=True):
         last = max((past.generation for past in archive.generations()), default=0)
@@ -295,7 +300,7 @@ def _insert_origins(
 def _record_duplicates(
     db: duckdb.DuckDBPyConnection, second: Archive, side: ModelOrigin, generation: int
 ) -> int:
-    """Write down who of the second archive has the weights of somebody of the first."""
+    """Record as events which offspring of the second have the weights of a model of the first."""
     old = second.offspring()
     rows = db.execute(
         "SELECT copy.id, min(one.id) FROM models copy JOIN models one USING (weights_sha256) "

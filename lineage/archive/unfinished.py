@@ -1,10 +1,10 @@
-"""Generation 0 in the making: what is kept of it before it is complete.
+"""Generation 0 before it is complete: written in parts, so that an interruption loses little.
 
-The first population of large models takes its time, so it is written in parts, each of which is one
-transaction: births with what they scored, and what the living scored on the panel. A note among the
-facts of the archive tells what the parts took and how many there are to be; it goes when the
-generation is committed. So the archive comes to the same whether and wherever it was interrupted,
-and whoever looks meanwhile sees models, but no generation.
+The first population of large models takes long, so it is written in parts, each of which is one
+transaction: births with their scores, and scores of the living on the panel. A row of `meta` says
+what the parts took and how many models there are to be; it is removed when the generation is
+committed. So the archive ends the same wherever it was interrupted, and readers meanwhile see
+models, but no generation.
 """
 
 import json
@@ -28,13 +28,16 @@ from lineage.records import Birth, Death, Item, Scores
 
 @dataclass(frozen=True)
 class Effort:
-    """What work took.
+    """The cost of some work; efforts can be added.
 
     Attributes:
         evaluations: item evaluations.
-        wall_s: seconds.
-        forward_s: seconds with a forward pass running.
+        wall_s: wall time in seconds.
+        forward_s: wall time with a forward pass running, in seconds.
         cpu_s: processor time of all cores together, in seconds.
+
+    >>> Effort(evaluations=3, wall_s=1.5) + Effort(evaluations=4, cpu_s=2.0)
+    Effort(evaluations=7, wall_s=1.5, forward_s=0.0, cpu_s=2.0)
     """
 
     evaluations: int = 0
@@ -56,11 +59,11 @@ class UnfinishedPart:
     """A part of generation 0.
 
     Attributes:
-        candidates: how many are to be born in all.
-        effort: what this part took.
-        births: numbered on from those that are there.
-        deaths: those of them that did not live.
-        items: those that the archive may not have yet.
+        candidates: number of models to be born in the whole generation.
+        effort: that this part took.
+        births: numbered on from the newest model.
+        deaths: of births that did not survive.
+        items: that the archive may not have yet.
         scores: on these items.
     """
 
@@ -73,13 +76,13 @@ class UnfinishedPart:
 
 
 @dataclass(frozen=True)
-class Making:
-    """How far generation 0 is.
+class UnfinishedGeneration:
+    """Progress of generation 0.
 
     Attributes:
-        born: how many candidates are there.
-        candidates: how many there are to be.
-        effort: what it took so far.
+        born: number of candidates that were born.
+        candidates: number of models to be born in the whole generation.
+        effort: that it took so far.
     """
 
     born: int
@@ -88,21 +91,25 @@ class Making:
 
     @property
     def words(self) -> str:
-        """How far it is, in words."""
+        """The progress in words."""
         return (
             f"generation 0 is being made: {self.born} of {self.candidates} candidates are there; "
             "colony run goes on with it"
         )
 
 
-def making(archive: Archive) -> Making | None:
-    """How far generation 0 is; None if no part of it is kept, or if it is complete."""
+def unfinished_generation(archive: Archive) -> UnfinishedGeneration | None:
+    """Progress of generation 0; None if it was not begun, or is complete."""
     with archive.reading() as db:
-        return _making(db)
+        return _unfinished(db)
 
 
-def keep(archive: Archive, part: UnfinishedPart) -> None:
+def write_part(archive: Archive, part: UnfinishedPart) -> None:
     """Write a part of generation 0 in one transaction.
+
+    Args:
+        archive: whose generation 0 is not complete.
+        part: to add.
 
     Raises:
         ArchiveError: the generation is complete, or the file cannot be written; the archive is
@@ -114,7 +121,7 @@ def keep(archive: Archive, part: UnfinishedPart) -> None:
                 f"{archive.path}: generation 0 is complete; is another campaign writing to this "
                 "archive?"
             )
-        before = _making(db)
+        before = _unfinished(db)
         insert_births(db, part.births, 0)
         write_deaths(db, part.deaths, 0)
         insert_items(db, part.items)
@@ -125,25 +132,29 @@ def keep(archive: Archive, part: UnfinishedPart) -> None:
         db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [FOUNDING, note])
 
 
-def unfinished(archive: Archive) -> str:
-    """Why an archive without a generation has none, in words."""
-    found = making(archive)
-    if found:
-        return found.words
+def why_no_generation(archive: Archive) -> str:
+    """The reason, in words, why an archive without a complete generation has none."""
+    progress = unfinished_generation(archive)
+    if progress:
+        return progress.words
     return "no generation is complete, and none was begun; colony run begins the first"
 
 
 def refuse_unfinished(archives: Iterable[Archive]) -> None:
-    """Raises ArchiveError if generation 0 of an archive is being made."""
+    """Make sure that no archive is in the middle of generation 0.
+
+    Raises:
+        ArchiveError: generation 0 of one of them is being made.
+    """
     for archive in archives:
-        if found := making(archive):
-            raise ArchiveError(f"{archive.path}: {found.words}")
+        if progress := unfinished_generation(archive):
+            raise ArchiveError(f"{archive.path}: {progress.words}")
 
 
-def _making(db: duckdb.DuckDBPyConnection) -> Making | None:
-    note = db.execute("SELECT value FROM meta WHERE key = ?", [FOUNDING]).fetchone()
-    if note is None:
+def _unfinished(db: duckdb.DuckDBPyConnection) -> UnfinishedGeneration | None:
+    row = db.execute("SELECT value FROM meta WHERE key = ?", [FOUNDING]).fetchone()
+    if row is None:
         return None
-    said = json.loads(note[0])
+    state = json.loads(row[0])
     ((born,),) = db.execute("SELECT count(*) FROM models WHERE kind = 'offspring'").fetchall()
-    return Making(born, said.pop("candidates"), Effort(**said))
+    return UnfinishedGeneration(born, state.pop("candidates"), Effort(**state))

@@ -1,12 +1,14 @@
-"""Orders: what whoever watches asks of a campaign, and what came of it.
+"""Submitting commands to a campaign, and listing them.
 
-Anybody may give an order at any time, under a lease. The campaign looks for open ones between two
-generations and carries each out or refuses it, in one transaction with all that it changes
-(`lineage.commands.outcome`); a mating is carried out in the generation that breeds the child, and
-settled as that is committed. So a process that is killed neither loses an order nor obeys it twice.
+Any process may submit a command at any time, under a lease. The campaign looks for open commands
+between two generations and carries each out or refuses it, in one transaction with all that it
+changes (`lineage.commands.outcome`). A mating is carried out in the generation that breeds the
+child, and its outcome is recorded as that is committed. So a process that is killed neither loses
+a command nor carries it out twice.
 
-What makes no sense is refused when it is given, as if all that is still open were done by then; and
-again when its turn comes, since the colony has gone on meanwhile (`lineage.commands.validation`).
+A command that makes no sense is refused when it is submitted, as if all open ones were done by
+then; and again before it is carried out, since the population has changed meanwhile
+(`lineage.commands.validation`).
 """
 
 from collections.abc import Sequence
@@ -18,87 +20,94 @@ import duckdb
 
 from lineage.archive.archive import Archive
 from lineage.archive.generation_writer import last_generation
-from lineage.commands.validation import PAUSED, PINNED, Affairs, affairs, refusal
+from lineage.commands.validation import PAUSED, PINNED, CommandContext, command_context, refusal
 from lineage.errors import CommandError
-from lineage.records import Command, OrderKind
+from lineage.records import Command, CommandKind
 
-_ORDERS = """
+_COMMANDS = """
 SELECT id, kind, models, argument, given_at, given, settled, outcome, answer
 FROM orders WHERE (outcome IS NULL OR NOT $open) ORDER BY id
 """
 
 
 @dataclass(frozen=True)
-class CommandRequest:
-    """What was asked of a campaign, and how things stand for whoever wants to ask more.
+class CommandState:
+    """All commands of a campaign, and the context that the next one is validated in.
 
     Attributes:
-        orders: all that were ever given, oldest first.
-        affairs: what another one is held against: as if all that is open were done.
+        commands: all that were ever submitted, oldest first.
+        context: what the next command is validated against: as if all open ones were done.
     """
 
-    orders: tuple[Command, ...]
-    affairs: Affairs
+    commands: tuple[Command, ...]
+    context: CommandContext
 
     @property
     def open(self) -> list[Command]:
-        """Those that are not settled."""
-        return [order for order in self.orders if order.outcome is None]
+        """Commands without an outcome, oldest first."""
+        return [command for command in self.commands if command.outcome is None]
 
 
-def give(
-    archive: Archive, kind: OrderKind, models: Sequence[int] = (), argument: str | None = None
+def submit(
+    archive: Archive, kind: CommandKind, models: Sequence[int] = (), argument: str | None = None
 ) -> Command:
-    """Give an order.
+    """Record a command for a campaign.
 
-    >>> give(archive, "mate", [237, 333]).words
+    >>> submit(archive, "mate", [237, 333]).words
     'mate #237 with #333'
-    >>> give(archive, "budget", argument="500000").id
+    >>> submit(archive, "budget", argument="500000").id
     2
 
     Args:
         archive: of the campaign; it need not be running.
         kind: what to do.
-        models: ids of whom it names: two to mate, one to pin, unpin or cull.
-        argument: where a founder lies that is to be added (as `colony run` takes it; what is on
-            this disk is written down as an absolute path), or the new budget.
+        models: ids of the models that it names: two to mate, one to pin, unpin or cull.
+        argument: the checkpoint of a founder that is to be added (as `colony run` takes it; a path
+            on this disk is stored as an absolute path), or the new budget.
+
+    Returns:
+        The command as it was recorded.
 
     Raises:
-        OrderError: it makes no sense as things stand; nothing was written.
+        CommandError: it makes no sense at present; nothing was written.
         ArchiveError: the archive cannot be written.
     """
-    if kind not in get_args(OrderKind):
-        raise CommandError(f"no order is {kind!r}; there are {', '.join(get_args(OrderKind))}")
+    if kind not in get_args(CommandKind):
+        raise CommandError(f"no command is {kind!r}; there are {', '.join(get_args(CommandKind))}")
     if kind == "add-founder" and argument and Path(argument).exists():
         argument = str(Path(argument).resolve())
     with archive.writing() as db:
         ((number, now),) = db.execute(
             "SELECT coalesce(max(id), 0) + 1, current_timestamp::TIMESTAMP FROM orders"
         ).fetchall()
-        order = Command(number, kind, tuple(models), argument, now, last_generation(db))
-        if reason := refusal(db, order, ahead=True):
+        command = Command(number, kind, tuple(models), argument, now, last_generation(db))
+        if reason := refusal(db, command, ahead=True):
             raise CommandError(reason)
         db.execute(
             "INSERT INTO orders (id, kind, models, argument, given_at, given) "
             "VALUES (?, ?, ?, ?, ?, ?)",
-            [number, kind, list(order.models), argument, now, order.given],
+            [number, kind, list(command.models), argument, now, command.given],
         )
-    return order
+    return command
 
 
-def orders(archive: Archive, *, only_open: bool = False) -> list[Command]:
-    """All orders that were ever given, or those that are not settled, oldest first."""
+def all_commands(archive: Archive, *, only_open: bool = False) -> list[Command]:
+    """All commands that were ever submitted, or those without an outcome, oldest first."""
     with archive.reading() as db:
-        return _given(db, only_open=only_open)
+        return _read_commands(db, only_open=only_open)
 
 
-def asked(db: duckdb.DuckDBPyConnection) -> CommandRequest:
-    """What was asked so far, under a lease."""
-    return CommandRequest(tuple(_given(db)), affairs(db, ahead=True))
+def command_state(db: duckdb.DuckDBPyConnection) -> CommandState:
+    """All commands and the context for the next one.
+
+    Args:
+        db: a lease of the archive.
+    """
+    return CommandState(tuple(_read_commands(db)), command_context(db, ahead=True))
 
 
 def pinned(archive: Archive) -> list[int]:
-    """Ids of those who keep their place whatever they score, ascending."""
+    """Ids of the models that keep their place whatever they score, ascending."""
     with archive.reading() as db:
         return [row[0] for row in db.execute(PINNED, {"ahead": False}).fetchall()]
 
@@ -109,6 +118,6 @@ def paused(archive: Archive) -> bool:
         return bool(db.execute(PAUSED, {"ahead": False}).fetchone() == ("pause",))
 
 
-def _given(db: duckdb.DuckDBPyConnection, *, only_open: bool = False) -> list[Command]:
-    rows = db.execute(_ORDERS, {"open": only_open}).fetchall()
+def _read_commands(db: duckdb.DuckDBPyConnection, *, only_open: bool = False) -> list[Command]:
+    rows = db.execute(_COMMANDS, {"open": only_open}).fetchall()
     return [Command(number, kind, tuple(models), *rest) for number, kind, models, *rest in rows]

@@ -1,7 +1,7 @@
-"""Settling orders: what is done, and that it was done, in one transaction.
+"""Recording the outcome of commands together with what they changed, in one transaction.
 
-The campaign alone does this, between two generations, so everything here happens after the last
-complete generation, and a fork at that generation has it.
+Only the campaign does this, between two generations, so everything here happens after the last
+complete generation, and a fork at that generation includes it.
 """
 
 import json
@@ -15,21 +15,21 @@ from lineage.archive.creation import insert_founder
 from lineage.archive.generation_writer import (
     insert_scores,
     last_generation,
+    write_outcome,
     write_round,
-    write_settled,
 )
 from lineage.commands.validation import CULLED, refusal
 from lineage.records import Command, CommandOutcome, Founder, Round, Scores
 
 
 @dataclass(frozen=True)
-class Joining:
-    """A founder that joins.
+class NewFounder:
+    """A founder that joins a campaign in the middle.
 
     Attributes:
         founder: its checkpoint and hash.
-        scores: on the panel that the living are compared on, under its new id.
-        evaluations: what that took; the last generation bears it.
+        scores: of this one model on the present panel, under its new id.
+        evaluations: item evaluations that scoring took; they are added to the last generation.
     """
 
     founder: Founder
@@ -37,50 +37,53 @@ class Joining:
     evaluations: int
 
 
-def refused(archive: Archive, order: Command) -> str | None:
-    """Why an open order cannot be carried out now, or None."""
+def current_refusal(archive: Archive, command: Command) -> str | None:
+    """Why an open command cannot be carried out now, or None."""
     with archive.reading() as db:
-        return refusal(db, order)
+        return refusal(db, command)
 
 
-def settle(
+def record_outcome(
     archive: Archive,
-    settled: CommandOutcome,
+    outcome: CommandOutcome,
     *,
     culled: int | None = None,
     config: dict[str, Any] | None = None,
-    joining: Joining | None = None,
-    played: Round | None = None,
+    new_founder: NewFounder | None = None,
+    offline_round: Round | None = None,
 ) -> None:
-    """Write down what came of an order, and what it changed.
+    """Record the outcome of a command, and what it changed, in one transaction.
 
     Args:
-        archive: where it was given.
-        settled: what came of it.
+        archive: where the command was submitted.
+        outcome: of the command.
         culled: id of a model that becomes a fossil.
-        config: the configuration, if it is another one now.
-        joining: a founder, whose task vector becomes the last row of genomes.
-        played: a tournament.
+        config: the configuration, if the command changed it.
+        new_founder: a founder, whose task vector becomes the last row of genomes.
+        offline_round: an arena round on items of its own.
+
+    Raises:
+        ArchiveError: the archive cannot be written.
     """
     with archive.writing() as db:
         last = last_generation(db)
-        write_settled(db, settled, last)
+        write_outcome(db, outcome, last)
         if culled is not None:
             db.execute("UPDATE models SET died = ?, cause = ? WHERE id = ?", [last, CULLED, culled])
         if config is not None:
             db.execute("UPDATE campaigns SET config = ? WHERE id = 1", [json.dumps(config)])
-        if joining is not None:
-            _join(db, joining, last)
-        if played is not None:
-            write_round(db, played, last, None)
+        if new_founder is not None:
+            _add_founder(db, new_founder, last)
+        if offline_round is not None:
+            write_round(db, offline_round, last, None)
 
 
-def _join(db: duckdb.DuckDBPyConnection, joining: Joining, last: int) -> None:
-    (model,) = joining.scores.models
-    insert_founder(db, model, joining.founder, last)
+def _add_founder(db: duckdb.DuckDBPyConnection, new_founder: NewFounder, last: int) -> None:
+    (model,) = new_founder.scores.models
+    insert_founder(db, model, new_founder.founder, last)
     db.execute("INSERT INTO basis SELECT max(position) + 1, ? FROM basis", [model])
-    insert_scores(db, joining.scores)
+    insert_scores(db, new_founder.scores)
     db.execute(
         "UPDATE generations SET evaluations = evaluations + ? WHERE generation = ?",
-        [joining.evaluations, last],
+        [new_founder.evaluations, last],
     )

@@ -1,4 +1,4 @@
-"""Which orders are refused, and why: one line that says what is the matter and what would help."""
+"""Validation of commands: the reason why one is refused, in a line that says what would help."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,20 +8,20 @@ import duckdb
 
 from lineage.allowance import allowance_of
 from lineage.archive.generation_writer import last_generation
-from lineage.records import Command, OrderKind
+from lineage.records import Command, CommandKind
 
 CULLED = "culled"
-"""The cause of a death that was ordered."""
+"""The cause of death of a model that was culled by command."""
 
-KEPT_FREE = 3
-"""Places that cannot be pinned: the champion's, the newest centre's and that of its origin. Without
-them nobody who is born could live."""
+UNPINNED_PLACES = 3
+"""Places that cannot be pinned: those of the champion, of the newest centre of the search and of
+the centre's origin. Without them no newborn model could live."""
 
-FEWEST = 2
-"""Offspring that must stay living, for a colony to breed from."""
+MIN_OFFSPRING = 2
+"""Offspring that must stay living, so that there are parents to breed from."""
 
-_NAMES = {"pin": 1, "unpin": 1, "cull": 1, "mate": 2}
-"""How many models an order names; others name none."""
+_MODELS_NAMED = {"pin": 1, "unpin": 1, "cull": 1, "mate": 2}
+"""How many models a command names; other commands name none."""
 
 PINNED = """
 SELECT model FROM (SELECT unnest(models) AS model, kind, id FROM orders WHERE kind IN
@@ -32,12 +32,20 @@ PAUSED = """
 SELECT kind FROM orders WHERE kind IN ('pause', 'resume')
     AND (outcome = 'done' OR ($ahead AND outcome IS NULL)) ORDER BY id DESC LIMIT 1
 """
-"""The last word counts. With $ahead what is still open counts as if it were done."""
+"""The newest command decides. With $ahead open commands count as if they were done."""
 
 
 @dataclass(frozen=True)
-class Named:
-    """A model that an order names: `label` is how people call it, `died` None of the living."""
+class NamedModel:
+    """A model that a command names.
+
+    Attributes:
+        id: of the model.
+        founder: whether it was brought in, not bred.
+        label: a founder's name or `#id`.
+        died: the generation in which it became a fossil; None while it lives.
+        cause: of its death; None while it lives.
+    """
 
     id: int
     founder: bool
@@ -47,96 +55,98 @@ class Named:
 
 
 @dataclass(frozen=True)
-class Affairs:
-    """What orders are held against.
+class CommandContext:
+    """The state of an archive, as far as commands are validated against it.
 
     Attributes:
         champion: its id, if there is one.
         origin: id of the model that the search starts its steps from, if there is one.
-        offspring: how many are living, without those who are to be culled.
-        pinned: ids.
-        doomed: by id, the open order to cull it; none unless one looks ahead.
-        paused: whether the campaign waits.
-        based: whether the founders have a base.
-        routed: whether genomes are paths through layers.
+        offspring: number of living offspring, without those that are to be culled.
+        pinned: ids of the pinned models.
+        to_cull: by model id, the id of the open command to cull it; empty unless open commands
+            count as done.
+        paused: whether the campaign is paused.
+        has_base: whether the founders have a base model.
+        has_routes: whether genomes are paths through layers.
     """
 
     champion: int | None
     origin: int | None
     offspring: int
     pinned: frozenset[int]
-    doomed: Mapping[int, int]
+    to_cull: Mapping[int, int]
     paused: bool
-    based: bool
-    routed: bool
+    has_base: bool
+    has_routes: bool
 
 
-def refusal(db: duckdb.DuckDBPyConnection, order: Command, *, ahead: bool = False) -> str | None:
-    """Why an order is refused, or None.
+def refusal(db: duckdb.DuckDBPyConnection, command: Command, *, ahead: bool = False) -> str | None:
+    """Why a command is refused, or None if it may be carried out.
 
     Args:
         db: a lease of the archive.
-        order: what is asked.
-        ahead: whether what is open counts as if it were done, as it does when an order is given.
+        command: what is asked.
+        ahead: whether open commands count as done, as they do when a command is submitted.
     """
-    named = partial(_named, db)
-    return objection(affairs(db, ahead=ahead), order.kind, order.models, named, order.argument)
+    lookup = partial(_named_model, db)
+    context = command_context(db, ahead=ahead)
+    return objection(context, command.kind, command.models, lookup, command.argument)
 
 
 def objection(
-    now: Affairs,
-    kind: OrderKind,
+    now: CommandContext,
+    kind: CommandKind,
     models: Sequence[int],
-    named: Callable[[int], Named | None],
+    lookup: Callable[[int], NamedModel | None],
     argument: str | None,
 ) -> str | None:
-    """What speaks against an order, or None: whoever knows how things stand needs no lease.
+    """Why a command would be refused in a known context, or None; needs no lease.
 
     Args:
-        now: how things stand.
-        kind: what is asked.
-        models: ids of those whom it names.
-        named: knows them; None for an id that nobody has.
-        argument: see `Command`.
+        now: the context.
+        kind: of the command.
+        models: ids of the models that it names.
+        lookup: gives a model by id; None for an id that no model has.
+        argument: see `lineage.records.Command`.
     """
-    if len(models) != (wanted := _NAMES.get(kind, 0)):
-        return f"{kind} names {wanted} models, not {len(models)}"
-    rows = [named(model) for model in models]
-    unfit = (_unfit(now, model, row) for model, row in zip(models, rows, strict=True))
-    if reason := next((reason for reason in unfit if reason), None):
+    if len(models) != (expected := _MODELS_NAMED.get(kind, 0)):
+        return f"{kind} names {expected} models, not {len(models)}"
+    rows = [lookup(model) for model in models]
+    reasons = (_not_commandable(now, model, row) for model, row in zip(models, rows, strict=True))
+    if reason := next((reason for reason in reasons if reason), None):
         return reason
     rule = _RULES.get(kind)
     return rule(now, [row for row in rows if row], argument) if rule else None
 
 
-def _unfit(now: Affairs, model: int, row: Named | None) -> str | None:
+def _not_commandable(now: CommandContext, model: int, row: NamedModel | None) -> str | None:
     if row is None:
         return f"no model is #{model}; `colony models` lists them all"
     if row.died is not None:
         return (
             f"{row.label} is a fossil since generation {row.died} ({row.cause}); "
-            "only the living take orders"
+            "commands name living models only"
         )
-    if model in now.doomed:
-        return f"{row.label} is to be culled (order {now.doomed[model]})"
+    if model in now.to_cull:
+        return f"{row.label} is to be culled (command {now.to_cull[model]})"
     return None
 
 
-def _pausing(now: Affairs, _: Sequence[Named], __: str | None) -> str | None:
+def _pausing(now: CommandContext, _: Sequence[NamedModel], __: str | None) -> str | None:
     return "the campaign is paused already" if now.paused else None
 
 
-def _resuming(now: Affairs, _: Sequence[Named], __: str | None) -> str | None:
+def _resuming(now: CommandContext, _: Sequence[NamedModel], __: str | None) -> str | None:
     return None if now.paused else "the campaign is not paused"
 
 
-def _pinning(now: Affairs, named: Sequence[Named], _: str | None) -> str | None:
+def _pinning(now: CommandContext, named: Sequence[NamedModel], _: str | None) -> str | None:
     (model,) = named
     if model.founder:
         return f"{model.label} is a founder, and founders keep their place anyway"
     if model.id in now.pinned:
         return f"{model.label} is pinned already"
-    most = max(0, now.offspring - KEPT_FREE)
+    most = max(0, now.offspring - UNPINNED_PLACES)
     if len(now.pinned) < most:
         return None
     return (
@@ -145,11 +155,11 @@ def _pinning(now: Affairs, named: Sequence[Named], _: str | None) -> str | None:
     )
 
 
-def _unpinning(now: Affairs, named: Sequence[Named], _: str | None) -> str | None:
+def _unpinning(now: CommandContext, named: Sequence[NamedModel], _: str | None) -> str | None:
     return None if named[0].id in now.pinned else f"{named[0].label} is not pinned"
 
 
-def _culling(now: Affairs, named: Sequence[Named], _: str | None) -> str | None:
+def _culling(now: CommandContext, named: Sequence[NamedModel], _: str | None) -> str | None:
     (model,) = named
     reasons = {
         "is a founder; the recipes of all others need it": model.founder,
@@ -157,19 +167,18 @@ def _culling(now: Affairs, named: Sequence[Named], _: str | None) -> str | None:
         "is where the search stands, whose next steps descend from it; it may be culled once the "
         "search has moved on": model.id == now.origin,
         "is pinned; unpin it first": model.id in now.pinned,
-        f"is one of {now.offspring} living offspring, and a colony needs {FEWEST} to breed from": (
-            now.offspring <= FEWEST
-        ),
+        f"is one of {now.offspring} living offspring, and a colony needs {MIN_OFFSPRING} to "
+        "breed from": now.offspring <= MIN_OFFSPRING,
     }
     return next((f"{model.label} {why}" for why, applies in reasons.items() if applies), None)
 
 
-def _mating(_: Affairs, named: Sequence[Named], __: str | None) -> str | None:
+def _mating(_: CommandContext, named: Sequence[NamedModel], __: str | None) -> str | None:
     one, other = named
     return f"{one.label} cannot mate with itself" if one == other else None
 
 
-def _budget(_: Affairs, __: Sequence[Named], argument: str | None) -> str | None:
+def _budget(_: CommandContext, __: Sequence[NamedModel], argument: str | None) -> str | None:
     if allowance_of(argument):
         return None
     return (
@@ -178,13 +187,13 @@ def _budget(_: Affairs, __: Sequence[Named], argument: str | None) -> str | None
     )
 
 
-def _adding(now: Affairs, _: Sequence[Named], path: str | None) -> str | None:
-    if now.routed:
+def _adding(now: CommandContext, _: Sequence[NamedModel], path: str | None) -> str | None:
+    if now.has_routes:
         return (
             "this colony breeds paths through the layers of its founders, which stand in a fixed "
             "row; a founder can only be added where coefficients are bred"
         )
-    if not now.based:
+    if not now.has_base:
         return (
             "these founders have no base, so every recipe is relative to their average, which "
             "another founder would move; start a new campaign with all of them"
@@ -194,7 +203,9 @@ def _adding(now: Affairs, _: Sequence[Named], path: str | None) -> str | None:
     return None
 
 
-_RULES: dict[OrderKind, Callable[[Affairs, Sequence[Named], str | None], str | None]] = {
+_RULES: dict[
+    CommandKind, Callable[[CommandContext, Sequence[NamedModel], str | None], str | None]
+] = {
     "pause": _pausing,
     "resume": _resuming,
     "pin": _pinning,
@@ -206,16 +217,21 @@ _RULES: dict[OrderKind, Callable[[Affairs, Sequence[Named], str | None], str | N
 }
 
 
-def affairs(db: duckdb.DuckDBPyConnection, *, ahead: bool) -> Affairs:
-    """How things stand; with `ahead`, as if all that is open were done."""
+def command_context(db: duckdb.DuckDBPyConnection, *, ahead: bool) -> CommandContext:
+    """The context that a command is validated in.
+
+    Args:
+        db: a lease of the archive.
+        ahead: whether open commands count as done.
+    """
     last = last_generation(db)
-    doomed = dict(
+    to_cull = dict(
         db.execute(
             "SELECT models[1], id FROM orders WHERE kind = 'cull' AND outcome IS NULL AND $ahead",
             {"ahead": ahead},
         ).fetchall()
     )
-    ((champion, origin, offspring, based, routed),) = db.execute(
+    ((champion, origin, offspring, has_base, has_routes),) = db.execute(
         """
         SELECT (SELECT champion FROM generations WHERE generation = $last),
                (SELECT origin FROM searches WHERE generation = $last),
@@ -226,22 +242,22 @@ def affairs(db: duckdb.DuckDBPyConnection, *, ahead: bool) -> Affairs:
         """,
         {"last": last},
     ).fetchall()
-    return Affairs(
+    return CommandContext(
         champion,
         origin,
-        offspring - len(doomed),
+        offspring - len(to_cull),
         frozenset(row[0] for row in db.execute(PINNED, {"ahead": ahead}).fetchall()),
-        doomed,
+        to_cull,
         db.execute(PAUSED, {"ahead": ahead}).fetchone() == ("pause",),
-        based,
-        routed,
+        has_base,
+        has_routes,
     )
 
 
-def _named(db: duckdb.DuckDBPyConnection, model: int) -> Named | None:
+def _named_model(db: duckdb.DuckDBPyConnection, model: int) -> NamedModel | None:
     rows = db.execute(
         "SELECT id, kind = 'founder', coalesce(name, '#' || id), died, cause FROM models "
         "WHERE id = ?",
         [model],
     ).fetchall()
-    return Named(*rows[0]) if rows else None
+    return NamedModel(*rows[0]) if rows else None

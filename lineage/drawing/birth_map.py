@@ -38,7 +38,7 @@ class BirthField(NamedTuple):
         return np.asarray(np.ceil(dark * levels), np.int64)
 
 
-def counted(fitness: Floats, across: int, up: int) -> BirthField:
+def birth_field(fitness: Floats, across: int, up: int) -> BirthField:
     """How many births fall into each cell of a map.
 
     Args:
@@ -59,7 +59,7 @@ def counted(fitness: Floats, across: int, up: int) -> BirthField:
     return BirthField(counts, cell, low, high)
 
 
-def density(
+def birth_map(
     fitness: Floats,
     line: Collection[int],
     champion: int | None = None,
@@ -76,11 +76,11 @@ def density(
         style: how wide, and with which signs.
     """
     style = style or Style()
-    field = counted(fitness, max(8, style.width - AXIS), height)
-    return drawn(field, marks(field, line, champion, style.glyphs), style.glyphs)
+    field = birth_field(fitness, max(8, style.width - AXIS), height)
+    return draw_field(field, overlay(field, line, champion, style.glyphs), style.glyphs)
 
 
-def marks(
+def overlay(
     field: BirthField, line: Collection[int], champion: int | None, glyphs: Glyphs
 ) -> dict[int, Span]:
     """What is drawn over the births, by cell: a line of descent, and the champion."""
@@ -91,7 +91,7 @@ def marks(
     return found
 
 
-def drawn(field: BirthField, over: Mapping[int, Span], glyphs: Glyphs) -> Drawing:
+def draw_field(field: BirthField, over: Mapping[int, Span], glyphs: Glyphs) -> Drawing:
     """A map with its axes.
 
     Args:

@@ -7,7 +7,7 @@ from lineage.drawing.family import Family
 from lineage.drawing.text import Drawing, Row, Span, Style, padded, shown, width_of
 
 
-def way(family: Family, path: Sequence[int], style: Style | None = None) -> Drawing:
+def path_between(family: Family, path: Sequence[int], style: Style | None = None) -> Drawing:
     """Draw a path that leads up from its first model and then down to its last.
 
     Every model stands with the share of the one above it. Where two branches do not fit beside

@@ -15,7 +15,7 @@ from lineage.errors import ArchiveError
 from lineage.migrations.to_3 import to_3
 from lineage.migrations.to_4 import to_4
 from lineage.migrations.to_5 import to_5
-from lineage.storage.connection import Store
+from lineage.storage.connection import ArchiveConnection
 from lineage.storage.lock import campaign_lock
 from lineage.storage.schema import SCHEMA_VERSION
 
@@ -38,7 +38,7 @@ def schema_of(db: duckdb.DuckDBPyConnection, path: Path) -> int:
     return int(row[0])
 
 
-def migrate(store: Store, tell: Callable[[str], None] | None = None) -> None:
+def migrate(store: ArchiveConnection, tell: Callable[[str], None] | None = None) -> None:
     """Bring an archive to the newest schema, if it is not there already.
 
     Args:

@@ -1,4 +1,4 @@
-"""Candidates: the living, with what they were all asked about a task and how they did there."""
+"""The living on the items of a task that all of them were scored on: candidates for a merge."""
 
 import numpy as np
 
@@ -18,11 +18,15 @@ SELECT model, arg_max(rating, round) FROM ratings WHERE model IN $ids GROUP BY m
 """
 
 
-def common_scores(archive: Archive, task: str) -> tuple[Scores, Floats]:
+def living_on_common_items(archive: Archive, task: str) -> tuple[Scores, Floats]:
     """The living on the items of a task that all of them were scored on, and their ratings.
 
+    Args:
+        archive: where to look.
+        task: name of a task.
+
     Returns:
-        the scores, and ratings in logits of shape (models,), NaN of who has none.
+        The scores, and ratings in logits, shape `[models]`, NaN for models without one.
     """
     living = [model.id for model in archive.models(living=True)]
     with archive.reading() as db:

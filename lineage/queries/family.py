@@ -1,4 +1,4 @@
-"""Families: parts of an archive to draw or to export."""
+"""Families: subsets of an archive to draw or to export."""
 
 from collections.abc import Iterable
 
@@ -12,39 +12,47 @@ from lineage.records import Floats
 
 
 def family_of(
-    archive: Archive, ids: Iterable[int], descent: Ancestry, fitness: Floats | None = None
+    archive: Archive, ids: Iterable[int], ancestry: Ancestry, fitness: Floats | None = None
 ) -> Family:
-    """Some models with what is known of them and of their parents.
+    """Some models with their fitness, number of children and the names of all founders.
 
     Args:
         archive: where they are.
-        ids: which.
-        descent: of the whole archive.
-        fitness: everybody's by id, if it is known already.
+        ids: of the models.
+        ancestry: of the whole archive.
+        fitness: of all models by id, shape `[newest + 1]`, if it was read already.
     """
     models = {model.id: model for model in archive.models(ids=ids)}
     near = models.keys() | {p.id for model in models.values() for p in model.parents}
     if fitness is None:
-        known = fitness_of(archive, near)
+        scored = fitness_of(archive, near)
     else:
-        known = {i: float(fitness[i]) for i in near if np.isfinite(fitness[i])}
+        scored = {i: float(fitness[i]) for i in near if np.isfinite(fitness[i])}
     last = archive.latest()
     return Family(
         models,
-        known,
-        {model: int(descent.births[model]) for model in models},
+        scored,
+        {model: int(ancestry.births[model]) for model in models},
         last.champion if last else None,
-        {founder.id: founder.label for founder in archive.models(ids=descent.founders.tolist())},
+        {founder.id: founder.label for founder in archive.models(ids=ancestry.founders.tolist())},
     )
 
 
-def fitter_line(descent: Ancestry, fitness: Floats, model: int) -> list[int]:
+def line_of_fitter_parents(ancestry: Ancestry, fitness: Floats, model: int) -> list[int]:
     """A model, its fittest parent, that one's fittest parent, and so on to a founder.
 
     The same line as `Family.line`, without a `Family` of all its ancestors.
+
+    Args:
+        ancestry: of the whole archive.
+        fitness: of all models by id, shape `[newest + 1]`; NaN for models that were never scored.
+        model: id, where the line starts.
+
+    Returns:
+        Ids, the model first and the founder last.
     """
-    found = [model]
-    while parents := descent.parents(found[-1]):
-        known = {p: float(fitness[p]) if np.isfinite(fitness[p]) else -1.0 for p in parents}
-        found.append(min(parents, key=lambda p: (-known[p], -parents[p], p)))
-    return found
+    line = [model]
+    while parents := ancestry.parents(line[-1]):
+        value = {p: float(fitness[p]) if np.isfinite(fitness[p]) else -1.0 for p in parents}
+        line.append(min(parents, key=lambda p: (-value[p], -parents[p], p)))
+    return line

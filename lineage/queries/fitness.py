@@ -1,12 +1,12 @@
-"""Fitness: how well models did on the search items that they were asked.
+"""Fitness: the mean merit of models on the search items that they were scored on.
 
-It is what breeding goes by: the mean over tasks of half exact match and half the probability of
-the key, over all search items that a model was ever scored on. Everybody has some, since a child
-is scored on a few items before anything else; that makes it noisy, and good for comparing lines
-rather than siblings.
+Breeding goes by it: the mean over tasks of half exact match and half the probability of the key,
+over all search items that a model was ever scored on. Every model has some, since offspring are
+scored on a few items before anything else; that makes it noisy, and good for comparing lines rather
+than siblings.
 
-The same on the selection split, which few are ever asked, is the score that crowns champions: each
-has a higher one than the champion before it.
+The same on the selection split, on which few models are scored, decides who is champion: each
+champion has a higher one than the champion before it.
 """
 
 from collections.abc import Iterable
@@ -29,28 +29,31 @@ SELECT model, avg(merit) AS fitness FROM (
 """  # noqa: S608 - a constant of ours
 
 MANY = 5_000
-"""From so many models on, reading everybody is faster than picking them out."""
+"""From so many models on, reading the fitness of all is faster than filtering by id."""
 
 
 def read_fitness(
     db: duckdb.DuckDBPyConnection, ids: Iterable[int] | None = None, split: str = "search"
 ) -> tuple[Ids, Floats]:
-    """Who was scored, and the fitness of each; of everybody, or of some.
+    """Read the fitness of the models that were scored.
 
     Args:
         db: a lease of the archive.
-        ids: of whom; None of everybody.
-        split: "selection" for the scores that crown champions.
+        ids: read these models; where there are many, all models may be read instead. None: all.
+        split: "selection" for the scores that decide who is champion.
+
+    Returns:
+        Ids and their fitness in [0, 1], both of shape `[models]`.
     """
-    asked = None if ids is None else sorted(set(ids))
-    if asked is not None and len(asked) >= MANY:
-        asked = None
-    columns = db.execute(_FITNESS, {"ids": asked, "split": split}).fetchnumpy()
+    chosen = None if ids is None else sorted(set(ids))
+    if chosen is not None and len(chosen) >= MANY:
+        chosen = None
+    columns = db.execute(_FITNESS, {"ids": chosen, "split": split}).fetchnumpy()
     return np.asarray(columns["model"]), np.asarray(columns["fitness"])
 
 
 def fitness_of(archive: Archive, ids: Iterable[int], split: str = "search") -> dict[int, float]:
-    """The fitness of those of some models that were scored; or their scores on another split."""
+    """Fitness by id of those of some models that were scored; or their scores on another split."""
     wanted = set(ids)
     with archive.reading() as db:
         models, fitness = read_fitness(db, wanted, split)
@@ -59,17 +62,17 @@ def fitness_of(archive: Archive, ids: Iterable[int], split: str = "search") -> d
 
 
 def selection_scores(archive: Archive) -> dict[int, float]:
-    """The score on the selection split of everybody who was looked at there."""
+    """The score on the selection split, by id, of all models that were scored there."""
     with archive.reading() as db:
         models, scores = read_fitness(db, split="selection")
     return dict(zip(models.tolist(), scores.tolist(), strict=True))
 
 
 def fitness_of_all(archive: Archive, newest: int) -> Floats:
-    """Everybody's fitness by id, shape (newest + 1,); NaN for who was never scored."""
+    """The fitness of all models by id: shape `[newest + 1]`; NaN for those never scored."""
     with archive.reading() as db:
         models, fitness = read_fitness(db)
-    found = np.full(newest + 1, np.nan)
-    known = models <= newest  # born since the pedigree was read
-    found[models[known]] = fitness[known]
-    return found
+    by_id = np.full(newest + 1, np.nan)
+    present = models <= newest  # others were born since `newest` was read
+    by_id[models[present]] = fitness[present]
+    return by_id

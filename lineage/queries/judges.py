@@ -1,4 +1,4 @@
-"""How judges have done: how often they were right where a key could tell, and who may speak."""
+"""Reliability of judges: hits and misses where a key could tell, trust, and admission."""
 
 from dataclasses import dataclass
 
@@ -8,15 +8,16 @@ from lineage.queries.rounds import record
 
 @dataclass(frozen=True)
 class Reliability:
-    """How a judge of a mode has done.
+    """Reliability of a judge in one mode.
 
     Attributes:
         hits: how often it was right where a key could tell, over all rounds; an item counts once.
         misses: how often it was wrong.
-        trust: what is believed of all its verdicts, in [0, 1], 0 for guessing.
-        admitted: whether it is listened to.
-        favour: p-value of its favours; None without enough to tell.
-        round: in which it was looked at last.
+        trust: a lower bound of its reliability over all its verdicts, rescaled to [0, 1]; 0 for
+            guessing.
+        admitted: whether its verdicts count.
+        favour: p-value of the audit for favouritism; None without enough observations.
+        round: number of the round in which it was audited last.
     """
 
     hits: float
@@ -35,10 +36,10 @@ FROM audits GROUP BY ALL ORDER BY ALL
 
 
 def reliabilities(archive: Archive, task: str | None = None) -> dict[int, dict[str, Reliability]]:
-    """How all judges have done, by judge and mode.
+    """Reliability of all judges, by judge and mode.
 
     Args:
-        archive: of the colony.
+        archive: where to look.
         task: count hits and misses of this task alone.
     """
     with archive.reading() as db:
@@ -47,11 +48,11 @@ def reliabilities(archive: Archive, task: str | None = None) -> dict[int, dict[s
     misses: dict[tuple[int, str], float] = {}
     for entry in record(archive):
         if task in (None, entry.task):
-            who = entry.judge, entry.mode
-            hits[who] = hits.get(who, 0.0) + entry.hits
-            misses[who] = misses.get(who, 0.0) + entry.misses
-    found: dict[int, dict[str, Reliability]] = {}
+            judge_mode = entry.judge, entry.mode
+            hits[judge_mode] = hits.get(judge_mode, 0.0) + entry.hits
+            misses[judge_mode] = misses.get(judge_mode, 0.0) + entry.misses
+    by_judge: dict[int, dict[str, Reliability]] = {}
     for judge, mode, *audit in audits:
         counts = hits.get((judge, mode), 0.0), misses.get((judge, mode), 0.0)
-        found.setdefault(judge, {})[mode] = Reliability(*counts, *audit)
-    return found
+        by_judge.setdefault(judge, {})[mode] = Reliability(*counts, *audit)
+    return by_judge

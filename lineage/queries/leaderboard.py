@@ -1,4 +1,4 @@
-"""The leaderboard: how everybody is rated, what came of its matches, how far it is believed.
+"""The leaderboard: ratings, results of matches, and reliability as a judge.
 
 Ratings are of the last round that a model took part in, and so are the matches that are counted: a
 round refits everything from all matches on its panel, and the zero of the scale is the founders in
@@ -20,16 +20,18 @@ class LeaderboardRow:
     """A row of the leaderboard.
 
     Attributes:
-        model: who.
-        name: of a founder.
+        model: id.
+        name: of a founder; None for offspring.
         living: whether it may be picked as a parent.
         champion: whether it is the champion.
-        rating: in points, see `lineage.points`.
-        interval: half of its 95 % interval, in points.
-        round: the last round that it took part in.
-        wins: in that round, as `losses` and `ties`.
+        rating: in Elo points, see `lineage.points`.
+        interval: half of its 95 % interval, in Elo points.
+        round: number of the last round that it took part in.
+        wins: number of matches it won in that round.
+        losses: number of matches it lost there.
+        ties: number of its matches there that were ties.
         support: its mean result on the items of that round, in [0, 1].
-        judging: its reliability by mode.
+        reliability: its reliability as a judge, by mode.
     """
 
     model: int
@@ -43,7 +45,7 @@ class LeaderboardRow:
     losses: int = 0
     ties: int = 0
     support: float | None = None
-    judging: Mapping[str, Reliability] = field(default_factory=dict)
+    reliability: Mapping[str, Reliability] = field(default_factory=dict)
 
 
 _RATED = """
@@ -87,34 +89,34 @@ JOIN items ON items.id = item WHERE $task IS NULL OR task = $task GROUP BY model
 def leaderboard(
     archive: Archive, *, task: str | None = None, everyone: bool = False
 ) -> list[LeaderboardRow]:
-    """Who stands where, the best rated first; of one task, who is supported most there first.
+    """The leaderboard, the best rated first; of one task, the best supported there first.
 
     Args:
-        archive: of the colony.
+        archive: where to look.
         task: count matches, support, hits and misses of this task alone.
-        everyone: fossils as well, with the rating that they had at last.
+        everyone: list fossils as well, with their last rating.
     """
-    asked: dict[str, Any] = {"all": everyone}
-    of_task = {**asked, "task": task}
+    scope: dict[str, Any] = {"all": everyone}
+    of_task = {**scope, "task": task}
     verifier = decides(archive)
     with archive.reading() as db:
-        rated = db.execute(_RATED, asked).fetchall()
+        rated = db.execute(_RATED, scope).fetchall()
         scores = {
             row[0]: row[1:]
             for row in db.execute(_SCORE, {**of_task, "verifier": verifier}).fetchall()
         }
         support = dict(db.execute(_SUPPORT, of_task).fetchall())
-    judging = reliabilities(archive, task)
-    standings = []
+    reliability = reliabilities(archive, task)
+    rows = []
     for model, name, living, champion, rating, deviation, last in rated:
         wins, losses, ties = scores.get(model, (0, 0, 0))
-        standings.append(
+        rows.append(
             LeaderboardRow(
                 model, name, living, champion, points(rating),
                 spread(deviation), last, wins, losses, ties, support.get(model),
-                judging.get(model, {}),
+                reliability.get(model, {}),
             )
         )  # fmt: skip
     if task is not None:
-        return sorted(standings, key=lambda s: (-(s.support or 0.0), -s.rating, s.model))
-    return sorted(standings, key=lambda s: (-s.rating, s.model))
+        return sorted(rows, key=lambda s: (-(s.support or 0.0), -s.rating, s.model))
+    return sorted(rows, key=lambda s: (-s.rating, s.model))

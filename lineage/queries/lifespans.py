@@ -1,4 +1,4 @@
-"""Lives: when everybody was born and died, and of what."""
+"""Lifespans: generations of birth and death of all models, and the causes of death."""
 
 from dataclasses import dataclass
 
@@ -13,10 +13,10 @@ class Cause:
     """A cause of death.
 
     Attributes:
-        cause: in the words of whoever let them die.
-        deaths: how many died of it.
-        first: the first generation in which somebody did.
-        last: the last one.
+        cause: as the survival rule or the command wrote it.
+        deaths: number of models that died of it.
+        first: the first generation in which one did.
+        last: the last generation in which one did.
         age: mean age at death, in generations.
     """
 
@@ -27,8 +27,8 @@ class Cause:
     age: float
 
 
-def lives_of(archive: Archive, newest: int) -> Lifespans:
-    """When everybody up to the id `newest` was born and died."""
+def lifespans_of(archive: Archive, newest: int) -> Lifespans:
+    """Generations of birth and death of all models up to the id `newest`."""
     with archive.reading() as db:
         columns = db.execute(
             "SELECT id, generation, coalesce(died, $never) AS died FROM models WHERE id <= $newest",
@@ -41,7 +41,7 @@ def lives_of(archive: Archive, newest: int) -> Lifespans:
 
 
 def causes_of_death(archive: Archive) -> list[Cause]:
-    """What models died of, the most frequent first."""
+    """All causes of death, the most frequent first."""
     with archive.reading() as db:
         rows = db.execute(
             "SELECT cause, count(*), min(died), max(died), avg(died - generation) FROM models "

@@ -1,4 +1,4 @@
-"""Hearings: a match with everything that was said of it, by the contestants and by every judge."""
+"""The detail of a match: both answers, and the verdict of every judge."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,18 +11,19 @@ from lineage.queries.matches import MATCHES, Match, MatchName, decides, match_of
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a judge made of a match: whose answer it prefers, and whether that counted.
+    """The verdict of a judge on a match, and whether it counted.
 
     Attributes:
-        judge: whose.
+        judge: id.
         mode: how it judges.
-        prefers: one of the two; None where it cannot tell.
-        trust: what is believed of all its verdicts, in [0, 1], 0 for guessing.
-        favour: p-value of its favours; None without enough to tell.
-        admitted: whether it was listened to at all.
-        hits: how often it was right on the item's task where a key could tell. What a word of it
-            weighs here follows from that: whoever was never right on a task is not believed there.
-        misses: how often it was wrong.
+        prefers: id of the contestant whose answer it prefers; None where it cannot tell.
+        trust: a lower bound of its reliability over all its verdicts, rescaled to [0, 1]; 0 for
+            guessing.
+        favour: p-value of the audit for favouritism; None without enough observations.
+        admitted: whether its verdicts counted in the round.
+        hits: how often it was right on the item's task where a key could tell. The weight of its
+            verdict follows from that: a judge that was never right on a task has none there.
+        misses: how often it was wrong there.
     """
 
     judge: int
@@ -37,15 +38,15 @@ class Judgement:
 
 @dataclass(frozen=True)
 class MatchDetail:
-    """A match with all that lay before its jury.
+    """A match with its item and the verdicts of all judges.
 
     Attributes:
-        match: who met, and what came of it.
+        match: the contestants, their answers and the outcome.
         generation: after which the round was played.
         prompt: of the item.
-        key: the right answer, where it was looked at.
-        hidden: whether nothing else ever asks the item.
-        judgements: the most trusted of each mode first.
+        key: of the item, where it was checkable in that round.
+        hidden: whether the item is used nowhere but in the arena.
+        judgements: verdicts, by mode, the most trusted judge of each mode first.
     """
 
     match: Match
@@ -57,7 +58,7 @@ class MatchDetail:
 
     @property
     def newest(self) -> int:
-        """The highest id in it."""
+        """The highest id among contestants and judges."""
         return max([self.match.b.model, *(one.judge for one in self.judgements)])
 
 
@@ -66,7 +67,7 @@ _ONE = f"""
 WHERE m.round = $round AND item = $item AND model_a = $a AND model_b = $b
 """
 
-_MET = """
+_LAST_PLAYED = """
 SELECT va.round, rounds.generation, prompt, CASE WHEN checkable THEN key END, hidden
 FROM verdicts va JOIN verdicts vb USING (round, item) JOIN rounds USING (round)
 JOIN round_items USING (round, item) JOIN items ON items.id = item
@@ -74,7 +75,7 @@ WHERE item = $item AND va.model = $a AND vb.model = $b
 ORDER BY va.round DESC LIMIT 1
 """
 
-_JUDGED = """
+_VERDICTS = """
 SELECT j.judge, j.mode, prefers, j.trust, favour, j.admitted
 FROM judgements j JOIN audits USING (round, judge, mode)
 WHERE j.round = $round AND item = $item AND model_a = $a AND model_b = $b
@@ -82,20 +83,24 @@ ORDER BY j.mode DESC, j.trust DESC, j.judge
 """
 
 
-def hearing(archive: Archive, name: MatchName) -> MatchDetail:
-    """One match with everything that was said of it, as of the last round in which it was played.
+def match_detail(archive: Archive, name: MatchName) -> MatchDetail:
+    """The detail of a match, as of the last round in which it was played.
+
+    Args:
+        archive: where to look.
+        name: of the match.
 
     Raises:
-        ArchiveError: the two never met there, or said the same.
+        ArchiveError: the two never met on that item, or gave the same answer.
     """
-    asked: dict[str, Any] = {"item": name.item, "a": name.a, "b": name.b}
+    parameters: dict[str, Any] = {"item": name.item, "a": name.a, "b": name.b}
     verifier = decides(archive)
     with archive.reading() as db:
-        met = db.execute(_MET, asked).fetchone()
-        asked["round"] = met and met[0]
-        rows = db.execute(_ONE, {**asked, "verifier": verifier}).fetchall()
-        judged = db.execute(_JUDGED, asked).fetchall()
-    if met is None:
+        played = db.execute(_LAST_PLAYED, parameters).fetchone()
+        parameters["round"] = played and played[0]
+        rows = db.execute(_ONE, {**parameters, "verifier": verifier}).fetchall()
+        verdicts = db.execute(_VERDICTS, parameters).fetchall()
+    if played is None:
         raise ArchiveError(
             f"#{name.a} and #{name.b} never met on {name.item!r}; "
             f"`colony matches --model {name.a}` lists whom #{name.a} met"
@@ -104,12 +109,12 @@ def hearing(archive: Archive, name: MatchName) -> MatchDetail:
         raise ArchiveError(
             f"#{name.a} and #{name.b} gave the same answer to {name.item!r}: that is no match"
         )
-    _, generation, prompt, key, hidden = met
+    _, generation, prompt, key, hidden = played
     match = match_of(rows[0])
-    known = reliabilities(archive, match.task)
+    reliability = reliabilities(archive, match.task)
     judgements = []
-    for judge, mode, prefers, trust, favour, admitted in judged:
-        of_task = known[judge][mode]
+    for judge, mode, prefers, trust, favour, admitted in verdicts:
+        of_task = reliability[judge][mode]
         judgements.append(
             Judgement(judge, mode, prefers, trust, favour, admitted, of_task.hits, of_task.misses)
         )

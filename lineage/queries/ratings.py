@@ -1,11 +1,11 @@
-"""Ratings: how the arena has thought of a model since it came."""
+"""The ratings of a model over all rounds of the arena."""
 
 from lineage.archive.archive import Archive
 from lineage.records import Rating
 
 
 def ratings_of(archive: Archive, model: int) -> list[tuple[int, Rating]]:
-    """(generation, rating) for every round in which a model was rated, oldest first."""
+    """(generation, rating in logits) for every round in which a model was rated, oldest first."""
     with archive.reading() as db:
         rows = db.execute(
             "SELECT generation, model, rating, deviation, prior FROM ratings "

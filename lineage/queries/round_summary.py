@@ -1,4 +1,4 @@
-"""What rounds of the arena were played on, by whom, at what price, and what was planted in them."""
+"""Summaries of arena rounds: items, contestants, cost in tokens, and results of canaries."""
 
 from dataclasses import dataclass
 
@@ -12,14 +12,14 @@ class RoundSummary:
     Attributes:
         round: its number.
         generation: after which it was played.
-        epoch: whose panel it was played on; None for a tournament.
+        epoch: of the panel it was played on; None for an offline round.
         predicted: tokens that it was expected to take.
         tokens: that it took.
-        items: on how many items.
-        checkable: of how many of them the key was looked at.
-        hidden: how many of them nothing else ever asks.
-        contestants: how many models took part.
-        last: the number of the last round of all.
+        items: number of items.
+        checkable: number of items whose key was looked at.
+        hidden: number of items that are used nowhere but in the arena.
+        contestants: number of models that took part.
+        last: the number of the last round in the archive.
     """
 
     round: int
@@ -35,15 +35,15 @@ class RoundSummary:
 
 
 @dataclass(frozen=True)
-class Planted:
-    """An answer that nobody gave, and which judges fell for it.
+class CanaryResult:
+    """A canary, and the judges that preferred it to the right answer.
 
     Attributes:
-        item: to which it is an answer.
+        item: id of the item that it is an answer to.
         kind: of attack.
         answer: its text.
-        readers: judges that read it and a right answer.
-        fooled: those of them that find it likelier than any right answer.
+        readers: ids of the judges that read it and a right answer.
+        fooled: ids of those of them that find it likelier than any right answer.
     """
 
     item: str
@@ -86,18 +86,18 @@ GROUP BY ALL ORDER BY ALL
 """
 
 
-def played(archive: Archive, number: int | None = None) -> RoundSummary | None:
-    """A round, or the last one; None if there is no such round."""
+def round_summary(archive: Archive, number: int | None = None) -> RoundSummary | None:
+    """The summary of a round, by default of the last one; None if there is no such round."""
     with archive.reading() as db:
         row = db.execute(_PLAYED, {"round": number}).fetchone()
     return None if row is None else RoundSummary(*row)
 
 
-def planted(archive: Archive, number: int) -> list[Planted]:
-    """The canaries on the items of a round."""
+def canary_results(archive: Archive, number: int) -> list[CanaryResult]:
+    """The canaries on the items of a round, and which judges they fooled."""
     with archive.reading() as db:
         rows = db.execute(_PLANTED, {"round": number}).fetchall()
     return [
-        Planted(item, kind, answer, tuple(readers), tuple(fooled))
+        CanaryResult(item, kind, answer, tuple(readers), tuple(fooled))
         for item, kind, answer, readers, fooled in rows
     ]

@@ -6,7 +6,7 @@ on disk is complete, and copying it is a backup. Attaching takes well under a mi
 a connection thirty, which is why the connection is kept and the file is not.
 
 `Leases` is all that the rest of colony knows of this: what shares a database in another way, a
-server for instance, takes the place of `Store` by offering the same two contexts.
+server for instance, takes the place of `ArchiveConnection` by offering the same two contexts.
 """
 
 import random
@@ -73,7 +73,7 @@ class Leases(Protocol):
         ...
 
 
-class Store:
+class ArchiveConnection:
     """One database file, leased for a transaction at a time.
 
     Args:
@@ -135,7 +135,7 @@ class Store:
                         self._abandon()
                         raise
             except duckdb.Error as error:
-                raise explained(self.path, error) from error
+                raise archive_error(self.path, error) from error
 
     def _attach(self, mode: str) -> None:
         """Attach the file, waiting with growing, jittered pauses while somebody else holds it."""
@@ -185,7 +185,7 @@ def _connection() -> duckdb.DuckDBPyConnection:
     return duckdb.connect(":memory:", config={"threads": 1})
 
 
-def explained(path: Path, error: duckdb.Error) -> ArchiveError:
+def archive_error(path: Path, error: duckdb.Error) -> ArchiveError:
     """What went wrong with a database file, in one line that says what to do."""
     text = str(error)
     if any(sign in text for sign in _BUSY):

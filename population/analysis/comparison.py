@@ -11,7 +11,7 @@ import numpy as np
 
 from arena.tasks.generators import SPLITS
 from lineage import Archive, ArchiveError
-from lineage.archive.unfinished import unfinished
+from lineage.archive.unfinished import why_no_generation
 from lineage.records import Generation, Model
 from population.evaluation.intervals import Interval, mean_by_task, mean_over_tasks, scores_by_task
 
@@ -113,7 +113,7 @@ def _campaign_side(archive: Archive, budget: int | None) -> ComparedCampaign:
         spent += past.evaluations
         counted.append(past)
     if not counted:
-        raise ArchiveError(f"{archive.path} has no champion yet: {unfinished(archive)}")
+        raise ArchiveError(f"{archive.path} has no champion yet: {why_no_generation(archive)}")
     last = counted[-1]
     (champion,) = archive.models(ids=[last.champion])
     with archive.reading() as db:

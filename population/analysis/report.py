@@ -12,7 +12,7 @@ import numpy as np
 
 from arena.tasks.generators import SPLITS
 from lineage import Archive
-from lineage.archive.unfinished import unfinished
+from lineage.archive.unfinished import why_no_generation
 from lineage.records import Floats, Item, Scores
 from population.analysis.baselines import baselines
 from population.campaign.context import Context, Progress, WeightMaker, genome_of, silent
@@ -134,7 +134,7 @@ def make_report(archive: Archive, context: Context, progress: Progress = silent)
     """
     history = archive.generations()
     if not history:
-        raise CampaignError(f"{archive.path}: nothing to report, {unfinished(archive)}")
+        raise CampaignError(f"{archive.path}: nothing to report, {why_no_generation(archive)}")
     bench = _Measurements(archive, context, progress)
     rows = archive.models(ids=archive.founder_paths())
     genomes = [context.genome_of_founder(row) for row in range(len(rows))]

@@ -9,7 +9,7 @@ from pathlib import Path
 from lineage import Archive
 from lineage.ancestry.ancestry import Ancestry
 from lineage.ancestry.coefficients import relationships
-from lineage.queries.candidates import common_scores
+from lineage.queries.candidates import living_on_common_items
 from population.analysis.recommendation import RecommendedSource, SourceCandidates, recommend
 from population.errors import PopulationError
 from population.merging.preflight import Profile, profile
@@ -78,7 +78,7 @@ def sources_for(archive: Archive, task: str, descent: Ancestry) -> tuple[Recomme
     `population.analysis.recommendation` says by what. None where nothing was asked of all of them.
     Takes as long as working out whose kin they are.
     """
-    scores, ratings = common_scores(archive, task)
+    scores, ratings = living_on_common_items(archive, task)
     if not scores.items:
         return ()
     related = relationships(descent.kinship(scores.models))

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from lineage import Archive, ArchiveError
 from lineage.allowance import Allowance, allowance_of
-from lineage.commands.definitions import orders, paused
-from lineage.commands.outcome import Joining, refused, settle
+from lineage.commands.definitions import all_commands, paused
+from lineage.commands.outcome import NewFounder, current_refusal, record_outcome
 from lineage.records import PAUSED, Birth, Command, CommandOutcome, Founder, Scores
 from population.campaign.context import Context, Progress
 from population.campaign.joining import open_newcomer
@@ -57,7 +57,7 @@ class CommandsCarriedOut:
     @property
     def lives_changed(self) -> bool:
         """Whether somebody has come or gone."""
-        done = {one.order.kind for one in self.settled if one.outcome == "done"}
+        done = {one.command.kind for one in self.settled if one.outcome == "done"}
         return bool(done & {"cull", "add-founder"})
 
 
@@ -86,7 +86,7 @@ def obey(archive: Archive, context: Context, progress: Progress, tell: Tell) -> 
     # Only now, since somebody who was to mate may have been culled.
     mates = []
     for order in _open(archive, mating=True):
-        if reason := refused(archive, order):
+        if reason := current_refusal(archive, order):
             settled.append(_refused(archive, order, reason))
             tell(settled[-1])
         else:
@@ -124,14 +124,16 @@ def wait_for_change(archive: Archive, seen: int, progress: Progress) -> None:
 
 
 def _open(archive: Archive, *, mating: bool) -> list[Command]:
-    return [order for order in orders(archive, only_open=True) if (order.kind == "mate") == mating]
+    return [
+        order for order in all_commands(archive, only_open=True) if (order.kind == "mate") == mating
+    ]
 
 
 def _carried_out(
     archive: Archive, context: Context, order: Command, progress: Progress
 ) -> tuple[Context, CommandOutcome]:
     """Do what is asked; the context to go on in, and what was done, or why it cannot be."""
-    if reason := refused(archive, order):
+    if reason := current_refusal(archive, order):
         return context, _refused(archive, order, reason)
     try:
         match order.kind:
@@ -148,13 +150,13 @@ def _carried_out(
     except Exception as error:  # noqa: BLE001 - an order that fails must not fail every resume
         return context, _refused(archive, order, one_line(error))
     settled = CommandOutcome(order, "done", words, *order.models)
-    settle(archive, settled, culled=order.models[0] if order.kind == "cull" else None)
+    record_outcome(archive, settled, culled=order.models[0] if order.kind == "cull" else None)
     return context, settled
 
 
 def _refused(archive: Archive, order: Command, reason: str) -> CommandOutcome:
     settled = CommandOutcome(order, "refused", reason)
-    settle(archive, settled)
+    record_outcome(archive, settled)
     return settled
 
 
@@ -170,7 +172,7 @@ def _budgeted(archive: Archive, order: Command) -> CommandOutcome:
     was = f"{before.evaluations:,}" if now.minutes is None else before.words
     words = f"the budget is {now.words}; it was {was}"
     settled = CommandOutcome(order, "done", words)
-    settle(archive, settled, config=config)
+    record_outcome(archive, settled, config=config)
     return settled
 
 
@@ -188,7 +190,7 @@ def _played(
         f"for {round_.tokens:,} tokens"
     )
     settled = CommandOutcome(order, "done", words)
-    settle(archive, settled, played=round_)
+    record_outcome(archive, settled, offline_round=round_)
     return settled
 
 
@@ -218,10 +220,10 @@ def _joined(
     )
     words = f"{newcomer.name} joins the founders as #{model}"
     settled = CommandOutcome(order, "done", words, model)
-    settle(
+    record_outcome(
         archive,
         settled,
-        joining=Joining(
+        new_founder=NewFounder(
             Founder(newcomer.name, newcomer.reference, sha256),
             Scores((model,), tuple(i.id for i in items), scored.exact, scored.probability),
             len(items),

@@ -77,7 +77,7 @@ def first_generation(
         raise
     activity.closing = True
     for birth in born.births:
-        session.kinship.born(birth.id, birth.parents)
+        session.kinship.add_birth(birth.id, birth.parents)
     outcome = _outcome(session, making, born)
     record = session.writer.record(None, outcome, last=False)
     spent = Effort(record.summary.evaluations, *session.clock.read()[:3]) + activity.earlier

@@ -157,7 +157,7 @@ class GenerationWriter:
         founders = len(self._context.founders)
         offspring = list(end.living[founders:])
         signs = diversity_of(
-            self._kinship.lines(offspring),
+            self._kinship.founder_shares(offspring),
             self._kinship.relationship(offspring),
             end.standing.merit[founders:],
         )

@@ -200,7 +200,7 @@ class Campaign:
         last = self._is_last(session, population, generation)
         record = session.writer.record(population, ending, last)
         settled = bred(mates, ending.births, ending.deaths)
-        self.archive.commit(replace(record, settled=settled))
+        self.archive.commit(replace(record, command_outcomes=settled))
 
     # Between two generations
 
@@ -324,7 +324,7 @@ def _ending(
     few, panel = session.items.offspring(generation).items, session.items.panel(epoch).items
     births = births_of(offspring, first, session.context.space)
     for birth in births:
-        session.kinship.born(birth.id, birth.parents)
+        session.kinship.add_birth(birth.id, birth.parents)
     finished = finals.results_of_finishers(race, living)
     finishers = [first + row for row in race.finishers]
     everyone = (*before.ids, *finishers)

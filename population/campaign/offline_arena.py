@@ -13,7 +13,7 @@ from arena.matches.items import round_items
 from arena.matches.round_inputs import Contestants
 from lineage import Archive
 from lineage.ancestry.kinship import Kinship
-from lineage.archive.unfinished import unfinished
+from lineage.archive.unfinished import why_no_generation
 from lineage.queries.rounds import asked_items, last_round
 from lineage.records import Item, Model, Round
 from population.campaign.arena_rounds import memory_of, play, rules_of
@@ -72,7 +72,7 @@ def play_tournament(
     """
     last = archive.latest()
     if last is None:
-        raise CampaignError(f"{archive.path}: nobody can play, {unfinished(archive)}")
+        raise CampaignError(f"{archive.path}: nobody can play, {why_no_generation(archive)}")
     number = last_round(archive) + 1
     members = archive.models(living=True)
     ratings = archive.ratings(last.generation)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lineage import Archive, ArchiveError
-from lineage.archive.unfinished import Effort, UnfinishedPart, keep, making
+from lineage.archive.unfinished import Effort, UnfinishedPart, unfinished_generation, write_part
 from lineage.records import Birth, Death, Floats, Item, Scores
 from population.campaign.generation import EvaluatedChild
 from population.errors import CampaignError
@@ -52,7 +52,7 @@ def found(
     Raises:
         CampaignError: what is there was not made of these candidates, or not on these items.
     """
-    done = making(archive)
+    done = unfinished_generation(archive)
     if done is None:
         return Found((), {}, Effort())
     born = archive.models(ids=archive.offspring())
@@ -143,7 +143,7 @@ class Parts:
         self._since = spent
         # Before it is written: whatever goes wrong then, nothing is written twice.
         self._clear()
-        keep(self._archive, part)
+        write_part(self._archive, part)
 
     def rescue(self) -> None:
         """Keep what can be kept when something else has gone wrong already, which is told."""

@@ -109,7 +109,7 @@ def load_population(archive: Archive, space: SearchSpace, kinship: Kinship) -> P
         scores=scores,
         means=scores @ task_weights(panel),
         relationship=kinship.relationship(ids),
-        lines=kinship.lines(ids),
+        lines=kinship.founder_shares(ids),
         children=np.array([children.get(i, 0) for i in ids], dtype=np.float64),
         rating=np.array([ratings[i].rating if i in ratings else 0.0 for i in ids]),
         deviation=np.array([ratings[i].deviation if i in ratings else 1.0 for i in ids]),

@@ -70,7 +70,7 @@ READER = """
 import json, statistics, sys, time
 from pathlib import Path
 from lineage.archive.archive import Archive
-from lineage.ancestry.sparse import Descent
+from lineage.ancestry.sparse import SparseAncestry
 
 def timed(work, times=1):
     took = []
@@ -85,11 +85,11 @@ def first_query():
     return archive, archive.newest_id()
 
 open_s, (archive, newest) = timed(first_query)
-read_s, whole = timed(archive.pedigree)
-descent = Descent(whole)
-ancestors_s, found = timed(lambda: descent.ancestors(newest), 5)
-pedigree_s, few = timed(lambda: descent.ancestors(newest, depth=5), 5)
-shares_s, shares = timed(descent.founder_shares)
+read_s, whole = timed(archive.parent_edges)
+ancestry = SparseAncestry(whole)
+ancestors_s, found = timed(lambda: ancestry.ancestors(newest), 5)
+pedigree_s, few = timed(lambda: ancestry.ancestors(newest, depth=5), 5)
+shares_s, shares = timed(ancestry.founder_shares)
 assert abs(float(shares[newest].sum()) - 1) < 1e-3
 peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
 print(json.dumps({

@@ -119,7 +119,7 @@ class Nursery:
         """The survivors as the next state."""
         born = [before.next_id + row for row in race.finishers]
         for model, row in zip(born, race.finishers, strict=True):
-            self._kinship.born(model, offspring.children[row].parents)
+            self._kinship.add_birth(model, offspring.children[row].parents)
         ids = (*before.ids[: before.founders], *outcome.living)
         self._kinship.keep(ids)
         rows = {model: row for row, model in enumerate((*before.ids, *born))}
@@ -142,7 +142,7 @@ class Nursery:
             scores=scores,
             means=means,
             relationship=self._kinship.relationship(ids),
-            lines=self._kinship.lines(ids),
+            lines=self._kinship.founder_shares(ids),
             children=np.array([children.get(model, 0.0) for model in ids]),
             rating=np.zeros(len(ids)),
             deviation=np.zeros(len(ids)),
@@ -169,7 +169,7 @@ class Nursery:
         self._kinship = Kinship(ids[:founders])
         for place, row in enumerate(best):
             parents: tuple[Parent, ...] = equal_parents(tuple(n + 1 for n in first[row][2]))
-            self._kinship.born(founders + 1 + place, parents)
+            self._kinship.add_birth(founders + 1 + place, parents)
         means = scores.mean(axis=1)
         head = founders + int(np.argmax(means[founders:]))
         champion = int(np.argmax(means))
@@ -183,7 +183,7 @@ class Nursery:
             scores=scores,
             means=means,
             relationship=self._kinship.relationship(ids),
-            lines=self._kinship.lines(ids),
+            lines=self._kinship.founder_shares(ids),
             children=np.zeros(len(ids)),
             rating=np.zeros(len(ids)),
             deviation=np.zeros(len(ids)),

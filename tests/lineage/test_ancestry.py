@@ -101,7 +101,7 @@ def test_shares_sum_to_one_and_only_ancestors_have_any(models: list[Model]) -> N
 def test_lines_kept_birth_by_birth_are_the_founders_shares(models: list[Model]) -> None:
     ids = [model.id for model in models]
     founders = [model.id for model in models if not model.parents]
-    lines = Kinship.replayed(models).lines(ids)
+    lines = Kinship.replayed(models).founder_shares(ids)
     assert lines.shape == (len(ids), len(founders))
     ancestry = graph(models)
     for row, model in zip(lines, ids, strict=True):
@@ -112,13 +112,13 @@ def test_lines_kept_birth_by_birth_are_the_founders_shares(models: list[Model]) 
 def test_forgetting_the_dead_changes_nothing_for_the_living() -> None:
     whole, kept = Kinship([1, 2, 3]), Kinship([1, 2, 3])
     for model in COUSINS[3:5]:
-        whole.born(model.id, model.parents)
-        kept.born(model.id, model.parents)
+        whole.add_birth(model.id, model.parents)
+        kept.add_birth(model.id, model.parents)
     kept.keep([3, 4, 5])
     for model in COUSINS[5:]:
-        whole.born(model.id, model.parents)
-        kept.born(model.id, model.parents)
+        whole.add_birth(model.id, model.parents)
+        kept.add_birth(model.id, model.parents)
     living = [3, 4, 5, 6, 7]
     assert whole.relationship(living).tolist() == kept.relationship(living).tolist()
-    assert whole.lines(living).tolist() == kept.lines(living).tolist()
-    assert kept.lines([7, 3]).tolist() == [[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]]
+    assert whole.founder_shares(living).tolist() == kept.founder_shares(living).tolist()
+    assert kept.founder_shares([7, 3]).tolist() == [[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]]

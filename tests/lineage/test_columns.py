@@ -8,7 +8,14 @@ import pytest
 from lineage import Archive
 from lineage.ancestry.sparse import SparseAncestry
 from lineage.archive.fork import fork
-from lineage.queries.columns import LIVING, Columns, empty, grown, is_news, scored
+from lineage.queries.columns import (
+    LIVING,
+    Columns,
+    empty_columns,
+    is_outdated,
+    updated,
+    with_fitness,
+)
 from lineage.queries.fitness import fitness_of_all
 from tests.screen_helpers import finished
 from tui.app.data.snapshot import Snapshot, with_shares
@@ -28,13 +35,13 @@ def stages(archive: Archive, tmp_path_factory: pytest.TempPathFactory) -> list[A
 
 def read(archive: Archive, known: Columns) -> Columns:
     with archive.reading() as db:
-        return scored(db, grown(db, known))
+        return with_fitness(db, updated(db, known))
 
 
 def same(one: Columns, other: Columns) -> None:
     for part in fields(Columns):
         a, b = getattr(one, part.name), getattr(other, part.name)
-        if part.name == "pedigree":
+        if part.name == "parent_edges":
             for link in ("founders", "child", "parent", "share"):
                 np.testing.assert_array_equal(getattr(a, link), getattr(b, link))
         elif part.name == "history":
@@ -44,7 +51,7 @@ def same(one: Columns, other: Columns) -> None:
         elif isinstance(a, np.ndarray):
             assert a.dtype == b.dtype, part.name
             np.testing.assert_array_equal(said(one, part.name), said(other, part.name))
-        elif part.name != "words":  # their order is that in which they were met
+        elif part.name != "vocabulary":  # their order is that in which they were met
             assert a == b, part.name
 
 
@@ -53,18 +60,18 @@ def said(columns: Columns, name: str) -> object:
     values = getattr(columns, name)
     if name not in ("operator", "cause"):
         return values
-    return [columns.words[code] if code >= 0 else None for code in values[1:].tolist()]
+    return [columns.vocabulary[code] if code >= 0 else None for code in values[1:].tolist()]
 
 
 def test_grown_step_by_step_they_are_as_read_at_once(stages: list[Archive]) -> None:
-    known = empty()
+    known = empty_columns()
     for stage in stages:
         known = read(stage, known)
-        same(known, read(stage, empty()))
+        same(known, read(stage, empty_columns()))
 
 
 def test_they_are_what_the_archive_says(archive: Archive) -> None:
-    columns = read(archive, empty())
+    columns = read(archive, empty_columns())
     models = archive.models()
     last = archive.generations()[-1]
     ratings = archive.ratings(last.generation)
@@ -74,7 +81,7 @@ def test_they_are_what_the_archive_says(archive: Archive) -> None:
         died = LIVING if model.died is None else model.died
         assert columns.generation[model.id] == model.generation
         assert columns.died[model.id] == died
-        assert columns.words[columns.operator[model.id]] == model.operator
+        assert columns.vocabulary[columns.operator[model.id]] == model.operator
         assert (columns.cause[model.id] < 0) == (model.cause is None)
         assert columns.names.get(model.id) == model.name
         rated = ratings.get(model.id)
@@ -90,36 +97,36 @@ def test_they_are_what_the_archive_says(archive: Archive) -> None:
 
 
 def test_there_is_news_where_something_has_come(stages: list[Archive]) -> None:
-    known = read(stages[2], empty())
+    known = read(stages[2], empty_columns())
     with stages[2].reading() as db:
-        assert not is_news(db, known)
+        assert not is_outdated(db, known)
     with stages[3].reading() as db:
-        assert is_news(db, known)
+        assert is_outdated(db, known)
 
 
 def test_older_columns_are_never_written_to(stages: list[Archive]) -> None:
-    known = read(stages[3], empty())
+    known = read(stages[3], empty_columns())
     for part in fields(Columns):
         if isinstance(getattr(known, part.name), np.ndarray):
             getattr(known, part.name).setflags(write=False)
     read(stages[4], known)
-    same(known, read(stages[3], empty()))
+    same(known, read(stages[3], empty_columns()))
 
 
 def test_founder_shares_of_newcomers_are_those_of_everybody(stages: list[Archive]) -> None:
     older: Snapshot | None = None
     for stage in stages:
-        columns = read(stage, older.columns if older else empty())
+        columns = read(stage, older.columns if older else empty_columns())
         snapshot = Snapshot(columns, older.shares if older else None)
         shares = with_shares(older, snapshot)
         np.testing.assert_allclose(
-            shares, SparseAncestry(columns.pedigree).founder_shares(), atol=1e-6
+            shares, SparseAncestry(columns.parent_edges).founder_shares(), atol=1e-6
         )
         older = Snapshot(columns, shares)
 
 
 def test_a_snapshot_knows_models_as_the_archive_does(archive: Archive) -> None:
-    snapshot = Snapshot(read(archive, empty()))
+    snapshot = Snapshot(read(archive, empty_columns()))
     last = archive.generations()[-1]
     assert snapshot.champion == last.champion
     assert snapshot.living.tolist() == [model.id for model in archive.models(living=True)]

@@ -9,8 +9,8 @@ import pytest
 
 from lineage import Archive
 from lineage.archive.fork import fork
-from lineage.archive.merge import unite
-from lineage.commands.definitions import give, orders, paused, pinned
+from lineage.archive.merge import merge_archives
+from lineage.commands.definitions import all_commands, paused, pinned, submit
 from lineage.errors import CommandError
 from lineage.records import Command, CommandOutcome, Model
 from lineage.storage.lock import campaign_holder, campaign_lock
@@ -64,15 +64,15 @@ def copied(archive: Archive, name: str) -> Archive:
 def order_all(archive: Archive) -> None:
     """Give orders of every kind that changes what is bred."""
     low, high = commoners(archive)[:2]
-    give(archive, "cull", [low.id])
-    give(archive, "mate", [high.id, 3])
-    give(archive, "add-founder", argument=SUM)
-    give(archive, "pin", [high.id])
-    give(archive, "budget", argument="987654321")
+    submit(archive, "cull", [low.id])
+    submit(archive, "mate", [high.id, 3])
+    submit(archive, "add-founder", argument=SUM)
+    submit(archive, "pin", [high.id])
+    submit(archive, "budget", argument="987654321")
 
 
 def order_child_of_the_newcomer(archive: Archive) -> None:
-    give(archive, "mate", [archive.find("sum").id, 2])
+    submit(archive, "mate", [archive.find("sum").id, 2])
 
 
 @pytest.fixture(scope="module")
@@ -87,26 +87,26 @@ def ordered(small_archive: Archive, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def outcome(archive: Archive, order: Command) -> tuple[str | None, str]:
-    (found,) = [one for one in orders(archive) if one.id == order.id]
+    (found,) = [one for one in all_commands(archive) if one.id == order.id]
     return found.outcome, found.answer or ""
 
 
 def test_orders_wait_until_the_campaign_goes_on(colony: Archive) -> None:
     one, other = commoners(colony)[:2]
-    given = [give(colony, "pin", [one.id]), give(colony, "cull", [other.id])]
-    assert orders(colony) == orders(colony, only_open=True) == given
+    given = [submit(colony, "pin", [one.id]), submit(colony, "cull", [other.id])]
+    assert all_commands(colony) == all_commands(colony, only_open=True) == given
     assert [order.words for order in given] == [f"pin #{one.id}", f"cull #{other.id}"]
     assert {order.given for order in given} == {1}
     assert (pinned(colony), colony.models(ids=[other.id])[0].living) == ([], True)
     heard: list[CommandOutcome] = []
     go_on(colony, 1, on_command=heard.append)
-    assert [settled.order for settled in heard] == given
-    assert orders(colony, only_open=True) == []
-    assert [order.settled for order in orders(colony)] == [1, 1]
+    assert [settled.command for settled in heard] == given
+    assert all_commands(colony, only_open=True) == []
+    assert [order.settled for order in all_commands(colony)] == [1, 1]
     told = [event for _, event in colony.events() if event.kind == "intervention"]
     assert [event.model for event in told] == [one.id, other.id]
     assert told[0].detail == (
-        f"order 1 (pin #{one.id}) done: #{one.id} keeps its place until it is unpinned"
+        f"command 1 (pin #{one.id}) done: #{one.id} keeps its place until it is unpinned"
     )
     assert len(colony.generations()) == 2  # there was no generation to breed
 
@@ -114,7 +114,7 @@ def test_orders_wait_until_the_campaign_goes_on(colony: Archive) -> None:
 def test_who_is_culled_is_a_fossil_and_has_no_more_children(
     ordered: Archive, small_archive: Archive
 ) -> None:
-    (gone,) = orders(ordered)[0].models
+    (gone,) = all_commands(ordered)[0].models
     (fossil,) = ordered.models(ids=[gone])
     assert (fossil.died, fossil.cause) == (1, "culled")
     later = [model for model in ordered.models() if model.generation > 1]
@@ -128,11 +128,11 @@ def test_who_is_culled_is_a_fossil_and_has_no_more_children(
 def test_who_is_pinned_lives_until_it_is_unpinned(colony: Archive, small_archive: Archive) -> None:
     lost = [m.id for m in commoners(colony) if not small_archive.models(ids=[m.id])[0].living]
     assert lost  # left to itself, the campaign has given their places to others by generation 3
-    give(colony, "pin", lost[:1])
+    submit(colony, "pin", lost[:1])
     go_on(colony, 3)
     assert colony.models(ids=lost[:1])[0].living
     assert pinned(colony) == lost[:1]
-    give(colony, "unpin", lost[:1])
+    submit(colony, "unpin", lost[:1])
     go_on(colony, 3)
     assert pinned(colony) == []
 
@@ -141,9 +141,9 @@ def test_two_that_are_to_mate_have_a_child_in_the_next_generation(colony: Archiv
     """Of exactly these two, by an operator for two; half of a brood is left to the search."""
     one, other = [model.id for model in commoners(colony)[:2]]
     pairs = [[one, other], [2, one], [1, 4], [2, 3]]
-    given = [give(colony, "mate", pair) for pair in pairs]
+    given = [submit(colony, "mate", pair) for pair in pairs]
     go_on(colony, 2)
-    assert [order.settled for order in orders(colony)] == [2, 2, 2, None]
+    assert [order.settled for order in all_commands(colony)] == [2, 2, 2, None]
     born = [model for model in colony.models() if model.generation == 2]
     assert len(born) == 6
     assert born[0].operator == "centre"
@@ -158,7 +158,7 @@ def test_two_that_are_to_mate_have_a_child_in_the_next_generation(colony: Archiv
 
 def test_a_budget_of_minutes_ends_a_campaign_and_leaves_the_other_limit(colony: Archive) -> None:
     before = colony.campaign()[1]["budget"]["item_evaluations"]
-    order = give(colony, "budget", argument="0.001m")
+    order = submit(colony, "budget", argument="0.001m")
     assert order.words == "budget 0.001 minutes"
     generations = len(colony.generations())
     reason = go_on(colony, 99)
@@ -167,23 +167,25 @@ def test_a_budget_of_minutes_ends_a_campaign_and_leaves_the_other_limit(colony: 
     assert colony.campaign()[1]["budget"]["minutes"] == 0.001
     assert colony.campaign()[1]["budget"]["item_evaluations"] == before
     words = f"{before:,} item evaluations"
-    assert orders(colony)[-1].answer == (f"the budget is {words} and 0.001 minutes; it was {words}")
+    assert all_commands(colony)[-1].answer == (
+        f"the budget is {words} and 0.001 minutes; it was {words}"
+    )
 
 
 def test_a_budget_is_heard_of_at_once_and_for_good(colony: Archive) -> None:
-    give(colony, "budget", argument="1")
+    submit(colony, "budget", argument="1")
     said = go_on(colony, 9)
     assert "of 1 item evaluations are spent" in said
     assert colony.campaign()[1]["budget"]["item_evaluations"] == 1
-    give(colony, "budget", argument="123456789")
+    submit(colony, "budget", argument="123456789")
     assert go_on(colony, 1) == "all of the 1 generations asked for are bred"
-    assert orders(colony)[-1].answer == "the budget is 123,456,789 item evaluations; it was 1"
+    assert all_commands(colony)[-1].answer == "the budget is 123,456,789 item evaluations; it was 1"
 
 
 def test_a_paused_campaign_waits_is_stopped_and_goes_on(colony: Archive) -> None:
     """It breeds nothing while it waits, but hears; and pausing changes nothing that is bred."""
     straight = copied(colony, "straight.duckdb")
-    give(colony, "pause")
+    submit(colony, "pause")
     go_on(colony, 2, stop="paused")
     go_on(colony, 2, stop="paused")
     assert paused(colony)
@@ -197,16 +199,16 @@ def test_a_paused_campaign_waits_is_stopped_and_goes_on(colony: Archive) -> None
             watcher = Archive(colony.path)
             asked.append(what)
             if len(asked) == 1:
-                give(watcher, "cull", [gone])
+                submit(watcher, "cull", [gone])
             else:
                 assert not watcher.models(ids=[gone])[0].living
-                give(watcher, "resume")
+                submit(watcher, "resume")
 
     limits = Budget(item_evaluations=10**9, generations=2)
     Campaign(colony, reopen_context(colony), limits, somebody).run()
     assert len(asked) == 2
     assert not paused(colony)
-    give(straight, "cull", [gone])
+    submit(straight, "cull", [gone])
     go_on(straight, 2)
     one, other = content(straight), content(colony)
     for table in one.keys() - {"orders", "events"}:
@@ -219,15 +221,15 @@ def test_orders_are_carried_out_once_wherever_a_campaign_stops(
     """Stopped while a founder joins, after orders are settled, and in the midst of generations."""
     order_all(colony)
     go_on(colony, 3, stop="scoring sum")
-    assert [order.kind for order in orders(colony) if order.outcome] == ["cull"]
+    assert [order.kind for order in all_commands(colony) if order.outcome] == ["cull"]
     go_on(colony, 3, stop="offspring")
-    settled = [order.kind for order in orders(colony) if order.outcome]
+    settled = [order.kind for order in all_commands(colony) if order.outcome]
     assert settled == ["cull", "add-founder", "pin", "budget"]
     order_child_of_the_newcomer(colony)
     go_on(colony, 3, stop="finalists")
     assert len(colony.generations()) == 2
     go_on(colony, 3, stop="challengers")
-    assert [order.kind for order in orders(colony, only_open=True)] == ["mate", "mate"]
+    assert [order.kind for order in all_commands(colony, only_open=True)] == ["mate", "mate"]
     go_on(colony, 3)
     assert_same(colony, ordered)
 
@@ -253,7 +255,7 @@ def test_a_founder_that_joins_takes_part_and_nobody_changes(
     assert not of_newcomer(before).any()
     known = {model.id: model.weights_sha256 for model in small_archive.models()}
     assert [model.weights_sha256 for model in before] == [known[model.id] for model in before]
-    child = ordered.find(str(orders(ordered)[-1].answer).split()[0])
+    child = ordered.find(str(all_commands(ordered)[-1].answer).split()[0])
     assert {parent.id for parent in child.parents} == {joined.id, 2}
     emitted = [m for m in ordered.models() if m.operator == "emitter" and m.id > joined.id]
     assert of_newcomer([child, *emitted]).any(axis=1).all()  # the search steps there as well
@@ -266,28 +268,28 @@ def test_a_founder_that_joins_takes_part_and_nobody_changes(
 def test_a_fork_has_what_was_ordered_by_then(ordered: Archive, tmp_path: Path) -> None:
     """And who waited for the next generation waits again, so that it becomes the same."""
     branch = fork(ordered, 1, tmp_path / "branch.duckdb")
-    assert [order.kind for order in orders(branch, only_open=True)] == ["mate", "mate"]
+    assert [order.kind for order in all_commands(branch, only_open=True)] == ["mate", "mate"]
     go_on(branch, 3)
     assert_same(branch, ordered)
     early = fork(ordered, 0, tmp_path / "early.duckdb")
-    assert (orders(early), early.basis(), check(early).damages) == ([], [2, 3, 4], ())
+    assert (all_commands(early), early.basis(), check(early).damages) == ([], [2, 3, 4], ())
 
 
 def test_unions_know_of_founders_that_joined(ordered: Archive, tmp_path: Path) -> None:
     early = fork(ordered, 0, tmp_path / "early.duckdb")
 
     def named(archive: Archive) -> list[str]:
-        ids = [model for order in orders(archive) for model in order.models]
+        ids = [model for order in all_commands(archive) for model in order.models]
         return [archive.models(ids=[model])[0].weights_sha256 for model in ids]
 
     for one, other in ((early, ordered), (ordered, early)):
-        made = unite(one, other, tmp_path / f"{one.path.stem}-first.duckdb")
+        made = merge_archives(one, other, tmp_path / f"{one.path.stem}-first.duckdb")
         united = made.archive
         assert (made.founders, made.goes_on) == (5, one is ordered)
         assert united.inconsistencies() == []
         assert check(united, sample=12).damages == ()
         assert named(united) == named(one)
-    born = united.find(str(orders(united)[-1].answer).split()[0])
+    born = united.find(str(all_commands(united)[-1].answer).split()[0])
     assert {united.models(ids=[p.id])[0].label for p in born.parents} == {"sum", "capital"}
 
 
@@ -302,7 +304,7 @@ def test_a_founder_that_does_not_fit_is_refused_when_its_turn_comes(
         str(SHIPPED / "founders" / "double"): "a founder is named 'double' already",
         str(twin): "'twin' has the weights of the founder 'cipher'",
     }
-    given = {give(colony, "add-founder", argument=path): said for path, said in cases.items()}
+    given = {submit(colony, "add-founder", argument=path): said for path, said in cases.items()}
     go_on(colony, 1)
     for order, said in given.items():
         done, answer = outcome(colony, order)
@@ -317,7 +319,7 @@ def test_a_founder_that_does_not_fit_is_refused_when_its_turn_comes(
 
 def test_a_tournament_is_held_between_generations_and_paid_for(colony: Archive) -> None:
     before = colony.generations()[-1]
-    order = give(colony, "tournament")
+    order = submit(colony, "tournament")
     go_on(colony, 1)
     done, answer = outcome(colony, order)
     assert done == "done"
@@ -345,10 +347,10 @@ def test_what_makes_no_sense_is_refused_as_it_is_given(colony: Archive) -> None:
 
     def refused(said: str, kind: str, *models: int, argument: str | None = None) -> None:
         with pytest.raises(CommandError, match=said) as caught:
-            give(colony, kind, models, argument)  # type: ignore[arg-type]
+            submit(colony, kind, models, argument)  # type: ignore[arg-type]
         assert "\n" not in str(caught.value)
 
-    refused("no order is 'dance'", "dance")
+    refused("no command is 'dance'", "dance")
     refused("no model is #999", "pin", 999)
     refused(f"#{fossil.id} is a fossil since generation {fossil.died}", "mate", one, fossil.id)
     refused("capital is a founder, and founders keep their place", "pin", 2)
@@ -363,16 +365,16 @@ def test_what_makes_no_sense_is_refused_as_it_is_given(colony: Archive) -> None:
     for argument in ("0", "-5", "many", None):
         refused("a budget is a positive number", "budget", argument=argument)
     refused("where does the founder lie", "add-founder")
-    assert orders(colony) == []
+    assert all_commands(colony) == []
 
-    give(colony, "pin", [one])
+    submit(colony, "pin", [one])
     refused("is pinned already", "pin", one)
     refused("is pinned; unpin it first", "cull", one)
-    give(colony, "cull", [other])
-    refused(f"#{other} is to be culled \\(order 2\\)", "mate", one, other)
-    give(colony, "pause")
+    submit(colony, "cull", [other])
+    refused(f"#{other} is to be culled \\(command 2\\)", "mate", one, other)
+    submit(colony, "pause")
     refused("is paused already", "pause")
-    give(colony, "resume")
+    submit(colony, "resume")
     refused("not paused", "resume")
 
 
@@ -380,29 +382,29 @@ def test_pins_and_culls_leave_room_to_go_on(colony: Archive) -> None:
     named = [model.id for model in commoners(colony)]
     culled = copied(colony, "culled.duckdb")
     for model in named[:3]:
-        give(colony, "pin", [model])
+        submit(colony, "pin", [model])
     with pytest.raises(CommandError, match="of 6 living offspring 3 may be pinned, and 3 are"):
-        give(colony, "pin", [named[3]])
+        submit(colony, "pin", [named[3]])
     go_on(colony, 2)
     assert {*named[:3]} <= {model.id for model in colony.models(living=True)}
     assert any(model.generation == 2 for model in colony.models(living=True))
     for model in named[:4]:
-        give(culled, "cull", [model])
+        submit(culled, "cull", [model])
     if len(named) > 4:
         with pytest.raises(CommandError, match="is one of 2 living offspring"):
-            give(culled, "cull", [named[4]])
+            submit(culled, "cull", [named[4]])
     go_on(culled, 2)
     assert sum(model.kind == "offspring" for model in culled.models(living=True)) > 2
 
 
 def test_who_was_to_mate_and_died_is_told(colony: Archive) -> None:
     one, other = [model.id for model in commoners(colony)[:2]]
-    mating = give(colony, "mate", [one, other])
-    give(colony, "cull", [one])
+    mating = submit(colony, "mate", [one, other])
+    submit(colony, "cull", [one])
     go_on(colony, 1)
     assert outcome(colony, mating) == (
         "refused",
-        f"#{one} is a fossil since generation 1 (culled); only the living take orders",
+        f"#{one} is a fossil since generation 1 (culled); commands name living models only",
     )
 
 
@@ -411,9 +413,9 @@ def test_paths_take_orders_but_no_founder(
 ) -> None:
     routed = fork(routed_archive("flow"), 2, tmp_path / "routed.duckdb")
     with pytest.raises(CommandError, match="paths through the layers of its founders"):
-        give(routed, "add-founder", argument=SUM)
+        submit(routed, "add-founder", argument=SUM)
     one = commoners(routed)[0].id
-    give(routed, "mate", [one, 1])
+    submit(routed, "mate", [one, 1])
     go_on(routed, 3)
     child = [model for model in routed.models() if model.generation == 3][-1]
     assert {parent.id for parent in child.parents} == {one, 1}

@@ -12,7 +12,7 @@ import pytest
 
 from lineage import Archive, ArchiveBusyError, ArchiveError, ArchiveFullError
 from lineage.storage import connection as store
-from lineage.storage.connection import Store
+from lineage.storage.connection import ArchiveConnection
 from lineage.storage.schema import SCHEMA_VERSION
 
 HOLD = """
@@ -24,19 +24,19 @@ time.sleep(float(sys.argv[2]))
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> Store:
-    made = Store(tmp_path / "it's a file.duckdb", new=True)
+def shelf(tmp_path: Path) -> ArchiveConnection:
+    made = ArchiveConnection(tmp_path / "it's a file.duckdb", new=True)
     with made.write() as db:
         db.execute("CREATE TABLE numbers (n INTEGER)")
     return made
 
 
-def numbers(shelf: Store) -> list[tuple[int, ...]]:
+def numbers(shelf: ArchiveConnection) -> list[tuple[int, ...]]:
     with shelf.read() as db:
         return db.execute("SELECT n FROM numbers ORDER BY n").fetchall()
 
 
-def test_a_failed_lease_leaves_nothing_behind(shelf: Store) -> None:
+def test_a_failed_lease_leaves_nothing_behind(shelf: ArchiveConnection) -> None:
     with pytest.raises(RuntimeError), shelf.write() as db:
         db.execute("INSERT INTO numbers VALUES (1)")
         raise RuntimeError
@@ -49,7 +49,9 @@ def test_a_failed_lease_leaves_nothing_behind(shelf: Store) -> None:
     assert numbers(shelf) == [(3,)]
 
 
-def test_the_file_is_free_and_complete_between_leases(shelf: Store, tmp_path: Path) -> None:
+def test_the_file_is_free_and_complete_between_leases(
+    shelf: ArchiveConnection, tmp_path: Path
+) -> None:
     with shelf.write() as db:
         db.execute("INSERT INTO numbers VALUES (7)")
     copy = tmp_path / "copy.duckdb"
@@ -58,7 +60,7 @@ def test_the_file_is_free_and_complete_between_leases(shelf: Store, tmp_path: Pa
         assert other.execute("SELECT n FROM numbers").fetchall() == [(7,)]
 
 
-def test_who_closes_does_not_wait_for_a_long_question(shelf: Store) -> None:
+def test_who_closes_does_not_wait_for_a_long_question(shelf: ArchiveConnection) -> None:
     """Closing stops what another thread reads, which hears of it as of any failure."""
     begun, heard = threading.Event(), list[Exception]()
 
@@ -91,9 +93,9 @@ def hold(path: Path, seconds: float) -> subprocess.Popen[str]:
     return process
 
 
-def test_waits_for_whoever_holds_the_file_and_names_them(shelf: Store) -> None:
+def test_waits_for_whoever_holds_the_file_and_names_them(shelf: ArchiveConnection) -> None:
     said: list[str] = []
-    patient = Store(shelf.path, said.append)
+    patient = ArchiveConnection(shelf.path, said.append)
     with hold(shelf.path, 1.6) as holder:
         start = time.monotonic()
         with patient.write() as db:
@@ -104,7 +106,7 @@ def test_waits_for_whoever_holds_the_file_and_names_them(shelf: Store) -> None:
 
 
 def test_gives_up_at_last_and_names_the_holder(
-    shelf: Store, monkeypatch: pytest.MonkeyPatch
+    shelf: ArchiveConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store, "PATIENCE_S", 0.3)
     with hold(shelf.path, 30) as holder:
@@ -113,7 +115,7 @@ def test_gives_up_at_last_and_names_the_holder(
         holder.kill()
 
 
-def test_a_file_that_is_no_archive_is_refused(tmp_path: Path, shelf: Store) -> None:
+def test_a_file_that_is_no_archive_is_refused(tmp_path: Path, shelf: ArchiveConnection) -> None:
     garbage = tmp_path / "garbage.duckdb"
     garbage.write_bytes(b"not a database" * 1000)
     for path, reason in (
@@ -166,15 +168,15 @@ def test_flipped_bytes_are_noticed(small_archive: Archive, tmp_path: Path) -> No
     assert noticed > 0
 
 
-def test_a_full_disk_is_said_and_loses_nothing(shelf: Store, tmp_path: Path) -> None:
+def test_a_full_disk_is_said_and_loses_nothing(shelf: ArchiveConnection, tmp_path: Path) -> None:
     """A limit on file size stands in for a disk without room; both fail in the write itself."""
     code = textwrap.dedent(f"""
         import resource, signal, sys
         sys.path.insert(0, {str(Path(__file__).parents[2])!r})
         from pathlib import Path
         from lineage import ArchiveFullError
-        from lineage.storage.connection import Store
-        shelf = Store(Path({str(shelf.path)!r}))
+        from lineage.storage.connection import ArchiveConnection
+        shelf = ArchiveConnection(Path({str(shelf.path)!r}))
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         size = shelf.path.stat().st_size
         resource.setrlimit(resource.RLIMIT_FSIZE, (size + 4096, size + 4096))

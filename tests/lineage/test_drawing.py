@@ -16,7 +16,7 @@ from hypothesis import given, settings
 
 from lineage.ancestry import graph as ancestry
 from lineage.drawing import ASCII, UNICODE, Drawing, Family, Style, plain
-from lineage.drawing.birth_map import counted, density
+from lineage.drawing.birth_map import birth_field, birth_map
 from lineage.drawing.descendants import descendants
 from lineage.drawing.lanes import lanes
 from lineage.drawing.line import line
@@ -39,7 +39,7 @@ def above(depth: int | None) -> Family:
 
 def the_map(style: Style) -> Drawing:
     fitness = np.array([WHOLE.fitness.get(i, np.nan) for i in sorted(WHOLE.models)])
-    return density(fitness, [i - 1 for i in WHOLE.line(FOCUS)], FOCUS - 1, 12, style)
+    return birth_map(fitness, [i - 1 for i in WHOLE.line(FOCUS)], FOCUS - 1, 12, style)
 
 
 DRAWINGS: dict[str, Callable[[Style], Drawing]] = {
@@ -158,7 +158,7 @@ def followed(rows: list[str]) -> dict[int, set[int]]:
 
 def test_a_map_counts_everybody_who_was_scored() -> None:
     fitness = np.array([0.0, 0.5, np.nan, 1.0, 1.0, 0.99])
-    counts, cell, low, high = counted(fitness, 3, 2)
+    counts, cell, low, high = birth_field(fitness, 3, 2)
     assert counts.sum() == 5
     assert (low, high) == (0.0, 1.0)
     assert cell[2] == -1
@@ -166,8 +166,8 @@ def test_a_map_counts_everybody_who_was_scored() -> None:
 
 
 def test_a_map_of_nobody_is_empty() -> None:
-    assert "birth 0" in plain(density(np.array([]), []))
-    assert "★" not in plain(density(np.array([np.nan]), [0], 0))
+    assert "birth 0" in plain(birth_map(np.array([]), []))
+    assert "★" not in plain(birth_map(np.array([np.nan]), [0], 0))
 
 
 @pytest.mark.parametrize("name", ["\x1b[31mred\x1b[0m", "a\nb", "\u202egnp", "x" * 99, "漢" * 50])

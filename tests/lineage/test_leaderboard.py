@@ -11,9 +11,9 @@ from lineage.ancestry.graph import graph, kinship
 from lineage.ancestry.sparse import SparseAncestry
 from lineage.queries.judges import reliabilities
 from lineage.queries.leaderboard import leaderboard
-from lineage.queries.match_detail import hearing
+from lineage.queries.match_detail import match_detail
 from lineage.queries.matches import Match, MatchName, matches
-from lineage.queries.round_summary import planted, played
+from lineage.queries.round_summary import canary_results, round_summary
 from lineage.queries.tasks import check_task, tasks_of
 from tests.screen_helpers import finished
 
@@ -33,7 +33,7 @@ def all_matches(archive: Archive, number: int) -> list[Match]:
 
 
 def last_round(archive: Archive) -> int:
-    found = played(archive)
+    found = round_summary(archive)
     assert found is not None
     return found.round
 
@@ -136,12 +136,12 @@ def test_tasks_add_up_to_the_whole(archive: Archive) -> None:
         for standing in board:
             won[standing.model] += standing.wins
             assert standing.rating == whole[standing.model].rating
-            for mode, judge in standing.judging.items():
+            for mode, judge in standing.reliability.items():
                 right[standing.model, mode] += judge.hits
-                assert judge.trust == whole[standing.model].judging[mode].trust
+                assert judge.trust == whole[standing.model].reliability[mode].trust
     for standing in whole.values():
         assert won[standing.model] == standing.wins
-        for mode, judge in standing.judging.items():
+        for mode, judge in standing.reliability.items():
             assert right[standing.model, mode] == pytest.approx(judge.hits)
 
 
@@ -150,7 +150,7 @@ def test_a_hearing_has_every_judge_and_what_it_is_worth(archive: Archive) -> Non
     known = {task: reliabilities(archive, task) for task in tasks_of(archive)}
     seen = Counter[str]()
     for match in all_matches(archive, number)[::60]:
-        found = hearing(archive, match.name)
+        found = match_detail(archive, match.name)
         assert found.match == match
         assert (found.key is not None) == match.by_key
         expected = rows(
@@ -188,8 +188,8 @@ def test_judges_are_closer_to_the_contestant_that_they_are_more_related_to(
 
 def test_rounds_say_what_they_were_played_on(archive: Archive) -> None:
     number = last_round(archive)
-    found = played(archive, number)
-    assert found == played(archive)
+    found = round_summary(archive, number)
+    assert found == round_summary(archive)
     assert found is not None
     asked = rows(archive, "SELECT checkable, hidden FROM round_items WHERE round = ?", number)
     assert (found.items, found.checkable, found.hidden) == (
@@ -198,7 +198,7 @@ def test_rounds_say_what_they_were_played_on(archive: Archive) -> None:
         sum(hidden for _, hidden in asked),
     )
     assert found.last == number
-    assert played(archive, number + 1) is None
+    assert round_summary(archive, number + 1) is None
 
 
 def test_canaries_fool_who_finds_them_likelier_than_the_key(archive: Archive) -> None:
@@ -210,7 +210,7 @@ def test_canaries_fool_who_finds_them_likelier_than_the_key(archive: Archive) ->
         )
     }
     keys = dict(rows(archive, "SELECT id, key FROM items"))
-    found = planted(archive, number)
+    found = canary_results(archive, number)
     assert found
     for canary in found:
         readers = {j for item, j, answer in heard if (item, answer) == (canary.item, canary.answer)}
@@ -234,7 +234,7 @@ def test_names_are_read_as_people_write_them() -> None:
 
 def test_who_never_met_or_agreed_is_told_so(archive: Archive) -> None:
     with pytest.raises(ArchiveError, match="never met"):
-        hearing(archive, MatchName(1, 2, "nothing"))
+        match_detail(archive, MatchName(1, 2, "nothing"))
     same = rows(
         archive,
         "SELECT a.model, b.model, a.item FROM answers a JOIN answers b ON a.item = b.item "
@@ -243,6 +243,6 @@ def test_who_never_met_or_agreed_is_told_so(archive: Archive) -> None:
         "JOIN verdicts w ON w.model = b.model AND w.item = a.item AND w.round = v.round LIMIT 1",
     )
     with pytest.raises(ArchiveError, match="same answer"):
-        hearing(archive, MatchName(*same[0]))
+        match_detail(archive, MatchName(*same[0]))
     with pytest.raises(ArchiveError, match="no task is named 'nothing'"):
         check_task(archive, "nothing")

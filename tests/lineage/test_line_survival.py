@@ -14,11 +14,11 @@ from lineage.ancestry.line_survival import (
     Lifespans,
     diversity,
     founder_lines,
-    fruitful,
     lost_lines,
+    main_contributors,
 )
 from lineage.ancestry.sparse import SparseAncestry
-from lineage.queries.lifespans import causes_of_death, lives_of
+from lineage.queries.lifespans import causes_of_death, lifespans_of
 from lineage.records import Model
 from tests.lineage.test_ancestry import COUSINS, HALF, families, family
 from tests.lineage.test_sparse_ancestry import descent
@@ -65,11 +65,11 @@ def test_the_most_fruitful_are_those_of_the_graph(models: list[Model]) -> None:
         for m in models
         if m.parents
     }
-    found = fruitful(fast, known.living, len(models))
-    assert {one.model: one.part for one in found} == pytest.approx(
+    found = main_contributors(fast, known.living, len(models))
+    assert {one.model: one.share for one in found} == pytest.approx(
         {model: part for model, part in expected.items() if part > 1e-12}
     )
-    assert [one.part for one in found] == sorted((one.part for one in found), reverse=True)
+    assert [one.share for one in found] == sorted((one.share for one in found), reverse=True)
     for one in found:
         heirs = reference.descendants(graph, one.model)
         assert one.descendants == len(heirs)
@@ -150,9 +150,9 @@ def test_a_family_of_which_all_is_known() -> None:
     )
     models = with_deaths(models, {1: 3, 2: 3, 3: 3, 4: 4, 5: 4, 6: 5, 8: 5})
     fast, known = descent(models), lives(models)
-    (best, *_), living = fruitful(fast, known.living, 5), known.living
+    (best, *_), living = main_contributors(fast, known.living, 5), known.living
     assert living.tolist() == [7]
-    assert (best.model, best.part) == (4, 0.5)
+    assert (best.model, best.share) == (4, 0.5)
     assert (best.children, best.descendants, best.living) == (2, 3, 1)
     *_, third = founder_lines(fast, known, 5)
     assert (third.founder, third.state, third.last) == (3, "died", (6, 8))
@@ -165,7 +165,7 @@ def test_a_family_of_which_all_is_known() -> None:
 def test_where_nobody_lives_nothing_is_fruitful() -> None:
     models = with_deaths(COUSINS, {m.id: 9 for m in COUSINS})
     fast, known = descent(models), lives(models)
-    assert fruitful(fast, known.living, 5) == []
+    assert main_contributors(fast, known.living, 5) == []
     assert {line.state for line in founder_lines(fast, known, 9)} == {"died"}
     assert diversity(fast, known.living).living == 0
 
@@ -180,7 +180,7 @@ def test_a_line_of_which_little_is_left_is_fading() -> None:
 def test_lives_and_causes_are_those_of_the_rows(small_archive: Archive) -> None:
     models = small_archive.models()
     fast = SparseAncestry(small_archive.parent_edges())
-    known = lives_of(small_archive, fast.newest)
+    known = lifespans_of(small_archive, fast.newest)
     assert known.living.tolist() == [m.id for m in models if m.living]
     assert known.born[1:].tolist() == [m.generation for m in models]
     causes = causes_of_death(small_archive)

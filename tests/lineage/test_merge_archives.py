@@ -11,7 +11,7 @@ import pytest
 
 from lineage import Archive, ArchiveError
 from lineage.archive.fork import fork
-from lineage.archive.merge import CAUSE, unite
+from lineage.archive.merge import CAUSE, merge_archives
 from lineage.records import (
     Birth,
     Block,
@@ -99,7 +99,7 @@ def made_of(archive: Archive, identity: int) -> dict[str, list[float]]:
 def test_everybody_is_there_once_and_is_made_as_before(tmp_path: Path) -> None:
     first = started(tmp_path / "a.duckdb", ["adder", "base", "sorter"])
     second = started(tmp_path / "b.duckdb", ["base", "other:mixer", "sorter", "speller"])
-    made = unite(first, second, tmp_path / "all.duckdb")
+    made = merge_archives(first, second, tmp_path / "all.duckdb")
     whole = made.archive
     assert (made.models, made.founders, made.shared, made.goes_on) == (10, 5, 2, False)
     assert [m.name for m in whole.models(ids=whole.founder_paths())] == [
@@ -132,14 +132,14 @@ def test_everybody_is_there_once_and_is_made_as_before(tmp_path: Path) -> None:
 def test_who_has_the_weights_of_another_is_written_down(tmp_path: Path) -> None:
     first = started(tmp_path / "a.duckdb", ["base", "adder", "sorter"])
     second = started(tmp_path / "b.duckdb", ["base", "adder", "sorter"])
-    made = unite(first, second, tmp_path / "all.duckdb")
+    made = merge_archives(first, second, tmp_path / "all.duckdb")
     assert (made.models, made.shared, made.duplicates, made.goes_on) == (7, 3, 2, True)
     told = [event.detail for _, event in made.archive.events() if event.kind == "intervention"]
     assert told == [
         "#6 (#4 of b.duckdb) has the weights of #4",
         "#7 (#5 of b.duckdb) has the weights of #5",
     ]
-    again = unite(made.archive, second, tmp_path / "again.duckdb")  # of merged archives as well
+    again = merge_archives(made.archive, second, tmp_path / "again.duckdb")
     assert (again.models, again.duplicates) == (9, 2)
     assert again.archive.inconsistencies() == []
 
@@ -161,7 +161,7 @@ def test_what_does_not_fit_is_refused_in_one_line(
 ) -> None:
     first = started(tmp_path / "a.duckdb", ["base", "adder", "sorter"])
     second = started(tmp_path / "b.duckdb", **changes)  # type: ignore[arg-type]
-    message = _error(lambda: unite(first, second, tmp_path / "all.duckdb"))
+    message = _error(lambda: merge_archives(first, second, tmp_path / "all.duckdb"))
     assert said in message
     assert "\n" not in message
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a.duckdb", "b.duckdb"]
@@ -170,9 +170,9 @@ def test_what_does_not_fit_is_refused_in_one_line(
 def test_founders_without_a_base_must_be_the_same(tmp_path: Path) -> None:
     first = started(tmp_path / "a.duckdb", ["adder", "sorter"], base=None)
     second = started(tmp_path / "b.duckdb", ["adder", "mixer"], base=None)
-    assert "no base" in _error(lambda: unite(first, second, tmp_path / "all.duckdb"))
+    assert "no base" in _error(lambda: merge_archives(first, second, tmp_path / "all.duckdb"))
     same = started(tmp_path / "c.duckdb", ["adder", "sorter"], base=None)
-    assert unite(first, same, tmp_path / "all.duckdb").shared == 2
+    assert merge_archives(first, same, tmp_path / "all.duckdb").shared == 2
 
 
 def test_a_merged_archive_replays_bit_by_bit_and_goes_on(
@@ -208,7 +208,7 @@ def test_what_somebody_else_has_changed_is_not_put_together(tmp_path: Path) -> N
         db.execute("ALTER TABLE readings ADD extra INT")
     target = tmp_path / "both.duckdb"
     with pytest.raises(ArchiveError, match="cannot be put together: Binder Error"):
-        unite(Archive(one.path), other, target)
+        merge_archives(Archive(one.path), other, target)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one.duckdb", "other.duckdb"]
 
 

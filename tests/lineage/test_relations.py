@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from lineage.ancestry import graph as reference
 from lineage.ancestry.relations import relation
 from lineage.drawing import ASCII, Family, Style, plain
-from lineage.drawing.path_between import way
+from lineage.drawing.path_between import path_between
 from lineage.records import Model
 from tests.lineage.test_ancestry import COUSINS, families
 from tests.lineage.test_sparse_ancestry import descent
@@ -44,7 +44,7 @@ def test_relations_are_those_of_the_graph(models: list[Model]) -> None:
 
 
 def test_two_branches_stand_side_by_side_where_there_is_room() -> None:
-    assert plain(way(WHOLE, [6, 4, 1, 5], Style(80, ASCII))).splitlines() == [
+    assert plain(path_between(WHOLE, [6, 4, 1, 5], Style(80, ASCII))).splitlines() == [
         "% f1  founding, gen 0",
         "+--------------------------.",
         "@ #4  blend, gen 1  50%    @ #5  blend, gen 2  50%",
@@ -54,7 +54,7 @@ def test_two_branches_stand_side_by_side_where_there_is_room() -> None:
 
 
 def test_two_branches_stand_one_below_the_other_where_there_is_none() -> None:
-    assert plain(way(WHOLE, [6, 4, 1, 5], Style(30, ASCII))).splitlines() == [
+    assert plain(path_between(WHOLE, [6, 4, 1, 5], Style(30, ASCII))).splitlines() == [
         "% f1  founding, gen 0",
         "+-@ #4  blend, gen 1  50%",
         "| @ #6  blend, gen 3  50%",
@@ -70,5 +70,5 @@ def test_an_ancestor_stands_above_its_descendant() -> None:
         "|",
         "* #7  blend, gen 4  50%",
     ]
-    assert plain(way(WHOLE, [1, 4, 7], Style(80, ASCII))).splitlines() == expected
-    assert plain(way(WHOLE, [7, 4, 1], Style(80, ASCII))).splitlines() == expected
+    assert plain(path_between(WHOLE, [1, 4, 7], Style(80, ASCII))).splitlines() == expected
+    assert plain(path_between(WHOLE, [7, 4, 1], Style(80, ASCII))).splitlines() == expected

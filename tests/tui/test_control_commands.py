@@ -12,7 +12,7 @@ import pytest
 
 from lineage import Archive
 from lineage.archive.fork import fork
-from lineage.commands.definitions import orders, paused
+from lineage.commands.definitions import all_commands, paused
 from lineage.storage.lock import campaign_lock
 from tests.command_helpers import colony, failure, started
 from tests.conftest import SHIPPED
@@ -30,12 +30,12 @@ def test_an_order_says_that_it_waits_for_the_campaign_to_go_on(rested: Archive) 
     code, said, error = colony("pin", one, "-a", rested.path)
     assert (code, error) == (0, "")
     assert said == (
-        f"order 1: pin #{one}; no campaign is running, so it waits. It is carried out by: "
+        f"command 1: pin #{one}; no campaign is running, so it waits. It is carried out by: "
         f"colony run --archive {rested.path}\n"
     )
     with campaign_lock(rested.path):
         code, said, _ = colony("mate", one, "capital", "-a", rested.path)
-    assert said.startswith(f"order 2: mate #{one} with #2; the campaign that is running (PID ")
+    assert said.startswith(f"command 2: mate #{one} with #2; the campaign that is running (PID ")
     go_on(rested, 1)
     code, table, _ = colony("orders", "-a", rested.path)
     assert code == 0
@@ -88,7 +88,7 @@ def test_what_cannot_be_is_refused_in_one_line(
     )
     assert "no archive at" in failure("pause", "-a", path.with_name("none.duckdb"))
     assert colony("budget", 0, "-a", path)[0] == 2  # as for every argument that is out of range
-    assert orders(rested) == []
+    assert all_commands(rested) == []
 
 
 def test_a_founder_is_written_down_so_that_it_is_found_from_anywhere(
@@ -97,7 +97,7 @@ def test_a_founder_is_written_down_so_that_it_is_found_from_anywhere(
     shutil.copytree(SHIPPED / "founders" / "sum", tmp_path / "adder")
     monkeypatch.chdir(tmp_path)
     assert colony("add-founder", "adder", "-a", rested.path)[0] == 0
-    assert [order.argument for order in orders(rested)] == [str(tmp_path / "adder")]
+    assert [order.argument for order in all_commands(rested)] == [str(tmp_path / "adder")]
 
 
 def test_orders_load_no_torch() -> None:
@@ -135,7 +135,7 @@ def test_a_paused_campaign_says_so_goes_on_and_hears_ctrl_c(rested: Archive) -> 
         assert process.stderr is not None
         until(process.stderr, f"paused; to go on: colony resume --archive {rested.path}")
         assert f"(PID {process.pid})" in colony("resume", "-a", rested.path)[1]
-        until(process.stderr, "order 2 (resume) done")
+        until(process.stderr, "command 2 (resume) done")
         assert f"(PID {process.pid})" in colony("pause", "-a", rested.path)[1]
         until(process.stderr, "paused; to go on")
         process.send_signal(signal.SIGINT)

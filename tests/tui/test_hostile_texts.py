@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lineage import Archive
-from lineage.commands.definitions import give
+from lineage.commands.definitions import submit
 from lineage.drawing.text import cells, shown
 from lineage.escaping import escaped
 from lineage.queries.matches import matches
@@ -38,7 +38,7 @@ OBEYED = {chr(sign) for sign in range(32)} - {"\n"} | {"\x7f", "\u202e", "\r"}
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = hostile(tmp_path_factory.mktemp("host[i]le & 'q'"))
     store = Archive(path)
-    give(store, "add-founder", [], "/no/where [b] \x1b[31m+x")
+    submit(store, "add-founder", [], "/no/where [b] \x1b[31m+x")
     store.close()
     return path
 

@@ -6,7 +6,7 @@ import pytest
 from lineage import Archive
 from lineage.drawing import ASCII, UNICODE, Style, plain
 from lineage.drawing.line import line as drawn_line
-from lineage.queries.columns import empty, grown, scored
+from lineage.queries.columns import empty_columns, updated, with_fitness
 from tests.screen_helpers import finished
 from tui.app.data.kin import ancestors, by_gain, children, family_of, gains
 from tui.app.data.snapshot import Snapshot, with_shares
@@ -27,7 +27,7 @@ from tui.shared.styling import ASCII_SIGNS, RICH_SIGNS
 @pytest.fixture(scope="module")
 def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
     with Archive(finished(tmp_path_factory.mktemp("kin"))).reading() as db:
-        columns = scored(db, grown(db, empty()))
+        columns = with_fitness(db, updated(db, empty_columns()))
     bare = Snapshot(columns)
     return Snapshot(columns, with_shares(None, bare))
 

@@ -8,8 +8,8 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from lineage import Archive
-from lineage.commands.definitions import asked, give, orders, paused
-from lineage.commands.outcome import settle
+from lineage.commands.definitions import all_commands, command_state, paused, submit
+from lineage.commands.outcome import record_outcome
 from lineage.commands.validation import refusal
 from lineage.records import PAUSED, Command, CommandOutcome
 from lineage.storage import connection as store
@@ -63,12 +63,12 @@ def test_every_hand_gives_its_order(colony: Archive) -> None:
                 kind: str, models: tuple[int, ...] = (), argument: object = None
             ) -> None:
                 wanted.append((kind, models, argument))
-                await until(pilot, lambda: app.asked and len(app.asked.orders) == len(wanted))
-                order = app.asked.orders[-1]  # type: ignore[union-attr]
+                await until(pilot, lambda: app.asked and len(app.asked.commands) == len(wanted))
+                order = app.asked.commands[-1]  # type: ignore[union-attr]
                 assert (order.kind, order.models, order.argument) == wanted[-1]
                 waits = "no campaign is running, so it waits for colony run"
                 await until(
-                    pilot, lambda: said(app)[-1] == f"order {order.id}: {order.words}; {waits}"
+                    pilot, lambda: said(app)[-1] == f"command {order.id}: {order.words}; {waits}"
                 )
                 assert isinstance(app.screen, Page)
 
@@ -103,23 +103,23 @@ def test_every_hand_gives_its_order(colony: Archive) -> None:
             assert "asked: pause, resume and 7 more; waits for colony run" in frame(app)
 
     run(test())
-    told = [(order.kind, order.models, order.argument) for order in orders(colony)]
+    told = [(order.kind, order.models, order.argument) for order in all_commands(colony)]
     assert told == wanted
 
 
 def test_the_screen_objects_to_what_the_archive_would_refuse(colony: Archive) -> None:
     """In the same words, of everybody, whatever was ordered before."""
     one, other, third = [model.id for model in commoners(colony)[:3]]
-    give(colony, "pin", [one])
-    give(colony, "cull", [other])
-    give(colony, "pause")
+    submit(colony, "pin", [one])
+    submit(colony, "cull", [other])
+    submit(colony, "pause")
     compared, newest = set(), colony.newest_id()
-    given_at = orders(colony)[0].given_at
+    given_at = all_commands(colony)[0].given_at
 
     async def test() -> None:
         async with shown(colony.path) as (app, _):
             with colony.reading() as db:
-                now = asked(db)
+                now = command_state(db)
                 for model in range(1, newest + 1):
                     focus = Focus().to(third).marked().to(model)
                     for hand in HANDS:
@@ -173,7 +173,7 @@ def test_what_makes_no_sense_is_not_offered_and_its_key_says_why(colony: Archive
             assert "Let the campaign wait" not in frame(app)
 
     run(test())
-    assert [order.kind for order in orders(colony)] == ["pause"]
+    assert [order.kind for order in all_commands(colony)] == ["pause"]
 
 
 def test_why_it_was_refused_is_said_where_one_types(colony: Archive) -> None:
@@ -198,7 +198,7 @@ def test_why_it_was_refused_is_said_where_one_types(colony: Archive) -> None:
             assert isinstance(app.screen, Page)
 
     run(test())
-    assert [order.argument for order in orders(colony)] == ["77"]
+    assert [order.argument for order in all_commands(colony)] == ["77"]
 
 
 def test_an_archive_that_is_held_is_named_and_nothing_is_lost(
@@ -225,12 +225,12 @@ def test_an_archive_that_is_held_is_named_and_nothing_is_lost(
             await until(pilot, lambda: isinstance(app.screen, Page))
 
     run(test())
-    assert [(order.kind, order.argument) for order in orders(colony)] == [("budget", "4321")]
+    assert [(order.kind, order.argument) for order in all_commands(colony)] == [("budget", "4321")]
 
 
 def test_what_came_of_an_order_is_told_as_it_is_settled(colony: Archive) -> None:
     one, other = commoners(colony)[:2]
-    pin, cull = give(colony, "pin", [one.id]), give(colony, "cull", [other.id])
+    pin, cull = submit(colony, "pin", [one.id]), submit(colony, "cull", [other.id])
 
     async def test() -> None:
         async with shown(colony.path) as (app, pilot):
@@ -238,13 +238,13 @@ def test_what_came_of_an_order_is_told_as_it_is_settled(colony: Archive) -> None
             await pressed(pilot, "O")
             assert isinstance(app.screen, CommandsDialog)
             assert frame(app).count("open") == 2
-            settle(colony, CommandOutcome(pin, "done", "it keeps its place", one.id))
-            settle(colony, CommandOutcome(cull, "refused", "it is dear to somebody"))
+            record_outcome(colony, CommandOutcome(pin, "done", "it keeps its place", one.id))
+            record_outcome(colony, CommandOutcome(cull, "refused", "it is dear to somebody"))
             await until(pilot, lambda: "it is dear to somebody" in frame(app))
             assert "open" not in frame(app)
             assert said(app) == [
-                f"order 1 (pin #{one.id}) done: it keeps its place",
-                f"order 2 (cull #{other.id}) refused: it is dear to somebody",
+                f"command 1 (pin #{one.id}) done: it keeps its place",
+                f"command 2 (cull #{other.id}) refused: it is dear to somebody",
             ]
             await pressed(pilot, "escape")
             assert "asked:" not in frame(app)
@@ -270,7 +270,7 @@ def test_a_hand_takes_its_key_along_with_whatever_shares_it(colony: Archive) -> 
             assert "founders keep their place" in said(app)[-1]
 
     run(test())
-    assert [order.kind for order in orders(colony)] == ["pin", "unpin"]
+    assert [order.kind for order in all_commands(colony)] == ["pin", "unpin"]
 
 
 def test_the_model_in_focus_is_exported_by_a_process_that_tells_how_far_it_is(
@@ -320,9 +320,9 @@ def test_a_campaign_that_is_running_is_paused_and_resumed(colony: Archive) -> No
             await until(pilot, breeds, 120)
             await pressed(pilot, "Z")
             await until(pilot, lambda: does() == PAUSED, 60)
-            outcome = "order 1 (pause) done: the campaign waits until it is told to resume"
+            outcome = "command 1 (pause) done: the campaign waits until it is told to resume"
             await until(pilot, lambda: said(app)[-1] == outcome)
-            assert "order 1: pause; heard between two generations" in said(app)
+            assert "command 1: pause; heard between two generations" in said(app)
             assert paused(colony)
             await until(pilot, lambda: "paused until it is told to resume" in frame(app))
             await pressed(pilot, "Z")

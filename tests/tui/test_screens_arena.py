@@ -12,7 +12,7 @@ from lineage import Archive
 from lineage.points import points, spread
 from lineage.queries.leaderboard import leaderboard
 from lineage.queries.matches import MatchName, matches
-from lineage.queries.round_summary import played
+from lineage.queries.round_summary import round_summary
 from lineage.queries.tasks import tasks_of
 from lineage.records import Rating, Round, RoundItem, Verdict
 from population.analysis.source_attribution import founder_sources, member_sources
@@ -156,7 +156,7 @@ def test_judges_are_shown_with_their_record(archive: Path) -> None:
             assert app.focused is lines(app, "judges")
             board = {s.model: s for s in leaderboard(Archive(archive), everyone=True)}
             for row, judge in enumerate(keys(app, "judges")):
-                for reliability in board[judge].judging.values():
+                for reliability in board[judge].reliability.values():
                     assert f"{reliability.trust:.2f}" in texts(app, "judges")[row]
             await pressed(pilot, "down")
             assert app.focused_on.model == lines(app, "judges").key
@@ -201,7 +201,7 @@ def test_one_task_or_one_model_alone(archive: Path) -> None:
 
 
 def test_rounds_are_walked_along(archive: Path) -> None:
-    last = played(Archive(archive))
+    last = round_summary(Archive(archive))
     assert last is not None
 
     async def test() -> None:
@@ -261,7 +261,7 @@ def test_a_model_that_is_gone_to_brings_its_matches(archive: Path) -> None:
 def test_a_round_shows_when_it_has_been_played(archive: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copy(archive, tmp_path / "live.duckdb"))
     colony = Archive(copy)
-    before = played(colony)
+    before = round_summary(colony)
     assert before is not None
     ((item, a, b),) = _rows(
         archive,

@@ -22,8 +22,8 @@ from tui.app.widgets.prompt_dialog import Ask
 
 if TYPE_CHECKING:
     from lineage import Archive
-    from lineage.commands.definitions import CommandRequest
-    from lineage.records import Command, OrderKind
+    from lineage.commands.definitions import CommandState
+    from lineage.records import Command, CommandKind
     from tui.app.data.focus import Focus
     from tui.app.data.snapshot import Snapshot
     from tui.shared.heartbeat import Pulse
@@ -58,7 +58,7 @@ class HandsOn(App[None]):
     pulse: "Pulse | None"
     focused_on: "Focus"
     giving: QueryWorker
-    asked: "CommandRequest | None" = None
+    asked: "CommandState | None" = None
     exporting: Export | None = None
     _numbers = itertools.count()
 
@@ -149,7 +149,7 @@ class HandsOn(App[None]):
             self._export(models[0], typed, screen)
 
     def _give(
-        self, kind: "OrderKind", models: tuple[int, ...], argument: str | None, screen: Ask | None
+        self, kind: "CommandKind", models: tuple[int, ...], argument: str | None, screen: Ask | None
     ) -> None:
         """Give an order; whoever asked for it may have left the screen by the time it is given."""
         self.giving.ask(
@@ -169,7 +169,7 @@ class HandsOn(App[None]):
             if runs
             else "no campaign is running, so it waits for colony run"
         )
-        self.notify(f"order {order.id}: {order.words}; {when}", markup=False)
+        self.notify(f"command {order.id}: {order.words}; {when}", markup=False)
 
     def _say_refused(self, screen: Ask | None, reason: str) -> None:
         if screen is not None and screen.is_current:
@@ -230,7 +230,7 @@ def _unused(folder: Path, _: "Archive") -> None:
 
 
 def _given(
-    kind: "OrderKind", models: tuple[int, ...], argument: str | None, archive: "Archive"
+    kind: "CommandKind", models: tuple[int, ...], argument: str | None, archive: "Archive"
 ) -> "tuple[Command, bool]":
     """Give an order; it, and whether a campaign is there to hear it. In a thread.
 
@@ -238,7 +238,7 @@ def _given(
         OrderError: it makes no sense.
         ArchiveError: the archive cannot be written.
     """
-    from lineage.commands.definitions import give  # noqa: PLC0415
+    from lineage.commands.definitions import submit  # noqa: PLC0415
     from lineage.errors import CommandError  # noqa: PLC0415 - in a thread, when first asked
     from lineage.storage.lock import campaign_holder  # noqa: PLC0415
 
@@ -250,5 +250,5 @@ def _given(
         except (PopulationError, OSError) as error:
             raise CommandError(str(error)) from None
         argument = newcomer.reference
-    order = give(archive, kind, models, argument)
+    order = submit(archive, kind, models, argument)
     return order, campaign_holder(archive.path) is not None

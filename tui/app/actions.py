@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Literal
 from textual.binding import Binding
 
 if TYPE_CHECKING:
-    from lineage.commands.definitions import CommandRequest
-    from lineage.commands.validation import Named
-    from lineage.records import OrderKind
+    from lineage.commands.definitions import CommandState
+    from lineage.commands.validation import NamedModel
+    from lineage.records import CommandKind
     from tui.app.data.focus import Focus
     from tui.app.data.snapshot import Snapshot
 
@@ -37,7 +37,7 @@ class Hand:
         shown: whether the footer shows it while it makes sense.
     """
 
-    kind: "OrderKind | Literal['export']"
+    kind: "CommandKind | Literal['export']"
     key: str
     title: str
     about: str
@@ -111,7 +111,7 @@ def bindings() -> Iterator[Binding]:
 
 
 def objection(
-    hand: Hand, asked: "CommandRequest | None", snapshot: "Snapshot | None", focus: "Focus"
+    hand: Hand, asked: "CommandState | None", snapshot: "Snapshot | None", focus: "Focus"
 ) -> str | None:
     """Why something cannot be done now, in a line; None if it can.
 
@@ -132,7 +132,7 @@ def objection(
     from lineage.commands.validation import objection as against  # noqa: PLC0415 - after the first paint
 
     # Whatever is typed later, the example would do.
-    return against(asked.affairs, hand.kind, models, _Known(snapshot), hand.example or None)
+    return against(asked.context, hand.kind, models, _Known(snapshot), hand.example or None)
 
 
 @dataclass(frozen=True)
@@ -141,12 +141,12 @@ class _Known:
 
     snapshot: "Snapshot"
 
-    def __call__(self, model: int) -> "Named | None":
-        from lineage.commands.validation import Named  # noqa: PLC0415 - see objection
+    def __call__(self, model: int) -> "NamedModel | None":
+        from lineage.commands.validation import NamedModel  # noqa: PLC0415 - see objection
 
         s = self.snapshot
         if not s.has(model):
             return None
         label = s.columns.names.get(model, f"#{model}")
         died = None if s.lives(model) else int(s.columns.died[model])
-        return Named(model, s.founder(model), label, died, s.cause(model))
+        return NamedModel(model, s.founder(model), label, died, s.cause(model))

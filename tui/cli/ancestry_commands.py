@@ -37,11 +37,11 @@ def ancestry(
 ) -> None:
     with clear_errors():
         colony = opened(archive)
-        from lineage.queries.line_survival import legacies_of
+        from lineage.queries.line_survival import line_survival_of
         from tui.cli.ancestry_tables import legacies_json, legacies_view
 
         with progress_bar() as progress:
-            found = legacies_of(
+            found = line_survival_of(
                 colony, limit, lambda done, total: progress(done, total, "kinship of the living")
             )
         if as_json:
@@ -69,7 +69,7 @@ def kin(
     with clear_errors():
         colony = opened(archive)
         from lineage.ancestry.relations import relation
-        from lineage.drawing.path_between import way
+        from lineage.drawing.path_between import path_between
         from lineage.queries.family import family_of
         from tui.cli.ancestry_tables import relation_json, relation_view
 
@@ -88,5 +88,5 @@ def kin(
         family = family_of(colony, named, descent)
         out.print(relation_view(found, family, limit))
         if found.path is not None and len(found.path) > 1:
-            drawing = way(family, found.path, style_for(out, ascii_only))
+            drawing = path_between(family, found.path, style_for(out, ascii_only))
             out.print(coloured(drawing), soft_wrap=True, highlight=False)

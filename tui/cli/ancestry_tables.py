@@ -27,7 +27,7 @@ def legacies_json(found: "LineSurvival") -> dict[str, Any]:
         "diversity": vars(found.diversity),
         "fruitful": [
             {**vars(one), "label": models[one.model].label, "alive": models[one.model].living}
-            for one in found.fruitful
+            for one in found.main_contributors
         ],
         "founders": [
             {
@@ -69,13 +69,13 @@ def legacies_view(found: "LineSurvival", glyphs: "Glyphs") -> Group:
         text=("model", "how", "fate"),
     )  # fmt: skip
     table.title = "The most fruitful, with all their descendants and how many of them live"
-    for one in found.fruitful:
+    for one in found.main_contributors:
         row = models[one.model]
         table.add_row(
             safe(row.label),
             str(row.generation),
             safe(row.operator),
-            f"{one.part:.1%}",
+            f"{one.share:.1%}",
             f"{one.children:,}",
             f"{one.descendants:,}",
             f"{one.living:,}",

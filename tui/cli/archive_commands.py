@@ -48,11 +48,11 @@ def fork(
     with clear_errors():
         colony = opened(archive)
         from lineage.archive.fork import fork as branch
-        from lineage.archive.unfinished import unfinished
+        from lineage.archive.unfinished import why_no_generation
 
         last = colony.latest()
         if last is None:
-            raise ArchiveError(f"{archive} has nothing to fork yet: {unfinished(colony)}")
+            raise ArchiveError(f"{archive} has nothing to fork yet: {why_no_generation(colony)}")
         generation = last.generation if at is None else at
         made = branch(colony, generation, target)
         models = made.newest_id()
@@ -118,9 +118,9 @@ def merge_archives(
 ) -> None:
     with clear_errors():
         one, other = opened(first), opened(second)
-        from lineage.archive.merge import unite
+        from lineage.archive.merge import merge_archives
 
-        made = unite(one, other, target)
+        made = merge_archives(one, other, target)
         if as_json:
             print_json({**vars(made), "archive": str(target)})
             return

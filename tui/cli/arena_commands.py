@@ -108,11 +108,11 @@ def match(
     with clear_errors():
         colony = opened(archive)
         from arena.reliability.partiality import closer_to
-        from lineage.queries.match_detail import hearing
+        from lineage.queries.match_detail import match_detail
         from lineage.queries.matches import MatchName
         from tui.cli.arena_tables import hearing_json, hearing_view
 
-        found = hearing(colony, MatchName.read(name))
+        found = match_detail(colony, MatchName.read(name))
         judges = sorted({judgement.judge for judgement in found.judgements})
         called = found.match.name
         closer = closer_to(colony.ancestry(), judges, called.a, called.b)

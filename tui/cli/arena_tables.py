@@ -25,7 +25,7 @@ def leaderboard_json(standings: "Sequence[LeaderboardRow]") -> list[dict[str, An
     return [
         {
             **vars(standing),
-            "judging": {mode: vars(judge) for mode, judge in standing.judging.items()},
+            "judging": {mode: vars(judge) for mode, judge in standing.reliability.items()},
         }
         for standing in standings
     ]
@@ -37,7 +37,7 @@ def leaderboard_view(
     """The leaderboard as a person reads it."""
     if not standings:
         return Text("nobody is rated yet: no round of the arena was played")
-    modes = sorted({mode for standing in standings for mode in standing.judging})
+    modes = sorted({mode for standing in standings for mode in standing.reliability})
     heads = ("model", "rating", "+/-", "won", "lost", "tied", "support", *modes)
     table = plain_table("", *heads, text=("model",))
     if glyphs is ASCII:
@@ -53,7 +53,7 @@ def leaderboard_view(
             f"{one.losses:,}",
             f"{one.ties:,}",
             "" if one.support is None else f"{one.support:.2f}",
-            *(_reliability(one.judging.get(mode), task) for mode in modes),
+            *(_reliability(one.reliability.get(mode), task) for mode in modes),
             style="bold green" if one.champion else None if one.living else "dim",
         )
     signs = (

@@ -27,7 +27,7 @@ from tui.shared.control_tables import orders_table
 
 if TYPE_CHECKING:
     from lineage import Archive
-    from lineage.records import Command, OrderKind
+    from lineage.records import Command, CommandKind
 
 app = typer.Typer()
 
@@ -168,7 +168,7 @@ def budget(
 def commands(archive: ArchiveOption = DEFAULT_ARCHIVE, as_json: JsonOption = False) -> None:
     with clear_errors():
         colony = opened(archive)
-        from lineage.commands.definitions import orders as given
+        from lineage.commands.definitions import all_commands as given
 
         rows = given(colony)
         if as_json:
@@ -184,7 +184,7 @@ app.command("orders", hidden=True, help="The former name of `colony commands`.")
 
 def _ordered(
     archive: Path,
-    kind: "OrderKind",
+    kind: "CommandKind",
     references: Sequence[str] = (),
     *,
     argument: str | None = None,
@@ -193,10 +193,10 @@ def _ordered(
     """Give an order, and say when it is carried out."""
     with clear_errors():
         colony: Archive = opened(archive)
-        from lineage.commands.definitions import give
+        from lineage.commands.definitions import submit
         from lineage.storage.lock import campaign_holder
 
-        order = give(colony, kind, [colony.find(model).id for model in references], argument)
+        order = submit(colony, kind, [colony.find(model).id for model in references], argument)
         holder = campaign_holder(archive)
         if as_json:
             print_json({**_json(order), "running": holder is not None})
@@ -209,7 +209,7 @@ def _ordered(
             f"colony run --archive {quoted(archive)}"
         )
         out.print(
-            f"order {order.id}: {escaped(order.words)}; {when}",
+            f"command {order.id}: {escaped(order.words)}; {when}",
             highlight=False,
             markup=False,
             soft_wrap=True,

@@ -60,7 +60,7 @@ def lineage(
     graph: Annotated[
         bool, typer.Option("--graph", help="Ancestors with lanes, as git draws history.")
     ] = False,
-    density: Annotated[
+    birth_map: Annotated[
         bool, typer.Option("--map", help="All births, with the model's line over them.")
     ] = False,
     descendants: Annotated[
@@ -86,7 +86,7 @@ def lineage(
             "line": line,
             "pedigree": pedigree,
             "graph": graph,
-            "map": density,
+            "map": birth_map,
             "descendants": descendants,
         }
         asked = [name for name, wanted in lenses.items() if wanted]
@@ -123,12 +123,12 @@ def _chosen(
     colony: "Archive", descent: "Ancestry", model: int, lens: str, depth: int | None
 ) -> "Family":
     """The models that a lens shows."""
-    from lineage.queries.family import family_of, fitter_line
+    from lineage.queries.family import family_of, line_of_fitter_parents
     from lineage.queries.fitness import fitness_of_all
 
     if lens == "line":
         fitness = fitness_of_all(colony, descent.newest)
-        return family_of(colony, fitter_line(descent, fitness, model), descent, fitness)
+        return family_of(colony, line_of_fitter_parents(descent, fitness, model), descent, fitness)
     if lens in {"all", "map"}:
         ids: Any = range(1, descent.newest + 1)
     elif lens == "descendants":
@@ -171,16 +171,16 @@ def _draw(
 
 
 def _map(colony: "Archive", descent: "Ancestry", model: int, style: "Style") -> "Drawing":
-    from lineage.drawing.birth_map import density
-    from lineage.queries.family import fitter_line
+    from lineage.drawing.birth_map import birth_map
+    from lineage.queries.family import line_of_fitter_parents
     from lineage.queries.fitness import fitness_of_all
 
     fitness = fitness_of_all(colony, descent.newest)
-    places = [node - 1 for node in fitter_line(descent, fitness, model)]
+    places = [node - 1 for node in line_of_fitter_parents(descent, fitness, model)]
     last = colony.latest()
     champion = last.champion - 1 if last else None
     height = max(8, min(24, out.height - 6)) if out.is_terminal else 16
-    return density(fitness[1:], places, champion, height, style)
+    return birth_map(fitness[1:], places, champion, height, style)
 
 
 def _footer(colony: "Archive", descent: "Ancestry", model: int, lens: str, style: "Style") -> Text:

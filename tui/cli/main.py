@@ -126,9 +126,9 @@ def models(
 
         last = colony.latest()
         if last is None:
-            from lineage.archive.unfinished import unfinished
+            from lineage.archive.unfinished import why_no_generation
 
-            waiting(unfinished(colony))
+            waiting(why_no_generation(colony))
         rows = tables.model_rows(
             colony.models(living=None if everyone else True),
             colony.task_means("selection"),

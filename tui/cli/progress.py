@@ -67,7 +67,7 @@ class CampaignProgress:
         """Called when something that was asked for is done or refused."""
         from lineage.allowance import allowance_of  # noqa: PLC0415 - as above
 
-        order = settled.order
+        order = settled.command
         if order.kind == "budget" and settled.outcome == "done":
             allowed = allowance_of(order.argument)
             if allowed and allowed.evaluations:
@@ -75,7 +75,7 @@ class CampaignProgress:
             if allowed and allowed.minutes:
                 self._ends = replace(self._ends, seconds=60.0 * allowed.minutes)
             self._heart.tell(budget=self._ends.evaluations)
-        self._say(f"order {order.id} ({order.words}) {settled.outcome}: {settled.answer}")
+        self._say(f"command {order.id} ({order.words}) {settled.outcome}: {settled.answer}")
 
     def on_trouble(self, sentence: str) -> None:
         """Called when an item, a candidate or a judge failed and was passed over."""

@@ -77,7 +77,7 @@ def run(
     ] = True,
 ) -> None:
     with clear_errors():
-        from lineage.archive.unfinished import unfinished
+        from lineage.archive.unfinished import why_no_generation
         from lineage.storage.lock import campaign_lock
 
         if not headless and _on_terminal():
@@ -115,7 +115,7 @@ def run(
                 if last:
                     teller.say(f"continuing {archive} after generation {last.generation}")
                 elif begun and not anew:
-                    teller.say(f"continuing {archive}: {unfinished(colony)}")
+                    teller.say(f"continuing {archive}: {why_no_generation(colony)}")
                 teller.say(context.plan.words)
                 seconds = None if limits.minutes is None else 60.0 * limits.minutes
                 ends = CampaignEnds(limits.item_evaluations, limits.generations, seconds)
@@ -199,7 +199,7 @@ def _asked_for(
     cannot be changed, except for its budget and the room for weights: the same seed must give the
     same colony. But before the first candidate is kept there is nothing yet that could be another.
     """
-    from lineage.archive.unfinished import making
+    from lineage.archive.unfinished import unfinished_generation
     from population.config import load_config, parse_config
 
     given = _with(load_config(path), seed, device)
@@ -208,7 +208,7 @@ def _asked_for(
     colony = opened(archive)
     started_seed, content = colony.campaign()
     stored = parse_config(content, str(archive))
-    begun = making(colony)
+    begun = unfinished_generation(colony)
     kept, otherwise = "", "choose another --archive"
     if begun is not None:
         kept = f"; {begun.born} of {begun.candidates} candidates are kept"

@@ -9,7 +9,7 @@ import pytest
 
 from arena.tasks.guarded import Guarded
 from lineage import Archive
-from lineage.commands.definitions import give, orders
+from lineage.commands.definitions import all_commands, submit
 from lineage.records import Item
 from population.analysis.report import make_report
 from population.campaign.context import found_archive, open_context, reopen_context
@@ -248,9 +248,9 @@ def test_an_order_that_fails_is_refused_and_not_tried_again(
     def fails(*_: Any, **__: Any) -> None:
         raise RuntimeError("out of memory")
 
-    give(archive, "tournament")
+    submit(archive, "tournament")
     monkeypatch.setattr("population.campaign.commands.play_tournament", fails)
     resumed(archive, config, 2)
-    (order,) = orders(archive)
+    (order,) = all_commands(archive)
     assert (order.outcome, order.answer) == ("refused", "RuntimeError: out of memory")
     assert len(archive.generations()) == 3

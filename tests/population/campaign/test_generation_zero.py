@@ -17,8 +17,8 @@ import pytest
 
 from lineage import Archive, ArchiveError
 from lineage.archive.fork import fork
-from lineage.archive.merge import unite
-from lineage.archive.unfinished import Effort, UnfinishedPart, keep, making
+from lineage.archive.merge import merge_archives
+from lineage.archive.unfinished import Effort, UnfinishedPart, unfinished_generation, write_part
 from population.analysis.verification import check
 from population.campaign import parts
 from population.campaign.context import found_archive, open_context, reopen_context
@@ -88,25 +88,25 @@ def test_stopped_anywhere_in_generation_0_it_comes_to_the_same(
     tiny: Path, whole: Archive, tmp_path: Path
 ) -> None:
     archive = found_archive(tmp_path / "again.duckdb", open_context(load_config(tiny)))
-    assert making(archive) is None
+    assert unfinished_generation(archive) is None
     assert "of 24 candidates are kept" in stopped(archive, "founders", 2)
-    assert making(archive).born == 0  # type: ignore[union-attr]
+    assert unfinished_generation(archive).born == 0  # type: ignore[union-attr]
     for at in (5, 6, 20):
         said = stopped(archive, "first population", at)
         assert f"generation 0: {at} of 24 candidates are kept" in said
-        found = making(archive)
+        found = unfinished_generation(archive)
         assert found is not None
         assert (found.born, found.candidates) == (at, CANDIDATES)
         assert archive.inconsistencies() == []
-    before = making(archive)
+    before = unfinished_generation(archive)
     assert "all candidates and " in stopped(archive, "first panel", 5)
     assert "what the arena had done is lost" in stopped(archive, "arena", 0)
-    now = making(archive)
+    now = unfinished_generation(archive)
     assert before is not None
     assert now is not None
     assert now.effort.evaluations > before.effort.evaluations
     Campaign(archive, reopen_context(archive), ONE).run()
-    assert making(archive) is None
+    assert unfinished_generation(archive) is None
     assert_same(archive, whole)
     # In the order in which it was written too: a fork goes by it.
     assert_same(fork(archive, 0, tmp_path / "f1.duckdb"), fork(whole, 0, tmp_path / "f2.duckdb"))
@@ -153,7 +153,7 @@ def test_everything_that_reads_copes_with_a_generation_in_the_making(
         assert "generation 0 is being made: 7 of 24 candidates" in failure(*command)
     for pair in ((archive, whole), (whole, archive)):
         with pytest.raises(ArchiveError, match="generation 0 is being made: 7 of 24"):
-            unite(*pair, tmp_path / "both.duckdb")
+            merge_archives(*pair, tmp_path / "both.duckdb")
     found = check(archive)
     assert found.whole
     assert found.replayed == 7
@@ -178,7 +178,7 @@ def test_other_candidates_or_items_are_noticed(tiny: Path, tmp_path: Path) -> No
 def test_no_part_is_written_once_the_generation_is_complete(whole: Archive) -> None:
     before = content(whole)
     with pytest.raises(ArchiveError, match="generation 0 is complete"):
-        keep(whole, UnfinishedPart(4, Effort()))
+        write_part(whole, UnfinishedPart(4, Effort()))
     assert content(whole) == before
 
 
@@ -194,19 +194,18 @@ def test_parts_are_kept_by_the_clock_and_when_asked(tmp_path: Path, tiny: Path) 
     for moment in (1.0, 4.9):
         now = moment
         kept.on_panel(1, nothing, nothing, 2)
-        assert making(archive) is None
+        assert unfinished_generation(archive) is None
     now = 5.0
     kept.on_panel(2, nothing, nothing, 2)
-    assert making(archive) == parts.making(archive)
-    assert making(archive).effort == Effort(6, 5.0, 0.0, 0.0)  # type: ignore[union-attr]
+    assert unfinished_generation(archive).effort == Effort(6, 5.0, 0.0, 0.0)  # type: ignore[union-attr]
     now = 6.0
     kept.on_panel(3, nothing, nothing, 2)
-    assert making(archive).effort.evaluations == 6  # type: ignore[union-attr]
+    assert unfinished_generation(archive).effort.evaluations == 6  # type: ignore[union-attr]
     kept.flush()
     kept.flush()
-    assert making(archive).effort == Effort(8, 6.0, 0.0, 0.0)  # type: ignore[union-attr]
+    assert unfinished_generation(archive).effort == Effort(8, 6.0, 0.0, 0.0)  # type: ignore[union-attr]
     own.undo()
-    assert re.match("generation 0 is being made: 0 of 9", making(archive).words)  # type: ignore[union-attr]
+    assert re.match("generation 0 is being made: 0 of 9", unfinished_generation(archive).words)  # type: ignore[union-attr]
 
 
 def interrupting(monkeypatch: pytest.MonkeyPatch, when: str, at: int) -> None:
@@ -269,7 +268,7 @@ def test_ctrl_c_tells_the_truth(
     last = error.splitlines()[-1]
     assert re.fullmatch(f"stopped; {said}. To continue: colony run --archive {archive}", last), last
     if number := re.search(r"(\d+) of 24 candidates are kept", last):
-        kept = making(Archive(archive))
+        kept = unfinished_generation(Archive(archive))
         assert kept is not None
         assert kept.born == int(number[1])
 

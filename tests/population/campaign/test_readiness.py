@@ -9,7 +9,7 @@ import torch
 from arena.errors import TaskError
 from arena.tasks import load_tasks
 from lineage import Archive
-from lineage.archive.unfinished import Effort, UnfinishedPart, keep, unfinished
+from lineage.archive.unfinished import Effort, UnfinishedPart, why_no_generation, write_part
 from population.campaign.context import found_archive, open_context
 from population.campaign.item_sampling import item_pools
 from population.campaign.readiness import check_ready, cost_of_founding
@@ -121,9 +121,9 @@ def test_candidates_that_are_kept_are_not_thrown_away(config: Config, tmp_path: 
     """Though no generation is complete: what they were bred by cannot be changed any more."""
     archive, path = tmp_path / "a.duckdb", tmp_path / "my.toml"
     colony_of = found_archive(archive, open_context(config))
-    assert unfinished(colony_of).endswith("none was begun; colony run begins the first")
-    keep(colony_of, UnfinishedPart(24, Effort(6, 1.0)))
-    assert unfinished(colony_of).startswith("generation 0 is being made: 0 of 24")
+    assert why_no_generation(colony_of).endswith("none was begun; colony run begins the first")
+    write_part(colony_of, UnfinishedPart(24, Effort(6, 1.0)))
+    assert why_no_generation(colony_of).startswith("generation 0 is being made: 0 of 24")
     colony_of.close()
     before = archive.read_bytes()
     run = ("run", "--archive", archive, "--headless", "--no-report", "--generations", 1)

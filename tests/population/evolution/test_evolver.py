@@ -52,7 +52,7 @@ class Nest:
         genomes = [*map(self.space.founder, range(FOUNDERS)), *(genome for _, genome, _ in first)]
         self.kinship = Kinship(range(1, FOUNDERS + 1))
         for model, (_, _, mixed) in enumerate(first, start=FOUNDERS + 1):
-            self.kinship.born(model, equal_parents(tuple(row + 1 for row in mixed)))
+            self.kinship.add_birth(model, equal_parents(tuple(row + 1 for row in mixed)))
         operators = {str(name): often for name, often in self.search.operators.items()}
         self.stocks = [
             self._stock(
@@ -101,7 +101,7 @@ class Nest:
         outcome = evolver.tell(before, offspring, panel, race)
         genome = dict(zip(before.ids, before.genomes, strict=True))
         for model, child in enumerate(proposals.children, start=before.next_id):
-            self.kinship.born(model, child.parents)
+            self.kinship.add_birth(model, child.parents)
             genome[model] = child.genome
         ids = (*before.ids[:FOUNDERS], *outcome.living)
         self.kinship.keep(ids)
@@ -131,7 +131,7 @@ class Nest:
             scores=scores,
             means=means,
             relationship=self.kinship.relationship(ids),
-            lines=self.kinship.lines(ids),
+            lines=self.kinship.founder_shares(ids),
             children=np.zeros(len(ids)),
             rating=np.zeros(len(ids)),
             deviation=np.ones(len(ids)),

@@ -21,7 +21,7 @@ from tui.shared.heartbeat import Pulse, pulse_path, read_pulse
 
 if TYPE_CHECKING:
     from lineage import Archive
-    from lineage.commands.definitions import CommandRequest
+    from lineage.commands.definitions import CommandState
     from tui.app.data.snapshot import Snapshot
 
 EVERY_S = 0.1
@@ -55,9 +55,9 @@ class Fresh(Message):
 class Heard(Message):
     """Something was asked of the campaign, or came of it."""
 
-    def __init__(self, asked: "CommandRequest") -> None:
+    def __init__(self, command_state: "CommandState") -> None:
         super().__init__()
-        self.asked = asked
+        self.asked = command_state
 
 
 class Beat(Message):
@@ -91,7 +91,7 @@ class Reader:
         self._path, self._post, self._awaited = path, post, awaited
         self._archive: Archive | None = None
         self._snapshot: Snapshot | None = None
-        self._asked: CommandRequest | None = None
+        self._asked: CommandState | None = None
         self._seen: Stamp = None
         self._beat: Stamp = None
         self._pulse: Pulse | None = None
@@ -163,17 +163,17 @@ class Reader:
         self._say(None)
 
     def _read(self) -> None:
-        from lineage.queries.columns import empty, grown, is_news, scored  # noqa: PLC0415
+        from lineage.queries.columns import empty_columns, is_outdated, updated, with_fitness  # noqa: PLC0415
         from tui.app.data.snapshot import Snapshot, with_shares  # noqa: PLC0415
 
         archive, older = self.archive(), self._snapshot
-        known = older.columns if older else empty()
+        known = older.columns if older else empty_columns()
         with archive.reading() as db:
-            if older and not is_news(db, known):
+            if older and not is_outdated(db, known):
                 return
-            known = grown(db, known)
+            known = updated(db, known)
             if older:
-                known = scored(db, known)
+                known = with_fitness(db, known)
         settings = older.settings if older else archive.campaign()[1]
         snapshot = Snapshot(known, older.shares if older else None, settings)
         if older is None:
@@ -181,15 +181,15 @@ class Reader:
             self._post(Fresh(snapshot))
             self._over.wait(REST_S)
             with archive.reading() as db:
-                snapshot = replace(snapshot, columns=scored(db, known))
+                snapshot = replace(snapshot, columns=with_fitness(db, known))
         self._snapshot = replace(snapshot, shares=with_shares(older, snapshot))
         self._post(Fresh(self._snapshot))
 
     def _hear(self) -> None:
-        from lineage.commands.definitions import asked  # noqa: PLC0415 - see the module's docstring
+        from lineage.commands.definitions import command_state  # noqa: PLC0415 - see the module's docstring
 
         with self.archive().reading() as db:
-            now = asked(db)
+            now = command_state(db)
         if now != self._asked:
             self._asked = now
             self._post(Heard(now))

@@ -7,9 +7,9 @@ from arena.reliability.kin import STRATA
 from arena.reliability.partiality import closer_to
 from lineage import Archive
 from lineage.queries.judges import Reliability, reliabilities
-from lineage.queries.match_detail import MatchDetail, hearing
+from lineage.queries.match_detail import MatchDetail, match_detail
 from lineage.queries.matches import Match, MatchName, matches
-from lineage.queries.round_summary import Planted, RoundSummary, planted, played
+from lineage.queries.round_summary import CanaryResult, RoundSummary, canary_results, round_summary
 from lineage.queries.rounds import record
 from lineage.records import Trust
 from tui.app.data.snapshot import Snapshot
@@ -52,7 +52,7 @@ class ArenaView:
     matches: tuple[Match, ...] = ()
     judges: dict[int, dict[str, Reliability]] = field(default_factory=dict)
     trust: tuple[Trust, ...] = ()
-    planted: tuple[Planted, ...] = ()
+    planted: tuple[CanaryResult, ...] = ()
 
     @property
     def newest(self) -> int:
@@ -62,7 +62,7 @@ class ArenaView:
 
 def arena_view(archive: Archive, asked: ArenaQuery) -> ArenaView:
     """What there is to see of a round."""
-    about = played(archive, asked.round)
+    about = round_summary(archive, asked.round)
     if about is None:
         return ArenaView()
     known = reliabilities(archive, asked.task)
@@ -79,7 +79,7 @@ def arena_view(archive: Archive, asked: ArenaQuery) -> ArenaView:
             if any(one.round >= seated for one in modes.values())
         },
         tuple(entry for entry in record(archive) if asked.task is None or entry.task == asked.task),
-        tuple(planted(archive, about.round)),
+        tuple(canary_results(archive, about.round)),
     )
 
 
@@ -87,7 +87,7 @@ def heard(
     archive: Archive, name: MatchName, snapshot: Snapshot
 ) -> tuple[MatchDetail, dict[int, int | None]]:
     """A match, and by judge whom of the two it is closer kin to, where that is worked out."""
-    found = hearing(archive, name)
+    found = match_detail(archive, name)
     judges = sorted({judgement.judge for judgement in found.judgements})
     known = [*judges, name.a, name.b]
     if snapshot.newest > KIN_UP_TO or not all(snapshot.has(model) for model in known):

@@ -66,7 +66,7 @@ def _descending(ids: Iterable[int]) -> Ids:
 
 def children(snapshot: Snapshot, model: int) -> Ids:
     """The children of a model, the fittest first; a millisecond among a million."""
-    links = snapshot.columns.pedigree
+    links = snapshot.columns.parent_edges
     return fittest_first(snapshot, links.child[links.parent == np.int32(model)])
 
 

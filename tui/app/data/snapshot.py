@@ -34,7 +34,7 @@ class Snapshot:
     Attributes:
         columns: everybody.
         shares: each founder's part in everybody by descent, shape (newest + 1, founders), in the
-            order of `columns.pedigree.founders`; None while it is being computed.
+            order of `columns.parent_edges.founders`; None while it is being computed.
         settings: the configuration that the archive was started with.
     """
 
@@ -66,7 +66,7 @@ class Snapshot:
     @cached_property
     def children(self) -> npt.NDArray[np.int64]:
         """How many children each model has, by id: shape (newest + 1,)."""
-        return np.bincount(self.columns.pedigree.parent, minlength=self.newest + 1)
+        return np.bincount(self.columns.parent_edges.parent, minlength=self.newest + 1)
 
     @cached_property
     def reigns(self) -> tuple[Ids, Ids]:
@@ -97,7 +97,7 @@ class Snapshot:
         # Snapshots change while one looks, and arrays are ready before a graph would be.
         from lineage.ancestry.sparse import SparseAncestry  # noqa: PLC0415 - SciPy
 
-        return SparseAncestry(self.columns.pedigree)
+        return SparseAncestry(self.columns.parent_edges)
 
     @cached_property
     def latest(self) -> Generation | None:
@@ -141,12 +141,12 @@ class Snapshot:
 
     def operator(self, model: int) -> str:
         """How it was made, fit to be shown."""
-        return shown(self.columns.words[int(self.columns.operator[model])])
+        return shown(self.columns.vocabulary[int(self.columns.operator[model])])
 
     def cause(self, model: int) -> str | None:
         """What it died of; None of the living."""
         code = int(self.columns.cause[model])
-        return None if code < 0 else self.columns.words[code]
+        return None if code < 0 else self.columns.vocabulary[code]
 
     def fitness(self, model: int) -> float | None:
         """See `lineage.queries.fitness`; None of who was never scored."""
@@ -162,7 +162,7 @@ class Snapshot:
 
     def parents(self, model: int) -> dict[int, float]:
         """A model's parents and their shares, the greatest share first."""
-        links = self.columns.pedigree
+        links = self.columns.parent_edges
         # Of the same type, lest NumPy converts the whole column at every call.
         start, end = np.searchsorted(links.child, np.array([model, model + 1], links.child.dtype))
         pairs = zip(links.parent[start:end].tolist(), links.share[start:end].tolist(), strict=True)
@@ -173,7 +173,7 @@ class Snapshot:
         if self.shares is None:
             return []
         parts = self.shares[model]
-        founders = self.columns.pedigree.founders
+        founders = self.columns.parent_edges.founders
         order = np.argsort(-parts, kind="stable")
         return [(int(founders[at]), float(parts[at])) for at in order if parts[at] > 0]
 
@@ -195,7 +195,7 @@ def with_shares(older: Snapshot | None, snapshot: Snapshot) -> Singles:
     """
     columns = snapshot.columns
     known = None if older is None else older.shares
-    fits = known is not None and known.shape[1] == len(columns.pedigree.founders)
+    fits = known is not None and known.shape[1] == len(columns.parent_edges.founders)
     if not fits or known is None or snapshot.newest + 1 - len(known) > ONE_BY_ONE:
         return snapshot.descent.founder_shares()
     first = len(known)

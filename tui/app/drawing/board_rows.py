@@ -188,7 +188,7 @@ def apportioned(parts: Singles, cells: int) -> list[int]:
 def legend(snapshot: Snapshot, signs: Signs, width: int) -> list[Piece]:
     """Which sign stands for which founder, as far as there is room."""
     pieces, used = list[Piece](), 0
-    for place, founder in enumerate(snapshot.columns.pedigree.founders.tolist()):
+    for place, founder in enumerate(snapshot.columns.parent_edges.founders.tolist()):
         name = shown(snapshot.columns.names[founder], 12)
         if used + cells(name) + 3 > width:
             break

@@ -5,7 +5,7 @@ from functools import cached_property
 import numpy as np
 
 from lineage.ancestry.parent_edges import Ids
-from lineage.drawing.birth_map import AXIS, BirthField, drawn, marks
+from lineage.drawing.birth_map import AXIS, BirthField, draw_field, overlay
 from lineage.drawing.pedigree import PedigreeLayout
 from lineage.drawing.text import Drawing, Glyphs, Row, width_of
 from tui.app.data.snapshot import Snapshot
@@ -86,13 +86,13 @@ class MapChart:
         self._snapshot, self._field = snapshot, field
         self._up, self._across = field.counts.shape
         champion = snapshot.champion
-        over = marks(
+        over = overlay(
             field,
             [model - 1 for model in line.tolist()],
             None if champion is None else champion - 1,
             glyphs,
         )
-        self._rows: Drawing = drawn(field, over, glyphs)
+        self._rows: Drawing = draw_field(field, over, glyphs)
 
     @property
     def size(self) -> tuple[int, int]:

@@ -57,7 +57,7 @@ class LineRows(Descending):
             6,
             1,
             4 + len(str(s.columns.generation[line].max())),
-            max(cells(shown(s.columns.words[code])) for code in operators),
+            max(cells(shown(s.columns.vocabulary[code])) for code in operators),
             5 + len(str(s.children[line].max())),
             2 + labels + 6 + 3,
         ]

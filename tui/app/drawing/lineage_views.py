@@ -6,7 +6,7 @@ import numpy as np
 
 from lineage.ancestry.parent_edges import Ids
 from lineage.drawing import ASCII, UNICODE, Style
-from lineage.drawing.birth_map import AXIS, BirthField, counted
+from lineage.drawing.birth_map import AXIS, BirthField, birth_field
 from lineage.drawing.pedigree import DEEPEST, layout
 from lineage.drawing.text import Glyphs
 from tui.app.data.kin import ancestors, family_of
@@ -84,7 +84,7 @@ def map_size(style: Style, height: int) -> tuple[int, int]:
 def births_of(snapshot: Snapshot, size: tuple[int, int]) -> Counted:
     """All births in the cells of a map; 40 ms for a million, so ask for it in a thread."""
     fitness = snapshot.columns.fitness[1:].astype(np.float64)
-    return Counted(snapshot, size, counted(fitness, *size))
+    return Counted(snapshot, size, birth_field(fitness, *size))
 
 
 def way_between(snapshot: Snapshot, model: int, other: int) -> Ids | None:

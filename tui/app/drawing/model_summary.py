@@ -67,7 +67,7 @@ def founders(
     snapshot: Snapshot, model: int, signs: Signs, width: int, head: str = "descends from"
 ) -> list[list[Span | Piece]]:
     """The founders a model descends from, with bars."""
-    order = snapshot.columns.pedigree.founders.tolist()
+    order = snapshot.columns.parent_edges.founders.tolist()
     rows: list[list[Span | Piece]] = [[Piece(head, "head")]]
     for founder, part in snapshot.founders_of(model):
         place = order.index(founder)

@@ -44,7 +44,7 @@ def fitness(snapshot: Snapshot) -> tuple[list[Curve], list[float]]:
         Curve("best", "best", births, np.asarray(past["best"], np.float64)),
         Curve("median", "median", births, np.asarray(past["median"], np.float64)),
     ]
-    founders = snapshot.columns.fitness[snapshot.columns.pedigree.founders]
+    founders = snapshot.columns.fitness[snapshot.columns.parent_edges.founders]
     if np.isfinite(founders).any():
         best = np.full(2, np.nanmax(founders), np.float64)
         curves.append(Curve("best founder", "founder", births[[0, -1]], best))
@@ -66,7 +66,7 @@ class Champions(ModelRows):
         last = len(reigned) - 1 - np.unique(reigned[::-1], return_index=True)[1]
         self._reigns = np.sort(last)[::-1]
         super().__init__(snapshot, reigned[self._reigns])
-        crowned = snapshot.columns.crowned
+        crowned = snapshot.columns.champion_scores
         self._scores = np.array([crowned.get(model, np.nan) for model in reigned.tolist()])
         self._won = np.diff(self._scores, prepend=np.nan) if len(reigned) else self._scores
         self._signs = signs
@@ -145,7 +145,7 @@ def _died(s: Snapshot, models: Models) -> list[TimelineEntry]:
         dead = models[causes == code]
         named = " ".join(f"#{model}" for model in dead[:MANY].tolist())
         more = f" and {len(dead) - MANY} more" if len(dead) > MANY else ""
-        words = f"{named}{more}: {shown(s.columns.words[code])}"
+        words = f"{named}{more}: {shown(s.columns.vocabulary[code])}"
         told.append(TimelineEntry("death", int(dead[0]), "fossil", words))
     return told
 

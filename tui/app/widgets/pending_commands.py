@@ -12,7 +12,7 @@ from tui.app.widgets.dialogs import Dialog
 from tui.shared.styling import Piece, Signs, bar, text_of
 
 if TYPE_CHECKING:
-    from lineage.commands.definitions import CommandRequest
+    from lineage.commands.definitions import CommandState
     from lineage.records import Command
     from tui.app.app import ColonyApp
     from tui.app.exporting import Export
@@ -21,25 +21,25 @@ NAMED = 2
 """Open orders that the line names; of more it says how many."""
 
 
-def news(before: "CommandRequest | None", now: "CommandRequest") -> "list[Command]":
+def news(before: "CommandState | None", now: "CommandState") -> "list[Command]":
     """Orders that were settled in between; none where now it is another archive."""
-    older = before.orders if before else ()
+    older = before.commands if before else ()
     same = [(o.id, o.given_at) for o in older] == [
-        (o.id, o.given_at) for o in now.orders[: len(older)]
+        (o.id, o.given_at) for o in now.commands[: len(older)]
     ]
     if before is None or not same:
         return []
     known = {order.id for order in older if order.outcome}
-    return [order for order in now.orders if order.outcome and order.id not in known]
+    return [order for order in now.commands if order.outcome and order.id not in known]
 
 
 def told(order: "Command") -> str:
     """What came of an order, in a line."""
-    return f"order {order.id} ({order.words}) {order.outcome}: {order.answer}"
+    return f"command {order.id} ({order.words}) {order.outcome}: {order.answer}"
 
 
 def under_way(
-    asked: "CommandRequest | None", export: "Export | None", *, runs: bool, signs: Signs
+    asked: "CommandState | None", export: "Export | None", *, runs: bool, signs: Signs
 ) -> list[Piece]:
     """What somebody waits for, as a line; empty if nobody does.
 
@@ -67,7 +67,7 @@ def under_way(
             Piece(named + more, "strong"),
             Piece(f"; {when}", "dim"),
         ]
-    elif asked.affairs.paused:
+    elif asked.context.paused:
         pieces += [Piece("paused", "warning"), Piece(" until it is told to resume", "dim")]
     return pieces
 
@@ -129,7 +129,7 @@ class CommandsDialog(Dialog[None]):
 
         asked = self.app.asked
         table = self.query_one("#orders", Static)
-        if asked is not None and asked.orders:
-            table.update(orders_table(asked.orders[::-1], ascii_only=self.app.settings.ascii))
+        if asked is not None and asked.commands:
+            table.update(orders_table(asked.commands[::-1], ascii_only=self.app.settings.ascii))
         else:
             table.update(Text("nothing was asked of this campaign"))
