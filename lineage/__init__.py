@@ -1,7 +1,18 @@
-"""Memory: the archive of every model ever born, and its ancestry. Knows nothing of torch.
+"""Memory: the archive of every model ever born, and its ancestry. Never imports torch.
 
-`Archive` is imported when it is first asked for: DuckDB and networkx take a quarter of a second to
-start, and who only needs the records or the errors should not wait for them.
+An archive is read by methods that give records, by SQL, and as a networkx graph:
+
+>>> len(archive.models()) == archive.newest_id()  # `archive` is Archive.open("colony.duckdb")
+True
+>>> champion = archive.find("champion")
+>>> champion.living
+True
+>>> graph = archive.graph(ancestors_of=champion.id)
+>>> sorted(graph.predecessors(champion.id)) == sorted(parent.id for parent in champion.parents)
+True
+
+`Archive` is imported on first use: DuckDB and networkx take a quarter of a second to start, and a
+program that only needs the records or the errors should not wait for them.
 """
 
 from typing import TYPE_CHECKING, Any

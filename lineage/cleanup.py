@@ -1,4 +1,4 @@
-"""Cleaning up so that the first error is the one that is heard."""
+"""Cleaning up without hiding the first error."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,8 +8,16 @@ from contextlib import contextmanager
 def afterwards(clean: Callable[[], object]) -> Iterator[None]:
     """Clean up when a block ends. If the block failed, its error is raised, whatever follows it.
 
-    What fails in cleaning up after an error mostly fails because of it (a transaction is aborted, a
-    disk is full), and says nothing of what went wrong; it is left as a note on the first error.
+    An error in cleaning up after another error is mostly caused by it (a transaction is aborted, a
+    disk is full), and says nothing about the cause; it becomes a note on the first error.
+
+    Args:
+        clean: called when the block ends, with or without an error.
+
+    >>> with afterwards(lambda: print("cleaned up")):
+    ...     print("worked")
+    worked
+    cleaned up
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""What can go wrong with an archive, said so that a user knows what to do."""
+"""Errors of archives; their messages say what to do."""
 
 
 class ArchiveError(Exception):
@@ -14,4 +14,4 @@ class ArchiveFullError(ArchiveError):
 
 
 class CommandError(ArchiveError):
-    """An order makes no sense as things stand; the message says why, and nothing was written."""
+    """A command makes no sense at present; the message says why, and nothing was written."""

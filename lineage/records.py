@@ -14,12 +14,16 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Item:
-    """One question that was put to models.
+    """An item: a prompt, with or without a key.
 
     Attributes:
+        id: unique in an archive.
+        task: name of its task.
+        split: `search`, `selection` or `test`.
+        prompt: what models are asked.
         key: the right answer, or None where only judges can tell.
         statement: a text with one {} in which judges read the answers, or None.
-        plain: whether the prompt holds what models said, so that control tokens in it are text.
+        plain: whether the prompt holds answers of models, so that control tokens in it are text.
     """
 
     id: str
@@ -33,7 +37,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Block:
-    """One axis of a genome: a functionally closed part of the network."""
+    """A column of a genome: a functionally closed part of the network, with its parameter count."""
 
     name: str
     parameters: int
@@ -41,7 +45,13 @@ class Block:
 
 @dataclass(frozen=True)
 class Founder:
-    """A model that was brought in: its checkpoint folder and the hash of what lies there."""
+    """A model that was brought in.
+
+    Attributes:
+        name: unique among the founders.
+        path: of its checkpoint, as `colony run` takes it.
+        weights_sha256: of its weights, in hexadecimal.
+    """
 
     name: str
     path: str
@@ -50,7 +60,13 @@ class Founder:
 
 @dataclass(frozen=True)
 class Parent:
-    """One parent of a model: `share` of all parents sums to 1."""
+    """One parent of a model.
+
+    Attributes:
+        id: of the parent.
+        share: its share in the child; shares of all parents sum to 1.
+        role: `first`, `mate` or `ensemble`.
+    """
 
     id: int
     share: float
@@ -59,7 +75,16 @@ class Parent:
 
 @dataclass(frozen=True)
 class Birth:
-    """A model as it enters the archive: its genome (genes,), and by `method` what that means."""
+    """A new offspring as it enters the archive.
+
+    Attributes:
+        id: its number.
+        operator: that made it.
+        parents: with their shares.
+        genome: shape `[genes]`.
+        weights_sha256: of its weights, in hexadecimal.
+        method: what the genome means: `linear` (coefficients) or `route` (a path through layers).
+    """
 
     id: int
     operator: str
@@ -71,7 +96,7 @@ class Birth:
 
 @dataclass(frozen=True)
 class Death:
-    """A model that became a fossil, and why."""
+    """The death of a model, which becomes a fossil: its id and the cause."""
 
     id: int
     cause: str
@@ -79,7 +104,14 @@ class Death:
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of several models on the same items, each of shape (models, items)."""
+    """Scores of several models on the same items.
+
+    Attributes:
+        models: ids, the rows.
+        items: ids, the columns.
+        exact: shape `[models, items]`: 1 where greedy decoding gives the key, else 0.
+        probability: shape `[models, items]`: that the model, sampled, gives the key.
+    """
 
     models: tuple[int, ...]
     items: tuple[str, ...]
@@ -89,7 +121,14 @@ class Scores:
 
 @dataclass(frozen=True)
 class Rating:
-    """A Bradley-Terry strength in logits, its standard deviation, and the mean of its prior."""
+    """A rating of a model.
+
+    Attributes:
+        model: id.
+        rating: Bradley-Terry strength in logits; the founders have mean zero.
+        deviation: its standard error in logits.
+        prior: the mean of its prior in logits.
+    """
 
     model: int
     rating: float
@@ -99,9 +138,9 @@ class Rating:
 
 @dataclass(frozen=True)
 class Trust:
-    """How often a judge was right (`hits`) and wrong where a key could tell.
+    """How often a judge was right (`hits`) and wrong (`misses`) where a key could tell.
 
-    Counted apart by mode, by task, and by whose kin the judge is (`stratum`, see
+    Counted by mode, by task, and by kinship with the contestants (`stratum`, see
     `arena.reliability.kin`).
     """
 
@@ -115,12 +154,14 @@ class Trust:
 
 @dataclass(frozen=True)
 class Audit:
-    """Whether a judge of a mode may speak, and its trust: what is believed of all its verdicts.
+    """The audit of a judge in one mode.
 
     Attributes:
-        trust: in [0, 1]: 2 x - 1 of the lower bound of its reliability, 0 for guessing.
-        favour: p-value of the spread of its mistakes over the contestants; small if it favours
-            some. None without enough to tell.
+        judge: id.
+        mode: how it judges.
+        trust: in [0, 1]: 2 x - 1 of the lower bound x of its reliability; 0 for guessing.
+        favour: p-value of the dispersion of its mistakes over the contestants; small if it favours
+            some. None without enough observations.
         admitted: whether its verdicts count.
     """
 
@@ -133,9 +174,10 @@ class Audit:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model answered to an item, in canonical form, decoded greedily.
+    """The answer of a model to an item, in canonical form, decoded greedily.
 
-    `verified` is how right it is by the item's key, in [0, 1]; None where nobody looked.
+    `verified` is how right it is by the item's key, in [0, 1]; None where the key was not looked
+    at.
     """
 
     item: str
@@ -146,7 +188,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Reading:
-    """How likely a judge finds an answer (log-likelihood in nats, summed over its tokens)."""
+    """The log-likelihood in nats that a judge gives an answer, summed over its tokens."""
 
     item: str
     judge: int
@@ -156,13 +198,15 @@ class Reading:
 
 @dataclass(frozen=True)
 class PairComparison:
-    """What a judge said to "A or B?": log-odds in nats that `better` is better, in both orders.
+    """A judge's reply to "A or B?": log-odds in nats that `better` is better, in both orders.
 
     Attributes:
+        item: id.
+        judge: id.
         better: the answer that the log-odds are of.
         worse: the other one.
-        first: with `better` named first.
-        second: with `better` named second.
+        first: log-odds with `better` named first.
+        second: log-odds with `better` named second.
     """
 
     item: str
@@ -175,7 +219,7 @@ class PairComparison:
 
 @dataclass(frozen=True)
 class Canary:
-    """An answer that nobody gave and that no judge should like."""
+    """A planted wrong answer that no judge should prefer, and the kind of attack that it is."""
 
     item: str
     kind: str
@@ -184,7 +228,7 @@ class Canary:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the jury made of a model's answer to an item: its mean result, in [0, 1]."""
+    """The jury's verdict on a model's answer to an item: its mean result, in [0, 1]."""
 
     item: str
     model: int
@@ -193,7 +237,13 @@ class Verdict:
 
 @dataclass(frozen=True)
 class RoundItem:
-    """An item of a round: whether its key was looked at, and whether nothing else ever asks it."""
+    """An item of a round.
+
+    Attributes:
+        item: id.
+        checkable: whether its key may be looked at.
+        hidden: whether it is used nowhere but in the arena.
+    """
 
     item: str
     checkable: bool
@@ -207,8 +257,14 @@ class Round:
     Attributes:
         asked: the items that it was played on.
         items: those of them that the archive does not have yet.
-        answers: given in it.
-        trust: what this round's items say of the judges, not what was known before.
+        answers: new ones.
+        canaries: new ones.
+        readings: new ones.
+        comparisons: new ones.
+        verdicts: of every contestant on every item that it answered.
+        trust: hits and misses of judges on this round's items alone.
+        audits: of every judge in every mode.
+        ratings: of every contestant.
         predicted: tokens that it was expected to take.
         tokens: that it took.
     """
@@ -228,15 +284,20 @@ class Round:
 
     @property
     def evaluations(self) -> int:
-        """What it took: an answer is one, a reading one, a comparison (two orders, A or B) four."""
+        """Item evaluations: an answer is one, a reading one, a comparison (two orders, A, B) four.
+
+        >>> Round(answers=(Answer("i", 1, "yes"),), readings=(Reading("i", 2, "yes", -0.5),)
+        ... ).evaluations
+        2
+        """
         return len(self.answers) + len(self.readings) + 4 * len(self.comparisons)
 
 
 @dataclass(frozen=True)
 class Juror:
-    """A judge whose answers stand for keys that nobody has, and what they are worth in a task.
+    """A judge whose answers are votes for pseudo-labels of a task without keys.
 
-    `belief` is the log-odds that an answer of its is right, in nats.
+    `belief` is the log-odds in nats that an answer of the judge is right.
     """
 
     judge: int
@@ -246,7 +307,7 @@ class Juror:
 
 @dataclass(frozen=True)
 class Event:
-    """Something worth telling whoever watches."""
+    """An event of a campaign, such as an alarm or a new champion, with the model it is about."""
 
     kind: str
     model: int | None
@@ -258,7 +319,7 @@ CommandKind = Literal[
 ]
 
 PAUSED = "paused"
-"""What a campaign says that it does while it waits."""
+"""The activity that the heartbeat of a paused campaign reports."""
 
 
 @dataclass(frozen=True)
@@ -321,7 +382,22 @@ class CommandOutcome:
 
 @dataclass(frozen=True)
 class Generation:
-    """One round of breeding, as summed up when it was committed."""
+    """Summary of a generation.
+
+    Attributes:
+        generation: its number, from 0.
+        epoch: of its panel.
+        evaluations: item evaluations, all uses.
+        best: merit of the best living model on the panel.
+        median: merit of the living on the panel.
+        champion: id.
+        wall_s: wall time in seconds.
+        forward_s: wall time with a forward pass running, in seconds.
+        cpu_s: processor time of all cores together, in seconds.
+        founder_entropy: effective founders of the living, as a fraction of all founders.
+        mean_kinship: of two of the living.
+        item_coverage: fraction of the panel that at least one living model solves.
+    """
 
     generation: int
     epoch: int
@@ -339,7 +415,7 @@ class Generation:
 
 @dataclass(frozen=True)
 class OperatorRecord:
-    """What is known of a way of making children; what counts fades with time."""
+    """Statistics of an operator for the bandit; tries, successes and cost are discounted."""
 
     operator: str
     often: float
@@ -350,7 +426,19 @@ class OperatorRecord:
 
 @dataclass(frozen=True)
 class SearchRecord:
-    """Where the search stands: its centre and what moves it, each of shape (genes,)."""
+    """State of the evolution strategy after a generation.
+
+    Attributes:
+        origin: id of the model that its offspring descend from.
+        steps: number of steps taken.
+        level: index of the step-size level.
+        stalled: generations without progress.
+        stride: factor on the step length.
+        centre: shape `[genes]`, the middle of its steps.
+        average: shape `[genes]`, average of the centres.
+        gradient: shape `[genes]`, first moment.
+        square: shape `[genes]`, second moment.
+    """
 
     origin: int
     steps: int

@@ -1,6 +1,6 @@
-"""What can be asked of a model, as expressions of SQL over `models m` and joined tables.
+"""The fields of the filter language, as SQL expressions over `models m` and joined tables.
 
-An expression holds no value: names that people give are parameters of the joined tables.
+An expression holds no value: names that people type are parameters of the joined tables.
 """
 
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ Argument = Literal["none", "task", "founder", "model"]
 
 @dataclass(frozen=True)
 class FilterField:
-    """Something known of every model.
+    """A field of the filter language.
 
     Attributes:
         kind: what it is compared with; a flag is true or false by itself.
-        meaning: for people.
+        meaning: a line for people.
         sql: the expression, in which `j` is the joined table.
-        join: a table with a row per model (`model`, `value`), in which `$argument` is the argument.
+        join: a query with a row per model (`model`, `value`), in which `$argument` is the argument.
         argument: what stands after the colon.
-        relation: models that `lineage.ancestry.sparse` has to find out, by what.
+        relation: the relation whose models the ancestry has to find, if there is one.
     """
 
     kind: Kind

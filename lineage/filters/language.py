@@ -1,4 +1,4 @@
-"""From text to a tree of conditions; whatever is wrong is pointed at."""
+"""The parser of the filter language: from text to a tree of conditions."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -10,12 +10,20 @@ from lineage.errors import ArchiveError
 from lineage.escaping import escaped
 
 LONGEST = 2_000
+"""Characters of a filter, at most."""
+
 DEEPEST = 50
-"""More brackets and negations within each other than anybody writes, and than the stack bears."""
+"""Brackets and negations within each other, at most; the parser is recursive."""
 
 
 class FilterError(ArchiveError):
-    """A filter is wrong; the message says what, shows where, and what may have been meant."""
+    """A filter is wrong; the message says what, points at it, and suggests what may be meant.
+
+    Args:
+        message: what is wrong.
+        text: of the filter.
+        at: index in the text that the message points at.
+    """
 
     def __init__(self, message: str, text: str, at: int) -> None:
         shown = "".join(sign if sign.isprintable() else " " for sign in text)
@@ -23,7 +31,11 @@ class FilterError(ArchiveError):
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """`; did you mean X?`, or nothing where nothing is near."""
+    """`; did you mean X?` for the nearest known word, or an empty text if none is near.
+
+    >>> suggestion("fitnes", ["fitness", "rating"])
+    '; did you mean fitness?'
+    """
     spelled: dict[str, str] = {}
     for name in known:
         spelled.setdefault(name.lower(), name)
@@ -38,10 +50,10 @@ class Condition:
     Attributes:
         field: its name.
         argument: what follows the colon, or None.
-        operator: how it is compared, or None.
-        value: what with, as it was written.
-        at: where in the text the field begins.
-        value_at: where the value begins.
+        operator: of the comparison, or None.
+        value: to compare with, as it was written.
+        at: index in the text where the field begins.
+        value_at: index where the value begins.
     """
 
     field: str
@@ -54,14 +66,14 @@ class Condition:
 
 @dataclass(frozen=True)
 class Not:
-    """The opposite."""
+    """The negation of an expression."""
 
     part: "Expression"
 
 
 @dataclass(frozen=True)
 class Several:
-    """All of some parts, or any of them."""
+    """All of some expressions (`and`), or any of them (`or`)."""
 
     word: Literal["and", "or"]
     parts: tuple["Expression", ...]
@@ -90,10 +102,15 @@ class _Token:
 
 
 def parsed(text: str) -> Expression:
-    """The tree of a filter.
+    """Parse a filter.
 
     Raises:
-        FilterError: it is not one.
+        FilterError: it is too long, or has a wrong syntax; the message points at the place.
+
+    >>> parsed("gen>100 and not living")
+    Several(word='and', parts=(Condition(field='gen', argument=None, operator='>', value='100', \
+at=0, value_at=4), Not(part=Condition(field='living', argument=None, operator=None, value='', \
+at=16, value_at=16))))
     """
     if len(text) > LONGEST:
         raise FilterError(f"a filter has at most {LONGEST:,} characters", text[:60] + "…", 60)
@@ -124,10 +141,10 @@ class _Parser:
         self._depth = 0
 
     def whole(self) -> Expression:
-        found = self._filter()
+        expression = self._filter()
         if self._peek.kind != "end":
             raise self._error(f"expected `and`, `or` or the end, not {self._peek.text!r}")
-        return found
+        return expression
 
     @property
     def _peek(self) -> _Token:

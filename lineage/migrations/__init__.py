@@ -24,7 +24,11 @@ STEPS: dict[int, Callable[[duckdb.DuckDBPyConnection], None]] = {2: to_3, 3: to_
 
 
 def schema_of(db: duckdb.DuckDBPyConnection, path: Path) -> int:
-    """The schema of an archive.
+    """The number of an archive's schema.
+
+    Args:
+        db: a lease of the archive.
+        path: of the archive, for the message.
 
     Raises:
         ArchiveError: it is no archive.
@@ -43,7 +47,7 @@ def migrate(store: ArchiveConnection, tell: Callable[[str], None] | None = None)
 
     Args:
         store: the archive.
-        tell: told in a sentence if there is something to do.
+        tell: called with a sentence if there is something to do.
 
     Raises:
         ArchiveError: it is no archive, or of a schema that there is no way from; or a campaign of

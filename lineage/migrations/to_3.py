@@ -104,6 +104,6 @@ DROP TABLE events_2;
 
 
 def to_3(db: duckdb.DuckDBPyConnection) -> None:
-    """Take this step, within somebody else's transaction."""
+    """Migrate from schema 2 to 3, within the caller's transaction."""
     for script in (_ASIDE, _NEW, _MOVED):
         db.execute(script)

@@ -1,7 +1,7 @@
-"""From schema 3 to 4: whoever watches a campaign may act on it.
+"""From schema 3 to 4: commands to a campaign.
 
-Orders have a table. A founder may join later, so recipes that were born before it are read with
-zeros in its place.
+Commands have a table, `orders`. A founder may be added later, so recipes that were made before are
+read with zeros in its place.
 """
 
 import duckdb
@@ -38,6 +38,6 @@ FROM models;
 
 
 def to_4(db: duckdb.DuckDBPyConnection) -> None:
-    """Take this step, within somebody else's transaction."""
+    """Migrate from schema 3 to 4, within the caller's transaction."""
     for script in (_ORDERS, _RECIPES):
         db.execute(script)

@@ -139,6 +139,6 @@ DROP TABLE ratings_4;
 
 
 def to_5(db: duckdb.DuckDBPyConnection) -> None:
-    """Take this step, within somebody else's transaction."""
+    """Migrate from schema 4 to 5, within the caller's transaction."""
     for script in (_ASIDE, _NEW, _MOVED):
         db.execute(script)

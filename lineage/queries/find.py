@@ -1,4 +1,4 @@
-"""Finding models by a filter (see `lineage.filters`): one statement of SQL with parameters."""
+"""Finding models by a filter (see `lineage.filters`), as one SQL statement with parameters."""
 
 import math
 from collections.abc import Iterator
@@ -20,13 +20,13 @@ from lineage.filters.language import Condition, Expression, FilterError, Not, pa
 
 @dataclass(frozen=True)
 class FoundModel:
-    """What a filter found.
+    """The models that a filter matches.
 
     Attributes:
-        ids: the models, in the order that was asked for.
-        count: how many there are, of which `ids` are the first.
-        fields: the numbers and texts that the filter asks about, as they were written.
-        values: of each field, for each of `ids`.
+        ids: of the first models, sorted as asked.
+        count: number of all models that match.
+        fields: the numbers and texts that the filter names, as they were written.
+        values: by field, its value for each of `ids`.
     """
 
     ids: list[int]
@@ -43,17 +43,21 @@ def find(
     ascending: bool = False,
     limit: int | None = None,
 ) -> FoundModel:
-    """The models that a filter describes.
+    """The models that match a filter.
 
     Args:
         archive: where to look.
-        text: the filter; an empty one finds everybody.
-        sort: a field of numbers or texts; models of which it is not known come last.
+        text: the filter; an empty one matches all models.
+        sort: a field of numbers or texts; models without a value come last.
         ascending: the smallest first.
         limit: list so many at most.
 
     Raises:
         FilterError: the filter or `sort` is wrong; the message points at it.
+
+    >>> found = find(archive, "living and not founder", sort="fitness", limit=3)
+    >>> len(found.ids), found.count > 3
+    (3, True)
     """
     query = _Query(archive, text)
     where = query.condition(parsed(text)) if text.strip() else "true"

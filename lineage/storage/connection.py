@@ -5,8 +5,8 @@ to an in-memory connection, runs one transaction and detaches it again; after ev
 on disk is complete, and copying it is a backup. Attaching takes well under a millisecond, opening
 a connection thirty, which is why the connection is kept and the file is not.
 
-`Leases` is all that the rest of colony knows of this: what shares a database in another way, a
-server for instance, takes the place of `ArchiveConnection` by offering the same two contexts.
+A database that is shared in another way, a server for instance, takes the place of
+`ArchiveConnection` by offering the same two contexts, `read` and `write`.
 """
 
 import random
@@ -14,9 +14,9 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import duckdb
 
@@ -25,13 +25,13 @@ from lineage.errors import ArchiveBusyError, ArchiveError, ArchiveFullError
 from lineage.storage.locations import check_place
 
 PATIENCE_S = 30.0
-"""How long to wait for whoever holds the file before giving up."""
+"""How long to wait for a process that holds the file before giving up, in seconds."""
 
 MENTION_AFTER_S = 1.0
-"""Waits shorter than this are nobody's business."""
+"""Waits shorter than this are not reported, in seconds."""
 
 PARTING_S = 0.5
-"""How long whoever closes a store waits for a lease that it broke off."""
+"""How long `close` waits for a lease that it interrupted, in seconds."""
 
 _HOLDER = re.compile(r"\(PID (\d+)\)")
 _BUSY = ("Could not set lock on file", "Conflicting lock is held", "Unique file handle conflict")
@@ -53,24 +53,6 @@ _NOT_WHOLE = (
     "Serialization Error",
     "INTERNAL Error",
 )
-
-
-class Leases(Protocol):
-    """A database that is shared with other processes, for one transaction at a time."""
-
-    path: Path
-
-    def read(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
-        """Lease it for reading. Fetch everything inside: open cursors would keep the lock."""
-        ...
-
-    def write(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
-        """Lease it for one transaction, committed on leaving and rolled back on an error."""
-        ...
-
-    def close(self) -> None:
-        """Give back what the process holds."""
-        ...
 
 
 class ArchiveConnection:
@@ -98,20 +80,31 @@ class ArchiveConnection:
 
     @contextmanager
     def read(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Lease the file for reading. Fetch everything inside: open cursors would keep the lock."""
+        """Lease the file for reading. Fetch everything inside: open cursors would keep the lock.
+
+        Raises:
+            ArchiveBusyError: another process held the file for more than `PATIENCE_S`.
+            ArchiveError: the file is missing, damaged or no archive, or a statement failed.
+        """
         with self._lease("read") as connection:
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Lease the file for one transaction, committed on leaving and rolled back on an error."""
+        """Lease the file for one transaction, committed on leaving and rolled back on an error.
+
+        Raises:
+            ArchiveBusyError: another process held the file for more than `PATIENCE_S`.
+            ArchiveFullError: the disk is full.
+            ArchiveError: the file is missing, damaged or cannot be written, or a statement failed.
+        """
         with self._lease("write") as connection:
             yield connection
 
     def close(self) -> None:
-        """Give back the in-memory connection; the file is never held between leases.
+        """Close the in-memory connection; the file is never held between leases.
 
-        A lease that another thread has is broken off; one that still waits for the file is left.
+        A lease of another thread is interrupted; one that still waits for the file is left alone.
         """
         self._connection.interrupt()
         if self._mutex.acquire(timeout=PARTING_S):
@@ -123,8 +116,8 @@ class ArchiveConnection:
         with self._mutex:
             try:
                 self._attach(mode)
-                # Whatever fails first is what is heard: a transaction that failed makes everything
-                # fail that comes after it, with words that say nothing of why.
+                # The first error is the one to raise: a failed transaction makes everything after
+                # it fail, with messages that say nothing about the cause.
                 with afterwards(self._detach):
                     try:
                         self._connection.execute("USE colony")
@@ -186,7 +179,15 @@ def _connection() -> duckdb.DuckDBPyConnection:
 
 
 def archive_error(path: Path, error: duckdb.Error) -> ArchiveError:
-    """What went wrong with a database file, in one line that says what to do."""
+    """An error of DuckDB as an `ArchiveError` whose one line says what to do.
+
+    Args:
+        path: of the database file.
+        error: that DuckDB raised.
+
+    Returns:
+        An `ArchiveBusyError`, `ArchiveFullError` or `ArchiveError`, not raised yet.
+    """
     text = str(error)
     if any(sign in text for sign in _BUSY):
         return ArchiveBusyError(
@@ -199,29 +200,29 @@ def archive_error(path: Path, error: duckdb.Error) -> ArchiveError:
             "again, nothing committed is lost"
         )
     first = text.splitlines()[0] if text else "no reason given"
-    told = f"cannot use archive {path}: {first}"
+    message = f"cannot use archive {path}: {first}"
     if any(sign in text for sign in _READ_ONLY):
-        told = (
+        message = (
             f"{path} cannot be written: {first}; nothing was changed. Copy it to where you may "
             "write"
         )
     elif _NO_DATABASE in text and not _looks_like_a_database(path):
-        told = (
+        message = (
             f"{path} is no archive but some other kind of file{_beginning(path)}; nothing was "
             "changed. Name an archive, or a file that does not exist yet"
         )
     elif any(sign in text for sign in _NOT_WHOLE):
-        told = (
+        message = (
             f"{path} is damaged: {first}; nothing was changed. Restore a copy; "
             "`colony check` says whether it is whole"
         )
     elif isinstance(error, duckdb.ConstraintException):
-        told = (
+        message = (
             f"{path} refuses what was to be written, since it contradicts what is there or itself: "
             f"{first}; nothing was changed. This is an error of colony, not of the archive: please "
             "report it"
         )
-    return ArchiveError(told)
+    return ArchiveError(message)
 
 
 def _looks_like_a_database(path: Path) -> bool:
@@ -244,5 +245,5 @@ def _beginning(path: Path) -> str:
 
 
 def _holder(error: BaseException) -> str:
-    found = _HOLDER.search(str(error))
-    return f"PID {found.group(1)}" if found else "another part of this program"
+    match = _HOLDER.search(str(error))
+    return f"PID {match.group(1)}" if match else "another part of this program"

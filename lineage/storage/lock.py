@@ -10,11 +10,15 @@ from lineage.errors import ArchiveBusyError, ArchiveError
 from lineage.storage.locations import check_place
 
 _held: set[Path] = set()
-"""What this process has locked: asking again for what one has is no conflict."""
+"""Locks that this process holds; taking one of them again is no conflict."""
 
 
 def campaign_holder(archive: Path) -> str | None:
-    """The PID of the campaign that is running in an archive, or None if none is."""
+    """The PID of the campaign that is running in an archive, or None if none is.
+
+    Raises:
+        ArchiveError: no archive can lie at that path.
+    """
     path = _lock_of(archive)
     try:
         with path.open(encoding="utf-8") as file:

@@ -22,7 +22,7 @@
     basis, blocks      what the columns of a genome mean
     report_scores      what reports measured, by weights
     origins            where models came from that were born in another archive
-    orders             what was asked of the campaign, and what came of it
+    orders             commands to the campaign, and their outcome
 
 Everything that was ever born is one row of `models`, with its parents and its recipe in that row:
 a birth cannot be recorded by half, and the row itself refuses what cannot be. Ids grow with birth
@@ -287,12 +287,12 @@ WHERE told.judge NOT IN (model_a, model_b);
 """
 
 ORDERS = """
--- What whoever watches asked of the campaign. It is carried out or refused between two generations.
+-- Commands to the campaign. Each is carried out or refused between two generations.
 CREATE TABLE orders (
     id       INTEGER PRIMARY KEY CHECK (id > 0),
     kind     VARCHAR NOT NULL CHECK (kind IN ('pause', 'resume', 'pin', 'unpin', 'cull', 'mate',
                                               'add-founder', 'budget', 'tournament')),
-    models   INTEGER[] NOT NULL,              -- whom it names
+    models   INTEGER[] NOT NULL,              -- ids of the models that it names
     argument VARCHAR,                         -- where a founder lies, or a number
     given_at TIMESTAMP NOT NULL DEFAULT current_timestamp,
     given    INTEGER NOT NULL,                -- the last complete generation then; -1 before all
