@@ -1,4 +1,4 @@
-"""Where merging computes: numpy on the CPU, torch on an accelerator.
+"""Backends: merging computes with numpy on the CPU, with torch on an accelerator.
 
 Both compute the same formulas element by element, with every product and sum rounded on its own,
 so weighted sums have the same bits everywhere. numpy is the default because it starts in a tenth
@@ -19,31 +19,39 @@ from population.models.dtypes import BF16, Dtype, Raw, all_finite, narrow, widen
 
 
 class Backend(Protocol):
-    """A place to compute."""
+    """Array operations of a device."""
 
     chunk: int
     """Elements per chunk."""
 
     def put(self, raw: Raw, dtype: Dtype) -> Array:
-        """Stored elements, widened, where computing happens. May be a view, not to be written."""
+        """Stored elements, widened, on the device: the same shape; may be a read-only view."""
 
     def array(self, values: npt.NDArray[Any]) -> Array:
-        """A numpy array, where computing happens."""
+        """A numpy array on the device: the same shape and dtype."""
 
     def finite(self, wide: Array) -> bool:
-        """Whether values hold neither NaN nor infinity."""
+        """Whether values, of any shape, hold neither NaN nor infinity."""
 
     def get(self, wide: Array, dtype: Dtype) -> tuple[Raw, bool]:
-        """Round to a stored dtype, back in the processor's memory; and whether it is finite."""
+        """Round to a stored dtype and copy to the processor's memory.
+
+        Args:
+            wide: fp32 or fp64, any shape.
+            dtype: the stored dtype.
+
+        Returns:
+            The elements in the same shape, and whether all of them are finite.
+        """
 
     def gram(self, vectors: list[Array]) -> npt.NDArray[np.float64]:
-        """Inner products of flat vectors, shape (vectors, vectors), summed in fp64."""
+        """Inner products of flattened arrays: fp64, shape [vectors, vectors]."""
 
 
 def keep_memory() -> None:
-    """Ask glibc to keep freed memory for the next chunk instead of handing it back each time.
+    """Ask glibc to keep freed memory for the next chunk instead of returning it each time.
 
-    Fetching it again cost a fifth of a merge. Where the C library is another, nothing happens.
+    Allocating it again cost a fifth of a merge. With another C library nothing happens.
     """
     trim_threshold, mmap_threshold = -1, -3
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
@@ -53,7 +61,7 @@ def keep_memory() -> None:
 
 
 class Numpy:
-    """The CPU, one thread for each tensor."""
+    """The CPU; one thread works on each tensor."""
 
     chunk = 1 << 16
     """fp32 chunks of 256 KiB: the handful that a method needs stays in the second-level cache."""
@@ -62,6 +70,7 @@ class Numpy:
         keep_memory()
 
     def put(self, raw: Raw, dtype: Dtype) -> Array:
+        """Widened elements: the same shape, a view where nothing has to be widened."""
         if dtype is not BF16:
             return widen(raw, dtype)
         wide = np.empty(raw.shape, np.float32)
@@ -69,14 +78,17 @@ class Numpy:
         return wide
 
     def array(self, values: npt.NDArray[Any]) -> Array:
+        """The array itself."""
         return values
 
     def finite(self, wide: Array) -> bool:
+        """Whether values, of any shape, hold neither NaN nor infinity."""
         if wide.dtype == np.float32:
             return bool(kernels.is_finite(wide.view(np.uint32).reshape(-1)))
         return bool(np.isfinite(wide).all())
 
     def get(self, wide: Array, dtype: Dtype) -> tuple[Raw, bool]:
+        """Rounded elements in the same shape, and whether all of them are finite."""
         if dtype is not BF16 or wide.dtype != np.float32:
             raw = narrow(wide, dtype)
             return raw, all_finite(raw, dtype)
@@ -85,6 +97,7 @@ class Numpy:
         return raw, kernels.narrow_bf16(bits.reshape(-1), raw.reshape(-1))
 
     def gram(self, vectors: list[Array]) -> npt.NDArray[np.float64]:
+        """Inner products of flattened arrays: fp64, shape [vectors, vectors]."""
         gram = np.empty((len(vectors), len(vectors)))
         flat = [np.ascontiguousarray(vector).reshape(-1) for vector in vectors]
         for row, one in enumerate(flat):
@@ -94,7 +107,14 @@ class Numpy:
 
 
 class Torch:
-    """Any device of torch."""
+    """Any device of torch.
+
+    Args:
+        device: as torch names it.
+
+    Raises:
+        PopulationError: torch cannot use the device.
+    """
 
     chunk = 1 << 24
 
@@ -110,6 +130,7 @@ class Torch:
             raise PopulationError(f"device {device!r} cannot be used: {reason}") from None
 
     def put(self, raw: Raw, dtype: Dtype) -> Array:
+        """Widened elements on the device: the same shape."""
         torch = self._torch
         raw = np.ascontiguousarray(raw)
         if not raw.flags.writeable:
@@ -122,12 +143,15 @@ class Torch:
         return tensor if dtype.size >= 4 else tensor.float()
 
     def array(self, values: npt.NDArray[Any]) -> Array:
+        """A copy of a numpy array on the device."""
         return self._torch.from_numpy(np.array(values)).to(self.device)
 
     def finite(self, wide: Array) -> bool:
+        """Whether values, of any shape, hold neither NaN nor infinity."""
         return bool(self._torch.isfinite(wide).all())
 
     def get(self, wide: Array, dtype: Dtype) -> tuple[Raw, bool]:
+        """Rounded elements in the same shape on the CPU, and whether all of them are finite."""
         torch = self._torch
         tensor = wide.to(getattr(torch, dtype.name))
         finite = bool(torch.isfinite(tensor).all())
@@ -137,6 +161,7 @@ class Torch:
         return tensor.numpy(), finite
 
     def gram(self, vectors: list[Array]) -> npt.NDArray[np.float64]:
+        """Inner products of flattened arrays: fp64, shape [vectors, vectors]."""
         stacked = self._torch.stack([vector.reshape(-1).double() for vector in vectors])
         return np.asarray((stacked @ stacked.T).cpu().numpy())
 

@@ -41,8 +41,8 @@ def chat_template(choice: str, folders: Iterable[Path]) -> str | None:
     """The template that a recipe chooses.
 
     Args:
-        choice: "auto", a name, or a template.
-        folders: of the sources, for "auto", which takes the most frequent of theirs.
+        choice: "auto", a name in `NAMED`, or a Jinja template.
+        folders: of the sources; "auto" takes the most frequent template among them.
 
     Returns:
         The template, or None if no source has one.
@@ -53,8 +53,8 @@ def chat_template(choice: str, folders: Iterable[Path]) -> str | None:
     if choice in NAMED:
         return NAMED[choice]
     if choice == "auto":
-        found = Counter(template for folder in folders if (template := _own_template(folder)))
-        return found.most_common(1)[0][0] if found else None
+        counts = Counter(template for folder in folders if (template := _own_template(folder)))
+        return counts.most_common(1)[0][0] if counts else None
     if "{" not in choice:
         raise RecipeError(
             f"chat_template {choice!r} is neither a Jinja template nor one of auto, "

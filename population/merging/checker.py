@@ -1,4 +1,4 @@
-"""Having what is written looked at by transformers, without waiting for its import."""
+"""Checking a result with transformers in another process, without waiting for its import."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from population.merging.library_check import MAX_LISTED, Shapes, compare_faults
 from population.models.checkpoints import Checkpoint
 
 MIN_FREE_BYTES = 1_500_000_000
-"""Bytes that should be free before another process imports torch."""
+"""Free memory, in bytes, below which no other process imports torch."""
 
 _SERVE = """
 import signal, sys
@@ -33,10 +33,10 @@ _Request = tuple[Path, Shapes, Path, Shapes, Sequence[tuple[Path, Shapes]]]
 
 
 class Checker:
-    """Asks transformers whether the files of a checkpoint agree with each other.
+    """Checks with transformers whether the files of a checkpoint agree with each other.
 
     In this process if torch is loaded here, else in one that starts at once and is ready by the
-    time that it is asked, so that a merge does not wait for imports.
+    time that it is needed, so that a merge does not wait for imports.
     """
 
     def __init__(self) -> None:
@@ -89,22 +89,28 @@ class Checker:
         source: Checkpoint,
         others: Iterable[Checkpoint] = (),
     ) -> None:
-        """Have a folder looked at: its files, and the tensors that it will have.
+        """Start to check a folder: its files, and the tensors that it will have.
 
         Args:
             folder: what was written.
-            shapes: of the tensors.
-            source: what gave the config; its own faults are not blamed on the result.
-            others: further sources; nor are tensors that they have too much.
+            shapes: of its tensors, by name.
+            source: the source of the config; its own faults are not blamed on the result.
+            others: further sources; tensors that they have in excess are not blamed on it either.
         """
-        theirs = _shapes(source)
-        gained = shapes.keys() - theirs.keys()
-        more = [  # mostly none, so that what is asked stays short
+        source_shapes = _shapes(source)
+        added = shapes.keys() - source_shapes.keys()
+        other_sources = [  # mostly none, so that what is asked stays short
             (other.path.absolute(), _shapes(other))
             for other in others
-            if not gained.isdisjoint(other.tensors)
+            if not added.isdisjoint(other.tensors)
         ]
-        self._request = folder.absolute(), shapes, source.path.absolute(), theirs, more
+        self._request = (
+            folder.absolute(),
+            shapes,
+            source.path.absolute(),
+            source_shapes,
+            other_sources,
+        )
         if self._process is None or self._process.stdin is None:
             return
         keys = ("folder", "shapes", "source", "source_shapes", "others")
@@ -116,27 +122,30 @@ class Checker:
             pass
 
     def result(self) -> list[str]:
-        """What the sources have wrong already, a line each.
+        """Wait for the check.
+
+        Returns:
+            Faults that the sources have already, a line each.
 
         Raises:
-            CheckpointError: something does not fit that fitted in the source.
+            CheckpointError: the result has a fault that its source has not.
         """
         if self._request is None:
             return []
-        found = self._faults()
-        if found is None:
+        faults = self._faults()
+        if faults is None:
             return [
                 f"transformers was not asked whether these files agree: {self._unavailable_reason}"
             ]
-        ours, theirs = found
-        if ours:
-            more = f" (and {len(ours) - 1} more)" if len(ours) > 1 else ""
+        new_faults, known_faults = faults
+        if new_faults:
+            count = f" (and {len(new_faults) - 1} more)" if len(new_faults) > 1 else ""
             raise CheckpointError(
-                f"the result would not be right: {ours[0]}{more}; nothing was written"
+                f"the result would not be right: {new_faults[0]}{count}; nothing was written"
             )
-        notes = [f"as in its source, {text}" for text in theirs[:MAX_LISTED]]
-        if len(theirs) > MAX_LISTED:
-            notes.append(f"and {len(theirs) - MAX_LISTED} more of the kind, as in its source")
+        notes = [f"as in its source, {text}" for text in known_faults[:MAX_LISTED]]
+        if len(known_faults) > MAX_LISTED:
+            notes.append(f"and {len(known_faults) - MAX_LISTED} more of the kind, as in its source")
         return notes
 
     def _faults(self) -> tuple[list[str], list[str]] | None:
@@ -148,11 +157,11 @@ class Checker:
         assert self._process.stdout is not None
         lines = [line for line in self._process.stdout.read().splitlines() if line.strip()]
         try:
-            ours, theirs = json.loads(lines[-1])
+            new_faults, known_faults = json.loads(lines[-1])
         except (IndexError, ValueError):
             self._unavailable_reason = "the process that should have done it ended"
             return None
-        return ours, theirs
+        return new_faults, known_faults
 
 
 def _shapes(checkpoint: Checkpoint) -> Shapes:

@@ -1,4 +1,4 @@
-"""What lies beside the weights: config, generation config, tokenizer; and that they agree."""
+"""The files beside the weights: config, generation config and tokenizer, in agreement."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ MORE_TOKENIZER_FILES = ("sentencepiece.bpe.model", "spiece.model", "tokenizer.mo
 
 
 def write_companions(planned: MergePlan, draft: Path, template: str | None) -> list[str]:
-    """Write what lies beside the weights of a plan.
+    """Write the files beside the weights of a plan.
 
     Args:
         planned: what is merged; nothing is written for a model without a config.
-        draft: where to; exists.
+        draft: the folder to write to; exists.
         template: the chat template, if one was chosen.
 
     Returns:
-        What was mended and should be known, a line each.
+        Corrections that the user should know of, a line each.
     """
     config = dict(planned.result.config)
     if not config:
@@ -43,11 +43,11 @@ def write_companions(planned: MergePlan, draft: Path, template: str | None) -> l
     notes: list[str] = []
     generation = _read(reference.checkpoint.path / GENERATION)
     if planned.recipe.output.tokenizer is not None or donor is not reference:
-        taken, own = read_token_ids(draft), read_token_ids(reference.checkpoint.path)
-        of_donor = None if donor is reference else dict(donor.checkpoint.config)
-        config = with_ids(config, own, taken, of_donor)
+        donor_ids, own_ids = read_token_ids(draft), read_token_ids(reference.checkpoint.path)
+        donor_config = None if donor is reference else dict(donor.checkpoint.config)
+        config = with_ids(config, own_ids, donor_ids, donor_config)
         generation = _generation_config(
-            generation, own, taken, None if donor is reference else donor
+            generation, own_ids, donor_ids, None if donor is reference else donor
         )
     config = _with_vocab_size(config, planned, notes)
     config = _with_written_dtype(config, planned)
@@ -89,19 +89,21 @@ def _write_tokens(planned: MergePlan, donor: Leaf, draft: Path, template: str | 
 def _generation_config(
     settings: dict[str, Any] | None, own: TokenIds, taken: TokenIds, donor: Leaf | None
 ) -> dict[str, Any] | None:
-    of_donor = None if donor is None else _read(donor.checkpoint.path / GENERATION)
-    if settings is None and of_donor is None:
+    donor_settings = None if donor is None else _read(donor.checkpoint.path / GENERATION)
+    if settings is None and donor_settings is None:
         return None
-    if donor is not None and of_donor is None:  # its config says when its texts end
-        of_donor = dict(donor.checkpoint.config)
-        of_donor = {key: value for key, value in of_donor.items() if key in (settings or {})}
-    return with_ids(settings or {}, own, taken, of_donor)
+    if donor is not None and donor_settings is None:  # its config says when its texts end
+        donor_settings = dict(donor.checkpoint.config)
+        donor_settings = {
+            key: value for key, value in donor_settings.items() if key in (settings or {})
+        }
+    return with_ids(settings or {}, own, taken, donor_settings)
 
 
 def _with_vocab_size(
     config: dict[str, Any], planned: MergePlan, notes: list[str]
 ) -> dict[str, Any]:
-    """The config with as many tokens as the embeddings have rows."""
+    """The config with vocab_size equal to the rows of the embeddings."""
     architecture = architecture_of(config)
     if architecture is None:
         return config
@@ -113,18 +115,18 @@ def _with_vocab_size(
         ),
         None,
     )
-    nested = config.get("text_config")
-    part = nested if isinstance(nested, Mapping) and "vocab_size" in nested else config
-    said = part.get("vocab_size")
-    if rows is None or said is None or said == rows:
+    text = config.get("text_config")
+    section = text if isinstance(text, Mapping) and "vocab_size" in text else config
+    stated = section.get("vocab_size")
+    if rows is None or stated is None or stated == rows:
         return config
     notes.append(
-        f"{planned.reference.name!r} says vocab_size {said}, its embeddings have {rows} rows; the "
-        f"result says {rows}"
+        f"{planned.reference.name!r} says vocab_size {stated}, its embeddings have {rows} rows; "
+        f"the result says {rows}"
     )
-    if part is config:
+    if section is config:
         return config | {"vocab_size": rows}
-    return config | {"text_config": {**part, "vocab_size": rows}}
+    return config | {"text_config": {**section, "vocab_size": rows}}
 
 
 def _with_written_dtype(config: dict[str, Any], planned: MergePlan) -> dict[str, Any]:
@@ -135,30 +137,33 @@ def _with_written_dtype(config: dict[str, Any], planned: MergePlan) -> dict[str,
             sizes[spec.dtype.name] = sizes.get(spec.dtype.name, 0) + spec.size
     if not sizes:
         return config
-    most = max(sizes, key=lambda name: sizes[name])
+    main_dtype = max(sizes, key=lambda name: sizes[name])
     if "torch_dtype" not in config:
-        config = config | {"dtype": most}
-    return _with_dtype(config, most)
+        config = config | {"dtype": main_dtype}
+    return _with_dtype(config, main_dtype)
 
 
 def _with_dtype(part: Mapping[str, Any], dtype: str) -> dict[str, Any]:
-    told = {
+    result = {
         key: _with_dtype(value, dtype)
         if isinstance(value, Mapping) and key.endswith("_config")
         else value
         for key, value in part.items()
     }
-    return told | {key: dtype for key in ("dtype", "torch_dtype") if key in part}
+    return result | {key: dtype for key in ("dtype", "torch_dtype") if key in part}
 
 
 def update_tie_flag(draft: Path) -> None:
-    """Make a config say that the head is no longer the embeddings, if what was written is not.
+    """Set tie_word_embeddings to false if the head that was written is not the embeddings.
 
     A head that is stored and differs is a head of its own to transformers, whatever a config says.
+
+    Args:
+        draft: the folder of the result.
     """
     config = _read(draft / CONFIG) or {}
-    nested = config.get("text_config")
-    parts = [config, nested] if isinstance(nested, Mapping) else [config]
+    text = config.get("text_config")
+    parts = [config, text] if isinstance(text, Mapping) else [config]
     if not any(part.get("tie_word_embeddings") for part in parts):
         return
     tensors: dict[str, TensorHeader] = {}

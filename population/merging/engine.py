@@ -1,4 +1,4 @@
-"""Running a merge: opens the sources, builds the graph, fills the files tensor by tensor."""
+"""Running a merge: opens the sources, builds the graph, writes the files tensor by tensor."""
 
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -37,8 +37,8 @@ class MergePlan:
         recipe: what is merged.
         leaves: the sources, opened, by name.
         result: the last step.
-        tensors: what will be written.
-        vocabularies: if the sources' vocabularies had to be brought to one.
+        tensors: the tensors that will be written, by name.
+        vocabularies: set if the sources' vocabularies had to be aligned.
         aligned: the sources as they take part: with one vocabulary, and the same tensors.
         nodes: these and the steps, by name.
     """
@@ -53,11 +53,11 @@ class MergePlan:
 
     @property
     def reference(self) -> Leaf:
-        """The source that gives config and tokenizer: the base of bases, or the first model."""
-        known = {step.name: step for step in self.recipe.steps}
+        """The source of config and tokenizer: the first input of the last step, followed down."""
+        steps = {step.name: step for step in self.recipe.steps}
         name = self.recipe.steps[-1].name
-        while name in known:
-            name = known[name].uses()[0]
+        while name in steps:
+            name = steps[name].uses()[0]
         return self.leaves[name]
 
 
@@ -66,25 +66,27 @@ def plan(
     say: Callable[[str], None] = lambda _: None,
     opened: Mapping[str, Checkpoint] | None = None,
 ) -> MergePlan:
-    """Open the sources of a recipe and lay out what is to be done; no weight is read.
+    """Open the sources of a recipe and build the graph; no weight is read.
 
     Args:
         recipe: what to merge.
-        say: told what takes long.
+        say: called with a line before what takes long.
         opened: sources that are open already, by name.
 
     Raises:
         CheckpointError: a source is missing, broken, or does not fit the others.
-        RecipeError: the recipe asks for what these sources cannot give.
+        RecipeError: the recipe needs something that these sources do not have.
     """
     used = _used(recipe)
-    sourced = {
+    checkpoints = {
         name: (opened or {}).get(name) or open_source(source.path, name, say)
         for name, source in recipe.sources.items()
         if name in used
     }
-    spelled = with_equal_prefixes(list(sourced.values()))
-    leaves = {name: Leaf(name, found) for name, found in zip(sourced, spelled, strict=True)}
+    renamed = with_equal_prefixes(list(checkpoints.values()))
+    leaves = {
+        name: Leaf(name, checkpoint) for name, checkpoint in zip(checkpoints, renamed, strict=True)
+    }
     vocabularies = _vocabularies(recipe, leaves)
     sources: Mapping[str, Leaf] = leaves
     if vocabularies is not None:
@@ -92,7 +94,7 @@ def plan(
             name: VocabularyAlignedSource(leaf, vocabularies) for name, leaf in leaves.items()
         }
     # Layers that are merged with others than their own need not agree on such buffers.
-    sources = align_sources(sources, keep=not any(step.slices for step in recipe.steps))
+    sources = align_sources(sources, keep_buffers=not any(step.slices for step in recipe.steps))
     _share_tensors(sources.values())
     nodes: dict[str, Node] = dict(sources)
     for step in recipe.steps:
@@ -103,9 +105,11 @@ def plan(
         else:
             nodes[step.name] = MergeStep(step, nodes, compat=recipe.mergekit_compat)
     result = nodes[recipe.steps[-1].name]
-    wanted = BY_NAME[recipe.output.dtype] if recipe.output.dtype else None
+    output_dtype = BY_NAME[recipe.output.dtype] if recipe.output.dtype else None
     tensors = {
-        name: Spec(spec.shape, wanted if wanted and name not in result.copied else spec.dtype)
+        name: Spec(
+            spec.shape, output_dtype if output_dtype and name not in result.copied else spec.dtype
+        )
         for name, spec in result.tensors.items()
     }
     return MergePlan(recipe, leaves, result, tensors, vocabularies, sources, nodes)
@@ -113,14 +117,14 @@ def plan(
 
 def _share_tensors(leaves: Iterable[Leaf]) -> None:
     """Give leaves with equal tensors the same object: comparing a thousand steps gets cheap."""
-    known: list[Mapping[str, Spec]] = []
+    distinct: list[Mapping[str, Spec]] = []
     for leaf in leaves:
-        leaf.tensors = next((one for one in known if one == leaf.tensors), leaf.tensors)
-        known.append(leaf.tensors)
+        leaf.tensors = next((other for other in distinct if other == leaf.tensors), leaf.tensors)
+        distinct.append(leaf.tensors)
 
 
 def _used(recipe: Recipe) -> set[str]:
-    """What the result depends on."""
+    """The names of the sources and steps that the result depends on."""
     used = {recipe.steps[-1].name}
     for step in reversed(recipe.steps):
         if step.name in used:
@@ -130,16 +134,16 @@ def _used(recipe: Recipe) -> set[str]:
 
 def _vocabularies(recipe: Recipe, leaves: Mapping[str, Leaf]) -> Vocabularies | None:
     ordered = list(leaves.values())
-    speaking = [leaf for leaf in ordered if leaf.config and has_tokenizer(leaf.checkpoint)]
+    with_tokenizer = [leaf for leaf in ordered if leaf.config and has_tokenizer(leaf.checkpoint)]
     choice = recipe.output.tokenizer
-    if choice is not None and len(speaking) < len(ordered):
-        mute = next(leaf for leaf in ordered if leaf not in speaking)
-        raise RecipeError(f"tokenizer: {mute.name!r} has none that could be brought to another")
-    if len(speaking) < 2 and choice is None:
+    if choice is not None and len(with_tokenizer) < len(ordered):
+        without = next(leaf for leaf in ordered if leaf not in with_tokenizer)
+        raise RecipeError(f"tokenizer: {without.name!r} has none that could be brought to another")
+    if len(with_tokenizer) < 2 and choice is None:
         return None
     if choice is None:
-        first = speaking[0].checkpoint
-        for other in speaking[1:]:
+        first = with_tokenizer[0].checkpoint
+        for other in with_tokenizer[1:]:
             if not same_vocabulary(first, other.checkpoint):
                 raise CheckpointError(
                     f"{other.name!r} has another tokenizer than {first.name!r}, so the same row of "
@@ -149,8 +153,8 @@ def _vocabularies(recipe: Recipe, leaves: Mapping[str, Leaf]) -> Vocabularies | 
                 )
         return None
     base = _base(recipe, list(leaves))
-    found = common_vocabulary(ordered, base, choice)
-    return None if found.alignment.identical else found
+    vocabularies = common_vocabulary(ordered, base, choice)
+    return None if vocabularies.alignment.identical else vocabularies
 
 
 def _base(recipe: Recipe, names: list[str]) -> int | None:
@@ -172,12 +176,12 @@ def run(
     """Compute all tensors of a plan and write them as safetensors into a folder.
 
     Args:
-        planned: what to do.
-        folder: where to; exists.
+        planned: what to compute.
+        folder: where to write; exists.
         device: "auto" and "cpu" compute with numpy, others with torch.
         threads: tensors at a time on the CPU; all cores by default.
-        shard: bytes in a file at most.
-        progress: told (bytes done, bytes in all, what); may raise to stop.
+        shard: bytes per file at most.
+        progress: called with (bytes done, bytes in all, what); may raise to stop.
 
     Raises:
         CheckpointError: the result holds NaN or infinity.
@@ -222,7 +226,7 @@ def _fill(planned: MergePlan, name: str, backend: Backend, files: Shards) -> Non
 
 
 def _not_finite(planned: MergePlan, name: str, dtype: Dtype) -> str:
-    """Whose fault it is that a result is no number."""
+    """The message for a result with NaN or infinity; names the broken source if there is one."""
     for leaf in planned.leaves.values():
         if name in leaf.checkpoint.tensors and not all_finite(
             leaf.checkpoint.raw(name), leaf.checkpoint.tensors[name].dtype

@@ -1,6 +1,7 @@
-"""The graph of a merge: steps over sources, each of which can give any tensor of its model.
+"""The graph of a merge: steps over sources, each of which can compute any tensor of its model.
 
-Steps that combine are not made one after the other, see `population.merging.linear_folding`.
+Steps that are weighted sums are not computed one after the other, see
+`population.merging.linear_folding`.
 """
 
 from __future__ import annotations
@@ -55,16 +56,19 @@ from population.merging.slices import (
 from population.models.blocks import Segment, layout_of
 
 MAX_HEIGHT = 200
-"""Steps upon steps that are computed one after the other, each within the next."""
+"""Steps that may be nested in each other, each computed within the next."""
 
 
 class MergeStep(MethodResult):
-    """The result of a method.
+    """The result of a merge method.
 
     Args:
         step: from the recipe.
-        nodes: what it may use, by name.
-        compat: repeat mergekit's faults.
+        nodes: the models that it may use, by name.
+        compat: repeat mergekit's faults, see `population.merging.methods`.
+
+    Raises:
+        RecipeError: the models do not fit each other or the method.
     """
 
     def __init__(self, step: Step, nodes: Mapping[str, Node], *, compat: bool) -> None:
@@ -90,14 +94,16 @@ class MergeStep(MethodResult):
         reference = base or models[0]
         nodes = [base, *models] if base else models
         # Most models of a graph have the very same tensors, and a graph may have thousands.
-        alike = all(node.tensors is reference.tensors for node in nodes)
+        same_tensors = all(node.tensors is reference.tensors for node in nodes)
         names = tuple(reference.tensors)
         for name in {name for node in nodes for name in node.copied} & reference.tensors.keys():
             self._check_copied(
                 name, nodes, [corresponding_tensor(node, name, reference) for node in nodes]
             )
         inputs = [
-            names if alike else tuple(corresponding_tensor(node, name, reference) for name in names)
+            names
+            if same_tensors
+            else tuple(corresponding_tensor(node, name, reference) for name in names)
             for node in nodes
         ]
         blocks: list[str] = []
@@ -110,10 +116,10 @@ class MergeStep(MethodResult):
                 step.blocks.granularity,
                 step.blocks.groups,
             )
-            cut = [(name, segment) for name in names for segment in layout.segments[name]]
-            unit_names = [name for name, _ in cut]
-            segments = [segment for _, segment in cut]
-            blocks = [layout.blocks[segment.block].name for _, segment in cut]
+            cut_units = [(name, segment) for name in names for segment in layout.segments[name]]
+            unit_names = [name for name, _ in cut_units]
+            segments = [segment for _, segment in cut_units]
+            blocks = [layout.blocks[segment.block].name for _, segment in cut_units]
         depths = np.array([reference.depths[name] for name in unit_names])
         units = Units(unit_names, depths, blocks)
         where = f"step {step.name!r}"
@@ -121,13 +127,14 @@ class MergeStep(MethodResult):
             self.method, units, [step.parameters], parameters, where, compat=self._compat
         )
         part = Part(base, models, names, inputs, units, segments, settings, self.copied)
-        if alike:
+        if same_tensors:
             return reference.config, reference.tensors, [part]
         tensors = {name: self._spec(part, row) for row, name in enumerate(names)}
         return reference.config, tensors, [part]
 
     @cached_property
     def depths(self) -> Mapping[str, float]:
+        """The relative depth of each tensor, see `Node.depths`."""
         reference = self.parts[0].nodes[0]
         same = self.tensors is reference.tensors
         return reference.depths if same else depths_of(self.tensors, self.config)
@@ -136,35 +143,37 @@ class MergeStep(MethodResult):
         step = self._step
         parts: list[Part] = []
         tensors: dict[str, Spec] = {}
-        heads: list[tuple[Node, int]] = []
-        outside: list[Node] = []
+        layers: list[tuple[Node, int]] = []
+        references: list[Node] = []
         own_head = len(step.slices) > 1 and _apart_from_layers(
             step.slices[0]
         ) != _apart_from_layers(step.slices[-1])
-        for number, piece in enumerate(step.slices):
+        for number, slice_ in enumerate(step.slices):
             where = f"step {step.name!r}, slice {number}"
-            base, models, parameters = self._roles(piece.base or step.base, piece.sources)
+            base, models, parameters = self._roles(slice_.base or step.base, slice_.sources)
             nodes = [base, *models] if base else models
-            ranges = ranges_of(piece.sources, None if base is None else piece.base or step.base)
+            ranges = ranges_of(slice_.sources, None if base is None else slice_.base or step.base)
             depth = depth_of(nodes, ranges, where)
             reference = nodes[0]
             ends = Ends(number == 0, number == len(step.slices) - 1, own_head)
             names: list[str] = []
             depths: list[float] = []
             inputs: list[list[str]] = [[] for _ in nodes]
-            for name, deep, made_of in tensors_of(nodes, ranges, len(heads), ends, where):
-                self._check_copied(name, nodes, made_of)
+            for name, depth_in_slice, input_names in tensors_of(
+                nodes, ranges, len(layers), ends, where
+            ):
+                self._check_copied(name, nodes, input_names)
                 names.append(name)
-                depths.append(deep)
-                for found, one in zip(inputs, made_of, strict=True):
-                    found.append(one)
-            heads += [(reference, ranges[0][0] + layer) for layer in range(depth)]
-            outside.append(reference)
+                depths.append(depth_in_slice)
+                for tensor_names, tensor in zip(inputs, input_names, strict=True):
+                    tensor_names.append(tensor)
+            layers += [(reference, ranges[0][0] + layer) for layer in range(depth)]
+            references.append(reference)
             units = Units(names, np.array(depths))
             settings = resolve(
                 self.method,
                 units,
-                [piece.parameters, step.parameters],
+                [slice_.parameters, step.parameters],
                 parameters,
                 where,
                 compat=self._compat,
@@ -173,7 +182,7 @@ class MergeStep(MethodResult):
                 base,
                 models,
                 tuple(names),
-                [tuple(found) for found in inputs],
+                [tuple(tensor_names) for tensor_names in inputs],
                 units,
                 [None] * len(names),
                 settings,
@@ -181,33 +190,34 @@ class MergeStep(MethodResult):
             )
             parts.append(part)
             tensors |= {name: self._spec(part, row) for row, name in enumerate(names)}
-        if not heads:
+        if not layers:
             raise RecipeError(f"step {step.name!r}: its slices take no layer at all")
-        last = outside[-1] if own_head else outside[0]
-        return config_of_path(heads, outside[0], last), tensors, parts
+        last = references[-1] if own_head else references[0]
+        return config_of_path(layers, references[0], last), tensors, parts
 
-    def _check_copied(self, name: str, nodes: Sequence[Node], made_of: Sequence[str]) -> None:
-        """Note where a tensor that is no weight is copied from.
+    def _check_copied(self, name: str, nodes: Sequence[Node], input_names: Sequence[str]) -> None:
+        """Record where a tensor that is no weight is copied from.
 
         Raises:
             RecipeError: its models do not have the same.
         """
-        pairs = list(zip(nodes, made_of, strict=True))
+        pairs = list(zip(nodes, input_names, strict=True))
         if not any(tensor in node.copied for node, tensor in pairs):
             return
         origins = [node.copy_of(tensor) for node, tensor in pairs]
-        agreed = index_to_copy(origins)
-        if agreed is None:
+        index = index_to_copy(origins)
+        if index is None:
             raise RecipeError(
                 f"step {self.name!r}: {name} is a counter, a mask or a list of indices, which no "
                 f"method can average, and {pairs[0][0].name!r} and "
                 f"{first_different(pairs, origins).name!r} do not have the same; take it out of "
                 "one, or give both the same"
             )
-        self._copied_from[name] = agreed
+        self._copied_from[name] = index
 
     @property
     def copied(self) -> Set[str]:
+        """The tensors that are no weights, and can only be copied."""
         return self._copied_from.keys()
 
     def _roles(
@@ -222,16 +232,16 @@ class MergeStep(MethodResult):
         parameters = [dict(entry.parameters) for entry in others]
         return node, [self._nodes[entry.model] for entry in others], parameters
 
-    def _spec(self, part: Part, place: int) -> Spec:
+    def _spec(self, part: Part, index: int) -> Spec:
         specs = [
-            node.tensors[names[place]] for node, names in zip(part.nodes, part.inputs, strict=True)
+            node.tensors[names[index]] for node, names in zip(part.nodes, part.inputs, strict=True)
         ]
-        if part.names[place] in self.copied:
-            return specs[self._copied_from[part.names[place]]]
+        if part.names[index] in self.copied:
+            return specs[self._copied_from[part.names[index]]]
         for node, spec in zip(part.nodes, specs, strict=True):
             if spec.shape != specs[0].shape:
                 raise RecipeError(
-                    f"step {self.name!r}: expected {part.names[place]} of shape "
+                    f"step {self.name!r}: expected {part.names[index]} of shape "
                     f"{list(specs[0].shape)} as in {part.nodes[0].name!r}, got {list(spec.shape)} "
                     f"in {node.name!r}"
                 )
@@ -242,14 +252,20 @@ class MergeStep(MethodResult):
         return {name: part for part in self.parts for name in part.names}
 
     def below(self, tensor: str) -> tuple[Node, str]:
-        """What a tensor that cannot be merged is copied from."""
+        """The input that a tensor that cannot be merged is copied from: (model, name)."""
         part, number = self._part_of[tensor], self._copied_from.get(tensor, 0)
         return part.nodes[number], part.inputs[number][part.index[tensor]]
 
     def copy_of(self, tensor: str) -> tuple[Node, str]:
+        """The source and name that a tensor is copied from."""
         return _copied_from(self, tensor)
 
     def lazy_tensor(self, tensor: str, backend: Backend) -> LazyTensor:
+        """One merged tensor; nothing is computed before it is read.
+
+        Raises:
+            RecipeError: the method cannot cut within tensors, or needs a matrix.
+        """
         part = self._part_of[tensor]
         if isinstance(self.method, Combination) and self.method.axis(part.settings) == "tensor":
             return self._combination(part, tensor, backend)
@@ -270,7 +286,7 @@ class MergeStep(MethodResult):
         )
 
     def expansion(self, part: Part, backend: Backend) -> Expansion:
-        """A part of this combination over its leaves; made by whichever thread asks first."""
+        """A part of this combination over its leaves; computed by the first thread that asks."""
         with self._expanding:
             if id(part) not in self._expansions:
                 self._expansions[id(part)] = expand(self, part, backend)
@@ -310,7 +326,15 @@ class MergeStep(MethodResult):
 
 
 class RouteNode:
-    """The result of a route: layers of some models in a new order, with scales folded in."""
+    """The result of a route: layers of some models in a new order, with scales folded in.
+
+    Args:
+        step: from the recipe.
+        nodes: the models that it may use, by name.
+
+    Raises:
+        RecipeError: the layers cannot be re-ordered, or the scales cannot be folded.
+    """
 
     def __init__(self, step: Step, nodes: Mapping[str, Node]) -> None:
         self.name = step.name
@@ -335,26 +359,29 @@ class RouteNode:
 
     @cached_property
     def depths(self) -> Mapping[str, float]:
+        """The relative depth of each tensor, see `Node.depths`."""
         return depths_of(self.tensors, self.config)
 
     def lazy_tensor(self, tensor: str, backend: Backend) -> LazyTensor:
+        """One tensor, scaled if the route scales it."""
         model, name, change = self._sources[tensor]
         operand = self._models[model].lazy_tensor(name, backend)
         return operand if change == IDENTITY else Affine(operand, change.scale, change.shift)
 
     def below(self, tensor: str) -> tuple[Node, str]:
-        """What a tensor that cannot be merged is copied from."""
+        """The input that a tensor is taken from: (model, name)."""
         model, name, _ = self._sources[tensor]
         return self._models[model], name
 
     def copy_of(self, tensor: str) -> tuple[Node, str]:
+        """The source and name that a tensor is copied from."""
         return _copied_from(self, tensor)
 
 
-def _apart_from_layers(piece: Slice) -> tuple[object, ...]:
-    """All that a slice says but which layers: what decides about what belongs to no layer."""
-    sources = [(source.model, str(source.parameters)) for source in piece.sources]
-    return piece.base, str(piece.parameters), sources
+def _apart_from_layers(slice_: Slice) -> tuple[object, ...]:
+    """A slice without its layer ranges: decides about tensors that belong to no layer."""
+    sources = [(source.model, str(source.parameters)) for source in slice_.sources]
+    return slice_.base, str(slice_.parameters), sources
 
 
 def _height(step: Step, nodes: Mapping[str, Node], more: int) -> int:

@@ -1,6 +1,6 @@
-"""Operands: tensors that can be read in chunks of rows, whatever they are made of.
+"""Lazy tensors: matrices that are read in chunks of rows, whatever they are computed from.
 
-An operand is a matrix, its rows the last dimension of the tensor. Nothing is computed before it is
+A tensor counts as a matrix whose rows are its last dimension. Nothing is computed before it is
 read, so a merge holds a few chunks in memory and never a model.
 """
 
@@ -34,27 +34,40 @@ Coefficient = float | npt.NDArray[Any]
 
 
 class LazyTensor(Protocol):
-    """A matrix that can be read in chunks of rows."""
+    """A matrix that is read in chunks of rows.
+
+    Attributes:
+        rows: number of rows.
+        columns: number of columns.
+    """
 
     rows: int
     columns: int
 
     def read(self, start: int, stop: int) -> Array:
-        """Rows start..stop-1, widened: shape (rows, columns). The caller may write into them."""
+        """Rows start..stop-1, widened: shape [rows, columns]; may be written to."""
 
     def release(self) -> None:
-        """Let go of memory that can be had again."""
+        """Free memory that can be filled again."""
 
 
 def matrix_shape(shape: Sequence[int]) -> tuple[int, int]:
-    """A tensor's shape as that of a matrix whose rows are its last dimension."""
+    """A tensor's shape as (rows, columns), where rows have the length of its last dimension.
+
+    >>> matrix_shape((2, 3, 4)), matrix_shape((5,)), matrix_shape(())
+    ((6, 4), (1, 5), (1, 1))
+    """
     if len(shape) < 2:
         return 1, int(np.prod(shape, dtype=int))
     return int(np.prod(shape[:-1], dtype=int)), int(shape[-1])
 
 
 def row_spans(rows: int, columns: int, chunk: int) -> Iterator[tuple[int, int]]:
-    """Whole rows, about `chunk` elements at a time."""
+    """(start, stop) of spans of whole rows, of about `chunk` elements each.
+
+    >>> list(row_spans(rows=5, columns=4, chunk=8))
+    [(0, 2), (2, 4), (4, 5)]
+    """
     step = max(1, chunk // max(columns, 1))
     for start in range(0, rows, step):
         yield start, min(start + step, rows)
@@ -73,10 +86,15 @@ class StoredTensor:
         """Whether `raw` may be summed as it is."""
 
     def raw(self, start: int, stop: int) -> Raw:
-        """Elements as they are stored, flat."""
+        """Elements of rows start..stop-1 as they are stored: shape [rows * columns]."""
         return self._raw[start:stop].reshape(-1)
 
     def read(self, start: int, stop: int) -> Array:
+        """Rows start..stop-1, widened: shape [rows, columns]; may be written to.
+
+        Raises:
+            CheckpointError: they hold NaN or infinity.
+        """
         wide = self._backend.put(self._raw[start:stop], self._dtype)
         if not self._backend.finite(wide):  # a method might drop it, and nobody would know
             raise CheckpointError(
@@ -86,16 +104,17 @@ class StoredTensor:
         return wide if self._dtype.size < 4 else wide * 1.0
 
     def release(self) -> None:
+        """Free the mapped memory."""
         self._checkpoint.release(self._name)
 
 
 class ComputedTensor:
-    """A matrix whose rows are computed in the processor's memory: an adapted or a moved tensor.
+    """A matrix whose rows are computed on the CPU: an adapted or a vocabulary-aligned tensor.
 
     Args:
-        rows: how many.
-        columns: how many.
-        compute: gives rows start..stop-1, fp32 or fp64, to be written into.
+        rows: number of rows.
+        columns: number of columns.
+        compute: returns rows start..stop-1, fp32 or fp64, writable.
         backend: where they go.
         release: called when they are no longer needed.
     """
@@ -112,6 +131,7 @@ class ComputedTensor:
         self._compute, self._backend, self.release = compute, backend, release
 
     def read(self, start: int, stop: int) -> Array:
+        """Rows start..stop-1, widened: shape [rows, columns]; may be written to."""
         return self._backend.array(self._compute(start, stop))
 
 
@@ -123,37 +143,38 @@ class InMemoryTensor:
         self._values = values
 
     def read(self, start: int, stop: int) -> Array:
+        """Rows start..stop-1, widened: shape [rows, columns]; may be written to."""
         return self._values[start:stop] + 0.0
 
     def release(self) -> None:
-        pass
+        """Nothing to free."""
 
 
 class WeightedSum:
     """`first * c_0 + sum_i c_i * (operand_i - first)`: every combination of models.
 
     Differences are taken first, so models that are equal stay equal, to the bit, whenever c_0 = 1.
-    Each product and each sum is rounded on its own, in this order. What is one of the operands
-    alone is that operand, without any arithmetic.
+    Each product and each sum is rounded on its own, in this order. A sum that equals one of its
+    operands is that operand, without any arithmetic.
 
     Args:
-        operands: what is summed; the first is what the others are relative to.
+        operands: the summands; the first is what the others are relative to.
         coefficients: one for each operand.
     """
 
     def __init__(self, operands: Sequence[LazyTensor], coefficients: Sequence[Coefficient]) -> None:
         self.rows, self.columns = operands[0].rows, operands[0].columns
-        wanted = [
+        nonzero = [
             (operand, coefficient)
             for operand, coefficient in zip(operands[1:], coefficients[1:], strict=True)
             if not np.all(np.asarray(coefficient, np.float32) == 0)
         ]
         self._first = operands[0]
-        self._others = wanted
+        self._others = nonzero
         self._scale = coefficients[0]
         self._unscaled = _all_one(self._scale)
-        if self._unscaled and len(wanted) == 1 and _all_one(wanted[0][1]):
-            self._first, self._others = wanted[0][0], []
+        if self._unscaled and len(nonzero) == 1 and _all_one(nonzero[0][1]):
+            self._first, self._others = nonzero[0][0], []
         self._stored = self._all_stored()
 
     def _all_stored(self) -> tuple[list[StoredTensor], npt.NDArray[np.float32]] | None:
@@ -166,6 +187,7 @@ class WeightedSum:
         return tensors, np.array(weights, np.float32)
 
     def read(self, start: int, stop: int) -> Array:
+        """Rows start..stop-1, widened: shape [rows, columns]; may be written to."""
         if self._stored is not None:
             tensors, weights = self._stored
             total = np.empty((stop - start, self.columns), np.float32)
@@ -191,6 +213,7 @@ class WeightedSum:
         return total
 
     def release(self) -> None:
+        """Free the operands' memory."""
         self._first.release()
         for operand, _ in self._others:
             operand.release()
@@ -231,33 +254,38 @@ class MethodInputs:
 
     @property
     def rows(self) -> int:
+        """Number of rows."""
         return self.models[0].rows
 
     @property
     def columns(self) -> int:
+        """Number of columns."""
         return self.models[0].columns
 
     @property
     def count(self) -> int:
+        """Number of models beside the base."""
         return len(self.models)
 
     def chunks(self, only: int | None = None) -> Iterator[Chunk]:
+        """Chunks of all rows; with `only`, of the base and that model alone."""
         models = self.models if only is None else self.models[only : only + 1]
         for start, stop in row_spans(self.rows, self.columns, self.size):
             yield self.chunk(start, stop, models)
 
     def chunk(self, start: int, stop: int, models: Sequence[LazyTensor]) -> Chunk:
-        """Some rows of the base and of some models."""
+        """Rows start..stop-1 of the base and of some models."""
         base = None if self.base is None else self.base.read(start, stop)
         return Chunk(start, stop, base, [model.read(start, stop) for model in models])
 
     def random(self, model: int) -> np.random.SFC64:
-        """Keyed by seed, tensor and model, so that any tensor can be remade alone."""
+        """A bit generator keyed by seed, tensor and model: any tensor can be remade alone."""
         key = f"{self.seed}|{self.tensor}|{self.names[model]}".encode()
         digest = hashlib.sha256(key).digest()
         return np.random.SFC64(np.random.SeedSequence(int.from_bytes(digest, "little")))
 
     def release(self) -> None:
+        """Free the memory of all inputs."""
         for operand in (*self.models, *([self.base] if self.base is not None else [])):
             operand.release()
 
@@ -271,11 +299,13 @@ class StreamedTensor:
         self._merge: Callable[[Chunk], Array] | None = None
 
     def read(self, start: int, stop: int) -> Array:
+        """Rows start..stop-1, widened: shape [rows, columns]; may be written to."""
         if self._merge is None:
             self._merge = self._method.prepare(self._inputs, self._settings)
         return self._merge(self._inputs.chunk(start, stop, self._inputs.models))
 
     def release(self) -> None:
+        """Free the inputs' memory."""
         self._inputs.release()
 
 
@@ -323,14 +353,23 @@ class AxisCombination:
         return [merged[:, column].reshape(shape) for column in range(models + 1)]
 
     def read(self, start: int, stop: int) -> Array:
+        """Rows start..stop-1, widened: shape [rows, columns]; may be written to."""
         return self._sum.read(start, stop)
 
     def release(self) -> None:
+        """Free the inputs' memory."""
         self._sum.release()
 
 
 def unit_vectors(count: int, units: int) -> Floats:
-    """Operands over the basis (first, differences to the first): shape (operands, units, basis)."""
+    """Coordinates of operands over the basis (first, differences to the first).
+
+    >>> unit_vectors(2, 1).tolist()
+    [[[1.0, 0.0]], [[1.0, 1.0]]]
+
+    Returns:
+        Shape [operands, units, basis].
+    """
     vectors = np.eye(count)
     vectors[:, 0] = 1.0
     return np.repeat(vectors[:, None, :], units, axis=1)
@@ -344,20 +383,22 @@ class Affine:
         self._operand, self._scale, self._shift = operand, scale, shift
 
     def read(self, start: int, stop: int) -> Array:
+        """Rows start..stop-1, widened: shape [rows, columns]; may be written to."""
         return self._operand.read(start, stop) * self._scale + self._shift
 
     def release(self) -> None:
+        """Free the operand's memory."""
         self._operand.release()
 
 
 def load(operand: LazyTensor, backend: Backend) -> InMemoryTensor:
-    """An operand read once, in order, and kept in memory."""
-    whole: Array = None
+    """A lazy tensor read once, in order, and kept in memory."""
+    values: Array = None
     for start, stop in row_spans(operand.rows, operand.columns, backend.chunk):
         part = operand.read(start, stop)
-        if whole is None:
+        if values is None:
             shape = (operand.rows, operand.columns)
-            whole = namespace(part).empty(shape, dtype=part.dtype, device=device(part))
-        whole[start:stop] = part
+            values = namespace(part).empty(shape, dtype=part.dtype, device=device(part))
+        values[start:stop] = part
     operand.release()
-    return InMemoryTensor(whole)
+    return InMemoryTensor(values)

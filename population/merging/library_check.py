@@ -1,6 +1,6 @@
-"""What transformers makes of a checkpoint folder: whether its files agree with each other.
+"""Checking a checkpoint folder with transformers: do its files agree with each other.
 
-Run in a process of its own while weights are written, since importing transformers and torch takes
+Runs in a process of its own while weights are written, since importing transformers and torch takes
 longer than most merges; in this one where they are loaded anyway. No weight is read: the model is
 made of names and shapes alone (torch's meta device).
 """
@@ -22,14 +22,14 @@ MAX_LISTED = 3
 
 
 def find_faults(folder: Path, shapes: Shapes) -> dict[str, str] | None:
-    """What does not fit in a checkpoint folder: a message for each fault, by what tells it.
+    """The faults of a checkpoint folder: a message for each, by a key that identifies it.
 
     Args:
         folder: with config.json, and perhaps a generation config and a tokenizer.
-        shapes: of the tensors that its weights have.
+        shapes: of the tensors in its weights, by name.
 
     Returns:
-        None for a model that this version of transformers does not know.
+        None for an architecture that this version of transformers does not know.
     """
     with _silent():
         from transformers import AutoConfig  # noqa: PLC0415
@@ -40,8 +40,8 @@ def find_faults(folder: Path, shapes: Shapes) -> dict[str, str] | None:
             if _unknown(folder):
                 return None
             return {"config": f"config.json: transformers cannot read it: {_line(error)}"}
-        found = dict(_token_faults(folder, config, shapes))
-        return found | dict(_model_faults(config, shapes))
+        faults = dict(_token_faults(folder, config, shapes))
+        return faults | dict(_model_faults(config, shapes))
 
 
 def compare_faults(
@@ -51,41 +51,44 @@ def compare_faults(
     source_shapes: Shapes,
     others: Sequence[tuple[Path, Shapes]] = (),
 ) -> tuple[list[str], list[str]]:
-    """The faults of what was written, and those that its sources have already.
+    """The faults of a result, without and with those that its sources have already.
 
     Args:
-        folder: what was written.
+        folder: the result.
         shapes: of its tensors.
         source: the folder that gave the config.
         source_shapes: of that one's tensors.
-        others: further sources, and the shapes of their tensors; what is too much in one of them
-            may be too much in the result.
+        others: further sources, and the shapes of their tensors; a tensor in excess in one of them
+            may be in excess in the result.
+
+    Returns:
+        Messages about new faults, and about faults that the sources share.
     """
-    found = find_faults(folder, shapes)
-    if not found:
+    faults = find_faults(folder, shapes)
+    if not faults:
         return [], []
-    before = find_faults(source, source_shapes)
-    if before is None:
+    source_faults = find_faults(source, source_shapes)
+    if source_faults is None:
         return [], []
-    known = set(before)
+    known_faults = set(source_faults)
     for other, other_shapes in others:
-        if found.keys() <= known:
+        if faults.keys() <= known_faults:
             break
-        known |= _unexpected_tensors(other, other_shapes)
-    ours = [text for fault, text in found.items() if fault not in known]
-    theirs = [text for fault, text in found.items() if fault in known]
-    return ours, theirs
+        known_faults |= _unexpected_tensors(other, other_shapes)
+    new = [text for fault, text in faults.items() if fault not in known_faults]
+    old = [text for fault, text in faults.items() if fault in known_faults]
+    return new, old
 
 
 def _unexpected_tensors(source: Path, shapes: Shapes) -> set[str]:
-    """The faults that are tensors of a source for which its own config does not ask.
+    """The faults that are tensors of a source which its own config does not ask for.
 
-    Where that cannot be told, for want of a config that transformers reads, that is any tensor.
+    Any tensor, if transformers cannot read the config.
     """
-    told = find_faults(source, shapes)
-    if told is None or "config" in told or "model" in told:
+    faults = find_faults(source, shapes)
+    if faults is None or "config" in faults or "model" in faults:
         return {f"unexpected {name}" for name in shapes}
-    return {fault for fault in told if fault.startswith("unexpected ")}
+    return {fault for fault in faults if fault.startswith("unexpected ")}
 
 
 def _unknown(folder: Path) -> bool:
@@ -102,11 +105,11 @@ def _token_faults(folder: Path, config: Any, shapes: Shapes) -> Iterator[tuple[s
     from transformers import AutoTokenizer, GenerationConfig  # noqa: PLC0415
 
     text = getattr(config, "get_text_config", lambda: config)()
-    says: list[tuple[str, Any]] = [("config.json", _StatedIds(folder / "config.json"))]
+    stated_by: list[tuple[str, Any]] = [("config.json", _StatedIds(folder / "config.json"))]
     if (folder / "generation_config.json").is_file():
         try:
-            told = GenerationConfig.from_pretrained(folder, local_files_only=True)
-            says.append(("generation_config.json", told))
+            generation = GenerationConfig.from_pretrained(folder, local_files_only=True)
+            stated_by.append(("generation_config.json", generation))
         except Exception as error:  # noqa: BLE001
             yield (
                 "generation",
@@ -127,15 +130,15 @@ def _token_faults(folder: Path, config: Any, shapes: Shapes) -> Iterator[tuple[s
     except Exception as error:  # noqa: BLE001
         yield "tokenizer", f"the tokenizer's files: transformers cannot read them: {_line(error)}"
         return
-    for file, said in says:
+    for file, source in stated_by:
         for role in ("bos", "eos", "pad"):
-            number, stated = (getattr(x, f"{role}_token_id", None) for x in (tokenizer, said))
-            stated = stated if isinstance(stated, list) else [stated]
-            if number is not None and stated != [None] and number not in stated:
+            actual, stated_ids = (getattr(x, f"{role}_token_id", None) for x in (tokenizer, source))
+            stated_ids = stated_ids if isinstance(stated_ids, list) else [stated_ids]
+            if actual is not None and stated_ids != [None] and actual not in stated_ids:
                 yield (
                     f"{role} {file}",
-                    f"{file} says {role}_token_id {stated[0]}, but the {role} token of "
-                    f"tokenizer_config.json has the id {number}",
+                    f"{file} says {role}_token_id {stated_ids[0]}, but the {role} token of "
+                    f"tokenizer_config.json has the id {actual}",
                 )
     rows = getattr(text, "vocab_size", None)
     last = max(vocabulary.values(), default=-1)
@@ -148,7 +151,7 @@ def _token_faults(folder: Path, config: Any, shapes: Shapes) -> Iterator[tuple[s
 
 
 class _StatedIds:
-    """The ids that a config states; what it leaves out is a default of its class, and no claim."""
+    """The token ids that a config states, without the defaults of its class."""
 
     def __init__(self, file: Path) -> None:
         content = json.loads(file.read_text(encoding="utf-8"))
@@ -161,12 +164,12 @@ def _model_faults(config: Any, shapes: Shapes) -> Iterator[tuple[str, str]]:
     import torch  # noqa: PLC0415
     import transformers  # noqa: PLC0415
 
-    kind = getattr(transformers, next(iter(config.architectures or ()), ""), None)
-    if kind is None or not hasattr(kind, "from_pretrained"):
+    model_class = getattr(transformers, next(iter(config.architectures or ()), ""), None)
+    if model_class is None or not hasattr(model_class, "from_pretrained"):
         return
     state = {name: torch.empty(list(shape), device="meta") for name, shape in shapes.items()}
     try:
-        _, told = kind.from_pretrained(
+        _, loading_info = model_class.from_pretrained(
             None,
             config=config,
             state_dict=state,
@@ -186,13 +189,13 @@ def _model_faults(config: Any, shapes: Shapes) -> Iterator[tuple[str, str]]:
         "unexpected": "model.safetensors has {}, which config.json does not ask for",
     }
     for fault, message in faults.items():
-        for name in sorted(told.get(f"{fault}_keys", ())):
+        for name in sorted(loading_info.get(f"{fault}_keys", ())):
             yield f"{fault} {name}", message.format(name)
-    for name, stored, wanted in sorted(told.get("mismatched_keys", ()), key=str):
+    for name, stored, expected in sorted(loading_info.get("mismatched_keys", ()), key=str):
         yield (
             f"mismatched {name}",
             f"model.safetensors has {name} of shape {list(stored)}, config.json asks for "
-            f"{list(wanted)}",
+            f"{list(expected)}",
         )
 
 
@@ -202,24 +205,24 @@ def _line(error: BaseException) -> str:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Keep what transformers says to itself."""
+    """Suppress the output of transformers."""
     import warnings  # noqa: PLC0415
 
-    from transformers.utils import logging as theirs  # noqa: PLC0415
+    from transformers.utils import logging as library_logging  # noqa: PLC0415
 
-    bars = theirs.is_progress_bar_enabled()
-    theirs.disable_progress_bar()
+    bars_enabled = library_logging.is_progress_bar_enabled()
+    library_logging.disable_progress_bar()
     try:
         with transformers_verbosity(logging.CRITICAL + 1), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        if bars:
-            theirs.enable_progress_bar()
+        if bars_enabled:
+            library_logging.enable_progress_bar()
 
 
 def serve() -> None:
-    """Import what is needed, wait for a line that says what to look at, and answer with a line."""
+    """Import transformers, wait for a request on standard input, and write the answer as JSON."""
     import transformers  # noqa: PLC0415
 
     for name in ("AutoConfig", "AutoTokenizer", "GenerationConfig", "AutoModelForCausalLM"):
@@ -227,13 +230,13 @@ def serve() -> None:
     line = sys.stdin.readline()
     if not line:
         return
-    asked = json.loads(line)
+    request = json.loads(line)
     answer = compare_faults(
-        Path(asked["folder"]),
-        asked["shapes"],
-        Path(asked["source"]),
-        asked["source_shapes"],
-        [(Path(folder), shapes) for folder, shapes in asked["others"]],
+        Path(request["folder"]),
+        request["shapes"],
+        Path(request["source"]),
+        request["source_shapes"],
+        [(Path(folder), shapes) for folder, shapes in request["others"]],
     )
     sys.stdout.write("\n" + json.dumps(answer) + "\n")
     sys.stdout.flush()

@@ -1,9 +1,9 @@
-"""Combinations of combinations, expressed over their leaves.
+"""Folding combinations of combinations into one weighted sum of their leaves.
 
-They are never made one after the other. What a step gives is expressed over its leaves
+They are never computed one after the other. The result of a step is expressed over its leaves
 (checkpoints, and results of methods that are no combinations), for all tensors at once, in
 coordinates; so a recipe of a thousand steps costs a thousand small matrix products and one pass
-over the founders' weights. Where angles are needed, the leaves' Gram matrices are taken first.
+over the founders' weights. Where angles are needed, the leaves' Gram matrices are computed first.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from population.models.blocks import Segment
 
 @dataclass
 class Part:
-    """Some tensors of a step's result, made in the same way.
+    """Some tensors of a step's result that are computed in the same way.
 
     Attributes:
         base: the base model, or None.
         models: the others.
         names: the output tensors.
-        inputs: the tensors of the base (if any) and of each model that they are made of.
-        units: the tensors, or what they are cut into.
+        inputs: for the base (if any) and each model, the input of each output tensor.
+        units: the tensors, or the segments that they are cut into.
         segments: of each unit, where tensors are cut.
         settings: the method's, for each unit.
-        copied: output tensors that are no weights; of all that the step makes.
+        copied: output tensors of the step that are no weights.
     """
 
     base: Node | None
@@ -51,7 +51,7 @@ class Part:
 
     @cached_property
     def index(self) -> Mapping[str, int]:
-        """Of each output tensor, in `names`."""
+        """The position of each output tensor in `names`."""
         return {name: place for place, name in enumerate(self.names)}
 
     @cached_property
@@ -69,12 +69,12 @@ class Part:
 
     @property
     def same_names(self) -> bool:
-        """Whether every tensor is made of those of the same name."""
+        """Whether every tensor is computed from inputs of the same name."""
         return all(names == self.names for names in self.inputs)
 
 
 class MethodResult:
-    """A model that a method makes of others: what an expansion over its leaves has to know of it.
+    """A model that a method computes from others; the part of it that folding needs.
 
     Attributes:
         method: the method.
@@ -87,11 +87,11 @@ class MethodResult:
 
 @dataclass(frozen=True)
 class Expansion:
-    """A part of a combination over its leaves.
+    """A part of a combination as a weighted sum of its leaves.
 
     Attributes:
         leaves: (node, its tensor for each of the part's); the others are relative to the first.
-        vectors: shape (units, leaves): coordinates of the result.
+        vectors: shape [units, leaves]: coordinates of the result.
     """
 
     leaves: list[tuple[Node, TensorNames]]
@@ -102,10 +102,15 @@ def expand(root: Node, part: Part, backend: Backend) -> Expansion:
     """Express a part of a combination over its leaves, through all combinations below it.
 
     Without recursion, because recipes may be deeper than Python's stack.
+
+    Args:
+        root: the combination.
+        part: a part of it.
+        backend: computes the Gram matrices.
     """
     leaves: dict[tuple[int, TensorNames], tuple[Node, TensorNames]] = {}
-    order: list[tuple[MethodResult, Part, TensorNames]] = []
-    seen: set[tuple[int, TensorNames]] = set()
+    steps: list[tuple[MethodResult, Part, TensorNames]] = []
+    visited: set[tuple[int, TensorNames]] = set()
     stack: list[tuple[Node, TensorNames, bool]] = [(root, part.names, False)]
     while stack:
         node, names, done = stack.pop()
@@ -115,40 +120,40 @@ def expand(root: Node, part: Part, backend: Backend) -> Expansion:
             leaves.setdefault(key, (node, names))
         elif done:
             assert isinstance(node, MethodResult)
-            order.append((node, inner, names))
-        elif key not in seen:
-            seen.add(key)
+            steps.append((node, inner, names))
+        elif key not in visited:
+            visited.add(key)
             stack.append((node, names, True))
             pairs = list(zip(inner.nodes, inner.inputs, strict=True))
-            stack += [(below, inputs, False) for below, inputs in reversed(pairs)]
-    found = list(leaves.values())
+            stack += [(inputs_below, inputs, False) for inputs_below, inputs in reversed(pairs)]
+    leaf_list = list(leaves.values())
     units = len(part.units)
-    position = {(id(node), names): place for place, (node, names) in enumerate(found)}
-    unit = unit_vectors(len(found), units)
+    position = {(id(node), names): place for place, (node, names) in enumerate(leaf_list)}
+    unit = unit_vectors(len(leaf_list), units)
     gram = None
-    if any(step.method.needs_gram for step, _, _ in order if isinstance(step.method, Combination)):
-        gram = _gram(part, found, backend)
+    if any(step.method.needs_gram for step, _, _ in steps if isinstance(step.method, Combination)):
+        gram = _gram(part, leaf_list, backend)
     of_tensor = _tensor_of_unit(part)
     vectors: dict[tuple[int, TensorNames], Floats] = {
         key: unit[place] for key, place in position.items()
     }
-    for step, inner, names in order:
-        below = [vectors[id(n), i] for n, i in zip(inner.nodes, inner.inputs, strict=True)]
-        base = below[0] if inner.base is not None else None
+    for step, inner, names in steps:
+        inputs_below = [vectors[id(n), i] for n, i in zip(inner.nodes, inner.inputs, strict=True)]
+        base = inputs_below[0] if inner.base is not None else None
         settings = inner.settings
         if inner is not part and inner.units.names != part.units.names:
             wide = {key: values[of_tensor] for key, values in settings.values.items()}
             settings = Settings(wide, settings.compat)
-        span = Subspace(np.stack(below[inner.base is not None :]), base, gram)
+        span = Subspace(np.stack(inputs_below[inner.base is not None :]), base, gram)
         assert isinstance(step.method, Combination)
         vectors[id(step), names] = step.method.combine(span, settings)
-    return Expansion(found, vectors[id(root), part.names])
+    return Expansion(leaf_list, vectors[id(root), part.names])
 
 
 def _foldable_part(node: Node, names: TensorNames, root: Part) -> Part | None:
-    """The part of a combination that an expansion may look through, or None for a leaf.
+    """The part of a combination that can be folded; None for a leaf.
 
-    What is cut within tensors must be cut as the expanded part is.
+    If it is cut within tensors, it must be cut as the root is.
     """
     if not isinstance(node, MethodResult) or not isinstance(node.method, Combination):
         return None
@@ -162,25 +167,25 @@ def _foldable_part(node: Node, names: TensorNames, root: Part) -> Part | None:
 
 
 def _tensor_of_unit(part: Part) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
-    """For each unit, the place of its tensor."""
+    """For each unit, the index of its tensor: shape [units]."""
     return np.array([part.index[name] for name in part.units.names], dtype=np.intp)
 
 
 def _gram(part: Part, leaves: Sequence[tuple[Node, TensorNames]], backend: Backend) -> Floats:
-    """Inner products of the first leaf and the others' differences to it, for each unit."""
+    """Inner products of the first leaf and the others' differences: [units, leaves, leaves]."""
     gram = np.zeros((len(part.units), len(leaves), len(leaves)))
-    for place, name in enumerate(part.names):
+    for index, name in enumerate(part.names):
         reference, names = leaves[0]
-        if name in part.copied or not math.prod(reference.tensors[names[place]].shape):
+        if name in part.copied or not math.prod(reference.tensors[names[index]].shape):
             continue
-        operands = [rereadable(node, names[place], backend) for node, names in leaves]
+        operands = [rereadable(node, names[index], backend) for node, names in leaves]
         rows, columns = operands[0].rows, operands[0].columns
-        cuts = [(row, part.segments[row]) for row in part.rows[name]]
+        units_here = [(row, part.segments[row]) for row in part.rows[name]]
         for start, stop in row_spans(rows, columns, backend.chunk):
             vectors = [operand.read(start, stop) for operand in operands]
             for vector in vectors[1:]:
                 vector -= vectors[0]  # noqa: PLW2901 - in place
-            for row, segment in cuts:
+            for row, segment in units_here:
                 pieces = [_segment_of_chunk(vector, segment, start, stop) for vector in vectors]
                 if pieces[0].shape[0] and pieces[0].shape[1]:
                     gram[row] += backend.gram(pieces)
@@ -200,7 +205,16 @@ def _segment_of_chunk(chunk: Any, segment: Segment | None, start: int, stop: int
 def tensor_coefficient(
     values: Floats, segments: Sequence[Segment | None], shape: tuple[int, ...]
 ) -> Coefficient:
-    """One number for a tensor; or where it is cut, one for each row or column."""
+    """The coefficient of one tensor: a number, or if it is cut, one for each row or column.
+
+    Args:
+        values: shape [segments].
+        segments: where the tensor is cut; [None] if it is not.
+        shape: of the tensor.
+
+    Returns:
+        A float, or shape [rows, 1] or [1, columns].
+    """
     if len(segments) == 1 or np.all(values == values[0]):
         return float(values[0])
     dim = segments[0].dim if segments[0] is not None else 0

@@ -1,4 +1,4 @@
-"""A merge from end to end: a recipe in, a checkpoint that stands on its own out."""
+"""Merging from end to end: a recipe in, a complete checkpoint out."""
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -23,13 +23,13 @@ RECIPE = "recipe.json"
 
 @dataclass(frozen=True)
 class Merged:
-    """What a merge made.
+    """The result of a merge.
 
     Attributes:
         folder: where it is.
         weights_sha256: of its weights.
         tensors: how many.
-        needs: what it took.
+        needs: the disk and memory it took, and warnings.
     """
 
     folder: Path
@@ -55,21 +55,21 @@ def merge(
 
     Args:
         recipe: what to merge.
-        folder: where to; must not exist, or be empty. If it ends in ".safetensors", only the
+        folder: where to write; must not exist, or be empty. If it ends in ".safetensors", only the
             weights are written, as one file.
-        facts: what the model card should tell beside the recipe.
+        facts: for the model card, beside the recipe.
         device: where to compute.
         threads: tensors at a time on the CPU.
-        shard: bytes in a file at most.
+        shard: bytes per file at most.
         pin: write the hashes of the sources into the recipe that lies beside the result.
-        opened: sources that are open and checked already.
-        progress: told (bytes done, bytes in all, what); may raise to stop.
-        say: told what takes long, and what should be known.
+        opened: sources that are open and checked already, by name.
+        progress: called with (bytes done, bytes in all, what); may raise to stop.
+        say: called with a line before what takes long, and with notes for the user.
 
     Raises:
-        RecipeError: the recipe asks for what these sources cannot give.
+        RecipeError: the recipe needs something that these sources do not have.
         CheckpointError: a source is unusable, or the result is not what the recipe promised.
-        PopulationError: the disk or the memory will not do.
+        PopulationError: there is too little disk space or memory, or the folder is in use.
     """
     single = folder.suffix == ".safetensors"
     if single and folder.exists():
@@ -130,9 +130,9 @@ def _checked(
         opened_source = open_source(source.path, name, say)
         form = form_with_hash(opened_source, source.weights_sha256)
         if form is None:
-            found = opened_source.sha256()
+            actual = opened_source.sha256()
             raise CheckpointError(
-                f"{name!r} at {source.path} has weights {found[:12]}, the recipe was written for "
+                f"{name!r} at {source.path} has weights {actual[:12]}, the recipe was written for "
                 f"{source.weights_sha256[:12]}"
             )
         checked[name] = form
@@ -140,7 +140,7 @@ def _checked(
 
 
 def _hash(folder: Path, planned: MergePlan) -> str:
-    """The hash of what was written, read back; with the names and shapes that were planned."""
+    """The hash of the result, read back, after checking its names and shapes against the plan."""
     tensors: dict[str, TensorHeader] = {}
     for file in sorted(folder.glob("*.safetensors")):
         tensors |= open_tensors(file).tensors
@@ -154,10 +154,10 @@ def _template(planned: MergePlan) -> str | None:
     choice = planned.recipe.output.chat_template
     if choice is None:
         return None
-    found = chat_template(choice, [leaf.checkpoint.path for leaf in planned.leaves.values()])
-    if found is None:
+    template = chat_template(choice, [leaf.checkpoint.path for leaf in planned.leaves.values()])
+    if template is None:
         raise RecipeError("chat_template: auto, but no source has a chat template")
-    return found
+    return template
 
 
 def _as_written(planned: MergePlan, sha: str, pin: bool) -> Recipe:

@@ -1,4 +1,4 @@
-"""mergekit's YAML, in and out: github.com/arcee-ai/mergekit, as of 0.1.5."""
+"""Reading and writing mergekit's YAML: github.com/arcee-ai/mergekit, as of 0.1.5."""
 
 import difflib
 from collections.abc import Callable, Collection, Mapping
@@ -42,15 +42,15 @@ MAX_VALUES = 10**6
 
 
 def from_yaml(text: str, where: str, say: Callable[[str], None] = lambda _: None) -> Recipe:
-    """Read a merge configuration.
+    """Read a merge configuration of mergekit.
 
     Args:
         text: the YAML.
-        where: its file.
-        say: told what is left out, since mergekit has no use for it either.
+        where: its file, for messages and relative paths.
+        say: called with a note for each part that is ignored, as mergekit ignores it.
 
     Raises:
-        RecipeError: it is no YAML, wrong, or uses what only mergekit has.
+        RecipeError: it is no YAML, invalid, or uses what only mergekit has.
     """
     try:
         content = yaml.safe_load(text)
@@ -68,8 +68,8 @@ def from_yaml(text: str, where: str, say: Callable[[str], None] = lambda _: None
     names = _Names(Path(where).parent)
     try:
         recipe, unused = _without_unused(content)
-        for what in unused:
-            say(f"note: {what}")
+        for note in unused:
+            say(f"note: {note}")
         return _recipe(recipe, names)
     except ValidationError as error:
         raise RecipeError(first_problem(error, where)) from None
@@ -84,7 +84,7 @@ def from_yaml(text: str, where: str, say: Callable[[str], None] = lambda _: None
 
 
 def _is_larger(content: Any, limit: int) -> bool:
-    """Whether it holds more values than that, each alias counted as what it stands for."""
+    """Whether content holds more values than a limit, with aliases expanded."""
     left = [content]
     while left and limit >= 0:
         value = left.pop()
@@ -96,7 +96,7 @@ def _is_larger(content: Any, limit: int) -> bool:
 
 
 def _without_unused(content: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """A configuration without the parameters that its method does not have, and what they were.
+    """A configuration without the parameters that its method lacks, and a note for each of them.
 
     Hub cards are full of `int8_mask` and `embed_slerp`; mergekit never looks at what its methods
     do not ask for. What may be a misspelt key is left to `_check_keys`.
@@ -122,12 +122,12 @@ def _without_unused(content: Mapping[str, Any]) -> tuple[dict[str, Any], list[st
         return kept
 
     places = {key: cleaned(content[key]) for key in ("models", "slices") if key in content}
-    whole = cleaned({key: value for key, value in content.items() if key not in places})
+    rest = cleaned({key: value for key, value in content.items() if key not in places})
     notes = [_unused_message(method.name, name, known) for name in sorted(unused)]
-    told = [key for key in whole if key in _REMARK_KEYS]
-    notes += [f"{key!r} is ignored; it says nothing about the merge" for key in told]
-    whole = {key: value for key, value in whole.items() if key not in _REMARK_KEYS}
-    return {**whole, **places}, notes
+    remarks = [key for key in rest if key in _REMARK_KEYS]
+    notes += [f"{key!r} is ignored; it says nothing about the merge" for key in remarks]
+    rest = {key: value for key, value in rest.items() if key not in _REMARK_KEYS}
+    return {**rest, **places}, notes
 
 
 def _unused_message(method: str, name: str, known: Collection[str]) -> str:
@@ -192,20 +192,20 @@ def _recipe(content: Mapping[str, Any], names: "_Names") -> Recipe:
 
 
 def _parameters(entry: Mapping[str, Any]) -> dict[str, Any]:
-    found = {}
+    parameters = {}
     for name, value in (entry.get("parameters") or {}).items():
         try:
-            found[name] = _setting(value)
+            parameters[name] = _setting(value)
         except ValueError:
             raise ValueError(f"parameter {name}: expected a number, got {value!r}") from None
-    return found
+    return parameters
 
 
 def _setting(value: Any) -> Any:
     """YAML reads 1e-5 as text; mergekit takes it for a number, as whoever wrote it does."""
     if isinstance(value, str):
-        truth = {"true": True, "yes": True, "false": False, "no": False}.get(value.strip().lower())
-        return float(value) if truth is None else truth
+        flag = {"true": True, "yes": True, "false": False, "no": False}.get(value.strip().lower())
+        return float(value) if flag is None else flag
     if isinstance(value, list):
         return [_setting(item) for item in value]
     if isinstance(value, dict):
@@ -253,9 +253,9 @@ class _Names:
             return None
         path = _path(reference)
         if path not in self._of_path:
-            there = exists(self._folder / expand_user(path, self._folder))
+            is_path = exists(self._folder / expand_user(path, self._folder))
             self._of_path[path] = self.free(
-                Path(path).name.removesuffix(".safetensors") if there else _short(path)
+                Path(path).name.removesuffix(".safetensors") if is_path else _short(path)
             )
         return self._of_path[path]
 
@@ -293,10 +293,10 @@ def _short(path: str) -> str:
 
 
 def to_yaml(recipe: Recipe) -> str:
-    """Write a recipe in mergekit's language.
+    """Write a recipe as mergekit's YAML.
 
     Raises:
-        RecipeError: it cannot be said there; says why.
+        RecipeError: mergekit's YAML cannot express it; gives the reason.
     """
     if len(recipe.steps) != 1:
         raise RecipeError(

@@ -1,4 +1,4 @@
-"""The model card of a merge: what the hub reads, and what a person wants to know."""
+"""The model card (README.md) of a merge."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -15,11 +15,11 @@ UNRESOLVED = "other"
 
 @dataclass(frozen=True)
 class CardFacts:
-    """What is known of a model beside its recipe.
+    """Facts for the model card that the recipe does not hold.
 
     Attributes:
-        title: its name.
-        description: how it came to be, a sentence or two.
+        title: the model's name.
+        description: where it comes from, a sentence or two.
         lineage: its ancestors, drawn as text.
         scores: by split, the score of each task.
     """
@@ -31,7 +31,7 @@ class CardFacts:
 
 
 def licence_of(folder: Path) -> str | None:
-    """The licence that a model's own card states."""
+    """The licence that a model's own card states; None if it states none."""
     try:
         text = (folder / "README.md").read_text(encoding="utf-8-sig")
         _, front, _ = text.split("---\n", 2)
@@ -45,11 +45,12 @@ def licence_of(folder: Path) -> str | None:
 
 
 def origin_of(path: str, config: Mapping[str, Any]) -> str:
-    """Where others find a source: its hub id if one is known, else the path that was given.
+    """The hub id of a source if it is known, else the path that was given.
 
     Args:
         path: as the recipe has it.
-        config: the source's; a folder that is named as the model of its `_name_or_path` is that.
+        config: the source's config; a folder that is named like the model in its `_name_or_path`
+            counts as that model.
     """
     return "+".join(_origin(part, config) for part in path.split("+"))
 
@@ -78,30 +79,34 @@ def render_card(
     base: str | None,
     origins: Mapping[str, str] | None = None,
 ) -> str:
-    """Write the model card.
+    """The text of the model card, in Markdown with YAML front matter.
 
     Args:
         recipe: what was merged.
         facts: what else is known.
-        licences: of the sources, by name; None where a card says nothing.
+        licences: of the sources, by name; None where a card states none.
         sha256: of the weights.
         base: the name of the base among the sources, if there is one.
         origins: of the sources, by name, where that is not simply their path.
     """
-    found = {name: source.path for name, source in recipe.sources.items()} | dict(origins or {})
+    origin = {name: source.path for name, source in recipe.sources.items()} | dict(origins or {})
     front: dict[str, Any] = {
         "library_name": "transformers",
         "tags": ["merge", "model-colony"],
-        "base_model": [found[name] for name in _ordered(recipe, base)],
+        "base_model": [origin[name] for name in _ordered(recipe, base)],
         "base_model_relation": "merge",
     }
-    known = {licence for licence in licences.values() if licence}
-    if len(known) == 1 and None not in licences.values() and not any("," in one for one in known):
-        front["license"] = known.pop()
-    elif known:
+    stated = {licence for licence in licences.values() if licence}
+    if (
+        len(stated) == 1
+        and None not in licences.values()
+        and not any("," in licence for licence in stated)
+    ):
+        front["license"] = stated.pop()
+    elif stated:
         front["license"] = UNRESOLVED
     rows = "\n".join(
-        f"| {_cell(name)} | {_cell(found[name])} | {_cell(licences.get(name) or 'not stated')} |"
+        f"| {_cell(name)} | {_cell(origin[name])} | {_cell(licences.get(name) or 'not stated')} |"
         for name in _ordered(recipe, base)
     )
     parts = [
@@ -112,9 +117,9 @@ def render_card(
         "these weights again, bit by bit.",
         f"| source | where from | licence |\n|---|---|---|\n{rows}",
     ]
-    if len(known) > 1:
+    if len(stated) > 1:
         parts.append(
-            f"**The sources have different licences ({', '.join(sorted(known))}). Whoever "
+            f"**The sources have different licences ({', '.join(sorted(stated))}). Whoever "
             "publishes this model has to satisfy all of them.**"
         )
     if facts.scores:

@@ -1,4 +1,4 @@
-"""Models of a merge's graph, and what every kind of them needs."""
+"""Nodes of a merge's graph, and helpers for all kinds of them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TensorNames = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Spec:
-    """What a tensor of a model is: its shape and stored dtype."""
+    """The shape and stored dtype of a tensor."""
 
     shape: tuple[int, ...]
     dtype: Dtype
@@ -31,7 +31,12 @@ class Spec:
 
 
 class Node(Protocol):
-    """A model of the graph."""
+    """A model of the graph.
+
+    Attributes:
+        name: as the recipe has it.
+        height: nested steps, this one included, that are computed one after the other.
+    """
 
     name: str
     height: int
@@ -47,14 +52,14 @@ class Node(Protocol):
 
     @property
     def depths(self) -> Mapping[str, float]:
-        """How deep each lies: 0 in the first layer and outside of all, 1 in the last."""
+        """The relative depth of each tensor: 0 in the first layer and outside, 1 in the last."""
 
     @property
     def copied(self) -> Set[str]:
         """The tensors that are no weights, and can only be copied."""
 
     def lazy_tensor(self, tensor: str, backend: Backend) -> LazyTensor:
-        """One of its tensors."""
+        """One of its tensors, not computed yet."""
 
     def copy_of(self, tensor: str) -> tuple[Node, str]:
         """The source and the name of a tensor that cannot be merged, such as a counter."""
@@ -65,10 +70,10 @@ class Copyable(Node, Protocol):
     """A model whose tensors lie in files."""
 
     def digest(self, tensor: str) -> bytes:
-        """What tells a tensor from another one: its shape, dtype and bytes."""
+        """A hash over a tensor's shape, dtype and bytes."""
 
     def value(self, tensor: str) -> Any:
-        """A tensor, as it is stored."""
+        """A tensor's elements as they are stored, in its shape."""
 
 
 COUNTER = "num_batches_tracked"
@@ -77,8 +82,8 @@ COUNTER = "num_batches_tracked"
 def rereadable(node: Node, tensor: str, backend: Backend) -> LazyTensor:
     """A tensor that may be read again and in any order.
 
-    What has to be held in memory for that is held once for an output tensor, whoever asks: where
-    steps share ancestors, computing them anew each time would double with every step.
+    What has to be in memory for that is loaded once per output tensor and thread: where steps share
+    ancestors, computing them anew each time would double with every step.
     """
     memo: dict[tuple[int, str], LazyTensor] = _THREAD.__dict__.setdefault("held", {})
     key = (id(node), tensor)
@@ -91,7 +96,7 @@ def rereadable(node: Node, tensor: str, backend: Backend) -> LazyTensor:
 
 
 def clear_thread_cache() -> None:
-    """Let go of what this thread holds for an output tensor."""
+    """Drop what this thread loaded for an output tensor."""
     _THREAD.__dict__.pop("held", None)
 
 
@@ -99,7 +104,7 @@ _THREAD = local()
 
 
 def widest_dtype(dtypes: Sequence[Dtype]) -> Dtype:
-    """The dtype that holds all of some, as torch promotes them."""
+    """The dtype that holds all of the given ones, as torch promotes them."""
     codes = {dtype.code for dtype in dtypes}
     if len(codes) == 1 or not all(dtype.floating for dtype in dtypes):
         return dtypes[0]
@@ -107,10 +112,12 @@ def widest_dtype(dtypes: Sequence[Dtype]) -> Dtype:
 
 
 def index_to_copy(origins: Sequence[tuple[Node, str]]) -> int | None:
-    """Which of some tensors that cannot be merged is to be copied; None if they differ.
+    """The index of the tensor to copy among tensors that cannot be merged; None if they differ.
 
-    Of counters of batches it is the one that counts the most: they only say how long a model was
-    trained.
+    Of counters of batches it is the largest: they only tell how long a model was trained.
+
+    Args:
+        origins: (source, tensor name) of each.
     """
     stored = [(node, name) for node, name in origins if isinstance(node, Copyable)]
     if len(stored) < len(origins) or len({node.digest(name) for node, name in stored}) == 1:
@@ -122,7 +129,12 @@ def index_to_copy(origins: Sequence[tuple[Node, str]]) -> int | None:
 
 
 def first_different(pairs: Sequence[tuple[Node, str]], origins: Sequence[tuple[Node, str]]) -> Node:
-    """The first model whose tensor is not that of the first."""
+    """The first model whose tensor differs from the first one's.
+
+    Args:
+        pairs: (model, tensor name) of each.
+        origins: (source, tensor name) that each is copied from.
+    """
     digests = [node.digest(name) for node, name in origins if isinstance(node, Copyable)]
     return next(
         node for (node, _), digest in zip(pairs, digests, strict=True) if digest != digests[0]
@@ -130,14 +142,20 @@ def first_different(pairs: Sequence[tuple[Node, str]], origins: Sequence[tuple[N
 
 
 def corresponding_tensor(node: Node, name: str, reference: Node) -> str:
-    """The tensor of a model that corresponds to one of the reference's."""
+    """The tensor of a model that corresponds to one of the reference's.
+
+    A tied head corresponds to the embeddings.
+
+    Raises:
+        RecipeError: there is none.
+    """
     if name in node.tensors:
         return name
     architecture = architecture_of(node.config)
     if architecture is not None and name.endswith("lm_head.weight"):
-        tied = [n for n in node.tensors if n.endswith(architecture.embedding)]
-        if tied:
-            return tied[0]
+        embeddings = [n for n in node.tensors if n.endswith(architecture.embedding)]
+        if embeddings:
+            return embeddings[0]
     raise RecipeError(
         f"{node.name!r} has no tensor {name}, which {reference.name!r} has; models that are merged "
         "need the same tensors (colony inspect shows them)"
@@ -145,7 +163,12 @@ def corresponding_tensor(node: Node, name: str, reference: Node) -> str:
 
 
 def depths_of(tensors: Mapping[str, Spec], config: Mapping[str, Any]) -> dict[str, float]:
-    """How deep tensors lie: 0 in the first layer and outside of all, 1 in the last."""
+    """The relative depth of tensors: 0 in the first layer and outside of all, 1 in the last.
+
+    Args:
+        tensors: by name.
+        config: the model's config.json.
+    """
     architecture = architecture_of(config)
     layers = {n: None if architecture is None else layer_of(architecture, n) for n in tensors}
     last = max((layer for layer in layers.values() if layer is not None), default=0)

@@ -1,4 +1,4 @@
-"""Before any byte is written: what would go wrong, and what somebody should know."""
+"""Checks before a merge writes anything: disk, memory, and warnings."""
 
 import shutil
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ class MergeNeeds:
 
     Attributes:
         disk: bytes that will be written.
-        memory: bytes in memory at most, about.
+        memory: bytes of memory at most, about.
         warnings: what is allowed but should be known, a line each.
     """
 
@@ -37,19 +37,19 @@ class MergeNeeds:
 
 
 def preflight(planned: MergePlan, folder: Path) -> MergeNeeds:
-    """Check place, disk and memory, and look for what fits only by shape.
+    """Check folder, disk and memory, and collect warnings about what fits only by shape.
 
-    Architectures, shapes and tokenizers that cannot be merged are refused before, in the planning.
+    Architectures, shapes and tokenizers that cannot be merged are refused earlier, by `plan`.
 
     Raises:
-        PopulationError: the place is taken, or the disk or the memory will not do.
+        PopulationError: the folder is in use, or there is too little disk space or memory.
     """
     check_unused(folder)
     disk = sum(spec.size for spec in planned.tensors.values())
     largest = max((spec.size for spec in planned.tensors.values()), default=0)
     memory = largest * (len(planned.leaves) + 2) + OWN_MEMORY
-    place = next(parent for parent in folder.absolute().parents if parent.exists())
-    free = shutil.disk_usage(place).free
+    existing_parent = next(parent for parent in folder.absolute().parents if parent.exists())
+    free = shutil.disk_usage(existing_parent).free
     if free < disk * 1.01:
         raise PopulationError(
             f"{folder}: needs {format_size(disk)}, but only {format_size(free)} are free on that "
@@ -65,48 +65,50 @@ def preflight(planned: MergePlan, folder: Path) -> MergeNeeds:
 
 
 def _warnings(planned: MergePlan) -> list[str]:
-    found: list[str] = []
+    warnings: list[str] = []
     reference = planned.reference.checkpoint
     for leaf in planned.leaves.values():
-        found += setting_differences(reference, leaf.checkpoint)
+        warnings += setting_differences(reference, leaf.checkpoint)
     if not any(step.slices or step.method == "route" for step in planned.recipe.steps):
-        found += [
+        warnings += [
             warning
             for leaf in planned.aligned.values()
             for warning in _left_out(planned.aligned[planned.reference.name], leaf)
         ]
-    found += _idle_filters(planned)
+    warnings += _idle_filters(planned)
     dtypes = sorted({leaf.checkpoint.dtype.name for leaf in planned.leaves.values()})
     if len(dtypes) > 1:
-        found.append(f"the sources have different dtypes: {', '.join(dtypes)}")
+        warnings.append(f"the sources have different dtypes: {', '.join(dtypes)}")
     licences = {licence_of(leaf.checkpoint.path) for leaf in planned.leaves.values()} - {None}
     if len(licences) > 1:
         names = ", ".join(sorted(str(licence) for licence in licences))
-        found.append(f"the sources have different licences ({names}); all of them bind the merge")
-    return found
+        warnings.append(
+            f"the sources have different licences ({names}); all of them bind the merge"
+        )
+    return warnings
 
 
 def _idle_filters(planned: MergePlan) -> list[str]:
     """Filters that match no tensor, which are misspelt more often than not."""
-    found = []
+    warnings = []
     for step in planned.recipe.steps:
-        places = [step.parameters, *(model.parameters for model in step.models)]
-        for piece in step.slices:
-            places += [piece.parameters, *(source.parameters for source in piece.sources)]
+        parameter_sets = [step.parameters, *(model.parameters for model in step.models)]
+        for slice_ in step.slices:
+            parameter_sets += [slice_.parameters, *(source.parameters for source in slice_.sources)]
         filters = dict.fromkeys(
             choice.filter
-            for parameters in places
+            for parameters in parameter_sets
             for setting in parameters.values()
             for choice in (setting if isinstance(setting, list) else [setting])
             if isinstance(choice, Choice) and choice.filter not in {None, "*"}
         )
         names = planned.nodes[step.name].tensors if step.name in planned.nodes else ()
-        found += [
+        warnings += [
             f"step {step.name!r}: the filter {text!r} is in no tensor's name, so it sets nothing"
             for text in filters
             if names and not any(str(text) in name for name in names)
         ]
-    return found
+    return warnings
 
 
 def _left_out(reference: Leaf, other: Leaf) -> list[str]:
@@ -122,13 +124,13 @@ def _left_out(reference: Leaf, other: Leaf) -> list[str]:
 
 
 def setting_differences(reference: Checkpoint, other: Checkpoint) -> list[str]:
-    """Settings in which two models differ although their tensors may fit."""
+    """Warnings about config settings in which two models differ, a line each."""
     if not reference.config or not other.config:
         return []
     return [
-        f"{other.name!r} has {found.key} {_short(found.second)}, {reference.name!r} has "
-        f"{_short(found.first)}; the merge takes {_short(found.first)}"
-        for found in config_differences(reference.config, other.config)
+        f"{other.name!r} has {difference.key} {_short(difference.second)}, {reference.name!r} has "
+        f"{_short(difference.first)}; the merge takes {_short(difference.first)}"
+        for difference in config_differences(reference.config, other.config)
     ]
 
 
@@ -138,13 +140,32 @@ def _short(value: Any) -> str:
 
 
 def format_size(size: float) -> str:
-    """A size for people."""
+    """Bytes as text.
+
+    >>> format_size(2.5e9), format_size(3e6)
+    ('2.5 GB', '3 MB')
+    """
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
 
 
 @dataclass(frozen=True)
 class Profile:
-    """What `colony inspect` shows of a checkpoint."""
+    """The facts about a checkpoint that `colony inspect` shows.
+
+    Attributes:
+        name: of the checkpoint.
+        architecture: its model_type.
+        layers: how many; None if unknown.
+        hidden: width of the residual stream; None if unknown.
+        vocabulary: tokens that the config states.
+        tied: whether the config ties the head to the embeddings.
+        dtype: of most parameters.
+        parameters: how many.
+        size: bytes of all tensors.
+        files: weight files.
+        licence: that its card states.
+        fits: whether it can be merged with the reference, or why not.
+    """
 
     name: str
     architecture: str
@@ -161,7 +182,7 @@ class Profile:
 
 
 def profile(checkpoint: Checkpoint, reference: Checkpoint) -> Profile:
-    """Describe a checkpoint, and whether it can be merged with another one."""
+    """Describe a checkpoint, and whether it can be merged with a reference."""
     config: Mapping[str, Any] = checkpoint.config
     architecture = architecture_of(config)
     text = text_config(config)
@@ -185,12 +206,12 @@ def _fits(reference: Checkpoint, other: Checkpoint) -> str:
     """Whether two checkpoints can be merged, and if not, the first reason."""
     if other is reference:
         return "is compared with"
-    mine, theirs = reference.tensors, other.tensors
-    for name in sorted(mine.keys() | theirs.keys()):
-        if name not in theirs or name not in mine:
-            return f"no: {'lacks' if name in mine else 'has besides'} {name}"
-        if mine[name].shape != theirs[name].shape:
-            shapes = f"{list(theirs[name].shape)} for {list(mine[name].shape)}"
+    expected, actual = reference.tensors, other.tensors
+    for name in sorted(expected.keys() | actual.keys()):
+        if name not in actual or name not in expected:
+            return f"no: {'lacks' if name in expected else 'has besides'} {name}"
+        if expected[name].shape != actual[name].shape:
+            shapes = f"{list(actual[name].shape)} for {list(expected[name].shape)}"
             return f"no: {name} is {shapes}"
     try:
         if reference.config and other.config and not same_vocabulary(reference, other):

@@ -1,4 +1,4 @@
-"""Recipes: the one form in which a merge is written down.
+"""Recipes: the data model of a merge and its JSON form.
 
 A recipe names its sources and lists steps; a step merges what was named before it, so a recipe is
 a graph without cycles by construction, ancestors may be shared, and depth costs nothing but lines:
@@ -87,7 +87,7 @@ class Input(_Strict):
 
 
 class Slice(_Strict):
-    """Layers of the output: those ranges of its sources, merged."""
+    """Layers of the output: the given ranges of its sources, merged."""
 
     sources: list[Input] = Field(min_length=1)
     base: Name | None = None
@@ -155,19 +155,19 @@ class Step(_Strict):
             raise ValueError("a step has either 'models' or 'slices'")
         if any(model.layer_range is not None for model in self.models):
             raise ValueError("'models' are merged whole; a layer_range belongs into 'slices'")
-        known = {parameter.name for parameter in METHODS[self.method].parameters}
-        places = [self.parameters, *(m.parameters for m in self.models)]
-        for piece in self.slices:
-            places += [piece.parameters, *(source.parameters for source in piece.sources)]
-            if any(source.layer_range is None for source in piece.sources):
+        allowed = {parameter.name for parameter in METHODS[self.method].parameters}
+        parameter_sets = [self.parameters, *(m.parameters for m in self.models)]
+        for slice_ in self.slices:
+            parameter_sets += [slice_.parameters, *(source.parameters for source in slice_.sources)]
+            if any(source.layer_range is None for source in slice_.sources):
                 raise ValueError("every source of a slice needs a layer_range")
-        for place in places:
-            if unknown := sorted(place.keys() - known):
+        for parameters in parameter_sets:
+            if unknown := sorted(parameters.keys() - allowed):
                 raise ValueError(
                     f"{self.method} has no parameter {unknown[0]!r}; it has "
-                    f"{', '.join(sorted(known)) or 'none'}"
+                    f"{', '.join(sorted(allowed)) or 'none'}"
                 )
-            for name, value in place.items():
+            for name, value in parameters.items():
                 if isinstance(value, PerBlock) and (self.blocks is None or self.slices):
                     raise ValueError(
                         f"{name} is set per block, which takes 'models' and 'blocks' (how they are "
@@ -176,12 +176,12 @@ class Step(_Strict):
         return self
 
     def uses(self) -> list[str]:
-        """The names of everything it merges, without repetition, the base first."""
+        """The names of all models that it merges, without repetition, the base first."""
         names = [self.base] if self.base else []
         names += [model.model for model in self.models]
-        for piece in self.slices:
-            names += [piece.base] if piece.base else []
-            names += [source.model for source in piece.sources]
+        for slice_ in self.slices:
+            names += [slice_.base] if slice_.base else []
+            names += [source.model for source in slice_.sources]
         return list(dict.fromkeys(names))
 
 
@@ -233,25 +233,25 @@ class Recipe(_Strict):
 
     @model_validator(mode="after")
     def _names_are_known(self) -> "Recipe":
-        known = set(self.sources)
+        names = set(self.sources)
         for step in self.steps:
-            if step.name in known:
+            if step.name in names:
                 raise ValueError(f"two things are named {step.name!r}")
-            if missing := [name for name in step.uses() if name not in known]:
+            if missing := [name for name in step.uses() if name not in names]:
                 raise ValueError(
                     f"step {step.name!r} uses {missing[0]!r}, which is neither a source nor an "
                     "earlier step"
                 )
-            known.add(step.name)
+            names.add(step.name)
         return self
 
     def text(self) -> str:
-        """As JSON, without what is default."""
+        """As JSON, without default values."""
         content = self.model_dump(mode="json", exclude_defaults=True)
         return json.dumps({"recipe": 1, **content}, ensure_ascii=False, indent=1) + "\n"
 
     def sha256(self) -> str:
-        """The hash of what it does: of everything but where the sources lie."""
+        """The hash of everything but the sources' paths and the promised hash of the result."""
         content = self.model_dump(mode="json", exclude={"output": {"weights_sha256"}})
         for source in content["sources"].values():
             del source["path"]
@@ -259,10 +259,14 @@ class Recipe(_Strict):
 
 
 def parse_recipe(text: str, where: str) -> Recipe:
-    """Parse the JSON form.
+    """Parse the JSON form of a recipe.
+
+    Args:
+        text: the JSON.
+        where: its file, for messages.
 
     Raises:
-        RecipeError: it is no JSON, or wrong; names the place.
+        RecipeError: it is no JSON, or invalid; names the place.
     """
     try:
         return Recipe.model_validate_json(text)
@@ -271,18 +275,18 @@ def parse_recipe(text: str, where: str) -> Recipe:
 
 
 def first_problem(error: ValidationError, where: str) -> str:
-    """What is wrong, in one line: of all complaints the first of those that go deepest.
+    """A validation error in one line: the first of the details that lie deepest.
 
-    A parameter may have several forms, and the one that it nearly has complains deepest.
+    A parameter may have several forms, and the one that it nearly matches has the deepest details.
     """
-    problem = max(error.errors(), key=lambda found: len(found["loc"]))
+    problem = max(error.errors(), key=lambda detail: len(detail["loc"]))
     place = ".".join(str(part) for part in problem["loc"])
     message = problem["msg"].removeprefix("Value error, ")
     return f"{where}: {place + ': ' if place else ''}{message}"
 
 
 def with_paths_from(recipe: Recipe, folder: Path) -> Recipe:
-    """A recipe whose relative source paths are seen from a folder, where they exist there."""
+    """A recipe with its source paths relative to a folder, where they exist there."""
     sources = {
         name: source.model_copy(update={"path": anchored(source.path, folder)})
         for name, source in recipe.sources.items()

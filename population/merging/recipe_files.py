@@ -1,4 +1,4 @@
-"""Recipes as files: our own JSON, or mergekit's YAML."""
+"""Reading recipe files: the JSON form, or mergekit's YAML."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,14 +9,14 @@ from population.merging.recipe import Recipe, parse_recipe, with_paths_from
 
 
 def read_recipe(path: Path, say: Callable[[str], None] = lambda _: None) -> Recipe:
-    """Read a recipe: ours (JSON) or mergekit's (YAML). Relative paths are seen from its folder.
+    """Read a recipe: JSON, or mergekit's YAML. Relative paths are relative to its folder.
 
     Args:
         path: its file.
-        say: told what is left out of a YAML.
+        say: called with a note for each part of a YAML that is ignored.
 
     Raises:
-        RecipeError: it cannot be read, or is wrong; names the place.
+        RecipeError: it cannot be read, or is invalid; names the place.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")  # some editors put a byte order mark first

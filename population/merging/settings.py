@@ -1,8 +1,8 @@
-"""From parameters as they are written to a number for each tensor.
+"""Resolving parameters as they are written to a number for each tensor.
 
-What is written closer to a model wins: its own parameters, its slice's, the step's, the method's
-default. A gradient is spread over the layers of a slice from its first to its last; what belongs to
-no layer takes its beginning (mergekit's rule).
+The innermost value counts: a model's own parameters, its slice's, the step's, the method's
+default. A gradient is spread over the layers of a slice from its first to its last; tensors of no
+layer take its first value (mergekit's rule).
 """
 
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ from population.merging.recipe import Choice, Parameters, PerBlock, Setting
 
 @dataclass
 class Units:
-    """What settings are resolved for: tensors, or parts of them.
+    """The tensors, or segments of tensors, that settings are resolved for.
 
     Attributes:
-        names: shape (units,), the output tensor of each.
-        depth: shape (units,), from 0 (first layer) to 1 (last layer).
-        blocks: shape (units,), the block that each lies in; empty if nothing is set per block.
+        names: shape [units], the output tensor of each.
+        depth: shape [units], from 0 (first layer) to 1 (last layer).
+        blocks: shape [units], the block that each lies in; empty if nothing is set per block.
     """
 
     names: list[str]
@@ -36,7 +36,7 @@ class Units:
         return len(self.names)
 
     def containing(self, text: str) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-        """Which names contain a text."""
+        """Whether each name contains a text: shape [units]."""
         if text not in self._containing:
             self._containing[text] = np.array([text in name for name in self.names])
         return self._containing[text]
@@ -51,14 +51,14 @@ def resolve(
     *,
     compat: bool,
 ) -> Settings:
-    """The settings of a method.
+    """Resolve the settings of a method.
 
     Args:
-        method: what they are for.
-        units: what they are resolved for.
-        shared: parameters for all models, the closest first.
+        method: the method.
+        units: what its settings are resolved for.
+        shared: parameters for all models, the innermost first.
         per_model: each model's own.
-        where: named in errors.
+        where: what messages begin with.
         compat: see `Settings`.
 
     Raises:
@@ -93,8 +93,8 @@ def _column(chain: Sequence[Setting | None], units: Units, where: str, name: str
     for setting in chain:
         if setting is None:
             continue
-        found = _values(setting, units, where, name)
-        column = np.where(np.isnan(column), found, column)
+        values = _values(setting, units, where, name)
+        column = np.where(np.isnan(column), values, column)
         if not np.isnan(column).any():
             break
     return column
@@ -121,10 +121,10 @@ def _values(setting: Setting, units: Units, where: str, name: str) -> Floats:
     if isinstance(setting[0], Choice):
         for choice in setting:
             assert isinstance(choice, Choice)
-            found = _values(choice.value, units, where, name)
+            values = _values(choice.value, units, where, name)
             if choice.filter not in {None, "*"}:
-                found = np.where(units.containing(str(choice.filter)), found, np.nan)
-            column = np.where(np.isnan(column), found, column)
+                values = np.where(units.containing(str(choice.filter)), values, np.nan)
+            column = np.where(np.isnan(column), values, column)
         return column
     steps = np.array([float(value) for value in setting if not isinstance(value, Choice)])
     if any(isinstance(value, bool) for value in setting):

@@ -1,4 +1,4 @@
-"""Layers of models in a new order: what slices take of them, and the config that goes with it."""
+"""Slices: the tensors that ranges of layers make, and the config of the result."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ from population.models.architectures import Architecture, architecture_of, place
 
 
 def known_architecture(node: Node) -> Architecture:
-    """The architecture of a model whose layers are to be moved."""
+    """The architecture of a model whose layers are to be re-ordered.
+
+    Raises:
+        RecipeError: it is not known.
+    """
     architecture = architecture_of(node.config)
     if architecture is None:
         raise RecipeError(
@@ -26,7 +30,15 @@ def known_architecture(node: Node) -> Architecture:
 
 
 class LayerStack:
-    """A model's tensors by layer."""
+    """A model's tensors by layer.
+
+    Args:
+        node: the model.
+        where: what messages begin with.
+
+    Raises:
+        RecipeError: its architecture is not known.
+    """
 
     def __init__(self, node: Node, where: str) -> None:
         self._node, self._where = node, where
@@ -43,7 +55,11 @@ class LayerStack:
                 self.start = place.base + place.stack
 
     def layer(self, number: int, where: str) -> dict[str, str]:
-        """The tensors of a layer, by the name inside it."""
+        """The tensors of a layer, by the name inside it.
+
+        Raises:
+            RecipeError: there is no such layer.
+        """
         if number not in self._layers:
             raise RecipeError(
                 f"{where}: {self._node.name!r} has layers 0 to {len(self._layers) - 1}, no {number}"
@@ -53,26 +69,26 @@ class LayerStack:
         return self._layers[number]
 
     def outside(self, *, first: bool, last: bool) -> Iterator[str]:
-        """What belongs to no layer: before the first, behind the last, or both."""
+        """The tensors that belong to no layer: before the first, after the last, or both."""
         norm = self._architecture.final_norm
         for name in self._rest:
-            behind = (
+            after_layers = (
                 "head" in name
                 or re.fullmatch(self._architecture.head, name) is not None
                 or (norm is not None and f"{norm.name}." in name)
             )
-            if (behind and last) or (not behind and first):
+            if (after_layers and last) or (not after_layers and first):
                 yield name
 
     def embedding(self) -> str | None:
-        """What stands for the head, where none is stored."""
+        """The embeddings that stand for the head; None if a head is stored."""
         if any(re.fullmatch(self._architecture.head, name) for name in self._rest):
             return None
         ending = self._architecture.embedding
         return next((name for name in self._rest if name.endswith(ending)), None)
 
     def head(self) -> str:
-        """The name that a head has."""
+        """The name that the head has in this architecture."""
         heads = ("lm_head.weight", "embed_out.weight")
         pattern = self._architecture.head
         return next((name for name in heads if re.fullmatch(pattern, name)), heads[0])
@@ -80,11 +96,11 @@ class LayerStack:
 
 @dataclass(frozen=True)
 class Ends:
-    """What of all that belongs to no layer a slice has to give.
+    """Which tensors outside of the layers a slice contributes.
 
     Attributes:
-        first: what stands before the layers.
-        last: what stands behind them.
+        first: those before the layers.
+        last: those after them.
         own_head: the head is to be that of the last slice, even if its models have none but their
             embeddings: those of the result are the first slice's.
     """
@@ -97,39 +113,49 @@ class Ends:
 def tensors_of(
     nodes: Sequence[Node], ranges: Sequence[tuple[int, int]], out: int, ends: Ends, where: str
 ) -> Iterator[tuple[str, float, list[str]]]:
-    """What a slice makes: the name of each tensor, its depth in the slice, what it is made of.
+    """The tensors that a slice makes.
 
     Args:
         nodes: the models that are merged, the base first.
-        ranges: the layers of each.
-        out: how many layers the result has before this slice.
-        ends: what it gives besides.
-        where: named in errors.
+        ranges: the layers (first, stop) of each.
+        out: the number of layers that the result has before this slice.
+        ends: the tensors outside of the layers that it contributes.
+        where: what messages begin with.
+
+    Yields:
+        The name of each tensor, its relative depth in the slice, and its input in each model.
+
+    Raises:
+        RecipeError: a layer or a tensor does not exist in one of the models.
     """
     stacks = [LayerStack(node, where) for node in nodes]
     for name in stacks[0].outside(first=ends.first, last=ends.last):
         yield name, 0.0, [corresponding_tensor(node, name, nodes[0]) for node in nodes]
     if ends.last and ends.own_head:
-        embeddings = [found for stack in stacks if (found := stack.embedding()) is not None]
+        embeddings = [embedding for stack in stacks if (embedding := stack.embedding()) is not None]
         if len(embeddings) == len(stacks):
             yield stacks[0].head(), 0.0, embeddings
     (first, stop), *_ = ranges
     layers = stop - first
     for layer in range(layers):
-        here = [
+        layer_tensors = [
             stack.layer(start + layer, where)
             for stack, (start, _) in zip(stacks, ranges, strict=True)
         ]
-        for suffix in here[0]:
-            for tensors, node in zip(here, nodes, strict=True):
+        for suffix in layer_tensors[0]:
+            for tensors, node in zip(layer_tensors, nodes, strict=True):
                 if suffix not in tensors:
                     raise RecipeError(f"{where}: {node.name!r} has no tensor like {suffix}")
             depth = layer / (layers - 1) if layers > 1 else 1.0
-            yield f"{stacks[0].start}.{out + layer}.{suffix}", depth, [t[suffix] for t in here]
+            yield (
+                f"{stacks[0].start}.{out + layer}.{suffix}",
+                depth,
+                [t[suffix] for t in layer_tensors],
+            )
 
 
 def depth_of(nodes: Sequence[Node], ranges: Sequence[tuple[int, int]], where: str) -> int:
-    """How many layers a slice takes; none are allowed, to take what stands before or behind them.
+    """The number of layers of a slice; 0 is allowed, for the tensors outside of layers alone.
 
     Raises:
         RecipeError: a range goes backwards, or the models give different numbers of layers.
@@ -151,9 +177,11 @@ def depth_of(nodes: Sequence[Node], ranges: Sequence[tuple[int, int]], where: st
 
 
 def ranges_of(sources: Sequence[Input], base: str | None) -> list[tuple[int, int]]:
-    """The layers that a slice takes: of the base, if there is one, and of each other model.
+    """The layers (first, stop) of the base, if there is one, and of each other model.
 
-    Of a base that is not listed they are those of the first source.
+    Args:
+        sources: the slice's inputs.
+        base: the base's name; if it is not listed, it gives the layers of the first source.
     """
     given = [(entry.model, entry.layer_range) for entry in sources if entry.layer_range]
     others = [layers for model, layers in given if model != base]
@@ -163,12 +191,15 @@ def ranges_of(sources: Sequence[Input], base: str | None) -> list[tuple[int, int
 
 
 def config_of_path(layers: Sequence[tuple[Node, int]], first: Node, last: Node) -> dict[str, Any]:
-    """The config of a model whose layers come from these.
+    """The config of a model whose layers come from several models.
 
     Args:
         layers: the model and the number of each layer.
-        first: the model whose embeddings it has.
-        last: the model whose last norm and head it has.
+        first: the model that gives the embeddings.
+        last: the model that gives the last norm and the head.
+
+    Raises:
+        RecipeError: one config cannot describe all of these layers.
     """
     nodes = list(dict.fromkeys([first, *(node for node, _ in layers), last]))
     steps = tuple(RouteStep(nodes.index(node), layer) for node, layer in layers)

@@ -1,4 +1,4 @@
-"""The leaves of a merge: checkpoints, adapters, and embeddings brought to one vocabulary."""
+"""Source nodes of a merge's graph: checkpoints, adapters, vocabulary-aligned embeddings."""
 
 import hashlib
 from collections.abc import Mapping, Sequence, Set
@@ -46,10 +46,12 @@ class Leaf:
 
     @property
     def config(self) -> Mapping[str, Any]:
+        """Its config.json."""
         return self.checkpoint.config
 
     @cached_property
     def tensors(self) -> Mapping[str, Spec]:
+        """Shape and dtype of each tensor."""
         return {
             name: Spec(header.shape, header.dtype)
             for name, header in self.checkpoint.tensors.items()
@@ -57,6 +59,7 @@ class Leaf:
 
     @cached_property
     def depths(self) -> Mapping[str, float]:
+        """The relative depth of each tensor, see `Node.depths`."""
         return depths_of(self.tensors, self.config)
 
     @cached_property
@@ -74,19 +77,20 @@ class Leaf:
         return frozenset(n for n, kind in self._kinds.items() if kind is TensorKind.IGNORED)
 
     def digest(self, tensor: str) -> bytes:
-        """What tells a tensor that is copied from another one: its shape, dtype and bytes."""
+        """A hash over a tensor's shape, dtype and bytes."""
         if tensor not in self._digests:
             header, raw = self.checkpoint.tensors[tensor], self.checkpoint.raw(tensor)
-            told = hashlib.sha256(f"{header.dtype.code}{header.shape}".encode())
-            told.update(np.ascontiguousarray(raw).reshape(-1).view(np.uint8).data)
-            self._digests[tensor] = told.digest()
+            digest = hashlib.sha256(f"{header.dtype.code}{header.shape}".encode())
+            digest.update(np.ascontiguousarray(raw).reshape(-1).view(np.uint8).data)
+            self._digests[tensor] = digest.digest()
         return self._digests[tensor]
 
     def value(self, tensor: str) -> Any:
-        """A tensor, as it is stored."""
+        """A tensor's elements as they are stored, in its shape."""
         return self.checkpoint.raw(tensor)
 
     def lazy_tensor(self, tensor: str, backend: Backend) -> LazyTensor:
+        """One tensor, read from its file or computed by its adapter."""
         checkpoint = self.checkpoint
         if not checkpoint.stores(tensor):
             rows, columns = matrix_shape(checkpoint.tensors[tensor].shape)
@@ -104,15 +108,16 @@ class Leaf:
         return StoredTensor(checkpoint, tensor, backend)
 
     def copy_of(self, tensor: str) -> tuple[Node, str]:
+        """Itself and the tensor: nothing lies below a source."""
         return self, tensor
 
 
 @dataclass(frozen=True)
 class Vocabularies:
-    """All sources' vocabularies, brought to one.
+    """All sources' vocabularies, aligned to one.
 
     Attributes:
-        alignment: how.
+        alignment: the merged vocabulary.
         tokenizers: of the sources, in order.
         leaves: the sources, in that order.
     """
@@ -133,15 +138,17 @@ class VocabularyAlignedSource(Leaf):
 
     @cached_property
     def config(self) -> Mapping[str, Any]:
+        """The source's config with the size of the merged vocabulary."""
         size = self._vocabularies.alignment.size
         config = dict(self.checkpoint.config)
-        nested = config.get("text_config")
-        if isinstance(nested, Mapping) and "vocab_size" in nested:
-            return config | {"text_config": {**nested, "vocab_size": size}}
+        text = config.get("text_config")
+        if isinstance(text, Mapping) and "vocab_size" in text:
+            return config | {"text_config": {**text, "vocab_size": size}}
         return config | {"vocab_size": size}
 
     @cached_property
     def tensors(self) -> Mapping[str, Spec]:
+        """Shape and dtype of each tensor; embeddings have a row per merged token."""
         size = self._vocabularies.alignment.size
         return {
             name: Spec((size, *spec.shape[1:]), spec.dtype) if name in self._embeddings else spec
@@ -149,11 +156,12 @@ class VocabularyAlignedSource(Leaf):
         }
 
     def lazy_tensor(self, tensor: str, backend: Backend) -> LazyTensor:
+        """One tensor; embeddings are gathered row by row."""
         if tensor not in self._embeddings:
             return super().lazy_tensor(tensor, backend)
         alignment, leaves = self._vocabularies.alignment, self._vocabularies.leaves
 
-        def gathered(model: int, rows: Rows) -> Matrix:
+        def read_rows(model: int, rows: Rows) -> Matrix:
             checkpoint = leaves[model].checkpoint
             name = _same_embedding(checkpoint, tensor)
             if not checkpoint.stores(name):
@@ -161,7 +169,7 @@ class VocabularyAlignedSource(Leaf):
             return _flat(widen(checkpoint.raw(name)[rows], checkpoint.tensors[name].dtype))
 
         padding = (
-            padding_row(alignment, self._number, gathered)
+            padding_row(alignment, self._number, read_rows)
             if alignment.needs_padding(self._number)
             else None
         )
@@ -169,7 +177,7 @@ class VocabularyAlignedSource(Leaf):
         rows, columns = shape[0], matrix_shape(shape)[1] if len(shape) > 1 else 1
 
         def compute(start: int, stop: int) -> Matrix:
-            return aligned_rows(alignment, self._number, start, stop, gathered, padding)
+            return aligned_rows(alignment, self._number, start, stop, read_rows, padding)
 
         def release() -> None:
             for leaf in leaves:
@@ -181,21 +189,29 @@ class VocabularyAlignedSource(Leaf):
 
 
 def embedding_tensors(checkpoint: Checkpoint) -> set[str]:
-    """The tensors that have a row for each token."""
+    """The tensors that have a row for each token.
+
+    Raises:
+        RecipeError: the config states no vocab_size.
+    """
     architecture = architecture_of(checkpoint.config)
     rows = embedding_rows(checkpoint)
-    known = ["embed_tokens.weight", "lm_head.weight", "lm_head.bias", "embed_out.weight"]
+    endings = ["embed_tokens.weight", "lm_head.weight", "lm_head.bias", "embed_out.weight"]
     if architecture is not None:
-        known.append(architecture.embedding)
+        endings.append(architecture.embedding)
     return {
         name
         for name, header in checkpoint.tensors.items()
-        if name.endswith(tuple(known)) and header.shape and header.shape[0] == rows
+        if name.endswith(tuple(endings)) and header.shape and header.shape[0] == rows
     }
 
 
 def embedding_rows(checkpoint: Checkpoint) -> int:
-    """How many tokens a model has rows for."""
+    """The number of tokens that a model has rows for.
+
+    Raises:
+        RecipeError: its config states no vocab_size.
+    """
     rows = text_config(checkpoint.config).get("vocab_size")
     if not isinstance(rows, int):
         raise RecipeError(f"{checkpoint.name!r}: its config does not say its vocab_size")
@@ -218,10 +234,15 @@ def _flat(rows: Any) -> Matrix:
 def common_vocabulary(
     leaves: Sequence[Leaf], base: int | None, choice: TokenizerChoice
 ) -> Vocabularies:
-    """Bring the sources' vocabularies to one.
+    """Align the sources' vocabularies to one.
+
+    Args:
+        leaves: the sources.
+        base: index of the base among them, or None.
+        choice: the vocabulary that the recipe wants.
 
     Raises:
-        CheckpointError: they cannot be.
+        CheckpointError: they cannot be aligned.
         RecipeError: the choice names no source.
     """
     names = [leaf.name for leaf in leaves]

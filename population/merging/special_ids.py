@@ -1,7 +1,7 @@
-"""The ids of special tokens in config.json and generation_config.json, and whose tokens they mean.
+"""Translating the ids of special tokens in config.json and generation_config.json.
 
-An id is a row of one tokenizer. Where the tokenizer of another model is taken than the one whose
-config is, each id has to become that of the tokenizer that is written, or texts never end.
+An id is a row of one tokenizer. Where the tokenizer comes from another model than the config, each
+id has to become that of the tokenizer that is written, or texts never end.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ _IDS = ("suppress_tokens", "begin_suppress_tokens", "bad_words_ids", "force_word
 
 @dataclass(frozen=True)
 class TokenIds:
-    """The tokens of a folder, as far as its files say them without any library.
+    """The tokens of a folder, as far as its files state them.
 
     Attributes:
         ids: the id of every token.
-        roles: the token that begins, ends and fills up texts, by role.
+        roles: the token for "bos", "eos" and "pad".
     """
 
     ids: Mapping[str, int] = field(default_factory=dict)
@@ -38,12 +38,12 @@ class TokenIds:
         return None if token is None else self.ids.get(token)
 
     def text(self, number: int) -> str | None:
-        """The token that has an id."""
+        """The token that has an id; None if there is none."""
         return next((token for token, found in self.ids.items() if found == number), None)
 
 
 def read_token_ids(folder: Path) -> TokenIds:
-    """Read the tokens of a checkpoint folder; what cannot be read counts as not there."""
+    """Read the tokens of a checkpoint folder; files that cannot be read count as missing."""
     content = _object(folder / "tokenizer.json")
     ids: dict[str, int] = {}
     model = content.get("model")
@@ -68,52 +68,62 @@ def read_token_ids(folder: Path) -> TokenIds:
 
 def with_ids(
     settings: Mapping[str, Any],
-    own: TokenIds,
-    taken: TokenIds,
-    of_taken: Mapping[str, Any] | None,
+    own_ids: TokenIds,
+    donor_ids: TokenIds,
+    donor_settings: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    """A config, or a generation config, whose ids are those of the tokenizer that is written.
+    """A config, or a generation config, with the ids of the tokenizer that is written.
 
     Args:
         settings: the config.
-        own: the tokens that its ids mean.
-        taken: the tokens of the tokenizer that is written.
-        of_taken: the same file of the model whose tokenizer is taken, if that is another one.
+        own_ids: the tokens that its ids mean.
+        donor_ids: the tokens of the tokenizer that is written.
+        donor_settings: the same file of the model whose tokenizer is written, if another one.
     """
-    told = dict(settings)
-    if of_taken is not None:
-        for key in [key for key in {**settings, **of_taken} if _ID.fullmatch(key)]:
-            if key in of_taken:
-                told[key] = of_taken[key]
-            elif (moved := _translated(settings[key], own, taken)) is not None:
-                told[key] = moved
+    result = dict(settings)
+    if donor_settings is not None:
+        for key in [key for key in {**settings, **donor_settings} if _ID.fullmatch(key)]:
+            if key in donor_settings:
+                result[key] = donor_settings[key]
+            elif (translated := _translated(settings[key], own_ids, donor_ids)) is not None:
+                result[key] = translated
             else:
-                told.pop(key)
+                result.pop(key)
         for key in _IDS:
-            told.pop(key, None)
-            if key in of_taken:
-                told[key] = of_taken[key]
+            result.pop(key, None)
+            if key in donor_settings:
+                result[key] = donor_settings[key]
     for role in ROLES:
-        number, key = taken.id_of(role), f"{role}_token_id"
-        said = told.get(key)
-        if number is None or said == number or (isinstance(said, list) and number in said):
+        token_id, key = donor_ids.id_of(role), f"{role}_token_id"
+        stated = result.get(key)
+        if (
+            token_id is None
+            or stated == token_id
+            or (isinstance(stated, list) and token_id in stated)
+        ):
             continue
-        told[key] = number
-    if isinstance(nested := told.get("text_config"), Mapping):
-        inner = of_taken.get("text_config") if of_taken is not None else None
-        inner = inner if isinstance(inner, Mapping) else None if of_taken is None else {}
-        stated = with_ids(nested, own, taken, inner)
-        told["text_config"] = {key: stated[key] for key in stated if key in nested}
-    return told
+        result[key] = token_id
+    if isinstance(text := result.get("text_config"), Mapping):
+        donor_text = donor_settings.get("text_config") if donor_settings is not None else None
+        donor_text = (
+            donor_text
+            if isinstance(donor_text, Mapping)
+            else None
+            if donor_settings is None
+            else {}
+        )
+        converted = with_ids(text, own_ids, donor_ids, donor_text)
+        result["text_config"] = {key: converted[key] for key in converted if key in text}
+    return result
 
 
-def _translated(value: Any, own: TokenIds, taken: TokenIds) -> Any:
-    """The same tokens' ids in the tokenizer that is taken, or None if it lacks them."""
+def _translated(value: Any, own_ids: TokenIds, donor_ids: TokenIds) -> Any:
+    """The same tokens' ids in the tokenizer that is donor_ids, or None if it lacks them."""
     if isinstance(value, list):
-        found = [_translated(one, own, taken) for one in value]
-        return [one for one in found if one is not None] or None
-    token = own.text(value) if isinstance(value, int) else None
-    return None if token is None else taken.ids.get(token)
+        translated = [_translated(item, own_ids, donor_ids) for item in value]
+        return [item for item in translated if item is not None] or None
+    token = own_ids.text(value) if isinstance(value, int) else None
+    return None if token is None else donor_ids.ids.get(token)
 
 
 def _object(file: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Writing a checkpoint: sharded safetensors, filled in place, complete or not there at all.
+"""Writing safetensors files in place, sharded; complete or not there at all.
 
 Every tensor's place in its file is known before the first is computed, so the headers are written
 first and chunks go straight to where they belong, from any thread, without being collected. That is
@@ -87,7 +87,13 @@ class Shards:
         _reserve(self._handles[-1], start + offset)
 
     def write(self, tensor: str, offset: int, values: Raw) -> None:
-        """Write elements of a tensor, `offset` bytes behind its first."""
+        """Write elements of a tensor into its file.
+
+        Args:
+            tensor: its name.
+            offset: bytes after its first byte.
+            values: the elements, any shape, in their stored dtype.
+        """
         place = self.places[tensor]
         view = memoryview(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
         position = place.offset + offset
@@ -96,10 +102,10 @@ class Shards:
             view, position = view[written:], position + written
 
     def close(self) -> None:
-        """Make sure that everything is on the disk, then make it a file that can be read.
+        """Flush the files to disk, then write the header lengths that make them readable.
 
-        Until now the length of the header was 0, which no reader accepts: a file that was not
-        finished cannot be taken for one that was.
+        Until then the length of the header is 0, which no reader accepts: an unfinished file
+        cannot be taken for a finished one.
 
         Raises:
             OSError: the disk refused it.
@@ -163,10 +169,10 @@ _NOT_SUPPORTED = {22, 38, 95}  # EINVAL, ENOSYS, EOPNOTSUPP: some file systems c
 
 
 def check_unused(folder: Path) -> None:
-    """Make sure that writing there overwrites nothing.
+    """Make sure that writing to a folder overwrites nothing.
 
     Raises:
-        PopulationError: something is there.
+        PopulationError: the folder is not empty, or a file has its name.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise PopulationError(f"{folder} exists already; choose another name or remove it")
@@ -177,11 +183,11 @@ def new_folder(folder: Path, only: str | None = None) -> Iterator[Path]:
     """A folder that appears complete or not at all: filled under another name, then renamed.
 
     Args:
-        folder: where to.
-        only: of all that is written, this file alone is wanted, and takes the name itself.
+        folder: the final path.
+        only: move only this file to the final path.
 
     Raises:
-        PopulationError: it is in use, or cannot be written.
+        PopulationError: the path is in use, or cannot be written.
     """
     check_unused(folder)
     try:
@@ -204,14 +210,14 @@ def new_folder(folder: Path, only: str | None = None) -> Iterator[Path]:
 
 def _sweep(folder: Path) -> None:
     """Remove what a killed process left of its attempt at the same folder."""
-    for left in folder.parent.glob(f".{glob.escape(folder.name)}.*.*"):
-        owner = left.name.removeprefix(f".{folder.name}.").split(".")[0]
+    for leftover in folder.parent.glob(f".{glob.escape(folder.name)}.*.*"):
+        owner = leftover.name.removeprefix(f".{folder.name}.").split(".")[0]
         if owner.isdecimal() and not Path(f"/proc/{owner}").exists() and Path("/proc").exists():
-            shutil.rmtree(left, ignore_errors=True)
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def copy_files(source: Path, into: Path, names: Sequence[str]) -> None:
-    """Copy those of some files that exist."""
+    """Copy those of the named files that exist."""
     for name in names:
         if (source / name).is_file():
             shutil.copyfile(source / name, into / name)

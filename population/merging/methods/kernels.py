@@ -131,13 +131,13 @@ def gather_between(values: Any, low: Any, high: Any, out: Any) -> tuple[int, int
 
     `out` needs room for one value more than are collected: a store costs less than a branch.
     """
-    below = found = 0
+    below = collected = 0
     for i in range(values.size):
         value = values[i]
         below += value < low
-        out[found] = value
-        found += (value >= low) & (value <= high)
-    return below, found
+        out[collected] = value
+        collected += (value >= low) & (value <= high)
+    return below, collected
 
 
 @_jit
@@ -168,23 +168,23 @@ def band_offsets(
     for start in range(0, out.size, BLOCK):
         stop = min(start + BLOCK, out.size)
         drop, allow = ties[0], ties[1]
-        least, most = low, high
+        lowest, highest = low, high
         if drop > 0 or high < band[2]:
-            bottom, top = _count_ties(model[start:stop], base[start:stop], low, high)
-            if bottom <= drop:  # then all of them go, and comparing is enough
-                least = np.nextafter(low, band[2]) if bottom else low
-                ties[0] -= bottom
+            at_low, at_high = _count_ties(model[start:stop], base[start:stop], low, high)
+            if at_low <= drop:  # then all of them go, and comparing is enough
+                lowest = np.nextafter(low, band[2]) if at_low else low
+                ties[0] -= at_low
                 drop = 0
-            if top > allow and allow <= 0:
-                most = np.nextafter(high, -band[2])
-            ties[1] -= min(top, max(allow, 0))
-            if drop > 0 or top > allow > 0:
+            if at_high > allow and allow <= 0:
+                highest = np.nextafter(high, -band[2])
+            ties[1] -= min(at_high, max(allow, 0))
+            if drop > 0 or at_high > allow > 0:
                 if drop > 0:
                     ties[0] = 0
                 for i in range(start, stop):
                     offset = model[i] - base[i]
                     size = abs(offset)
-                    keep = (size >= least) & (size <= most)
+                    keep = (size >= lowest) & (size <= highest)
                     if size == high:
                         keep = keep & (allow > 0)
                         allow -= 1
@@ -194,7 +194,7 @@ def band_offsets(
                     out[i] = (offset if keep else none) * factor * weight
                 continue
         _band_block(
-            model[start:stop], base[start:stop], least, most, factor, weight, out[start:stop]
+            model[start:stop], base[start:stop], lowest, highest, factor, weight, out[start:stop]
         )
 
 
@@ -235,17 +235,17 @@ def l1_norms(sizes: Any, mask: Any) -> tuple[float, float]:
 
     Rows of 256 are summed one below the other, which is fast, and the same on every processor.
     """
-    whole = kept = 0.0
+    all_sum = kept_sum = 0.0
     all_rows, kept_rows = np.empty(256, sizes.dtype), np.empty(256, sizes.dtype)
     for start in range(0, sizes.size, BLOCK):
-        block, here = sizes[start : start + BLOCK], mask[start : start + BLOCK]
+        block, mask_block = sizes[start : start + BLOCK], mask[start : start + BLOCK]
         all_rows[:], kept_rows[:] = 0, 0
         for row in range(0, block.size, 256):
-            _add_row(block[row : row + 256], here[row : row + 256], all_rows, kept_rows)
+            _add_row(block[row : row + 256], mask_block[row : row + 256], all_rows, kept_rows)
         for i in range(256):
-            whole += all_rows[i]
-            kept += kept_rows[i]
-    return whole, kept
+            all_sum += all_rows[i]
+            kept_sum += kept_rows[i]
+    return all_sum, kept_sum
 
 
 @_jit
@@ -273,18 +273,18 @@ def keep_larger_than_rival(sizes: Any, columns: int, unsure: Any, draws: Any, ke
     places = np.empty(columns + 1, np.int32)
     for start in range(0, sizes.size, columns):
         # Without branches: whether an element is unsure is as unforeseeable as can be.
-        found = 0
+        unsure_count = 0
         for column in range(columns):
-            places[found] = column
-            found += unsure[start + column]
-        for place in range(found):
+            places[unsure_count] = column
+            unsure_count += unsure[start + column]
+        for place in range(unsure_count):
             column = places[place]
             scaled = np.uint64(draws[used + place]) * np.uint64(columns - 1)
             rival = np.int32(scaled >> np.uint64(32))
             rival += rival >= column
-            own, theirs = sizes[start + column], sizes[start + rival]
-            keep[start + column] = (own > theirs) | ((own == theirs) & (rival < column))
-        used += found
+            size, rival_size = sizes[start + column], sizes[start + rival]
+            keep[start + column] = (size > rival_size) | ((size == rival_size) & (rival < column))
+        used += unsure_count
     return used
 
 

@@ -38,15 +38,15 @@ def collect(group: Group, chunks: Iterator[Chunk], value: Callable[[Chunk, Array
         chunks: all of them.
         value: makes the values of one; it may write them into the (flat) second argument.
     """
-    whole: Array = None
+    values: Array = None
     for chunk in chunks:
-        if whole is None:
-            whole = _buffer(chunk.models[0], group.rows * group.columns)
-        place = whole[chunk.start * group.columns : chunk.stop * group.columns]
-        made = namespace(place).reshape(value(chunk, place), (-1,))
-        if not (is_numpy_array(made) and np.shares_memory(made, place)):
-            place[...] = made
-    return whole
+        if values is None:
+            values = _buffer(chunk.models[0], group.rows * group.columns)
+        target = values[chunk.start * group.columns : chunk.stop * group.columns]
+        computed = namespace(target).reshape(value(chunk, target), (-1,))
+        if not (is_numpy_array(computed) and np.shares_memory(computed, target)):
+            target[...] = computed
+    return values
 
 
 def _buffer(like: Array, count: int) -> Array:
@@ -95,11 +95,11 @@ def order_statistic(values: Array, place: int) -> tuple[float, int]:
     else:
         low, high = sample[int(centre - width)] if centre >= width else -infinity, guess
         room = upto
-    near = np.empty(room + 1, values.dtype)
-    below, found = kernels.gather_between(values, low, high, near)
-    near = near[:found]
-    if not 0 <= place - below < found:
-        near, below = values.copy(), 0
-    near.partition(place - below)
-    value = near[place - below]
-    return float(value), below + int(np.count_nonzero(near < value))
+    candidates = np.empty(room + 1, values.dtype)
+    below, collected = kernels.gather_between(values, low, high, candidates)
+    candidates = candidates[:collected]
+    if not 0 <= place - below < collected:
+        candidates, below = values.copy(), 0
+    candidates.partition(place - below)
+    value = candidates[place - below]
+    return float(value), below + int(np.count_nonzero(candidates < value))

@@ -81,10 +81,10 @@ def _selection(group: Group, share: float) -> Callable[[], Select]:
     keep = int(int(namespace(variances).count_nonzero(variances)) * share)
     if keep == 0:
         return lambda: lambda parts: [part * 0.0 for part in parts]
-    found = rank_band(variances, size - keep, size)
+    top_band = rank_band(variances, size - keep, size)
 
     def selection() -> Select:
-        band = Band(found.low, skip=found.skip)
+        band = Band(top_band.low, skip=top_band.skip)
 
         def select(parts: list[Array]) -> list[Array]:
             mask = band.mask(_variance(parts))

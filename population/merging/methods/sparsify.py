@@ -120,13 +120,13 @@ def keep_ranks(group: Group, model: int, first: int, stop: int, rescale: bool) -
     if first >= stop:
         return KeepNone()
     sizes = tensor_magnitudes(group, model)
-    found = rank_band(sizes, first, stop)
+    result = rank_band(sizes, first, stop)
     if rescale:
         xp = namespace(sizes)
         kept = where_or_zero(rank_band(sizes, first, stop).mask(sizes), sizes)
-        whole = float(xp.sum(sizes, dtype=xp.float64))
-        found.factor = _l1_factor(whole, float(xp.sum(kept, dtype=xp.float64)))
-    return found
+        all_norm = float(xp.sum(sizes, dtype=xp.float64))
+        result.factor = _l1_factor(all_norm, float(xp.sum(kept, dtype=xp.float64)))
+    return result
 
 
 def rank_band(sizes: Array, first: int, stop: int) -> Band:
@@ -173,19 +173,22 @@ def keep_masked(group: Group, model: int, decide: MaskRows, rescale: bool) -> Sp
     given back, not the one expected to be.
     """
     mask = np.empty((group.rows, group.columns), bool)
-    whole = kept = 0.0
+    all_norm = kept_norm = 0.0
     for chunk in group.chunks(only=model):
         size = chunk_magnitudes(chunk)
-        here = mask[chunk.start : chunk.stop] = decide(size, chunk.start, chunk.stop)
+        kept_here = mask[chunk.start : chunk.stop] = decide(size, chunk.start, chunk.stop)
         if not rescale:
             continue
         if is_numpy_array(size):
-            more, more_kept = kernels.l1_norms(_flat(size), _flat(here))
+            chunk_norm, kept_chunk_norm = kernels.l1_norms(_flat(size), _flat(kept_here))
         else:
-            more, more_kept = float(size.sum()), float(where_or_zero(here, size).sum())
-        whole += more
-        kept += more_kept
-    return Masked(mask, _l1_factor(whole, kept) if rescale else 1.0)
+            chunk_norm, kept_chunk_norm = (
+                float(size.sum()),
+                float(where_or_zero(kept_here, size).sum()),
+            )
+        all_norm += chunk_norm
+        kept_norm += kept_chunk_norm
+    return Masked(mask, _l1_factor(all_norm, kept_norm) if rescale else 1.0)
 
 
 def where_or_zero(mask: Array, array: Array) -> Array:
@@ -200,5 +203,5 @@ def _flat(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return array.reshape(-1)
 
 
-def _l1_factor(whole: float, kept: float) -> float:
-    return 1.0 if whole < 1e-7 or kept < 1e-7 else whole / kept
+def _l1_factor(all_norm: float, kept_norm: float) -> float:
+    return 1.0 if all_norm < 1e-7 or kept_norm < 1e-7 else all_norm / kept_norm

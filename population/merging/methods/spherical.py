@@ -136,22 +136,22 @@ class Karcher(Combination):
         if len(models) == 1:
             return np.asarray(models[0])
         norms = np.array([span.norm(model) for model in models])
-        there = norms > tol
-        weight = (there / np.maximum(there.sum(axis=0), 1)).T
+        nonzero = norms > tol
+        weight = (nonzero / np.maximum(nonzero.sum(axis=0), 1)).T
         directions = np.where(
-            there[:, :, None], models / np.where(norms > 0, norms, 1.0)[:, :, None], 0.0
+            nonzero[:, :, None], models / np.where(norms > 0, norms, 1.0)[:, :, None], 0.0
         )
         mean = weighted_sum(weight, directions)
         length = span.norm(mean)
-        first = directions[np.argmax(there, axis=0), np.arange(there.shape[1])]
+        first = directions[np.argmax(nonzero, axis=0), np.arange(nonzero.shape[1])]
         mean = np.where((length < tol)[:, None], first, mean / _or_one(length, 0.0)[:, None])
-        moving = there.any(axis=0)
+        moving = nonzero.any(axis=0)
         for _ in range(int(settings["max_iter"].max())):
             tangent = np.zeros_like(mean)
             for model, direction in enumerate(directions):
                 cosine = np.clip(span.dot(mean, direction), -1.0, 1.0)
                 angle = np.arccos(cosine)
-                far = there[model] & (angle >= tol)
+                far = nonzero[model] & (angle >= tol)
                 pull = weight[:, model] * angle / np.where(far, np.sin(angle), 1.0)
                 step = (direction - cosine[:, None] * mean) * pull[:, None]
                 tangent += np.where(far[:, None], step, 0.0)

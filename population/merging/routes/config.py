@@ -61,15 +61,15 @@ def route_config(
         _check_alike(architecture, configs, outside, model)
     fold(route, architecture, first)  # says what cannot be
 
-    lists = {
+    layer_lists = {
         model: architecture.layer_lists(architecture.settings(configs[model]), counts[model])
         for model in used
     }
     routed = dict(architecture.settings(first))
-    for key in sorted({key for found in lists.values() for key in found}):
-        if lacking := [model for model in used if key not in lists[model]]:
-            raise RecipeError(f"model {lacking[0]} has no {key} in its config, but others have")
-        values = [lists[step.model][key][step.layer] for step in route.steps]
+    for key in sorted({key for lists in layer_lists.values() for key in lists}):
+        if without := [model for model in used if key not in layer_lists[model]]:
+            raise RecipeError(f"model {without[0]} has no {key} in its config, but others have")
+        values = [layer_lists[step.model][key][step.layer] for step in route.steps]
         indexed = key in architecture.index_keys
         routed[key] = [i for i, value in enumerate(values) if value] if indexed else values
     for key in architecture.derived_from:
@@ -93,10 +93,10 @@ def _check_alike(
     architecture: Architecture, configs: Sequence[Mapping[str, Any]], one: int, other: int
 ) -> None:
     """Make sure that one config can describe the layers of two models."""
-    mine, theirs = (_layer_settings(architecture, configs[model]) for model in (one, other))
-    order = ("hidden_size", "n_embd")
-    for key in sorted(mine.keys() | theirs.keys(), key=lambda key: (key not in order, key)):
-        here, there = mine.get(key), theirs.get(key)
+    first, second = (_layer_settings(architecture, configs[model]) for model in (one, other))
+    sizes = ("hidden_size", "n_embd")
+    for key in sorted(first.keys() | second.keys(), key=lambda key: (key not in sizes, key)):
+        here, there = first.get(key), second.get(key)
         if here != there and (here or there):
             raise RecipeError(
                 f"models {one} and {other} differ in {key}: {here} and {there}; one config cannot "
@@ -116,24 +116,24 @@ def _layer_settings(architecture: Architecture, config: Mapping[str, Any]) -> di
         part = _stated(settings, "partial_rotary_factor", "rotary_pct", architecture.rope[1])
         rope.setdefault("partial_rotary_factor", part)
         rope.setdefault("rope_local_base_freq", settings.get("rope_local_base_freq"))
-    placed = {*architecture.counts, *architecture.derived_from, *_ROPE}
-    placed |= {key for key, _ in architecture.resets}
-    placed |= set(architecture.layer_lists(settings, architecture.layers(config)))
-    plain = not _nested(rope) and rope["rope_type"] == "default"
-    if plain:
-        placed |= set(_LENGTHS)  # elsewhere, the rotation of positions may depend on them
+    not_compared = {*architecture.counts, *architecture.derived_from, *_ROPE}
+    not_compared |= {key for key, _ in architecture.resets}
+    not_compared |= set(architecture.layer_lists(settings, architecture.layers(config)))
+    plain_rope = not _nested(rope) and rope["rope_type"] == "default"
+    if plain_rope:
+        not_compared |= set(_LENGTHS)  # elsewhere, the rotation of positions may depend on them
     if settings.get("use_sliding_window") is False:
-        placed.add("sliding_window")
-    told = {
+        not_compared.add("sliding_window")
+    layer_settings = {
         key: value
         for key, value in settings.items()
-        if key not in placed and not _INCIDENTAL.fullmatch(key)
+        if key not in not_compared and not _INCIDENTAL.fullmatch(key)
     }
     heads, hidden = settings.get("num_attention_heads"), settings.get("hidden_size")
-    if heads and hidden and "hidden_size" in told:
-        told["head_dim"] = told.get("head_dim") or hidden // heads
-        told["num_key_value_heads"] = told.get("num_key_value_heads") or heads
-    return told | {"the rotation of positions": rope}
+    if heads and hidden and "hidden_size" in layer_settings:
+        layer_settings["head_dim"] = layer_settings.get("head_dim") or hidden // heads
+        layer_settings["num_key_value_heads"] = layer_settings.get("num_key_value_heads") or heads
+    return layer_settings | {"the rotation of positions": rope}
 
 
 def _stated(settings: Mapping[str, Any], key: str, old: str, default: float) -> Any:

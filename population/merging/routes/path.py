@@ -117,8 +117,8 @@ def from_indicators(
     row = [(model, layer) for model, count in enumerate(layers) for layer in range(count)]
     if len(indicators) != len(row) * repeats:
         raise RecipeError(
-            f"expected {len(row) * repeats} indicators, {repeats} times {len(row)} layers, got "
-            f"{len(indicators)}"
+            f"expected {len(row) * repeats} indicators, {repeats} times {len(row)} layers, "
+            f"got {len(indicators)}"
         )
     if wrong := [value for value in indicators if value not in (0, 1)]:
         raise RecipeError(f"expected indicators of 0 or 1, got {wrong[0]}")
@@ -142,5 +142,7 @@ def from_indicators(
                 f"expected a matrix of {len(row)} x {len(row)} scales, got {weights.shape}"
             )
         factors[1:] = [float(weights[i, j]) for i, j in pairwise(path)]
-    steps = (RouteStep(*row[place], factor) for place, factor in zip(path, factors, strict=True))
+    steps = (
+        RouteStep(*row[position], factor) for position, factor in zip(path, factors, strict=True)
+    )
     return Route(tuple(steps))

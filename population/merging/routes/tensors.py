@@ -82,8 +82,8 @@ class _Layers:
                 starts[place.base + place.stack] = place.base
                 tensors.setdefault(place.layer, {})[place.suffix] = name
         if len(starts) != 1:
-            found = " and ".join(sorted(starts)) or "none"
-            raise RecipeError(f"model {model}: expected one stack of layers, found {found}")
+            stacks = " and ".join(sorted(starts)) or "none"
+            raise RecipeError(f"model {model}: expected one stack of layers, found {stacks}")
         start, base = starts.popitem()
         return cls(base, start, tensors)
 
@@ -112,11 +112,11 @@ def _outside(
                 continue
             suffix = name.removeprefix(base)
             norm = final is not None and suffix in (f"{final.name}.weight", f"{final.name}.bias")
-            last_part = norm or re.fullmatch(architecture.head, name) is not None
-            if model != (last if last_part else first):
+            is_last = norm or re.fullmatch(architecture.head, name) is not None
+            if model != (last if is_last else first):
                 continue
-            out = layers[first].base + suffix if norm else name
-            sources[out] = (model, name, end.affine(suffix) if norm else IDENTITY)
+            output_name = layers[first].base + suffix if norm else name
+            sources[output_name] = (model, name, end.affine(suffix) if norm else IDENTITY)
             ends += [suffix] if norm else []
     if missing := end.missing(ends):
         raise RecipeError(

@@ -59,9 +59,9 @@ class Alignment:
     @property
     def identical(self) -> bool:
         """Whether every model's embedding already is what it should be: nothing has to be done."""
-        straight = np.arange(self.size)
+        identity = np.arange(self.size)
         return all(
-            height == self.size and np.array_equal(rows, straight)
+            height == self.size and np.array_equal(rows, identity)
             for height, rows in zip(self.row_counts, self.rows, strict=True)
         )
 
@@ -99,50 +99,50 @@ def align(
     overrides = overrides or {}
     _check_numbers(tokenizers, base, source, overrides, pad_to_multiple_of)
     chosen = source if isinstance(source, int) else (base or 0)
-    taken = tokenizers[chosen]
-    _check_post_processor(taken)
-    tokens = dict(taken.tokens)
+    extended = tokenizers[chosen]
+    _check_post_processor(extended)
+    tokens = dict(extended.tokens)
     added: dict[str, Mapping[str, Any]] = {}
-    following = max(tokens.values(), default=-1) + 1
+    next_id = max(tokens.values(), default=-1) + 1
     for number, other in enumerate(tokenizers):
         if source != "union" or number == chosen:
             continue
         missing = sorted(other.tokens.keys() - tokens.keys(), key=other.tokens.__getitem__)
         if ordinary := [token for token in missing if token not in other.added]:
-            check_union(taken, other, ordinary)
-        tokens.update(zip(missing, range(following, following + len(missing)), strict=True))
-        following += len(missing)
-        fresh = set(missing)
+            check_union(extended, other, ordinary)
+        tokens.update(zip(missing, range(next_id, next_id + len(missing)), strict=True))
+        next_id += len(missing)
+        new_tokens = set(missing)
         for token, entry in other.added.items():
             # What is ordinary elsewhere is left so, unless it is special: that has to match.
-            known = token in taken.added or token in added
-            if not known and (token in fresh or entry.get("special")):
+            is_added = token in extended.added or token in added
+            if not is_added and (token in new_tokens or entry.get("special")):
                 added[token] = token_settings(entry)
     for token in overrides:
         if token not in tokens:
-            tokens[token], following = following, following + 1
-            donors = (other.settings(token) for other in (taken, *tokenizers))
+            tokens[token], next_id = next_id, next_id + 1
+            donors = (other.settings(token) for other in (extended, *tokenizers))
             added[token] = token_settings(next(filter(None, donors), {"content": token}))
 
-    size = max(taken.rows, following)
+    size = max(extended.rows, next_id)
     if pad_to_multiple_of:
         size = -(-size // pad_to_multiple_of) * pad_to_multiple_of
     ids = np.fromiter(tokens.values(), np.int64, len(tokens))
     used = np.zeros(size, np.bool_)
     used[ids] = True
-    own = np.full((len(tokenizers), size), -1, np.int64)
+    row_of = np.full((len(tokenizers), size), -1, np.int64)
     for number, other in enumerate(tokenizers):
-        own[number, ids] = [other.tokens.get(token, -1) for token in tokens]
-    fallback = _fallback(own, used, base, override_rows(tokenizers, tokens, overrides))
+        row_of[number, ids] = [other.tokens.get(token, -1) for token in tokens]
+    fallback = _fallback(row_of, used, base, override_rows(tokenizers, tokens, overrides))
     for number, other in enumerate(tokenizers):
         padding = ~used
         padding[other.rows :] = False
         padding[[row for row in other.tokens.values() if row < size]] = False
-        own[number, padding] = np.flatnonzero(padding)
+        row_of[number, padding] = np.flatnonzero(padding)
     return Alignment(
         size=size,
         tokens=tokens,
-        rows=tuple(own),
+        rows=tuple(row_of),
         used=used,
         fallback=fallback,
         row_counts=tuple(other.rows for other in tokenizers),
@@ -166,24 +166,26 @@ def _check_numbers(
         )
     if multiple is not None and multiple < 1:
         raise CheckpointError(f"pad_to_multiple_of: expected 1 or more, found {multiple}")
-    asked = {"base": base, "tokenizer source": source if isinstance(source, int) else None}
-    asked |= {f"source of token {token!r}": override.model for token, override in overrides.items()}
-    for what, number in asked.items():
+    numbers = {"base": base, "tokenizer source": source if isinstance(source, int) else None}
+    numbers |= {
+        f"source of token {token!r}": override.model for token, override in overrides.items()
+    }
+    for what, number in numbers.items():
         if number is not None and not 0 <= number < len(tokenizers):
             raise CheckpointError(
                 f"{what}: expected the number of one of {len(tokenizers)} models, found {number}"
             )
 
 
-def _check_post_processor(taken: Tokenizer) -> None:
-    if not taken.out_of_range:
+def _check_post_processor(tokenizer: Tokenizer) -> None:
+    if not tokenizer.out_of_range:
         return
-    for row in _inserted(taken.data.get("post_processor")):
-        if row >= taken.rows:
+    for row in _inserted(tokenizer.data.get("post_processor")):
+        if row >= tokenizer.rows:
             raise CheckpointError(
-                f"{taken.name}: its tokenizer puts token id {row} into every text, but its "
-                f"embedding has only {taken.rows} rows; take another model's tokenizer (tokenizer "
-                "source), or mend this one"
+                f"{tokenizer.name}: its tokenizer puts token id {row} into every text, but its "
+                f"embedding has only {tokenizer.rows} rows; take another model's tokenizer "
+                "(tokenizer source), or mend this one"
             )
 
 
@@ -210,25 +212,25 @@ def _fallback(
 ) -> Fallback:
     """Find what stands in for missing rows. Forced rows are taken out of `own`."""
     present = own >= 0
-    given = present.copy()
+    is_donor = present.copy()
     if base is not None:
-        from_base = present[base]
-        given[:, from_base] = False
-        given[base, from_base] = True
+        in_base = present[base]
+        is_donor[:, in_base] = False
+        is_donor[base, in_base] = True
     sources = own
-    lacking = used & ~present.all(axis=0)
+    needed = used & ~present.all(axis=0)
     if overrides:
         sources = own.copy()
         for target, force, donor, row in overrides:
-            given[:, target] = False
+            is_donor[:, target] = False
             if donor >= 0:
-                given[donor, target] = True
+                is_donor[donor, target] = True
                 sources[donor, target] = row
             if force:
                 own[:, target] = -1
-                lacking[target] = True
-    targets = np.flatnonzero(lacking)
-    position, donors = np.nonzero(given[:, targets].T)
+                needed[target] = True
+    targets = np.flatnonzero(needed)
+    position, donors = np.nonzero(is_donor[:, targets].T)
     starts = np.zeros(len(targets) + 1, np.int64)
     np.cumsum(np.bincount(position, minlength=len(targets)), out=starts[1:])
     return Fallback(

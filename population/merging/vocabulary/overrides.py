@@ -53,10 +53,10 @@ def override_rows(
     overrides: Mapping[str, TokenSource],
 ) -> list[tuple[int, bool, int, int]]:
     """The overrides as (row of the merged embedding, force, donor or -1, row of the donor)."""
-    found = []
+    rows = []
     for token, override in overrides.items():
         if override.model is None:
-            found.append((tokens[token], override.force, -1, -1))
+            rows.append((tokens[token], override.force, -1, -1))
             continue
         donor = tokenizers[override.model]
         if override.token_id is not None:
@@ -67,18 +67,18 @@ def override_rows(
                     f"{donor.name}, found {row}"
                 )
         else:
-            wanted = token if override.token is None else override.token
-            if wanted not in donor.tokens:
-                why = "no such token"
-                if (outside := donor.out_of_range.get(wanted)) is not None:
-                    why = f"it with id {outside} beyond the {donor.rows} rows there"
+            donor_token = token if override.token is None else override.token
+            if donor_token not in donor.tokens:
+                reason = "no such token"
+                if (outside := donor.out_of_range.get(donor_token)) is not None:
+                    reason = f"it with id {outside} beyond the {donor.rows} rows there"
                 raise CheckpointError(
-                    f"token {token!r}: expected {wanted!r} in the vocabulary of {donor.name}, "
-                    f"found {why}; name another source"
+                    f"token {token!r}: expected {donor_token!r} in the vocabulary of {donor.name}, "
+                    f"found {reason}; name another source"
                 )
-            row = donor.tokens[wanted]
-        found.append((tokens[token], override.force, override.model, row))
-    return found
+            row = donor.tokens[donor_token]
+        rows.append((tokens[token], override.force, override.model, row))
+    return rows
 
 
 def _token_source(token: str, value: object, numbers: Mapping[str, int]) -> TokenSource:

@@ -34,28 +34,28 @@ def aligned_rows(
         padding: The model's `padding_row`, if it needs one and the caller goes slice by slice;
             otherwise it is made each time.
     """
-    own = alignment.rows[model][start:stop]
-    kept = own >= 0
+    own_rows = alignment.rows[model][start:stop]
+    kept = own_rows >= 0
     if kept.all():
-        return read(model, own)
-    first = read(model, own[kept])
-    out = np.zeros((len(own), first.shape[1]), np.float32)
+        return read(model, own_rows)
+    first = read(model, own_rows[kept])
+    out = np.zeros((len(own_rows), first.shape[1]), np.float32)
     out[kept] = first
     fallback = alignment.fallback
-    low, high = np.searchsorted(fallback.targets, (start, start + len(own)))
+    low, high = np.searchsorted(fallback.targets, (start, start + len(own_rows)))
     targets = fallback.targets[low:high] - start
     counts = np.diff(fallback.starts[low : high + 1])
     pairs = np.arange(fallback.starts[low], fallback.starts[high])
     target = np.repeat(targets, counts)
     pairs, target = pairs[~kept[target]], target[~kept[target]]
     for donor in np.unique(fallback.models[pairs]):
-        given = fallback.models[pairs] == donor
-        out[target[given]] += read(int(donor), fallback.sources[pairs[given]])
+        of_donor = fallback.models[pairs] == donor
+        out[target[of_donor]] += read(int(donor), fallback.sources[pairs[of_donor]])
     averaged = (counts > 1) & ~kept[targets]
     out[targets[averaged]] /= counts[averaged, None].astype(np.float32)
-    bare = ~kept & ~alignment.used[start:stop]
-    if bare.any():
-        out[bare] = padding_row(alignment, model, read) if padding is None else padding
+    padded = ~kept & ~alignment.used[start:stop]
+    if padded.any():
+        out[padded] = padding_row(alignment, model, read) if padding is None else padding
     return out
 
 

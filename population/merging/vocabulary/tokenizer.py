@@ -70,25 +70,25 @@ def read_tokenizer(folder: Path, name: str, rows: int) -> Tokenizer:
     try:
         vocabulary = _model_vocabulary(data["model"])
         added = [entry for entry in data.get("added_tokens") or () if entry["content"]]
-        outside = [entry for entry in added if entry["content"] not in vocabulary]
-        present = {entry["content"] for entry in added}
-        extra = [
+        new_added = [entry for entry in added if entry["content"] not in vocabulary]
+        added_contents = {entry["content"] for entry in added}
+        from_config = [
             entry
             for entry in config_tokens(folder, name)
-            if entry["content"] not in present and entry["content"] not in vocabulary
+            if entry["content"] not in added_contents and entry["content"] not in vocabulary
         ]
         if (
-            not extra
-            and [entry["id"] for entry in outside]
-            == list(range(len(vocabulary), len(vocabulary) + len(outside)))
+            not from_config
+            and [entry["id"] for entry in new_added]
+            == list(range(len(vocabulary), len(vocabulary) + len(new_added)))
             and (not vocabulary or max(vocabulary.values()) < len(vocabulary))
         ):
-            tokens = vocabulary | {entry["content"]: entry["id"] for entry in outside}
+            tokens = vocabulary | {entry["content"]: entry["id"] for entry in new_added}
         else:
             # The ids in the file are not always those that loading gives: ask the library.
             with loading(f"{name}: {file}", "save it again with transformers' save_pretrained"):
                 loaded = Library.from_str(json.dumps(data))
-                for entry in extra:
+                for entry in from_config:
                     loaded.add_tokens([AddedToken(entry["content"], **token_flags(entry))])
                 tokens = loaded.get_vocab(with_added_tokens=True)
     except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
@@ -96,9 +96,9 @@ def read_tokenizer(folder: Path, name: str, rows: int) -> Tokenizer:
             f"{name}: expected a fast tokenizer in {file}, found one that is broken: "
             f"{clip(repr(error))}; save it again with transformers' save_pretrained"
         ) from None
-    if extra:
-        extra = [{**entry, "id": tokens[entry["content"]]} for entry in extra]
-        data["added_tokens"] = [*added, *extra]
+    if from_config:
+        from_config = [{**entry, "id": tokens[entry["content"]]} for entry in from_config]
+        data["added_tokens"] = [*added, *from_config]
     out_of_range = {token: row for token, row in tokens.items() if row >= rows}
     if out_of_range:
         tokens = {token: row for token, row in tokens.items() if row < rows}
@@ -109,24 +109,24 @@ def read_tokenizer(folder: Path, name: str, rows: int) -> Tokenizer:
         tokens=tokens,
         rows=rows,
         out_of_range=out_of_range,
-        amended=bool(extra),
+        amended=bool(from_config),
     )
 
 
 def _without_file(folder: Path, name: str) -> str:
-    found = [
+    other_files = [
         file
         for pattern in ("*.model", "tekken.json", "vocab.json", "vocab.txt")
         for file in sorted(path.name for path in folder.glob(pattern))
     ]
-    if not found:
+    if not other_files:
         return (
             f"{name}: expected tokenizer.json in {folder}, found no tokenizer at all; copy the "
             "tokenizer files of the model there"
         )
     return (
-        f"{name}: expected tokenizer.json in {folder}, found only {found[0]}; convert it first: "
-        "load it with transformers' AutoTokenizer and save_pretrained it there"
+        f"{name}: expected tokenizer.json in {folder}, found only {other_files[0]}; convert it "
+        "first: load it with transformers' AutoTokenizer and save_pretrained it there"
     )
 
 

@@ -9,15 +9,15 @@ from population.merging.vocabulary.tokenizer import Tokenizer
 from population.models.tokenizer_failures import TAKE_ONE, clip
 
 
-def check_union(taken: Tokenizer, other: Tokenizer, ordinary: Sequence[str]) -> None:
+def check_union(chosen: Tokenizer, other: Tokenizer, ordinary: Sequence[str]) -> None:
     """Two vocabularies can be joined if equal text becomes equal symbols before the model runs."""
-    ours, theirs = _alphabet(taken), _alphabet(other)
-    for setting, value in ours.items():
-        if value != theirs[setting]:
+    first, second = _alphabet(chosen), _alphabet(other)
+    for setting, value in first.items():
+        if value != second[setting]:
             raise CheckpointError(
-                f"{other.name} has {len(ordinary)} tokens that {taken.name} lacks (such as "
+                f"{other.name} has {len(ordinary)} tokens that {chosen.name} lacks (such as "
                 f"{ordinary[0]!r}), but no union exists: expected {setting} "
-                f"{clip(_dumps(value))} in both, found {clip(_dumps(theirs[setting]))}; "
+                f"{clip(_dumps(value))} in both, found {clip(_dumps(second[setting]))}; "
                 f"{TAKE_ONE}"
             )
 

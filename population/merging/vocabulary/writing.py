@@ -33,69 +33,69 @@ def write_tokenizer(alignment: Alignment, tokenizers: Sequence[Tokenizer], into:
     Raises:
         CheckpointError: no tokenizer with exactly the merged vocabulary can be written.
     """
-    taken = tokenizers[alignment.chosen]
+    chosen = tokenizers[alignment.chosen]
     into.mkdir(parents=True, exist_ok=True)
-    changed = taken.amended or taken.out_of_range or alignment.added
-    if not changed and len(alignment.tokens) == len(taken.tokens):
+    changed = chosen.amended or chosen.out_of_range or alignment.added
+    if not changed and len(alignment.tokens) == len(chosen.tokens):
         for name in ("tokenizer.json", *_SETTINGS_FILES, *_VOCABULARY_FILES):
-            if (taken.folder / name).is_file():
-                shutil.copyfile(taken.folder / name, into / name)
+            if (chosen.folder / name).is_file():
+                shutil.copyfile(chosen.folder / name, into / name)
     else:
         text = json.dumps(_extended(alignment, tokenizers), ensure_ascii=False)
-        _check_loads(text, alignment, taken)
+        _check_loads(text, alignment, chosen)
         (into / "tokenizer.json").write_text(text, encoding="utf-8")
-        _write_settings(alignment, taken, into)
-    if (taken.folder / _TEMPLATES).is_dir():
-        shutil.copytree(taken.folder / _TEMPLATES, into / _TEMPLATES, dirs_exist_ok=True)
+        _write_settings(alignment, chosen, into)
+    if (chosen.folder / _TEMPLATES).is_dir():
+        shutil.copytree(chosen.folder / _TEMPLATES, into / _TEMPLATES, dirs_exist_ok=True)
 
 
 def _extended(alignment: Alignment, tokenizers: Sequence[Tokenizer]) -> dict[str, Any]:
     """The chosen tokenizer.json with exactly the tokens of the alignment."""
-    taken = tokenizers[alignment.chosen]
+    chosen = tokenizers[alignment.chosen]
     tokens = alignment.tokens
-    model = dict(taken.data["model"])
+    model = dict(chosen.data["model"])
     # Added tokens stand in the model's vocabulary too: that is what pins their ids.
-    if taken.kind == "Unigram":
+    if chosen.kind == "Unigram":
         model["vocab"] = unigram_pieces(alignment, tokenizers)
     else:
         model["vocab"] = dict(sorted(tokens.items(), key=lambda pair: pair[1]))
-    if taken.kind == "BPE":
+    if chosen.kind == "BPE":
         model["merges"] = bpe_merges(alignment, tokenizers)
-    entries = {token: token_settings(entry) for token, entry in taken.added.items()}
+    entries = {token: token_settings(entry) for token, entry in chosen.added.items()}
     entries |= {token: dict(entry) for token, entry in alignment.added.items()}
     added = sorted(
         ({"id": tokens[token], **entry} for token, entry in entries.items()),
         key=lambda entry: int(entry["id"]),
     )
-    return {**taken.data, "added_tokens": added, "model": model}
+    return {**chosen.data, "added_tokens": added, "model": model}
 
 
-def _check_loads(text: str, alignment: Alignment, taken: Tokenizer) -> None:
-    with loading(f"{taken.name}: its tokenizer, with the merged vocabulary,", TAKE_ONE):
+def _check_loads(text: str, alignment: Alignment, chosen: Tokenizer) -> None:
+    with loading(f"{chosen.name}: its tokenizer, with the merged vocabulary,", TAKE_ONE):
         loaded = Library.from_str(text).get_vocab(with_added_tokens=True)
     wrong = [token for token, row in alignment.tokens.items() if loaded.get(token) != row]
     wrong += [token for token in loaded if token not in alignment.tokens]
     if wrong:
         raise CheckpointError(
-            f"{taken.name}: its tokenizer cannot hold the merged vocabulary: expected id "
+            f"{chosen.name}: its tokenizer cannot hold the merged vocabulary: expected id "
             f"{alignment.tokens.get(wrong[0])} for {wrong[0]!r}, found {loaded.get(wrong[0])}; "
             f"{TAKE_ONE}"
         )
 
 
-def _write_settings(alignment: Alignment, taken: Tokenizer, into: Path) -> None:
+def _write_settings(alignment: Alignment, chosen: Tokenizer, into: Path) -> None:
     """Write the files around tokenizer.json, without the tokens that are gone."""
     for name in _SETTINGS_FILES:
-        file = taken.folder / name
+        file = chosen.folder / name
         if not file.is_file():
             continue
         if file.suffix != ".json":
             shutil.copyfile(file, into / name)
             continue
-        gone = taken.out_of_range.keys() - alignment.tokens.keys()
-        settings = without_tokens(read_json(file, taken.name), gone)
+        removed = chosen.out_of_range.keys() - alignment.tokens.keys()
+        settings = without_tokens(read_json(file, chosen.name), removed)
         if "added_tokens_decoder" in settings:
-            entries = {**taken.added, **alignment.added}
+            entries = {**chosen.added, **alignment.added}
             ordered = sorted(entries, key=alignment.tokens.__getitem__)
             settings["added_tokens_decoder"] = {
                 str(alignment.tokens[token]): token_settings(entries[token]) for token in ordered
