@@ -27,8 +27,8 @@ def graph(models: Iterable[Model]) -> nx.DiGraph:
 
     All attributes are plain values and none is None, so that `nx.write_graphml`, `nx.nx_pydot`,
     `nx.node_link_data` and whatever else takes a graph can use it at once. Nodes have `label`,
-    `kind`, `generation`, `operator`, `living`, `weights_sha256`, and where they apply `name`,
-    `died` and `cause`; edges have `share` and `role`. Parents that are not among `models` are left
+    `kind`, `generation`, `operator`, `living`, `weights_sha256`, and where they apply `died` and
+    `cause`; edges have `share` and `role`. Parents that are not among `models` are left
     out.
 
     Args:
@@ -60,10 +60,10 @@ def graph(models: Iterable[Model]) -> nx.DiGraph:
 
 
 def _attributes(model: Model) -> dict[str, Any]:
+    """Attributes of a node; none is called `name`, which pydot takes for the node itself."""
     attributes = {
         "label": model.label,
         "kind": model.kind,
-        "name": model.name,
         "generation": model.generation,
         "operator": model.operator,
         "living": model.living,

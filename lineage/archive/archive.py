@@ -1,13 +1,12 @@
-"""The archive: all models, living and fossil, and everything that was learned about them.
+"""The archive: all models, living and fossil, with their scores, ratings and events.
 
-Verbs: `Archive.create` starts one, `commit` adds a generation (all of it or nothing), and the rest
-reads. Every method is one lease of the file, so any number of processes can watch.
+`Archive.create` starts one, `Archive.commit` adds a generation (all of it or nothing), and most
+other methods read. Every method is one lease of the file, so that any number of processes can read.
 """
 
 import json
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,15 +17,19 @@ from lineage.ancestry.ancestry import Ancestry, ancestry_of
 from lineage.ancestry.parent_edges import ParentEdges, read_parent_edges
 from lineage.archive.creation import create_tables, insert_founder
 from lineage.archive.generation_writer import (
-    insert,
     last_generation,
-    texts,
     write_generation,
     write_round,
 )
 from lineage.archive.integrity import contradictions
+from lineage.archive.model_rows import find_model, read_models
+from lineage.archive.score_rows import (
+    read_report_scores,
+    read_scores,
+    read_task_means,
+    write_report_scores,
+)
 from lineage.errors import ArchiveError
-from lineage.filters.language import suggestion
 from lineage.migrations import migrate
 from lineage.records import (
     Block,
@@ -38,7 +41,6 @@ from lineage.records import (
     Item,
     Model,
     OperatorRecord,
-    Parent,
     Rating,
     Round,
     Scores,
@@ -54,22 +56,16 @@ if TYPE_CHECKING:
 Connection = duckdb.DuckDBPyConnection
 
 
-_MODELS = """
-SELECT id, kind, name, generation, operator, weights_sha256, died, cause,
-       parents, shares, roles::VARCHAR[]
-FROM models
-WHERE ($ids IS NULL OR id IN $ids) AND ($living IS NULL OR (died IS NULL) = $living)
-ORDER BY id
-"""
-
-
 class Archive:
-    """An existing archive.
+    """An archive that exists.
 
     Args:
-        path: the database file.
-        on_wait: told, in a sentence, when another process has to be waited for or an archive of
-            an earlier schema is brought forward.
+        path: of the database file.
+        on_wait: called with a sentence when another process has to be waited for, or an archive of
+            an earlier schema is migrated.
+
+    Attributes:
+        path: of the database file.
 
     Raises:
         ArchiveError: the file is missing, corrupt, not an archive, or of a newer schema.
@@ -83,7 +79,18 @@ class Archive:
 
     @classmethod
     def open(cls, path: str | Path, on_wait: Callable[[str], None] | None = None) -> "Archive":
-        """Open an archive that exists; see the class for arguments and errors."""
+        """Open an archive that exists.
+
+        Args:
+            path: of the database file.
+            on_wait: see the class.
+
+        Raises:
+            ArchiveError: the file is missing, corrupt, not an archive, or of a newer schema.
+
+        >>> Archive.open(archive.path).newest_id() == archive.newest_id()
+        True
+        """
         return cls(Path(path), on_wait)
 
     @classmethod
@@ -101,13 +108,13 @@ class Archive:
         """Start an archive: founders get the ids 1, 2, ... in the order given.
 
         Args:
-            path: where; the folder must exist, the file must not.
+            path: of the new file, which must not exist; its folder must.
             seed: the campaign's seed.
             config: the validated configuration, stored as JSON.
-            founders: the models brought in.
+            founders: with their checkpoints and hashes.
             basis: for each row of a genome, the index into `founders` of its task vector.
             blocks: the columns of a genome.
-            on_wait: told once when another process has to be waited for.
+            on_wait: see the class.
 
         Raises:
             ArchiveError: the file exists already or cannot be written.
@@ -127,15 +134,27 @@ class Archive:
         return cls(path, on_wait)
 
     def close(self) -> None:
-        """Release what the process holds; the file itself is never held."""
+        """Close the connection; the file itself is not held between leases."""
         self._store.close()
 
     def reading(self) -> AbstractContextManager[Connection]:
-        """A lease for questions that have a module of their own, see `lineage.queries`."""
+        """A lease for reading: a context that gives a DuckDB connection, for one transaction.
+
+        Raises:
+            ArchiveError: the archive cannot be read; see `ArchiveConnection.read`.
+
+        >>> with archive.reading() as db:
+        ...     db.execute("SELECT count(*) > 0 FROM models WHERE died IS NULL").fetchall()
+        [(True,)]
+        """
         return self._store.read()
 
     def writing(self) -> AbstractContextManager[Connection]:
-        """A lease for one transaction of another module, see `lineage.commands.definitions`."""
+        """A lease for writing: as `reading`, committed on leaving and rolled back on an error.
+
+        Raises:
+            ArchiveError: the archive cannot be written; see `ArchiveConnection.write`.
+        """
         return self._store.write()
 
     # Writing
@@ -160,26 +179,21 @@ class Archive:
     def save_report_scores(
         self, weights_sha256: str, items: Sequence[Item], scored: Scores
     ) -> None:
-        """Keep what a report measured of one model (row 0 of `scored`), by its weights."""
+        """Keep what a report measured of some weights (row 0 of `scored`), see `report_scores`.
+
+        Raises:
+            ArchiveError: the archive cannot be written.
+        """
         with self._store.write() as db:
-            insert(
-                db,
-                "INSERT OR IGNORE INTO report_scores SELECT w, s, t, i, e, p FROM columns",
-                w=texts([weights_sha256] * len(items)),
-                s=texts(item.split for item in items),
-                t=texts(item.task for item in items),
-                i=texts(item.id for item in items),
-                e=scored.exact[0],
-                p=scored.probability[0],
-            )
+            write_report_scores(db, weights_sha256, items, scored)
 
     # The campaign
 
     def campaign(self) -> tuple[int, dict[str, Any]]:
-        """The seed and the configuration that this archive was started with.
+        """The campaign's seed and its configuration.
 
         Raises:
-            ArchiveError: somebody else has written to the archive, and there is none.
+            ArchiveError: something else has written to the archive, and they are damaged.
         """
         rows = self._rows("SELECT seed, config FROM campaigns WHERE id = 1")
         try:
@@ -195,7 +209,12 @@ class Archive:
             ) from None
 
     def intervene(self, config: dict[str, Any], detail: str) -> None:
-        """Change the configuration in the middle of a campaign; `detail` tells the events why."""
+        """Change the configuration in the middle of a campaign.
+
+        Args:
+            config: the new one.
+            detail: what was changed and why, for the event that records it.
+        """
         with self._store.write() as db:
             last = max(last_generation(db), 0)
             db.execute("UPDATE campaigns SET config = ? WHERE id = 1", [json.dumps(config)])
@@ -213,7 +232,7 @@ class Archive:
         return Generation(*rows[0]) if rows else None
 
     def events(self, limit: int | None = None) -> list[tuple[int, Event]]:
-        """(generation, event), oldest first; only the last `limit` if given."""
+        """(generation, event), oldest first; the last `limit` of them if given."""
         rows = self._rows("SELECT generation, kind, model, detail FROM events ORDER BY rowid")
         return [(row[0], Event(*row[1:])) for row in rows[-limit if limit else None :]]
 
@@ -222,62 +241,47 @@ class Archive:
     def models(
         self, *, living: bool | None = None, ids: Iterable[int] | None = None
     ) -> list[Model]:
-        """Models with their parents, by id; all, the living, the fossils, or some."""
-        wanted = None if ids is None else sorted(set(ids))
-        rows = self._rows(_MODELS, {"ids": wanted, "living": living})
-        return [_model(row) for row in rows]
+        """Models with their parents, by id.
+
+        Args:
+            living: the living only, or the fossils only; None for both.
+            ids: of these models only; ids that no model has are left out.
+
+        >>> [model.kind for model in archive.models(ids=[1, 2])]
+        ['founder', 'founder']
+        """
+        with self._store.read() as db:
+            return read_models(db, ids, living)
 
     def find(self, reference: str) -> Model:
         """The model that a person means.
 
-        An id, `#id`, a founder's name, `champion`, or at least 4 first characters of a hash.
+        Args:
+            reference: an id, `#id`, a founder's name, `champion`, or at least 4 first characters of
+                a hash.
 
         Raises:
-            ArchiveError: nothing, or more than one model, fits.
-        """
-        asked = reference.strip()
-        if asked == "champion":
-            last = self.latest()
-            if last is None:
-                raise ArchiveError(f"{self.path} has no champion yet: no generation is complete")
-            asked = str(last.champion)
-        number = asked.removeprefix("#")
-        found = []
-        if number.isascii() and number.isdecimal() and len(number) < 10:
-            found = self.models(ids=[int(number)])
-        if not found:
-            ids = self._rows(
-                "SELECT id FROM models WHERE name IN ($name, $text) OR (length($text) >= 4 "
-                "AND starts_with(weights_sha256, $text))",
-                {"name": reference, "text": asked},
-            )
-            found = self.models(ids=[row[0] for row in ids])
-        if not found:
-            raise ArchiveError(
-                f"no model {reference!r} in {self.path}{self._nearest(number)}; "
-                "`colony models --all` lists them"
-            )
-        if len(found) > 1:
-            raise ArchiveError(
-                f"{reference!r} fits {len(found)} models: "
-                + ", ".join(model.label for model in found[:5])
-            )
-        return found[0]
+            ArchiveError: no model fits, or more than one.
 
-    def _nearest(self, asked: str) -> str:
-        """What may have been meant, to be added to a message."""
-        if asked.isdecimal():
-            return f"; its ids go from 1 to {self.newest_id()}"
-        names = self._rows("SELECT name FROM models WHERE name IS NOT NULL ORDER BY id")
-        return suggestion(asked, [name for (name,) in names])
+        >>> archive.find("#12").id
+        12
+        """
+        with self._store.read() as db:
+            return find_model(db, self.path, reference)
 
     def parent_edges(self) -> ParentEdges:
-        """Who descends from whom, of everybody at once, as arrays."""
+        """The parent edges of all models, as arrays."""
         with self._store.read() as db:
             return read_parent_edges(db)
 
     def ancestry(self) -> Ancestry:
-        """Who descends from whom, to ask: by a graph, or by arrays where that takes too long."""
+        """Ancestry of all models: a networkx graph, or sparse arrays for large archives.
+
+        >>> ancestry = archive.ancestry()
+        >>> founders = ancestry.founders.tolist()
+        >>> set(founders) <= set(ancestry.ancestors(ancestry.newest).tolist() + founders)
+        True
+        """
         return ancestry_of(self.parent_edges())
 
     def graph(
@@ -289,23 +293,41 @@ class Archive:
     ) -> "networkx.DiGraph":
         """Ancestry as a `networkx.DiGraph`, with an edge from each parent to its child.
 
-        Args:
-            ids: of these models only.
-            living: of the living only, or of the fossils only.
-            ancestors_of: of this model and everyone it descends from.
+        Nodes are ids; their attributes, and `share` and `role` of edges, are plain values (see
+        `lineage.ancestry.graph.graph`), so that every writer of networkx takes the graph. Models
+        have to fit all that is asked; parents that are left out have no edges.
 
-        Returns:
-            What `lineage.ancestry.graph.graph` says, for models that fit all that is asked.
+        Args:
+            ids: of these models only; ids that no model has are left out.
+            living: the living only, or the fossils only; None for both.
+            ancestors_of: this model and its ancestors only.
+
+        Raises:
+            ArchiveError: there is no model `ancestors_of`.
+
+        >>> import networkx as nx
+        >>> champion = archive.find("champion").id
+        >>> line = archive.graph(ancestors_of=champion)
+        >>> set(line) == {champion} | nx.ancestors(archive.graph(), champion)
+        True
+        >>> first = next(iter(nx.topological_generations(line)))
+        >>> all(line.nodes[model]["kind"] == "founder" for model in first)
+        True
         """
         from lineage.ancestry.graph import graph  # noqa: PLC0415 - a fifth of a second
 
         if ancestors_of is not None:
+            if not 0 < ancestors_of <= self.newest_id():
+                raise ArchiveError(
+                    f"no model is #{ancestors_of} in {self.path}; its ids go from 1 to "
+                    f"{self.newest_id()}"
+                )
             line = {ancestors_of, *self.ancestry().ancestors(ancestors_of).tolist()}
             ids = line if ids is None else line & set(ids)
         return graph(self.models(ids=ids, living=living))
 
     def relation(self, query: str, parameters: Any = None) -> duckdb.DuckDBPyRelation:
-        """What a query finds, as a relation in memory, whatever becomes of the archive.
+        """The result of a query as a relation in memory, independent of the archive.
 
         A relation goes on as `.df()` (pandas), `.pl()` (polars), `.arrow()`, `.fetchnumpy()` or
         more SQL. `lineage.storage.schema` says which tables and views there are.
@@ -325,23 +347,23 @@ class Archive:
         return apart.table(name)
 
     def newest_id(self) -> int:
-        """The highest id that was ever given."""
+        """The highest id of all models."""
         return int(self._rows("SELECT max(id) FROM models")[0][0])
 
     def offspring(self) -> list[int]:
-        """Ids of all that were bred, ascending."""
+        """Ids of all offspring, ascending."""
         return [
             row[0]
             for row in self._rows("SELECT id FROM models WHERE kind = 'offspring' ORDER BY id")
         ]
 
     def with_weights(self, sha256: str) -> list[Model]:
-        """Models that have these weights, by id; different recipes may make the same."""
+        """Models with these weights, by id; different recipes may make the same weights."""
         ids = self._rows("SELECT id FROM models WHERE weights_sha256 = ?", [sha256])
         return self.models(ids=[row[0] for row in ids])
 
     def keyframes(self) -> list[str]:
-        """Hashes of the weights of everyone who was ever champion."""
+        """SHA-256 of the weights of all models that were ever champion."""
         return [
             row[0]
             for row in self._rows(
@@ -351,7 +373,7 @@ class Archive:
         ]
 
     def founder_paths(self) -> dict[int, str]:
-        """Where each founder's checkpoint lies, by model id."""
+        """Paths of the founders' checkpoints, by model id."""
         return dict(
             self._rows("SELECT model, path FROM recipes WHERE method = 'source' ORDER BY model")
         )
@@ -368,7 +390,7 @@ class Archive:
         ]
 
     def genomes(self, ids: Sequence[int]) -> Floats:
-        """The genomes of some offspring, in the order given: shape (ids, genes).
+        """The genomes of some offspring, in the order given: shape `[ids, genes]`.
 
         Raises:
             ArchiveError: one of them has no recipe.
@@ -384,10 +406,10 @@ class Archive:
         return np.array([rows[model] for model in ids], dtype=np.float64)
 
     def search(self, generation: int) -> SearchRecord:
-        """Where the search stood after a generation.
+        """The state of the evolution strategy after a generation.
 
         Raises:
-            ArchiveError: it was not written down.
+            ArchiveError: the archive has none for that generation.
         """
         rows = self._rows("SELECT * EXCLUDE (generation) FROM searches WHERE generation = ?",
                           [generation])  # fmt: skip
@@ -397,7 +419,7 @@ class Archive:
         return SearchRecord(*numbers, *map(np.array, (centre, average, gradient, square)))
 
     def operators(self, generation: int) -> list[OperatorRecord]:
-        """What was known of every operator after a generation."""
+        """The bandit's statistics of every operator after a generation, by name."""
         return [
             OperatorRecord(*row)
             for row in self._rows(
@@ -408,13 +430,13 @@ class Archive:
         ]
 
     def children_counts(self) -> dict[int, int]:
-        """How many children each model has had."""
+        """Number of children by id, of the models that have any."""
         return dict(self._rows("SELECT parent, count(*) FROM parents GROUP BY parent"))
 
     # Scores
 
     def panel(self, epoch: int) -> list[Item]:
-        """The search items of an epoch, in the order they were dealt."""
+        """The panel of an epoch: its search items, in their order."""
         rows = self._rows(
             "SELECT id, task, split, prompt, key, statement FROM panels JOIN items ON item = id "
             "WHERE epoch = ? ORDER BY position",
@@ -423,59 +445,44 @@ class Archive:
         return [Item(*row) for row in rows]
 
     def scores(self, ids: Sequence[int], items: Sequence[str]) -> Scores:
-        """Scores of models on items; NaN where a model was not scored on an item."""
+        """Scores of models on items, shape `[ids, items]`; NaN where a model was not scored.
+
+        Args:
+            ids: of the models, the rows.
+            items: ids of the items, the columns.
+        """
         with self._store.read() as db:
-            columns = db.execute(
-                "SELECT list_position($ids, model) - 1 AS row, list_position($items, item) - 1 "
-                "AS col, exact, probability FROM scores WHERE model IN $ids AND item IN $items",
-                {"ids": list(ids), "items": list(items)},
-            ).fetchnumpy()
-        exact = np.full((len(ids), len(items)), np.nan)
-        probability = exact.copy()
-        exact[columns["row"], columns["col"]] = columns["exact"]
-        probability[columns["row"], columns["col"]] = columns["probability"]
-        return Scores(tuple(ids), tuple(items), exact, probability)
+            return read_scores(db, ids, items)
 
     def task_means(
         self, split: str, ids: Iterable[int] | None = None
     ) -> dict[int, dict[str, tuple[float, float]]]:
-        """Mean (exact, probability) per task over all items of a split a model was scored on.
+        """Mean (exact match, probability) by model and task over the items of a split.
 
-        Of everybody who was scored there, or of some.
+        Args:
+            split: `search` or `selection`.
+            ids: of these models only; None for all that were scored there.
+
+        >>> means = archive.task_means("selection", [archive.find("champion").id])
+        >>> all(0 <= exact <= 1 for by_task in means.values() for exact, _ in by_task.values())
+        True
         """
-        rows = self._rows(
-            "SELECT model, task, avg(exact), avg(probability) FROM scores JOIN items ON item = id "
-            "WHERE split = $split AND ($ids IS NULL OR model IN $ids) "
-            "GROUP BY model, task ORDER BY model, task",
-            {"split": split, "ids": None if ids is None else sorted(set(ids))},
-        )
-        means: dict[int, dict[str, tuple[float, float]]] = {}
-        for model, task, exact, probability in rows:
-            means.setdefault(model, {})[task] = (exact, probability)
-        return means
+        with self._store.read() as db:
+            return read_task_means(db, split, ids)
 
     def report_scores(self, weights_sha256: str, items: Sequence[str]) -> Scores | None:
-        """What an earlier report measured of these weights, or None unless all items are there."""
-        rows = {
-            row[0]: row[1:]
-            for row in self._rows(
-                "SELECT item, exact, probability FROM report_scores "
-                "WHERE weights_sha256 = $sha AND item IN $items",
-                {"sha": weights_sha256, "items": list(items)},
-            )
-        }
-        if len(rows) < len(set(items)):
-            return None
-        table = np.array([rows[item] for item in items], dtype=np.float64).T
-        return Scores((0,), tuple(items), table[:1], table[1:])
+        """What an earlier report measured of these weights; None unless all items are there."""
+        with self._store.read() as db:
+            return read_report_scores(db, weights_sha256, items)
 
     # The arena
 
     def ratings(self, generation: int) -> dict[int, Rating]:
-        """The ratings as they stood after a generation, and after the tournaments that followed it.
+        """The ratings after a generation and the offline rounds that followed it, by model.
 
-        The prior of a rating is where the next round on the same panel starts from: it counts that
-        panel's matches again, but not those of a tournament, so what the tournament moved is in it.
+        The prior of a rating is where the next round on the same panel starts from. That round
+        counts the panel's matches again, but not those of offline rounds, so the prior includes
+        what these changed.
         """
         rows = self._rows(
             "SELECT model, arg_max(rating, round), arg_max(deviation, round), "
@@ -486,8 +493,11 @@ class Archive:
         )
         return {row[0]: Rating(*row) for row in rows}
 
-    def commit_round(self, played: Round) -> int:
-        """Add a tournament, a round that belongs to no generation; its number.
+    def commit_round(self, round_: Round) -> int:
+        """Add an offline round, one that belongs to no generation.
+
+        Returns:
+            Its number.
 
         Raises:
             ArchiveError: no generation is complete yet.
@@ -496,20 +506,13 @@ class Archive:
         if last is None:
             raise ArchiveError(f"{self.path}: no generation is complete yet, so nobody can play")
         with self._store.write() as db:
-            return write_round(db, played, last.generation, None)
+            return write_round(db, round_, last.generation, None)
 
     def inconsistencies(self) -> list[str]:
-        """Rows that contradict each other, in words; reads every table, so damage shows."""
+        """Rows that contradict each other, in words; reads every table, so that damage is found."""
         with self._store.read() as db:
             return contradictions(db)
 
     def _rows(self, query: str, parameters: Any = None) -> list[tuple[Any, ...]]:
         with self._store.read() as db:
             return db.execute(query, parameters).fetchall()
-
-
-def _model(row: tuple[Any, ...]) -> Model:
-    """A row of `_MODELS`; the parent with the greatest share comes first."""
-    *own, parents, shares, roles = row
-    links = sorted(zip(parents, shares, roles, strict=True), key=lambda link: (-link[1], link[0]))
-    return replace(Model(*own), parents=tuple(Parent(*link) for link in links))

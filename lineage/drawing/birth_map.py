@@ -1,4 +1,4 @@
-"""The map: all births of an archive by birth and fitness, and a line of descent across it."""
+"""The birth map: all births of an archive by order and fitness, with a line of descent."""
 
 from collections.abc import Collection, Mapping
 from itertools import groupby
@@ -17,13 +17,13 @@ Counts = npt.NDArray[np.int64]
 
 
 class BirthField(NamedTuple):
-    """Births by birth and fitness.
+    """A two-dimensional histogram of births by order and fitness.
 
     Attributes:
-        counts: births in each cell, shape (up, across), the highest fitness first.
-        cell: which cell each birth falls into, as a flat index, -1 for none; shape (births,).
+        counts: births in each cell, shape `[up, across]`, the highest fitness first.
+        cell: the cell of each birth as a flat index, -1 for none; shape `[births]`.
         low: the lowest fitness.
-        high: the highest.
+        high: the highest fitness.
     """
 
     counts: Counts
@@ -32,30 +32,30 @@ class BirthField(NamedTuple):
     high: float
 
     def shades(self, levels: int) -> Counts:
-        """How dark each cell is, from 0 (nobody) to `levels`; logarithmic, shape (up, across)."""
+        """Darkness of each cell, from 0 (empty) to `levels`, logarithmic: shape `[up, across]`."""
         most = max(2, int(self.counts.max(initial=0)))
         dark = np.log2(self.counts + 1) / np.log2(most + 1)
         return np.asarray(np.ceil(dark * levels), np.int64)
 
 
 def birth_field(fitness: Floats, across: int, up: int) -> BirthField:
-    """How many births fall into each cell of a map.
+    """Count the births in each cell of a map.
 
     Args:
-        fitness: of everybody in the order of birth, shape (births,); NaN who was never scored.
+        fitness: of all models in the order of birth, shape `[births]`; NaN if never scored.
         across: cells from the first birth to the last.
         up: cells from the lowest fitness to the highest.
     """
-    known = np.isfinite(fitness)
-    if not known.any():
+    scored = np.isfinite(fitness)
+    if not scored.any():
         return BirthField(np.zeros((up, across), np.int64), np.full(len(fitness), -1), 0.0, 1.0)
-    low, high = float(fitness[known].min()), float(fitness[known].max())
+    low, high = float(fitness[scored].min()), float(fitness[scored].max())
     span = (high - low) or 1.0
     column = np.arange(len(fitness)) * across // len(fitness)
-    height = (np.where(known, fitness, low) - low) * (up / span)
+    height = (np.where(scored, fitness, low) - low) * (up / span)
     row = up - 1 - np.minimum(height.astype(np.int64), up - 1)
-    cell = np.where(known, row * across + column, -1)
-    counts = np.bincount(cell[known], minlength=up * across).reshape(up, across)
+    cell = np.where(scored, row * across + column, -1)
+    counts = np.bincount(cell[scored], minlength=up * across).reshape(up, across)
     return BirthField(counts, cell, low, high)
 
 
@@ -69,11 +69,11 @@ def birth_map(
     """Births from left to right, fitness from bottom to top; darker where there are more.
 
     Args:
-        fitness: of everybody in the order of birth, shape (births,); NaN who was never scored.
-        line: places in `fitness` of the models of a line, drawn over the births.
-        champion: the place of the champion.
+        fitness: of all models in the order of birth, shape `[births]`; NaN if never scored.
+        line: indices into `fitness` of the models of a line, drawn over the births.
+        champion: index of the champion.
         height: rows of the map itself.
-        style: how wide, and with which signs.
+        style: width and glyphs.
     """
     style = style or Style()
     field = birth_field(fitness, max(8, style.width - AXIS), height)
@@ -83,12 +83,19 @@ def birth_map(
 def overlay(
     field: BirthField, line: Collection[int], champion: int | None, glyphs: Glyphs
 ) -> dict[int, Span]:
-    """What is drawn over the births, by cell: a line of descent, and the champion."""
-    found = {int(field.cell[at]): Span(glyphs.living, "living") for at in line}
+    """The spans drawn over the births, by cell: a line of descent, and the champion.
+
+    Args:
+        field: the births.
+        line: indices of births, the models of a line.
+        champion: index of a birth.
+        glyphs: to draw with.
+    """
+    spans = {int(field.cell[at]): Span(glyphs.living, "living") for at in line}
     if champion is not None:
-        found[int(field.cell[champion])] = Span(glyphs.champion, "champion")
-    found.pop(-1, None)
-    return found
+        spans[int(field.cell[champion])] = Span(glyphs.champion, "champion")
+    spans.pop(-1, None)
+    return spans
 
 
 def draw_field(field: BirthField, over: Mapping[int, Span], glyphs: Glyphs) -> Drawing:
@@ -96,8 +103,8 @@ def draw_field(field: BirthField, over: Mapping[int, Span], glyphs: Glyphs) -> D
 
     Args:
         field: the births.
-        over: what stands over them, by cell.
-        glyphs: the signs.
+        over: spans drawn over them, by cell.
+        glyphs: to draw with.
     """
     height, across = field.counts.shape
     shades = field.shades(len(glyphs.shades) - 1).tolist()

@@ -1,13 +1,14 @@
-"""Who descends from a model: a list, as a third of all models never have a child.
+"""The descendants of a model as a list, the fittest first.
 
-A tree would be as wide as it is useless; what people ask is how many there are and who is best.
+A tree would be too wide to read; people ask how many descendants there are and which are best.
 """
 
 from lineage.drawing.family import Family
 from lineage.drawing.text import Drawing, Span, Style, columns, shown
 
-_MATTERS = (0, 0, 0, 1, 2, 3, 5, 4)
-"""How much each column matters: sign, label, fitness, steps, share, birth, kids, operator."""
+_PRIORITY = (0, 0, 0, 1, 2, 3, 5, 4)
+"""Of the columns glyph, label, fitness, steps, share, birth, kids, operator: the highest go first
+where there is no room."""
 
 
 def descendants(
@@ -16,26 +17,26 @@ def descendants(
     """The number of descendants, and the fittest of them.
 
     Args:
-        family: holds the model and all descendants to be told of.
-        model: whose descendants.
-        most: how many to list; None lists all.
-        style: how wide, and with which signs.
+        family: holds the model and all its descendants.
+        model: id.
+        most: list so many at most; None lists all.
+        style: width and glyphs.
     """
     style = style or Style()
     steps, shares = {model: 0}, {model: 1.0}
     for node in sorted(family.models):
-        known = [parent for parent in family.models[node].parents if parent.id in steps]
-        if node != model and known:
-            steps[node] = 1 + min(steps[parent.id] for parent in known)
-            shares[node] = sum(parent.share * shares[parent.id] for parent in known)
-    found = [node for node in steps if node != model]
-    living = sum(family.models[node].living for node in found)
-    children = sum(steps[node] == 1 for node in found)
+        related = [parent for parent in family.models[node].parents if parent.id in steps]
+        if node != model and related:
+            steps[node] = 1 + min(steps[parent.id] for parent in related)
+            shares[node] = sum(parent.share * shares[parent.id] for parent in related)
+    heirs = [node for node in steps if node != model]
+    living = sum(family.models[node].living for node in heirs)
+    children = sum(steps[node] == 1 for node in heirs)
     title = (
-        f"{family.label(model)}: {len(found):,} descendants, {living:,} living; "
+        f"{family.label(model)}: {len(heirs):,} descendants, {living:,} living; "
         f"{children:,} children"
     )
-    ranked = sorted(found, key=lambda node: (-family.fitness.get(node, -1.0), node))[:most]
+    ranked = sorted(heirs, key=lambda node: (-family.fitness.get(node, -1.0), node))[:most]
     rows = [
         [
             family.sign(node, style.glyphs),
@@ -49,7 +50,7 @@ def descendants(
         ]
         for node in ranked
     ]
-    drawing: Drawing = [[Span(title)], *columns(rows, _MATTERS, style.width)]
-    if len(ranked) < len(found):
-        drawing.append([Span(f"{style.glyphs.skip} {len(found) - len(ranked):,} more", "dim")])
+    drawing: Drawing = [[Span(title)], *columns(rows, _PRIORITY, style.width)]
+    if len(ranked) < len(heirs):
+        drawing.append([Span(f"{style.glyphs.skip} {len(heirs) - len(ranked):,} more", "dim")])
     return drawing

@@ -1,4 +1,4 @@
-"""What there is to draw: some models, and what is known of them."""
+"""A family: some models, their fitness and number of children, to draw or to export."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,10 +13,10 @@ class Family:
 
     Attributes:
         models: by id.
-        fitness: of those of them that were scored, and of as many of their parents as is known.
-        children: how many children each has, in the whole archive.
-        champion: the best of the archive.
-        names: of founders, also of those that are not drawn but may be somebody's parents.
+        fitness: by id, of those of them and of their parents that were scored.
+        children: by id, the number of children in the whole archive.
+        champion: id of the champion of the archive.
+        names: by id, of all founders, since parents that are not drawn may be founders.
     """
 
     models: Mapping[int, Model]
@@ -26,7 +26,7 @@ class Family:
     names: Mapping[int, str] = field(default_factory=dict)
 
     def parents(self, model: int) -> list[int]:
-        """All parents of a model, the fittest first; of equals, whoever has the larger share."""
+        """Ids of all parents of a model, the fittest first; of equals, the larger share first."""
         ranked = sorted(
             self.models[model].parents,
             key=lambda parent: (-self.fitness.get(parent.id, -1.0), -parent.share, parent.id),
@@ -34,24 +34,24 @@ class Family:
         return [parent.id for parent in ranked]
 
     def line(self, model: int) -> list[int]:
-        """A model, its fittest parent, that one's fittest parent, and so on to a founder."""
-        found = [model]
-        while found[-1] in self.models and (parents := self.parents(found[-1])):
-            found.append(parents[0])
-        return [node for node in found if node in self.models]
+        """Ids of a model, its fittest parent, that one's fittest parent, and so on to a founder."""
+        line = [model]
+        while line[-1] in self.models and (parents := self.parents(line[-1])):
+            line.append(parents[0])
+        return [node for node in line if node in self.models]
 
     def label(self, model: int) -> str:
-        """How people refer to it."""
+        """A founder's name or `#id`, escaped and cut short."""
         if model in self.models:
             return shown(self.models[model].label)
         return shown(self.names.get(model, f"#{model}"))
 
     def score(self, model: int) -> str:
-        """Its fitness with three digits, or blanks."""
+        """The fitness of a model with three digits, or as many blanks."""
         return f"{self.fitness[model]:.3f}" if model in self.fitness else " " * 5
 
     def tone(self, model: int) -> Tone:
-        """What kind of model it is."""
+        """The tone of a model: champion, founder, living, fossil, or plain if not in the family."""
         if model == self.champion:
             return "champion"
         row = self.models.get(model)
@@ -62,19 +62,19 @@ class Family:
         return "living" if row.living else "fossil"
 
     def sign(self, model: int, glyphs: Glyphs) -> Span:
-        """The sign of its kind."""
-        signs = {
+        """The glyph of a model, by its tone."""
+        by_tone = {
             "champion": glyphs.champion,
             "founder": glyphs.founder,
             "living": glyphs.living,
             "fossil": glyphs.fossil,
         }
         tone = self.tone(model)
-        return Span(signs.get(tone, glyphs.fossil), tone)
+        return Span(by_tone.get(tone, glyphs.fossil), tone)
 
 
 def legend(glyphs: Glyphs) -> str:
-    """What the signs mean."""
+    """A line that explains the glyphs."""
     return (
         f"{glyphs.champion} champion  {glyphs.living} living  {glyphs.fossil} fossil  "
         f"{glyphs.founder} founder  {glyphs.more} has more ancestors"

@@ -1,8 +1,8 @@
 """A subset of the archive as a graph with lanes, as `git log --graph` draws history.
 
-In a population nearly every model is a merge, so a whole colony needs hundreds of lanes; a few
-generations of ancestors need about ten. Lane 0 belongs to the line of the fitter parent, and a
-parent that is awaited already is joined, not given a lane of its own.
+Nearly every model is a merge, so a whole archive needs hundreds of lanes; a few generations of
+ancestors need about ten. Lane 0 belongs to the line of the fitter parent. A lane leads down to a
+parent that is not drawn yet; further children of that parent join it instead of opening another.
 """
 
 from dataclasses import dataclass, field
@@ -11,30 +11,31 @@ from lineage.drawing.family import Family
 from lineage.drawing.text import Drawing, Glyphs, Row, Span, Style, columns, shown, width_of
 
 MOST_LANES = 12
-"""More lanes than this nobody can follow; what does not fit is counted at the model (`+2`)."""
+"""More lanes cannot be followed by eye; parents without a lane are counted at the model (`+2`)."""
 
 _ROOM = 34
-"""Cells that a row keeps for what it says about its model."""
+"""Cells of a row that are kept for the text about its model."""
 
 _TAKEN = 0
-"""Nobody's id: a lane that ends in this row cannot begin in it."""
+"""Not an id: marks a lane that ends in this row, so that none begins in it."""
 
-_MATTERS = (0, 1, 2, 3, 4)
-"""How much each column matters: label, fitness, parents not drawn, birth, operator."""
+_PRIORITY = (0, 1, 2, 3, 4)
+"""Of the columns label, fitness, parents not drawn, birth, operator: the highest go first where
+there is no room."""
 
 
 @dataclass
 class _Lanes:
-    """Who is awaited in which lane, from one row to the next."""
+    """The model that each lane leads to, from one row to the next."""
 
     most: int
     line: frozenset[int]
     awaited: list[int | None] = field(default_factory=lambda: [None])
     ended: int | None = None
-    """The lane that ended in the row above: who is put right below would seem to be a parent."""
+    """The lane that ended in the row above: a model put right below would seem to be a parent."""
 
     def of(self, node: int) -> int | None:
-        """The lane that awaits a model."""
+        """The lane that leads to a model, if there is one."""
         return self.awaited.index(node) if node in self.awaited else None
 
     def seat(self, node: int, avoid: int | None = None) -> int | None:
@@ -56,7 +57,7 @@ class _Lanes:
 
 @dataclass(frozen=True)
 class _Edges:
-    """What a row draws to the sides of its model: lanes by what happens to them."""
+    """The edges of a row: lanes that are joined, begin or end there, and parents without one."""
 
     joined: list[int]
     begun: list[int]
@@ -65,12 +66,12 @@ class _Edges:
 
 
 def lanes(family: Family, focus: int, style: Style | None = None) -> Drawing:
-    """All of a family, the youngest first, with edges to their parents.
+    """Draw all of a family, the youngest first, with edges to their parents.
 
     Args:
-        family: what to draw: all of it.
-        focus: whose line keeps lane 0.
-        style: how wide, and with which signs.
+        family: to draw.
+        focus: id of the model whose line keeps lane 0.
+        style: width and glyphs.
     """
     style = style or Style()
     glyphs = style.glyphs
@@ -102,7 +103,7 @@ def lanes(family: Family, focus: int, style: Style | None = None) -> Drawing:
             ]
         )
     reach = max(width_of(graph) for graph in graphs)
-    texts = columns(facts, _MATTERS, style.width - reach - 2)
+    texts = columns(facts, _PRIORITY, style.width - reach - 2)
     return [
         [*graph, Span(" " * (reach + 2 - width_of(graph))), *text]
         for graph, text in zip(graphs, texts, strict=True)

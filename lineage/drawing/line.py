@@ -1,24 +1,25 @@
-"""The line of the fitter parent: one row per ancestor, with what each step won."""
+"""The line of the fitter parent: one row per ancestor, with the gain in fitness of each step."""
 
 from itertools import pairwise
 
 from lineage.drawing.family import Family
 from lineage.drawing.text import Drawing, Span, Style, columns, shown
 
-MATTERS = (0, 0, 0, 1, 5, 2, 4, 6, 3)
-"""How much each column matters: sign, label, fitness, gain, bar, birth, operator, kids, mates."""
+PRIORITY = (0, 0, 0, 1, 5, 2, 4, 6, 3)
+"""Of the columns glyph, label, fitness, gain, bar, birth, operator, kids, mates: the highest go
+first where there is no room."""
 
 
 def line(
     family: Family, model: int, steps: int | None = None, style: Style | None = None
 ) -> Drawing:
-    """A model, its fittest parent, and so on to a founder; other parents stand beside.
+    """Draw a model, its fittest parent, and so on to a founder; other parents stand beside.
 
     Args:
         family: holds the line (see `Family.line`).
-        model: where the line starts.
+        model: id, where the line starts.
         steps: draw so many and sum up the rest; None draws all.
-        style: how wide, and with which signs.
+        style: width and glyphs.
     """
     style = style or Style()
     nodes = family.line(model)
@@ -30,24 +31,24 @@ def line(
         step(family, node, gain, most, style)
         for node, gain in zip(nodes, [*gains, None], strict=True)
     ]
-    rows = columns(cells[:cut] + cells[-1:] * (cut < len(nodes)), MATTERS, style.width)
+    rows = columns(cells[:cut] + cells[-1:] * (cut < len(nodes)), PRIORITY, style.width)
     if cut < len(nodes):
         skipped = gains[cut - 1 : -1]
-        won = sum(gain for gain in skipped if gain is not None)
-        said = f"{style.glyphs.skip} {len(nodes) - 1 - cut} more, {won:+.3f} in all"
-        rows.insert(cut, [Span(said, "dim")])
+        total = sum(gain for gain in skipped if gain is not None)
+        summary = f"{style.glyphs.skip} {len(nodes) - 1 - cut} more, {total:+.3f} in all"
+        rows.insert(cut, [Span(summary, "dim")])
     return rows
 
 
 def step(family: Family, node: int, gain: float | None, most: float, style: Style) -> list[Span]:
-    """The cells of one ancestor, a column each (see `MATTERS`).
+    """The cells of one ancestor, a column each (see `PRIORITY`).
 
     Args:
         family: holds the ancestor.
-        node: which it is.
-        gain: what it won over its fittest parent; None if that is not known.
+        node: its id.
+        gain: in fitness over its fittest parent; None if not both were scored.
         most: the greatest gain of the line.
-        style: with which signs.
+        style: width and glyphs.
     """
     glyphs, row = style.glyphs, family.models[node]
     bar = ""

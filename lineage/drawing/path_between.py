@@ -1,4 +1,4 @@
-"""The way between two models: their nearest common ancestor on top, a branch down to each."""
+"""The path between two models: their nearest common ancestor on top, a branch down to each."""
 
 from collections.abc import Sequence
 from itertools import pairwise, zip_longest
@@ -15,8 +15,8 @@ def path_between(family: Family, path: Sequence[int], style: Style | None = None
 
     Args:
         family: holds the models of the path.
-        path: as `Descent.path` gives it.
-        style: how wide, and with which signs.
+        path: ids, as `Ancestry.path` gives them.
+        style: width and glyphs.
     """
     style = style or Style()
     glyphs = style.glyphs
@@ -48,12 +48,12 @@ def path_between(family: Family, path: Sequence[int], style: Style | None = None
 
 
 def _step(family: Family, parent: int, child: int, style: Style) -> Row:
-    """A model and how much of it is the one above."""
+    """A model with the share of the one above."""
     share = next(link.share for link in family.models[child].parents if link.id == parent)
     return [*_model(family, child, style), Span(f"  {share:.0%}", "dim")]
 
 
 def _model(family: Family, model: int, style: Style) -> Row:
     row = family.models[model]
-    told = f"  {shown(row.operator, 20)}, gen {row.generation}"
-    return [family.sign(model, style.glyphs), Span(f" {family.label(model)}"), Span(told, "dim")]
+    details = f"  {shown(row.operator, 20)}, gen {row.generation}"
+    return [family.sign(model, style.glyphs), Span(f" {family.label(model)}"), Span(details, "dim")]

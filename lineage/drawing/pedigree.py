@@ -1,7 +1,7 @@
-"""A pedigree as genealogists draw it: two parents a model, numbered, without crossing lines.
+"""A pedigree chart: two parents a model, in numbered slots, without crossing lines.
 
 Slots have Ahnentafel numbers: the model is 1, the parents of n are 2n (the fitter one) and 2n + 1.
-An ancestor that is met again is drawn once and referred to (`=8`: the same model as slot 8).
+A repeated ancestor is drawn once and referred to (`=8`: the same model as slot 8).
 """
 
 from collections import deque
@@ -11,7 +11,7 @@ from lineage.drawing.family import Family
 from lineage.drawing.text import Drawing, Row, Span, Style, width_of
 
 DEEPEST = 10
-"""2^10 rows are more than anybody reads."""
+"""Generations, at most; they take up to 2^10 rows."""
 
 _JOINT = 4
 """Cells between the texts of two generations: `─┤` and `┌─`."""
@@ -19,37 +19,46 @@ _JOINT = 4
 
 @dataclass(frozen=True)
 class Slot:
-    """A place in a pedigree: who stands there, and the slot where it was drawn already, if any."""
+    """A place in a pedigree: a model, and the earlier slot where it was drawn already, if any."""
 
     model: int
     same_as: int | None
 
 
 def slots(family: Family, model: int, depth: int) -> dict[int, Slot]:
-    """Who stands in which slot, generation by generation; no slots above a repeated ancestor."""
-    found: dict[int, Slot] = {}
+    """The slots of a pedigree by number, generation by generation.
+
+    Args:
+        family: holds the model and its ancestors up to `depth`.
+        model: id.
+        depth: generations of ancestors.
+
+    Returns:
+        Slots by Ahnentafel number; a repeated ancestor has none above it.
+    """
+    filled: dict[int, Slot] = {}
     first: dict[int, int] = {}
     queue = deque([(1, model)])
     while queue:
         number, node = queue.popleft()
-        found[number] = Slot(node, first.get(node))
+        filled[number] = Slot(node, first.get(node))
         if node in first:
             continue
         first[node] = number
         if number.bit_length() <= depth and node in family.models:
             parents = [parent for parent in family.parents(node) if parent in family.models]
             queue.extend((2 * number + place, parent) for place, parent in enumerate(parents[:2]))
-    return found
+    return filled
 
 
 @dataclass(frozen=True)
 class PedigreeLayout:
-    """A pedigree as it is drawn.
+    """A drawn pedigree and the places of its slots.
 
     Attributes:
         rows: the drawing.
-        slots: who stands in which slot.
-        places: row, first column and width of the text of each slot.
+        slots: by Ahnentafel number.
+        places: by number, row, first column and width of the text of each slot, in cells.
     """
 
     rows: Drawing
@@ -58,15 +67,15 @@ class PedigreeLayout:
 
 
 def pedigree(family: Family, model: int, depth: int = 4, style: Style | None = None) -> Drawing:
-    """A pedigree, children on the left; as many generations as the width has room for.
+    """Draw a pedigree, children on the left; as many generations as the width has room for.
 
     Of more than two parents the two fittest are drawn, and the others counted (`+6`).
 
     Args:
         family: holds the model and its ancestors up to `depth`.
-        model: whose pedigree to draw.
-        depth: how many generations of ancestors to draw, at most.
-        style: how wide, and with which signs.
+        model: id.
+        depth: generations of ancestors to draw, at most.
+        style: width and glyphs.
     """
     return layout(family, model, depth, style).rows
 
@@ -74,7 +83,7 @@ def pedigree(family: Family, model: int, depth: int = 4, style: Style | None = N
 def layout(
     family: Family, model: int, depth: int = 4, style: Style | None = None
 ) -> PedigreeLayout:
-    """A pedigree with the places of its slots (see `pedigree`)."""
+    """Draw a pedigree and keep the places of its slots; arguments as of `pedigree`."""
     style = style or Style()
     for shown in range(min(depth, DEEPEST), -1, -1):
         found = slots(family, model, shown)

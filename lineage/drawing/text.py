@@ -1,4 +1,4 @@
-"""What drawings are made of: spans of text with a tone, and the signs of a terminal."""
+"""Spans of text with a tone, glyphs for terminals, and rows in aligned columns."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ Tone = Literal["plain", "champion", "living", "fossil", "founder", "edge", "gain
 
 
 class Span(NamedTuple):
-    """A piece of a row, and what it means: front ends may colour it."""
+    """A piece of a row with a tone, which front ends may colour."""
 
     text: str
     tone: Tone = "plain"
@@ -23,7 +23,7 @@ Drawing = list[Row]
 
 @dataclass(frozen=True)
 class Glyphs:
-    """The signs that drawings are made of, each one cell wide.
+    """The characters that drawings are made of, each one cell wide.
 
     Attributes:
         champion: of all models, the best.
@@ -127,38 +127,47 @@ ASCII = Glyphs(
 
 @dataclass(frozen=True)
 class Style:
-    """How to draw: how many cells a row may take, and with which signs."""
+    """How to draw: the width of a row in cells, and the glyphs."""
 
     width: int = 80
     glyphs: Glyphs = UNICODE
 
 
 def plain(drawing: Drawing) -> str:
-    """A drawing as text, one line a row, without blanks at the ends of lines."""
+    """A drawing as text, one line a row, without blanks at the ends of lines.
+
+    >>> print(plain([[Span("#3", "living"), Span("  ")], [Span("#1", "fossil")]]))
+    #3
+    #1
+    """
     return "\n".join("".join(span.text for span in row).rstrip() for row in drawing)
 
 
 def cells(text: str) -> int:
-    """How many cells of a terminal a text takes."""
+    """The width of a text in cells of a terminal.
+
+    >>> cells("kanji"), cells("漢字")
+    (5, 4)
+    """
     if text.isascii():
         return len(text)
     return sum(
-        0 if category(sign) in _NO_CELL else 2 if east_asian_width(sign) in "WF" else 1
-        for sign in text
+        0 if category(char) in _NO_CELL else 2 if east_asian_width(char) in "WF" else 1
+        for char in text
     )
 
 
 def width_of(row: Row) -> int:
-    """How many cells of a terminal a row takes."""
+    """The width of a row in cells of a terminal."""
     return sum(cells(span.text) for span in row)
 
 
 _NO_CELL = frozenset(("Mn", "Me", "Cf"))
-"""Categories of signs that join the one before them, or are not seen at all."""
+"""Unicode categories of characters that take no cell: combining marks and format characters."""
 
 
 def shown(text: str, most: int = 40) -> str:
-    """A text of unknown origin on one line: nothing that a terminal would obey, not too long."""
+    """A text of unknown origin on one line, escaped and cut to at most `most` cells."""
     safe = escaped(text)
     while cells(safe) > most:
         safe = safe[: min(len(safe) - 2, most - 1)] + "…"
@@ -166,7 +175,7 @@ def shown(text: str, most: int = 40) -> str:
 
 
 def padded(text: str, width: int, right: bool = False) -> str:
-    """A text with blanks to `width` cells."""
+    """A text filled up with blanks to `width` cells; the text on the right if asked."""
     blanks = " " * (width - cells(text))
     return blanks + text if right else text + blanks
 
@@ -174,11 +183,11 @@ def padded(text: str, width: int, right: bool = False) -> str:
 def columns(
     rows: Sequence[Sequence[Span]], keep: Sequence[int], width: int, gap: int = 1
 ) -> Drawing:
-    """Rows of cells in aligned columns; those that matter least go where there is no room.
+    """Rows of cells in aligned columns, without those columns for which there is no room.
 
     Args:
-        rows: of equal length; numbers and signs are right-aligned by whoever makes them.
-        keep: how much each column matters; 0 stays whatever happens.
+        rows: of equal length; numbers and signs are right-aligned by the caller.
+        keep: priority of each column: 0 always stays, the highest numbers are left out first.
         width: cells that a row may take.
         gap: blanks between columns.
     """
@@ -190,7 +199,17 @@ def columns(
 
 
 def fitting(widths: Sequence[int], keep: Sequence[int], width: int, gap: int = 1) -> list[int]:
-    """The columns, as places in `widths`, that stay where a row may take `width` cells."""
+    """Indices of the columns that are kept where a row may take `width` cells.
+
+    Args:
+        widths: of the columns, in cells.
+        keep: priority of each column, see `columns`.
+        width: cells that a row may take.
+        gap: blanks between columns.
+
+    >>> fitting([5, 5, 5], [0, 2, 1], width=12)
+    [0, 2]
+    """
     used = [at for at in range(len(keep)) if widths[at]]
     while sum(widths[at] + gap for at in used) - gap > width:
         least = max(used, key=lambda at: (keep[at], at))
@@ -201,5 +220,5 @@ def fitting(widths: Sequence[int], keep: Sequence[int], width: int, gap: int = 1
 
 
 def aligned(row: Sequence[Span], widths: Sequence[int], used: Sequence[int], gap: int = 1) -> Row:
-    """A row of cells in columns of known widths."""
+    """A row of cells, padded to the widths of the columns that are used."""
     return [Span(padded(row[at].text, widths[at]) + " " * gap, row[at].tone) for at in used]

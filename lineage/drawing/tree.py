@@ -1,20 +1,20 @@
-"""A model and its ancestors as a tree that grows downwards into the past."""
+"""A model and its ancestors as a tree, the model on top."""
 
 from lineage.drawing.family import Family
 from lineage.drawing.text import Drawing, Span, Style, shown
 
 
 def tree(family: Family, model: int, depth: int, style: Style | None = None) -> Drawing:
-    """Parents stand below their child, the greater share first.
+    """Draw the ancestors of a model, parents below their child, the greater share first.
 
-    An ancestor that is met again is named with `see above` instead of being drawn twice, since
-    inbred lines repeat endlessly; `»` stands where there are ancestors that are not drawn.
+    A repeated ancestor is named with `see above` instead of being drawn twice, since inbred lines
+    repeat endlessly; `»` stands where there are ancestors that are not drawn.
 
     Args:
         family: holds the model and its ancestors up to `depth`.
-        model: whose ancestors to draw.
-        depth: how many generations of them.
-        style: how wide, and with which signs.
+        model: id.
+        depth: generations of ancestors.
+        style: width and glyphs.
     """
     style = style or Style()
     glyphs = style.glyphs
@@ -25,7 +25,7 @@ def tree(family: Family, model: int, depth: int, style: Style | None = None) -> 
     while waiting:
         node, lead, hang, left, share = waiting.pop()
         row = family.models[node]
-        known = sorted(
+        parents = sorted(
             (parent for parent in row.parents if parent.id in family.models),
             key=lambda parent: (-parent.share, parent.id),
         )
@@ -39,12 +39,12 @@ def tree(family: Family, model: int, depth: int, style: Style | None = None) -> 
         details = f"  {shown(row.operator)}, gen {row.generation}" if row.parents else ""
         if node in family.fitness:
             details += f"  {family.fitness[node]:.3f}"
-        if row.parents and (left == 0 or not known):
+        if row.parents and (left == 0 or not parents):
             rows.append([*text, Span(details, "dim"), Span(f" {glyphs.more}")])
             continue
         rows.append([*text, Span(details, "dim")])
-        for number, parent in reversed(list(enumerate(known, start=1))):
-            last = number == len(known)
+        for number, parent in reversed(list(enumerate(parents, start=1))):
+            last = number == len(parents)
             branch = (glyphs.elbow if last else glyphs.tee) + glyphs.across + " "
             deeper = "   " if last else f"{glyphs.down}  "
             waiting.append((parent.id, hang + branch, hang + deeper, left - 1, parent.share))

@@ -27,9 +27,14 @@ WRITERS: dict[str, Callable[[Family, Path], object]] = {
 
 
 def write_family(family: Family, path: Path) -> None:
-    """Write a family in the format that the name of the file asks for; all of it or nothing.
+    """Write a family in the format of the file's ending; all of it or nothing.
+
+    Args:
+        family: to write.
+        path: whose ending is one of `WRITERS`.
 
     Raises:
+        OSError: the file cannot be written.
         ArchiveError: no format has that ending.
     """
     if path.suffix.lower() not in WRITERS:

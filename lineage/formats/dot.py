@@ -6,7 +6,7 @@ from lineage.formats.plain import edges, nodes
 
 
 def dot(family: Family) -> str:
-    """A graph from the oldest at the top to the youngest; thicker edges are larger shares."""
+    """A family in DOT, the oldest at the top; thicker edges are larger shares."""
     lines = [
         "digraph lineage {",
         "  node [shape=box, style=rounded, fontname=sans];",

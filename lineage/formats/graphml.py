@@ -9,16 +9,16 @@ from lineage.drawing.family import Family
 from lineage.formats.plain import edges, nodes
 
 _FORBIDDEN = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What XML 1.0 has no way to say, even escaped; and carriage returns, of which those who read it
-make line feeds."""
+"""Characters that XML 1.0 cannot hold, even escaped; and carriage returns, which readers of XML
+turn into line feeds."""
 
 
 def graphml(family: Family) -> str:
-    """Nodes and edges with everything that is known of them."""
+    """A family as a GraphML document, with all attributes of `plain.nodes` and `plain.edges`."""
     graph = nx.DiGraph()
     for node in nodes(family):
-        known = {key: _clean(value) for key, value in node.items() if value is not None}
-        graph.add_node(known.pop("id"), **known)
+        attributes = {key: _clean(value) for key, value in node.items() if value is not None}
+        graph.add_node(attributes.pop("id"), **attributes)
     for edge in edges(family):
         graph.add_edge(edge["parent"], edge["child"], share=edge["share"], role=edge["role"])
     text = BytesIO()
@@ -27,8 +27,8 @@ def graphml(family: Family) -> str:
 
 
 def _clean(value: object) -> object:
-    return _FORBIDDEN.sub(_spelled, value) if isinstance(value, str) else value
+    return _FORBIDDEN.sub(_escape, value) if isinstance(value, str) else value
 
 
-def _spelled(found: re.Match[str]) -> str:
-    return found[0].encode("unicode_escape").decode("ascii")
+def _escape(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape").decode("ascii")

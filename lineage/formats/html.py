@@ -55,7 +55,7 @@ The youngest generation is at the top; point at a model for what is known, click
 
 
 def html(family: Family, title: str = "A lineage of a colony") -> str:
-    """The page."""
+    """A family as a page of HTML: a drawing (up to `MOST_DRAWN` models) and a table."""
     drawing = ""
     if len(family.models) <= MOST_DRAWN:
         drawing = f'<div class="drawing">{_drawing(family)}</div>'
@@ -86,7 +86,7 @@ def _drawing(family: Family) -> str:
         label = escape(shown(node["label"], 12))
         parts.append(
             f'<a href="#m{node["id"]}" class="{family.tone(node["id"])}">'
-            f"<title>{escape(_told(node))}</title>"
+            f"<title>{escape(_tooltip(node))}</title>"
             f'<circle cx="{x:.0f}" cy="{y:.0f}" r="5"/>'
             f'<text x="{x + 8:.0f}" y="{y + 4:.0f}">{label}</text></a>'
         )
@@ -115,7 +115,7 @@ def _places(family: Family) -> dict[int, tuple[float, float]]:
     return places
 
 
-def _told(node: dict[str, object]) -> str:
+def _tooltip(node: dict[str, object]) -> str:
     fitness = node["fitness"]
     score = f", fitness {fitness:.3f}" if isinstance(fitness, float) else ""
     born = f"{node['operator']}, gen {node['generation']}"

@@ -26,7 +26,11 @@ _TYPES = {
 
 
 def write_parquet(family: Family, path: Path) -> None:
-    """Write it; parents that are not in the family are listed as well."""
+    """Write a family; parents that are not in the family are listed as well.
+
+    Raises:
+        duckdb.Error: the file cannot be written.
+    """
     rows = nodes(family)
     columns = {name: [row.get(name) for row in rows] for name in _TYPES}
     models = [family.models[row["id"]] for row in rows]

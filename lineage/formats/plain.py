@@ -8,7 +8,7 @@ from lineage.records import Model
 
 
 def facts(model: Model) -> dict[str, Any]:
-    """What a model's row says of it, apart from its weights; what is not known is None."""
+    """The attributes of a model by name, except its parents and hash; None where none applies."""
     return {
         "id": model.id,
         "label": model.label,
@@ -22,7 +22,7 @@ def facts(model: Model) -> dict[str, Any]:
 
 
 def nodes(family: Family) -> list[dict[str, Any]]:
-    """A row per model, by id; what is not known is None."""
+    """A row of attributes per model, sorted by id; None where none applies."""
     return [
         {
             **facts(model),
@@ -36,7 +36,7 @@ def nodes(family: Family) -> list[dict[str, Any]]:
 
 
 def edges(family: Family) -> list[dict[str, Any]]:
-    """A row per parent and child that are both in the family."""
+    """A row per edge between models of the family: `parent`, `child`, `share` and `role`."""
     return [
         {"parent": parent.id, "child": child, "share": parent.share, "role": parent.role}
         for child in sorted(family.models)
@@ -46,7 +46,11 @@ def edges(family: Family) -> list[dict[str, Any]]:
 
 
 def as_json(family: Family) -> str:
-    """Both, as networkx's `node_link_graph(data, edges="edges", source="parent", ...)` reads it."""
+    """A family as JSON that networkx reads.
+
+    `networkx.node_link_graph(data, edges="edges", source="parent", target="child")` makes a graph
+    of it.
+    """
     value = {
         "directed": True,
         "multigraph": False,

@@ -2,6 +2,7 @@
 
 import io
 import json
+from pathlib import Path
 
 import networkx as nx
 import numpy as np
@@ -14,8 +15,10 @@ from lineage.ancestry.ancestry import GRAPH_AT_MOST, Ancestry, ancestry_of
 from lineage.ancestry.graph import GraphAncestry
 from lineage.ancestry.parent_edges import ParentEdges
 from lineage.ancestry.sparse import SparseAncestry
+from lineage.errors import ArchiveError
 from lineage.records import Model
 from tests.lineage.test_ancestry import edges_of, families
+from tests.screen_helpers import finished
 
 
 @given(families(), st.data())
@@ -87,3 +90,33 @@ def test_parts_of_an_archive_are_graphs_as_well(small_archive: Archive) -> None:
     a, b = sorted(whole)[-2:]
     common = nx.lowest_common_ancestor(whole, a, b)
     assert common is None or common in nx.ancestors(whole, a) | {a}
+
+
+@pytest.mark.parametrize("model", [0, 10_000])
+def test_ancestors_of_no_model_are_refused(small_archive: Archive, model: int) -> None:
+    with pytest.raises(ArchiveError, match=f"no model is #{model} .* ids go from 1 to"):
+        small_archive.graph(ancestors_of=model)
+
+
+@pytest.mark.parametrize("name", ["arena", "colony"])
+def test_parts_of_a_real_archive_are_read_back_as_written(name: str, tmp_path: Path) -> None:
+    archive = Archive.open(finished(tmp_path, name))
+    champion = archive.find("champion").id
+    line = archive.graph(ancestors_of=champion)
+    for part in (line, archive.graph(range(1, 300, 2)), archive.graph(living=True)):
+        text = io.BytesIO()
+        nx.write_graphml(part, text)
+        back = nx.read_graphml(io.BytesIO(text.getvalue()), node_type=int)
+        assert dict(back.nodes(data=True)) == dict(part.nodes(data=True))
+        assert sorted(back.edges(data=True)) == sorted(part.edges(data=True))
+        again = nx.node_link_graph(json.loads(json.dumps(nx.node_link_data(part))))
+        assert nx.utils.graphs_equal(again, part)
+        # What writes DOT (pydot) hands attributes on by keyword, beside the node's own name.
+        assert all("name" not in attributes for _, attributes in part.nodes(data=True))
+    whole = archive.graph()
+    assert set(line) == {champion} | nx.ancestors(whole, champion)
+    assert [model for model in line if not line.out_degree(model)] == [champion]
+    founders = set(archive.ancestry().founders.tolist())
+    assert set(next(iter(nx.topological_generations(line)))) == founders & set(line)
+    a, b = archive.offspring()[-2:]
+    assert nx.lowest_common_ancestor(whole, a, b) in archive.ancestry().common_ancestors(a, b)

@@ -8,7 +8,7 @@ import numpy as np
 from lineage.ancestry.parent_edges import Ids
 from lineage.drawing import Style
 from lineage.drawing.lanes import lanes
-from lineage.drawing.line import MATTERS, step
+from lineage.drawing.line import PRIORITY, step
 from lineage.drawing.text import Glyphs, Span, aligned, cells, fitting, shown
 from tui.app.data.kin import family_of, gains
 from tui.app.data.snapshot import Snapshot
@@ -75,7 +75,7 @@ class LineRows(Descending):
 
 @lru_cache(maxsize=8)
 def _fitting(widths: tuple[int, ...], width: int) -> list[int]:
-    return fitting(widths, MATTERS, width)
+    return fitting(widths, PRIORITY, width)
 
 
 class GraphRows(Descending):
