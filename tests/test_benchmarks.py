@@ -243,7 +243,7 @@ def test_merges_of_networks() -> None:
     np.testing.assert_allclose(gram, founders @ founders.T, rtol=1e-4, atol=1e-4)
     plain = Plain(founders)
     np.testing.assert_array_equal(plain.weights(plain.founders), founders)
-    first = PlainSpace(plain.founders).first(np.random.default_rng(0), 4)
+    first = PlainSpace(plain.founders).initial_genomes(np.random.default_rng(0), 4)
     assert [mixed for *_, mixed in first] == [(0,), (1,), (2,), (0,)]
 
 

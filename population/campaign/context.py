@@ -30,8 +30,8 @@ from population.evaluation.pool import EvaluatorPool, usual_size
 from population.evolution.extensions import Extensions, operators_of, survival_rule_of
 from population.evolution.operators import Operator
 from population.evolution.spaces.both import BothSpace
-from population.evolution.spaces.chosen import parameter_space, route_space
 from population.evolution.spaces.flow import FlowSpace
+from population.evolution.spaces.from_config import parameter_space, route_space
 from population.evolution.spaces.parameter import ParameterSpace
 from population.evolution.survival import Rule
 from population.failures import FailureLog

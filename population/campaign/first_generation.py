@@ -23,11 +23,11 @@ from population.campaign.session import Session
 from population.campaign.state import task_means
 from population.evaluation.evaluator import Evaluator
 from population.evaluation.results import Results
-from population.evolution.bandit import start
-from population.evolution.evolution_strategy import started
-from population.evolution.initial_selection import pioneers
+from population.evolution.bandit import new_bandit
+from population.evolution.evolution_strategy import new_emitter
+from population.evolution.initial_selection import select_initial_population
 from population.evolution.proposals import Offspring, Proposal, Proposals
-from population.evolution.spaces.first import equal_parents
+from population.evolution.spaces.initial_genomes import equal_parents
 from population.randomness import generator
 from population.weights.materialise import State
 
@@ -50,11 +50,15 @@ def first_generation(
         CampaignError: what the archive holds was made of other candidates or items, or all failed.
     """
     context, items = session.context, session.items
-    drawn = context.space.first(generator(seed, "first"), 2 * context.config.search.population)
+    drawn = context.space.initial_genomes(
+        generator(seed, "first"), 2 * context.config.search.population
+    )
     proposals = Proposals(
         tuple(
-            Proposal(how, equal_parents(tuple(row + 1 for row in mixed)), genome)
-            for how, genome, mixed in drawn
+            Proposal(
+                genome.method, equal_parents(tuple(n + 1 for n in genome.sources)), genome.genes
+            )
+            for genome in drawn
         )
     )
     few, panel = items.offspring(0), items.panel(0)
@@ -126,7 +130,7 @@ class _Making:
         offspring, tried = self._candidates(known.tried)
         births = births_of(offspring, len(founders) + 1, context.space)
         means = task_means(self.few.items, tried.merit)
-        chosen = pioneers(offspring, means, context.hashes, search.population)
+        chosen = select_initial_population(offspring, means, context.hashes, search.population)
         genomes |= {births[row].id: self.proposals.children[row].genome for row in chosen}
         self._on_panel(genomes, "first panel")
         return _Population(genomes, births, offspring, chosen)
@@ -216,6 +220,6 @@ def _outcome(session: Session, making: _Making, born: _Population) -> Generation
         scores=[],
         items=[*making.few.items, *making.panel.items, *session.writer.selection],
         origin=head,
-        emitter=started(born.genomes[head]),
-        bandit=start({str(name): often for name, often in search.operators.items()}),
+        emitter=new_emitter(born.genomes[head]),
+        bandit=new_bandit({str(name): often for name, often in search.operators.items()}),
     )

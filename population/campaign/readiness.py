@@ -105,7 +105,7 @@ def cost_of_founding(context: Context, pools: Pools) -> int:
     """Item evaluations that generation 0 takes before the arena, if nobody dies at birth."""
     search, gate = context.config.search, context.config.gate
     founders = len(context.founders)
-    first = len(context.space.first(generator(context.config.run.seed, "first"),
+    first = len(context.space.initial_genomes(generator(context.config.run.seed, "first"),
                                      2 * search.population))  # fmt: skip
     panel = len(pools.drawn(0, search.panel))
     cost = first * len(pools.drawn(0, search.items)) + (founders + search.population) * panel

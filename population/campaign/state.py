@@ -16,7 +16,7 @@ from lineage.merit import merit
 from lineage.queries.fitness import fitness_of
 from lineage.records import Floats, Generation, Item, Model, Rating
 from population.evolution.bandit import Arm
-from population.evolution.evolution_strategy import EvolutionStrategyEmitter, widened
+from population.evolution.evolution_strategy import EvolutionStrategyEmitter, with_genes
 from population.evolution.population_state import BreedingState
 from population.evolution.spaces import SearchSpace
 
@@ -115,7 +115,7 @@ def load_population(archive: Archive, space: SearchSpace, kinship: Kinship) -> P
         deviation=np.array([ratings[i].deviation if i in ratings else 1.0 for i in ids]),
         champion=last.champion,
         next_id=archive.newest_id() + 1,
-        emitter=widened(
+        emitter=with_genes(
             EvolutionStrategyEmitter(
                 **{
                     part.name: getattr(search, part.name)

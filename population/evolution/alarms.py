@@ -1,7 +1,7 @@
 """Diversity of the living, the alarms that a loss of it raises, and the response to an alarm.
 
 A colony collapses quietly: scores still rise a little while one lineage takes over, and what the
-others could do is gone. Look at the living offspring alone: founders never die, and would hide it.
+others could do is lost. Measure the living offspring alone: founders never die, and would hide it.
 """
 
 from collections.abc import Sequence
@@ -15,12 +15,12 @@ from lineage.records import Floats
 
 @dataclass(frozen=True)
 class DiversityMeasures:
-    """How diverse the living are; every sign is in [0, 1].
+    """How diverse the living are; every measure is in [0, 1].
 
     Attributes:
         founder_entropy: effective number of founders / number of founders. The effective number is
             exp(entropy) of the founders' shares in all the living together.
-        mean_kinship: mean relationship of two of the living.
+        mean_kinship: mean coefficient of relationship of two of the living.
         item_coverage: share of the items that at least one of the living solves (score > 0.5).
         distinct: distinct rows of scores / number of the living.
     """
@@ -33,7 +33,7 @@ class DiversityMeasures:
 
 @dataclass(frozen=True)
 class Thresholds:
-    """When a sign is alarming. The numbers in parentheses are of five recorded campaigns.
+    """When a measure is alarming. The numbers in parentheses are of five recorded campaigns.
 
     They had eight founders and a base, 32 living, and were still progressing after 22 generations.
 
@@ -60,7 +60,12 @@ Kind = Literal["founder entropy", "kinship", "coverage", "distinct"]
 
 @dataclass(frozen=True)
 class Alarm:
-    """A measure of diversity that is beyond its threshold, and what it says."""
+    """A measure of diversity that is beyond its threshold.
+
+    Attributes:
+        kind: which measure.
+        detail: a sentence with its value and the threshold.
+    """
 
     kind: Kind
     detail: str
@@ -72,7 +77,7 @@ class AlarmResponse:
 
     Attributes:
         novelty: factor on the strength of fitness sharing.
-        new_blood: how many children get a founder as a mate.
+        new_blood: how many children get a founder as their mate.
     """
 
     novelty: float = 1.0
@@ -85,7 +90,7 @@ RESPONSES: dict[Kind, tuple[float, float]] = {
     "coverage": (1.5, 1 / 16),
     "distinct": (1.5, 0.0),
 }
-"""For each alarm the factor on fitness sharing, and the part of the brood that gets new blood.
+"""For each alarm the factor on fitness sharing, and the part of the offspring that gets new blood.
 
 Kin need other mates, and no reward brings back a founder that is gone, so these two get new blood.
 Where the living have grown alike or a skill was lost, what few can do must pay more; a factor of
@@ -93,7 +98,10 @@ Where the living have grown alike or a skill was lost, what few can do must pay 
 
 
 def diversity_of(founder_shares: Floats, relationship: Floats, scores: Floats) -> DiversityMeasures:
-    """How diverse the living are.
+    """The diversity of the living.
+
+    The effective number of founders is exp(-sum_f p_f log p_f) for founder shares p (Hill number of
+    order 1: Hill 1973, Diversity and evenness, equation 7).
 
     Args:
         founder_shares: shape (living, founders); rows sum to 1.
@@ -101,7 +109,11 @@ def diversity_of(founder_shares: Floats, relationship: Floats, scores: Floats) -
         scores: shape (living, items) in [0, 1], all on the same items.
 
     Raises:
-        ValueError: nobody is living.
+        ValueError: there are no models.
+
+    >>> measures = diversity_of(np.eye(2), np.eye(2), np.array([[1.0, 0.0], [0.0, 0.0]]))
+    >>> measures.founder_entropy, measures.mean_kinship, measures.item_coverage
+    (1.0, 0.0, 0.5)
     """
     living = len(scores)
     if living == 0:
@@ -112,14 +124,14 @@ def diversity_of(founder_shares: Floats, relationship: Floats, scores: Floats) -
     pairs = ~np.eye(living, dtype=np.bool_)
     return DiversityMeasures(
         founder_entropy=float(effective / len(share)),
-        # Who is alone can only mate with itself.
+        # A single model can only mate with itself.
         mean_kinship=float(relationship[pairs].mean()) if living > 1 else 1.0,
         item_coverage=float((scores > 0.5).any(axis=0).mean()),
         distinct=len({row.tobytes() for row in scores}) / living,
     )
 
 
-def alarms(
+def diversity_alarms(
     measures: DiversityMeasures,
     best_coverage: float | None = None,
     thresholds: Thresholds | None = None,
@@ -132,9 +144,9 @@ def alarms(
         thresholds: when a measure is alarming.
     """
     limit = thresholds or Thresholds()
-    raised: list[Alarm] = []
+    alarms: list[Alarm] = []
     if measures.founder_entropy < limit.founder_entropy:
-        raised.append(
+        alarms.append(
             Alarm(
                 "founder entropy",
                 f"the living descend from {measures.founder_entropy:.0%} of the founders, in "
@@ -142,7 +154,7 @@ def alarms(
             )
         )
     if measures.mean_kinship > limit.mean_kinship:
-        raised.append(
+        alarms.append(
             Alarm(
                 "kinship",
                 f"the mean relationship of the living is {measures.mean_kinship:.2f}; "
@@ -151,7 +163,7 @@ def alarms(
         )
     best = measures.item_coverage if best_coverage is None else best_coverage
     if best - measures.item_coverage > limit.coverage_drop:
-        raised.append(
+        alarms.append(
             Alarm(
                 "coverage",
                 f"the living solve {measures.item_coverage:.0%} of the items, once it was "
@@ -159,24 +171,27 @@ def alarms(
             )
         )
     if measures.distinct < limit.distinct:
-        raised.append(
+        alarms.append(
             Alarm(
                 "distinct",
                 f"{measures.distinct:.0%} of the living differ in what they can do; "
                 f"alarming below {limit.distinct:.0%}",
             )
         )
-    return raised
+    return alarms
 
 
-def response_to(raised: Sequence[Alarm], brood: int) -> AlarmResponse:
-    """What to do about alarms: the strongest of the factors, and all the new blood together.
+def response_to(alarms: Sequence[Alarm], brood: int) -> AlarmResponse:
+    """The response to some alarms: the largest factor, and the sum of their new blood.
 
     Args:
-        raised: see `alarms`.
+        alarms: see `diversity_alarms`.
         brood: children of a generation. Where new blood is called for, it is one child at least.
+
+    >>> response_to([Alarm("coverage", ""), Alarm("kinship", "")], brood=16)
+    AlarmResponse(novelty=1.5, new_blood=3)
     """
-    responses = [RESPONSES[alarm.kind] for alarm in raised]
+    responses = [RESPONSES[alarm.kind] for alarm in alarms]
     return AlarmResponse(
         novelty=max((factor for factor, _ in responses), default=1.0),
         new_blood=int(np.ceil(brood * sum(part for _, part in responses))),

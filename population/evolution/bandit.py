@@ -1,12 +1,11 @@
-"""The bandit: which operator makes the next child, learned from what became of the last ones.
+"""The bandit: how likely each operator makes the next child, learned from earlier credit.
 
-An operator earns a credit by a child that got a place among the living and kept it when it was
-looked at again; a lucky score earns nothing. What counts is credit per item evaluation. A brood is
-drawn by Thompson sampling: an operator is taken as often as it is likely to be the best one, by the
-Beta posteriors of all (Thompson 1933). Experience fades, since what works in a young colony does
-not in an old one (discounted Thompson sampling: Raj and Kalyani, arXiv 1707.09727, section 3).
+What counts is credit per item evaluation (`population.evolution.credit`). Operators are drawn by
+Thompson sampling: each as often as it is likely to be the best one, by the Beta posteriors of all
+(Thompson 1933). Experience fades, since what works in a young colony does not in an old one
+(discounted Thompson sampling: Raj and Kalyani, arXiv 1707.09727, section 3).
 
-All is a value: no state is kept here, and draws come from the generator that is passed in.
+All functions are pure: no state is kept here, and draws come from the generator that is passed in.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,23 +16,23 @@ import numpy as np
 from lineage.records import Floats
 
 FLOOR = 0.02
-"""The probability that every operator has at least, so that it can show what it has become."""
+"""The least probability of every operator, so that it can show whether it has become better."""
 DISCOUNT = 0.97
-"""What experience keeps of its weight per generation: half of it after 23."""
-EXPECTED = 50.0
-"""How many tries the frequencies asked for weigh: about two broods."""
+"""Factor on the weight of experience per generation: half of it is left after 23."""
+PRIOR_TRIES = 50.0
+"""How many tries the configured frequencies weigh: about two generations."""
 DRAWS = 2000
-"""From the posteriors, to find who is how likely the best (to about 0.01)."""
+"""Draws from the posteriors, to estimate how likely each arm is the best (to about 0.01)."""
 
 
 @dataclass(frozen=True)
 class Arm:
-    """What is known of one operator. Tries, successes and cost fade together.
+    """The experience with one operator. Tries, successes and cost fade together.
 
     Attributes:
         often: how often it is expected to be taken, before anything is known; sums to 1.
-        tries: children whose fate is known.
-        successes: credits, at most one per child.
+        tries: children that were evaluated.
+        successes: credit, at most 1 per child.
         cost: item evaluations that were spent on these children.
     """
 
@@ -45,7 +44,13 @@ class Arm:
 
 @dataclass(frozen=True)
 class ArmResult:
-    """What became of one child: a credit in [0, 1], and the item evaluations that it took."""
+    """The result of one child.
+
+    Attributes:
+        operator: that made it.
+        success: its credit, in [0, 1].
+        cost: item evaluations that it took.
+    """
 
     operator: str
     success: float
@@ -56,7 +61,7 @@ Bandit = Mapping[str, Arm]
 """An arm per operator."""
 
 
-def start(prior: Mapping[str, float]) -> dict[str, Arm]:
+def new_bandit(prior: Mapping[str, float]) -> dict[str, Arm]:
     """A bandit without experience. Operators that are expected to be taken 0 times are left out.
 
     Args:
@@ -64,6 +69,9 @@ def start(prior: Mapping[str, float]) -> dict[str, Arm]:
 
     Raises:
         ValueError: a frequency is negative, or none is positive.
+
+    >>> {name: arm.often for name, arm in new_bandit({"soup": 1, "blend": 3, "slerp": 0}).items()}
+    {'blend': 0.75, 'soup': 0.25}
     """
     total = sum(prior.values())
     if total <= 0.0 or min(prior.values()) < 0.0:
@@ -71,11 +79,14 @@ def start(prior: Mapping[str, float]) -> dict[str, Arm]:
     return {name: Arm(often / total) for name, often in sorted(prior.items()) if often > 0.0}
 
 
-def odds(bandit: Bandit, rng: np.random.Generator, floor: float = FLOOR) -> dict[str, float]:
+def arm_probabilities(
+    bandit: Bandit, rng: np.random.Generator, floor: float = FLOOR
+) -> dict[str, float]:
     """The probabilities that this generation's operators are drawn with; they sum to 1.
 
-    The expected frequencies count as `EXPECTED` tries: with nothing known they are the odds, and
-    after n tries they weigh EXPECTED / (EXPECTED + n), the odds of being the best weigh the rest.
+    The expected frequencies count as `PRIOR_TRIES` tries: without
+    experience they are the probabilities, and after n tries they weigh PRIOR_TRIES / (PRIOR_TRIES +
+    n); the probabilities of being the best weigh the rest.
 
     Args:
         bandit: the arms.
@@ -89,21 +100,27 @@ def odds(bandit: Bandit, rng: np.random.Generator, floor: float = FLOOR) -> dict
     if floor * len(names) > 1.0:
         raise ValueError(f"{len(names)} operators cannot have a probability of {floor} each")
     arms = [bandit[name] for name in names]
-    known = sum(arm.tries for arm in arms)
-    expected = np.array([arm.often for arm in arms])
-    mixed = (EXPECTED * expected + known * _chance_to_be_best(arms, rng)) / (EXPECTED + known)
+    tries = sum(arm.tries for arm in arms)
+    prior = np.array([arm.often for arm in arms])
+    best = _probability_of_being_best(arms, rng)
+    mixed = (PRIOR_TRIES * prior + tries * best) / (PRIOR_TRIES + tries)
     return dict(zip(names, _floored(mixed, floor).tolist(), strict=True))
 
 
-def updated(
-    bandit: Bandit, outcomes: Sequence[ArmResult], discount: float = DISCOUNT
+def update_bandit(
+    bandit: Bandit, results: Sequence[ArmResult], discount: float = DISCOUNT
 ) -> dict[str, Arm]:
-    """The bandit a generation later: what was known fades, and what became known is added.
+    """The bandit a generation later: earlier experience fades, and new results are added.
 
-    Call it once per generation, with every child whose fate was settled in it.
+    Call it once per generation.
+
+    Args:
+        bandit: the arms.
+        results: of every child that was evaluated in the generation.
+        discount: factor on earlier experience.
 
     Raises:
-        KeyError: an outcome is of an operator that the bandit does not have.
+        KeyError: a result is of an operator that the bandit does not have.
         ValueError: a success is not in [0, 1].
     """
     arms = {
@@ -115,31 +132,31 @@ def updated(
         )
         for name, arm in bandit.items()
     }
-    for outcome in outcomes:
-        if not 0.0 <= outcome.success <= 1.0:
-            raise ValueError(f"a success is in [0, 1], got {outcome.success}")
-        arm = arms[outcome.operator]
-        arms[outcome.operator] = replace(
+    for result in results:
+        if not 0.0 <= result.success <= 1.0:
+            raise ValueError(f"a success is in [0, 1], got {result.success}")
+        arm = arms[result.operator]
+        arms[result.operator] = replace(
             arm,
             tries=arm.tries + 1.0,
-            successes=arm.successes + outcome.success,
-            cost=arm.cost + outcome.cost,
+            successes=arm.successes + result.success,
+            cost=arm.cost + result.cost,
         )
     return arms
 
 
-def _chance_to_be_best(arms: Sequence[Arm], rng: np.random.Generator) -> Floats:
-    """How likely each arm has the most credit per item evaluation, shape (arms,)."""
+def _probability_of_being_best(arms: Sequence[Arm], rng: np.random.Generator) -> Floats:
+    """The probability that each arm has the most credit per item evaluation, shape (arms,)."""
     successes = np.array([arm.successes for arm in arms])
     failures = np.array([arm.tries for arm in arms]) - successes
     # Fading may leave -1e-17 failures.
     rate = rng.beta(1.0 + successes, 1.0 + np.maximum(0.0, failures), size=(DRAWS, len(arms)))
-    best = np.argmax(rate / _cost_of_a_try(arms), axis=1)
+    best = np.argmax(rate / _mean_cost(arms), axis=1)
     return np.bincount(best, minlength=len(arms)) / DRAWS
 
 
-def _cost_of_a_try(arms: Sequence[Arm]) -> Floats:
-    """The mean cost of each arm's children; where none is known, that of all, or else 1."""
+def _mean_cost(arms: Sequence[Arm]) -> Floats:
+    """The mean cost of each arm's children, shape (arms,); without any, that of all, or else 1."""
     cost = sum(arm.cost for arm in arms)
     usual = cost / sum(arm.tries for arm in arms) if cost > 0.0 else 1.0
     return np.array([arm.cost / arm.tries if arm.cost > 0.0 else usual for arm in arms])

@@ -1,6 +1,6 @@
-"""An evolution strategy around a centre: mirrored steps, fitness sharing, Adam.
+"""The evolution strategy: mirrored steps around a centre, fitness sharing, Adam.
 
-Children lie at `centre + sigma * z` and `centre - sigma * z`; which of the two is fitter tells, for
+Children lie at `centre + sigma * z` and `centre - sigma * z`; which of the two is fitter shows, for
 each pair, whether z points uphill, and the average over pairs estimates the gradient of the
 expected fitness (Salimans et al. 2017, arXiv 1703.03864, section 2; z there is normal). The centre
 follows it by Adam (Kingma and Ba 2015, arXiv 1412.6980).
@@ -8,8 +8,8 @@ follows it by Adam (Kingma and Ba 2015, arXiv 1412.6980).
 What makes this work on a few items is the fitness that it follows. With sharing exponent 1, the
 fitness of child i is `sum_j s_ij / (1 + sum_k s_kj)`, and its gradient is close to the gradient of
 `sum_j log p_j`, where p_j is the chance that a child solves item j: the log-likelihood of the keys,
-learned from nothing but who solved what. So what few can do pulls hardest, as in M2N2 (arXiv
-2508.16204, section 3), and fresh items in every generation are the minibatches.
+learned from nothing but which child solved which item. So what few can do pulls hardest, as in M2N2
+(arXiv 2508.16204, section 3), and fresh items in every generation are the minibatches.
 """
 
 from dataclasses import dataclass, replace
@@ -29,17 +29,17 @@ SMOOTHING = 0.95
 
 @dataclass(frozen=True)
 class EvolutionStrategyEmitter:
-    """Where the search stands.
+    """The parent distribution of the evolution strategy, and Adam's state.
 
     Attributes:
-        centre: shape (genes,).
+        centre: shape (genes,): mean of the parent distribution.
         average: shape (genes,): the running average of centres.
         gradient: shape (genes,): Adam's mean of gradients.
         square: shape (genes,): Adam's mean of squared gradients.
         steps: steps taken from where it started.
-        level: how finely the genome is cut, see `Space.together`.
+        level: how finely the genome is cut, see `Space.groups_at`.
         stalled: generations since a centre improved on its origin.
-        stride: factor on the length of its steps, which gets smaller where progress stalls.
+        stride: factor on the length of its steps, which shrinks where progress stalls.
     """
 
     centre: Floats
@@ -52,54 +52,72 @@ class EvolutionStrategyEmitter:
     stride: float = 1.0
 
 
-SHORTER = 0.8
-"""What the stride is multiplied by when progress stalls. Long steps find the way, but what they
-find is best for the noise that they make; short ones then find the place."""
+STRIDE_DECAY = 0.8
+"""Factor on the stride when progress stalls. Long steps find the direction, but a centre that is
+best on average over long steps; short ones then find the optimum."""
 
 
-def started(centre: Floats, level: int = 0) -> EvolutionStrategyEmitter:
-    """An emitter that has not moved yet."""
-    still = np.zeros_like(centre)
-    return EvolutionStrategyEmitter(centre, centre, still, still, level=level)
+def new_emitter(centre: Floats, level: int = 0) -> EvolutionStrategyEmitter:
+    """An emitter that has not moved yet, around a centre of shape (genes,)."""
+    zeros = np.zeros_like(centre)
+    return EvolutionStrategyEmitter(centre, centre, zeros, zeros, level=level)
 
 
-def widened(emitter: EvolutionStrategyEmitter, genes: int) -> EvolutionStrategyEmitter:
-    """The emitter in a space that has got more genes at the end; in those it has not moved yet."""
-    more = (0, genes - len(emitter.centre))
+def with_genes(emitter: EvolutionStrategyEmitter, genes: int) -> EvolutionStrategyEmitter:
+    """The emitter in a space with more genes at the end, along which it has not moved yet."""
+    padding = (0, genes - len(emitter.centre))
     return replace(
         emitter,
-        centre=np.pad(emitter.centre, more),
-        average=np.pad(emitter.average, more),
-        gradient=np.pad(emitter.gradient, more),
-        square=np.pad(emitter.square, more),
+        centre=np.pad(emitter.centre, padding),
+        average=np.pad(emitter.average, padding),
+        gradient=np.pad(emitter.gradient, padding),
+        square=np.pad(emitter.square, padding),
     )
 
 
-def directions(rng: np.random.Generator, space: Space, level: int, pairs: int) -> Floats:
-    """Random steps, shape (pairs, genes): genes that are one at this level step together.
+def sample_steps(rng: np.random.Generator, space: Space, level: int, pairs: int) -> Floats:
+    """Random steps, shape (pairs, genes): genes of one group step together.
 
-    Every gene takes its step forward or back, as in SPSA (Spall 1992, section III): steps of one
-    length estimate the gradient with less noise than normal ones, and are drawn ten times as fast.
-    A whole gene takes a normal one, for a step of one length would never or always change it.
+    Real genes step forward or back by one length, as in SPSA (Spall 1992, section III): such steps
+    estimate the gradient with less noise than normal ones, and are drawn ten times as fast. Integer
+    genes take a normal step, for a step of one length would never or always change them.
+
+    Args:
+        rng: for this generation alone.
+        space: what genomes may be.
+        level: how finely genes are grouped, see `Space.groups_at`.
+        pairs: how many steps.
     """
-    together = space.together(level)
-    forward = rng.integers(0, 2, (pairs, int(together.max()) + 1), dtype=np.bool_)
+    groups = space.groups_at(level)
+    forward = rng.integers(0, 2, (pairs, int(groups.max()) + 1), dtype=np.bool_)
     if space.levels:
-        forward = forward[:, together]
+        forward = forward[:, groups]
     steps = np.multiply(forward, 2.0 * space.step)
     steps -= space.step
-    if (whole := space.integer).any():
-        steps[:, whole] = rng.standard_normal((pairs, int(whole.sum()))) * space.step[whole]
+    if (integer := space.integer).any():
+        normal = rng.standard_normal((pairs, int(integer.sum())))
+        steps[:, integer] = normal * space.step[integer]
     return np.asarray(steps)
 
 
-def shortened(emitter: EvolutionStrategyEmitter, shortest: float) -> EvolutionStrategyEmitter:
-    """The emitter with a shorter stride, but no shorter than `shortest`, from where it is."""
-    return replace(emitter, stride=max(shortest, SHORTER * emitter.stride), stalled=0)
+def with_shorter_stride(
+    emitter: EvolutionStrategyEmitter, shortest: float
+) -> EvolutionStrategyEmitter:
+    """The emitter at the same centre with a shorter stride, but not below `shortest`."""
+    return replace(emitter, stride=max(shortest, STRIDE_DECAY * emitter.stride), stalled=0)
 
 
-def mirrored(centre: Floats, steps: Floats, sigma: float) -> Floats:
-    """The children, shape (2 * pairs, genes): first all steps forward, then all back."""
+def mirrored_genomes(centre: Floats, steps: Floats, sigma: float) -> Floats:
+    """The children, shape (2 * pairs, genes): first all steps forward, then all back.
+
+    Args:
+        centre: shape (genes,).
+        steps: shape (pairs, genes).
+        sigma: factor on the steps.
+
+    >>> mirrored_genomes(np.array([1.0]), np.array([[2.0], [4.0]]), sigma=0.5).ravel().tolist()
+    [2.0, 3.0, 0.0, -1.0]
+    """
     children = np.empty((2 * len(steps), len(centre)))
     np.multiply(steps, sigma, out=children[: len(steps)])
     np.subtract(centre, children[: len(steps)], out=children[len(steps) :])
@@ -107,7 +125,7 @@ def mirrored(centre: Floats, steps: Floats, sigma: float) -> Floats:
     return children
 
 
-def moved(
+def update_emitter(
     emitter: EvolutionStrategyEmitter,
     space: Space,
     steps: Floats,
@@ -116,13 +134,17 @@ def moved(
     rate: float,
     sharing: float = 1.0,
 ) -> EvolutionStrategyEmitter:
-    """The emitter after it has seen how its children did.
+    """The emitter after the scores of its children: one step of Adam along the gradient estimate.
+
+    The gradient is sum_i (rank(+z_i) - rank(-z_i)) z_i / pairs, with centred ranks of the shared
+    fitness (Salimans et al. 2017, section 2.1; antithetic sampling); Adam is Kingma and Ba 2015,
+    algorithm 1. The centre stays within the bounds of the space.
 
     Args:
         emitter: as it was when they were made.
         space: what genomes may be.
-        steps: shape (pairs, genes), as given to `mirrored`.
-        scores: shape (2 * pairs, items), in the order of `mirrored`.
+        steps: shape (pairs, genes), as given to `mirrored_genomes`.
+        scores: shape (2 * pairs, items), in the order of `mirrored_genomes`.
         rate: Adam's step length, in units of `Space.step`.
         sharing: exponent of fitness sharing.
     """
@@ -146,7 +168,17 @@ def moved(
 
 
 def centred_ranks(fitness: Floats) -> Floats:
-    """Ranks from -1/2 (worst) to 1/2 (best); equals share the mean of their ranks."""
+    """Ranks from -1/2 (worst) to 1/2 (best); equals share the mean of their ranks.
+
+    Args:
+        fitness: shape (children,).
+
+    Returns:
+        Shape (children,).
+
+    >>> centred_ranks(np.array([3.0, 1.0, 3.0])).tolist()
+    [0.25, -0.5, 0.25]
+    """
     order = np.argsort(fitness, kind="stable")
     ranks = np.empty(len(fitness))
     ranks[order] = np.arange(len(fitness), dtype=np.float64)

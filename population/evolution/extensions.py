@@ -1,4 +1,4 @@
-"""Operators and survival rules of one's own: passed in, or installed as entry points.
+"""Operators and survival rules from outside the project: passed in, or installed entry points.
 
 A configuration names them `plugin:NAME`, as it names tasks. Entry points are in the groups
 `colony.operators` and `colony.survival`; what is passed in comes first.
@@ -20,9 +20,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Extensions:
-    """What somebody adds to a campaign; keys are names without `plugin:`.
+    """What a user adds to a campaign. A campaign that is resumed has to be given the same again.
 
-    A campaign that is resumed has to be given the same again.
+    Attributes:
+        operators: by name without `plugin:`.
+        survival: survival rules, by name without `plugin:`.
     """
 
     operators: Mapping[str, Operator] = field(default_factory=dict)
@@ -30,13 +32,13 @@ class Extensions:
 
 
 def operators_of(search: Search, extensions: Extensions) -> dict[str, Operator]:
-    """All operators that a search names, by the names that it gives them.
+    """The operators that a search names, by the names in its configuration.
 
     Raises:
         ConfigError: one is not installed, or is no `Operator`.
     """
     return {
-        name: _found(name, OPERATORS, extensions.operators, "colony.operators", Operator)
+        name: _resolve(name, OPERATORS, extensions.operators, "colony.operators", Operator)
         for name in search.operators
     }
 
@@ -47,28 +49,29 @@ def survival_rule_of(search: Search, extensions: Extensions) -> Rule:
     Raises:
         ConfigError: it is not installed, or cannot be called.
     """
-    return _found(search.survival, RULES, extensions.survival, "colony.survival", None)
+    return _resolve(search.survival, RULES, extensions.survival, "colony.survival", None)
 
 
-def _found(
-    name: str, built_in: Mapping[str, T], given: Mapping[str, T], group: str, kind: type[T] | None
+def _resolve(
+    name: str, built_in: Mapping[str, T], passed: Mapping[str, T], group: str, kind: type[T] | None
 ) -> T:
     if not name.startswith(PLUGIN):
         return built_in[name]
-    own = name.removeprefix(PLUGIN)
-    found: Any = given[own] if own in given else _installed(own, given, group)
-    if not (isinstance(found, kind) if kind else callable(found)):
-        wanted = kind.__name__ if kind else "callable"
-        raise ConfigError(f"{name}: expected a {wanted}, got {type(found).__name__}")
-    return found  # type: ignore[no-any-return]
+    plugin = name.removeprefix(PLUGIN)
+    extension: Any = passed[plugin] if plugin in passed else _load(plugin, passed, group)
+    if not (isinstance(extension, kind) if kind else callable(extension)):
+        expected = kind.__name__ if kind else "callable"
+        raise ConfigError(f"{name}: expected a {expected}, got {type(extension).__name__}")
+    return extension  # type: ignore[no-any-return]
 
 
-def _installed(name: str, given: Mapping[str, object], group: str) -> object:
+def _load(name: str, passed: Mapping[str, object], group: str) -> object:
     installed = entry_points(group=group)
     if name not in installed.names:
-        known = ", ".join(sorted({*installed.names, *given})) or "none"
+        available = ", ".join(sorted({*installed.names, *passed})) or "none"
         raise ConfigError(
-            f"{PLUGIN}{name} is neither passed in nor an entry point in {group}; there are: {known}"
+            f"{PLUGIN}{name} is neither passed in nor an entry point in {group}; there are: "
+            f"{available}"
         )
     try:
         return installed[name].load()

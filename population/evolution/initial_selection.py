@@ -1,4 +1,4 @@
-"""Pioneers: who of the first population gets a place."""
+"""Initial selection: the candidates of generation 0 that get a place among the living."""
 
 from collections.abc import Iterable
 
@@ -9,29 +9,31 @@ from population.errors import CampaignError
 from population.evolution.proposals import Offspring
 
 
-def pioneers(brood: Offspring, worth: Floats, taken: Iterable[str], places: int) -> list[int]:
-    """Rows of the first population that get a place: the best that live and are like no other.
+def select_initial_population(
+    candidates: Offspring, means: Floats, taken: Iterable[str], places: int
+) -> list[int]:
+    """Rows of the candidates that get a place: the best coherent ones with distinct weights.
 
     Args:
-        brood: the first population.
-        worth: shape (children,).
-        taken: hashes of weights that are there already.
-        places: how many there are at most.
+        candidates: of generation 0.
+        means: shape (candidates,): score of each.
+        taken: hashes of weights that are among the living already.
+        places: how many are selected at most.
 
     Raises:
-        CampaignError: there are hardly any.
+        CampaignError: there are fewer than two.
     """
-    known = set(taken)
-    chosen: list[int] = []
-    for row in np.argsort(-worth, kind="stable").tolist():
-        fit = brood.causes[row] is None and brood.hashes[row] not in known
-        if fit and len(chosen) < places:
-            chosen.append(row)
-            known.add(brood.hashes[row])
-    if len(chosen) < 2:
-        causes = ", ".join(sorted({cause for cause in brood.causes if cause}))
+    hashes = set(taken)
+    selected: list[int] = []
+    for row in np.argsort(-means, kind="stable").tolist():
+        eligible = candidates.causes[row] is None and candidates.hashes[row] not in hashes
+        if eligible and len(selected) < places:
+            selected.append(row)
+            hashes.add(candidates.hashes[row])
+    if len(selected) < 2:
+        causes = ", ".join(sorted({cause for cause in candidates.causes if cause}))
         raise CampaignError(
-            f"of {len(brood.causes)} first merges of these founders {len(chosen)} can live; "
+            f"of {len(candidates.causes)} first merges of these founders {len(selected)} can live; "
             f"the others died of: {causes or 'being like a founder or each other'}"
         )
-    return sorted(chosen)
+    return sorted(selected)

@@ -1,4 +1,4 @@
-"""What a generation comes to: who lives on, and what the evolution strategy and the bandit learn.
+"""The outcome of a generation: survivors and deaths, and the updates of the searchers.
 
 Pure functions of the state before, the offspring and their race.
 """
@@ -10,12 +10,13 @@ import numpy as np
 
 from lineage.records import Floats
 from population.config import Search
-from population.evolution.bandit import ArmResult, updated
+from population.evolution.bandit import update_bandit
+from population.evolution.credit import credit_of_children
 from population.evolution.evolution_strategy import (
     EvolutionStrategyEmitter,
-    moved,
-    shortened,
-    started,
+    new_emitter,
+    update_emitter,
+    with_shorter_stride,
 )
 from population.evolution.finals import Race
 from population.evolution.population_state import BreedingState
@@ -33,36 +34,35 @@ def outcome_of(
     search: Search,
     rule: Rule,
 ) -> Outcome:
-    """Survival among old and new, and what was learned; see `Evolver.tell`."""
+    """The survivors, and what the evolution strategy and the bandit learn.
+
+    Args:
+        state: the population that bred.
+        offspring: its children, scored on the generation's items.
+        panel: with the scores of the living on it.
+        race: the finalists on it.
+        space: what genomes may be.
+        search: how to breed.
+        rule: the survival rule.
+    """
     candidates = _candidates(state, offspring, panel, race)
     kept = rule(candidates, search.population)
     living = tuple(int(candidates.born[row]) for row in kept)
-    emitter = _moved(state, offspring, space, search)
-    emitter, origin = _followed(emitter, state, offspring, space, search, candidates, kept)
+    emitter = _updated_emitter(state, offspring, space, search)
+    emitter, origin = _with_origin(emitter, state, offspring, space, search, candidates, kept)
     return Outcome(
         finishers=race.finishers,
         living=living,
         deaths=_deaths(state, offspring, race, candidates, living),
         emitter=emitter,
         origin=origin,
-        bandit=updated(
-            state.bandit,
-            [
-                ArmResult(
-                    child.operator,
-                    float(state.next_id + row in living),
-                    float(offspring.scores.shape[1] + race.asked.get(row, 0)),
-                )
-                for row, child in enumerate(offspring.children)
-                if child.operator in state.bandit
-            ],
-        ),
+        bandit=update_bandit(state.bandit, credit_of_children(state, offspring, race, living)),
         coverage=max(state.coverage, float((candidates.scores[kept] > 0.5).any(axis=0).mean())),
     )
 
 
 def _candidates(state: BreedingState, offspring: Offspring, panel: Panel, race: Race) -> Candidates:
-    """The living offspring and the finishers, who compete for places."""
+    """The living offspring and the finishers, which compete for places."""
     old = state.offspring
     scores = np.concatenate([panel.scores[old], race.scores])
     row_of = {model: row for row, model in enumerate(state.ids)}
@@ -101,7 +101,7 @@ def _newest_centre(state: BreedingState, offspring: Offspring) -> int | None:
     The best of many on one panel is partly the luckiest. If the centre had to beat it for a place,
     one lucky elite would hold the search up until the next panel.
     """
-    centre = offspring.proposals.centre
+    centre = offspring.proposals.centre_row
     return None if centre is None else state.next_id + centre
 
 
@@ -112,33 +112,33 @@ def _deaths(
     candidates: Candidates,
     living: Sequence[int],
 ) -> dict[int, str]:
-    """By id, what everyone who does not live on died of."""
+    """By id, the causes of death of all that do not live on."""
     deaths = {int(model): "outscored" for model in candidates.born if model not in living}
     for row, cause in enumerate(offspring.causes):
         if row not in race.finishers:
-            lost = "outraced" if row in race.asked else "unpromising"
-            deaths[state.next_id + row] = cause or lost
+            reason = "outraced" if row in race.items_seen else "unpromising"
+            deaths[state.next_id + row] = cause or reason
     return deaths
 
 
-def _moved(
+def _updated_emitter(
     state: BreedingState, offspring: Offspring, space: Space, search: Search
 ) -> EvolutionStrategyEmitter:
-    """The emitter after its children's scores. Those that died at birth count as having none."""
+    """The emitter after its children's scores; those that died at birth have scores of 0."""
     proposals = offspring.proposals
     if not len(proposals.steps):
         return state.emitter
-    return moved(
+    return update_emitter(
         state.emitter,
         space,
         proposals.steps,
-        offspring.scores[list(proposals.emitted)],
+        offspring.scores[list(proposals.emitter_rows)],
         rate=search.rate * state.emitter.stride,
         sharing=proposals.sharing,
     )
 
 
-def _followed(
+def _with_origin(
     emitter: EvolutionStrategyEmitter,
     state: BreedingState,
     offspring: Offspring,
@@ -147,11 +147,11 @@ def _followed(
     candidates: Candidates,
     kept: Sequence[int],
 ) -> tuple[EvolutionStrategyEmitter, int]:
-    """The emitter and its origin, once it is known who lives.
+    """The emitter and its origin, given the survivors.
 
     As long as its centres improve on their origin, the newest is the origin. When they have not for
     a while, genomes are cut more finely, or if that is done the steps get shorter. If one of the
-    living is better beyond doubt, it starts anew from there.
+    living is significantly better, the emitter starts anew from it.
     """
     row_of: dict[int | None, int] = {int(model): row for row, model in enumerate(candidates.born)}
     centre = row_of.get(_newest_centre(state, offspring))
@@ -166,18 +166,18 @@ def _followed(
     if emitter.level + 1 < len(space.levels):
         return replace(emitter, level=emitter.level + 1, stalled=0), state.origin
     best = max(kept, key=lambda row: (candidates.means[row], -row))
-    if centre is not None and not _surely_better(
+    if centre is not None and not _significantly_better(
         candidates.scores[best], candidates.scores[centre]
     ):
-        return shortened(emitter, search.shortest), state.origin
+        return with_shorter_stride(emitter, search.shortest), state.origin
     model = int(candidates.born[best])
-    return started(_genome_of(model, state, offspring), emitter.level), model
+    return new_emitter(_genome_of(model, state, offspring), emitter.level), model
 
 
-def _surely_better(one: Floats, other: Floats) -> bool:
-    """Whether one is ahead of the other by two standard errors, item by item."""
-    ahead = one - other
-    return bool(ahead.mean() > 2.0 * ahead.std() / np.sqrt(len(ahead)) + 1e-12)
+def _significantly_better(one: Floats, other: Floats) -> bool:
+    """Whether one is ahead of the other by two standard errors of the paired difference."""
+    lead = one - other
+    return bool(lead.mean() > 2.0 * lead.std() / np.sqrt(len(lead)) + 1e-12)
 
 
 def _genome_of(model: int, state: BreedingState, offspring: Offspring) -> Floats:

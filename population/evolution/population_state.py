@@ -1,7 +1,6 @@
-"""The breeding stock: what breeding needs to know of the living, and nothing else.
+"""The breeding state: what the evolver needs to know of the living, and nothing else.
 
-A campaign reads it from its archive before every generation; a benchmark keeps it in memory. The
-breeder cannot tell them apart.
+A campaign reads it from its archive before every generation; a benchmark keeps it in memory.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,18 +27,18 @@ class BreedingState:
         scores: shape (members, items) in [0, 1]: on the current panel.
         means: shape (members,): what `scores` come to.
         relationship: shape (members, members), coefficients of relationship.
-        lines: shape (members, founders): each founder's share in each member.
+        lines: shape (members, founders): founder shares of each member.
         children: shape (members,): how many children each has had.
         rating: shape (members,): the arena's, in logits; 0 where there is none.
-        deviation: shape (members,): of the ratings.
+        deviation: shape (members,): standard errors of the ratings, in logits.
         champion: id of the best, which does not die.
         next_id: the id of the next birth.
-        emitter: where the evolution strategy stands.
-        origin: id of the model that its children descend from, which does not die.
-        bandit: what is known of the operators.
+        emitter: of the evolution strategy.
+        origin: id of the model that the emitter's children descend from, which does not die.
+        bandit: experience with the operators.
         coverage: the largest part of the items that the living ever solved.
-        pinned: ids of those who keep their place whatever they score.
-        matings: pairs of ids that have a child in the next brood, because somebody asked for it.
+        pinned: ids of members that keep their place whatever they score.
+        matings: pairs of ids that get a child in the next generation, by command.
     """
 
     generation: int
@@ -65,7 +64,7 @@ class BreedingState:
 
     @property
     def offspring(self) -> Integers:
-        """Rows of the members that are no founders."""
+        """Rows of the members that are no founders, shape (offspring,)."""
         return np.arange(self.founders, len(self.ids))
 
     def best_offspring(self, count: int) -> list[int]:
@@ -74,15 +73,19 @@ class BreedingState:
         order = np.argsort(-self.means[rows], kind="stable")
         return [int(row) for row in rows[order][:count]]
 
-    def parents(self, family: Sequence[int], weights: Floats) -> tuple[Parent, ...]:
+    def parents(self, rows: Sequence[int], weights: Floats) -> tuple[Parent, ...]:
         """The members in some rows as parents, with their weights as shares.
 
         One that is chosen twice is one parent with both shares.
+
+        Args:
+            rows: of the members, the first parent first.
+            weights: shape (rows,), summing to 1.
         """
-        roles = ("first", "mate") if len(family) == 2 else ("ensemble",) * len(family)
+        roles = ("first", "mate") if len(rows) == 2 else ("ensemble",) * len(rows)
         shares: dict[int, float] = {}
         role: dict[int, str] = {}
-        for row, weight, name in zip(family, weights, roles, strict=True):
+        for row, weight, name in zip(rows, weights, roles, strict=True):
             parent = self.ids[row]
             shares[parent] = shares.get(parent, 0.0) + float(weight)
             role.setdefault(parent, name)

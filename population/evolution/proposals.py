@@ -1,4 +1,4 @@
-"""The values of one generation, from what is asked to what is told.
+"""The values of one generation: proposals, offspring, panel and outcome.
 
 `Evolver.ask` gives `Proposals`; whoever evaluates them gives `Offspring`; the finalists of these
 are scored on the `Panel`; `Evolver.tell` makes an `Outcome` of all that.
@@ -15,12 +15,18 @@ from population.evolution.bandit import Arm
 from population.evolution.evolution_strategy import EvolutionStrategyEmitter
 
 CENTRE, EMITTER = "centre", "emitter"
-"""How children of the evolution strategy came about: its averaged centre, and steps around it."""
+"""Operators of the evolution strategy's children: its averaged centre, and steps around it."""
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """A child before it has weights: how it came about. `genome` has shape (genes,)."""
+    """A child before it has weights.
+
+    Attributes:
+        operator: that made it; or how a candidate of generation 0 was made.
+        parents: with their shares.
+        genome: shape (genes,).
+    """
 
     operator: str
     parents: tuple[Parent, ...]
@@ -37,7 +43,7 @@ class Proposals:
         steps: shape (steps, genes): the emitter's. Behind the centre, the first child, come those
             that took them forward, and then those that took them back.
         sharing: exponent of fitness sharing in this generation.
-        alarms: what was found to be wrong before anybody was proposed.
+        alarms: losses of diversity among the living that breed.
     """
 
     children: tuple[Proposal, ...]
@@ -51,12 +57,12 @@ class Proposals:
         return np.array([child.genome for child in self.children])
 
     @property
-    def emitted(self) -> range:
+    def emitter_rows(self) -> range:
         """Rows of the emitter's children, without the centre."""
         return range(1, 1 + 2 * len(self.steps))
 
     @property
-    def centre(self) -> int | None:
+    def centre_row(self) -> int | None:
         """Row of the evolution strategy's centre, if there is one."""
         kinds = [child.operator for child in self.children]
         return kinds.index(CENTRE) if CENTRE in kinds else None
@@ -67,10 +73,10 @@ class Offspring:
     """The children of a generation, evaluated on its few items.
 
     Attributes:
-        proposals: how each came about.
+        proposals: genomes and parents.
         hashes: of their weights.
         scores: shape (children, items) in [0, 1]; 0 for those that died at birth.
-        causes: what each died of at birth, or None.
+        causes: of death at birth, or None.
     """
 
     proposals: Proposals
@@ -80,7 +86,7 @@ class Offspring:
 
     @property
     def children(self) -> tuple[Proposal, ...]:
-        """How each came about."""
+        """The proposals, one by one."""
         return self.proposals.children
 
 
@@ -89,9 +95,9 @@ class Panel:
     """The items that the living are compared on.
 
     Attributes:
-        scores: shape (members, items): of everybody living.
+        scores: shape (members, items): of all members.
         weights: shape (items,): a mean is the weighted sum of scores.
-        rounds: the columns that are asked in each round of a race; together they are all.
+        rounds: the columns of each round of a race; together they are all.
     """
 
     scores: Floats
@@ -101,15 +107,15 @@ class Panel:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a generation came to.
+    """The outcome of a generation.
 
     Attributes:
         finishers: rows of the offspring that were scored on all of the panel.
         living: ids of the offspring, old and new, that live on.
-        deaths: by id, what the others died of.
-        emitter: where the evolution strategy stands now.
-        origin: id of the model that its children descend from.
-        bandit: what is known of the operators now.
+        deaths: by id, the causes of death of the others.
+        emitter: of the evolution strategy, after its update.
+        origin: id of the model that the emitter's children descend from.
+        bandit: experience with the operators, after its update.
         coverage: the largest part of the items that the living ever solved.
     """
 

@@ -1,8 +1,7 @@
-"""pygad as it is used here: one generation of children, from parents to mutation.
+"""Runs pygad for one generation: parent selection, crossover and mutation by its public hooks.
 
-Its population holds the genomes of the living; what makes children plugs into its public hooks.
-pygad's own generators are never drawn from, and it scores nobody: children are evaluated after they
-were asked for.
+Its population holds the genomes of the living. pygad's own random generators are never drawn from,
+and it scores no children: they are evaluated after `Evolver.ask`.
 """
 
 import logging
@@ -30,7 +29,13 @@ Mutation = Callable[[Floats, Any], Floats]
 
 @dataclass(frozen=True)
 class Hooks:
-    """What makes the children of one generation, as pygad calls it."""
+    """The functions that make the children of one generation, as pygad calls them.
+
+    Attributes:
+        parent_selection: picks first parents.
+        crossover: makes children.
+        mutation: changes them.
+    """
 
     parent_selection: ParentSelection
     crossover: Crossover
@@ -40,12 +45,12 @@ class Hooks:
 class _Generation(pygad.GA):  # type: ignore[misc]
     """pygad without its own scoring.
 
-    pygad would look every genome up among those that it has kept, gene by gene. The living are
-    known already, and their children have no fitness yet.
+    pygad would look every genome up among those that it has kept, gene by gene. The fitness of the
+    living is given, and their children have none yet.
     """
 
     def cal_pop_fitness(self) -> Floats:
-        """The fitness of the living; it also stands where that of the newborn would."""
+        """The fitness of the living, shape (living,); also used where the children's would be."""
         return np.asarray(self.fitness_func(self, self.population, None))
 
 
@@ -62,24 +67,24 @@ class PygadEngine:
 
     def __init__(self, space: Space) -> None:
         self._space = space
-        self._made: tuple[tuple[int, int], _Generation] | None = None
+        self._cached: tuple[tuple[int, int], _Generation] | None = None
         self._hooks: Hooks
         self._fitness: Floats
 
     def generation(self, living: Floats, fitness: Floats, children: int, hooks: Hooks) -> None:
-        """Let pygad make the children of one generation; the hooks keep what they make.
+        """Run one generation of pygad; the hooks keep the children that they make.
 
         Args:
             living: genomes, shape (living, genes).
-            fitness: theirs, shape (living,).
+            fitness: of the living, shape (living,).
             children: how many are made; at most as many as live.
-            hooks: what makes them.
+            hooks: functions that make them.
         """
         self._hooks, self._fitness = hooks, fitness
         size = (len(living), children)
-        if self._made is None or self._made[0] != size:
-            self._made = (size, self._engine(living, children))
-        engine = self._made[1]
+        if self._cached is None or self._cached[0] != size:
+            self._cached = (size, self._engine(living, children))
+        engine = self._cached[1]
         engine.population = living.copy()  # pygad overwrites its population in place
         engine.generations_completed = 0
         engine.best_solutions_fitness, engine.best_solutions_generations = [], []
@@ -99,7 +104,8 @@ class PygadEngine:
             gene_space=genes,
             gene_type=types,
             keep_parents=0,
-            keep_elitism=len(living) - children,  # so many are made; others decide who lives
+            keep_elitism=len(living)
+            - children,  # so that `children` are made; survival is decided elsewhere
             logger=_QUIET,
             suppress_warnings=True,
         )

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from lineage import Archive
 from lineage.records import Floats, Model
 from population.config import parse_config
-from population.evolution.spaces.chosen import depth_of, parameter_space, route_space
 from population.evolution.spaces.flow import FlowSpace
+from population.evolution.spaces.from_config import depth_of, parameter_space, route_space
 from population.weights.genomes import Basis
 
 

@@ -18,8 +18,8 @@ from arena.tasks.answers import LONGEST_ANSWER, canonical, put
 from lineage.records import Answer, Floats, Item, PairComparison, Reading, Trust
 from population.evolution.selection.parents import (
     attraction,
+    select_by_tournament,
     shared_fitness,
-    tournament,
     tournament_strength,
 )
 from tests.arena_players import Honest, Numbers, panel_of, played, skills
@@ -341,9 +341,9 @@ def test_attraction_is_a_distribution_that_leaves_the_first_out(
 
 def test_a_tournament_is_won_by_the_strongest_drawn() -> None:
     strength = np.array([1.0, 5.0, 2.0])
-    assert tournament(np.random.default_rng(0), strength, 3) == 1
-    assert tournament(np.random.default_rng(0), strength, 99) == 1
-    winners = [tournament(np.random.default_rng(n), strength, 1) for n in range(60)]
+    assert select_by_tournament(np.random.default_rng(0), strength, 3) == 1
+    assert select_by_tournament(np.random.default_rng(0), strength, 99) == 1
+    winners = [select_by_tournament(np.random.default_rng(n), strength, 1) for n in range(60)]
     assert set(winners) == {0, 1, 2}
 
 

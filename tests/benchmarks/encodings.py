@@ -105,7 +105,7 @@ class PlainSpace:
         """The genomes nearby that are inside the bounds."""
         return np.clip(genomes, -BOUND, BOUND)
 
-    def first(
+    def initial_genomes(
         self, rng: np.random.Generator, size: int
     ) -> list[tuple[str, Floats, tuple[int, ...]]]:
         """The founders in turn, with noise."""

@@ -11,14 +11,14 @@ import numpy as np
 from lineage.ancestry.kinship import Kinship
 from lineage.records import Floats, Parent
 from population.config import ArenaSettings, Search
-from population.evolution.bandit import start
-from population.evolution.evolution_strategy import started
+from population.evolution.bandit import new_bandit
+from population.evolution.evolution_strategy import new_emitter
 from population.evolution.evolver import Evolver
 from population.evolution.finals import Race, run_race
 from population.evolution.population_state import BreedingState
 from population.evolution.proposals import Offspring, Outcome, Panel, Proposals
 from population.evolution.spaces import SearchSpace
-from population.evolution.spaces.first import equal_parents
+from population.evolution.spaces.initial_genomes import equal_parents
 from population.evolution.spaces.space import Integers
 from population.randomness import generator
 from population.weights.geometry import Geometry
@@ -159,7 +159,7 @@ class Nursery:
     def _founded(self, founders: int) -> BreedingState:
         """Generation 0: founders, and the best of a first population on a few items."""
         own = [self._space.founder(number) for number in range(founders)]
-        first = self._space.first(generator(self._seed, "first"), self._search.population)
+        first = self._space.initial_genomes(generator(self._seed, "first"), self._search.population)
         genomes = np.array([genome for _, genome, _ in first])
         few = self._scored(genomes, self._dealt("slice", 0, self._search.items)).mean(axis=1)
         best = sorted(np.argsort(-few, kind="stable")[: self._search.population].tolist())
@@ -189,9 +189,9 @@ class Nursery:
             deviation=np.zeros(len(ids)),
             champion=ids[champion],
             next_id=len(ids) + 1,
-            emitter=started(everyone[head]),
+            emitter=new_emitter(everyone[head]),
             origin=ids[head],
-            bandit=start({str(name): often for name, often in self._search.operators.items()}),
+            bandit=new_bandit({str(name): often for name, often in self._search.operators.items()}),
         )
 
     def _scored(self, genomes: Floats, asked: Integers) -> Floats:

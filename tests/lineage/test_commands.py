@@ -19,7 +19,7 @@ from population.campaign.context import reopen_context
 from population.campaign.loop import Campaign
 from population.config import Budget
 from population.errors import Interrupted
-from population.evolution.evolution_strategy import EvolutionStrategyEmitter, widened
+from population.evolution.evolution_strategy import EvolutionStrategyEmitter, with_genes
 from tests.conftest import SHIPPED
 from tests.population.campaign.test_campaign import assert_same, content
 
@@ -435,7 +435,7 @@ def test_an_emitter_stands_still_in_genes_that_are_new() -> None:
     emitter = EvolutionStrategyEmitter(
         np.ones(3), np.full(3, 2.0), np.full(3, 3.0), np.full(3, 4.0), 5, 1, 2, 0.5
     )
-    wider = widened(emitter, 5)
+    wider = with_genes(emitter, 5)
     for part, value in (("centre", 1), ("average", 2), ("gradient", 3), ("square", 4)):
         np.testing.assert_array_equal(getattr(wider, part), [value, value, value, 0, 0])
     assert (wider.steps, wider.level, wider.stalled, wider.stride) == (5, 1, 2, 0.5)

@@ -10,7 +10,10 @@ BEYOND = 0.2
 
 
 def make(mating: Recombination) -> Floats:
-    """Each block lies at its own point on the line through both parents; their weights shift it."""
+    """Each block at its own point on the line through both parents, shifted by their weights.
+
+    Returns a genome of shape (genes,), as all operators do.
+    """
     first, mate = mating.parents
     centre = mating.weights[1] - 0.5
     place = mating.rng.uniform(-BEYOND, 1.0 + BEYOND, size=mating.space.blocks) + centre

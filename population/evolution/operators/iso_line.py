@@ -17,7 +17,7 @@ LINE = 0.2
 
 
 def make(mating: Recombination) -> Floats:
-    """The first parent + ISO * noise + LINE * one draw * (mate - first parent)."""
+    """First + ISO * noise + LINE * one draw * (mate - first), shape (genes,)."""
     first, mate = mating.parents
     noise = mating.rng.standard_normal(len(first)) * mating.space.step
     return np.asarray(first + ISO * noise + LINE * mating.rng.standard_normal() * (mate - first))

@@ -1,4 +1,4 @@
-"""What every operator is."""
+"""The interface of recombination operators."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -12,7 +12,7 @@ from population.weights.geometry import Geometry
 
 @dataclass(frozen=True)
 class Recombination:
-    """What a child is made from.
+    """The parents of one child, and all else that an operator may use.
 
     Attributes:
         rng: for this child alone.
@@ -29,7 +29,7 @@ class Recombination:
     geometry: Geometry | None = None
 
     def per_block(self, values: Floats) -> Floats:
-        """Values of shape (blocks,) for each gene of its block, shape (genes,)."""
+        """Values of shape (blocks,), repeated for each gene of the block, shape (genes,)."""
         return np.asarray(values[self.space.block])
 
 

@@ -18,7 +18,7 @@ SMALLEST = 1e-4
 
 
 def make(mating: Recombination) -> Floats:
-    """Each block lies at its own point on the arc through both parents."""
+    """Each block at its own point on the arc through both parents, shape (genes,)."""
     assert mating.geometry is not None
     first, mate = mating.parents
     place = mating.rng.uniform(-BEYOND, 1.0 + BEYOND, size=mating.space.blocks)
@@ -28,11 +28,18 @@ def make(mating: Recombination) -> Floats:
 
 
 def arc(angle: Floats, place: Floats) -> tuple[Floats, Floats]:
-    """The coefficients of two vectors at a place on the arc between them.
+    """The coefficients of two vectors at a place on the arc between them (Shoemake 1985).
 
     Args:
-        angle: between them, in radians.
-        place: 0 is the first vector, 1 the second.
+        angle: shape (blocks,): between them, in radians.
+        place: shape (blocks,): 0 is the first vector, 1 the second.
+
+    Returns:
+        Two arrays of shape (blocks,).
+
+    >>> first, mate = arc(np.array([np.pi / 2]), np.array([1.0]))
+    >>> first.round(6).tolist(), mate.round(6).tolist()
+    ([0.0], [1.0])
     """
     # Opposite vectors have no arc, equal ones no angle: both go along the line.
     straight = (angle < SMALLEST) | (angle > np.pi - SMALLEST)

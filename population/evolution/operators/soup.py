@@ -1,6 +1,6 @@
-"""A soup: the weighted mean of the best, as it is.
+"""Model soup: the weighted mean of the best.
 
-Averaging cancels the noise that each was born with and keeps what they have in common (Wortsman et
+Averaging cancels the noise in each and keeps what they have in common (Wortsman et
 al. 2022, arXiv 2203.05482).
 """
 
@@ -11,5 +11,5 @@ from population.evolution.operators.operator import Recombination
 
 
 def make(mating: Recombination) -> Floats:
-    """The weighted mean of the parents; nothing is drawn."""
+    """The weighted mean of the parents, shape (genes,); nothing is drawn."""
     return np.asarray(mating.weights @ mating.parents)

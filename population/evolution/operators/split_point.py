@@ -13,7 +13,10 @@ from population.evolution.operators.slerp import arc
 
 
 def make(mating: Recombination) -> Floats:
-    """The blocks before a random split get one mixing ratio, those after it the other."""
+    """Blocks before a random split get one mixing ratio, those after it the other.
+
+    Returns a genome of shape (genes,).
+    """
     assert mating.geometry is not None
     first, mate = mating.parents
     angle = mating.geometry.angle(first, mate)

@@ -1,8 +1,8 @@
-"""Shrinkage: what a child is worth, from a few items and from whose child it is.
+"""James-Stein shrinkage: the expected true mean of each child, given its few scores and a prior.
 
-The best of a brood owes part of its score to luck, the more so the fewer items it was asked.
-Pulling every mean towards what its parents promise takes the luck back, on average (empirical
-Bayes: Efron and Morris 1975, Data analysis using Stein's estimator, sections 2 and 3).
+The best of many owes part of its score to luck, the more so the fewer items it was asked. Pulling
+every mean towards its prior takes the luck back, on average (empirical Bayes: Efron and Morris
+1975, Data analysis using Stein's estimator, sections 2 and 3).
 """
 
 import numpy as np
@@ -10,16 +10,16 @@ import numpy as np
 from lineage.records import Floats
 
 
-def shrunk(
+def shrink_means(
     means: Floats, counts: Floats, variances: Floats, prior_means: Floats
 ) -> tuple[Floats, Floats]:
-    """The posterior of each child's true mean, if children scatter normally around their parents.
+    """The posterior of each child's true mean, if true means scatter normally around their priors.
 
     With V_i the noise of a mean, and A the variance of true means around their priors, a mean is
     pulled towards its prior by B_i = V_i / (V_i + A). All is estimated from the brood:
 
     - V_i = (variance of an item, pooled over the brood) / counts_i. Pooled, for a child that was
-      right on all of four items has no variance of its own, and would be believed.
+      right on all of four items has no variance of its own, and would not be shrunk.
     - A = max(0, variance of (mean - prior) over the brood - mean of V).
     - The priors are moved by the mean of (mean - prior): a brood is often worse than its parents,
       all alike.
@@ -33,7 +33,7 @@ def shrunk(
         counts: shape (children,): items that each was asked, at least 2.
         variances: shape (children,): of each child's scores, with divisor counts - 1. Of children
             that were asked the same items: `variances_between`.
-        prior_means: shape (children,): the mean of each child's parents, weighted by their shares.
+        prior_means: shape (children,): what each child is shrunk towards, as the mean of its kind.
 
     Returns:
         Posterior means and standard deviations, shape (children,) each. Up to three children are
@@ -59,7 +59,7 @@ def shrunk(
 
 
 def variances_between(scores: Floats, items_total: int) -> Floats:
-    """The variances that matter between children who were asked the same items.
+    """The variances that matter between children that were asked the same items.
 
     That an item is hard lowers everyone's score alike and says nothing about who is better, and
     with all the items asked there is no noise left. So an item's mean over the brood is taken away
@@ -74,8 +74,8 @@ def variances_between(scores: Floats, items_total: int) -> Floats:
         items_total: the items that true means are over.
 
     Returns:
-        Shape (children,), for `shrunk`. It knows how children differ; how well the whole brood does
-        is as uncertain as before.
+        Shape (children,), for `shrink_means`. It is about how children differ; how well all of them
+        do together is as uncertain as before.
     """
     size, asked = scores.shape
     own = (scores - scores.mean(axis=0)).var(axis=1, ddof=1)

@@ -1,4 +1,4 @@
-"""Racing: who can no longer get a place is not scored any further.
+"""Racing: candidates that can no longer get a place are not scored any further.
 
 Scores come in rounds: everyone in the race has been scored on the same items so far. A racer is out
 as soon as `places` others are known to be better, in one of two senses:
@@ -40,9 +40,9 @@ def still_racing(
     *,
     entrants: int | None = None,
 ) -> Mask:
-    """Who may still get a place.
+    """Whether each racer may still get a place.
 
-    The promise: call this after every round with the same settings, and drop whom it drops. Then,
+    The guarantee: call this after every round with the same settings, and drop what it drops. Then,
     with a probability of at least 1 - delta, nobody is dropped in any round who would be among the
     best `places` of all racers and incumbents by its mean over all items. It needs the items in a
     random order that was drawn, over all tasks at once, before anything was scored; nothing else is

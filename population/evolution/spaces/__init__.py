@@ -1,4 +1,4 @@
-"""Search spaces: what a genome means, one file each. The evolver sees only a `SearchSpace`.
+"""Search spaces: what a genome means, one file each. The evolver knows them as `SearchSpace`.
 
 - `parameter`: a coefficient for each task vector in each block.
 - `flow`: a path through the layers of the founders, with scales.

@@ -14,9 +14,9 @@ import numpy as np
 
 from lineage.records import Floats
 from population.errors import PopulationError
-from population.evolution.spaces.first import first_genomes
-from population.evolution.spaces.flow import First, FlowSpace, sources_used
-from population.evolution.spaces.space import Space
+from population.evolution.spaces.flow import FlowSpace, sources_used
+from population.evolution.spaces.initial_genomes import initial_merges
+from population.evolution.spaces.space import InitialGenome, Space
 from population.merging.routes import Route
 
 COEFFICIENT_STEP = 1.0
@@ -69,7 +69,7 @@ class BothSpace:
 
     @cached_property
     def space(self) -> Space:
-        """A genome as the breeder sees it.
+        """Bounds and kinds of the genes.
 
         A block of coefficients is one column of one merged model, see `ParameterSpace`; the blocks
         of the route come after them.
@@ -86,16 +86,20 @@ class BothSpace:
         )
 
     def merged(self, genome: Floats) -> Floats:
-        """The coefficients of a genome's merged models: shape (models, vectors, blocks)."""
+        """The coefficients of a genome's merged models, shape (models, vectors, blocks).
+
+        Args:
+            genome: shape (genes,).
+        """
         shape = (self.models, len(self.vectors), self.blocks)
         return genome[: self.coefficients].reshape(shape)
 
     def route(self, genome: Floats) -> Route:
-        """The route of a genome; merged models are numbered after the founders."""
+        """The route of a genome (genes,); merged models are numbered after the founders."""
         return self.flow.route(genome[self.coefficients :])
 
     def founder(self, number: int) -> Floats:
-        """The genome that is a founder itself.
+        """The genome that makes a founder itself, shape (genes,).
 
         Its merged models are not used, and are that founder too: when chance adds a layer of one to
         the path, coefficients are where they should start from.
@@ -118,15 +122,19 @@ class BothSpace:
         """The source that gives what belongs to no layer.
 
         Of a route through one source alone it is that source; else the first merged model whose
-        layers the route takes, which has the embeddings of everyone in it; else `base`.
+        layers the route takes, which has the embeddings of all in it; else `base`.
+
+        Args:
+            genome: shape (genes,).
+            base: number of the base.
         """
         used = sources_used(self.route(genome))
         if len(used) == 1:
             return used[0]
         return next((source for source in used if source >= self.founders), base)
 
-    def first(self, rng: np.random.Generator, size: int) -> list[First]:
-        """Merges as they are, and routes of `FlowSpace.first` with merges among their sources.
+    def initial_genomes(self, rng: np.random.Generator, size: int) -> list[InitialGenome]:
+        """Merges as they are, and routes as of `FlowSpace` with merges among their sources.
 
         Half of each, as far as there are so many. Sources are founders; a merge mixes those that it
         is made of.
@@ -136,20 +144,22 @@ class BothSpace:
             size: how many.
         """
         rows = len(self.vectors)
-        merges = first_genomes(
+        merges = initial_merges(
             rng, rows, self.blocks, size * self.models, base=rows < self.founders
         )
         rng.shuffle(merges)
-        alone = self.flow.founder(self.founders), (self.founders,)
-        routes = self.flow.first(rng, size // 2)
-        made: list[First] = []
+        alone = InitialGenome("", self.flow.founder(self.founders), (self.founders,))
+        routes = self.flow.initial_genomes(rng, size // 2)
+        genomes: list[InitialGenome] = []
         for number in range(size):
             group = [merges.pop() for _ in range(self.models)]
-            kind, path, used = routes[number] if number < len(routes) else (group[0][0], *alone)
-            coefficients = [merge.ravel() for _, merge, _ in group]
-            genome = self.repaired(np.concatenate([*coefficients, path]))
-            made.append((kind, genome, self._mixed(used, [mixed for *_, mixed in group])))
-        return made
+            path = (
+                routes[number] if number < len(routes) else alone._replace(method=group[0].method)
+            )
+            genes = [*(merge.genes.ravel() for merge in group), path.genes]
+            mixed = self._mixed(path.sources, [merge.sources for merge in group])
+            genomes.append(InitialGenome(path.method, self.repaired(np.concatenate(genes)), mixed))
+        return genomes
 
     def _mixed(self, used: Sequence[int], rows: Sequence[Sequence[int]]) -> tuple[int, ...]:
         """The founders in some sources, given the rows of coefficients that each merge has."""

@@ -19,13 +19,13 @@ import numpy as np
 
 from lineage.records import Floats
 from population.errors import PopulationError
-from population.evolution.spaces.space import Space
+from population.evolution.spaces.space import InitialGenome, Space
 from population.merging.routes import Route, RouteStep, from_indicators
 
 SCALE_STEP = 0.1
 """A small change of a scale; what a route of many layers multiplies up should stay near 1."""
 
-TAMED = 1e28
+MAX_SCALE_PRODUCT = 1e28
 """Scales that multiply to more, or to less than its inverse, are drawn in to that: weights could
 not hold the quotient (see `Route`)."""
 
@@ -33,10 +33,7 @@ ATTEMPTS = 50
 """Draws for each genome of the first population, many of which may be no genome of this space."""
 
 KINDS = ("frankenmerge", "repeat", "stack", "insert", "toggle")
-"""What a first population is made of, see `FlowSpace.first`."""
-
-First = tuple[str, Floats, tuple[int, ...]]
-"""A genome of the first population: how it was made, its genes, and which sources it mixes."""
+"""What a first population is made of, see `FlowSpace.initial_genomes`."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +64,7 @@ class FlowSpace:
             raise PopulationError(f"expected sources with layers, got {self.layers}")
         if self.repeats < 1:
             raise PopulationError(f"expected one repeat at least, got {self.repeats}")
-        if not 0 < self.scales[0] <= 1 <= self.scales[1] < TAMED:
+        if not 0 < self.scales[0] <= 1 <= self.scales[1] < MAX_SCALE_PRODUCT:
             raise PopulationError(
                 f"expected positive scales around 1, got {self.scales[0]} to {self.scales[1]}"
             )
@@ -89,7 +86,7 @@ class FlowSpace:
 
     @cached_property
     def space(self) -> Space:
-        """A genome as the breeder sees it: the two genes of a slot are a block."""
+        """Bounds and kinds of the genes; the two genes of a slot are a block."""
         low, high = self.scales
         indicator = np.tile([True, False], self.slots)
         return Space(
@@ -118,7 +115,7 @@ class FlowSpace:
             Shape (genes,), or None if this space has no such route: it would take more repeats, or
             is too long.
         """
-        genome = self._nothing()
+        genome = self._empty()
         row, slot = sum(self.layers), -1
         for step in route.steps:
             place = sum(self.layers[: step.model]) + step.layer
@@ -129,8 +126,8 @@ class FlowSpace:
         return genome if len(route.steps) <= self.limit else None
 
     def founder(self, number: int) -> Floats:
-        """The genome that is source `number` itself: its layers in the first row, unscaled."""
-        genome = self.genome(self._whole(number))
+        """The genome that makes source `number` itself, shape (genes,): its layers, unscaled."""
+        genome = self.genome(self._all_layers(number))
         assert genome is not None  # every source fits, see `__post_init__`
         return genome
 
@@ -161,20 +158,26 @@ class FlowSpace:
         slots[:, 0] = 0.0
         slots[taken, 0] = 1.0
         furthest = np.abs(np.cumsum(np.log(slots[taken, 1]))).max()
-        if furthest > np.log(TAMED) + 1:  # well within what `Route` takes, and never twice
-            slots[taken, 1] **= np.log(TAMED) / furthest
+        if (
+            furthest > np.log(MAX_SCALE_PRODUCT) + 1
+        ):  # well within what `Route` takes, and never twice
+            slots[taken, 1] **= np.log(MAX_SCALE_PRODUCT) / furthest
 
     def outside(self, genome: Floats, base: int) -> int:
         """The source that gives what belongs to no layer: embeddings, last norm, head.
 
         Of a route through the layers of one source alone it is that source, so that a founder is
         itself; of any other it is `base`, whose embeddings all others were trained from.
+
+        Args:
+            genome: shape (genes,).
+            base: number of the base.
         """
         used = sources_used(self.route(genome))
         return used[0] if len(used) == 1 else base
 
-    def first(self, rng: np.random.Generator, size: int) -> list[First]:
-        """What people try by hand, in equal parts, as far as this space has it.
+    def initial_genomes(self, rng: np.random.Generator, size: int) -> list[InitialGenome]:
+        """Routes that people try by hand, in equal parts, as far as this space has them.
 
         Two sources cut at the same depth (frankenmerge), a layer repeated, one source stacked on
         another, a layer of one inserted into another, and founders with random changes (toggle).
@@ -183,7 +186,7 @@ class FlowSpace:
             rng: for this use alone.
             size: how many; fewer are returned only if there are hardly any more.
         """
-        made: list[First] = []
+        routes: list[InitialGenome] = []
         seen = {self.founder(source).tobytes() for source in range(len(self.layers))}
         for attempt in range(ATTEMPTS * size):
             kind = KINDS[attempt % len(KINDS)]
@@ -191,30 +194,30 @@ class FlowSpace:
             if genome is None or genome.tobytes() in seen:
                 continue
             seen.add(genome.tobytes())
-            made.append((kind, genome, sources_used(self.route(genome))))
-            if len(made) >= size:
+            routes.append(InitialGenome(kind, genome, sources_used(self.route(genome))))
+            if len(routes) >= size:
                 break
-        return made
+        return routes
 
     def _drawn(self, rng: np.random.Generator, kind: str) -> Floats | None:
         """A genome of a kind for the first population, or None if the draw was in vain."""
         one = int(rng.integers(len(self.layers)))
         others = [source for source in range(len(self.layers)) if source != one]
-        mine = self._whole(one).steps
-        theirs = self._whole(int(rng.choice(others or [one]))).steps
+        own = self._all_layers(one).steps
+        other = self._all_layers(int(rng.choice(others or [one]))).steps
         if kind == "toggle":
             return self._toggled(rng, one)
         if kind == "frankenmerge":
-            cut = int(rng.integers(1, max(2, min(len(mine), len(theirs)))))
-            steps = mine[:cut] + theirs[cut:]
+            cut = int(rng.integers(1, max(2, min(len(own), len(other)))))
+            steps = own[:cut] + other[cut:]
         elif kind == "repeat":
-            layer = int(rng.integers(len(mine)))
-            steps = mine[: layer + 1] + mine[layer:]
+            layer = int(rng.integers(len(own)))
+            steps = own[: layer + 1] + own[layer:]
         elif kind == "stack":
-            steps = mine + theirs
+            steps = own + other
         else:
-            place, guest = int(rng.integers(len(mine) + 1)), int(rng.integers(len(theirs)))
-            steps = (*mine[:place], theirs[guest], *mine[place:])
+            place, guest = int(rng.integers(len(own) + 1)), int(rng.integers(len(other)))
+            steps = (*own[:place], other[guest], *own[place:])
         return self.genome(Route(steps))
 
     def _toggled(self, rng: np.random.Generator, source: int) -> Floats:
@@ -225,10 +228,10 @@ class FlowSpace:
         slots[:, 1] += SCALE_STEP * rng.standard_normal(self.slots)
         return self.repaired(slots.ravel())
 
-    def _whole(self, source: int) -> Route:
+    def _all_layers(self, source: int) -> Route:
         return Route(tuple(RouteStep(source, layer) for layer in range(self.layers[source])))
 
-    def _nothing(self) -> Floats:
+    def _empty(self) -> Floats:
         """The genome that takes no slot."""
         return np.tile([0.0, 1.0], self.slots)
 

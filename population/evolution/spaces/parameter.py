@@ -6,9 +6,8 @@ from functools import cached_property
 import numpy as np
 
 from lineage.records import Floats
-from population.evolution.spaces.first import first_genomes
-from population.evolution.spaces.flow import First
-from population.evolution.spaces.space import Integers, Space
+from population.evolution.spaces.initial_genomes import initial_merges
+from population.evolution.spaces.space import InitialGenome, Integers, Space
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class ParameterSpace:
 
     @cached_property
     def space(self) -> Space:
-        """A genome as the breeder sees it: a block holds the coefficients of all vectors in it."""
+        """Bounds of the genes; a block holds the coefficients of all vectors in it."""
         vectors, genes = len(self.vectors), len(self.vectors) * self.blocks
         return Space(
             low=np.full(genes, self.low),
@@ -56,19 +55,23 @@ class ParameterSpace:
         return genome.reshape(len(self.vectors), self.blocks)
 
     def founder(self, number: int) -> Floats:
-        """The genome that is a founder itself: 1 on its own task vector, 0 elsewhere."""
+        """The genome that makes a founder itself, shape (genes,): 1 on its task vector, else 0."""
         own = np.array([vector == number for vector in self.vectors], dtype=np.float64)
         return np.repeat(own, self.blocks)
 
     def repaired(self, genomes: Floats) -> Floats:
-        """The genomes nearby that are inside the bounds."""
+        """The nearest genomes inside the bounds, shape (..., genes), of genomes of that shape."""
         return self.space.repaired(genomes)
 
-    def first(self, rng: np.random.Generator, size: int) -> list[First]:
-        """What people try by hand, and chance; see `population.evolution.spaces.first`."""
+    def initial_genomes(self, rng: np.random.Generator, size: int) -> list[InitialGenome]:
+        """Standard merges and random mixtures, see `initial_genomes.initial_merges`."""
         rows = len(self.vectors)
-        made = first_genomes(rng, rows, self.blocks, size, base=rows < self.founders)
+        merges = initial_merges(rng, rows, self.blocks, size, base=rows < self.founders)
         return [
-            (how, self.repaired(genome.ravel()), tuple(self.vectors[row] for row in mixed))
-            for how, genome, mixed in made
+            InitialGenome(
+                merge.method,
+                self.repaired(merge.genes.ravel()),
+                tuple(self.vectors[row] for row in merge.sources),
+            )
+            for merge in merges
         ]

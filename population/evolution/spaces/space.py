@@ -1,7 +1,7 @@
-"""A genome as the breeder sees it: a row of genes with bounds, kinds and blocks."""
+"""What a genome may be: genes with bounds, step lengths, kinds and blocks."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -33,8 +33,8 @@ class Space:
     integer: Booleans
     levels: tuple[Integers, ...] = ()
 
-    def together(self, level: int) -> Integers:
-        """The group of each gene at a level; beyond the finest, the finest."""
+    def groups_at(self, level: int) -> Integers:
+        """The group of each gene at a level, shape (genes,); beyond the finest, the finest."""
         if not self.levels:
             return np.arange(self.genes)
         return self.levels[min(level, len(self.levels) - 1)]
@@ -50,7 +50,14 @@ class Space:
         return int(self.block.max()) + 1
 
     def repaired(self, genomes: Floats) -> Floats:
-        """The nearest genomes that may be: inside the bounds, whole where they must be."""
+        """The nearest valid genomes: inside the bounds, integer where they must be.
+
+        Args:
+            genomes: shape (..., genes).
+
+        Returns:
+            Shape (..., genes).
+        """
         inside = np.clip(genomes, self.low, self.high)
         return np.where(self.integer, np.rint(inside), inside)
 
@@ -60,30 +67,42 @@ class Space:
         if len(kinds) == 1 and not self.integer.any():
             return {"low": self.low[0], "high": self.high[0]}, float
         space = [
-            [*range(int(low), int(high) + 1)] if whole else {"low": low, "high": high}
-            for low, high, whole in zip(self.low, self.high, self.integer, strict=True)
+            [*range(int(low), int(high) + 1)] if integer else {"low": low, "high": high}
+            for low, high, integer in zip(self.low, self.high, self.integer, strict=True)
         ]
-        return space, [int if whole else float for whole in self.integer]
+        return space, [int if integer else float for integer in self.integer]
+
+
+class InitialGenome(NamedTuple):
+    """A genome of the first population.
+
+    Attributes:
+        method: how it was made.
+        genes: shape (genes,), or that in rows.
+        sources: numbers of the founders (or task vectors) that it mixes.
+    """
+
+    method: str
+    genes: Floats
+    sources: tuple[int, ...]
 
 
 class SearchSpace(Protocol):
-    """What a campaign breeds in: a `Space`, and what its genomes mean."""
+    """What a campaign searches: a `Space`, and what its genomes mean."""
 
     @property
     def space(self) -> Space:
-        """A genome as the breeder sees it."""
+        """Bounds and kinds of the genes."""
         ...
 
     def founder(self, number: int) -> Floats:
-        """The genome that is a founder itself, shape (genes,)."""
+        """The genome that makes founder `number` itself, shape (genes,)."""
         ...
 
     def repaired(self, genomes: Floats) -> Floats:
-        """The valid genomes nearby, shape (..., genes)."""
+        """The nearest valid genomes, shape (..., genes), of genomes of that shape."""
         ...
 
-    def first(
-        self, rng: np.random.Generator, size: int
-    ) -> list[tuple[str, Floats, tuple[int, ...]]]:
-        """Genomes to start from: how each was made, its genes, and which founders it mixes."""
+    def initial_genomes(self, rng: np.random.Generator, size: int) -> list[InitialGenome]:
+        """At least `size` genomes for the first population, as far as there are so many."""
         ...

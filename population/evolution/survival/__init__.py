@@ -1,4 +1,4 @@
-"""Survival rules: who lives on, one file each. The others become fossils, which keep their recipes.
+"""Survival rules: which models live on, one file each. The others become fossils.
 
 To add one: write a function `(candidates, size) -> rows` and list it in `RULES`; `[search]
 survival` in `population.config` has to know its name. Every rule keeps three promises:

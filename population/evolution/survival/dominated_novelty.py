@@ -1,18 +1,19 @@
-"""Dominated Novelty Search: the worth of a candidate is what it can do that its betters cannot.
+"""Dominated Novelty Search: a candidate is worth what it solves and fitter ones do not.
 
-Whoever is worse than another and can do nothing that the other cannot has no novelty, however well
-it does; a weak candidate that solves what the strong fail has. There is no grid and nothing to tune
-(arXiv 2502.00593; in the form of AC/DC, arXiv 2604.14969, where items weigh by difficulty).
+A candidate that is worse than another and solves nothing that the other does not has no novelty,
+however well it scores; a weak candidate that solves what the strong fail has. There is no grid and
+nothing to tune (arXiv 2502.00593; in the form of AC/DC, arXiv 2604.14969, where items weigh by
+difficulty).
 
-Compared with AC/DC, scores may lie between 0 and 1 and duplicates count for nothing. Who is fitter
-is a total order, by mean and then by hash, where AC/DC's order of equals is that of the list.
+Compared with AC/DC, scores may lie between 0 and 1 and duplicates count for nothing. Fitness is
+a total order, by mean and then by hash, where AC/DC's order of equals is that of the list.
 """
 
 import numpy as np
 
 from lineage.records import Floats
-from population.evolution.survival.candidates import (
-    Candidates,
+from population.evolution.survival.candidates import Candidates
+from population.evolution.survival.tie_breaking import (
     fittest_first,
     heads_of_lines,
     protected,
@@ -20,7 +21,7 @@ from population.evolution.survival.candidates import (
 )
 
 NEIGHBOURS = 3
-"""How many of its nearest betters a candidate is held against."""
+"""How many of the nearest fitter candidates count."""
 
 
 def novelty(candidates: Candidates, size: int) -> list[int]:
@@ -36,7 +37,7 @@ def novelty(candidates: Candidates, size: int) -> list[int]:
 
 
 def dominated_novelty(scores: Floats) -> Floats:
-    """How far each candidate is from being outdone by those above it.
+    """The dominated novelty of each candidate (arXiv 2502.00593; AC/DC, arXiv 2604.14969).
 
     With the difficulty d_t = share of the candidates that fail item t, the distance of i from a
     fitter j is sum_t d_t max(0, s_it - s_jt) / sum_t d_t, and novelty is the mean over its
@@ -47,6 +48,9 @@ def dominated_novelty(scores: Floats) -> Floats:
 
     Returns:
         Shape (candidates,); infinite for the fittest.
+
+    >>> dominated_novelty(np.array([[1.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])).tolist()
+    [inf, 0.0, 0.4]
     """
     difficulty = 1.0 - scores.mean(axis=0)
     weight = difficulty / max(difficulty.sum(), np.finfo(np.float64).tiny)

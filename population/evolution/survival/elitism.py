@@ -1,6 +1,7 @@
 """Elitism: the best by mean. The plainest rule, and the one to beat."""
 
-from population.evolution.survival.candidates import Candidates, fittest_first, protected, seated
+from population.evolution.survival.candidates import Candidates
+from population.evolution.survival.tie_breaking import fittest_first, protected, seated
 
 
 def elitism(candidates: Candidates, size: int) -> list[int]:

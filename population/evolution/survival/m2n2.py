@@ -1,12 +1,13 @@
-"""M2N2's replacement: the least of shared fitness goes, one at a time.
+"""M2N2's replacement: the candidate of least shared fitness is removed, one at a time.
 
-Each time one goes its niche becomes less crowded, and whoever shares it is worth more. Ranking once
+Each time one goes its niche becomes less crowded, and others in it are worth more. Ranking once
 and cutting would remove both of two candidates who alone can do a thing (M2N2, arXiv 2508.16204,
 section 3; there one child is born and one dies, here a brood is born and as many die).
 """
 
 from population.evolution.selection.parents import shared_fitness
-from population.evolution.survival.candidates import Candidates, fittest_first, protected, seated
+from population.evolution.survival.candidates import Candidates
+from population.evolution.survival.tie_breaking import fittest_first, protected, seated
 
 
 def m2n2(candidates: Candidates, size: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""MAP-Elites: a grid over what candidates are good at, and one place for the best of each cell.
+"""MAP-Elites: a grid over scores on groups of items, and one place for the best of each cell.
 
 Mouret and Clune, arXiv 1504.04909, section 3, with mean scores on groups of items as descriptors,
 as in the MAP-Elites baseline of M2N2 (arXiv 2508.16204), which has one group per kind of digit.
@@ -9,13 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from lineage.records import Floats
-from population.evolution.survival.candidates import (
-    Candidates,
-    Integers,
-    fittest_first,
-    protected,
-    seated,
-)
+from population.evolution.survival.candidates import Candidates, Integers
+from population.evolution.survival.tie_breaking import fittest_first, protected, seated
 
 BINS = 10
 """Cells along each side of the grid."""
@@ -43,7 +38,7 @@ def map_elites(
 
 
 def cells(scores: Floats, groups: Sequence[Sequence[int]]) -> Integers:
-    """Where candidates lie on the grid, shape (candidates, groups), each in 0 ... BINS - 1.
+    """The cells of candidates on the grid, shape (candidates, groups), each in 0 ... BINS - 1.
 
     Args:
         scores: shape (candidates, items) in [0, 1].

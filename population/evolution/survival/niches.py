@@ -1,4 +1,4 @@
-"""Niches: most places go by mean, some by shared fitness, which is for what few can do."""
+"""Niches: most places go by mean, some by shared fitness, which rewards rare skills."""
 
 from collections.abc import Sequence
 
@@ -41,14 +41,14 @@ def survivors(
     niches: float = 0.25,
     sharing: float = 1.0,
 ) -> list[int]:
-    """Choose the survivors among candidates: some for their mean, some for what few can do.
+    """Choose the survivors: some by their mean, some by shared fitness.
 
     Args:
         scores: shape (candidates, items), all on the same items.
         means: shape (candidates,): the score that the first kind of places goes by.
         hashes: of the candidates' weights. Of equal models only the first can survive.
         size: how many survive; all do if there are fewer distinct candidates.
-        protected: candidates that live on whatever they score.
+        protected: candidates that survive whatever they score.
         niches: part of the places that goes by shared fitness.
         sharing: exponent of fitness sharing.
 

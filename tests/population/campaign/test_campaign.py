@@ -401,7 +401,7 @@ def test_alarms_are_events_and_do_not_keep_a_campaign_from_going_on(
     small_config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     raised = [Alarm("coverage", "much is lost"), Alarm("kinship", "all are kin")]
-    monkeypatch.setattr("population.evolution.evolver.alarms", lambda signs, best: raised)
+    monkeypatch.setattr("population.evolution.evolver.diversity_alarms", lambda signs, best: raised)
     config = load_config(small_config)
     whole = campaign(config, tmp_path / "whole.duckdb", generations=3)
     told = [(g, event.detail) for g, event in whole.events() if event.kind == "alarm"]

@@ -10,7 +10,7 @@ from population.evolution.alarms import (
     AlarmResponse,
     DiversityMeasures,
     Thresholds,
-    alarms,
+    diversity_alarms,
     diversity_of,
     response_to,
 )
@@ -44,7 +44,7 @@ def test_one_alone_is_its_own_kin_and_nobody_has_no_signs() -> None:
 
 
 def test_a_colony_that_is_well_raises_no_alarm() -> None:
-    assert alarms(WELL, WELL.item_coverage) == []
+    assert diversity_alarms(WELL, WELL.item_coverage) == []
     assert response_to([], brood=24) == AlarmResponse(novelty=1.0, new_blood=0)
 
 
@@ -59,7 +59,7 @@ def test_a_colony_that_is_well_raises_no_alarm() -> None:
     ids=["founder entropy", "kinship", "coverage", "distinct"],
 )
 def test_every_sign_has_its_alarm(ill: DiversityMeasures, kind: str, said: str) -> None:
-    (alarm,) = alarms(ill, WELL.item_coverage)
+    (alarm,) = diversity_alarms(ill, WELL.item_coverage)
     assert alarm.kind == kind
     assert said in alarm.detail
     reply = response_to([alarm], brood=24)
@@ -68,9 +68,9 @@ def test_every_sign_has_its_alarm(ill: DiversityMeasures, kind: str, said: str) 
 
 def test_coverage_is_held_against_its_best_and_may_wander_a_little() -> None:
     poor = replace(WELL, item_coverage=0.3)
-    assert alarms(poor) == alarms(poor, poor.item_coverage) == []
-    assert alarms(replace(WELL, item_coverage=0.85), WELL.item_coverage) == []
-    assert alarms(
+    assert diversity_alarms(poor) == diversity_alarms(poor, poor.item_coverage) == []
+    assert diversity_alarms(replace(WELL, item_coverage=0.85), WELL.item_coverage) == []
+    assert diversity_alarms(
         replace(WELL, item_coverage=0.85), WELL.item_coverage, Thresholds(coverage_drop=0.02)
     )
 

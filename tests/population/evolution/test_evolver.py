@@ -10,8 +10,8 @@ from lineage.ancestry.kinship import Kinship
 from lineage.records import Floats
 from population.config import ArenaSettings, Search
 from population.evolution.alarms import Alarm
-from population.evolution.bandit import start
-from population.evolution.evolution_strategy import directions, mirrored, started
+from population.evolution.bandit import new_bandit
+from population.evolution.evolution_strategy import mirrored_genomes, new_emitter, sample_steps
 from population.evolution.evolver import Evolver
 from population.evolution.finals import run_race
 from population.evolution.operators import OPERATORS
@@ -19,8 +19,8 @@ from population.evolution.population_state import BreedingState
 from population.evolution.proposals import CENTRE, EMITTER, Offspring, Panel, Proposal, Proposals
 from population.evolution.spaces import SearchSpace
 from population.evolution.spaces.both import BothSpace
-from population.evolution.spaces.first import equal_parents
 from population.evolution.spaces.flow import FlowSpace
+from population.evolution.spaces.initial_genomes import equal_parents
 from population.evolution.spaces.parameter import ParameterSpace
 from population.randomness import generator
 from population.weights.geometry import Geometry
@@ -48,7 +48,7 @@ class Nest:
         self.space = SPACES[space]
         self.search = Search.model_validate(SEARCH | settings)
         self.asked: list[Proposals] = []
-        first = self.space.first(generator(SEED, "first"), 20)[:offspring]
+        first = self.space.initial_genomes(generator(SEED, "first"), 20)[:offspring]
         genomes = [*map(self.space.founder, range(FOUNDERS)), *(genome for _, genome, _ in first)]
         self.kinship = Kinship(range(1, FOUNDERS + 1))
         for model, (_, _, mixed) in enumerate(first, start=FOUNDERS + 1):
@@ -60,9 +60,9 @@ class Nest:
                 np.array(genomes),
                 generation=0,
                 next_id=len(genomes) + 1,
-                emitter=started(genomes[FOUNDERS]),
+                emitter=new_emitter(genomes[FOUNDERS]),
                 origin=FOUNDERS + 1,
-                bandit=start(operators),
+                bandit=new_bandit(operators),
             )
         ]
 
@@ -184,7 +184,9 @@ def test_alarms_are_answered_in_the_generation_after_whoever_breeds_it(
     raised = [Alarm("coverage", "much is lost"), Alarm("kinship", "all are kin")]
     quiet = Nest()
     quiet.bred(20)
-    monkeypatch.setattr("population.evolution.evolver.alarms", lambda measures, best: raised)
+    monkeypatch.setattr(
+        "population.evolution.evolver.diversity_alarms", lambda measures, best: raised
+    )
     whole, again, deaf = Nest(emitter=0.0), Nest(emitter=0.0), Nest(alarms=False)
     whole.bred(20)
     for _ in range(20):
@@ -207,9 +209,11 @@ def test_the_emitter_makes_its_centre_and_mirrored_pairs(space: str) -> None:
     kinds = [child.operator for child in nest.conceived]
     assert kinds[:5] == [CENTRE, *[EMITTER] * 4]
     assert kinds[5] in OPERATORS
-    steps = directions(generator(SEED, "emitter", 3, 0), nest.space.space, before.emitter.level, 2)
+    steps = sample_steps(
+        generator(SEED, "emitter", 3, 0), nest.space.space, before.emitter.level, 2
+    )
     assert np.array_equal(nest.asked[-1].steps, steps)
-    meant = [before.emitter.average, *mirrored(before.emitter.centre, steps, 0.4)]
+    meant = [before.emitter.average, *mirrored_genomes(before.emitter.centre, steps, 0.4)]
     repaired = nest.space.repaired(np.array(meant))
     assert np.array_equal([child.genome for child in nest.conceived[:5]], repaired)
     for child in nest.conceived[:5]:

@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 from lineage.records import Floats
 from population.errors import PopulationError
 from population.evolution.spaces.both import BothSpace
-from population.evolution.spaces.flow import KINDS, SCALE_STEP, TAMED, FlowSpace, sources_used
+from population.evolution.spaces.flow import (
+    KINDS,
+    MAX_SCALE_PRODUCT,
+    SCALE_STEP,
+    FlowSpace,
+    sources_used,
+)
 from population.merging.routes import Route, RouteStep, from_indicators
 
 TWO = FlowSpace((3, 2), repeats=2, longest=6)
@@ -93,10 +99,10 @@ def test_scales_that_weights_could_not_hold_are_drawn_in() -> None:
     genome = genome_of(space, list(range(200)), scale=4.0)
     repaired = space.repaired(genome)
     streams = space.route(repaired).streams
-    assert streams[-1] == pytest.approx(TAMED)
+    assert streams[-1] == pytest.approx(MAX_SCALE_PRODUCT)
     np.testing.assert_array_equal(space.repaired(repaired), repaired)
     shrunk = space.repaired(np.where(genome == 4.0, 0.1, genome))
-    assert space.route(shrunk).streams[-1] == pytest.approx(1 / TAMED)
+    assert space.route(shrunk).streams[-1] == pytest.approx(1 / MAX_SCALE_PRODUCT)
 
 
 spaces = st.builds(
@@ -151,7 +157,7 @@ def test_a_route_that_has_a_genome_comes_back_from_it(space: FlowSpace, seed: in
 
 
 def test_what_people_try_by_hand_comes_first() -> None:
-    first = THREE.first(np.random.default_rng(0), 60)
+    first = THREE.initial_genomes(np.random.default_rng(0), 60)
     assert len(first) == 60
     assert {kind for kind, *_ in first} == set(KINDS)
     assert len({genome.tobytes() for _, genome, _ in first}) == 60
@@ -168,12 +174,12 @@ def test_what_people_try_by_hand_comes_first() -> None:
         elif kind in {"repeat", "insert"}:
             assert len(layers) == 5
             assert len(mixed) == (1 if kind == "repeat" else 2)
-    again = THREE.first(np.random.default_rng(0), 60)
+    again = THREE.initial_genomes(np.random.default_rng(0), 60)
     assert [genome.tolist() for _, genome, _ in again] == [g.tolist() for _, g, _ in first]
 
 
 def test_a_space_with_little_in_it_gives_what_there_is() -> None:
-    alone = FlowSpace((2,), scales=(1, 1)).first(np.random.default_rng(0), 10)
+    alone = FlowSpace((2,), scales=(1, 1)).initial_genomes(np.random.default_rng(0), 10)
     assert {tuple(path(FlowSpace((2,)).route(genome))) for _, genome, _ in alone} == {
         ((0, 0),),
         ((0, 1),),
@@ -232,7 +238,7 @@ def test_what_lies_outside_layers_is_the_merged_models_if_it_is_used(
 
 @pytest.mark.parametrize("space", [BOTH, TWICE])
 def test_merges_and_routes_are_tried_first(space: BothSpace) -> None:
-    first = space.first(np.random.default_rng(1), 40)
+    first = space.initial_genomes(np.random.default_rng(1), 40)
     assert len(first) == 40
     kinds = {kind for kind, *_ in first}
     assert kinds & set(KINDS)

@@ -9,11 +9,11 @@ from lineage.records import Floats
 from population.evolution.operators import OPERATORS, Recombination
 from population.evolution.operators.ensemble import rank_weights
 from population.evolution.operators.iso_line import ISO, LINE
-from population.evolution.operators.singular import STRENGTH
 from population.evolution.operators.slerp import BEYOND, arc
+from population.evolution.operators.svd_mutation import STRENGTH
 from population.evolution.spaces.both import BothSpace
-from population.evolution.spaces.first import equal_parents, first_genomes
 from population.evolution.spaces.flow import FlowSpace
+from population.evolution.spaces.initial_genomes import equal_parents, initial_merges
 from population.evolution.spaces.parameter import ParameterSpace
 from population.randomness import generator
 from population.weights.geometry import Geometry
@@ -117,7 +117,7 @@ def test_all_genes_of_a_block_are_mixed_alike(name: str) -> None:
 def test_routes_have_valid_children_too(name: str, kind: str) -> None:
     space = ROUTES[kind]
     count = 6 if OPERATORS[name].ensemble else 2
-    drawn = [genome for _, genome, _ in space.first(generator(0, "first"), count)]
+    drawn = [genome for _, genome, _ in space.initial_genomes(generator(0, "first"), count)]
     parents = np.array(drawn)
     shares = np.full(count, 1.0 / count)
     for seed in range(20):
@@ -301,7 +301,7 @@ def test_generators_differ_by_every_part_of_their_key() -> None:
 
 
 def test_the_first_population_holds_what_people_try_by_hand() -> None:
-    made = first_genomes(generator(0, "first"), vectors=4, blocks=3, size=10, base=True)
+    made = initial_merges(generator(0, "first"), vectors=4, blocks=3, size=10, base=True)
     assert len(made) >= 10
     kinds = {how for how, _, _ in made}
     assert {"arithmetic", "average", "pair", "mixture"} <= kinds

@@ -8,10 +8,9 @@ import pytest
 
 from lineage.records import Floats, Parent
 from population.config import Search
-from population.evolution.bandit import Arm
-from population.evolution.bandit import start as bandit_of
-from population.evolution.evolution_strategy import SHORTER, moved, started
-from population.evolution.finals import Race, promising, run_race
+from population.evolution.bandit import Arm, new_bandit
+from population.evolution.evolution_strategy import STRIDE_DECAY, new_emitter, update_emitter
+from population.evolution.finals import Race, run_race, select_finalists
 from population.evolution.outcome import outcome_of
 from population.evolution.population_state import BreedingState
 from population.evolution.proposals import (
@@ -108,9 +107,9 @@ def stock_of(*solves: float, **changes: object) -> BreedingState:
         deviation=np.ones(len(ids)),
         champion=3,
         next_id=20,
-        emitter=started(np.zeros(2)),
+        emitter=new_emitter(np.zeros(2)),
         origin=3,
-        bandit=bandit_of({"blend": 1.0, "gate": 1.0}),
+        bandit=new_bandit({"blend": 1.0, "gate": 1.0}),
         coverage=0.0,
     )
     return replace(plain, **changes)  # type: ignore[arg-type]
@@ -152,17 +151,17 @@ def judged(
 
 def test_the_centre_and_the_best_others_are_promising() -> None:
     brood = brood_of(*EMITTED, scores=few(0.1, 0.5, 0.2, 0.3, 0.4, 0.6, 0.1))
-    assert promising(brood, 3) == [0, 1, 5]
-    assert promising(brood, 1) == [0]
-    assert promising(brood, 99) == [0, 1, 2, 3, 4, 5, 6]
+    assert select_finalists(brood, 3) == [0, 1, 5]
+    assert select_finalists(brood, 1) == [0]
+    assert select_finalists(brood, 99) == [0, 1, 2, 3, 4, 5, 6]
 
 
 def test_the_dead_are_not_promising() -> None:
     causes = ("not finite", None, None, None, None, "lost its language", None)
     brood = brood_of(*EMITTED, scores=few(0.9, 0.5, 0.2, 0.3, 0.4, 0.9, 0.1), causes=causes)
-    assert promising(brood, 3) == [1, 3, 4]
+    assert select_finalists(brood, 3) == [1, 3, 4]
     everybody = replace(brood, causes=("not finite",) * 7)
-    assert promising(everybody, 3) == []
+    assert select_finalists(everybody, 3) == []
 
 
 def test_luck_is_taken_back_by_what_the_kind_came_to() -> None:
@@ -173,7 +172,7 @@ def test_luck_is_taken_back_by_what_the_kind_came_to() -> None:
     scores[[1, 8]] = np.arange(12) % 2 < 1  # both solve half of the items
     kinds = (CENTRE, EMITTER, EMITTER, EMITTER, EMITTER, *["blend"] * 4)
     brood = brood_of(*kinds, scores=scores)
-    ranked = [promising(brood, count) for count in range(2, 10)]
+    ranked = [select_finalists(brood, count) for count in range(2, 10)]
     placed = {row: next(n for n, rows in enumerate(ranked) if row in rows) for row in (1, 8)}
     assert placed[1] < placed[8]
 
@@ -312,7 +311,7 @@ def test_the_emitter_moves_by_what_its_pairs_scored() -> None:
     stock = stock_of(4, 3, 2, 1)
     brood = brood_of(*EMITTED, scores=few(0.3, 0.5, 0.2, 0.1, 0.4, 0.6, 0.1))
     found, _ = judged(stock, brood, {0: 0, 1: 0, 5: 0})
-    expected = moved(stock.emitter, SPACE, STEPS, brood.scores[1:5], rate=SEARCH.rate)
+    expected = update_emitter(stock.emitter, SPACE, STEPS, brood.scores[1:5], rate=SEARCH.rate)
     assert np.array_equal(found.emitter.centre, expected.centre)
     assert found.emitter.centre[0] > 0 > found.emitter.centre[1]
     assert found.emitter.steps == 1
@@ -327,14 +326,14 @@ def test_sharing_is_the_generations_own() -> None:
     for sharing in (0.0, 2.0):
         shared = replace(brood, proposals=replace(brood.proposals, sharing=sharing))
         found = host.outcome(stock, shared, SEARCH)
-        expected = moved(
+        expected = update_emitter(
             stock.emitter, SPACE, STEPS, brood.scores[1:5], rate=SEARCH.rate, sharing=sharing
         )
         assert np.array_equal(found.emitter.centre, expected.centre)
 
 
 def test_the_origin_follows_a_better_centre() -> None:
-    stock = stock_of(4, 3, 2, 1, emitter=replace(started(np.zeros(2)), stalled=2))
+    stock = stock_of(4, 3, 2, 1, emitter=replace(new_emitter(np.zeros(2)), stalled=2))
     brood = brood_of(*EMITTED, scores=few(*[0.5] * 7))
     found, _ = judged(stock, brood, {0: 5, 1: 8, 2: 8})
     assert (found.origin, found.emitter.stalled) == (20, 0)
@@ -365,20 +364,20 @@ def test_who_stalls_cuts_more_finely_and_then_goes_to_who_is_better_beyond_doubt
 
 
 def test_who_stalls_goes_on_in_shorter_steps_unless_somebody_is_better_beyond_doubt() -> None:
-    stalled = replace(started(np.zeros(2)), stalled=SEARCH.patience - 1)
+    stalled = replace(new_emitter(np.zeros(2)), stalled=SEARCH.patience - 1)
     stock = stock_of(1, 2, 2, 1, emitter=stalled)
     brood = brood_of(*EMITTED, scores=few(*[0.5] * 7))
     found, _ = judged(stock, brood, {0: 1, 1: 2, 2: 2})
     assert (found.origin, found.emitter.stalled) == (3, 0)
     assert found.emitter.steps == 1
-    assert found.emitter.stride == SHORTER
+    assert found.emitter.stride == STRIDE_DECAY
 
 
 def test_shorter_strides_move_the_centre_less() -> None:
     brood = brood_of(*EMITTED, scores=few(0.3, 0.5, 0.2, 0.1, 0.4, 0.6, 0.1))
     moves = []
     for stride in (1.0, 0.5):
-        emitter = replace(started(np.zeros(2)), stride=stride)
+        emitter = replace(new_emitter(np.zeros(2)), stride=stride)
         found, _ = judged(stock_of(4, 3, 2, 1, emitter=emitter), brood, {0: 0, 1: 0, 5: 0})
         assert found.emitter.stride == stride
         moves.append(found.emitter.centre)
@@ -386,7 +385,7 @@ def test_shorter_strides_move_the_centre_less() -> None:
 
 
 def test_it_may_go_to_one_who_lived_before() -> None:
-    stalled = replace(started(np.zeros(2)), stalled=SEARCH.patience - 1)
+    stalled = replace(new_emitter(np.zeros(2)), stalled=SEARCH.patience - 1)
     stock = stock_of(1, 8, 2, 1, emitter=stalled)
     brood = brood_of(*EMITTED, scores=few(*[0.5] * 7))
     found, _ = judged(stock, brood, {0: 1, 1: 2, 2: 2})

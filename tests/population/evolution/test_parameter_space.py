@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from population.config import Search
-from population.evolution.spaces.chosen import depth_of, parameter_space, route_space
 from population.evolution.spaces.flow import FlowSpace
+from population.evolution.spaces.from_config import depth_of, parameter_space, route_space
 from population.evolution.spaces.parameter import ParameterSpace
 from population.models.blocks import layout_of, levels_of
 from population.randomness import generator
@@ -52,7 +52,7 @@ def test_repaired_genomes_are_inside_and_the_valid_are_left_alone() -> None:
 
 
 def test_the_first_population_is_valid_and_names_who_it_mixes() -> None:
-    made = BASED.first(generator(0, "first"), 8)
+    made = BASED.initial_genomes(generator(0, "first"), 8)
     assert len(made) >= 8
     assert {"arithmetic", "average", "pair", "mixture"} <= {how for how, _, _ in made}
     for how, genome, mixed in made:
@@ -61,12 +61,12 @@ def test_the_first_population_is_valid_and_names_who_it_mixes() -> None:
         assert set(used) <= set(mixed) <= set(BASED.vectors)
         if how == "pair":
             assert tuple(used) == mixed
-    again = BASED.first(generator(0, "first"), 8)
+    again = BASED.initial_genomes(generator(0, "first"), 8)
     assert all(np.array_equal(one[1], other[1]) for one, other in zip(made, again, strict=True))
 
 
 def test_without_a_base_no_scale_of_arithmetic_is_tried() -> None:
-    kinds = {how for how, _, _ in FREE.first(generator(0, "first"), 8)}
+    kinds = {how for how, _, _ in FREE.initial_genomes(generator(0, "first"), 8)}
     assert "arithmetic" not in kinds
     assert "average" in kinds
 
@@ -104,11 +104,11 @@ def test_levels_never_tie_two_founders() -> None:
     layout = layout_of(shapes(2), LLAMA, "half")
     space = ParameterSpace(3, (1, 2), len(layout.blocks), -1, 2, levels_of(layout)).space
     blocks = space.blocks
-    coarse = space.together(0)
+    coarse = space.groups_at(0)
     assert not set(coarse[:blocks].tolist()) & set(coarse[blocks:].tolist())
     assert set(coarse.tolist()) == set(range(2 * 3))  # two layers and the outside, twice
-    assert np.array_equal(np.unique(space.together(9)), np.arange(space.genes))
-    assert np.array_equal(BASED.space.together(0), np.arange(15))
+    assert np.array_equal(np.unique(space.groups_at(9)), np.arange(space.genes))
+    assert np.array_equal(BASED.space.groups_at(0), np.arange(15))
 
 
 # The space that a configuration asks for

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from population.evolution.selection.james_stein import shrunk, variances_between
+from population.evolution.selection.james_stein import shrink_means, variances_between
 
 
 def sampled(
@@ -28,7 +28,7 @@ def test_errors_are_smaller_than_those_of_raw_means(
     raw, pulled = 0.0, 0.0
     for _ in range(60):
         truth, means, *rest = sampled(rng, 24, items, scatter)
-        posterior, _ = shrunk(means, *rest)
+        posterior, _ = shrink_means(means, *rest)
         raw += np.sum((means - truth) ** 2)
         pulled += np.sum((posterior - truth) ** 2)
     assert pulled < 0.9 * raw
@@ -39,7 +39,7 @@ def test_the_best_of_a_brood_is_no_longer_flattered() -> None:
     flattery, left = [], []
     for _ in range(200):
         truth, means, *rest = sampled(rng, 24, 30, 0.05)
-        posterior, _ = shrunk(means, *rest)
+        posterior, _ = shrink_means(means, *rest)
         flattery.append(means.max() - truth[means.argmax()])
         left.append(posterior.max() - truth[posterior.argmax()])
     assert np.mean(flattery) > 0.05
@@ -51,7 +51,7 @@ def test_standard_deviations_cover_the_truth() -> None:
     covered = []
     for _ in range(200):
         truth, means, *rest = sampled(rng, 24, 40, 0.05)
-        posterior, deviation = shrunk(means, *rest)
+        posterior, deviation = shrink_means(means, *rest)
         covered.append(np.abs(posterior - truth) < 1.96 * deviation)
     assert 0.92 < np.mean(covered) < 0.98
 
@@ -60,7 +60,7 @@ def test_raw_means_are_recovered_as_counts_grow() -> None:
     means = np.array([0.2, 0.4, 0.5, 0.7, 0.9])
     priors, variances = np.full(5, 0.3), means * (1.0 - means)
     apart = [
-        np.abs(shrunk(means, np.full(5, count), variances, priors)[0] - means).max()
+        np.abs(shrink_means(means, np.full(5, count), variances, priors)[0] - means).max()
         for count in (10, 100, 1000, 100_000)
     ]
     assert apart == sorted(apart, reverse=True)
@@ -70,7 +70,7 @@ def test_raw_means_are_recovered_as_counts_grow() -> None:
 def test_who_was_asked_less_is_pulled_more() -> None:
     means = np.array([0.8, 0.8, 0.4, 0.5, 0.6, 0.3])
     counts = np.array([10, 200, 50, 50, 50, 50])
-    posterior, deviation = shrunk(means, counts, means * (1.0 - means), np.full(6, 0.5))
+    posterior, deviation = shrink_means(means, counts, means * (1.0 - means), np.full(6, 0.5))
     assert posterior[0] < posterior[1] < 0.8
     assert deviation[0] > deviation[1]
 
@@ -80,7 +80,7 @@ def test_by_hand_it_is_james_stein() -> None:
     surprise = np.sqrt(0.025) * np.array([-1.0, -1.0, 0.0, 1.0, 1.0])
     priors = np.array([0.1, 0.2, 0.3, 0.4, 0.5])
     means = priors + surprise - 0.05
-    posterior, deviation = shrunk(means, np.full(5, 20), np.full(5, 0.2), priors)
+    posterior, deviation = shrink_means(means, np.full(5, 20), np.full(5, 0.2), priors)
     np.testing.assert_allclose(posterior, priors - 0.05 + 0.8 * surprise)
     expected = 0.01 * (1.0 - 0.8 * 0.2) + 2.0 / 2.0 * 0.2**2 * surprise**2
     np.testing.assert_allclose(deviation**2, expected)
@@ -89,7 +89,7 @@ def test_by_hand_it_is_james_stein() -> None:
 def test_a_brood_worse_than_its_parents_is_not_pulled_up_to_them() -> None:
     priors = np.linspace(0.6, 0.7, 8)
     means = priors - 0.4
-    posterior, _ = shrunk(means, np.full(8, 10), np.full(8, 0.2), priors)
+    posterior, _ = shrink_means(means, np.full(8, 10), np.full(8, 0.2), priors)
     np.testing.assert_allclose(posterior, means)
 
 
@@ -97,7 +97,7 @@ def test_a_lucky_streak_is_not_taken_for_certainty() -> None:
     """Right on all of four items: no variance of its own, and yet it is pulled, and uncertain."""
     means = np.array([1.0, 0.5, 0.5, 0.25, 0.5, 0.75])
     variances = np.array([0.0, 1 / 3, 1 / 3, 1 / 4, 1 / 3, 1 / 4])
-    posterior, deviation = shrunk(means, np.full(6, 4), variances, np.full(6, 0.5))
+    posterior, deviation = shrink_means(means, np.full(6, 4), variances, np.full(6, 0.5))
     assert posterior[0] < 0.9
     assert deviation[0] > 0.1
 
@@ -115,7 +115,7 @@ def test_the_hardness_of_shared_items_is_not_taken_for_luck() -> None:
         means, counts, priors = asked.mean(axis=1), np.full(24, 40), np.full(24, 0.5)
         between = variances_between(asked, 240)
         for name, variances in (("plain", asked.var(axis=1, ddof=1)), ("between", between)):
-            posterior, deviation = shrunk(means, counts, variances, priors)
+            posterior, deviation = shrink_means(means, counts, variances, priors)
             # The hardness of these forty items moved all of them alike.
             relative = (posterior - posterior.mean()) - (truth - truth.mean())
             error[name] += np.sum(relative**2)
@@ -136,14 +136,14 @@ def test_variances_between_by_hand() -> None:
 
 def test_few_children_or_no_noise_keep_their_means() -> None:
     means = np.array([0.2, 0.9, 0.4])
-    posterior, deviation = shrunk(means, np.full(3, 10), np.full(3, 0.1), np.full(3, 0.5))
+    posterior, deviation = shrink_means(means, np.full(3, 10), np.full(3, 0.1), np.full(3, 0.5))
     np.testing.assert_array_equal(posterior, means)
     np.testing.assert_allclose(deviation, 0.1)
-    exact, none = shrunk(np.linspace(0, 1, 6), np.full(6, 10), np.zeros(6), np.full(6, 0.5))
+    exact, none = shrink_means(np.linspace(0, 1, 6), np.full(6, 10), np.zeros(6), np.full(6, 0.5))
     np.testing.assert_array_equal(exact, np.linspace(0, 1, 6))
     assert not none.any()
 
 
 def test_one_item_says_nothing_about_noise() -> None:
     with pytest.raises(ValueError, match="two items"):
-        shrunk(np.ones(4), np.array([5, 5, 5, 1]), np.ones(4), np.ones(4))
+        shrink_means(np.ones(4), np.array([5, 5, 5, 1]), np.ones(4), np.ones(4))

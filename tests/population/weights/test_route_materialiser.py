@@ -176,7 +176,7 @@ def test_a_crew_scores_models_of_any_depth_as_one_player_does() -> None:
     made, first = shipped(FLOW), evaluator_of(SHIPPED / "base")
     items = [Item(str(n), "rev", "search", f"rev:{'ab' * n}=", "ba" * n) for n in range(1, 5)]
     prepared = first.prepare_keys(items)
-    genomes = [genome for _, genome, _ in FLOW.first(np.random.default_rng(0), 30)]
+    genomes = [genome for _, genome, _ in FLOW.initial_genomes(np.random.default_rng(0), 30)]
 
     def score(_number: int, evaluator: Evaluator, _state: State) -> list[float]:
         return [float(value) for value in evaluator.score(prepared)[1]]

@@ -1,4 +1,4 @@
-"""Relative noise on singular values: what a parent does most, it does a little more or less.
+"""SVD mutation ("singular" in configurations): relative noise on a genome's singular values.
 
 AC/DC (arXiv 2604.14969) and CycleQD (arXiv 2410.14735, section 3.3) perturb singular values of
 weights, by an amount that is blind to their size. Here the matrix is the genome's own, a row per
@@ -16,7 +16,7 @@ STRENGTH = 0.2
 
 
 def make(mating: Recombination) -> Floats:
-    """U diag(s * (1 + STRENGTH * noise)) V^T of the first parent."""
+    """U diag(s * (1 + STRENGTH * noise)) V^T of the first parent's matrix, shape (genes,)."""
     order = np.argsort(mating.space.block, kind="stable")
     child = mating.parents[0].copy()
     matrix = child[order].reshape(mating.space.blocks, -1)

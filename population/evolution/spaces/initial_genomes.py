@@ -1,6 +1,6 @@
-"""The first population: what people would try by hand, and chance.
+"""Genomes of the first population: standard merges that people try by hand, and random mixtures.
 
-A breeder that recombines differences must be given differences. Started around the average it
+An evolver that recombines differences must be given differences. Started around the average it
 never leaves it, so the first population holds the founders' pairwise blends, plain task arithmetic
 at several scales, and random mixtures.
 """
@@ -9,17 +9,19 @@ from itertools import combinations
 
 import numpy as np
 
-from lineage.records import Floats, Parent
+from lineage.records import Parent
+from population.evolution.spaces.space import InitialGenome
 
 SCALES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
+"""Coefficients of task arithmetic that are tried."""
 SCATTER = 0.1
 """Noise on random mixtures per block, so that the blocks of a founder can part ways."""
 
 
-def first_genomes(
+def initial_merges(
     rng: np.random.Generator, vectors: int, blocks: int, size: int, *, base: bool
-) -> list[tuple[str, Floats, tuple[int, ...]]]:
-    """At least `size` genomes for the first population.
+) -> list[InitialGenome]:
+    """At least `size` genomes of coefficients for the first population.
 
     Args:
         rng: for this use alone.
@@ -29,26 +31,26 @@ def first_genomes(
         base: whether there is one; without, every scale of task arithmetic makes the average.
 
     Returns:
-        For each: how it was made, the genome (vectors, blocks), and which vectors it mixes.
+        Genes of shape (vectors, blocks); sources are rows of task vectors.
     """
     ones = np.ones((vectors, blocks))
-    everyone = tuple(range(vectors))
-    made: list[tuple[str, Floats, tuple[int, ...]]] = []
+    all_vectors = tuple(range(vectors))
+    merges: list[InitialGenome] = []
     if vectors > 1:
         if base:
-            made += [("arithmetic", scale * ones, everyone) for scale in SCALES]
-        made.append(("average", ones / vectors, everyone))
+            merges += [InitialGenome("arithmetic", scale * ones, all_vectors) for scale in SCALES]
+        merges.append(InitialGenome("average", ones / vectors, all_vectors))
     pairs = list(combinations(range(vectors), 2))
     rng.shuffle(pairs)
     for pair in pairs[:size]:
         genome = np.zeros((vectors, blocks))
         genome[list(pair)] = 0.5
-        made.append(("pair", genome, pair))
-    while len(made) < 2 * size:
+        merges.append(InitialGenome("pair", genome, pair))
+    while len(merges) < 2 * size:
         scale = rng.choice(SCALES) * 2.0
         mixture = scale * rng.random((vectors, 1)) + SCATTER * rng.standard_normal(ones.shape)
-        made.append(("mixture", mixture, everyone))
-    return made
+        merges.append(InitialGenome("mixture", mixture, all_vectors))
+    return merges
 
 
 def equal_parents(ids: tuple[int, ...]) -> tuple[Parent, ...]:

@@ -1,4 +1,4 @@
-"""Block gate crossover: every block comes whole from one of two parents."""
+"""Block crossover ("gate" in configurations): every block comes from one of two parents."""
 
 import numpy as np
 
@@ -7,6 +7,9 @@ from population.evolution.operators.operator import Recombination
 
 
 def make(mating: Recombination) -> Floats:
-    """Each block is the second parent's with the chance of its weight, else the first's."""
+    """Each block is the mate's with the probability of its weight, else the first's.
+
+    Returns a genome of shape (genes,).
+    """
     from_mate = mating.rng.random(mating.space.blocks) < mating.weights[1]
     return np.asarray(np.where(mating.per_block(from_mate), mating.parents[1], mating.parents[0]))

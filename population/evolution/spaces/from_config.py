@@ -1,4 +1,4 @@
-"""The search space that a configuration asks for, over founders of which little need be known."""
+"""The search space that a configuration asks for, from a few numbers about the founders."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,15 @@ def parameter_space(
     blocks: int,
     levels: Sequence[Integers] = (),
 ) -> ParameterSpace:
-    """Merging by coefficients, see `ParameterSpace`; `levels` are for searches that are coarse."""
+    """Merging by coefficients, see `ParameterSpace`.
+
+    Args:
+        search: bounds, and whether the search is coarse at first.
+        founders: how many there are.
+        vectors: for each row of coefficients the founder whose task vector it scales.
+        blocks: columns of coefficients.
+        levels: groups of blocks from coarse to fine, shape (blocks,) each, for coarse searches.
+    """
     many = len(vectors) * blocks > MANY_GENES
     coarse = many if search.coarse == "auto" else search.coarse
     return ParameterSpace(
@@ -35,7 +43,15 @@ def parameter_space(
 def route_space(
     search: Search, founders: int, vectors: Sequence[int], blocks: int, depth: int
 ) -> FlowSpace | BothSpace:
-    """Paths through the layers of founders that have `depth` each, and of a merge of them."""
+    """Paths through the layers of founders and, in the space "both", of a merge of them.
+
+    Args:
+        search: bounds of paths.
+        founders: how many there are.
+        vectors: for each row of coefficients the founder whose task vector it scales.
+        blocks: columns of coefficients.
+        depth: layers of each founder.
+    """
     longest = search.longest or depth + depth // 2
     sources = founders + (search.space == "both")
     flow = FlowSpace((depth,) * sources, search.repeats, longest, search.scales)
@@ -45,7 +61,15 @@ def route_space(
 
 
 def depth_of(search: Search, founders: int, vectors: Sequence[int], blocks: int, genes: int) -> int:
-    """The founders' number of layers, from the length of a genome of `route_space`."""
+    """The founders' number of layers, from the length of a genome of `route_space`.
+
+    Args:
+        search: as there.
+        founders: as there.
+        vectors: as there.
+        blocks: as there.
+        genes: length of a genome.
+    """
     both = search.space == "both"
     slots = (genes - both * len(vectors) * blocks) // 2
     return slots // ((founders + both) * search.repeats)

@@ -1,0 +1,28 @@
+"""Mutation: noise on the genomes of recombined children."""
+
+import numpy as np
+
+from lineage.records import Floats
+from population.evolution.spaces import Space
+
+
+def mutate(
+    genome: Floats, rng: np.random.Generator, space: Space, strength: tuple[float, float]
+) -> Floats:
+    """A genome with noise on every gene, shape (genes,); it need not be valid any more.
+
+    Real genes get normal noise in units of `Space.step`. Its standard deviation is drawn for the
+    whole genome, evenly on a logarithmic scale. Integer genes change by one, up or down, each with
+    a probability of 2 / blocks.
+
+    Args:
+        genome: shape (genes,).
+        rng: for this child alone.
+        space: what genomes may be.
+        strength: smallest and largest standard deviation of the noise.
+    """
+    least, most = np.log(strength)
+    noise = np.exp(rng.uniform(least, most)) * rng.standard_normal(space.genes)
+    flipped = rng.random(space.genes) < 2.0 / space.blocks
+    flips = flipped * rng.choice((-1.0, 1.0), space.genes)
+    return np.asarray(genome + np.where(space.integer, flips, noise * space.step))
