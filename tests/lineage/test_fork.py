@@ -13,6 +13,7 @@ from tests.conftest import campaign
 from tests.population.campaign.test_campaign import assert_same
 
 
+@pytest.mark.slow
 def test_a_fork_goes_on_as_the_original_did(
     small_archive: Archive, small_config: Path, tmp_path: Path
 ) -> None:

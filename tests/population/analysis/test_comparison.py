@@ -119,6 +119,7 @@ def test_the_command_diff(small_archive: Archive) -> None:
     assert "no model" in failure("diff", "champion", "nobody", "-a", path)
 
 
+@pytest.mark.slow
 def test_paths_are_put_side_by_side(routed_archive: object) -> None:
     for space in ("flow", "both"):
         archive = routed_archive(space)  # type: ignore[operator]

@@ -138,7 +138,7 @@ def test_a_hash_is_written_down_until_the_file_is_another(
     make_checkpoint: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(fingerprints, "WORTH", 1)
+    monkeypatch.setattr(fingerprints, "MIN_CACHED_BYTES", 1)
     folder = make_checkpoint("one")
     opened = open_checkpoint(folder)
     reads: list[int] = []
@@ -168,7 +168,7 @@ def test_a_hash_is_written_down_until_the_file_is_another(
     for place in (tmp_path / "cache" / "colony" / "fingerprints").iterdir():
         place.write_text("nonsense")
     assert known() == changed
-    monkeypatch.setattr(fingerprints, "MOST", 2)
+    monkeypatch.setattr(fingerprints, "MAX_ENTRIES", 2)
     for copy in ("two", "three", "four"):
         shutil.copytree(folder, tmp_path / copy)
         fingerprint(open_checkpoint(tmp_path / copy))
@@ -179,7 +179,7 @@ def test_weights_that_are_no_numbers_have_no_fingerprint(
     make_checkpoint: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(fingerprints, "WORTH", 1)
+    monkeypatch.setattr(fingerprints, "MIN_CACHED_BYTES", 1)
     monkeypatch.setattr(fingerprints, "SETTLED_S", 0.0)
     file = make_checkpoint("nan") / "model.safetensors"
     content = bytearray(file.read_bytes())

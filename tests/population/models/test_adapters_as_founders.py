@@ -35,6 +35,7 @@ def adapters(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_colony_of_adapters(adapters: Path, tasks_folder: Path, tmp_path: Path) -> None:
     config = tmp_path / "lora.toml"
     paths = [str(BASE), f"{BASE}+{adapters}/*"]

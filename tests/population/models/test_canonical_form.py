@@ -131,6 +131,7 @@ def test_what_is_tied_is_what_transformers_ties(tmp_path: Path) -> None:
         assert (tie_of(open_checkpoint(folder)) is not None) == shared, (stated, stored)
 
 
+@pytest.mark.slow
 def test_a_colony_of_different_files_breeds_resumes_and_grows(
     tmp_path: Path, tasks_folder: Path
 ) -> None:
