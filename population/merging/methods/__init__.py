@@ -1,4 +1,4 @@
-"""Merge methods: one file per family, one registry. To add one, list its instance in `METHODS`.
+"""Merge methods, one file per family, and their registry `METHODS`; to add one, list it there.
 
 Names, parameters and arithmetic are mergekit's where it defines a method, computed in fp32
 whatever the stored dtype. Where that differs from what mergekit 0.1.5 does, on purpose:
@@ -8,8 +8,8 @@ whatever the stored dtype. Where that differs from what mergekit 0.1.5 does, on 
 - della: rows of length 1 are kept with probability `density` (mergekit divides 0 by 0), and ranks
   are those of fp32 magnitudes (in bf16 it tells 512 of 1536 ranks apart).
 - dare: the density is not rounded to bf16 for bf16 models.
-- ties, breadcrumbs: exactly as many elements are kept as asked for, and among equal magnitudes it
-  is the place that decides (mergekit's choice is arbitrary).
+- ties, breadcrumbs: exactly as many elements are kept as asked for, and among equal magnitudes the
+  position decides (mergekit's choice is arbitrary).
 - arcee_fusion: quartiles are exact (mergekit samples large tensors), and the divergence is taken in
   fp64, because of close fine-tunes fp32 leaves only rounding (41 % of the divergences negative at
   differences of 2e-4).

@@ -1,4 +1,4 @@
-"""Arcee fusion: take over only what matters."""
+"""Arcee fusion: take over only the elements that matter most."""
 
 from collections.abc import Callable
 
@@ -10,9 +10,9 @@ from population.merging.methods.sparsify import where_or_zero
 class ArceeFusion(Streamed):
     """Elements whose importance exceeds median + 1.5 interquartile ranges come from the model.
 
-    Importance is |difference| times the row's divergence KL(softmax(model) || softmax(base)).
-    mergekit estimates the quartiles of large tensors from a random million elements; here they are
-    exact, so nothing is random.
+    Importance is |difference| times the row's divergence KL(softmax(model) || softmax(base)), as in
+    mergekit's `arcee_fusion` (`DynamicThresholdFusion`). mergekit estimates the quartiles of large
+    tensors from a random million elements; here they are exact, so nothing is random.
     """
 
     name = "arcee_fusion"
@@ -20,6 +20,7 @@ class ArceeFusion(Streamed):
     counts = (1, 1)
 
     def prepare(self, group: Group, settings: Settings) -> Callable[[Chunk], Array]:
+        """Prepare merging: returns the function that merges one chunk, [rows, columns]."""
         del settings
 
         values = collect(group, group.chunks(), lambda chunk, _: _importance(chunk))

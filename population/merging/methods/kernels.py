@@ -1,12 +1,13 @@
-"""The inner loops of merging on a CPU, compiled by numba.
+"""Compiled inner loops of merging on a CPU (numba).
 
 An array library makes one pass over memory for each operation; a loop that does ten of them at once
 is several times faster. Each function here does, in the same order and rounding, what the array
 code beside its caller does on other devices, and the tests compare the two. Products and sums are
 never fused (no fast math), so the bits are those of numpy and torch.
 
-Compiled code is cached on disk: the first merge ever takes some seconds longer. All functions let
-go of the interpreter, so threads run side by side. Arrays are flat and of one length.
+Compiled code is cached on disk: the first merge ever takes some seconds longer. All functions
+release the interpreter lock, so threads run in parallel. Arrays are flat, shape [elements], and
+of one length, unless stated otherwise.
 """
 
 from typing import Any
@@ -17,7 +18,7 @@ from numba import njit
 _jit = njit(nogil=True, cache=True, error_model="numpy")
 
 BLOCK = 2048
-"""Elements that a few fp32 rows of which fit into the first-level cache."""
+"""Elements per block: a few fp32 blocks fit into the first-level cache."""
 
 
 @_jit
@@ -117,7 +118,7 @@ def absolute_differences(one: Any, other: Any, out: Any) -> None:
 
 @_jit
 def count_around(values: Any, value: Any) -> tuple[int, int]:
-    """How many values are smaller than one, and how many are not larger."""
+    """How many values are smaller than a given one, and how many are not larger."""
     below = upto = 0
     for i in range(values.size):
         below += values[i] < value
@@ -127,7 +128,7 @@ def count_around(values: Any, value: Any) -> tuple[int, int]:
 
 @_jit
 def gather_between(values: Any, low: Any, high: Any, out: Any) -> tuple[int, int]:
-    """Collect what lies in [low, high]: how many were smaller, and how many were collected.
+    """Collect the values in [low, high]; returns how many are smaller and how many were collected.
 
     `out` needs room for one value more than are collected: a store costs less than a branch.
     """
@@ -257,14 +258,14 @@ def _add_row(sizes: Any, mask: Any, whole: Any, kept: Any) -> None:
 
 @_jit
 def keep_larger_than_rival(sizes: Any, columns: int, unsure: Any, draws: Any, keep: Any) -> int:
-    """Where it is unsure, keep what is larger than another element of its row, drawn at random.
+    """Decide undecided elements: keep those larger than a random other element of their row.
 
     Args:
         sizes: magnitudes, whole rows.
         columns: length of a row, at least 2.
-        unsure: mask; what is true here is false in `keep`.
-        draws: uint32, one for each that is unsure.
-        keep: the mask that wins are written into.
+        unsure: mask of undecided elements, which are false in `keep`.
+        draws: uint32, one for each undecided element.
+        keep: the mask that decisions are written into.
 
     Returns:
         How many draws were used.
@@ -290,7 +291,7 @@ def keep_larger_than_rival(sizes: Any, columns: int, unsure: Any, draws: Any, ke
 
 @_jit
 def sum_parts(parts: Any, divisor: Any, scale: Any, base: Any, out: Any) -> None:
-    """`base + scale * sum(parts) / divisor`; parts have shape (models, elements)."""
+    """`base + scale * sum(parts) / divisor`; parts have shape [models, elements]."""
     for start in range(0, out.size, BLOCK):
         total = out[start : start + BLOCK]
         _sum_block(parts, start, total)
@@ -312,11 +313,11 @@ def _sum_block(parts: Any, start: int, total: Any) -> None:
 
 @_jit
 def elect_parts(parts: Any, weights: Any, normalize: bool, scale: Any, base: Any, out: Any) -> None:
-    """`base + scale * (what has the sign of the sum) / (the weights behind it)`.
+    """`base + scale * (sum of the parts with the sign of their sum) / (weights of these)`.
 
     Args:
-        parts: shape (models, elements).
-        weights: shape (models,).
+        parts: shape [models, elements].
+        weights: shape [models].
         normalize: divide by the weights of those that took part; by 1 if there are none.
         scale: on the sum.
         base: what it is added to.

@@ -25,6 +25,11 @@ class Linear(Combination):
     parameters = (WEIGHT, Parameter("normalize", NORMALIZE.meaning, default=True))
 
     def combine(self, span: Subspace, settings: Settings) -> Floats:
+        """Coordinates of the weighted average: shape [units, basis].
+
+        Raises:
+            RecipeError: the weights sum to 0 and are to be normalised.
+        """
         weight = settings["weight"]
         total = weight.sum(axis=1)
         normal = settings["normalize"].astype(bool)
@@ -49,6 +54,7 @@ class TaskArithmetic(Combination):
     )
 
     def combine(self, span: Subspace, settings: Settings) -> Floats:
+        """Coordinates of the base plus weighted task vectors: shape [units, basis]."""
         assert span.base is not None
         weight = settings["weight"]
         total = weight.sum(axis=1)
@@ -67,10 +73,22 @@ class Passthrough(Combination):
     parameters = (Parameter("scale", "factor on the weights", default=1.0, per_model=True),)
 
     def combine(self, span: Subspace, settings: Settings) -> Floats:
+        """Coordinates of the scaled model: shape [units, basis]."""
         return weighted_sum(settings["scale"], span.models)
 
 
 def weighted_sum(weight: Floats, vectors: Floats) -> Floats:
-    """Sum of vectors (models, units, basis) with weights (units, models): (units, basis)."""
+    """Weighted sum of models, unit by unit.
+
+    >>> weighted_sum(np.array([[0.5, 2.0]]), np.array([[[1.0, 0.0]], [[0.0, 1.0]]])).tolist()
+    [[0.5, 2.0]]
+
+    Args:
+        weight: shape [units, models].
+        vectors: shape [models, units, basis].
+
+    Returns:
+        Shape [units, basis].
+    """
     total: Floats = np.einsum("um,mub->ub", weight, vectors)
     return total

@@ -1,4 +1,4 @@
-"""What a merge method is.
+"""The interface of merge methods.
 
 There are two kinds. A `Combination` gives a weighted sum of its models, with weights that follow
 from the settings and from lengths and angles; so it works on coordinates and never sees a tensor
@@ -6,7 +6,7 @@ from the settings and from lengths and angles; so it works on coordinates and ne
 however deep they are. A `Streamed` method looks at every element, chunk by chunk.
 
 Methods are pure. Arrays may be numpy's or torch's: they are used through the array API standard
-(data-apis.org/array-api), so one text runs on a CPU without torch and on a GPU with it.
+(data-apis.org/array-api), so the same code runs on a CPU without torch and on a GPU with it.
 """
 
 from abc import ABC, abstractmethod
@@ -27,7 +27,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def namespace(array: Array) -> Any:
-    """The array API of whoever made an array."""
+    """The array API namespace of an array of any shape: numpy's or torch's functions."""
     kind = type(array)
     if kind not in _NAMESPACES:
         _NAMESPACES[kind] = array_namespace(array)
@@ -45,12 +45,12 @@ class Parameter:
     """A setting of a method.
 
     Attributes:
-        name: as mergekit has it.
+        name: as in mergekit.
         meaning: one line.
         default: None if it must be given.
         per_model: given for each model, or once.
-        low: the least that makes sense.
-        high: the most.
+        low: the smallest valid value.
+        high: the largest valid value.
     """
 
     name: str
@@ -76,7 +76,7 @@ class Settings:
     """The parameters of a method, resolved, for a number of units (tensors, or parts of them).
 
     Attributes:
-        values: by parameter name: shape (units,), or (units, models) for those given per model.
+        values: by parameter name: shape [units], or [units, models] for those given per model.
             What does not apply (the weight of a base) is NaN.
         compat: repeat mergekit's faults too, see `population.merging.methods`.
     """
@@ -104,9 +104,9 @@ class Subspace:
     spherical methods need no weights, only this.
 
     Attributes:
-        models: shape (models, units, basis): the models to merge, without the base.
-        base: shape (units, basis), or None.
-        gram: shape (units, basis, basis), or None for a method that does not ask for it.
+        models: shape [models, units, basis]: the models to merge, without the base.
+        base: shape [units, basis], or None.
+        gram: shape [units, basis, basis], or None for a method that does not ask for it.
     """
 
     models: Floats
@@ -114,17 +114,17 @@ class Subspace:
     gram: Floats | None
 
     def dot(self, one: Floats, other: Floats) -> Floats:
-        """Inner products, shape (units,)."""
+        """Inner products of vectors of shape [units, basis]: shape [units]."""
         assert self.gram is not None
         product: Floats = np.einsum("ub,ubc,uc->u", one, self.gram, other, optimize=True)
         return product
 
     def norm(self, vector: Floats) -> Floats:
-        """Lengths, shape (units,)."""
+        """Lengths of a vector of shape [units, basis]: shape [units]."""
         return np.sqrt(np.maximum(self.dot(vector, vector), 0.0))
 
     def offsets(self) -> Floats:
-        """The models relative to the base if there is one, else as they are."""
+        """The models minus the base if there is one: shape [models, units, basis]."""
         return self.models if self.base is None else self.models - self.base
 
 
@@ -135,8 +135,8 @@ class Chunk:
     Attributes:
         start: the first row.
         stop: the row after the last.
-        base: shape (rows, columns), or None if there is no base.
-        models: the others, in order.
+        base: shape [rows, columns], or None if there is no base.
+        models: the others, in order; shape [rows, columns] each.
     """
 
     start: int
@@ -161,22 +161,22 @@ class Group(Protocol):
         """How many models there are beside the base."""
 
     def chunks(self, only: int | None = None) -> Iterator[Chunk]:
-        """Go through all rows; with `only`, of the base and that model alone."""
+        """Chunks of all rows; with `only`, of the base and that model alone."""
 
     def random(self, model: int) -> np.random.SFC64:
-        """The bits that belong to this tensor and model, from their beginning."""
+        """The random bits of this tensor and model, from their beginning."""
 
 
 class Method(ABC):
-    """A way to merge models, as the registry lists it.
+    """A merge method.
 
     Attributes:
-        name: mergekit's.
-        source: where it is defined.
-        base: what it does with a base model.
+        name: as in mergekit.
+        source: the paper or page that defines it.
+        base: whether a base model is ignored, optional or required.
         counts: how many models beside the base it takes, at least and at most.
         parameters: its settings.
-        random: whether it draws.
+        random: whether it draws random numbers.
     """
 
     name: str
@@ -187,10 +187,15 @@ class Method(ABC):
     random: bool = False
 
     def check(self, models: int, base: bool, where: str) -> None:
-        """Make sure that the inputs suit.
+        """Make sure that the number of inputs is valid.
+
+        Args:
+            models: how many there are beside the base.
+            base: whether there is a base.
+            where: what the message begins with.
 
         Raises:
-            RecipeError: says what the method takes.
+            RecipeError: it is not; states what the method takes.
         """
         if self.base == "required" and not base:
             raise RecipeError(f"{where}: {self.name} needs a base_model")
@@ -206,26 +211,44 @@ class Method(ABC):
 
 
 class Combination(Method):
-    """A method whose result is a weighted sum of its models."""
+    """A method whose result is a weighted sum of its models.
+
+    Attributes:
+        needs_gram: whether `combine` uses lengths or angles.
+    """
 
     needs_gram: bool = False
 
     def axis(self, settings: Settings) -> Axis:
-        """Over what lengths and angles are taken: the tensor, or each of its rows or columns."""
+        """Over what lengths and angles are computed: the tensor, or each row or column."""
         del settings
         return "tensor"
 
     @abstractmethod
     def combine(self, span: Subspace, settings: Settings) -> Floats:
-        """The merged model as a vector over the same basis: shape (units, basis)."""
+        """The merged model as a vector over the same basis.
+
+        Args:
+            span: the models; units of one axis each.
+            settings: of the method.
+
+        Returns:
+            Shape [units, basis].
+        """
 
 
 class Streamed(Method):
-    """A method that looks at every element."""
+    """A method that works on every element."""
 
     @abstractmethod
     def prepare(self, group: Group, settings: Settings) -> Callable[[Chunk], Array]:
-        """Go through the inputs as often as needed, and return what merges one chunk of them.
+        """Pass over the inputs as often as needed, and return the function that merges one chunk.
 
-        The function is called for all chunks, in order.
+        Args:
+            group: the inputs of one output tensor.
+            settings: of the method, for one unit.
+
+        Returns:
+            A function from a chunk to merged rows, shape [rows, columns]; it is called for all
+            chunks, in order.
         """

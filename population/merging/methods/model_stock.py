@@ -1,4 +1,4 @@
-"""Model stock: how far to go from the base to the average, from the angle between fine-tunes."""
+"""Model stock: interpolate from the base to the average by the angle between fine-tunes."""
 
 import numpy as np
 
@@ -30,9 +30,11 @@ class ModelStock(Combination):
     needs_gram = True
 
     def axis(self, settings: Settings) -> Axis:
+        """Rows with `filter_wise`, else the tensor."""
         return "rows" if settings.one("filter_wise") else "tensor"
 
     def combine(self, span: Subspace, settings: Settings) -> Floats:
+        """Coordinates of the merged model: shape [units, basis]."""
         assert span.base is not None
         offsets = span.offsets()
         count = len(offsets)

@@ -1,4 +1,4 @@
-"""NearSwap: become the other model where it is close by."""
+"""NearSwap: interpolate to the other model where it is close."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,10 @@ from population.merging.methods.method import (
 
 
 class NearSwap(Streamed):
-    """Interpolates element by element with weight `t / |difference|`, at most 1."""
+    """Interpolates element by element with weight `t / |difference|`, at most 1.
+
+    As in mergekit's `nearswap`.
+    """
 
     name = "nearswap"
     source = "QuartetAnemoi-70B-t0.0001"
@@ -22,6 +25,7 @@ class NearSwap(Streamed):
     parameters = (Parameter("t", "the difference up to which an element is swapped", low=0),)
 
     def prepare(self, group: Group, settings: Settings) -> Callable[[Chunk], Array]:
+        """Prepare merging: returns the function that merges one chunk, [rows, columns]."""
         del group
         t = settings.one("t")
 

@@ -1,4 +1,4 @@
-"""Elements by the rank of their magnitudes, without sorting."""
+"""Order statistics: elements by the rank of their magnitudes, without sorting."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -16,12 +16,20 @@ _THREAD = threading.local()
 
 
 def tensor_magnitudes(group: Group, model: int) -> Array:
-    """|task vector| of one model, flat, shape (rows * columns,)."""
+    """|task vector| of one model: shape [rows * columns]."""
     return collect(group, group.chunks(only=model), chunk_magnitudes)
 
 
 def chunk_magnitudes(chunk: Chunk, out: Array = None) -> Array:
-    """|model - base| of the only model of a chunk; may be written over the model."""
+    """|model - base| of the only model of a chunk.
+
+    Args:
+        chunk: of one model.
+        out: flat; written to on the CPU. By default the model's own memory is overwritten.
+
+    Returns:
+        Shape [rows, columns].
+    """
     (model,) = chunk.models
     if not is_numpy_array(model):
         return namespace(model).abs(model - chunk.base)
@@ -31,12 +39,15 @@ def chunk_magnitudes(chunk: Chunk, out: Array = None) -> Array:
 
 
 def collect(group: Group, chunks: Iterator[Chunk], value: Callable[[Chunk, Array], Array]) -> Array:
-    """A value for each element of all chunks, flat, shape (rows * columns,).
+    """A value for each element of all chunks.
 
     Args:
-        group: what the chunks are of.
+        group: the tensor that the chunks belong to.
         chunks: all of them.
-        value: makes the values of one; it may write them into the (flat) second argument.
+        value: computes the values of one chunk; it may write them into the (flat) second argument.
+
+    Returns:
+        Shape [rows * columns]; on the CPU it is valid until this thread's next call.
     """
     values: Array = None
     for chunk in chunks:
@@ -50,7 +61,7 @@ def collect(group: Group, chunks: Iterator[Chunk], value: Callable[[Chunk, Array
 
 
 def _buffer(like: Array, count: int) -> Array:
-    """Room for `count` values.
+    """A buffer for `count` values: shape [count].
 
     On the CPU it is the same memory for each tensor that a thread works on, one after the other:
     fresh memory costs more than what is done with it.
@@ -64,14 +75,17 @@ def _buffer(like: Array, count: int) -> Array:
 
 
 def order_statistic(values: Array, place: int) -> tuple[float, int]:
-    """What sorting would put at a place, and how many values are smaller.
+    """The value at a position in sorted order, and how many values are smaller.
 
     A sample tells about where the value must lie; one pass counts what is below and what is not
-    above, which for a bf16 model with its few different values mostly settles it; else only what is
-    near is partitioned. Exact: if the sample was misleading, all is partitioned after all.
+    above, which for a bf16 model with its few different values mostly settles it; else only the
+    candidates near it are partitioned. Exact: if the sample was misleading, all are partitioned.
+
+    >>> order_statistic(np.array([3.0, 1.0, 2.0, 1.0]), 2)
+    (2.0, 2)
 
     Args:
-        values: shape (n,), in any order.
+        values: shape [n], in any order.
         place: from 0 (the smallest) to n - 1.
     """
     if not is_numpy_array(values):

@@ -23,13 +23,14 @@ class Ram(Streamed):
     parameters: tuple[Parameter, ...] = (EPSILON,)
 
     def prepare(self, group: Group, settings: Settings) -> Callable[[Chunk], Array]:
+        """Prepare merging: returns the function that merges one chunk, [rows, columns]."""
         return merge_function([1.0] * group.count, settings.one("epsilon"))
 
 
 class RamPlus(Ram):
     """RAM that amplifies what one model alone changed, by how much it shares with others.
 
-    The tensor-local form: shared and unique changes are counted per tensor.
+    The tensor-local form (mergekit's `ramplus_tl`): changes are counted per tensor.
     """
 
     name = "ramplus_tl"
@@ -40,6 +41,7 @@ class RamPlus(Ram):
     )
 
     def prepare(self, group: Group, settings: Settings) -> Callable[[Chunk], Array]:
+        """Prepare merging: returns the function that merges one chunk, [rows, columns]."""
         epsilon = settings.one("epsilon")
         shared, unique = [0.0] * group.count, [0.0] * group.count
         for chunk in group.chunks():
@@ -56,7 +58,12 @@ class RamPlus(Ram):
 
 
 def merge_function(boosts: list[float], epsilon: float) -> Callable[[Chunk], Array]:
-    """What merges a chunk, given the factor on each model's unique changes."""
+    """The function that merges a chunk, [rows, columns].
+
+    Args:
+        boosts: the factor on each model's unique changes.
+        epsilon: a change up to this counts as none.
+    """
 
     def merge(chunk: Chunk) -> Array:
         parts, changed, count = _changes(chunk, epsilon)

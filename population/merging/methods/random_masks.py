@@ -1,4 +1,4 @@
-"""Elements by chance: masks that are drawn, and can be drawn again."""
+"""Random masks for sparsifying, drawn from keyed bits so that they can be drawn again."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,11 +15,20 @@ Mask = npt.NDArray[np.bool_]
 Bytes = npt.NDArray[np.uint8]
 
 MaskRows = Callable[[Array, int, int], Mask]
-"""Says which of rows start..stop-1 to keep, given their magnitudes."""
+"""(magnitudes, start, stop) to the mask of rows start..stop-1: [rows, columns] both."""
 
 
 def bernoulli_mask(group: Group, model: int, density: float) -> MaskRows:
-    """Every element is kept with probability `density` (DARE, arXiv 2311.03099)."""
+    """Every element is kept with probability `density` (DARE, arXiv 2311.03099).
+
+    Args:
+        group: the tensor; shape [rows, columns].
+        model: index of the model whose task vector is sparsified.
+        density: probability to keep.
+
+    Returns:
+        A function that gives the mask of rows start..stop-1, shape [rows, columns].
+    """
     bits = group.random(model)
     drawn = _Draws(bits, group.rows * group.columns).below(density)
     mask = drawn.reshape(group.rows, group.columns)
@@ -37,6 +46,19 @@ def rank_mask(group: Group, model: int, density: float, epsilon: float) -> MaskR
     draw and its own opponent, so they are independent, as with sorting.
 
     Rows of length 1 have no ranks and are kept with probability `density` (mergekit fails there).
+
+    Args:
+        group: the tensor; shape [rows, columns].
+        model: index of the model whose task vector is sparsified.
+        density: mean probability to keep.
+        epsilon: half the spread of the probabilities.
+
+    Returns:
+        A function that gives the mask of rows start..stop-1, shape [rows, columns], and is called
+        for all rows in order.
+
+    Raises:
+        RecipeError: a probability would not lie between 0 and 1.
     """
     rows, columns = group.rows, group.columns
     if columns == 1:
@@ -58,12 +80,12 @@ def rank_mask(group: Group, model: int, density: float, epsilon: float) -> MaskR
     def decide(size: Array, start: int, stop: int) -> Mask:
         nonlocal used
         sizes: npt.NDArray[Any] = size if is_numpy_array(size) else size.cpu().numpy()
-        here, open_questions = keep[start:stop], unsure[start:stop].reshape(-1)
+        here, undecided = keep[start:stop], unsure[start:stop].reshape(-1)
         rivals = all_rivals[used:]
         used += kernels.keep_larger_than_rival(
             np.ascontiguousarray(sizes).reshape(-1),
             columns,
-            open_questions,
+            undecided,
             rivals,
             here.reshape(-1),
         )

@@ -1,4 +1,4 @@
-"""SCE: select what the models disagree on most, weigh by energy, erase minority signs."""
+"""SCE: select elements by variance, weigh models by energy, erase minority signs."""
 
 from collections.abc import Callable
 
@@ -35,6 +35,7 @@ class Sce(Streamed):
     )
 
     def prepare(self, group: Group, settings: Settings) -> Callable[[Chunk], Array]:
+        """Prepare merging: returns the function that merges one chunk, [rows, columns]."""
         selection = _selection(group, settings.one("select_topk"))
         squares = [0.0] * group.count
         select = selection()
@@ -73,7 +74,7 @@ Select = Callable[[list[Array]], list[Array]]
 
 
 def _selection(group: Group, share: float) -> Callable[[], Select]:
-    """Makes a function that drops what is not selected from the parts of each chunk in turn."""
+    """A factory of functions that zero what is not selected, for all chunks in order."""
     if share >= 1:
         return lambda: lambda parts: parts
     variances = collect(group, group.chunks(), lambda c, _: _variance(_offsets(c)))

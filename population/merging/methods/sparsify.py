@@ -23,20 +23,28 @@ from population.merging.methods.random_masks import Mask, MaskRows
 
 
 class Sparsification(ABC):
-    """What is kept of a task vector."""
+    """Decides which elements of a task vector are kept."""
 
     @abstractmethod
     def apply(self, chunk: Chunk, model: Array, weight: float, out: Array = None) -> Array:
-        """A chunk of the weighted task vector of a model, with what is dropped set to 0.
+        """A chunk of the weighted task vector, with dropped elements set to 0.
 
-        On a CPU it is written into `out`.
+        Args:
+            chunk: its base has shape [rows, columns].
+            model: shape [rows, columns].
+            weight: factor on the task vector.
+            out: shape [rows, columns]; written to on the CPU.
+
+        Returns:
+            Shape [rows, columns]; `out` on the CPU.
         """
 
 
 class KeepAll(Sparsification):
-    """All of it."""
+    """Keeps every element."""
 
     def apply(self, chunk: Chunk, model: Array, weight: float, out: Array = None) -> Array:
+        """A chunk of the weighted task vector: shape [rows, columns]."""
         if not is_numpy_array(model):
             return (model - chunk.base) * weight
         kernels.weighted_offsets(
@@ -46,9 +54,10 @@ class KeepAll(Sparsification):
 
 
 class KeepNone(Sparsification):
-    """Nothing of it."""
+    """Keeps no element."""
 
     def apply(self, chunk: Chunk, model: Array, weight: float, out: Array = None) -> Array:
+        """Zeros: shape [rows, columns]."""
         if not is_numpy_array(model):
             return model * 0.0
         out[...] = 0
@@ -57,7 +66,7 @@ class KeepNone(Sparsification):
 
 @dataclass
 class Band(Sparsification):
-    """The elements whose magnitudes rank between two places.
+    """Keeps the elements whose magnitudes rank between two positions.
 
     Of equal magnitudes the earlier element ranks lower, so exactly as many are kept as asked for.
 
@@ -80,6 +89,7 @@ class Band(Sparsification):
         self._ties = np.array([self.skip, self.take])
 
     def apply(self, chunk: Chunk, model: Array, weight: float, out: Array = None) -> Array:
+        """A chunk of the weighted task vector, 0 outside of the band: shape [rows, columns]."""
         if not is_numpy_array(model):
             offset = model - chunk.base
             mask = self.mask(namespace(offset).abs(offset))
@@ -97,7 +107,17 @@ class Band(Sparsification):
         return out
 
     def mask(self, size: Array) -> Array:
-        """Which of the next magnitudes to keep."""
+        """Which of the next magnitudes to keep; chunks must come in order.
+
+        >>> Band(low=2.0, skip=1).mask(np.array([1.0, 2.0, 2.0, 3.0])).tolist()
+        [False, False, True, True]
+
+        Args:
+            size: magnitudes, any shape.
+
+        Returns:
+            A mask of the same shape.
+        """
         xp = namespace(size)
         keep = (size >= self.low) & (size <= self.high)
         flat, size = xp.reshape(keep, (-1,)), xp.reshape(size, (-1,))
@@ -114,7 +134,15 @@ class Band(Sparsification):
 
 
 def keep_ranks(group: Group, model: int, first: int, stop: int, rescale: bool) -> Sparsification:
-    """Keep the magnitudes with ranks first..stop-1 (0 is the smallest) of the whole tensor."""
+    """Keep the magnitudes with ranks first..stop-1 (0 is the smallest) of the whole tensor.
+
+    Args:
+        group: the tensor; shape [rows, columns].
+        model: index of the model whose task vector is sparsified.
+        first: the lowest rank kept.
+        stop: the rank after the highest.
+        rescale: give what is kept the L1 norm of the whole task vector.
+    """
     if first <= 0 and stop >= group.rows * group.columns:
         return KeepAll()
     if first >= stop:
@@ -130,7 +158,7 @@ def keep_ranks(group: Group, model: int, first: int, stop: int, rescale: bool) -
 
 
 def rank_band(sizes: Array, first: int, stop: int) -> Band:
-    """The band that holds the ranks first..stop-1 of some values, shape (n,)."""
+    """The band that holds the ranks first..stop-1 of values of shape [n]."""
     low, below = order_statistic(sizes, first)
     if stop == sizes.shape[0]:
         return Band(low, skip=first - below)
@@ -140,10 +168,10 @@ def rank_band(sizes: Array, first: int, stop: int) -> Band:
 
 @dataclass(frozen=True)
 class Masked(Sparsification):
-    """What a mask says.
+    """Keeps the elements of a mask.
 
     Attributes:
-        mask: shape (rows, columns).
+        mask: shape [rows, columns].
         factor: what is kept is multiplied by this.
     """
 
@@ -151,6 +179,7 @@ class Masked(Sparsification):
     factor: float = 1.0
 
     def apply(self, chunk: Chunk, model: Array, weight: float, out: Array = None) -> Array:
+        """A chunk of the weighted task vector, 0 outside of the mask: shape [rows, columns]."""
         mask = self.mask[chunk.start : chunk.stop]
         if not is_numpy_array(model):
             return where_or_zero(mask, model - chunk.base) * self.factor * weight
@@ -167,10 +196,16 @@ class Masked(Sparsification):
 
 
 def keep_masked(group: Group, model: int, decide: MaskRows, rescale: bool) -> Sparsification:
-    """Keep what is decided; with `rescale`, with the L1 norm of the whole.
+    """Keep the elements of a mask; with `rescale`, with the L1 norm of the whole task vector.
 
-    mergekit's reading of DARE's 1/density and of DELLA's 1/p: the norm that was really lost is
-    given back, not the one expected to be.
+    mergekit's reading of DARE's 1/density and of DELLA's 1/p (`RescaleNorm.l1`): the norm that was
+    really lost is given back, not the one expected to be.
+
+    Args:
+        group: the tensor; shape [rows, columns].
+        model: index of the model whose task vector is sparsified.
+        decide: gives the mask.
+        rescale: see above.
     """
     mask = np.empty((group.rows, group.columns), bool)
     all_norm = kept_norm = 0.0
@@ -192,7 +227,7 @@ def keep_masked(group: Group, model: int, decide: MaskRows, rescale: bool) -> Sp
 
 
 def where_or_zero(mask: Array, array: Array) -> Array:
-    """The array where the mask is true, 0 elsewhere. The mask may be numpy's in any case."""
+    """The array where the mask is true, 0 elsewhere: one shape. The mask may always be numpy's."""
     xp = namespace(array)
     if not is_numpy_array(array):
         mask = xp.asarray(mask, device=device(array))

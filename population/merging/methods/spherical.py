@@ -21,10 +21,10 @@ from population.merging.methods.method import (
 )
 
 PARALLEL_COSINE = 0.9995
-"""Above this cosine, SLERP is LERP (mergekit's threshold)."""
+"""Above this cosine SLERP becomes linear interpolation (mergekit's threshold)."""
 
 STRAIGHT_SQUARED_SINE = 5e-8
-"""Up to this squared sine, NuSLERP is LERP. mergekit says 1e-16, but computes in fp32."""
+"""Up to this squared sine NuSLERP becomes linear; mergekit has 1e-16, but computes in fp32."""
 
 
 class Slerp(Combination):
@@ -37,6 +37,7 @@ class Slerp(Combination):
     needs_gram = True
 
     def combine(self, span: Subspace, settings: Settings) -> Floats:
+        """Coordinates of the merged model: shape [units, basis]."""
         assert span.base is not None
         near, far, t = span.base, span.models[0], settings["t"]
         lengths = _or_one(span.norm(near), 1e-8) * _or_one(span.norm(far), 1e-8)
@@ -46,7 +47,10 @@ class Slerp(Combination):
 
 
 class NuSlerp(Combination):
-    """SLERP between two models, of the tensors or of their rows or columns, or of task vectors."""
+    """SLERP between two models, of the tensors or of their rows or columns, or of task vectors.
+
+    As in mergekit's `nuslerp`.
+    """
 
     name = "nuslerp"
     source = "mergekit"
@@ -60,11 +64,13 @@ class NuSlerp(Combination):
     needs_gram = True
 
     def axis(self, settings: Settings) -> Axis:
+        """The tensor if flattened, else each column or row."""
         if settings.one("nuslerp_flatten"):
             return "tensor"
         return "columns" if settings.one("nuslerp_row_wise") else "rows"
 
     def combine(self, span: Subspace, settings: Settings) -> Floats:
+        """Coordinates of the merged model: shape [units, basis]."""
         weight = settings["weight"]
         total = weight.sum(axis=1)
         t = np.where(np.abs(total) < 1e-6, 0.5, weight[:, 1] / np.where(total == 0, 1.0, total))
@@ -77,7 +83,10 @@ class NuSlerp(Combination):
 
 
 class MultiSlerp(Combination):
-    """Barycentric interpolation in the tangent space at the models' weighted mean direction."""
+    """Barycentric interpolation in the tangent space at the models' weighted mean direction.
+
+    As in mergekit's `multislerp`.
+    """
 
     name = "multislerp"
     source = "goddard.blog, multislerp"
@@ -90,6 +99,11 @@ class MultiSlerp(Combination):
     needs_gram = True
 
     def combine(self, span: Subspace, settings: Settings) -> Floats:
+        """Coordinates of the merged model: shape [units, basis].
+
+        Raises:
+            RecipeError: the weights sum to 0, or the weighted directions cancel out.
+        """
         models, weight, eps = span.offsets(), settings["weight"], settings["eps"]
         if len(models) == 1:
             return np.asarray(span.models[0])
@@ -132,6 +146,7 @@ class Karcher(Combination):
     needs_gram = True
 
     def combine(self, span: Subspace, settings: Settings) -> Floats:
+        """Coordinates of the merged model: shape [units, basis]."""
         models, tol = span.models, settings["tol"]
         if len(models) == 1:
             return np.asarray(models[0])
@@ -174,6 +189,7 @@ def _interpolated(
     cosine: Floats,
     straight: npt.NDArray[np.bool_],
 ) -> Floats:
+    """SLERP of [units, basis] by cosine and t of shape [units] (Shoemake 1985)."""
     angle = np.arccos(np.where(straight, 0.0, cosine))
     sine = np.where(straight, 1.0, np.sin(angle))
     first = np.where(straight, 1 - t, np.sin((1 - t) * angle) / sine)

@@ -1,8 +1,8 @@
-"""Sparse task vectors with or without a vote on signs: TIES, DARE, DELLA, breadcrumbs.
+"""Sparse task vectors with or without electing signs: TIES, DARE, DELLA, breadcrumbs.
 
-One scheme, as in mergekit ("generalized task arithmetic"): every task vector is thinned out and
-weighted; with a vote, each element keeps only what has the sign of the weighted sum; the rest is
-summed, divided by the weights that took part if asked to, and added to the base.
+One scheme, as in mergekit ("generalized task arithmetic"): every task vector is sparsified and
+weighted; with sign election, each element keeps only what has the sign of the weighted sum; the
+rest is summed, divided by the weights that took part if asked to, and added to the base.
 """
 
 from abc import abstractmethod
@@ -43,16 +43,21 @@ RESCALE_BY_DEFAULT = Parameter("rescale", RESCALE.meaning, default=True)
 
 
 class TaskVectors(Streamed):
-    """The scheme; how task vectors are thinned out is up to the method."""
+    """The common scheme; how task vectors are sparsified is up to the method.
+
+    Attributes:
+        votes: whether signs are elected.
+    """
 
     base = "required"
     votes: bool
 
     @abstractmethod
     def sparsification(self, group: Group, model: int, settings: Settings) -> Sparsification:
-        """How one task vector is thinned out."""
+        """How one task vector is sparsified."""
 
     def prepare(self, group: Group, settings: Settings) -> Callable[[Chunk], Array]:
+        """Prepare merging: returns the function that merges one chunk, [rows, columns]."""
         weights = settings.each("weight")
         sparsifications = [
             self.sparsification(group, model, settings) for model in range(group.count)
@@ -75,7 +80,17 @@ class TaskVectors(Streamed):
 
 
 def add_sum(parts: Array, divisor: float, scale: float, base: Array) -> Array:
-    """`base + scale * sum(parts) / divisor`."""
+    """`base + scale * sum(parts) / divisor`.
+
+    Args:
+        parts: weighted task vectors: shape [models, rows, columns].
+        divisor: of the sum.
+        scale: on the sum.
+        base: shape [rows, columns].
+
+    Returns:
+        Shape [rows, columns].
+    """
     if is_numpy_array(base):
         kind, out = base.dtype.type, np.empty_like(base)
         kernels.sum_parts(
@@ -88,9 +103,20 @@ def add_sum(parts: Array, divisor: float, scale: float, base: Array) -> Array:
 def add_elected(
     parts: Array, weights: list[float], normalize: bool, scale: float, base: Array
 ) -> Array:
-    """`base + scale * (what has the sign of the sum) / (the weights behind it)`.
+    """`base + scale * (sum of the parts with the sign of their sum) / (weights of these)`.
 
-    A sum of 0 counts as positive. Where nobody took part the weights are 1.
+    A sum of 0 counts as positive. Where no part takes part, the divisor is 1. TIES, arXiv
+    2306.01708, section 4, steps 2 and 3.
+
+    Args:
+        parts: weighted task vectors: shape [models, rows, columns].
+        weights: one for each model.
+        normalize: whether to divide.
+        scale: on the sum.
+        base: shape [rows, columns].
+
+    Returns:
+        Shape [rows, columns].
     """
     if is_numpy_array(base):
         kind, out = base.dtype.type, np.empty_like(base)
@@ -116,12 +142,12 @@ def add_elected(
 
 
 def signs(values: Array) -> Array:
-    """1 where values are 0 or more, -1 elsewhere."""
+    """1 where values are 0 or more, -1 elsewhere; the same shape."""
     return namespace(values).astype(values >= 0, values.dtype) * 2 - 1
 
 
 def _parts_buffer(count: int, base: Array) -> Array:
-    """Room for the parts of a chunk: on a CPU one array, as the compiled loops want them."""
+    """A buffer for the parts of a chunk; on a CPU one array, as the compiled loops need it."""
     return np.empty((count, *base.shape), base.dtype) if is_numpy_array(base) else [None] * count
 
 
@@ -141,6 +167,7 @@ class Ties(TaskVectors):
     parameters = (WEIGHT, DENSITY, NORMALIZE_BY_DEFAULT, RESCALE, LAMBDA, INT8_MASK)
 
     def sparsification(self, group: Group, model: int, settings: Settings) -> Sparsification:
+        """Keep the largest magnitudes."""
         total = group.rows * group.columns
         density = settings.each("density")[model]
         # As mergekit has it, any density above 0 keeps one element at least.
@@ -156,6 +183,7 @@ class Dare(TaskVectors):
     parameters = (WEIGHT, DENSITY, NORMALIZE, RESCALE_BY_DEFAULT, LAMBDA, INT8_MASK)
 
     def sparsification(self, group: Group, model: int, settings: Settings) -> Sparsification:
+        """Keep elements at random."""
         density = settings.each("density")[model]
         if density >= 1:
             return KeepAll()
@@ -173,14 +201,14 @@ class DareLinear(Dare):
 
 
 class DareTies(Dare):
-    """DARE, then the vote of TIES."""
+    """DARE, then the sign election of TIES."""
 
     name = "dare_ties"
     votes = True
 
 
 class DellaLinear(TaskVectors):
-    """Drop elements at random, small ones of a row more often (arXiv 2406.11617)."""
+    """Drop elements at random, small ones of a row more often (arXiv 2406.11617, section 3.1)."""
 
     name = "della_linear"
     source = "arXiv 2406.11617"
@@ -199,6 +227,7 @@ class DellaLinear(TaskVectors):
     )
 
     def sparsification(self, group: Group, model: int, settings: Settings) -> Sparsification:
+        """Keep elements at random, large ones of a row more often."""
         density, epsilon = settings.each("density")[model], settings.each("epsilon")[model]
         if density >= 1:
             return KeepAll()
@@ -209,7 +238,7 @@ class DellaLinear(TaskVectors):
 
 
 class Della(DellaLinear):
-    """DELLA's thinning, then the vote of TIES."""
+    """DELLA's sparsification, then the sign election of TIES."""
 
     name = "della"
     votes = True
@@ -236,6 +265,7 @@ class Breadcrumbs(TaskVectors):
     )
 
     def sparsification(self, group: Group, model: int, settings: Settings) -> Sparsification:
+        """Keep the magnitudes between the smallest and the largest."""
         total = group.rows * group.columns
         largest = int(settings.each("gamma")[model] * total)
         keep = int(settings.each("density")[model] * total)
@@ -245,7 +275,7 @@ class Breadcrumbs(TaskVectors):
 
 
 class BreadcrumbsTies(Breadcrumbs):
-    """Breadcrumbs, then the vote of TIES."""
+    """Breadcrumbs, then the sign election of TIES."""
 
     name = "breadcrumbs_ties"
     votes = True

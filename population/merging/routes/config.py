@@ -1,4 +1,4 @@
-"""The config of a routed model, and whether one config can speak for all of its sources."""
+"""The config of a routed model, if one config can describe all of its sources."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -34,12 +34,12 @@ def route_config(
         route: the route.
         architecture: the architecture of all its models.
         configs: the config of each source model.
-        outside: the model that gives the embeddings and, by its config, all that no layer has.
-        outside_head: the model that gives the last norm and the head, if another one.
+        outside: index of the model that gives the embeddings and all settings that no layer has.
+        outside_head: index of the model that gives the last norm and the head, if another one.
 
     Raises:
         RecipeError: a step does not exist, the layers cannot be moved, or two models differ in
-            something that one config cannot say for both.
+            a setting that one config cannot state for both.
     """
     head = outside if outside_head is None else outside_head
     for model in (outside, head):
@@ -105,7 +105,7 @@ def _check_alike(
 
 
 def _layer_settings(architecture: Architecture, config: Mapping[str, Any]) -> dict[str, Any]:
-    """What a config says about its layers, in one form whichever version wrote it."""
+    """The settings of a config that concern its layers, normalised across versions."""
     settings = architecture.settings(config)
     rope = settings.get("rope_parameters") or settings.get("rope_scaling") or {}
     rope = {"rope_type": rope.get("type", "default"), **rope} if not _nested(rope) else dict(rope)
@@ -143,5 +143,5 @@ def _stated(settings: Mapping[str, Any], key: str, old: str, default: float) -> 
 
 
 def _nested(rope: Mapping[str, Any]) -> bool:
-    """Whether it says how to rotate positions for each type of layer by itself."""
+    """Whether RoPE settings are given for each layer type."""
     return any(isinstance(value, Mapping) for value in rope.values())

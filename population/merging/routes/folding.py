@@ -1,4 +1,4 @@
-"""The scales of a route, folded into the weights: how each tensor changes."""
+"""Folding the scales of a route into the weights: how each tensor changes."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -14,7 +14,12 @@ from population.models.architectures import Architecture, Norm
 class FoldedScale:
     """The change of a tensor: `scale * weights + shift`, to be applied in single precision or more.
 
-    It works on whatever multiplies and adds like a number.
+    >>> FoldedScale(2.0, 1.0)(3.0)
+    7.0
+
+    Attributes:
+        scale: factor.
+        shift: summand.
     """
 
     scale: float = 1.0
@@ -31,12 +36,12 @@ IDENTITY = FoldedScale()
 
 @dataclass(frozen=True)
 class Change:
-    """What happens to the tensors whose name inside their layer matches a regular expression.
+    """The change of the tensors whose name inside their layer matches a regular expression.
 
     Attributes:
         pattern: the regular expression.
         affine: the change.
-        required: whether a layer without such a tensor is not understood.
+        required: whether every layer must have such a tensor.
     """
 
     pattern: str
@@ -46,10 +51,10 @@ class Change:
 
 @dataclass(frozen=True)
 class LayerFold:
-    """A layer of the routed model, or its end.
+    """The changes in a layer of the routed model, or at its end.
 
     Attributes:
-        stream: what the true stream is, as a multiple of the routed model's stream.
+        stream: the residual stream as a multiple of the routed model's stream (`S_t`).
         changes: the changes of its tensors; all others stay as they are.
     """
 
@@ -74,14 +79,19 @@ class LayerFold:
 
 @dataclass(frozen=True)
 class Fold:
-    """What the scales of a route do to the weights: per output layer, and to the last norm."""
+    """The changes of the weights that the scales of a route make.
+
+    Attributes:
+        layers: for each layer of the output.
+        end: for the last norm.
+    """
 
     layers: tuple[LayerFold, ...]
     end: LayerFold
 
 
 def fold(route: Route, architecture: Architecture, config: Mapping[str, Any]) -> Fold:
-    """Fold the scales of a route into the weights.
+    """Fold the scales of a route into the weights; `population.merging.routes` has the derivation.
 
     Args:
         route: the route.

@@ -16,9 +16,9 @@ class RouteStep:
     """One step of a route.
 
     Attributes:
-        model: which of the source models, by number.
-        layer: which of its layers.
-        scale: what the residual stream is multiplied by before it enters the layer.
+        model: index of the source model.
+        layer: index of its layer.
+        scale: factor on the residual stream before it enters the layer.
     """
 
     model: int
@@ -30,8 +30,11 @@ class RouteStep:
 class Route:
     """A path through the layers of one or more models.
 
+    >>> Route((RouteStep(0, 0), RouteStep(1, 0, 0.5), RouteStep(0, 1, 2.0))).streams
+    (1.0, 0.5, 1.0)
+
     Raises:
-        RecipeError: it has no step, or a step that cannot be.
+        RecipeError: it has no step, a negative index, or scales that weights cannot hold.
     """
 
     steps: tuple[RouteStep, ...]

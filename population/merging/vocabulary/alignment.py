@@ -58,7 +58,7 @@ class Alignment:
 
     @property
     def identical(self) -> bool:
-        """Whether every model's embedding already is what it should be: nothing has to be done."""
+        """Whether every model's embedding is aligned already."""
         identity = np.arange(self.size)
         return all(
             height == self.size and np.array_equal(rows, identity)

@@ -1,4 +1,4 @@
-"""What a tokenizer's model gains with new tokens: pieces with scores, or merges that make them."""
+"""Extending a tokenizer's model by new tokens: pieces with scores, or merges that make them."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from population.models.tokenizer_failures import TAKE_ONE, loading
 def unigram_pieces(
     alignment: Alignment, tokenizers: Sequence[Tokenizer]
 ) -> list[tuple[str, float]]:
-    """The pieces of a Unigram model, which are their places in a list; new ones with their score.
+    """(token, score) of a Unigram model, in id order.
 
     Added tokens get the lowest score of the chosen model: they match before it runs.
     """

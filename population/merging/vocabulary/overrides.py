@@ -52,7 +52,16 @@ def override_rows(
     tokens: Mapping[str, int],
     overrides: Mapping[str, TokenSource],
 ) -> list[tuple[int, bool, int, int]]:
-    """The overrides as (row of the merged embedding, force, donor or -1, row of the donor)."""
+    """The overrides as (row of the merged embedding, force, donor or -1, row of the donor).
+
+    Args:
+        tokenizers: one per model.
+        tokens: the merged vocabulary.
+        overrides: by token.
+
+    Raises:
+        CheckpointError: a donor lacks the row or the token.
+    """
     rows = []
     for token, override in overrides.items():
         if override.model is None:

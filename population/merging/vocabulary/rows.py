@@ -22,17 +22,20 @@ def aligned_rows(
     read: RowReader,
     padding: Matrix | None = None,
 ) -> Matrix:
-    """Rows `start` to `stop` of a model's embedding, in the merged vocabulary.
+    """Rows start..stop-1 of a model's embedding, in the merged vocabulary.
 
     Args:
-        alignment: What `align` gave.
-        model: The number of the model.
-        start: The first row.
-        stop: The row after the last.
-        read: Gathers rows of one model's embedding. It is asked for `model` once, and for every
+        alignment: what `align` returned.
+        model: index of the model.
+        start: the first row.
+        stop: the row after the last.
+        read: gathers rows of one model's embedding. It is called once for `model`, and for every
             model that rows are borrowed from.
-        padding: The model's `padding_row`, if it needs one and the caller goes slice by slice;
-            otherwise it is made each time.
+        padding: the model's `padding_row`, shape [width], if it needs one and the caller goes slice
+            by slice; otherwise it is computed each time.
+
+    Returns:
+        fp32, shape [rows, width].
     """
     own_rows = alignment.rows[model][start:stop]
     kept = own_rows >= 0
@@ -60,7 +63,17 @@ def aligned_rows(
 
 
 def padding_row(alignment: Alignment, model: int, read: RowReader, chunk: int = 8192) -> Matrix:
-    """The mean of a model's rows with tokens, in the merged vocabulary; read `chunk` at a time."""
+    """The mean of a model's rows with tokens, in the merged vocabulary: fp32, shape [width].
+
+    Args:
+        alignment: what `align` returned.
+        model: index of the model.
+        read: gathers rows of one model's embedding.
+        chunk: rows read at a time.
+
+    Raises:
+        CheckpointError: the merged vocabulary is empty.
+    """
     total: NDArray[np.float64] | None = None
     nothing = np.zeros(1, np.float32)
     for start in range(0, alignment.size, chunk):

@@ -1,4 +1,4 @@
-"""The tokenizer of one model: read, with the ids that loading it gives."""
+"""The tokenizer of one model, read with the ids that loading it gives."""
 
 import json
 from collections.abc import Mapping
@@ -47,7 +47,7 @@ class Tokenizer:
         }
 
     def settings(self, token: str) -> dict[str, Any] | None:
-        """How it adds a token, which may lack a row; None if it does not add it."""
+        """The settings of an added token, which may lack a row; None if it is not one."""
         entries = self.data.get("added_tokens") or ()
         return next((entry for entry in entries if entry["content"] == token), None)
 
@@ -58,7 +58,12 @@ class Tokenizer:
 
 
 def read_tokenizer(folder: Path, name: str, rows: int) -> Tokenizer:
-    """Read the tokenizer of a model whose embedding has so many rows.
+    """Read the tokenizer of a model.
+
+    Args:
+        folder: the model's folder.
+        name: the model's name, for messages.
+        rows: the rows of its embedding.
 
     Raises:
         CheckpointError: it has no tokenizer.json, or a broken one.

@@ -10,7 +10,16 @@ from population.models.tokenizer_failures import TAKE_ONE, clip
 
 
 def check_union(chosen: Tokenizer, other: Tokenizer, ordinary: Sequence[str]) -> None:
-    """Two vocabularies can be joined if equal text becomes equal symbols before the model runs."""
+    """Make sure that equal text becomes equal symbols in both tokenizers before their models run.
+
+    Args:
+        chosen: the tokenizer that is extended.
+        other: the tokenizer with further tokens.
+        ordinary: those tokens.
+
+    Raises:
+        CheckpointError: it does not, so that no union exists.
+    """
     first, second = _alphabet(chosen), _alphabet(other)
     for setting, value in first.items():
         if value != second[setting]:

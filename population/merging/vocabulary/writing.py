@@ -16,7 +16,7 @@ from population.models.added_tokens import token_settings, without_tokens
 from population.models.tokenizer_failures import TAKE_ONE, loading, read_json
 
 _SETTINGS_FILES = ("tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
-# Other spellings of the vocabulary: true only while the tokenizer stays as it is.
+# Other forms of the vocabulary: valid only while the tokenizer stays as it is.
 _VOCABULARY_FILES = (
     "added_tokens.json",
     "merges.txt",
