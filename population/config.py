@@ -27,11 +27,11 @@ from population.references import (
 )
 
 SHIPPED = "shipped:"
-"""What paths begin with that lie among what ships with the project."""
+"""The prefix of paths to the founders and tasks that ship with the project."""
 
 OPERATORS = ("blend", "ensemble", "gate", "iso_line", "singular", "slerp", "soup", "split_point")
 SURVIVAL_RULES = ("novelty", "niches", "elitism", "map_elites", "m2n2")
-"""Names of what is built in; `population.evolution` has the things themselves."""
+"""Names of the built-in operators and survival rules; they are in `population.evolution`."""
 
 
 class _Section(BaseModel):
@@ -39,7 +39,7 @@ class _Section(BaseModel):
         extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
     )
     section: ClassVar[str] = ""
-    """What the section is called in a file, if not as its class."""
+    """The section's name in a file, if it differs from the class name."""
 
     @model_validator(mode="after")
     def _within_bounds(self) -> "_Section":
@@ -51,13 +51,13 @@ class _Section(BaseModel):
 def _check_names(setting: str, given: Iterable[str], built_in: Sequence[str]) -> None:
     for name in given:
         if name not in built_in and not name.startswith(PLUGIN):
-            near = difflib.get_close_matches(name, built_in, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(built_in)}"
+            close = difflib.get_close_matches(name, built_in, n=1, cutoff=0.5)
+            hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(built_in)}"
             raise ValueError(f"{setting}: unknown name {name!r}; {hint}, or {PLUGIN}NAME")
 
 
 class Founders(_Section):
-    """Who is brought in."""
+    """The models that are bred from."""
 
     paths: list[str] = ["shipped:founders/*"]
     """Checkpoint folders (globs allowed): one architecture, one tokenizer, safetensors. A LoRA
@@ -69,7 +69,7 @@ class Founders(_Section):
 
 
 class Tasks(_Section):
-    """What the colony is to become good at."""
+    """The tasks that models are bred for."""
 
     paths: list[str] = ["shipped:tasks/*"]
     """Task folders (globs allowed), each with a task.toml and one JSONL file per split. A task of
@@ -112,9 +112,9 @@ class Search(_Section):
     panel: int = Field(120, gt=0)
     """Search items that the living are compared on."""
     rotate: int = Field(40, gt=0)
-    """Generations until a fresh panel is dealt; the living are then scored again."""
+    """Generations until a fresh panel is sampled; the living are then scored again."""
     finalists: int = Field(2, ge=1)
-    """Most promising of a brood that are looked at again, on the panel, and may get a place."""
+    """Most promising of a brood that are scored again, on the panel, and may get a place."""
     rounds: int = Field(1, ge=1)
     """Rounds of items in which they race over the panel: after each, who can no longer get a place
     is stopped. It pays with many finalists; with 1 nobody is stopped."""
@@ -204,7 +204,7 @@ class Search(_Section):
 
 
 class CoherenceSettings(_Section):
-    """Who dies at birth: models that have lost their language."""
+    """The coherence filter: offspring that have lost their language die at birth."""
 
     section = "gate"
 
@@ -250,7 +250,7 @@ class ArenaSettings(_Section):
 
 
 class Run(_Section):
-    """How it is computed."""
+    """Seed, device, precision, threads and memory."""
 
     seed: int = Field(0, ge=0)
     device: str = "auto"
@@ -275,7 +275,7 @@ class Weights(_Section):
 
 
 class Config(_Section):
-    """Everything about a campaign that its user decides."""
+    """All settings of a campaign."""
 
     founders: Founders = Founders()
     tasks: Tasks = Tasks()
@@ -316,6 +316,10 @@ def load_config(source: Path | str | Mapping[str, Any] | None = None) -> Config:
 def parse_config(content: dict[str, Any], source: str) -> Config:
     """Validate the content of a configuration.
 
+    Args:
+        content: as parsed from TOML.
+        source: what messages begin with.
+
     Raises:
         ConfigError: a key or a value is wrong; names the nearest known key.
     """
@@ -325,15 +329,15 @@ def parse_config(content: dict[str, Any], source: str) -> Config:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         if first["type"] != "extra_forbidden":
-            whole = first["type"] in {"missing", "value_error"}
-            got = "" if whole else f", got {_shortened(repr(first['input']))}"
+            hide_input = first["type"] in {"missing", "value_error"}
+            got = "" if hide_input else f", got {_shortened(repr(first['input']))}"
             raise ConfigError(f"{source}: {where}: {first['msg']}{got}") from None
         *section, unknown = (str(part) for part in first["loc"])
         fields = (
             type(getattr(Config(), section[0])).model_fields if section else Config.model_fields
         )
-        near = difflib.get_close_matches(unknown, fields, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(fields)}"
+        close = difflib.get_close_matches(unknown, fields, n=1, cutoff=0.5)
+        hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(fields)}"
         place = f" in [{section[0]}]" if section else ""
         raise ConfigError(f"{source}: unknown key {unknown!r}{place}; {hint}") from None
 
@@ -345,11 +349,15 @@ def _shortened(text: str, longest: int = 200) -> str:
 def resolve_paths(config: Config, folder: Path) -> Config:
     """The same configuration with every path absolute and every glob expanded, in name order.
 
+    Args:
+        config: as it was written.
+        folder: what relative paths are relative to.
+
     Raises:
-        ConfigError: a path fits nothing.
+        ConfigError: a path matches nothing.
     """
-    founders = _expanded(config.founders.paths, folder, "founders")
-    tasks = _expanded(config.tasks.paths, folder, "tasks")
+    founders = _expand_patterns(config.founders.paths, folder, "founders")
+    tasks = _expand_patterns(config.tasks.paths, folder, "tasks")
     base = config.founders.base
     if base is None and config.founders.paths == Founders().paths:
         base = "base"
@@ -362,27 +370,27 @@ def resolve_paths(config: Config, folder: Path) -> Config:
 
 
 def shipped_data() -> Path:
-    """Where the founders and tasks of the project lie: beside the code, or inside the wheel."""
+    """The folder of the founders and tasks that ship: beside the code, or inside the wheel."""
     package = Path(__file__).resolve().parent
     checkout = package.parent / "data"
     return checkout if (checkout / "founders").is_dir() else package / "shipped_data"
 
 
-def _expanded(patterns: list[str], folder: Path, section: str) -> list[str]:
-    """The paths that patterns mean; what exists as it is written is meant, whatever its signs."""
+def _expand_patterns(patterns: list[str], folder: Path, section: str) -> list[str]:
+    """The paths that patterns match; a path that exists literally is taken literally."""
     found: list[str] = []
     for pattern in patterns:
         matches = _matches(pattern, folder, section)
         if not matches:
-            raise ConfigError(_nothing(pattern, folder, section))
+            raise ConfigError(_no_match_message(pattern, folder, section))
         found += [match for match in matches if match not in found]
     return found
 
 
 def _matches(pattern: str, folder: Path, section: str) -> list[str]:
-    found = _usable(matching_paths(pattern, folder))
-    if found:
-        return found
+    paths = _usable(matching_paths(pattern, folder))
+    if paths:
+        return paths
     if section == "tasks":
         if pattern.startswith(PLUGIN):
             return [pattern]
@@ -408,9 +416,9 @@ def _usable(paths: list[Path]) -> list[str]:
     return [str(path) for path in paths if path.is_dir() or path.suffix == ".gguf"]
 
 
-def _nothing(pattern: str, folder: Path, section: str) -> str:
-    """Why a pattern means nothing, and what is expected."""
-    head = f"[{section}] paths: {pattern!r}"
+def _no_match_message(pattern: str, folder: Path, section: str) -> str:
+    """The message about a pattern that matches nothing, with what is expected."""
+    prefix = f"[{section}] paths: {pattern!r}"
     expected = (
         "a checkpoint folder, a .gguf file or BASE+ADAPTER"
         if section == "founders"
@@ -418,12 +426,12 @@ def _nothing(pattern: str, folder: Path, section: str) -> str:
     )
     files = matching_paths(pattern, folder)
     if files:
-        return f"{head} is a file; expected {expected}"
+        return f"{prefix} is a file; expected {expected}"
     if section == "founders" and "+" in pattern:
         base, adapter = split_adapter(pattern, folder) or (pattern, "")
         lacking = adapter if exists(folder / expand_user(base, folder)) else base
         return (
-            f"{head} fits no folder, and as BASE+ADAPTER it lacks {lacking!r} "
+            f"{prefix} fits no folder, and as BASE+ADAPTER it lacks {lacking!r} "
             f"(looked in {folder}); expected {expected}"
         )
     hint = ""
@@ -432,8 +440,8 @@ def _nothing(pattern: str, folder: Path, section: str) -> str:
             f". Founders lie on this machine; if it is a hub id: hf download {pattern} "
             "--local-dir FOLDER"
         )
-    looked = folder / expand_user(pattern, folder)
-    return f"{head} fits no folder (looked at {looked}); expected {expected}{hint}"
+    place = folder / expand_user(pattern, folder)
+    return f"{prefix} fits no folder (looked at {place}); expected {expected}{hint}"
 
 
 TEMPLATE_HEADER = """\
@@ -444,7 +452,11 @@ TEMPLATE_HEADER = """\
 
 
 def template(name: str) -> str:
-    """A configuration file in which every setting stands with its default and its meaning."""
+    """The text of a configuration file with every setting, its default and its meaning.
+
+    Args:
+        name: the file's name, for the header.
+    """
     lines = [TEMPLATE_HEADER.format(name=name)]
     for section, field in Config.model_fields.items():
         kind = field.annotation

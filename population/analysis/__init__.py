@@ -1,1 +1,1 @@
-"""What is made of an archive: report, comparison, verification, export, recommendation."""
+"""Analysis of an archive: report, comparison, verification, export, recommendation."""

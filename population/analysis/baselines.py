@@ -1,4 +1,4 @@
-"""What people do by hand: the standard merges of the same founders, as recipes to compare with."""
+"""Baselines: the standard merges of the same founders, as genomes to compare with."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,13 @@ SCALES = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.
 
 @dataclass(frozen=True)
 class Baseline:
-    """A standard merge: its genome (vectors, blocks), and how it was chosen."""
+    """A standard merge.
+
+    Attributes:
+        name: of the merge.
+        genome: shape [vectors, blocks].
+        detail: how it was chosen.
+    """
 
     name: str
     genome: Floats
@@ -30,10 +36,10 @@ def baselines(
     """The uniform average, the best task arithmetic of a sweep, and a greedy soup.
 
     Args:
-        basis: what the rows of a genome mean.
+        basis: the meaning of a genome's rows.
         blocks: columns of a genome.
         founders_on_selection: each founder's score on the selection split.
-        on_selection: scores genomes on the selection split.
+        on_selection: scores genomes of shape [vectors, blocks] on the selection split.
     """
     return [
         uniform(basis, blocks),
@@ -43,7 +49,11 @@ def baselines(
 
 
 def uniform(basis: Basis, blocks: int) -> Baseline:
-    """The plain average of all founders but the base."""
+    """The plain average of all founders but the base.
+
+    >>> uniform(Basis(("base", "a", "b"), base=0), blocks=1).genome.tolist()
+    [[0.5], [0.5]]
+    """
     vectors = len(basis.vectors)
     return Baseline("uniform", np.full((vectors, blocks), 1.0 / vectors), f"{vectors} founders")
 
@@ -55,6 +65,11 @@ def task_arithmetic(
 
     Ilharco et al. 2023 (arXiv 2212.04089), section 4. Without a base the task vectors sum to zero
     and every scale makes the average.
+
+    Args:
+        basis: the meaning of a genome's rows.
+        blocks: columns of a genome.
+        on_selection: scores genomes of shape [vectors, blocks] on the selection split.
     """
     if basis.base is None:
         plain = uniform(basis, blocks)
@@ -74,6 +89,12 @@ def greedy_soup(
     """Founders are added to an average, best first, for as long as the selection split improves.
 
     Wortsman et al. 2022 (arXiv 2203.05482), recipe 1.
+
+    Args:
+        basis: the meaning of a genome's rows.
+        blocks: columns of a genome.
+        founders_on_selection: each founder's score on the selection split.
+        on_selection: scores genomes of shape [vectors, blocks] on the selection split.
     """
     order = sorted(range(len(basis.founders)), key=lambda f: (-founders_on_selection[f], f))
     soup, best = [order[0]], founders_on_selection[order[0]]

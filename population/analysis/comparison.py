@@ -1,7 +1,7 @@
-"""Two campaigns compared: their champions, item by item, on what both archives hold.
+"""Comparing two campaigns: their champions, item by item, on what both archives hold.
 
-Nothing is measured here, so no model is loaded and the seal of the test split stays whole: test
-scores are compared where reports of both archives have taken them.
+Nothing is measured here, so no model is loaded and the test split stays sealed: test scores are
+compared where reports of both archives have taken them.
 """
 
 from collections.abc import Sequence
@@ -18,14 +18,14 @@ from population.evaluation.intervals import Interval, mean_by_task, mean_over_ta
 
 @dataclass(frozen=True)
 class ComparedCampaign:
-    """One of the two campaigns, as far as it is compared.
+    """One of the two campaigns, up to the generation that is compared.
 
     Attributes:
         generation: the last one that counts.
         evaluations: item evaluations up to then.
         births: offspring up to then.
         wall_s: seconds of work up to then.
-        founder_entropy: effective founders of the living, as a part of all founders.
+        founder_entropy: effective founders of the living, as a fraction of all founders.
         champion: as it was then.
     """
 
@@ -42,8 +42,8 @@ class SplitComparison:
     """Two champions on the same items of a split.
 
     Attributes:
-        split: which items.
-        items: how many.
+        split: its name.
+        items: how many items both were scored on.
         first: the mean over tasks of the first champion's exact match.
         second: the second one's.
         difference: the first one's lead, paired item by item.
@@ -60,7 +60,13 @@ class SplitComparison:
 
 @dataclass(frozen=True)
 class CampaignComparison:
-    """Two campaigns at one moment, and their champions on every split that both archives hold."""
+    """Two campaigns at one moment, and their champions on every split that both archives hold.
+
+    Attributes:
+        first: one campaign.
+        second: the other.
+        splits: the comparisons, the test split first.
+    """
 
     first: ComparedCampaign
     second: ComparedCampaign
@@ -72,8 +78,11 @@ def compare_campaigns(
 ) -> tuple[CampaignComparison, CampaignComparison | None]:
     """Compare two campaigns as they are, and at equal budgets if they spent differently.
 
+    Returns:
+        The comparison as they are, and at the smaller budget (None if they spent the same to 2 %).
+
     Raises:
-        ArchiveError: one of them has no generation yet, or the two know no item in common.
+        ArchiveError: one of them has no generation yet, or they have no scored item in common.
     """
     ended = _compared(first, second, None)
     spent = ended.first.evaluations, ended.second.evaluations
@@ -92,13 +101,13 @@ def _compared(first: Archive, second: Archive, budget: int | None) -> CampaignCo
     sides = [_campaign_side(archive, budget) for archive in (first, second)]
     splits = []
     for split in reversed(SPLITS):
-        known = [
+        scores = [
             _scores(archive, side.champion, split)
             for archive, side in zip((first, second), sides, strict=True)
         ]
-        common = sorted(known[0].keys() & known[1].keys())
+        common = sorted(scores[0].keys() & scores[1].keys())
         if common:
-            splits.append(_split_comparison(split, common, known))
+            splits.append(_split_comparison(split, common, scores))
     return CampaignComparison(sides[0], sides[1], tuple(splits))
 
 
@@ -106,12 +115,12 @@ def _campaign_side(archive: Archive, budget: int | None) -> ComparedCampaign:
     """A campaign when it had spent the budget, or as it is now."""
     counted: list[Generation] = []
     spent = 0
-    for past in archive.generations():
+    for generation in archive.generations():
         # The first generation always counts: without it there is no champion to compare.
-        if budget is not None and counted and spent + past.evaluations > budget:
+        if budget is not None and counted and spent + generation.evaluations > budget:
             break
-        spent += past.evaluations
-        counted.append(past)
+        spent += generation.evaluations
+        counted.append(generation)
     if not counted:
         raise ArchiveError(f"{archive.path} has no champion yet: {why_no_generation(archive)}")
     last = counted[-1]
@@ -125,7 +134,7 @@ def _campaign_side(archive: Archive, budget: int | None) -> ComparedCampaign:
         last.generation,
         spent,
         births,
-        sum(past.wall_s for past in counted),
+        sum(generation.wall_s for generation in counted),
         last.founder_entropy,
         champion,
     )
@@ -136,7 +145,7 @@ _ItemScores = dict[tuple[str, str], float]
 
 
 def _scores(archive: Archive, model: Model, split: str) -> _ItemScores:
-    """What the archive knows of a model on a split, from the campaign or from a report."""
+    """A model's scores on a split, from the campaign or from a report."""
     with archive.reading() as db:
         # Search items differ from generation to generation; only a report asks all of them.
         rows = (
@@ -155,12 +164,12 @@ def _scores(archive: Archive, model: Model, split: str) -> _ItemScores:
 
 
 def _split_comparison(
-    split: str, common: Sequence[tuple[str, str]], known: Sequence[_ItemScores]
+    split: str, common: Sequence[tuple[str, str]], scores: Sequence[_ItemScores]
 ) -> SplitComparison:
     tasks = [task for task, _ in common]
-    first, second = (np.array([side[key] for key in common], dtype=np.float64) for side in known)
+    first, second = (np.array([side[key] for key in common], dtype=np.float64) for side in scores)
     leads = mean_by_task(first - second, tasks)
-    ours, theirs = scores_by_task(first, tasks), scores_by_task(second, tasks)
+    first_by_task, second_by_task = scores_by_task(first, tasks), scores_by_task(second, tasks)
     return SplitComparison(
         split,
         len(common),
@@ -168,7 +177,7 @@ def _split_comparison(
         mean_over_tasks(second, tasks),
         mean_over_tasks(first - second, tasks),
         {
-            task: (float(ours[task].mean()), float(theirs[task].mean()), lead)
+            task: (float(first_by_task[task].mean()), float(second_by_task[task].mean()), lead)
             for task, lead in leads.items()
         },
     )

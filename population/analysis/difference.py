@@ -1,7 +1,7 @@
-"""How two models differ: what they are made of, block by block, and what they can do.
+"""The difference between models: their recipes, block by block, and their scores.
 
-A child is compared with both of its first parents, since what a merge did is only seen beside what
-it was made from. No weight is read: all of it is in the archive.
+An offspring is compared with both of its first parents, since the effect of a merge is only seen
+beside what it was made from. No weight is read: all of it is in the archive.
 """
 
 from collections.abc import Sequence
@@ -19,9 +19,9 @@ class ModelSide:
     """A model as it is compared.
 
     Attributes:
-        model: which.
+        model: the model.
         shares: its founders' weights, averaged over blocks by their parameters; they sum to 1.
-        weights: per block, shape (founders, blocks): columns sum to 1; None for a path alone.
+        weights: per block, shape [founders, blocks]: columns sum to 1; None for a path alone.
         steps: the path through layers as (model, layer, scale), or None.
         scores: mean exact match by split and task.
     """
@@ -35,40 +35,50 @@ class ModelSide:
 
 @dataclass(frozen=True)
 class Difference:
-    """Models side by side, the first of which is what the others are compared with."""
+    """Models side by side.
+
+    Attributes:
+        founders: names of the founders.
+        blocks: names of the blocks.
+        sides: the models; the others are compared with the first.
+    """
 
     founders: tuple[str, ...]
     blocks: tuple[str, ...]
     sides: tuple[ModelSide, ...]
 
     def distance(self, one: int, other: int) -> Floats | None:
-        """How far two recipes are apart in each block: half the sum of what differs, in [0, ...).
+        """Half the sum of absolute differences of the founders' weights: shape [blocks].
 
-        0 is the same recipe; 1 is one founder against another.
+        0 is the same recipe; 1 is one founder against another. None if one is a path alone.
+
+        Args:
+            one: index of a side.
+            other: index of another one.
         """
         a, b = self.sides[one].weights, self.sides[other].weights
         return None if a is None or b is None else np.asarray(0.5 * np.abs(a - b).sum(axis=0))
 
 
 def models_to_compare(
-    archive: Archive, one: Model, two: Model | None
+    archive: Archive, one: Model, other: Model | None
 ) -> tuple[list[Model], int | None]:
-    """Whom to put side by side, and which of them is the child of the others.
+    """The models to put side by side, and the index of the child among them, if there is one.
 
     Args:
         archive: where they are.
         one: a model.
-        two: another; None stands for the parents of the first. A child and one of its parents get
-            the other parent with the greatest share beside them.
+        other: another; None stands for the parents of the first. A child and one of its parents
+            get the other parent with the greatest share beside them.
     """
-    child, known = one, two
-    if two is not None:
-        if one.id in {parent.id for parent in two.parents}:
-            child, known = two, one
-        elif two.id not in {parent.id for parent in one.parents}:
-            return [one, two], None
+    child, parent_given = one, other
+    if other is not None:
+        if one.id in {parent.id for parent in other.parents}:
+            child, parent_given = other, one
+        elif other.id not in {parent.id for parent in one.parents}:
+            return [one, other], None
     ranked = [parent.id for parent in sorted(child.parents, key=lambda p: (-p.share, p.id))]
-    first = known.id if known is not None else ranked[0]
+    first = parent_given.id if parent_given is not None else ranked[0]
     chosen = [first, *(parent for parent in ranked if parent != first)][:2]
     rows = {row.id: row for row in archive.models(ids=chosen)}
     parents = [rows[parent] for parent in chosen]
@@ -92,11 +102,11 @@ def difference(archive: Archive, models: Sequence[Model]) -> Difference:
             founder.label: float(part)
             for founder, part in zip(founders, weights @ sizes / sizes.sum(), strict=True)
         }  # fmt: skip
-        known = {
+        scores_of_model = {
             split: {task: exact for task, (exact, _) in means.get(model.id, {}).items()}
             for split, means in scores.items()
         }
-        sides.append(ModelSide(model, shares, weights, recipe.steps, known))
+        sides.append(ModelSide(model, shares, weights, recipe.steps, scores_of_model))
     return Difference(
         tuple(founder.label for founder in founders),
         tuple(block.name for block in blocks),

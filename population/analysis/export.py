@@ -1,4 +1,4 @@
-"""Export: a model of the archive as a recipe, or as a plain transformers checkpoint."""
+"""Exporting a model of the archive as a recipe, or as a plain transformers checkpoint."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -49,15 +49,15 @@ def export(
 
     Args:
         archive: where the model is.
-        context: what it is made of; its founders were checked by hash.
+        context: of that archive; its founders were checked by hash.
         model: founder or offspring, living or fossil.
-        folder: where to; must not exist, or be empty.
-        progress: told (bytes done, bytes in all, what).
-        say: told what should be known.
+        folder: where to write; must not exist, or be empty.
+        progress: called with (bytes done, bytes in all, what).
+        say: called with a line before what takes long, and with notes for the user.
 
     Raises:
         PopulationError: the folder is in use or cannot be written.
-        CheckpointError: the remade weights are not those that were born.
+        CheckpointError: the weights are not those that were committed.
     """
     founders = {founder.name: founder for founder in context.founders}
     return merge(

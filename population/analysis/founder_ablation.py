@@ -1,4 +1,4 @@
-"""Which founder a skill came from: what a model loses when a founder is taken out of it.
+"""Founder ablation: the accuracy that a model loses when a founder is taken out of it.
 
 A knock-out sets the coefficients of a founder's task vector to 0, everywhere or in a few blocks,
 and leaves all else as it is; what accuracy is lost on a task is what the vector was needed for *in
@@ -31,11 +31,11 @@ EVERYWHERE = "everywhere"
 
 @dataclass(frozen=True)
 class Ablation:
-    """What it costs to take a founder out of some blocks.
+    """The cost of taking a founder out of some blocks.
 
     Attributes:
         founder: whose task vector.
-        where: which blocks.
+        where: name of the blocks.
         coefficient: what was taken out: the mean over these blocks, weighted by their parameters.
         share: the vector's part in all that is added to the base there, in [0, 1]: of the sums of
             absolute coefficients, weighted in the same way.
@@ -62,11 +62,11 @@ class Ablation:
 
 @dataclass(frozen=True)
 class FounderAblation:
-    """A model, and what it would be without each founder.
+    """The ablations of a model.
 
     Attributes:
-        model: whose skills.
-        split: the items that were asked.
+        model: the model.
+        split: of the items.
         items: how many.
         accuracy: of the whole model by task.
         knockouts: every founder everywhere; then, if asked for, each in each group of blocks.
@@ -79,10 +79,7 @@ class FounderAblation:
     knockouts: tuple[Ablation, ...]
 
     def source(self, task: str) -> str | None:
-        """The founder with the most credit for a task, of those whose loss is beyond chance.
-
-        None where there is no such founder.
-        """
+        """The founder with the most credit for a task whose loss is beyond chance, or None."""
         needed = [
             knockout
             for knockout in self.knockouts
@@ -116,34 +113,38 @@ def ablate_founders(
     grain: Grain = "model",
     progress: Progress = silent,
 ) -> FounderAblation:
-    """Knock founders out of a model, all in one batch, and ask what is left of it.
+    """Knock founders out of a model, all in one batch, and score what is left of it.
 
     Args:
         archive: where the model is.
         context: of that archive.
         model: founder or offspring.
-        tasks: which; all if empty.
-        split: whose items; the sealed one stays sealed.
+        tasks: their names; all if empty.
+        split: of the items; the test split stays sealed.
         grain: besides the whole model, knock out layer by layer or block by block.
-        progress: told (done, total, what).
+        progress: called with (done, total, what).
 
     Raises:
         PopulationError: the model is a path, or there is no such task.
     """
     check_linear(archive, model)
-    known = [task.name for task in context.tasks]
-    if unknown := [task for task in tasks if task not in known]:
-        raise PopulationError(f"no task is named {unknown[0]!r}; there are {', '.join(known)}")
+    task_names = [task.name for task in context.tasks]
+    if unknown := [task for task in tasks if task not in task_names]:
+        raise PopulationError(f"no task is named {unknown[0]!r}; there are {', '.join(task_names)}")
     items = [item for item in context.split(split) if not tasks or item.task in tasks]
-    whole = context.parameter_space.coefficients(genome_of(archive, context, model))
+    coefficients = context.parameter_space.coefficients(genome_of(archive, context, model))
     masks = block_masks(context.layout, grain)
-    made = [
-        whole,
-        *(knocked_out(whole, row, mask) for mask in masks.values() for row in range(len(whole))),
+    genomes = [
+        coefficients,
+        *(
+            knocked_out(coefficients, row, mask)
+            for mask in masks.values()
+            for row in range(len(coefficients))
+        ),
     ]
     # Where a coefficient is 0 already there is nothing new to make, nor to score.
-    unique = {genome.tobytes(): genome for genome in made}
-    place = {content: number for number, content in enumerate(unique)}
+    unique = {genome.tobytes(): genome for genome in genomes}
+    row_of = {content: number for number, content in enumerate(unique)}
     prepared = context.evaluator.prepare_keys(items)
     scored = context.score(
         [genome.ravel() for genome in unique.values()],
@@ -152,21 +153,21 @@ def ablate_founders(
         "knocking out",
         context.materialiser,
     )
-    rows = [place[genome.tobytes()] for genome in made]
-    lost = scored.exact[rows[0]] - scored.exact[rows[1:]]
-    doubt = scored.probability[rows[0]] - scored.probability[rows[1:]]
-    asked = [item.task for item in items]
+    rows = [row_of[genome.tobytes()] for genome in genomes]
+    accuracy_lost = scored.exact[rows[0]] - scored.exact[rows[1:]]
+    probability_lost = scored.probability[rows[0]] - scored.probability[rows[1:]]
+    task_of_item = [item.task for item in items]
     sizes = np.array([block.parameters for block in context.layout.blocks], dtype=np.float64)
     names = [context.founders[vector].name for vector in context.basis.vectors]
     knockouts = [
         Ablation(
             name,
             where,
-            float(np.average(whole[row, mask], weights=sizes[mask])),
-            float(vector_shares(whole[:, mask], sizes[mask])[row]),
-            mean_over_tasks(lost[number], asked),
-            mean_by_task(lost[number], asked),
-            means_by_task(doubt[number], asked),
+            float(np.average(coefficients[row, mask], weights=sizes[mask])),
+            float(vector_shares(coefficients[:, mask], sizes[mask])[row]),
+            mean_over_tasks(accuracy_lost[number], task_of_item),
+            mean_by_task(accuracy_lost[number], task_of_item),
+            means_by_task(probability_lost[number], task_of_item),
         )
         for number, (where, mask, row, name) in enumerate(
             (where, mask, row, name)
@@ -174,12 +175,12 @@ def ablate_founders(
             for row, name in enumerate(names)
         )
     ]
-    accuracy = means_by_task(scored.exact[rows[0]], asked)
+    accuracy = means_by_task(scored.exact[rows[0]], task_of_item)
     return FounderAblation(model, split, len(items), accuracy, tuple(knockouts))
 
 
 def block_masks(layout: Layout, grain: Grain) -> Masks:
-    """All blocks together, and then the groups that are asked for."""
+    """Masks of blocks that are knocked out together, by name: shape [blocks] each."""
     names = [block.name for block in layout.blocks]
     masks = {EVERYWHERE: np.ones(len(names), dtype=np.bool_)}
     if grain == "block":
@@ -193,18 +194,33 @@ def block_masks(layout: Layout, grain: Grain) -> Masks:
 
 
 def knocked_out(coefficients: Floats, row: int, mask: npt.NDArray[np.bool_]) -> Floats:
-    """The coefficients with one task vector taken out of some blocks: (vectors, blocks)."""
-    rest = coefficients.copy()
-    rest[row, mask] = 0.0
-    return rest
+    """Coefficients with one task vector set to 0 in some blocks.
+
+    >>> knocked_out(np.ones((2, 2)), 0, np.array([True, False])).tolist()
+    [[0.0, 1.0], [1.0, 1.0]]
+
+    Args:
+        coefficients: shape [vectors, blocks].
+        row: index of the vector.
+        mask: shape [blocks].
+
+    Returns:
+        Shape [vectors, blocks].
+    """
+    result = coefficients.copy()
+    result[row, mask] = 0.0
+    return result
 
 
 def vector_shares(coefficients: Floats, sizes: Floats) -> Floats:
-    """Each task vector's part in all that is added to the base: shape (vectors,), sums to 1.
+    """Each task vector's part in all that is added to the base: shape [vectors], sums to 1.
+
+    >>> vector_shares(np.array([[1.0, 0.0], [0.0, -3.0]]), np.array([1.0, 1.0])).tolist()
+    [0.25, 0.75]
 
     Args:
-        coefficients: shape (vectors, blocks).
-        sizes: parameters of the blocks, shape (blocks,).
+        coefficients: shape [vectors, blocks].
+        sizes: parameters of the blocks, shape [blocks].
     """
     mass = np.abs(coefficients) @ sizes
     total = mass.sum()
@@ -212,5 +228,5 @@ def vector_shares(coefficients: Floats, sizes: Floats) -> Floats:
 
 
 def means_by_task(scores: Floats, tasks: Sequence[str]) -> dict[str, float]:
-    """Means by task of one score per item."""
+    """Means by task of scores of shape [items]."""
     return {task: float(own.mean()) for task, own in scores_by_task(scores, tasks).items()}

@@ -1,9 +1,10 @@
-"""Selecting sources: which models of an archive should be merged for a task, and why these.
+"""Recommending sources: which models of an archive should be merged for a task.
 
-The first is whoever solves most. Each further one is whoever solves most of what the chosen do not,
-times one less its relationship with the closest of them: what kin can do is likely to lie in the
-same weights already, and to be averaged away with what it shares. Where nobody adds anything, it is
-whoever solves most by means of its own, times the same. Ties go to the better rated.
+The first is the one that solves most. Each further one is the one that solves most of what the
+chosen do not, times one less its relationship with the closest of them: what relatives can do is
+likely to lie in the same weights already, and to be averaged away with what they share. Where no
+model adds anything, it is the one that solves most by itself, times the same. Ties go to the higher
+rated.
 """
 
 from dataclasses import dataclass
@@ -13,18 +14,18 @@ import numpy as np
 from lineage.records import Floats
 
 DEFAULT_COUNT = 3
-"""Models that are selected: with more, each has too small a part in a merge."""
+"""Models that are recommended: with more, each has too small a part in a merge."""
 
 
 @dataclass(frozen=True)
 class SourceCandidates:
-    """Who may be selected, and what is known of them.
+    """The models to choose from.
 
     Attributes:
         models: ids.
-        solved: shape (models, items): how far each solves each item of the task, in [0, 1].
-        relationship: shape (models, models), in [0, 1].
-        rating: shape (models,), in any unit; NaN of who has none.
+        solved: shape [models, items]: how far each solves each item of the task, in [0, 1].
+        relationship: shape [models, models], in [0, 1].
+        rating: shape [models], in any unit; NaN for models without one.
     """
 
     models: tuple[int, ...]
@@ -35,15 +36,15 @@ class SourceCandidates:
 
 @dataclass(frozen=True)
 class RecommendedSource:
-    """A selected model, and why.
+    """A recommended model, and why.
 
     Attributes:
         model: its id.
         solves: items that it solves.
         adds: of these, what the models before it do not solve.
         together: items that it and those before it solve.
-        items: that were asked.
-        closest: whom of those before it is closest kin to; None for the first.
+        items: how many there are.
+        closest: the closest relative among those before it; None for the first.
         relationship: with that one; 0 for the first.
     """
 
@@ -57,7 +58,7 @@ class RecommendedSource:
 
     @property
     def reason(self) -> str:
-        """Why it was selected, in words."""
+        """Why it was chosen, as a sentence."""
         if self.closest is None:
             return f"solves most: {_amount(self.solves)} of {self.items} items"
         kin = f"relationship {self.relationship:.2f} with its closest kin here, #{self.closest}"
@@ -73,7 +74,13 @@ class RecommendedSource:
 def recommend(
     candidates: SourceCandidates, count: int = DEFAULT_COUNT
 ) -> tuple[RecommendedSource, ...]:
-    """The models to merge for a task, the best first; fewer where there are no more candidates."""
+    """The models to merge for a task, the best first; fewer where there are no more candidates.
+
+    >>> solved = np.array([[1.0, 0.0], [0.0, 1.0]])
+    >>> candidates = SourceCandidates((3, 4), solved, np.eye(2), np.array([1000.0, 900.0]))
+    >>> [source.model for source in recommend(candidates)]
+    [3, 4]
+    """
     models, solved = candidates.models, candidates.solved
     rated = np.where(np.isnan(candidates.rating), -np.inf, candidates.rating)
     best = np.zeros(solved.shape[1])

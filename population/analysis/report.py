@@ -1,4 +1,4 @@
-"""The report: what a campaign achieved, on items that it never saw.
+"""The report: a campaign's results on items that it never used.
 
 This is the only place that opens the sealed test split. Scores are exact match under greedy
 decoding, on items that have keys; means are over tasks, so that every task counts the same.
@@ -24,13 +24,18 @@ from population.weights.materialise import state_sha256
 
 @dataclass(frozen=True)
 class Result:
-    """How a model did on one split: the mean over tasks, and each task."""
+    """A model's results on one split.
+
+    Attributes:
+        interval: the mean over tasks of exact match.
+        tasks: exact match by task.
+    """
 
     interval: Interval
     tasks: Mapping[str, float]
 
     def as_json(self) -> dict[str, Any]:
-        """As `report --json` prints it."""
+        """The dictionary that `report --json` prints."""
         return {
             "mean": self.interval.mean,
             "low": self.interval.low,
@@ -41,7 +46,15 @@ class Result:
 
 @dataclass(frozen=True)
 class ReportEntry:
-    """A line of the report: a model, and its results by split."""
+    """A line of the report: a model and its results.
+
+    Attributes:
+        name: of the model.
+        detail: what it is.
+        results: by split.
+        exact_on_test: exact match on the test split, shape [items].
+        id: of the model, if it is in the archive.
+    """
 
     name: str
     detail: str
@@ -51,13 +64,13 @@ class ReportEntry:
 
     @property
     def test(self) -> Result:
-        """The sealed split, which is what counts."""
+        """The results on the sealed test split."""
         return self.results["test"]
 
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that a report says.
+    """The content of a report.
 
     Attributes:
         champion: the best living model by the selection split.
@@ -66,10 +79,10 @@ class Report:
         over_founder: the champion's gain over the founder that is best on the test split.
         over_merge: its gain over the standard merge that is best on the test split.
         composites: tasks that no founder was made for.
-        item_evaluations: what the campaign spent.
-        wall_s: how long it ran.
-        forward_fraction: the part of that time with a forward pass running.
-        cores_busy: how many processor cores were at work, on average.
+        item_evaluations: that the campaign spent.
+        wall_s: seconds that it ran.
+        forward_fraction: the fraction of that time with a forward pass running.
+        cores_busy: processor cores at work, on average.
         generations: how many it ran.
     """
 
@@ -96,7 +109,7 @@ class Report:
         return max(self.baselines, key=lambda entry: entry.test.interval.mean)
 
     def as_json(self) -> dict[str, Any]:
-        """The stable form that scripts read; a baseline's own keys are its test results."""
+        """The stable dictionary that scripts read; a baseline's own keys are its test results."""
 
         def splits(entry: ReportEntry) -> dict[str, Any]:
             return {split: entry.results[split].as_json() for split in reversed(SPLITS)}
@@ -156,7 +169,7 @@ def make_report(archive: Archive, context: Context, progress: Progress = silent)
         for merge, genome in zip(merges, merged, strict=True)
     )
     champion = _champion(archive, history[-1].champion, bench, context)
-    wall_s = sum(past.wall_s for past in history)
+    wall_s = sum(generation.wall_s for generation in history)
     best_founder = max(founders, key=lambda entry: entry.test.interval.mean)
     best_merge = max(entries, key=lambda entry: entry.test.interval.mean)
     return Report(
@@ -166,10 +179,12 @@ def make_report(archive: Archive, context: Context, progress: Progress = silent)
         over_founder=bench.gain(champion, best_founder),
         over_merge=bench.gain(champion, best_merge),
         composites=tuple(task.name for task in context.tasks if task.kind == "composite"),
-        item_evaluations=sum(past.evaluations for past in history),
+        item_evaluations=sum(generation.evaluations for generation in history),
         wall_s=wall_s,
-        forward_fraction=sum(past.forward_s for past in history) / wall_s if wall_s else 0.0,
-        cores_busy=sum(past.cpu_s for past in history) / wall_s if wall_s else 0.0,
+        forward_fraction=sum(generation.forward_s for generation in history) / wall_s
+        if wall_s
+        else 0.0,
+        cores_busy=sum(generation.cpu_s for generation in history) / wall_s if wall_s else 0.0,
         generations=history[-1].generation,
     )
 
@@ -205,22 +220,22 @@ class _Measurements:
         """Score what was never scored, now or in an earlier report."""
         context = self._context
         maker = maker or context.maker
-        unknown: list[tuple[Floats, str]] = []
+        unmeasured: list[tuple[Floats, str]] = []
         for number, (genome, state) in enumerate(
             zip(genomes, maker.siblings(genomes), strict=True)
         ):
             self._progress(number, len(genomes), what)
             sha = state_sha256(state)
-            kept = self._archive.report_scores(sha, self._names)
-            if kept is None:
-                unknown.append((genome, sha))
+            stored = self._archive.report_scores(sha, self._names)
+            if stored is None:
+                unmeasured.append((genome, sha))
             else:
-                self._exact[genome.tobytes()] = kept.exact[0]
-        if not unknown:
+                self._exact[genome.tobytes()] = stored.exact[0]
+        if not unmeasured:
             return
         prepared = context.evaluator.prepare_keys(self._items)
-        scored = context.score([g for g, _ in unknown], prepared, self._progress, what, maker)
-        for row, (genome, sha) in enumerate(unknown):
+        scored = context.score([g for g, _ in unmeasured], prepared, self._progress, what, maker)
+        for row, (genome, sha) in enumerate(unmeasured):
             self._exact[genome.tobytes()] = scored.exact[row]
             self._archive.save_report_scores(
                 sha,
@@ -244,12 +259,12 @@ class _Measurements:
         exact = self._exact[genome.tobytes()]
         results = {}
         for split in SPLITS:
-            here = self._splits == split
+            in_split = self._splits == split
             tasks = self._tasks_in(split)
-            own = sorted(scores_by_task(exact[here], tasks).items())
+            by_task = sorted(scores_by_task(exact[in_split], tasks).items())
             results[split] = Result(
-                mean_over_tasks(exact[here], tasks),
-                {task: float(scores.mean()) for task, scores in own},
+                mean_over_tasks(exact[in_split], tasks),
+                {task: float(scores.mean()) for task, scores in by_task},
             )
         return ReportEntry(name, detail, results, exact[self._splits == "test"], model)
 

@@ -1,4 +1,4 @@
-"""Provenance: the sources of a colony as they lie on disk, whether they fit, and which to take.
+"""The sources of an archive: where they lie, whether they fit, and which to merge for a task.
 
 Only headers are read, and torch is not needed.
 """
@@ -24,10 +24,10 @@ class AvailableSource:
 
     Attributes:
         model: its id.
-        name: how people refer to it.
-        path: where its weights lie; None where they are made from its recipe.
-        profile: what its files say; None where there are none, or where they cannot be read.
-        trouble: why they cannot be.
+        name: its label.
+        path: of its weights; None where they are made from its recipe.
+        profile: of its files; None where there are none, or where they cannot be read.
+        trouble: why they cannot be read.
     """
 
     model: int
@@ -48,35 +48,35 @@ def founder_sources(archive: Archive) -> list[AvailableSource]:
     """The founders; the first that can be opened is what the others are compared with."""
     names = {model.id: model.label for model in archive.models(ids=archive.founder_paths())}
     reference: Checkpoint | None = None
-    found = []
+    sources = []
     for model, path in archive.founder_paths().items():
         try:
             checkpoint = open_source(path, names[model])
             reference = reference or checkpoint
-            told = profile(checkpoint, reference)
-            found.append(AvailableSource(model, names[model], path, told))
+            description = profile(checkpoint, reference)
+            sources.append(AvailableSource(model, names[model], path, description))
         except (PopulationError, OSError) as error:
-            found.append(AvailableSource(model, names[model], path, trouble=str(error)))
-    return found
+            sources.append(AvailableSource(model, names[model], path, trouble=str(error)))
+    return sources
 
 
 def member_sources(archive: Archive) -> list[AvailableSource]:
-    """The living that were bred: their weights are kept, or are made from the founders."""
-    found = []
+    """The living offspring: their weights are kept, or are made from the founders."""
+    sources = []
     for model in archive.models(living=True):
         if model.kind == "offspring":
             file: Path = weights_file(archive.path, model.weights_sha256)
-            found.append(
+            sources.append(
                 AvailableSource(model.id, model.label, str(file) if file.is_file() else None)
             )
-    return found
+    return sources
 
 
 def sources_for(archive: Archive, task: str, descent: Ancestry) -> tuple[RecommendedSource, ...]:
-    """The living that should be merged for a task, the best first.
+    """The living models that should be merged for a task, the best first.
 
-    `population.analysis.recommendation` says by what. None where nothing was asked of all of them.
-    Takes as long as working out whose kin they are.
+    `population.analysis.recommendation` has the criterion. Empty if no item was scored for all of
+    them. Most of the time goes into their relationships.
     """
     scores, ratings = living_on_common_items(archive, task)
     if not scores.items:

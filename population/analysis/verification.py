@@ -1,6 +1,6 @@
-"""The check: replays recipes and compares what they make with what was born.
+"""Verification of an archive: replays recipes and compares the weights with their hashes.
 
-What is compared how:
+How things are compared:
 
 - **Weights: bit by bit, by SHA-256, everywhere.** The hash runs over name, dtype, shape and bytes
   of every tensor in the founders' dtype (`population.models.checkpoints.weights_sha256`), not over
@@ -31,7 +31,13 @@ from population.weights.materialise import state_sha256
 
 @dataclass(frozen=True)
 class Damage:
-    """Something that is not as it was, and whether it is again."""
+    """Something that is not as it was committed.
+
+    Attributes:
+        what: the thing.
+        detail: what is wrong.
+        repaired: whether it was mended.
+    """
 
     what: str
     detail: str
@@ -40,7 +46,15 @@ class Damage:
 
 @dataclass(frozen=True)
 class Findings:
-    """What a check looked at, and what it found."""
+    """The result of a check.
+
+    Attributes:
+        founders: how many were checked.
+        replayed: offspring whose recipes were replayed.
+        offspring: how many there are.
+        files: kept weights that were checked.
+        damages: what was found.
+    """
 
     founders: int
     replayed: int
@@ -50,7 +64,7 @@ class Findings:
 
     @property
     def intact(self) -> bool:
-        """Whether all is well, by now."""
+        """Whether nothing is damaged any more."""
         return all(damage.repaired for damage in self.damages)
 
 
@@ -61,38 +75,40 @@ def check(
     *,
     repair: bool = False,
 ) -> Findings:
-    """Check founders by hash, rows for sense, kept weights, and offspring by replaying recipes.
+    """Check founders by hash, rows for consistency, kept weights, and offspring by replay.
 
     Args:
         archive: what to check.
         sample: replay this many offspring, drawn at random; None replays all.
-        progress: told (done, total, what).
+        progress: called with (done, total, what).
         repair: make damaged weights again from their recipes.
     """
-    rows = [Damage("row", problem) for problem in archive.inconsistencies()]
-    founders = list(_damaged_founders(archive, progress))
+    row_damage = [Damage("row", problem) for problem in archive.inconsistencies()]
+    founder_damage = list(_damaged_founders(archive, progress))
     offspring = archive.offspring()
     chosen = offspring if sample is None else sorted(
         random.sample(offspring, min(sample, len(offspring)))
     )  # fmt: skip
-    context, replayed, trouble = None, 0, []
-    if founders:
-        trouble = [Damage("offspring", "cannot be replayed before the founders are as they were")]
+    context, replayed, offspring_damage = None, 0, []
+    if founder_damage:
+        offspring_damage = [
+            Damage("offspring", "cannot be replayed before the founders are as they were")
+        ]
     else:
         try:
             context = reopen_context(archive)
-            trouble = list(_changed_offspring(archive, context, chosen, progress))
+            offspring_damage = list(_changed_offspring(archive, context, chosen, progress))
             replayed = len(chosen)
         except (ArchiveError, PopulationError) as error:
-            trouble = [Damage("offspring", str(error))]
+            offspring_damage = [Damage("offspring", str(error))]
     cache = cache_of(archive)
-    files = list(_damaged_files(archive, cache, context if repair else None, progress))
+    file_damage = list(_damaged_files(archive, cache, context if repair else None, progress))
     return Findings(
         len(archive.founder_paths()),
         replayed,
         len(offspring),
         len(cache.files()),
-        (*rows, *founders, *trouble, *files),
+        (*row_damage, *founder_damage, *offspring_damage, *file_damage),
     )
 
 
@@ -119,22 +135,22 @@ def _changed_offspring(
         progress(start, len(chosen), "replaying recipes")
         batch = archive.models(ids=chosen[start : start + size])
         genomes = archive.genomes([model.id for model in batch])
-        for born, state in zip(batch, maker.siblings(list(genomes)), strict=True):
-            if state_sha256(state) != born.weights_sha256:
-                yield Damage(born.label, "its recipe makes other weights than were born")
+        for model, state in zip(batch, maker.siblings(list(genomes)), strict=True):
+            if state_sha256(state) != model.weights_sha256:
+                yield Damage(model.label, "its recipe makes other weights than were born")
 
 
 def _damaged_files(
     archive: Archive, cache: WeightsCache, context: Context | None, progress: Progress
 ) -> Iterator[Damage]:
     """Kept weights that are not what their names say; remade where there is a context for it."""
-    kept = cache.files()
-    for number, file in enumerate(kept):
-        progress(number, len(kept), "kept weights")
-        trouble = cache.damage(file.sha256)
-        if trouble is None:
+    files = cache.files()
+    for number, file in enumerate(files):
+        progress(number, len(files), "kept weights")
+        damage = cache.damage(file.sha256)
+        if damage is None:
             continue
-        what, detail = f"weights {file.file}", f"the file {trouble}"
+        what, detail = f"weights {file.file}", f"the file {damage}"
         owners = archive.with_weights(file.sha256)
         if not owners:
             detail += "; no model of this archive has such weights"
@@ -142,14 +158,14 @@ def _damaged_files(
             yield Damage(what, detail)
             continue
         cache.remove(file.sha256)  # what is damaged must not stay, whether or not it can be remade
-        repaired, became = _remade(archive, cache, context, owners)
-        yield Damage(what, f"{detail}; {became}", repaired)
+        repaired, outcome = _remade(archive, cache, context, owners)
+        yield Damage(what, f"{detail}; {outcome}", repaired)
 
 
 def _remade(
     archive: Archive, cache: WeightsCache, context: Context, owners: list[Model]
 ) -> tuple[bool, str]:
-    """Whether damaged weights, which were removed, are no loss any more, and what became of it."""
+    """Whether removed weights could be replaced or were not needed, and what was done."""
     if not owners:
         return True, "removed"
     try:

@@ -78,7 +78,7 @@ class Numpy:
         return wide
 
     def array(self, values: npt.NDArray[Any]) -> Array:
-        """The array itself."""
+        """The array itself, of any shape."""
         return values
 
     def finite(self, wide: Array) -> bool:
@@ -143,7 +143,7 @@ class Torch:
         return tensor if dtype.size >= 4 else tensor.float()
 
     def array(self, values: npt.NDArray[Any]) -> Array:
-        """A copy of a numpy array on the device."""
+        """A copy of a numpy array on the device: the same shape."""
         return self._torch.from_numpy(np.array(values)).to(self.device)
 
     def finite(self, wide: Array) -> bool:

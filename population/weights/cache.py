@@ -1,16 +1,16 @@
-"""The weights cache: safetensors files named by the hash of what is in them, under a quota.
+"""The weights cache: safetensors files named by the hash of their weights, under a quota.
 
 Weights are never the only copy of a model, its recipe is; a file here saves the time of making it,
-and keeps the model within reach if a founder's checkpoint should go. So files come and go: when
-the quota is full, the least recently used goes first, and keyframes last.
+and keeps the model available if a founder's checkpoint should disappear. When the quota is full,
+the least recently used file is evicted first, and keyframes last.
 
-A **keyframe** is a model whose weights are worth their place: everyone who was ever champion. They
-are not what bounds the depth of a replay, since that is bounded already: every recipe that a
+A **keyframe** is a model whose weights are worth keeping: every model that was ever champion.
+Keyframes do not bound the depth of a replay, which is bounded already: every recipe that a
 campaign breeds is a weighted sum of founders, or a path through their layers, and is made from the
 founders in one pass, a million generations down as in the first.
 
-A file gets its name when it is complete and on the disk, so a name is a promise. Nobody relies on
-it: whatever is taken out is hashed first.
+A file gets its name when it is complete and on disk. Nothing relies on that: whatever is loaded is
+hashed first.
 """
 
 import os
@@ -49,7 +49,7 @@ class WeightsCache:
     """The weights that are kept beside an archive.
 
     Args:
-        archive: whose weights; they lie in the folder `ARCHIVE.weights`.
+        archive: the archive's file; weights lie in the folder `ARCHIVE.weights`.
         quota: bytes that all files together may take. 0 keeps nothing.
     """
 
@@ -58,33 +58,33 @@ class WeightsCache:
         self.quota = quota
 
     def file(self, sha256: str) -> Path:
-        """Where the weights with a hash lie, if they are kept."""
+        """The path for weights with a hash, whether they are kept or not."""
         return self.folder / f"{sha256}{SUFFIX}"
 
     def files(self) -> list[CachedFile]:
         """All files, the least recently used first."""
-        found = []
+        files = []
         for file in self.folder.glob(f"*{SUFFIX}"):
             try:
                 stat = file.stat()
             except FileNotFoundError:  # somebody else made room
                 continue
-            found.append(
+            files.append(
                 CachedFile(file.name.removesuffix(SUFFIX), file, stat.st_size, stat.st_mtime_ns)
             )
-        return sorted(found, key=lambda kept: (kept.used, kept.sha256))
+        return sorted(files, key=lambda kept: (kept.used, kept.sha256))
 
     def damage(self, sha256: str) -> str | None:
-        """What is wrong with a file that is there, or None. Reads all of it."""
+        """What is wrong with an existing file, or None. Reads all of it."""
         file = self.file(sha256)
         try:
-            found = open_tensors(file, sha256[:12]).sha256()
+            actual = open_tensors(file, sha256[:12]).sha256()
         except (CheckpointError, OSError, ValueError) as error:
             return f"cannot be read: {next(iter(str(error).splitlines()), 'no reason given')}"
-        return None if found == sha256 else "holds other weights than its name says"
+        return None if actual == sha256 else "holds other weights than its name says"
 
     def load(self, sha256: str) -> State | None:
-        """The weights with a hash, proven, or None if they are not kept. Counts as a use.
+        """Load the weights with a hash and verify them; None if they are not kept. Counts as a use.
 
         Raises:
             CheckpointError: the file is damaged.
@@ -102,10 +102,16 @@ class WeightsCache:
         return state
 
     def put(self, sha256: str, state: State, keyframes: Iterable[str] = ()) -> bool:
-        """Keep weights, and make room for them; whether they have a place.
+        """Write weights to the cache, and evict others to make room.
 
-        They have none if they alone would take more than the quota, or if all that could give way
-        are keyframes and they are not one themselves.
+        Args:
+            sha256: their hash.
+            state: the weights.
+            keyframes: hashes of the weights that are evicted last.
+
+        Returns:
+            False if they were not kept: they alone exceed the quota, or only keyframes could be
+            evicted and they are none.
 
         Raises:
             PopulationError: the folder cannot be written; what was kept stays.
@@ -132,39 +138,39 @@ class WeightsCache:
         return True
 
     def remove(self, sha256: str) -> None:
-        """Keep these weights no longer."""
+        """Remove the weights with a hash, if they are kept."""
         self.file(sha256).unlink(missing_ok=True)
 
     def _make_room(self, sha256: str, size: int, keyframes: frozenset[str]) -> bool:
-        """Let others go until `size` bytes more fit; nobody goes if that would not be enough."""
+        """Evict others until `size` bytes more fit; none if that would not be enough."""
         if size > self.quota:
             return False
         others = [kept for kept in self.files() if kept.sha256 != sha256]
         excess = size + sum(kept.size for kept in others) - self.quota
-        leaving = []
+        evicted = []
         for kept in _eviction_order(others, keyframes):
             if excess <= 0:
                 break
             if kept.sha256 in keyframes and sha256 not in keyframes:
                 return False
-            leaving.append(kept)
+            evicted.append(kept)
             excess -= kept.size
-        for kept in leaving:
+        for kept in evicted:
             kept.file.unlink(missing_ok=True)
         return True
 
     def _sweep(self) -> None:
-        """Remove what killed processes left behind."""
+        """Remove unfinished files of killed processes."""
         for draft in self.folder.glob(".*.draft"):
             owner = draft.name.split(".")[2]
             if Path("/proc").exists() and not Path(f"/proc/{owner}").exists():
                 draft.unlink(missing_ok=True)
 
 
-def _eviction_order(kept: list[CachedFile], keyframes: frozenset[str]) -> Iterator[CachedFile]:
+def _eviction_order(files: list[CachedFile], keyframes: frozenset[str]) -> Iterator[CachedFile]:
     """Least recently used first, keyframes last."""
-    yield from (one for one in kept if one.sha256 not in keyframes)
-    yield from (one for one in kept if one.sha256 in keyframes)
+    yield from (file for file in files if file.sha256 not in keyframes)
+    yield from (file for file in files if file.sha256 in keyframes)
 
 
 def _fsync(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Genomes: what they mean, and the recipes that they stand for.
+"""Genomes in parameter space, and the recipes of genomes.
 
 A genome gives each task vector a coefficient in each block, so a model is
 
@@ -49,10 +49,16 @@ class Basis:
         return tuple(i for i in range(len(self.founders)) if i != self.base)
 
     def weights(self, genome: Floats) -> Floats:
-        """The founders' weights per block for a genome: shape (founders, blocks), columns sum to 1.
+        """The founders' weights per block for a genome.
+
+        >>> Basis(("base", "math"), base=0).weights(np.array([[0.25, 1.0]])).tolist()
+        [[0.75, 0.0], [0.25, 1.0]]
 
         Args:
-            genome: shape (vectors, blocks).
+            genome: shape [vectors, blocks].
+
+        Returns:
+            Shape [founders, blocks]; columns sum to 1.
         """
         weights = np.zeros((len(self.founders), genome.shape[1]))
         weights[list(self.vectors)] = genome
@@ -64,7 +70,15 @@ class Basis:
         return weights
 
     def genome_of_founder(self, founder: int, blocks: int) -> Floats:
-        """The genome that makes a founder itself: 1 on its own task vector, 0 elsewhere."""
+        """The genome of a founder itself: 1 on its own task vector, 0 elsewhere.
+
+        Args:
+            founder: its index.
+            blocks: how many blocks there are.
+
+        Returns:
+            Shape [vectors, blocks].
+        """
         genome = np.zeros((len(self.vectors), blocks))
         if founder != self.base:
             genome[self.vectors.index(founder)] = 1.0
@@ -77,10 +91,10 @@ def recipe_of(
     """The recipe of a genome, over its founders.
 
     Args:
-        basis: what the rows of the genome mean.
-        layout: what its columns mean.
+        basis: the meaning of the genome's rows.
+        layout: the meaning of its columns.
         cut: how the layout was made.
-        genome: shape (vectors, blocks).
+        genome: shape [vectors, blocks].
         sources: the founders, in the order of the basis.
     """
     step = _merge_step("offspring", basis, layout, cut, genome)
@@ -97,16 +111,16 @@ def route_recipe(
 ) -> Recipe:
     """The recipe of a genome that is a route: the merged models that it uses, then the route.
 
-    What it makes has the bits of `population.weights.materialise_routes`: a merged model is a step
+    Its weights have the bits of `population.weights.materialise_routes`: a merged model is a step
     of its own, but the merge engine rounds only what it writes, so not before the layers are
     scaled.
 
     Args:
-        basis: the founders, and what the rows of coefficients mean.
-        layout: what the columns of coefficients mean.
+        basis: the founders, and the meaning of the rows of coefficients.
+        layout: the meaning of the columns of coefficients.
         cut: how the layout was made.
-        space: what the genome means.
-        genome: shape (genes,).
+        space: the search space of the genome.
+        genome: shape [genes].
         sources: the founders, in the order of the basis.
     """
     route = space.route(genome)
@@ -180,28 +194,28 @@ def _new_names(taken: Sequence[str], count: int) -> list[str]:
 
 
 def with_filters(recipe: Recipe, layout: Layout) -> Recipe:
-    """The same recipe with its blocks named by tensor names, as mergekit's filters do.
+    """The same recipe with values per tensor name instead of per block, as mergekit's filters.
 
-    A recipe that names no blocks stays as it is, and so does one of several steps, which mergekit
-    has no words for.
+    A recipe without blocks stays as it is, and so does one of several steps, which mergekit cannot
+    express.
 
     Raises:
         RecipeError: blocks cut within tensors.
     """
     if len(recipe.steps) > 1 or recipe.steps[0].blocks is None:
         return recipe
-    found = name_filters(layout)
-    if found is None:
+    filters = name_filters(layout)
+    if filters is None:
         raise RecipeError(
             "mergekit cannot cut within tensors, as these blocks do; export the recipe as JSON"
         )
     (step,) = recipe.steps
 
-    def plain(parameters: Parameters) -> Parameters:
+    def with_choices(parameters: Parameters) -> Parameters:
         return {
             name: [
                 Choice(filter=text, value=value.blocks[block])
-                for block, texts in found.items()
+                for block, texts in filters.items()
                 for text in texts
             ]
             if isinstance(value, PerBlock)
@@ -210,7 +224,8 @@ def with_filters(recipe: Recipe, layout: Layout) -> Recipe:
         }
 
     models = [
-        model.model_copy(update={"parameters": plain(model.parameters)}) for model in step.models
+        model.model_copy(update={"parameters": with_choices(model.parameters)})
+        for model in step.models
     ]
     step = step.model_copy(update={"models": models, "blocks": None})
     return recipe.model_copy(update={"steps": [step]})

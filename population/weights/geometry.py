@@ -1,7 +1,7 @@
 """Lengths and angles of merged models, from the founders' inner products alone.
 
-A model of parameter space is a weighted sum of founders in every block, so what there is to know of
-its direction follows from one Gram matrix per block; no weight is read again.
+A model of parameter space is a weighted sum of founders in every block, so its length and its
+angles to others follow from one Gram matrix per block; no weight is read again.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,22 +23,27 @@ class Geometry:
     """Inner products of task vectors, block by block.
 
     Attributes:
-        vectors: shape (blocks, vectors, vectors), of the task vectors that a genome scales.
+        vectors: shape [blocks, vectors, vectors], of the task vectors that a genome scales.
     """
 
     vectors: Floats
 
     def angles(self, one: Floats, other: Floats) -> Floats:
-        """Between the task vectors that two genomes make, in each block: radians, (blocks,)."""
+        """Angles between the task vectors of two genomes, in radians: shape [blocks]."""
         return np.arccos(self._cosines(*self._products(one, other)))
 
     def angle(self, one: Floats, other: Floats) -> float:
-        """Between the task vectors that two genomes make, over the whole model: radians."""
+        """The angle between the task vectors of two genomes over the whole model, in radians.
+
+        Args:
+            one: a genome of shape [vectors, blocks] or [vectors * blocks].
+            other: another one.
+        """
         totals = [np.atleast_1d(part.sum()) for part in self._products(one, other)]
         return float(np.arccos(self._cosines(*totals))[0])
 
     def _products(self, one: Floats, other: Floats) -> tuple[Floats, Floats, Floats]:
-        """Per block: the inner product of both, and each with itself."""
+        """The inner product of both, and of each with itself: shape [blocks] each."""
         blocks, rows, _ = self.vectors.shape
         a, b = one.reshape(rows, blocks), other.reshape(rows, blocks)
 
@@ -59,28 +64,28 @@ def geometry_of(
     founders: Sequence[Checkpoint],
     basis: Basis,
     layout: Layout,
-    tell: Callable[[int, int], None] = lambda done, total: None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Geometry:
-    """Measure the founders, tensor by tensor: reads all of their weights once.
+    """Compute the founders' inner products, tensor by tensor: reads all of their weights once.
 
     Args:
         founders: in the order of the basis.
-        basis: whose task vectors are measured.
+        basis: defines the task vectors.
         layout: of the blocks.
-        tell: told how many tensors are done, of how many.
+        progress: called with (tensors done, tensors in all).
     """
     rows = len(basis.vectors)
     gram = np.zeros((len(layout.blocks), rows, rows))
     for number, (name, header) in enumerate(founders[0].tensors.items()):
-        tell(number, len(founders[0].tensors))
+        progress(number, len(founders[0].tensors))
         if not header.dtype.floating:
             continue
         wide = [np.asarray(founder.wide(name)) for founder in founders]
         origin = wide[basis.base] if basis.base is not None else np.mean(wide, axis=0)
         for segment in layout.segments[name]:
             cut = (slice(None),) * segment.dim + (slice(segment.start, segment.stop),)
-            inside = cut if header.shape else ()
-            parts = [(wide[vector] - origin)[inside].ravel() for vector in basis.vectors]
+            index = cut if header.shape else ()
+            parts = [(wide[vector] - origin)[index].ravel() for vector in basis.vectors]
             for start in range(0, parts[0].size, CHUNK):
                 stack = np.array([part[start : start + CHUNK] for part in parts], dtype=np.float64)
                 gram[segment.block] += stack @ stack.T

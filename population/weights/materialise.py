@@ -99,9 +99,12 @@ class Materialiser:
         """How many siblings fit into memory together."""
 
     def siblings(self, genomes: Sequence[Floats]) -> Iterator[State]:
-        """The weights for each genome, in order: (vectors, blocks), or that in a row.
+        """The weights for each genome, in order.
 
         At most `batch` are made at a time; each should be dropped before the next is taken.
+
+        Args:
+            genomes: shape [vectors, blocks] or [vectors * blocks] each.
         """
         for start in range(0, len(genomes), self.batch):
             states = self._together(genomes[start : start + self.batch])
@@ -109,11 +112,11 @@ class Materialiser:
                 yield states.pop(0)
 
     def one(self, genome: Floats) -> State:
-        """The weights for one genome."""
+        """The weights for one genome of shape [vectors, blocks] or [vectors * blocks]."""
         return next(self.siblings([genome]))
 
     def tensor(self, genome: Floats, name: str) -> torch.Tensor:
-        """One tensor of what a genome makes; no other is computed."""
+        """One tensor of a genome of shape [vectors, blocks]; no other is computed."""
         return self._merged(name, self._sums([genome]))[0]
 
     def _together(self, genomes: Sequence[Floats]) -> list[State]:

@@ -91,11 +91,11 @@ class RouteMaterialiser:
         """How many siblings fit into memory together."""
 
     def siblings(self, genomes: Sequence[Floats]) -> Iterator[State]:
-        """The weights for each genome (genes,), in order, made when they are asked for."""
+        """The weights for each genome, shape [genes], in order, made when they are asked for."""
         return map(self.one, genomes)
 
     def one(self, genome: Floats) -> RoutedState:
-        """The weights for one genome, with their config.
+        """The weights for one genome, shape [genes], with their config.
 
         Raises:
             RecipeError: it is no route.
@@ -119,7 +119,7 @@ class RouteMaterialiser:
         return RoutedState(tensors, self.config_of(genome))
 
     def config_of(self, genome: Floats) -> dict[str, Any]:
-        """The config.json of the model of a genome."""
+        """The config.json of the model of a genome of shape [genes]."""
         return route_config(
             self.space.route(genome),
             self._architecture,

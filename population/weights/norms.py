@@ -1,4 +1,4 @@
-"""Vital signs: what a model's weights tell about its health before it reads a word."""
+"""Norms of a model's weights compared with the founders': a first check of its coherence."""
 
 import math
 import re
@@ -14,27 +14,35 @@ _NUMBER = re.compile(r"\d+")
 
 
 def name_without_layer(tensor: str) -> str:
-    """A tensor's name without the number of its layer: what it is compared with.
+    """A tensor's name without its layer number: tensors are compared with others of that name.
 
-    Models may be deeper than the founders, and then a layer has no twin of its number.
+    Models may be deeper than the founders, which then lack a layer of that number.
+
+    >>> name_without_layer("model.layers.12.mlp.up_proj.weight")
+    'model.layers.*.mlp.up_proj.weight'
     """
     return _NUMBER.sub("*", tensor)
 
 
 def founder_norms(
     founders: Sequence[Checkpoint],
-    tell: Callable[[int, int], None] = lambda done, total: None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, float]:
-    """For each kind of tensor the largest root mean square in any layer of any founder.
+    """The largest root mean square of each tensor in any layer of any founder.
 
-    `tell` is told how many tensors are done, of how many.
+    Args:
+        founders: opened.
+        progress: called with (tensors done, tensors in all).
+
+    Returns:
+        By name without layer, see `name_without_layer`.
     """
     norms: dict[str, float] = {}
     total = sum(len(founder.tensors) for founder in founders)
     done = 0
     for founder in founders:
         for name, header in founder.tensors.items():
-            tell(done, total)
+            progress(done, total)
             done += 1
             if header.dtype.floating:
                 size = root_mean_square(torch.from_numpy(np.array(founder.wide(name))))
@@ -46,12 +54,12 @@ def founder_norms(
 
 
 def norm_ratio(state: State, norms: Mapping[str, float]) -> float:
-    """The largest ratio of a tensor's root mean square to that of its kind.
+    """The largest ratio of a tensor's root mean square to the founders'.
 
     Args:
         state: a model's weights.
-        norms: see `founder_norms`. What is zero in all founders must stay zero; a tensor of a kind
-            that no founder has is not compared.
+        norms: see `founder_norms`. What is zero in all founders must stay zero; a tensor that no
+            founder has is not compared.
 
     Returns:
         NaN if any weight is NaN or infinite.
@@ -63,13 +71,13 @@ def norm_ratio(state: State, norms: Mapping[str, float]) -> float:
         size = root_mean_square(tensor)
         if math.isnan(size):
             return math.nan
-        usual = norms.get(name_without_layer(name), math.inf)
-        largest = max(largest, size / usual if usual else math.inf if size else 0.0)
+        reference = norms.get(name_without_layer(name), math.inf)
+        largest = max(largest, size / reference if reference else math.inf if size else 0.0)
     return largest
 
 
 def root_mean_square(tensor: torch.Tensor) -> float:
-    """Of a tensor's elements, in fp32 or wider; NaN if one of them is NaN or infinite."""
+    """Of all elements, any shape, in fp32 or wider; NaN if one of them is NaN or infinite."""
     if not tensor.numel():
         return 0.0
     wide = torch.promote_types(tensor.dtype, torch.float32)

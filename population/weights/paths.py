@@ -1,4 +1,4 @@
-"""Where the weights that are kept beside an archive lie; knows nothing of what is in them."""
+"""Paths of the weights that are kept beside an archive."""
 
 from pathlib import Path
 
@@ -6,10 +6,14 @@ SUFFIX = ".safetensors"
 
 
 def weights_folder(archive: Path) -> Path:
-    """The folder of an archive's weights."""
+    """The folder of an archive's weights.
+
+    >>> weights_folder(Path("my.duckdb")).name
+    'my.duckdb.weights'
+    """
     return archive.with_name(archive.name + ".weights")
 
 
 def weights_file(archive: Path, sha256: str) -> Path:
-    """Where the weights with a hash lie, if they are kept."""
+    """The path for weights with a hash, whether they are kept or not."""
     return weights_folder(archive) / f"{sha256}{SUFFIX}"

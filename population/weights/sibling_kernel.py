@@ -27,7 +27,7 @@ BLOCK = 512
 
 
 def addresses(arrays: list[npt.NDArray[Any]]) -> npt.NDArray[np.int64]:
-    """Where arrays begin; each has to lie in one piece."""
+    """The addresses of C-contiguous arrays of any shape: shape [arrays]."""
     assert all(array.flags.c_contiguous for array in arrays)
     return np.array([array.__array_interface__["data"][0] for array in arrays], np.int64)
 

@@ -1,4 +1,4 @@
-"""What an archive alone says about how a model is made: no founder is opened, no weight is read."""
+"""Recipes decoded from an archive alone: no founder is opened, no weight is read."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from population.weights.genomes import Basis
 
 @dataclass(frozen=True)
 class StoredRecipe:
-    """What a genome says.
+    """The decoded recipe of a model.
 
     Attributes:
-        basis: what the rows of coefficients mean.
-        coefficients: of what is merged, shape (vectors, blocks); None for a path alone.
+        basis: the meaning of the rows of coefficients.
+        coefficients: of the task vectors, shape [vectors, blocks]; None for a path alone.
         steps: the path through layers as (source, layer, scale), where "merged" is the model that
             is merged by `coefficients`; None for a merge alone.
     """
@@ -28,17 +28,17 @@ class StoredRecipe:
 
     @property
     def weights(self) -> Floats | None:
-        """All founders' weights per block: shape (founders, blocks), columns sum to 1."""
+        """All founders' weights per block: shape [founders, blocks], columns sum to 1."""
         return None if self.coefficients is None else self.basis.weights(self.coefficients)
 
 
 def stored_recipe(archive: Archive, founders: Sequence[Model], model: Model) -> StoredRecipe:
-    """How a model is made, founder or offspring.
+    """Decode the recipe of a model, founder or offspring.
 
     Args:
         archive: where it is.
         founders: those whose task vectors genomes scale, in the order of their ids.
-        model: which.
+        model: the model.
     """
     ids, blocks = [founder.id for founder in founders], len(archive.blocks())
     rows = [ids.index(founder) for founder in archive.basis()]

@@ -188,7 +188,7 @@ def test_an_exported_model_is_a_plain_checkpoint_that_answers_the_same(
         context.basis,
         context.layout,
     ).evaluator
-    own.take(context.materialiser.one(archive.genomes([newest.id])[0]))
+    own.load_weights(context.materialiser.one(archive.genomes([newest.id])[0]))
     for item, answer in zip(items, own.generate(items), strict=True):
         tokens = tokenizer(item.prompt, return_tensors="pt")
         out = model.generate(**tokens, max_new_tokens=24, do_sample=False)

@@ -148,7 +148,7 @@ def test_one_player_becomes_models_of_any_depth(zoo: Zoo, tmp_path: Path) -> Non
         assert evaluator.generate(items) == fresh.generate(items)
     founder = {name: made.founders[0].tensor(name) for name in made.founders[0].tensors}
     evaluator.load_weights(founder)
-    twin.take(made.one(genome_of(FLOW, LONG)))  # which must not disturb the other
+    twin.load_weights(made.one(genome_of(FLOW, LONG)))  # which must not disturb the other
     assert torch.equal(
         logits(evaluator._model),
         logits(AutoModelForCausalLM.from_pretrained(SHIPPED / "base", dtype=torch.float32)),
