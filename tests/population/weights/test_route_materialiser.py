@@ -121,7 +121,7 @@ def test_scales_are_a_scaled_forward_pass(kind: str, zoo: Zoo) -> None:
     assert (unscaled - expected).abs().max() > 0.02 * size
 
 
-def test_one_player_becomes_models_of_any_depth(zoo: Zoo, tmp_path: Path) -> None:
+def test_one_evaluator_loads_models_of_any_depth(zoo: Zoo, tmp_path: Path) -> None:
     """Each scores what an evaluator that knows no other model scores, to the bit."""
     made = shipped(FLOW)
     evaluator = evaluator_of(SHIPPED / "base")
@@ -166,12 +166,12 @@ def test_only_the_network_at_work_holds_weights(monkeypatch: pytest.MonkeyPatch)
     assert [module.config.num_hidden_layers for module in modules] == [4, 6, 2, 3]
     assert all(weight.is_meta for module in modules[:3] for weight in module.parameters())
     assert {weight.dtype for weight in modules[3].parameters()} == {torch.bfloat16}
-    monkeypatch.setattr(networks, "KEEP", 3)
+    monkeypatch.setattr(networks, "MAX_SHELLS", 3)
     evaluator.load_weights(made.one(genome_of(FLOW, LONG[:1])))
     assert [shell.module.config.num_hidden_layers for shell in shells.values()] == [2, 3, 1]
 
 
-def test_a_crew_scores_models_of_any_depth_as_one_player_does() -> None:
+def test_a_pool_scores_models_of_any_depth_as_one_evaluator_does() -> None:
     """Its evaluators build networks while others compute."""
     made, first = shipped(FLOW), evaluator_of(SHIPPED / "base")
     items = [Item(str(n), "rev", "search", f"rev:{'ab' * n}=", "ba" * n) for n in range(1, 5)]
@@ -181,7 +181,7 @@ def test_a_crew_scores_models_of_any_depth_as_one_player_does() -> None:
     def score(_number: int, evaluator: Evaluator, _state: State) -> list[float]:
         return [float(value) for value in evaluator.score(prepared)[1]]
 
-    together = EvaluatorPool(first, 3).each(made.siblings(genomes), score)
+    together = EvaluatorPool(first, 3).map(made.siblings(genomes), score)
     alone = evaluator_of(SHIPPED / "base")
     for genome, expected in zip(genomes, together, strict=True):
         alone.load_weights(made.one(genome))
