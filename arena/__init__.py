@@ -1,7 +1,15 @@
-"""Judgement: tasks, answers, judges, ratings, and who mates with whom. Knows nothing of torch.
+"""Judgement: tasks, answers, judges, matches and ratings. Never imports torch.
 
-What is named here is imported when it is first asked for: numpy takes a tenth of a second to start,
-and who only needs the errors should not wait for it.
+A task is loaded by name, gives items, and says whether an answer is right:
+
+>>> from arena import load_task
+>>> task = load_task("data/tasks/sort")  # doctest: +SKIP
+>>> item = task.items("selection", seed=1, limit=1)[0]  # doctest: +SKIP
+>>> task.verify(item, task.extract(item, item.key))  # doctest: +SKIP
+1.0
+
+The names of `__all__` are imported on first use: numpy takes a tenth of a second to start, and a
+program that only needs the errors should not wait for it.
 """
 
 from typing import TYPE_CHECKING, Any

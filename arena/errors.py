@@ -1,4 +1,4 @@
-"""What can go wrong with tasks and judging."""
+"""Errors of tasks."""
 
 
 class TaskError(Exception):

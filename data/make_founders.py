@@ -36,7 +36,7 @@ from arena.tasks.generators import (
     KANJI,
     apply,
     change_script,
-    deal,
+    sample_items,
     split_of,
 )
 from data.training import Items, exact_match, make_model, make_tokenizer, train
@@ -135,7 +135,7 @@ def save(model: LlamaForCausalLM, folder: Path) -> None:
 
 def report(name: str, model: LlamaForCausalLM, started: float) -> None:
     """Print exact match on the selection split, a row of the table in data/README.md."""
-    cells = [exact_match(model, deal(task, "selection", 0, 40)) for task in GENERATORS]
+    cells = [exact_match(model, sample_items(task, "selection", 0, 40)) for task in GENERATORS]
     row = " | ".join(f"{cell:.2f}" for cell in (*cells, sum(cells) / len(cells)))
     print(f"| {name} | {row} |  ({time.monotonic() - started:.0f} s)", flush=True)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from arena.tasks.generators import GENERATORS, Generator, deal
+from arena.tasks.generators import GENERATORS, Generator, sample_items
 
 SIZES = {"search": 64, "selection": 40, "test": 100}
 SEED = 0
@@ -54,7 +54,7 @@ def items(name: str, split: str, size: int) -> str:
     """The items of a split, one JSON object a line."""
     rows = (
         {"id": f"{name}-{split}-{number:04}", "prompt": prompt, "key": key}
-        for number, (prompt, key) in enumerate(deal(name, split, SEED, size), start=1)
+        for number, (prompt, key) in enumerate(sample_items(name, split, SEED, size), start=1)
     )
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 

@@ -8,7 +8,7 @@ import numpy as np
 from arena.judges import JUDGES, Slate, Votes, consensus, preference
 from arena.matches.outcomes import Judges, decided
 from arena.ratings import Matches
-from arena.reliability.audit import SUSPICIOUS, favours
+from arena.reliability.audit import SUSPICIOUS, favouritism
 from arena.reliability.kin import STRATA
 from arena.reliability.trust import beliefs, earned, lower_bound, recorded, totals, unproved
 from lineage.records import Audit, Floats, Trust
@@ -75,7 +75,7 @@ def judged(
         hits, misses = here[0] + before[0], here[1] + before[1]
         favour = np.full(len(ballots.judges), np.nan)
         if audit and ballots.mode != consensus.MODE:  # who shares a mistake made it itself
-            favour = favours(slate, ballots, related)
+            favour = favouritism(slate, ballots, related)
         seen = _audited(ballots, favour, totals(hits), totals(misses))
         admitted = np.array([float(audit.admitted) for audit in seen])
         worth = beliefs(hits, misses, of, item_hits, item_misses).only(admitted)

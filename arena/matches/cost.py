@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from arena.judges.preference import asked
-from arena.tasks.answers import put
+from arena.tasks.answers import judge_question
 from lineage.records import Answer, Item, PairComparison, Reading
 
 Count = Callable[[str], int]
@@ -63,7 +63,9 @@ def counted(
     comparisons: Sequence[PairComparison],
 ) -> Cost:
     """What was answered and read, in tokens."""
-    questions: Iterable[tuple[Item, str]] = (put(items[r.item], r.answer) for r in readings)
+    questions: Iterable[tuple[Item, str]] = (
+        judge_question(items[r.item], r.answer) for r in readings
+    )
     read = [count(item.prompt) + count(text) for item, text in questions]
     read += [
         count(item.prompt) + count(letter)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm
 
-from arena.tasks import each_of
-from arena.tasks.pools import distinct
+from arena.tasks import items_per_task
+from arena.tasks.pools import distinct_items
 from lineage.records import Floats, Item
 
 HIDDEN = 0.25
@@ -50,11 +50,11 @@ def round_items(
         count: items in all.
         checkable: the part of the items whose keys may be looked at, as far as they have any.
     """
-    known = distinct(known)
+    known = distinct_items(known)
     taken_already = {item.id for item in known}
-    fresh = [item for item in distinct(fresh) if item.id not in taken_already]
+    fresh = [item for item in distinct_items(fresh) if item.id not in taken_already]
     tasks = list(dict.fromkeys(item.task for item in (*known, *fresh)))
-    each = each_of(count, max(1, len(tasks)))
+    each = items_per_task(count, max(1, len(tasks)))
     old, new = _in_turn(known, tasks), _in_turn(fresh, tasks)
     hidden = min(round(HIDDEN * each * len(tasks)), len(new))
     cut = each * len(tasks) - hidden

@@ -7,7 +7,7 @@ import numpy as np
 from arena.judges import Slate, consensus
 from arena.matches.adjudication import passed, record_of
 from arena.matches.round_inputs import Contestants, Memory
-from arena.reliability.jury import seat_jury
+from arena.reliability.jury import select_jury
 from arena.reliability.trust import earned, lower_bound, recorded, totals
 from lineage.records import Item
 
@@ -30,7 +30,7 @@ def seated(who: Contestants, memory: Memory, silent: Slate, size: int) -> list[i
     candidates = [*ballots.judges, *who.bench]
     rows = [place[candidate] for candidate in candidates]
     readers = {reading.judge for reading in memory.readings} - memory.barred
-    return seat_jury(
+    return select_jury(
         candidates,
         who.relationship[np.ix_(rows, rows)],
         np.append(trust, np.zeros(len(who.bench))),

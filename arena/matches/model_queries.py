@@ -11,8 +11,8 @@ import numpy as np
 from arena.judges.preference import asked
 from arena.matches.model_protocol import Lend
 from arena.tasks import Task
-from arena.tasks.answers import put
-from arena.tasks.verdict import is_literal
+from arena.tasks.answers import judge_question
+from arena.tasks.correctness import is_literal
 from lineage.records import Answer, Item, PairComparison, Reading
 
 FLOOR = float(np.finfo(np.float64).min)
@@ -65,7 +65,9 @@ def readings(lend: Lend, unread: Mapping[int, Sequence[tuple[Item, str]]]) -> li
     unread = {judge: pairs for judge, pairs in unread.items() if pairs}
     heard = lend(
         list(unread),
-        lambda judge, player: player.loglikelihood([put(*pair) for pair in unread[judge]]),
+        lambda judge, player: player.loglikelihood(
+            [judge_question(*pair) for pair in unread[judge]]
+        ),
     )
     return [
         Reading(item.id, judge, answer, max(value, FLOOR))

@@ -14,7 +14,7 @@ import numpy as np
 from arena.judges import Slate, Votes
 from arena.judges.votes import SILENT
 from arena.ratings import NO_JUDGE, Matches
-from arena.reliability.kin import sides
+from arena.reliability.kin import closer_side
 from arena.reliability.trust import Beliefs
 from lineage.records import Floats
 
@@ -75,7 +75,7 @@ def _odds(
         told = bench.ballots.signs[column][:, choice[first], choice[second]]
         models = np.array(slate.models)
         itself = (judges == models[first][None, :]) | (judges == models[second][None, :])
-        side = sides(bench.relationship, first, second)
+        side = closer_side(bench.relationship, first, second)
         beliefs = bench.beliefs
         worth = np.where(
             side == 0,

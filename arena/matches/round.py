@@ -18,8 +18,8 @@ from arena.matches.model_protocol import Lend
 from arena.matches.outcomes import supports
 from arena.matches.round_inputs import Contestants, Memory, Rules
 from arena.ratings import Matches, Ratings, fit
-from arena.reliability.canaries import canaries
-from arena.reliability.jury import seat_jury
+from arena.reliability.canaries import plant_canaries
+from arena.reliability.jury import select_jury
 from arena.tasks import Task
 from lineage.records import (
     Answer,
@@ -171,7 +171,7 @@ class Arena:
         equal = np.ones(len(who.models))
         size = len(who.models)
         related = who.relationship[:size, :size]
-        return sorted(seat_jury(who.models, related, equal, self._rules.voters))
+        return sorted(select_jury(who.models, related, equal, self._rules.voters))
 
     def _climb(self, who: Contestants, memory: Memory, answers: list[Answer]) -> list[Answer]:
         """Let everybody answer what it has not, rung by rung, and let the hopeless go.
@@ -219,7 +219,8 @@ class Arena:
             for item in self._panel.items
             if item.id in self._panel.checkable and item.id not in has
         ]
-        return canaries(self._tasks, items, [sorted(given.get(item.id, ())) for item in items])
+        answers_by_item = [sorted(given.get(item.id, ())) for item in items]
+        return plant_canaries(self._tasks, items, answers_by_item)
 
 
 def _fit(matches: Matches, who: Contestants) -> Ratings:

@@ -1,4 +1,4 @@
-"""The fit: strengths, ties, the width of the prior and the slopes of judges, all from all matches.
+"""The fit of strengths, ties, the prior's variance and the judges' discriminations.
 
 Checkpoints do not change, so skill does not drift and the order of matches must not matter: ratings
 are refitted from all matches rather than updated one by one as Elo does.
@@ -10,37 +10,37 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from arena.judges.votes import Integers
-from arena.ratings.davidson import outlook
-from arena.ratings.discrimination import sharpened
+from arena.ratings.davidson import score_moments
+from arena.ratings.discrimination import updated_discriminations
 from arena.ratings.graph import Curvature, Graph
 from arena.ratings.matches import NO_JUDGE, Matches, Pairs, pairs_of
 from arena.ratings.prior_variance import PriorVariance
-from arena.ratings.standard_errors import deviation
+from arena.ratings.standard_errors import standard_errors
 from lineage.records import Floats
 
 DECIDED = 1.0
-"""Where there are ties, so much of a decided match between equals is taken to have been seen as
-well (Laplace's rule): if all matches are ties, no nu is too large for them."""
+"""Decided matches between equals that are added to the data where there are ties (Laplace's rule of
+succession): if all matches are ties, the likelihood of nu has no maximum."""
 
 ITERATIONS = 200
-"""At most; ten to twenty are usual, and more where judges had little to tell them apart."""
+"""At most; ten to twenty are usual, and more where judges decided few matches."""
 
 CLOSE = 1e-2
-"""How exactly a step of Newton's method is solved: the next one corrects what is left."""
+"""Relative tolerance of the linear solve within a step of Newton's method; the next step corrects
+the rest."""
 
 
 @dataclass(frozen=True)
 class Ratings:
-    """What matches say.
+    """The result of a fit.
 
     Attributes:
-        strength: shape (contestants,), in logits; the anchors have mean zero.
-        deviation: shape (contestants,): the standard deviation of each strength.
-        spread: the standard deviation of strengths around the means of their priors.
-        nu: the odds of a tie between equals, a win of either being 1.
-        slopes: shape (judges + 1,): how sharply each judge tells strong from weak; the last one is
-            of matches that no single judge decided, so that `slopes[judge]` is right for
-            `NO_JUDGE` as well.
+        strength: shape `[contestants]`, in logits; the anchors have mean zero.
+        deviation: shape `[contestants]`: standard error of each strength, in logits.
+        spread: standard deviation of strengths around the means of their priors, in logits.
+        nu: Davidson's tie parameter: odds of a tie between equals, a win of either being 1.
+        slopes: shape `[judges + 1]`: discrimination of each judge; the last one is that of matches
+            that no single judge decided, so that `slopes[judge]` is right for `NO_JUDGE` as well.
     """
 
     strength: Floats
@@ -59,29 +59,34 @@ def fit(
     start: Floats | None = None,
     tolerance: float = 1e-4,
 ) -> Ratings:
-    """Find the strengths at which results and priors together are most likely.
+    """Find the maximum-a-posteriori strengths for some results.
 
-    For i and k before judge j, with d = g_j (theta_i - theta_k),
+    For contestants i and k before judge j, with d = g_j (theta_i - theta_k),
 
-        P(win) = e^{d/2} / Z,  P(tie) = nu / Z,  Z = e^{d/2} + e^{-d/2} + nu     (Davidson 1970)
-        theta_i ~ N(prior_i, spread^2),  log g_j ~ N(log judges_j, 0.7^2)        (BT-sigma)
+        P(win) = e^{d/2} / Z,  P(tie) = nu / Z,  Z = e^{d/2} + e^{-d/2} + nu
+        theta_i ~ N(prior_i, spread^2),  log g_j ~ N(log judges_j, 0.7^2)
 
-    nu has maximum likelihood, and so has the spread, with strengths integrated out. The mean of the
-    slopes, weighted by what each judge decided, is that of `judges`: else strengths could double
-    while slopes halve.
+    The first line is Bradley and Terry (1952, Biometrika 39: 324-345) with the ties of Davidson
+    (1970, Journal of the American Statistical Association 65: 317-328); the discriminations g_j are
+    those of BT-sigma (arXiv 2602.16610). nu maximises the likelihood, and the spread the marginal
+    likelihood, with strengths integrated out (empirical Bayes, see
+    `arena.ratings.prior_variance`). The mean discrimination, weighted by what each judge decided,
+    is held at that of `judges`, since strengths could double while discriminations halve.
 
     Args:
-        results: matches, whose items make the deviations honest; or sums by pair, whose deviations
-            are right only as far as matches are independent of each other.
-        prior: shape (contestants,): the mean of each contestant's prior in logits (an offspring
+        results: matches, whose items give clustered standard errors; or sums by pair, whose
+            standard errors are right only as far as matches are independent.
+        prior: shape `[contestants]`: the mean of each contestant's prior in logits (an offspring
             starts at its parents' mean).
-        judges: shape (judges,): a guess of each judge's slope, above 0. Without it all are 1.
-        anchors: rows whose mean strength is the zero of the scale; by default everybody's.
-        start: shape (contestants,): where to start from, such as the strengths of an earlier fit.
-        tolerance: stop when nothing moves by more; 1e-4 logits are 0.02 Elo points.
+        judges: shape `[judges]`: a guess of each judge's discrimination, above 0; by default 1 for
+            all, and not fitted.
+        anchors: rows whose mean strength is the zero of the scale, shape `[anchors]`; by default
+            all contestants.
+        start: shape `[contestants]`: initial strengths, such as those of an earlier fit.
+        tolerance: stop when nothing changes by more; 1e-4 logits are 0.02 Elo points.
 
     Raises:
-        ValueError: a row names nobody, somebody meets itself, or a score is out of bounds.
+        ValueError: a row is out of range, a contestant meets itself, or a score is out of bounds.
     """
     named = np.ones(1 + results.judge.max(initial=NO_JUDGE)) if judges is None else judges
     guess = np.append(named, 1.0)
@@ -97,25 +102,25 @@ def fit(
         strength = strength + step
         nu *= float(np.exp(tied))
         if by_judge:
-            slopes = sharpened(graph, strength, nu, slopes, guess)
+            slopes = updated_discriminations(graph, strength, nu, slopes, guess)
         moved = (step, tied, spread.width - before[0], slopes - before[1])
         if max(np.abs(change).max(initial=0.0) for change in moved) < tolerance:
             break
     home = np.arange(len(prior)) if anchors is None else anchors
     scores = _scores(results, strength, nu, slopes)
-    sure = deviation(curvature, scores, home)
-    return Ratings(strength - strength[home].mean(), sure, spread.width, nu, slopes)
+    deviation = standard_errors(curvature, scores, home)
+    return Ratings(strength - strength[home].mean(), deviation, spread.width, nu, slopes)
 
 
 def _check(results: Matches | Pairs, contestants: int, judges: int) -> None:
-    """Refuse what would only fail later, or not at all."""
+    """Refuse wrong input, which would only fail later, or not at all."""
     for name, rows, least, size in (
         ("contestants", np.concatenate([results.a, results.b]), 0, contestants),
         ("judges", results.judge, NO_JUDGE, judges),
     ):
         if len(rows) and not (rows.min() >= least and rows.max() < size):
-            found = f"got {rows.min()} to {rows.max()}"
-            raise ValueError(f"expected {name} in rows {least} to {size - 1}, {found}")
+            given = f"got {rows.min()} to {rows.max()}"
+            raise ValueError(f"expected {name} in rows {least} to {size - 1}, {given}")
     if (both := results.a[results.a == results.b]).size:
         raise ValueError(f"expected two contestants in a match, but {both[0]} meets itself")
     most = results.weight * (1.0 + 1e-9) if isinstance(results, Pairs) else 1.0
@@ -138,7 +143,7 @@ def _newton(
         the curvature, and the steps of strength and log nu.
     """
     pairs, slope = graph.pairs, slopes[graph.pairs.judge]
-    mean, variance, tie = outlook(slope * graph.gaps(strength), nu)
+    mean, variance, tie = score_moments(slope * graph.gaps(strength), nu)
     gradient = graph.balance(slope * (pairs.score - pairs.weight * mean))
     skew = slope * pairs.weight * (0.5 - mean)
     coupling = graph.balance(skew * tie)
@@ -175,7 +180,7 @@ def _scores(results: Matches | Pairs, strength: Floats, nu: float, slopes: Float
     if isinstance(results, Pairs):
         return csr_array((0, len(strength)))
     slope = slopes[results.judge]
-    mean, _, _ = outlook(slope * (strength[results.a] - strength[results.b]), nu)
+    mean, _, _ = score_moments(slope * (strength[results.a] - strength[results.b]), nu)
     surprise = slope * results.weight * (results.score - mean)
     items, row = np.unique(results.item, return_inverse=True)
     values = np.concatenate([surprise, -surprise])

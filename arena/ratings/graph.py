@@ -1,4 +1,4 @@
-"""The graph of who met whom, and what its curvature says; sparse, so that 1e5 contestants fit."""
+"""The graph of contestants that met, and its Laplacian; sparse, for up to 1e5 contestants."""
 
 from dataclasses import dataclass
 
@@ -6,43 +6,50 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from arena.judges.votes import Integers
-from arena.ratings.matches import Pairs, in_order
+from arena.ratings.matches import Pairs, sorted_pairs
 from lineage.records import Floats
 
 STEPS = 1000
-"""Conjugate gradients stop here at the latest; tens are usual."""
+"""Iterations of conjugate gradients, at most; tens are usual."""
 
 
 class Graph:
-    """Contestants that are linked by pairs.
+    """A graph with contestants as nodes and pairs of contestants that met as edges.
 
     Args:
-        pairs: who met whom.
-        size: how many contestants there are.
+        pairs: summed matches.
+        size: number of contestants.
 
     Attributes:
         pairs: the same, ascending.
-        size: contestants.
+        size: number of contestants.
     """
 
     def __init__(self, pairs: Pairs, size: int) -> None:
-        self.pairs, self.size = in_order(pairs), size
+        self.pairs, self.size = sorted_pairs(pairs), size
         self._starts = np.searchsorted(self.pairs.a, np.arange(size + 1)).astype(np.int32)
         self._ends = self.pairs.b.astype(np.int32)
 
     def gaps(self, strength: Floats) -> Floats:
-        """How much stronger a is than b, by pair."""
+        """Differences of strength, a less b: shape `[pairs]`, from shape `[contestants]`."""
         return strength[self.pairs.a] - strength[self.pairs.b]
 
     def balance(self, values: Floats) -> Floats:
-        """By contestant, what pairs bring as a, less what they bring as b."""
+        """Sums by contestant of values of pairs, added for a and subtracted for b.
+
+        Args:
+            values: shape `[pairs]`.
+
+        Returns:
+            Shape `[contestants]`; the transpose of `gaps`.
+        """
         return self._by(self.pairs.a, values) - self._by(self.pairs.b, values)
 
     def curvature(self, information: Floats) -> "Curvature":
-        """The Laplacian of the graph.
+        """The weighted Laplacian of the graph.
 
         Args:
-            information: of each pair about the gap between its contestants.
+            information: shape `[pairs]`: Fisher information about each pair's difference.
         """
         links = csr_array((information, self._ends, self._starts), shape=(self.size, self.size))
         own = self._by(self.pairs.a, information) + self._by(self.pairs.b, information)
@@ -54,11 +61,11 @@ class Graph:
 
 @dataclass(frozen=True)
 class Curvature:
-    """The negative Hessian of a posterior: `diagonal` less `links` either way.
+    """The negative Hessian of a posterior: `diagonal` less `links` and their transpose.
 
     Attributes:
-        links: shape (contestants, contestants), sparse: each pair once.
-        diagonal: shape (contestants,).
+        links: shape `[contestants, contestants]`, sparse: each pair once.
+        diagonal: shape `[contestants]`.
         precision: the prior's part of the diagonal.
     """
 
@@ -67,7 +74,7 @@ class Curvature:
     precision: float
 
     def held(self, precision: float) -> "Curvature":
-        """The same where a prior of this precision holds every contestant."""
+        """The same with a prior of this precision (1 / variance) on every contestant."""
         return Curvature(self.links, self.diagonal + precision, self.precision + precision)
 
     def __matmul__(self, right: Floats) -> Floats:
@@ -75,18 +82,21 @@ class Curvature:
         return np.asarray(own - self.links @ right - self.links.T @ right)
 
     def dense(self) -> Floats:
-        """As an array of shape (contestants, contestants)."""
+        """As a dense array: shape `[contestants, contestants]`."""
         half = self.links.toarray()
         return np.asarray(np.diag(self.diagonal) - half - half.T)
 
     def solve(self, right: Floats, tolerance: float) -> Floats:
-        """What `self @ x = right` needs, by conjugate gradients with the diagonal's help.
+        """Solve `self @ x = right` by conjugate gradients, preconditioned with the diagonal.
 
-        All columns go together, since reading the graph is what takes the time.
+        All columns are solved together, since reading the graph takes most of the time.
 
         Args:
-            right: shape (contestants, columns).
-            tolerance: how much of each column may be left, in the norm of the inverse diagonal.
+            right: shape `[contestants, columns]`.
+            tolerance: relative residual of each column, in the norm of the inverse diagonal.
+
+        Returns:
+            Shape `[contestants, columns]`.
         """
         scale = self.diagonal[:, None]
         solution = right / scale

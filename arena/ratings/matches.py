@@ -1,7 +1,7 @@
-"""Who met whom on what, and how it went: match by match, and summed by pair.
+"""Results of matches as arrays: match by match, and summed by pair.
 
-All that strengths depend on are the sums by pair (and by judge, where judges differ), so a million
-matches are reduced once, here or by a GROUP BY in a database, and the fit goes over pairs.
+Strengths depend on the sums by pair alone (and by judge, where judges differ), so a million matches
+are reduced once, here or by a GROUP BY in a database, and the fit goes over pairs.
 """
 
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ NO_JUDGE = -1
 
 @dataclass(frozen=True)
 class Matches:
-    """Results between contestants; every field has shape (matches,).
+    """Results between contestants; every field has shape `[matches]`.
 
     Attributes:
-        a: row of the one contestant.
+        a: row of one contestant.
         b: row of the other.
-        item: what both answered; any number that identifies it.
+        item: that both answered; any number that identifies it.
         score: of a, in [0, 1]: 1 is a win, 0 a loss, exactly 0.5 a tie; any other fraction is that
             share of a win and the rest of a loss, as the votes of a jury are.
         weight: how much the match counts, 0 or more; a match of weight 2 is two matches.
@@ -39,7 +39,7 @@ class Matches:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Matches summed by pair, or by pair and judge; every field has shape (pairs,).
+    """Matches summed by pair, or by pair and judge; every field has shape `[pairs]`.
 
     A database makes them so, and by judge just as well:
 
@@ -49,7 +49,7 @@ class Pairs:
         FROM matches GROUP BY ALL
 
     Attributes:
-        a: row of the one contestant; the lower one.
+        a: row of one contestant; the lower one.
         b: row of the other.
         judge: row of the judge, or `NO_JUDGE`.
         weight: summed.
@@ -71,6 +71,12 @@ def pairs_of(matches: Matches, *, by_judge: bool = False) -> Pairs:
     Args:
         matches: the results.
         by_judge: keep judges apart; else everything is summed under `NO_JUDGE`.
+
+    >>> twice = Matches(np.array([0, 1]), np.array([1, 0]), np.arange(2), np.array([1.0, 0.0]),
+    ...                 np.ones(2), np.full(2, NO_JUDGE))
+    >>> pairs = pairs_of(twice)
+    >>> pairs.weight.tolist(), pairs.score.tolist()
+    ([2.0], [2.0])
     """
     turned = matches.a > matches.b
     low, high = np.where(turned, matches.b, matches.a), np.where(turned, matches.a, matches.b)
@@ -92,14 +98,14 @@ def pairs_of(matches: Matches, *, by_judge: bool = False) -> Pairs:
     )
 
 
-def in_order(pairs: Pairs) -> Pairs:
+def sorted_pairs(pairs: Pairs) -> Pairs:
     """The same pairs by ascending rows of a, then b, then judge."""
     order, _ = _runs(pairs.a, pairs.b, pairs.judge)
     return Pairs(*(column[order] for column in vars(pairs).values()))
 
 
 def _runs(a: Integers, b: Integers, judge: Integers) -> tuple[Integers, Integers]:
-    """The order that brings equals of (a, b, judge) together, and where each run of them starts."""
+    """The order that sorts by (a, b, judge), and where each run of equals starts."""
     judges, rows = 2 + judge.max(initial=NO_JUDGE), 1 + b.max(initial=0)
     key = (a.astype(np.int64) * rows + b) * judges + judge + 1
     order = np.argsort(key, kind="stable")

@@ -1,10 +1,11 @@
-"""How sure strengths are, when answers to one item belong together.
+"""Standard errors of strengths, clustered by item.
 
-The sandwich V = H^-1 (sum_p g_p g_p' P / (P - 1) + L) H^-1 takes items, not matches, for what
-happened independently: g_p is the gradient of all matches on item p, and L the precision of the
-priors, which are one more observation of each contestant. Were matches independent, V would be
-H^-1, and the intervals far too narrow where all matches on an item come from the same few answers.
-Slopes, ties and the spread are taken for known.
+The sandwich estimator V = H^-1 (sum_p g_p g_p' P / (P - 1) + L) H^-1 (Liang and Zeger 1986,
+Biometrika 73: 13-22) takes items, not matches, as independent: H is the negative Hessian of the
+posterior, g_p the gradient of all matches on item p of P, and L the precision of the priors, which
+count as one more observation of each contestant. If matches were independent, V would be H^-1; that
+gives far too narrow intervals where all matches on an item come from the same few answers.
+Discriminations, ties and the prior's variance are taken as known.
 """
 
 import numpy as np
@@ -15,32 +16,38 @@ from arena.ratings.graph import Curvature
 from lineage.records import Floats
 
 EXACT = 500
-"""Up to so many contestants the inverse is made, which takes 0.1 s; it grows with the cube."""
+"""Up to so many contestants H is inverted, which takes 0.1 s; the time grows with the cube."""
 
 CLOSE = 1e-8
-"""How exactly the anchors' mean is solved for: what all share weighs more in V than in H."""
+"""Relative tolerance of the solve for the anchors' mean, which weighs more in V than in H."""
 
 ROUNDS, SETTLED = 100, 1e-3
-"""Messages go round so often at most, and until nobody's precision falls by more than this part."""
+"""Belief propagation stops after so many rounds, or when no precision falls by more than this
+fraction."""
 
 
-def deviation(curvature: Curvature, scores: csr_array, anchors: Integers) -> Floats:
-    """The standard deviation of every strength's distance from the mean of the anchors.
+def standard_errors(curvature: Curvature, scores: csr_array, anchors: Integers) -> Floats:
+    """Standard errors of all strengths relative to the mean of the anchors, in logits.
 
-    Never below what the curvature says: with few items, or for the undefeated, who give little to
-    be surprised by, the sandwich can be too narrow.
+    Never below those of the curvature: with few items, or for undefeated contestants, whose
+    gradients are small, the sandwich can be too narrow.
 
     Args:
         curvature: at the optimum.
-        scores: shape (items, contestants): each item's gradient; no rows if items are not known.
-        anchors: rows.
+        scores: shape `[items, contestants]`: each item's gradient; no rows if items are unknown.
+        anchors: rows of the anchors, shape `[anchors]`.
+
+    Returns:
+        Shape `[contestants]`.
     """
-    make = exact if len(curvature.diagonal) <= EXACT else approximate
+    make = (
+        exact_standard_errors if len(curvature.diagonal) <= EXACT else approximate_standard_errors
+    )
     return make(curvature, scores, anchors)
 
 
-def exact(curvature: Curvature, scores: csr_array, anchors: Integers) -> Floats:
-    """See `deviation`; by an array of shape (contestants, contestants)."""
+def exact_standard_errors(curvature: Curvature, scores: csr_array, anchors: Integers) -> Floats:
+    """As `standard_errors`, exactly, by an array of shape `[contestants, contestants]`."""
     inverse = np.linalg.inv(curvature.dense())
     inverse -= inverse[anchors].mean(axis=0)
     floor = np.diag(inverse) - inverse[:, anchors].mean(axis=1)
@@ -52,13 +59,15 @@ def exact(curvature: Curvature, scores: csr_array, anchors: Integers) -> Floats:
     return _root(np.sum(inverse @ middle * inverse, axis=1), floor)
 
 
-def approximate(curvature: Curvature, scores: csr_array, anchors: Integers) -> Floats:
-    """See `deviation`; in time and memory that grow with the matches.
+def approximate_standard_errors(
+    curvature: Curvature, scores: csr_array, anchors: Integers
+) -> Floats:
+    """As `standard_errors`, approximately, in time and memory that grow with the matches.
 
-    What concerns the anchors' mean is exact. Of a contestant itself, V_ii is taken for
-    (H^-1)_ii M_ii / H_ii, M the middle of the sandwich: neighbours change it as they change the
-    inverse. Measured against `exact`, root mean square: 0.3 % off with 20 random matches a
-    contestant, 0.5 % where everybody meets on 30 items, 1 % with 20 items.
+    Covariances with the anchors' mean are exact. The variance of a contestant itself is taken as
+    V_ii = (H^-1)_ii M_ii / H_ii, with M the middle of the sandwich: neighbours change it as they
+    change the inverse. Root-mean-square difference from `exact_standard_errors`: 0.3 % with 20
+    random matches a contestant, 0.5 % where all contestants meet on 30 items, 1 % on 20 items.
     """
     mean = np.zeros(len(curvature.diagonal))
     mean[anchors] = 1.0 / len(anchors)
@@ -75,30 +84,37 @@ def approximate(curvature: Curvature, scores: csr_array, anchors: Integers) -> F
 
 
 def inverse_diagonal(curvature: Curvature) -> Floats:
-    """The diagonal of the inverse, by messages along the graph (Gaussian belief propagation).
+    """The diagonal of the inverse, by Gaussian belief propagation.
 
-    Each contestant tells every neighbour how firmly the rest of the graph holds it. That is exact
-    on trees, and never above the truth here, where all links pull together; what it leaves out goes
-    round loops. Measured: 0.02 % off with 4 or 20 random opponents a contestant.
+    Each contestant sends its neighbours the precision with which the rest of the graph determines
+    it (Weiss and Freeman 2001, Neural Computation 13: 2173-2200). That is exact on trees, and never
+    above the truth here, where all links are attractive; contributions of loops are left out.
+    Measured: 0.02 % off with 4 or 20 random opponents a contestant.
+
+    Args:
+        curvature: with a prior, so that it can be inverted.
+
+    Returns:
+        Shape `[contestants]`.
     """
     links = curvature.links.tocoo()
     links.sum_duplicates()  # links side by side would be loops
     a, b, size = links.row, links.col, len(curvature.diagonal)
     square = links.data**2
     to_a = to_b = np.zeros(len(square))
-    firm = curvature.diagonal
+    precision = curvature.diagonal
     for _ in range(ROUNDS):
-        # What a contestant was told by a neighbour is not told back to it.
-        to_a, to_b = square / (firm[b] + to_b), square / (firm[a] + to_a)
-        before = firm
-        firm = curvature.diagonal - np.bincount(a, to_a, size) - np.bincount(b, to_b, size)
-        if (firm > (1.0 - SETTLED) * before).all():
+        # A message to a neighbour leaves out that neighbour's own message.
+        to_a, to_b = square / (precision[b] + to_b), square / (precision[a] + to_a)
+        before = precision
+        precision = curvature.diagonal - np.bincount(a, to_a, size) - np.bincount(b, to_b, size)
+        if (precision > (1.0 - SETTLED) * before).all():
             break
-    return np.asarray(1.0 / firm)
+    return np.asarray(1.0 / precision)
 
 
 def _correction(scores: csr_array | Floats) -> float:
-    """The strengths were fitted to the items, which leaves their gradients a little too small."""
+    """P / (P - 1): strengths were fitted to the items, which makes gradients a little too small."""
     items = int(scores.shape[0])
     return items / max(items - 1, 1)
 

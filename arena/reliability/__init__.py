@@ -1,1 +1,1 @@
-"""How reliable judges are: trust, audit, canaries, jury selection, kin strata."""
+"""Reliability of judges: trust, audit, canaries, jury selection, kin strata."""

@@ -17,7 +17,7 @@ from scipy.special import betaincinv
 
 from arena.judges import Slate, Votes
 from arena.judges.votes import SILENT, Integers
-from arena.reliability.kin import CANARY, RIGHT_IS_KIN, STRANGERS, STRATA, WRONG_IS_KIN, sides
+from arena.reliability.kin import CANARY, RIGHT_IS_KIN, STRANGERS, STRATA, WRONG_IS_KIN, closer_side
 from lineage.records import Floats, Trust
 
 CONFIDENCE = 0.05
@@ -92,7 +92,7 @@ def earned(slate: Slate, ballots: Votes, relationship: Floats) -> tuple[Floats, 
         asked = ~(identity[:, first] | identity[:, second])  # nobody judges itself
         if ballots.sampled:
             asked &= told != 0
-        side = sides(relationship, first, second)
+        side = closer_side(relationship, first, second)
         for stratum, of in ((STRANGERS, 0), (WRONG_IS_KIN, -1), (RIGHT_IS_KIN, 1)):
             here = asked & (side == of)
             count = np.maximum(here.sum(axis=1), 1)

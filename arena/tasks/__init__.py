@@ -1,11 +1,11 @@
-"""Tasks: what models are asked, in three splits that are kept apart.
+"""Tasks: items in three splits that are kept apart, and whether an answer is right.
 
 Models are bred on `search`, the champion is chosen on `selection`, and `test` is sealed: only the
-report asks for it. A task is a folder, something in a Python file, or an entry point in the group
-`colony.tasks` (`arena.tasks.loading`); `Task` says what it has to offer.
+report reads it. A task is a folder, an object in a Python file, or an entry point in the group
+`colony.tasks` (`arena.tasks.loading`); `Task` is the protocol.
 """
 
 from arena.tasks.loading import load_task, load_tasks
-from arena.tasks.task import Questions, Task, deal_panel, each_of
+from arena.tasks.task import Questions, Task, items_per_task, sample_panel
 
-__all__ = ["Questions", "Task", "deal_panel", "each_of", "load_task", "load_tasks"]
+__all__ = ["Questions", "Task", "items_per_task", "load_task", "load_tasks", "sample_panel"]

@@ -1,4 +1,4 @@
-"""What judges get to see of an answer, and how it is put before them.
+"""The canonical form of an answer, and the question in which a judge reads it.
 
 Evolution attacks its judges: it finds whatever impresses them. So they see only a canonical form,
 in the words of the task, and never an instruction channel.
@@ -14,18 +14,35 @@ LONGEST_ANSWER = 200
 
 
 def canonical(answer: str) -> str:
-    """The form of an answer that judges compare: NFKC, no control characters, bounded length."""
+    r"""The form of an answer that judges compare: NFKC, no control characters, bounded length.
+
+    >>> canonical("  Paris,\n France ")
+    'Paris, France'
+    """
     text = unicodedata.normalize("NFKC", answer)
     text = "".join(c if c.isprintable() else " " for c in text)
     return " ".join(text.split())[:LONGEST_ANSWER]
 
 
-def put(item: Item, answer: str) -> tuple[Item, str]:
-    """An answer as a judge reads it: the question, or the item's statement, and what follows.
+def judge_question(item: Item, answer: str) -> tuple[Item, str]:
+    """The item and the continuation whose likelihood tells how a judge finds an answer.
 
-    "The capital of France is {}." lets all answers be read in the same form, which tells right from
-    wrong far better than bare words after a question do. White space with which keys begin is a
-    matter of form, and canonical answers have lost it.
+    A statement such as "The capital of France is {}." puts all answers in the same form, which
+    tells right from wrong far better than bare words after a question. Without one, the answer
+    follows the prompt, with the white space that the key begins with, since canonical answers have
+    lost theirs.
+
+    Args:
+        item: that was answered.
+        answer: in canonical form.
+
+    Returns:
+        An item to be asked and the text to be read behind its prompt.
+
+    >>> item = Item("1", "capitals", "search", "Capital of France?", "Paris", "{} it is.")
+    >>> question, text = judge_question(item, "Rome")
+    >>> question.prompt, text
+    ('', 'Rome it is.')
     """
     if item.statement is None:
         key = "" if item.key is None else item.key

@@ -1,4 +1,4 @@
-"""Tasks that are somebody's code, held to what a task promises: wrong items are said, not met."""
+"""A wrapper around tasks of users' code that checks what they give."""
 
 from typing import Any
 
@@ -8,61 +8,69 @@ from lineage.records import Item
 
 
 class Checked:
-    """A task whose `items` are items, or a `TaskError` that says what they are instead.
+    """A task whose attributes and items are checked; anything wrong is a `TaskError`.
 
     Args:
-        task: somebody's code. Its name, kind, description and stop are asked for once.
-        where: what it was named by.
+        task: of a user's code. Its name, kind, description and stop are read once.
+        where: the reference that it was loaded by, for messages.
 
     Raises:
-        TaskError: one of them cannot be had, or is of another type than it should be.
+        TaskError: one of these attributes raises an error, or has a wrong type.
     """
 
     def __init__(self, task: Task, where: str) -> None:
         self._task, self._where = task, where
-        self.name: str = self._told("name")
-        self.kind: str = self._told("kind")
-        self.description: str = self._told("description")
-        self.stop: str | None = self._told("stop", or_none=True)
+        self.name: str = self._attribute("name")
+        self.kind: str = self._attribute("kind")
+        self.description: str = self._attribute("description")
+        self.stop: str | None = self._attribute("stop", or_none=True)
 
     def __getattr__(self, name: str) -> Any:
-        """Whatever else the task has."""
+        """All other attributes of the task."""
         if name.startswith("__") or name == "_task":
             raise AttributeError(name)
         return getattr(self._task, name)
 
     def items(self, split: str, seed: int | None = None, limit: int | None = None) -> list[Item]:
-        """The task's.
+        """The task's items, checked; see `Task.items`.
 
         Raises:
-            TaskError: it fails, or gives something else.
+            TaskError: the task's code fails, or gives something else than items of this split.
         """
         where = f"{self._where}: items({split!r}, {seed}, {limit})"
         try:
-            found = list(self._task.items(split, seed, limit))
+            items = list(self._task.items(split, seed, limit))
         except TaskError:
             raise
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever somebody's code raises
-            raise TaskError(f"{where} fails: {said_of(error)}") from None
-        if not found:
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a user's code raises
+            raise TaskError(f"{where} fails: {error_text(error)}") from None
+        if not items:
             raise TaskError(f"{where} gives no items")
-        for item in found:
+        for item in items:
             self._check(where, item, split)
-        return found
+        return items
 
     def extract(self, item: Item, raw: str) -> str:
-        """The task's; that it would end the program is an error of its own."""
+        """The task's `extract`.
+
+        Raises:
+            TaskError: the task's code tries to end the program.
+        """
         try:
             return self._task.extract(item, raw)
         except SystemExit as end:
-            raise TaskError(f"{self._where}: extract() fails: {said_of(end)}") from None
+            raise TaskError(f"{self._where}: extract() fails: {error_text(end)}") from None
 
     def verify(self, item: Item, answer: str) -> float | None:
-        """The task's; that it would end the program is an error of its own."""
+        """The task's `verify`.
+
+        Raises:
+            TaskError: the task's code tries to end the program.
+        """
         try:
             return self._task.verify(item, answer)
         except SystemExit as end:
-            raise TaskError(f"{self._where}: verify() fails: {said_of(end)}") from None
+            raise TaskError(f"{self._where}: verify() fails: {error_text(end)}") from None
 
     def _check(self, where: str, item: object, split: str) -> None:
         if not isinstance(item, Item):
@@ -85,16 +93,22 @@ class Checked:
                     "expected a text that is not empty"
                 )
 
-    def _told(self, name: str, *, or_none: bool = False) -> Any:
+    def _attribute(self, name: str, *, or_none: bool = False) -> Any:
         try:
             value = getattr(self._task, name)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever somebody's code raises
-            raise TaskError(f"{self._where}: its {name} cannot be had: {said_of(error)}") from None
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a user's code raises
+            raise TaskError(
+                f"{self._where}: its {name} cannot be had: {error_text(error)}"
+            ) from None
         if not (isinstance(value, str) or (or_none and value is None)):
             raise TaskError(f"{self._where}: its {name} must be a text, got {value!r:.80}")
         return value
 
 
-def said_of(error: BaseException) -> str:
-    """An error of somebody's code in a few words."""
+def error_text(error: BaseException) -> str:
+    """An error of a user's code as one line of at most 300 characters.
+
+    >>> error_text(ValueError("a  b"))
+    'ValueError: a b'
+    """
     return " ".join(f"{type(error).__name__}: {error}".split())[:300]

@@ -1,8 +1,8 @@
-"""Regular expressions that people give, which must not take for ever.
+"""Regular expressions of users, with a time limit.
 
-An expression such as `(a+)+$` backtracks for longer than anybody lives where a model says the same
-letter over and over. So expressions run in a library that can give up, are tried on such answers
-when a task is opened, and read no more than the first `LONGEST` letters of an answer.
+An expression such as `(a+)+$` backtracks practically for ever where a model repeats one letter. So
+expressions run in a library with a time limit, are tried on such answers when a task is opened, and
+read no more than the first `LONGEST` characters of an answer.
 """
 
 from collections import deque
@@ -12,15 +12,15 @@ import regex
 from arena.errors import TaskError
 
 LONGEST = 2_000
-"""Letters of an answer that are read."""
+"""Characters of an answer that are read."""
 
 TRIAL_S = 3.0
-"""An expression that takes longer on one of the answers that it is tried on is refused. What is not
-hopeless takes less than a tenth of it."""
+"""An expression that takes longer on one of the trial answers is refused, in seconds. Usable
+expressions take less than a tenth of it."""
 
 PATIENCE_S = 20.0
-"""How long one answer may take in a campaign. Not reached by what has passed the trial, so that
-nothing depends on how busy a machine is."""
+"""Limit for one answer in a campaign, in seconds. Expressions that passed the trial never reach it,
+so that no result depends on how busy a machine is."""
 
 _TRIALS = tuple(
     (text * LONGEST)[:LONGEST] + end
@@ -30,13 +30,16 @@ _TRIALS = tuple(
 
 
 class Expression:
-    """A regular expression that finds an answer in what a model says.
+    """A regular expression that finds the answer in the output of a model.
 
     Args:
-        pattern: as people write it, in the syntax of Python's `re`.
+        pattern: in the syntax of Python's `re`.
 
     Raises:
-        TaskError: it is none, or it takes too long.
+        TaskError: the pattern is no regular expression, or takes too long on a trial answer.
+
+    >>> Expression("is ([a-z]+)").find("it is red, no, it is blue.")
+    'blue'
     """
 
     def __init__(self, pattern: str) -> None:
@@ -55,10 +58,10 @@ class Expression:
                 ) from None
 
     def find(self, text: str) -> str | None:
-        """What it finds last in a text: its first group, or all of it; None if nothing.
+        """The first group, or all, of the last match in a text; None without a match.
 
         Raises:
-            TaskError: it takes too long.
+            TaskError: the expression takes too long on this text.
         """
         try:
             return self._last(text[:LONGEST], PATIENCE_S)
@@ -66,5 +69,5 @@ class Expression:
             raise TaskError(f"the expression {self.pattern!r} takes too long") from None
 
     def _last(self, text: str, seconds: float) -> str | None:
-        found = deque(self._compiled.finditer(text, timeout=seconds), maxlen=1)
-        return found[0].group(1 if self._compiled.groups else 0) or "" if found else None
+        last = deque(self._compiled.finditer(text, timeout=seconds), maxlen=1)
+        return last[0].group(1 if self._compiled.groups else 0) or "" if last else None

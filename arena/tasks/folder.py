@@ -9,8 +9,8 @@ Each line of a split is an item: `prompt`, and optionally `key`, `id` and `state
 Models are bred on `search`, the champion is chosen on `selection`, and `test` is sealed: a file is
 opened when its split is asked for and not before, and only `report` asks.
 
-A task with a generator deals fresh search items from a seed, so that a campaign does not breed
-for a fixed list of questions; a task without one draws its search items from the file.
+A task with a generator makes fresh search items from a seed, so that a campaign does not breed
+for a fixed list of questions; a task without one samples its search items from the file.
 """
 
 import random
@@ -22,18 +22,18 @@ from typing import Any
 from arena.errors import TaskError
 from arena.tasks.answers import canonical
 from arena.tasks.expression import Expression
-from arena.tasks.generators import GENERATORS, SPLITS, deal
-from arena.tasks.lines import Row, rows_of, text_of
+from arena.tasks.generators import GENERATORS, SPLITS, sample_items
+from arena.tasks.lines import Row, checked_text, read_rows
 from arena.tasks.task import Questions
 from lineage.records import Item
 
 LONGEST = 100_000
-"""Tokens of an answer that anybody may ask for."""
+"""Tokens of an answer that a task may ask for, at most."""
 
 
 @dataclass(frozen=True)
 class FolderTask(Questions):
-    """One task, as described by its folder; items are read when they are asked for.
+    """A task in a folder; items are read when they are needed.
 
     Attributes:
         name: unique among the tasks of a campaign.
@@ -42,8 +42,8 @@ class FolderTask(Questions):
         folder: where the split files lie.
         generator: name in `arena.tasks.generators.GENERATORS`, or None.
         stop: text that ends an answer; None means the tokenizer's end-of-sequence token.
-        answer: a regular expression that finds the answer in what a model says.
-        longest: tokens that an answer may take before it is found; None leaves it to the player.
+        answer: a regular expression that finds the answer in the output of a model.
+        longest: tokens that an answer may take, at most; None leaves it to the evaluator.
     """
 
     name: str
@@ -65,7 +65,7 @@ class FolderTask(Questions):
         )
 
     def items(self, split: str, seed: int | None = None, limit: int | None = None) -> list[Item]:
-        """All items of a split, from its file; or `limit` of them drawn for a seed.
+        """All items of a split, from its file; or `limit` of them sampled for a seed.
 
         Search items are made for the seed if there is a generator.
 
@@ -73,9 +73,10 @@ class FolderTask(Questions):
             TaskError: the file is missing, empty, or has a broken line (named by number).
         """
         if split == "search" and seed is not None and limit is not None and self.generator:
+            made = sample_items(self.generator, split, seed, limit)
             return [
                 Item(f"{self.name}/search/{seed}/{number}", self.name, split, prompt, key)
-                for number, (prompt, key) in enumerate(deal(self.generator, split, seed, limit))
+                for number, (prompt, key) in enumerate(made)
             ]
         items = self._read(split)
         if seed is not None:
@@ -83,20 +84,24 @@ class FolderTask(Questions):
         return items[:limit]
 
     def extract(self, item: Item, raw: str) -> str:
-        """What the task's regular expression finds last, or everything, in canonical form."""
-        found = self.answer.find(raw) if self.answer else None
-        return canonical(raw if found is None else found)
+        """The last match of the task's regular expression, or all, in canonical form.
+
+        Raises:
+            TaskError: the expression takes too long.
+        """
+        match = self.answer.find(raw) if self.answer else None
+        return canonical(raw if match is None else match)
 
     def missing(self) -> str | None:
-        """What is missing before anything is asked, without opening a split: a file, or nothing."""
+        """A message about the first split whose file is missing, without opening any; or None."""
         paths = (self._path(split) for split in SPLITS)
         return next((f"{path} is missing" for path in paths if not path.is_file()), None)
 
     def where(self, item: Item) -> str | None:
-        """The file and the line of an item; None for one that was made."""
+        """The file and line (`FILE:LINE`) of an item; None for one that a generator made."""
         if item.split not in SPLITS or not self._path(item.split).is_file():
             return None
-        for number, row in rows_of(self._path(item.split)):
+        for number, row in read_rows(self._path(item.split)):
             if f"{self.name}/{item.split}/{row.get('id', number)}" == item.id:
                 return f"{self._path(item.split)}:{number}"
         return None
@@ -110,7 +115,7 @@ class FolderTask(Questions):
         path = self._path(split)
         items: dict[str, Item] = {}
         lines: dict[str, int] = {}
-        for number, row in rows_of(path):
+        for number, row in read_rows(path):
             item = self._parsed(f"{path}:{number}", number, row, split)
             if item.id in items:
                 raise TaskError(
@@ -123,7 +128,7 @@ class FolderTask(Questions):
 
     def _parsed(self, where: str, number: int, row: Row, split: str) -> Item:
         texts = {
-            name: text_of(where, name, row.get(name))
+            name: checked_text(where, name, row.get(name))
             for name in ("prompt", "key", "statement")
             if name == "prompt" or row.get(name) is not None
         }
@@ -135,7 +140,7 @@ class FolderTask(Questions):
         elif isinstance(own, bool) or not isinstance(own, str | int) or own == "":
             raise TaskError(f"{where}: expected a text or a whole number 'id', got {own!r:.60}")
         elif isinstance(own, str):
-            text_of(where, "id", own)
+            checked_text(where, "id", own)
         identity = f"{self.name}/{split}/{own}"
         return Item(
             identity, self.name, split, texts["prompt"], texts.get("key"), texts.get("statement")
@@ -143,7 +148,7 @@ class FolderTask(Questions):
 
 
 def folder_task(folder: Path) -> FolderTask:
-    """The task described by `folder/task.toml`.
+    """Load the task described by `folder/task.toml`.
 
     Raises:
         TaskError: the folder or its description is missing, broken or has an unknown key.

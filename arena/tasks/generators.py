@@ -1,18 +1,18 @@
 """Tasks that make their own items: small text skills, and composites of two of them.
 
 An item is a short prompt such as ``rev:abcde=`` and the key that answers it, ``edcba``. Every
-generator draws items from a ``random.Random``, so a campaign can deal as many fresh ones as it
+generator draws items from a ``random.Random``, so a campaign can sample as many fresh ones as it
 likes, and always the same ones for the same seed.
 
 A skill is either an *operation* (reverse, rotate, double, sort, add) or a *notation* (capitals, a
 secret alphabet, kanji numerals). A composite asks for one of each at once.
 
 Full items are what campaigns are judged by. The easy form of an operation is short; that of a
-notation uses half of the symbols only. Easy items help to train founders, and are never dealt.
+notation uses half of the symbols only. Easy items help to train founders, and are never sampled.
 
-Which split an item belongs to is a function of its prompt. So what is dealt for the search, with
-any seed, can never be a selection item or a sealed test item, and nobody has to read the sealed
-items to be sure of it.
+Which split an item belongs to is a function of its prompt. So a search item, with any seed, can
+never be a selection item or a sealed test item, and the sealed items need not be read to be sure of
+it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from hashlib import blake2b
 from string import ascii_lowercase
 from typing import Literal, Protocol
 
-__all__ = ["GENERATORS", "SPLITS", "Generator", "deal", "split_of"]
+__all__ = ["GENERATORS", "SPLITS", "Generator", "sample_items", "split_of"]
 
 SPLITS = ("search", "selection", "test")
 
@@ -39,14 +39,21 @@ _PATIENCE = 1000  # draws in a row that bring nothing new, before a split counts
 
 
 class Draw(Protocol):
-    """Draws one (prompt, key), in its easy or its full form."""
+    """Draws one item as (prompt, key), in its easy or its full form."""
 
     def __call__(self, rng: random.Random, easy: bool = False) -> tuple[str, str]: ...
 
 
 @dataclass(frozen=True)
 class Generator:
-    """A task that makes its own items."""
+    """A task that makes its own items.
+
+    Attributes:
+        name: of the task.
+        kind: one skill, or a composite of two.
+        description: one line for people.
+        draw: makes an item.
+    """
 
     name: str
     kind: Literal["skill", "composite"]
@@ -55,15 +62,33 @@ class Generator:
 
 
 def split_of(prompt: str) -> str:
-    """The split that a prompt belongs to: six in ten search, two selection, two test."""
+    """The split that a prompt belongs to: six in ten search, two selection, two test.
+
+    >>> split_of("rev:abcde=") in SPLITS
+    True
+    """
     digest = blake2b(prompt.encode(), digest_size=8).digest()
     return _SPLIT_BY_REMAINDER[int.from_bytes(digest, "big") % 10]
 
 
-def deal(name: str, split: str, seed: int, count: int) -> list[tuple[str, str]]:
-    """Draw `count` distinct full items of one split; the same arguments give the same items.
+def sample_items(name: str, split: str, seed: int, count: int) -> list[tuple[str, str]]:
+    """Draw distinct full items of one split; the same arguments give the same items.
 
-    Raises ValueError if the task or the split is unknown, or has too few items.
+    Args:
+        name: of a generator in `GENERATORS`.
+        split: in `SPLITS`.
+        seed: of the draw.
+        count: number of items.
+
+    Returns:
+        (prompt, key) of each item.
+
+    Raises:
+        ValueError: the generator or the split is unknown, or has too few items.
+
+    >>> prompt, key = sample_items("reverse", "search", seed=1, count=1)[0]
+    >>> prompt == f"rev:{key[::-1]}="
+    True
     """
     if name not in GENERATORS:
         raise ValueError(f"no task is called {name!r}; there are {', '.join(GENERATORS)}")
@@ -71,18 +96,18 @@ def deal(name: str, split: str, seed: int, count: int) -> list[tuple[str, str]]:
         raise ValueError(f"no split is called {split!r}; there are {', '.join(SPLITS)}")
     draw = GENERATORS[name].draw
     rng = random.Random(f"{name}/{split}/{seed}")
-    dealt: dict[str, str] = {}
-    in_vain = 0
-    while len(dealt) < count:
+    drawn: dict[str, str] = {}
+    failures = 0
+    while len(drawn) < count:
         prompt, key = draw(rng)
-        if split_of(prompt) == split and prompt not in dealt:
-            dealt[prompt] = key
-            in_vain = 0
-        elif (in_vain := in_vain + 1) > _PATIENCE:
+        if split_of(prompt) == split and prompt not in drawn:
+            drawn[prompt] = key
+            failures = 0
+        elif (failures := failures + 1) > _PATIENCE:
             raise ValueError(
-                f"{name} has too few {split} items: {count} wanted, {len(dealt)} found"
+                f"{name} has too few {split} items: {count} wanted, {len(drawn)} found"
             )
-    return list(dealt.items())
+    return list(drawn.items())
 
 
 # What a skill does to a text.
@@ -132,7 +157,14 @@ NOTATIONS: dict[str, Callable[[str], str]] = {
 
 
 def apply(tags: Iterable[str], text: str) -> str:
-    """The text after the operations and notations that the tags name, one after the other."""
+    """The text after the operations and notations that the tags name, one after the other.
+
+    Raises:
+        KeyError: a tag names none.
+
+    >>> apply(["rev", "cap"], "abc")
+    'CBA'
+    """
     for tag in tags:
         text = (OPERATIONS | NOTATIONS)[tag](text)
     return text

@@ -1,7 +1,7 @@
-"""Tasks that cannot stop a campaign: what their own code raises is told, and counts as wrong.
+"""A wrapper around tasks whose code must not stop a campaign: its errors are reported.
 
-A model may say anything, so the code that reads it meets what nobody thought of. An answer that a
-verifier fails on is a wrong answer; one that cannot be extracted counts as it stands.
+A model may say anything, so code that reads answers meets unforeseen input. An answer that
+`verify` fails on is wrong; one that `extract` fails on counts as it stands.
 """
 
 import math
@@ -19,62 +19,66 @@ class Guarded:
     """A task whose `extract` and `verify` never raise. All else is the task's own.
 
     Args:
-        task: somebody's.
-        tell: told of a failure, in a sentence that is the same for the same item and cause.
+        task: of a user's code.
+        tell: called with a sentence about each failure, the same for the same item and cause.
     """
 
     def __init__(self, task: Task, tell: Callable[[str], None]) -> None:
         self._task, self._tell = task, tell
 
     def __getattr__(self, name: str) -> Any:
-        """Whatever else the task has."""
+        """All other attributes of the task."""
         if name.startswith("__") or name == "_task":
             raise AttributeError(name)
         return getattr(self._task, name)
 
     @property
     def name(self) -> str:
-        """The task's."""
+        """The task's name."""
         return self._task.name
 
     @property
     def kind(self) -> str:
-        """The task's."""
+        """The task's kind."""
         return self._task.kind
 
     @property
     def description(self) -> str:
-        """The task's."""
+        """The task's description."""
         return self._task.description
 
     @property
     def stop(self) -> str | None:
-        """The task's."""
+        """The task's stop text."""
         return self._task.stop
 
     def items(self, split: str, seed: int | None = None, limit: int | None = None) -> list[Item]:
-        """The task's."""
+        """The task's items; see `Task.items`.
+
+        Raises:
+            TaskError: the task has none.
+        """
         return self._task.items(split, seed, limit)
 
     def extract(self, item: Item, raw: str) -> str:
-        """What the task finds; the whole answer where it fails."""
+        """The task's canonical form of an answer; the whole answer where its code fails."""
         try:
-            found = self._task.extract(item, raw)
+            answer = self._task.extract(item, raw)
         except Exception as error:  # noqa: BLE001 - whatever a user's code raises
-            return self._failed("extract", item, _said(error), canonical(raw))
-        if not isinstance(found, str):
+            return self._failed("extract", item, _error_line(error), canonical(raw))
+        if not isinstance(answer, str):
             return self._failed(
-                "extract", item, f"it gave a {type(found).__name__}, no text", canonical(raw)
+                "extract", item, f"it gave a {type(answer).__name__}, no text", canonical(raw)
             )
-        return found
+        return answer
 
     def verify(self, item: Item, answer: str) -> float | None:
-        """What the task finds; wrong where it fails."""
+        """The task's verdict in [0, 1] or None; 0 where its code fails."""
         try:
             worth = self._task.verify(item, answer)
             number = None if worth is None else float(worth)
         except Exception as error:  # noqa: BLE001 - whatever a user's code raises
-            return self._failed("verify", item, _said(error), 0.0)
+            return self._failed("verify", item, _error_line(error), 0.0)
         if number is not None and not (math.isfinite(number) and 0.0 <= number <= 1.0):
             return self._failed("verify", item, f"it gave {number:g}, no part of 1", 0.0)
         return number
@@ -85,6 +89,6 @@ class Guarded:
         return instead
 
 
-def _said(error: Exception) -> str:
+def _error_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__

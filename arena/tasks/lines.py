@@ -1,4 +1,4 @@
-"""JSON Lines, as people's files have them.
+"""Reading JSON Lines files of users.
 
 Lines end at line feeds and nowhere else: what Unicode calls a line or paragraph separator may stand
 inside a text (RFC 8259 does not ask for it to be escaped). A byte-order mark, a carriage return
@@ -15,8 +15,11 @@ from arena.errors import TaskError
 Row = dict[str, Any]
 
 
-def rows_of(path: Path) -> Iterator[tuple[int, Row]]:
+def read_rows(path: Path) -> Iterator[tuple[int, Row]]:
     """The objects of a file with the numbers of their lines, from 1.
+
+    Args:
+        path: of a JSON Lines file.
 
     Raises:
         TaskError: the file cannot be read, or a line holds no object; names file and line.
@@ -52,8 +55,16 @@ def _row(where: str, line: bytes) -> Row:
     return row
 
 
-def text_of(where: str, name: str, value: object) -> str:
-    """A text that can be written and read again.
+def checked_text(where: str, name: str, value: object) -> str:
+    """A value of an item that has to be a text which can be written and read again.
+
+    Args:
+        where: file and line, for messages.
+        name: of the value.
+        value: as it was read.
+
+    Returns:
+        The value.
 
     Raises:
         TaskError: it is no text, empty, or holds half of a surrogate pair.

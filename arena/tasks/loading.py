@@ -1,4 +1,4 @@
-"""Where tasks come from: folders, Python files, and plug-ins that are installed.
+"""Loading tasks: from folders, Python files, and installed plug-ins.
 
 A task that is not a folder is code and runs as such: only what its user names is ever loaded.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from arena.errors import TaskError
-from arena.tasks.checked import Checked, said_of
+from arena.tasks.checked import Checked, error_text
 from arena.tasks.folder import folder_task
 from arena.tasks.task import Task
 
@@ -20,25 +20,26 @@ ENTRY_POINTS = "colony.tasks"
 """The entry-point group of tasks: `riddles = "my_package.tasks:riddles"`."""
 
 PLUGIN = "plugin:"
-"""What the name of a task that is installed starts with."""
+"""The prefix of references to installed tasks."""
 
 RESERVED = "@/"
-"""What the name of a task cannot hold: ids and `colony match` are written with it."""
+"""Characters that the name of a task cannot hold, since ids and match names use them."""
 
 LONGEST_NAME = 80
+"""Characters of a task's name, at most."""
 
 _DEMANDED = ("items", "extract", "verify")
 
 
 def load_task(reference: str | Path) -> Task:
-    """The task that a reference means.
+    """Load a task.
 
     Args:
         reference: a folder, `FILE.py:NAME`, or `plugin:NAME` for an entry point. A name may stand
-            for a task or for something without arguments that makes one.
+            for a task or for a callable without arguments that makes one.
 
     Raises:
-        TaskError: there is no such task, or what is there is none.
+        TaskError: there is no such task, or it does not offer what `Task` demands.
     """
     text = str(reference)
     if text.startswith(PLUGIN):
@@ -78,7 +79,10 @@ def _check_name(where: str, name: object) -> None:
 
 
 def load_tasks(references: Iterable[str | Path]) -> list[Task]:
-    """Several tasks, by name.
+    """Load several tasks, sorted by name.
+
+    Args:
+        references: see `load_task`.
 
     Raises:
         TaskError: one cannot be loaded, two share a name, or there are none.
@@ -96,20 +100,24 @@ def load_tasks(references: Iterable[str | Path]) -> list[Task]:
 
 
 def is_file_reference(text: str) -> bool:
-    """Whether a reference means something in a Python file."""
+    """Whether a reference means an object in a Python file.
+
+    >>> is_file_reference("my_tasks.py:Doubling"), is_file_reference("data/tasks/sort")
+    (True, False)
+    """
     path, colon, name = text.rpartition(":")
     return bool(colon) and path.endswith(".py") and name.isidentifier()
 
 
 def _installed(name: str) -> Task:
-    found = entry_points(group=ENTRY_POINTS)
-    if name not in found.names:
-        known = ", ".join(sorted(found.names)) or "none"
+    installed = entry_points(group=ENTRY_POINTS)
+    if name not in installed.names:
+        known = ", ".join(sorted(installed.names)) or "none"
         raise TaskError(f"no task {name!r} is installed as a plug-in; there are: {known}")
     try:
-        loaded = found[name].load()
+        loaded = installed[name].load()
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it raises is one line
-        raise TaskError(f"{PLUGIN}{name} cannot be loaded: {said_of(error)}") from None
+        raise TaskError(f"{PLUGIN}{name} cannot be loaded: {error_text(error)}") from None
     return _checked(loaded, f"{PLUGIN}{name}")
 
 
@@ -124,21 +132,21 @@ def _from_file(path: str, name: str) -> Task:
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it raises is one line
-        raise TaskError(f"{path} cannot be run: {said_of(error)}") from None
+        raise TaskError(f"{path} cannot be run: {error_text(error)}") from None
     if not hasattr(module, name):
         raise TaskError(f"{path} has nothing named {name!r}")
     return _checked(getattr(module, name), where)
 
 
-def _checked(found: Any, where: str) -> Task:
-    """What was found, called if it makes tasks, if it is one."""
+def _checked(loaded: Any, where: str) -> Task:
+    """A loaded object, called if it is callable, as a task that checks what it gives."""
     try:
-        task = found() if callable(found) else found
+        task = loaded() if callable(loaded) else loaded
         lacking = [name for name in _DEMANDED if not callable(getattr(task, name, None))]
-        told = ("name", "kind", "description", "stop")
-        lacking += [name for name in told if not hasattr(task, name)]
+        attributes = ("name", "kind", "description", "stop")
+        lacking += [name for name in attributes if not hasattr(task, name)]
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it raises is one line
-        raise TaskError(f"{where} cannot be made: {said_of(error)}") from None
+        raise TaskError(f"{where} cannot be made: {error_text(error)}") from None
     if lacking:
         raise TaskError(f"{where} is no task: it lacks {', '.join(lacking)}")
     return Checked(task, where)

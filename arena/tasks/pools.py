@@ -1,31 +1,31 @@
-"""Where search items are drawn from: without duplicates, and with some kept back where that is due.
+"""Pools of search items: sampled without duplicates, with some reserved for the arena and the jury.
 
-A task that makes items for a seed has as many as anybody wants, and no two draws share one. A task
-that is a list has what it has: every draw for breeding comes from the same items. What is promised
-of some items, that nothing else ever asks them (the arena) or looks at their keys (the examination
-of a jury), can only be kept there by keeping items back, and only a list that is long enough can
-spare them. From a shorter one nothing is kept back, and `shortages` says which promise is not made.
+A task with a generator has as many items as needed, and no two draws share one. A task that is a
+list has a fixed number: every draw for breeding comes from the same items. Items that are used
+nowhere but in the arena, or whose keys only the examination of a jury looks at, have to be reserved
+there, and only a list that is long enough can spare them. From a shorter one nothing is reserved,
+and `shortages` says so.
 """
 
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from arena.tasks import Task, each_of
+from arena.tasks import Task, items_per_task
 from lineage.records import Item
 
 PROBES = (1, 2)
-"""Seeds that tell whether a task makes items or draws them from a list."""
+"""Seeds that tell whether a task makes items or samples them from a list."""
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """How many search items uses of their own take, over all tasks.
+class ReservedItems:
+    """Numbers of search items that uses of their own take, over all tasks.
 
     Attributes:
-        panel: that the living are compared on.
-        hidden: of an arena round, that nothing else asks.
-        examined: whose keys tell who may sit in a jury; 0 where there is none.
+        panel: items that the living are compared on.
+        hidden: items that are used nowhere but in the arena.
+        examined: items whose keys decide who may be a juror; 0 without a jury.
     """
 
     panel: int
@@ -38,10 +38,10 @@ class Pool:
     """The search items of one task.
 
     Attributes:
-        task: whose.
-        listed: all of them where they are a list; None where the task makes them for a seed.
-        hidden: those that are kept back for the arena.
-        examined: those that are kept back for examinations.
+        task: that they belong to.
+        listed: all of them where the task is a list; None where it makes them for a seed.
+        hidden: those that are reserved for the arena.
+        examined: those that are reserved for examinations of the jury.
     """
 
     task: Task
@@ -50,25 +50,35 @@ class Pool:
     examined: tuple[Item, ...] = ()
 
     def drawn(self, seed: int, count: int) -> list[Item]:
-        """Items to breed on: `count` different ones, or all that there are."""
-        back = {item.id for item in (*self.hidden, *self.examined)}
-        drawn = self.task.items("search", seed, count + len(back))
-        return distinct(item for item in drawn if item.id not in back)[:count]
+        """Items to breed on: `count` different ones, or all that there are.
+
+        Args:
+            seed: of the draw.
+            count: number of items.
+        """
+        reserved = {item.id for item in (*self.hidden, *self.examined)}
+        drawn = self.task.items("search", seed, count + len(reserved))
+        return distinct_items(item for item in drawn if item.id not in reserved)[:count]
 
     def unseen(self, seed: int, count: int) -> list[Item]:
-        """Items that nothing else asks; none where that cannot be promised."""
+        """Items that are used nowhere but in the arena; none where none are reserved."""
         if self.listed is None:
             return self.drawn(seed, count)
         return list(self.hidden[:count])
 
     def examination(self, seed: int, count: int) -> list[Item]:
-        """Items for an examination; those that breeding asks as well where none are kept back."""
+        """Items for examinations of the jury; those of breeding where none are reserved."""
         return list(self.examined[:count]) or self.drawn(seed, count)
 
 
 @dataclass(frozen=True)
 class Pools:
-    """The search items of all tasks. Counts are over all tasks, of each as many as of any other."""
+    """The search items of all tasks. Counts are over all tasks, with equal numbers of each.
+
+    Attributes:
+        pools: one for each task.
+        shortages: messages about lists that are too short to reserve items.
+    """
 
     pools: tuple[Pool, ...]
     shortages: tuple[str, ...] = ()
@@ -78,11 +88,11 @@ class Pools:
         return [item for pool in self.pools for item in pool.drawn(seed, self._each(count))]
 
     def unseen(self, seed: int, count: int) -> list[Item]:
-        """Items that nothing else asks, task by task, as far as there are any."""
+        """Items that are used nowhere but in the arena, task by task, as far as there are any."""
         return [item for pool in self.pools for item in pool.unseen(seed, self._each(count))]
 
     def examination(self, seed: int, count: int) -> list[Item]:
-        """Items on which who may sit in a jury is examined, task by task."""
+        """Items for examinations of the jury, task by task."""
         return [item for pool in self.pools for item in pool.examination(seed, self._each(count))]
 
     def unasked(self, seed: int, count: int, asked: frozenset[str]) -> list[Item]:
@@ -90,19 +100,19 @@ class Pools:
 
         Args:
             seed: of the draw.
-            count: how many.
-            asked: ids of items that were.
+            count: number of items.
+            asked: ids of items that were asked before.
         """
         each = self._each(count)
-        found: list[Item] = []
+        items: list[Item] = []
         for pool in self.pools:
             every = each if pool.listed is None else len(pool.listed)
-            drawn = distinct(pool.task.items("search", seed, every))
-            found += sorted(drawn, key=lambda item: item.id in asked)[:each]
-        return found
+            drawn = distinct_items(pool.task.items("search", seed, every))
+            items += sorted(drawn, key=lambda item: item.id in asked)[:each]
+        return items
 
     def hidden(self) -> frozenset[str]:
-        """Ids of what lists keep back for the arena."""
+        """Ids of the items of lists that are reserved for the arena."""
         return frozenset(item.id for pool in self.pools for item in pool.hidden)
 
     def is_made(self, task: str) -> bool:
@@ -110,19 +120,19 @@ class Pools:
         return any(pool.listed is None for pool in self.pools if pool.task.name == task)
 
     def _each(self, count: int) -> int:
-        return each_of(count, len(self.pools))
+        return items_per_task(count, len(self.pools))
 
 
-def pools_of(tasks: Sequence[Task], seed: int, wanted: Wanted) -> Pools:
+def pools_of(tasks: Sequence[Task], seed: int, wanted: ReservedItems) -> Pools:
     """The pools of a campaign.
 
     Args:
         tasks: all of them.
-        seed: of what is kept back.
-        wanted: how many items uses of their own take.
+        seed: of the choice of reserved items.
+        wanted: numbers of items that uses of their own take.
     """
-    panel, hidden = each_of(wanted.panel, len(tasks)), -(-wanted.hidden // len(tasks))
-    examined = each_of(wanted.examined, len(tasks)) if wanted.examined else 0
+    panel, hidden = items_per_task(wanted.panel, len(tasks)), -(-wanted.hidden // len(tasks))
+    examined = items_per_task(wanted.examined, len(tasks)) if wanted.examined else 0
     pools, short, unexamined = [], [], []
     for task in tasks:
         listed = _listed(task)
@@ -145,23 +155,23 @@ def pools_of(tasks: Sequence[Task], seed: int, wanted: Wanted) -> Pools:
                 tuple(order[for_arena : for_arena + for_jury]),
             )
         )
-    told = []
+    shortages = []
     if short:
-        told.append(
+        shortages.append(
             f"of these tasks no search items are kept back for the arena, which takes "
             f"{panel + hidden:,} of each: {_some(short)}; it asks what breeding asks too"
         )
     if unexamined:
-        told.append(
+        shortages.append(
             f"of these tasks no search items are kept back to examine the jury on, which takes "
             f"{panel + hidden + examined:,} of each: {_some(unexamined)}; it is examined on what "
             "breeding asks too"
         )
-    return Pools(tuple(pools), tuple(told))
+    return Pools(tuple(pools), tuple(shortages))
 
 
-def distinct(items: Iterable[Item]) -> list[Item]:
-    """The items, each id once, in their order."""
+def distinct_items(items: Iterable[Item]) -> list[Item]:
+    """The items in their order, each id once."""
     first: dict[str, Item] = {}
     for item in items:
         first.setdefault(item.id, item)
@@ -170,10 +180,10 @@ def distinct(items: Iterable[Item]) -> list[Item]:
 
 def _listed(task: Task) -> list[Item] | None:
     """All search items of a task that draws from a list; None if it makes them."""
-    whole = distinct(task.items("search"))
-    known = {item.id: item for item in whole}
+    whole = distinct_items(task.items("search"))
+    by_id = {item.id: item for item in whole}
     drawn = [item for probe in PROBES for item in task.items("search", probe, 2)]
-    return whole if all(known.get(item.id) == item for item in drawn) else None
+    return whole if all(by_id.get(item.id) == item for item in drawn) else None
 
 
 def _some(names: Sequence[str], most: int = 5) -> str:

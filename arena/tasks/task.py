@@ -1,4 +1,4 @@
-"""What a task is: items by split, the form of an answer, and whether a key tells it right."""
+"""The protocol of tasks, and `Questions`, a base for tasks with keys."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -8,14 +8,14 @@ from lineage.records import Item
 
 
 class Task(Protocol):
-    """Something that a colony is to become good at. A player need not speak text of any kind.
+    """A task: items in three splits, and code that extracts and verifies answers.
 
-    To bring your own: a folder (see `arena.tasks.folder`), or anything that offers this, named by
-    file (`my_tasks.py:riddles`) or by entry point (`plugin:riddles`). `Questions` is a base for it.
+    To bring your own: a folder (see `arena.tasks.folder`), or an object with these methods, named
+    by file (`my_tasks.py:riddles`) or by entry point (`plugin:riddles`). `Questions` is a base.
 
-    Two more attributes may be there: `literal`, whether an answer is right if and only if it is the
-    key (otherwise every answer is heard and `verify` asked), and `longest`, the tokens that an
-    answer may take where that is not so.
+    Two more attributes are optional: `literal`, whether an answer is right if and only if it is the
+    key (otherwise every answer is decoded in full and given to `verify`), and `longest`, the tokens
+    that an answer may take where that is not so.
     """
 
     @property
@@ -39,10 +39,15 @@ class Task(Protocol):
         ...
 
     def items(self, split: str, seed: int | None = None, limit: int | None = None) -> list[Item]:
-        """Items of a split: all in their order, or `limit` of them drawn for a seed.
+        """Items of a split: all in their order, or `limit` of them sampled for a seed.
 
-        The same arguments always give the same items. Campaigns draw search items for many seeds
-        and read the whole of `selection`; `test` is sealed, and only `report` asks for it.
+        The same arguments always give the same items. Campaigns sample search items for many seeds
+        and read the whole of `selection`; `test` is sealed, and only the report reads it.
+
+        Args:
+            split: `search`, `selection` or `test`.
+            seed: of the sample; None for all items in their order.
+            limit: number of items, at most.
 
         Raises:
             TaskError: there are none.
@@ -50,7 +55,7 @@ class Task(Protocol):
         ...
 
     def extract(self, item: Item, raw: str) -> str:
-        """The canonical form of what a model said: all that verifiers and judges get to see."""
+        """The canonical form of a model's output, which is all that verifiers and judges see."""
         ...
 
     def verify(self, item: Item, answer: str) -> float | None:
@@ -59,14 +64,23 @@ class Task(Protocol):
 
 
 class Questions:
-    """A task on texts with at most one key an item: the defaults of `extract` and `verify`."""
+    """A base for tasks on texts with at most one key an item: `literal`, `extract` and `verify`.
+
+    >>> class Doubling(Questions):
+    ...     name, kind, description, stop = "doubling", "skill", "Double a number.", None
+    >>> item = Item("doubling/search/2", "doubling", "search", "2*2=", "4")
+    >>> Doubling().verify(item, Doubling().extract(item, " 4 "))
+    1.0
+    >>> Doubling().literal
+    True
+    """
 
     @property
     def literal(self) -> bool:
         """Whether an answer is right if and only if it is the key, in canonical form.
 
-        That is so unless a task has an `extract` or a `verify` of its own. Then models are heard
-        to the end and the task is asked; otherwise one forward pass tells whether they say the key.
+        That is so unless a task overrides `extract` or `verify`. Then answers are decoded in full
+        and given to the task; otherwise one forward pass tells whether a model gives the key.
         """
         own = {name: getattr(self, name) for name in ("extract", "verify")}
         return all(
@@ -79,16 +93,26 @@ class Questions:
         return canonical(raw)
 
     def verify(self, item: Item, answer: str) -> float | None:
-        """Whether it is the key, letter by letter."""
+        """1 if the answer is the key in canonical form, else 0; None without a key."""
         return None if item.key is None else float(answer == self.extract(item, item.key))
 
 
-def each_of(count: int, tasks: int) -> int:
-    """How many items of each task make about `count`: at least one."""
+def items_per_task(count: int, tasks: int) -> int:
+    """Number of items of each task that make about `count` in all; at least one.
+
+    >>> items_per_task(100, tasks=12)
+    8
+    """
     return max(1, round(count / tasks))
 
 
-def deal_panel(tasks: Sequence[Task], seed: int, count: int) -> list[Item]:
-    """A panel: about `count` search items spread evenly over the tasks (at least one of each)."""
-    each = each_of(count, len(tasks))
+def sample_panel(tasks: Sequence[Task], seed: int, count: int) -> list[Item]:
+    """Sample a panel: about `count` search items, equally many of each task and at least one.
+
+    Args:
+        tasks: all of them.
+        seed: of the sample.
+        count: number of items in all.
+    """
+    each = items_per_task(count, len(tasks))
     return [item for task in tasks for item in task.items("search", seed, each)]

@@ -7,8 +7,8 @@ from functools import cached_property
 import numpy as np
 
 from arena.matches.items import HIDDEN
-from arena.tasks import Task, each_of
-from arena.tasks.pools import Pools, Wanted, distinct, pools_of
+from arena.tasks import Task, items_per_task
+from arena.tasks.pools import Pools, ReservedItems, distinct_items, pools_of
 from lineage.records import Answer, Item, Juror
 from population.campaign.scoring import AnsweredItems, Scorer
 from population.config import Config, Search
@@ -78,7 +78,7 @@ class ItemSampler:
     def max_questions(self, count: int) -> int:
         """How many questions are asked at most where `count` items are sampled."""
         questions = 1 if self._search.merit == "keys" else JURY_ANSWERS
-        return questions * len(self._tasks) * each_of(count, len(self._tasks))
+        return questions * len(self._tasks) * items_per_task(count, len(self._tasks))
 
     def epoch_of(self, generation: int) -> int:
         """The epoch that a generation belongs to; each has a panel."""
@@ -123,8 +123,8 @@ class ItemSampler:
         """The selection items; as many as a panel has where a jury has to answer them first."""
         limit = None
         if self._search.merit == "jury":
-            limit = each_of(self._search.panel, len(self._tasks))
-        items = distinct(
+            limit = items_per_task(self._search.panel, len(self._tasks))
+        items = distinct_items(
             item for task in self._tasks for item in task.items("selection", limit=limit)
         )
         # A jury is seated before it is asked; keys can be looked at now.
@@ -203,7 +203,7 @@ def item_pools(tasks: Sequence[Task], seed: int, config: Config) -> Pools:
     return pools_of(
         tasks,
         seed,
-        Wanted(
+        ReservedItems(
             panel=search.panel,
             hidden=round(HIDDEN * config.arena.items),
             examined=search.panel if search.merit == "jury" else 0,

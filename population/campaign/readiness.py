@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from arena.tasks import Task, each_of
+from arena.tasks import Task, items_per_task
 from arena.tasks.pools import Pools
 from population.campaign.context import Context
 from population.campaign.item_sampling import item_pools
@@ -75,7 +75,7 @@ def _check_device(context: Context) -> None:
 def shortages(context: Context, pools: Pools) -> tuple[str, ...]:
     """What tasks are too small for, a sentence each."""
     search, tasks = context.config.search, context.tasks
-    panel = each_of(search.panel, len(tasks))
+    panel = items_per_task(search.panel, len(tasks))
     small = [
         f"{pool.task.name} has {len(pool.listed):,}"
         for pool in pools.pools

@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from arena.reliability.jury import seat_jury
+from arena.reliability.jury import select_jury
 from arena.reliability.trust import beliefs_by_task, lower_bound, totals
 from arena.tasks.pools import Pools
 from lineage import Archive
@@ -192,7 +192,7 @@ class JuryScorer:
         trust = lower_bound(1.0 + totals(hits), 1.0 + totals(misses))
         relationship = self._kinship.relationship(members)
         size = self._context.config.arena.jurors
-        jurors = sorted(seat_jury(members, relationship, trust, size))
+        jurors = sorted(select_jury(members, relationship, trust, size))
         rows = [members.index(juror) for juror in jurors]
         belief = beliefs_by_task(hits[rows], misses[rows])
         # Where no juror has shown anything, all count alike.

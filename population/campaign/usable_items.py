@@ -16,7 +16,7 @@ from transformers import AutoConfig
 from arena.errors import TaskError
 from arena.tasks import Task
 from arena.tasks.answers import canonical
-from arena.tasks.verdict import is_literal, verdict
+from arena.tasks.correctness import correctness, is_literal
 from lineage.records import Item
 from population.errors import CheckpointError
 from population.evaluation.networks import context_length_of
@@ -218,7 +218,7 @@ class Readers:
     def fault(self, task: Task, item: Item) -> str | None:
         """Why nobody could answer an item of a task; None if somebody could."""
         key, literal, tokenizer = item.key, is_literal(task), self.tokenizer
-        if key is None and self._keyed and (literal or verdict(task, item, "") is None):
+        if key is None and self._keyed and (literal or correctness(task, item, "") is None):
             return (
                 "has no key to score models by; "
                 'with [search] merit = "jury" the colony judges itself'

@@ -3,7 +3,7 @@
 `forward_pass` reads given answers, `greedy_decoding` generates free ones, and `questions` says what
 is asked and which answers are right. Here they are put together.
 
-A verdict is the task's (`arena.tasks.verdict`), whoever asks. The key in canonical form is right;
+The task says what is right (`arena.tasks.correctness`), whoever asks. The key in canonical form is;
 where only the key is right, a beginning that cannot become it is wrong. Any other answer is decoded
 to its end: where a task has an expression or a verifier of its own, and where the beginning may yet
 become the key in canonical form, as with another white space before it.
@@ -20,7 +20,7 @@ from transformers import AutoConfig
 
 from arena.tasks import Task
 from arena.tasks.answers import canonical
-from arena.tasks.verdict import may_become
+from arena.tasks.correctness import can_become
 from lineage.records import Floats, Item
 from population.errors import CheckpointError
 from population.evaluation.batching import BatchLimits, PreparedItems, Question
@@ -307,7 +307,7 @@ class Evaluator:
         if stop and stop in text:
             return text.split(stop, maxsplit=1)[0]
         if question.canonical_match and question.expected is not None:
-            return None if may_become(text, question.expected) else False
+            return None if can_become(text, question.expected) else False
         return None
 
     def _decode_to_the_end(self, questions: Sequence[Question]) -> list[GeneratedAnswer]:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from transformers import StoppingCriteria, StoppingCriteriaList
 
-from arena.tasks.verdict import may_become
+from arena.tasks.correctness import can_become
 from population.evaluation.output_head import narrowed
 from population.evaluation.prompt_tokenizer import EncodedPrompt, PromptTokenizer
 
@@ -127,6 +127,6 @@ class _AnswerDecided(StoppingCriteria):  # type: ignore[misc]
             done = bool(stop) and stop in text
             if not done and request.only_answer is not None and self._tokenizer.eos_id not in row:
                 text = self._tokenizer.decode_after(prompt, row)
-                done = not may_become(text, request.only_answer)
+                done = not can_become(text, request.only_answer)
             decided.append(done)
         return torch.tensor(decided, device=input_ids.device)

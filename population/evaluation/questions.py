@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from arena.tasks import Task
 from arena.tasks.answers import canonical
-from arena.tasks.verdict import extracted, is_literal, verdict
+from arena.tasks.correctness import correctness, extracted_answer, is_literal
 from lineage.records import Item
 from population.errors import PopulationError
 from population.evaluation.batching import (
@@ -140,12 +140,12 @@ class QuestionBuilder:
         item = question.item
         task = self._tasks.get(item.task)
         if question.expected is None:
-            score = verdict(self._tasks[item.task], item, text)
+            score = correctness(self._tasks[item.task], item, text)
             if score is None:
                 raise PopulationError(
                     f"item {item.id} has no key to score models by, and verify() of its "
                     'task cannot tell; with [search] merit = "jury" the colony judges itself'
                 )
             return score
-        answer = canonical(text) if task is None else extracted(task, item, text)
+        answer = canonical(text) if task is None else extracted_answer(task, item, text)
         return float(answer == question.expected)

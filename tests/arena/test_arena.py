@@ -10,11 +10,11 @@ from arena.matches.adjudication import judged, record_of
 from arena.matches.items import HIDDEN, hopeless, round_items
 from arena.matches.outcomes import decided, supports
 from arena.matches.round_inputs import Memory, Rules
-from arena.reliability.canaries import canaries
-from arena.reliability.jury import seat_jury
-from arena.reliability.kin import RIGHT_IS_KIN, STRANGERS, WRONG_IS_KIN, sides
+from arena.reliability.canaries import plant_canaries
+from arena.reliability.jury import select_jury
+from arena.reliability.kin import RIGHT_IS_KIN, STRANGERS, WRONG_IS_KIN, closer_side
 from arena.reliability.trust import beliefs, earned, recorded
-from arena.tasks.answers import LONGEST_ANSWER, canonical, put
+from arena.tasks.answers import LONGEST_ANSWER, canonical, judge_question
 from lineage.records import Answer, Floats, Item, PairComparison, Reading, Trust
 from population.evolution.selection.parents import (
     attraction,
@@ -71,16 +71,16 @@ def test_canonical_answers_leave_a_judge_nothing_to_be_impressed_by() -> None:
 
 def test_answers_are_read_in_the_words_of_the_task() -> None:
     item = Item("q", "t", "search", "Capital of France?", "Paris", "France's capital is {}, sir.")
-    asked, text = put(item, "Rome")
+    asked, text = judge_question(item, "Rome")
     assert (asked.prompt, text) == ("France's capital is ", "Rome, sir.")
-    assert put(Item("q", "t", "search", "1+1=", "2"), "3")[1] == "3"
+    assert judge_question(Item("q", "t", "search", "1+1=", "2"), "3")[1] == "3"
 
 
 def test_canaries_are_wrong_and_nobodys() -> None:
     task = Numbers()
     items = task.items("search", 0, 6)
     given = [[item.key or "", "123"] for item in items]
-    planted = canaries({"numbers": task}, items, given)
+    planted = plant_canaries({"numbers": task}, items, given)
     assert [canary.kind for canary in planted] == ["empty", "padded", "instruction"] * 2
     for canary, item, answers in zip(planted, items, given, strict=True):
         assert task.verify(item, canary.answer) == 0.0
@@ -215,7 +215,7 @@ def test_records_are_looked_up_by_judge_mode_task_and_stratum() -> None:
 
 def test_who_is_closer_to_neither_is_closer_to_nobody() -> None:
     related = np.array([[0.5, 0.5, 0.9], [0.0, 0.04, 0.4]])
-    assert sides(related, [0, 1, 2], [1, 2, 0]).tolist() == [[0, -1, 1], [0, -1, 1]]
+    assert closer_side(related, [0, 1, 2], [1, 2, 0]).tolist() == [[0, -1, 1], [0, -1, 1]]
 
 
 # What follows
@@ -242,9 +242,9 @@ def test_the_jury_is_trusted_and_from_distant_lines() -> None:
     trust = np.array([0.9, 0.89, 0.6, 0.1])
     related = np.eye(4)
     related[0, 1] = related[1, 0] = 0.9
-    assert seat_jury([1, 2, 3, 4], related, trust, 2) == [1, 3]
-    assert seat_jury([1, 2, 3, 4], related, trust, 2, seated=[4]) == [4, 1]
-    assert sorted(seat_jury([1, 2], related[:2, :2], trust[:2], 5)) == [1, 2]
+    assert select_jury([1, 2, 3, 4], related, trust, 2) == [1, 3]
+    assert select_jury([1, 2, 3, 4], related, trust, 2, seated=[4]) == [4, 1]
+    assert sorted(select_jury([1, 2], related[:2, :2], trust[:2], 5)) == [1, 2]
 
 
 # Rounds

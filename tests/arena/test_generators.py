@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from arena.tasks.generators import GENERATORS, SPLITS, deal, split_of
+from arena.tasks.generators import GENERATORS, SPLITS, sample_items, split_of
 
 KANJI = "〇一二三四五六七八九"
 SECRET = dict(zip("abcdefghijklmnopqrstuvwxyz", "qjxmtzbwkdvhpcfnoysaeglriu", strict=True))
@@ -77,7 +77,7 @@ def test_keys_are_right_and_items_are_short(name, easy):
 
 @pytest.mark.parametrize("name", GENERATORS)
 def test_splits_are_disjoint_and_dealt_prompts_are_distinct(name):
-    dealt = {split: {prompt for prompt, _ in deal(name, split, 3, 150)} for split in SPLITS}
+    dealt = {split: {prompt for prompt, _ in sample_items(name, split, 3, 150)} for split in SPLITS}
     for split, prompts in dealt.items():
         assert len(prompts) == 150
         assert {split_of(prompt) for prompt in prompts} == {split}
@@ -95,17 +95,17 @@ def test_split_of_never_changes():
 
 def test_deal_depends_on_its_arguments_only():
     random.seed(1)
-    first = deal("sort", "search", 7, 20)
+    first = sample_items("sort", "search", 7, 20)
     random.seed(2)
-    assert deal("sort", "search", 7, 20) == first
-    assert deal("sort", "search", 7, 30)[:20] == first
-    assert deal("sort", "search", 8, 20) != first
+    assert sample_items("sort", "search", 7, 20) == first
+    assert sample_items("sort", "search", 7, 30)[:20] == first
+    assert sample_items("sort", "search", 8, 20) != first
 
 
 def test_deal_says_what_is_wrong():
     with pytest.raises(ValueError, match="no task is called 'chess'; there are reverse"):
-        deal("chess", "search", 0, 1)
+        sample_items("chess", "search", 0, 1)
     with pytest.raises(ValueError, match="no split is called 'train'"):
-        deal("sort", "train", 0, 1)
+        sample_items("sort", "train", 0, 1)
     with pytest.raises(ValueError, match="sum has too few test items: 9000 wanted"):
-        deal("sum", "test", 0, 9000)
+        sample_items("sum", "test", 0, 9000)

@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM
 
 from arena.errors import TaskError
 from arena.tasks import Questions, Task, load_task
-from arena.tasks.verdict import verdict
+from arena.tasks.correctness import correctness
 from lineage.records import Item
 from population.campaign.usable_items import Readers, Usable
 from population.errors import PopulationError
@@ -249,7 +249,7 @@ def test_a_verifier_that_fails_is_named_with_its_item(
 
 def test_an_item_that_only_judges_can_tell_has_no_score(talker: Path) -> None:
     task = Own(None)
-    assert verdict(task, task.items("search")[0], "x") is None
+    assert correctness(task, task.items("search")[0], "x") is None
     player = player_of(talker, task)
     with pytest.raises(PopulationError, match="has no key to score models by"):
         player.score(player.prepare_keys(task.items("search")))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from arena.errors import TaskError
-from arena.tasks import deal_panel, load_task, load_tasks
+from arena.tasks import load_task, load_tasks, sample_panel
 from arena.tasks.generators import split_of
 from population.config import shipped_data
 
@@ -91,11 +91,11 @@ def test_a_task_without_generator_deals_from_its_file(make: Callable[..., Path])
 
 def test_dealt_items_are_fresh_repeatable_and_never_from_another_split() -> None:
     tasks = load_tasks((shipped_data() / "tasks").iterdir())
-    panel = deal_panel(tasks, seed=5, count=10 * len(tasks))
+    panel = sample_panel(tasks, seed=5, count=10 * len(tasks))
     assert len(panel) == 10 * len(tasks)
-    assert panel == deal_panel(tasks, seed=5, count=10 * len(tasks))
+    assert panel == sample_panel(tasks, seed=5, count=10 * len(tasks))
     assert {item.prompt for item in panel} != {
-        item.prompt for item in deal_panel(tasks, seed=6, count=10 * len(tasks))
+        item.prompt for item in sample_panel(tasks, seed=6, count=10 * len(tasks))
     }
     assert {split_of(item.prompt) for item in panel} == {"search"}
 
@@ -139,7 +139,7 @@ nothing = 5
 def test_a_task_of_ones_own_is_named_by_its_file(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text(OWN_TASK)
     task = load_task(f"{tmp_path / 'own.py'}:Colours")
-    assert [item.prompt for item in deal_panel([task], 0, 2)] == ["A colour?"] * 2
+    assert [item.prompt for item in sample_panel([task], 0, 2)] == ["A colour?"] * 2
     for reference, complaint in (
         (f"{tmp_path / 'own.py'}:nothing", "is no task: it lacks items"),
         (f"{tmp_path / 'own.py'}:missing", "has nothing named 'missing'"),

@@ -32,7 +32,7 @@ import numpy as np
 import torch
 
 from arena.errors import TaskError
-from arena.tasks import deal_panel
+from arena.tasks import sample_panel
 from lineage.records import Floats, Item
 from population.analysis.baselines import baselines, uniform
 from population.campaign.context import Context, WeightMaker, found_archive, open_context
@@ -199,7 +199,7 @@ def rival(experiment: Experiment, name: str, seed: int, told: Callable[[int], No
     if name in WEIGHTS:
         maker = flat = FlatMaker(context.founders)
         founders = flat.founders
-    items = deal_panel(
+    items = sample_panel(
         context.tasks, int(generator(seed, "panel").integers(1 << 31)), experiment.panel
     )
     prepared = context.evaluator.prepare_keys(items)

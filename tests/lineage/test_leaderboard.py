@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from arena.reliability.partiality import closer_to
+from arena.reliability.partiality import closer_kin
 from lineage import Archive, ArchiveError
 from lineage.ancestry.graph import graph, kinship
 from lineage.ancestry.sparse import SparseAncestry
@@ -178,7 +178,7 @@ def test_judges_are_closer_to_the_contestant_that_they_are_more_related_to(
     ids = [model.id for model in models]
     a, b = ids[-1], ids[-2]
     judges = [i for i in ids if i not in (a, b)]
-    closer = closer_to(SparseAncestry(archive.parent_edges()), judges, a, b)
+    closer = closer_kin(SparseAncestry(archive.parent_edges()), judges, a, b)
     for judge in judges:
         gap = kinship(everybody, judge, a) - kinship(everybody, judge, b)
         expected = None if abs(gap) <= 0.05 else a if gap > 0 else b

@@ -107,7 +107,7 @@ def match(
 ) -> None:
     with clear_errors():
         colony = opened(archive)
-        from arena.reliability.partiality import closer_to
+        from arena.reliability.partiality import closer_kin
         from lineage.queries.match_detail import match_detail
         from lineage.queries.matches import MatchName
         from tui.cli.arena_tables import hearing_json, hearing_view
@@ -115,7 +115,7 @@ def match(
         found = match_detail(colony, MatchName.read(name))
         judges = sorted({judgement.judge for judgement in found.judgements})
         called = found.match.name
-        closer = closer_to(colony.ancestry(), judges, called.a, called.b)
+        closer = closer_kin(colony.ancestry(), judges, called.a, called.b)
         if as_json:
             print_json(hearing_json(found, closer))
         else:

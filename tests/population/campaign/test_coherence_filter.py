@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from arena.tasks import deal_panel
+from arena.tasks import sample_panel
 from lineage.records import Floats, Item
 from population.campaign.coherence_filter import CoherenceFilter, open_coherence_filter
 from population.campaign.context import Context, open_context
@@ -32,7 +32,7 @@ def context() -> Context:
 
 @pytest.fixture(scope="module")
 def items(context: Context) -> list[Item]:
-    return deal_panel(context.tasks, 5, 48)
+    return sample_panel(context.tasks, 5, 48)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from arena.errors import TaskError
-from arena.tasks import deal_panel, load_tasks
+from arena.tasks import load_tasks, sample_panel
 from lineage import Archive
 from lineage.ancestry.kinship import Kinship
 from lineage.queries import rounds
@@ -85,7 +85,7 @@ def test_it_goes_on_as_if_it_had_never_stopped(
 def test_no_jurors_own_vote_counts_for_it(judged: Archive) -> None:
     context = reopen_context(judged)
     jury = JuryScorer(judged, context, Kinship.replayed(judged.models()), lambda epoch: [], silent)
-    items = deal_panel(context.tasks, 3, 12)
+    items = sample_panel(context.tasks, 3, 12)
     answered = jury.prepare(items, 1)
     shares = answered.prepared.answer_credit
     assert shares is not None
@@ -111,7 +111,7 @@ def test_without_any_examination_all_jurors_count_alike(keyless: Config, tmp_pat
     archive = found_archive(tmp_path / "colony.duckdb", context)
 
     def without_keys(epoch: int) -> list[Item]:
-        return [replace(item, key=None) for item in deal_panel(context.tasks, 1, 6)]
+        return [replace(item, key=None) for item in sample_panel(context.tasks, 1, 6)]
 
     jury: Sequence[Juror] = JuryScorer(
         archive, context, Kinship.replayed(archive.models()), without_keys, silent
@@ -123,7 +123,7 @@ def test_keys_are_asked_for_where_they_count(keyless: Config) -> None:
     search = keyless.search.model_copy(update={"merit": "keys"})
     context = open_context(keyless.model_copy(update={"search": search}))
     with pytest.raises(TaskError, match=r'has no key .* merit = "jury"'):
-        deal_panel(context.tasks, 1, 6)
-    items = deal_panel(load_tasks(keyless.tasks.paths), 1, 6)
+        sample_panel(context.tasks, 1, 6)
+    items = sample_panel(load_tasks(keyless.tasks.paths), 1, 6)
     with pytest.raises(PopulationError, match=r'has no key .* merit = "jury"'):
         context.evaluator.prepare_keys(items)

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from arena.matches.items import HIDDEN, round_items
-from arena.tasks import Questions, each_of, load_tasks
-from arena.tasks.pools import Pools, Wanted, distinct, pools_of
+from arena.tasks import Questions, items_per_task, load_tasks
+from arena.tasks.pools import Pools, ReservedItems, distinct_items, pools_of
 from lineage import Archive
 from lineage.records import Item
 from population.analysis.report import make_report
@@ -83,7 +83,7 @@ class Made(Listed):
 
 
 SIZES = (*range(1, 41), 60, 100, 129, 130, 200, 500)
-WANTED = Wanted(panel=120, hidden=round(HIDDEN * 36))
+WANTED = ReservedItems(panel=120, hidden=round(HIDDEN * 36))
 
 
 def twice(items: Sequence[Item]) -> list[str]:
@@ -102,7 +102,7 @@ def dealt(pools: Pools, seed: int, panel: int, arena: int) -> None:
     played = round_items(living, fresh, arena, 0.5)
     assert not twice(played.items)
     assert {item.task for item in played.items} == {pool.task.name for pool in pools.pools}
-    each = each_of(arena, len(pools.pools))
+    each = items_per_task(arena, len(pools.pools))
     for pool in pools.pools:
         size = sum(item.task == pool.task.name for item in played.items)
         there = sum(item.task == pool.task.name for item in (*living, *fresh))
@@ -117,14 +117,14 @@ def test_whatever_a_task_has_nothing_is_dealt_twice(tasks: int) -> None:
         pools = pools_of([Listed(f"t{n}", size) for n in range(tasks)], seed, WANTED)
         for epoch in range(5):
             dealt(pools, 100 * epoch + seed, 120, 36)
-        enough = size >= each_of(120, tasks) + -(-WANTED.hidden // tasks)
+        enough = size >= items_per_task(120, tasks) + -(-WANTED.hidden // tasks)
         assert bool(pools.unseen(0, 120)) == enough
         assert bool(pools.shortages) != enough
 
 
 @pytest.mark.parametrize(("panel", "arena"), [(4, 4), (1, 1), (4, 40), (120, 1), (7, 6)])
 def test_so_it_is_with_other_settings_and_tasks_of_different_sizes(panel: int, arena: int) -> None:
-    wanted = Wanted(panel, round(HIDDEN * arena), panel)
+    wanted = ReservedItems(panel, round(HIDDEN * arena), panel)
     for sizes in product((1, 2, 5, 40, 300), repeat=3):
         tasks = [
             Listed("a", sizes[0]), Careless("b", sizes[1]), Made("c", sizes[2]),
@@ -134,7 +134,7 @@ def test_so_it_is_with_other_settings_and_tasks_of_different_sizes(panel: int, a
 
 
 def test_what_is_kept_back_for_examinations_is_asked_for_nothing_else() -> None:
-    wanted = Wanted(panel=10, hidden=3, examined=10)
+    wanted = ReservedItems(panel=10, hidden=3, examined=10)
     for size in range(1, 40):
         pools = pools_of([Listed("a", size)], 0, wanted)
         examined = {item.id for item in pools.examination(1, 10)}
@@ -145,7 +145,7 @@ def test_what_is_kept_back_for_examinations_is_asked_for_nothing_else() -> None:
 
 def test_draws_with_duplicates_are_made_distinct() -> None:
     item = Item("a", "t", "search", "?", "k")
-    assert distinct([item, Item("b", "t", "search", "?", "k"), item])[0] is item
+    assert distinct_items([item, Item("b", "t", "search", "?", "k"), item])[0] is item
     pools = pools_of([Careless("b", 5)], 0, WANTED)
     assert 1 <= len(pools.drawn(3, 36)) <= 5
 
@@ -268,4 +268,4 @@ def test_a_list_that_is_long_enough_keeps_items_back(founders: list[Path], tmp_p
     assert not hidden & scored
     assert not any("kept back" in event.detail for _, event in archive.events())
     assert len(load_tasks(config.tasks.paths)) == len(context.tasks)
-    assert shortages(context, pools_of(context.tasks, 0, Wanted(120, 9))) != ()
+    assert shortages(context, pools_of(context.tasks, 0, ReservedItems(120, 9))) != ()

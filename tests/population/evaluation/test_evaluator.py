@@ -10,7 +10,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from arena.judges.preference import asked
-from arena.tasks.generators import GENERATORS, deal
+from arena.tasks.generators import GENERATORS, sample_items
 from lineage.records import Item
 from population.config import shipped_data
 from population.errors import CheckpointError, PopulationError
@@ -26,7 +26,7 @@ def panel(each: int, seed: int = 3) -> list[Item]:
     return [
         Item(f"{name}/search/{n}", name, "search", prompt, key)
         for name in sorted(GENERATORS)
-        for n, (prompt, key) in enumerate(deal(name, "search", seed, each))
+        for n, (prompt, key) in enumerate(sample_items(name, "search", seed, each))
     ]
 
 

@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM
 
 from arena.tasks import Questions
 from arena.tasks.answers import canonical
-from arena.tasks.verdict import may_become
+from arena.tasks.correctness import can_become
 from lineage.records import Item
 from population.evaluation.evaluator import Evaluator
 from population.evaluation.prompt_tokenizer import PromptTokenizer
@@ -227,7 +227,7 @@ def test_company_changes_no_answer(tmp_path: Path) -> None:
     ],
 )
 def test_a_beginning_that_cannot_become_the_key_is_known(text: str, key: str, still: bool) -> None:
-    assert may_become(text, key) is still
+    assert can_become(text, key) is still
 
 
 def test_whatever_becomes_the_key_could_become_it_all_along() -> None:
@@ -236,4 +236,4 @@ def test_whatever_becomes_the_key_could_become_it_all_along() -> None:
     for _ in range(3000):
         text = "".join(rng.choice(letters, size=rng.integers(1, 12)))
         key = canonical(text)
-        assert all(may_become(text[:end], key) for end in range(len(text) + 1))
+        assert all(can_become(text[:end], key) for end in range(len(text) + 1))

@@ -9,7 +9,7 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from arena.tasks.generators import GENERATORS, SPLITS, deal
+from arena.tasks.generators import GENERATORS, SPLITS, sample_items
 from data.make_tasks import SIZES, make_tasks
 
 DATA = Path(__file__).resolve().parents[3] / "data"
@@ -61,7 +61,7 @@ def test_founder_loads(folder):
 def test_specialist_is_good_at_its_own_skill_and_generates_it(folder):
     model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto")
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    items = deal(folder.name, "search", 99, 40)
+    items = sample_items(folder.name, "search", 99, 40)
     solved = right(model, tokenizer, items)
     assert sum(solved) >= 28
     prompt, key = items[solved.index(True)]

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from arena.judges import preference
 from arena.reliability.kin import STRATA
-from arena.reliability.partiality import closer_to
+from arena.reliability.partiality import closer_kin
 from lineage import Archive
 from lineage.queries.judges import Reliability, reliabilities
 from lineage.queries.match_detail import MatchDetail, match_detail
@@ -92,7 +92,7 @@ def heard(
     known = [*judges, name.a, name.b]
     if snapshot.newest > KIN_UP_TO or not all(snapshot.has(model) for model in known):
         return found, {}
-    return found, closer_to(snapshot.descent, judges, name.a, name.b)
+    return found, closer_kin(snapshot.descent, judges, name.a, name.b)
 
 
 def reason(mode: str, judge: Reliability) -> str:

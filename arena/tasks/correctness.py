@@ -1,9 +1,8 @@
-"""Verdicts: what a task says of an answer, the same wherever it is asked.
+"""Correctness of answers by the task, the same for breeding, selection, arena and report.
 
-Breeding, selection, the arena and reports all go by `extract` and `verify`. Where an answer is
-right if and only if it is the key (`is_literal`), a model need not be heard to the end: teacher
-forcing tells whether it says the key, and `may_become` whether it still can after it has said
-something else.
+All go by the task's `extract` and `verify`. Where an answer is right if and only if it is the key
+(`is_literal`), answers need not be decoded in full: teacher forcing tells whether a model gives the
+key, and `can_become` whether a beginning can still become it.
 """
 
 import math
@@ -19,41 +18,41 @@ from lineage.records import Item
 def is_literal(task: Task) -> bool:
     """Whether an answer is right if and only if it is the key, in canonical form.
 
-    A task says so by its property `literal`; one that says nothing is asked about every answer.
+    A task says so by its attribute `literal`; without one, every answer is given to its `verify`.
     """
     return bool(getattr(task, "literal", False))
 
 
-def extracted(task: Task, item: Item, text: str) -> str:
-    """The canonical form of what a model said.
+def extracted_answer(task: Task, item: Item, text: str) -> str:
+    """The canonical form of a model's output.
 
     Raises:
-        TaskError: the task's own code failed.
+        TaskError: the task's code failed, or gave no text; the message names task and item.
     """
-    found = _asked(task, "extract", item, text)
-    if not isinstance(found, str):
+    answer = _called(task, "extract", item, text)
+    if not isinstance(answer, str):
         raise TaskError(
-            f"task {task.name!r}: extract() of item {item.id} gave {found!r}, expected a text"
+            f"task {task.name!r}: extract() of item {item.id} gave {answer!r}, expected a text"
         )
-    return found
+    return answer
 
 
-def verdict(task: Task, item: Item, text: str) -> float | None:
-    """How right what a model said is, in [0, 1]; None where only judges can tell.
+def correctness(task: Task, item: Item, text: str) -> float | None:
+    """How right a model's output is, in [0, 1]; None where only judges can tell.
 
     Raises:
-        TaskError: the task's own code failed, or gave something else; names task and item.
+        TaskError: the task's code failed, or gave something else; the message names task and item.
     """
-    return verified(task, item, extracted(task, item, text))
+    return verified_answer(task, item, extracted_answer(task, item, text))
 
 
-def verified(task: Task, item: Item, answer: str) -> float | None:
+def verified_answer(task: Task, item: Item, answer: str) -> float | None:
     """How right an extracted answer is, in [0, 1]; None where only judges can tell.
 
     Raises:
-        TaskError: the task's own code failed, or gave something else; names task and item.
+        TaskError: the task's code failed, or gave something else; the message names task and item.
     """
-    worth = _asked(task, "verify", item, answer)
+    worth = _called(task, "verify", item, answer)
     if worth is None:
         return None
     try:
@@ -68,11 +67,15 @@ def verified(task: Task, item: Item, answer: str) -> float | None:
     return number
 
 
-def may_become(text: str, key: str) -> bool:
+def can_become(text: str, key: str) -> bool:
     """Whether more text behind `text` could make it the same as `key` in canonical form.
 
-    White space and control characters may come anywhere, and what follows may combine with what is
-    there, so both are compared decomposed and without them. A doubt counts as yes.
+    White space and control characters may come anywhere, and later characters may combine with the
+    last one, so both texts are compared decomposed and without them. Where it is uncertain, the
+    result is True.
+
+    >>> can_become("Par", "Paris"), can_become("Rom", "Paris")
+    (True, False)
     """
     wanted = canonical(key)
     have, want = _bare(text), _bare(wanted)
@@ -90,7 +93,7 @@ def _bare(text: str) -> str:
     return "".join(bare)
 
 
-def _asked(task: Task, method: str, item: Item, text: str) -> Any:
+def _called(task: Task, method: str, item: Item, text: str) -> Any:
     try:
         return getattr(task, method)(item, text)
     except TaskError:
