@@ -46,7 +46,7 @@ from tui.app.app import ColonyApp
 
 async def first_frame():
     app = ColonyApp(Path("nowhere.duckdb"))
-    app._reader.start = lambda: print({heavy})
+    app._watcher.start = lambda: print({heavy})
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.pause()
 

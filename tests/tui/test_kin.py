@@ -146,7 +146,7 @@ def test_every_model_of_a_map_is_in_the_cell_where_it_is_drawn(snapshot: Snapsho
         assert (best is None) == (len(there) == 0)
         if best is not None:
             assert snapshot.columns.fitness[best] == np.nanmax(snapshot.columns.fitness[there])
-            assert f"{len(there):,} model" in chart.said(spot)[-1]
+            assert f"{len(there):,} model" in chart.describe(spot)[-1]
     star = chart.spot_of(champion(snapshot))
     assert star is not None
     row, column, _ = chart.place(star)

@@ -21,10 +21,10 @@ from tests.screen_helpers import (
 from tui.app.app import ColonyApp
 from tui.app.pages.diff import DiffPage
 from tui.app.pages.lineage import LineagePage
-from tui.app.pages.lineage_pane import LensRoom
+from tui.app.pages.lineage_pane import LineagePane
 from tui.app.pages.model import ModelPage
 from tui.app.widgets.chrome import PromptLine
-from tui.app.widgets.virtual_list import Lines
+from tui.app.widgets.virtual_list import VirtualList
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +32,8 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return finished(tmp_path_factory.mktemp("lineage"))
 
 
-def room(app: ColonyApp) -> LensRoom:
-    return app.screen.query_one(LensRoom)
+def room(app: ColonyApp) -> LineagePane:
+    return app.screen.query_one(LineagePane)
 
 
 def lineage(app: ColonyApp) -> LineagePage:
@@ -41,8 +41,8 @@ def lineage(app: ColonyApp) -> LineagePage:
     return app.screen
 
 
-def lines(app: ColonyApp, name: str) -> Lines:
-    return app.screen.query_one(f"#{name}", Lines)
+def lines(app: ColonyApp, name: str) -> VirtualList:
+    return app.screen.query_one(f"#{name}", VirtualList)
 
 
 async def asked(app: ColonyApp, pilot: Pilot[None], text: str) -> None:
@@ -265,7 +265,7 @@ def test_changes_are_walked_along_alone_and_from_either_side(archive: Path) -> N
             assert isinstance(page, DiffPage)
             await until(pilot, lambda: page._compared is not None)
             await pilot.pause(0.1)
-            changed = [told.key for told in page._told if told.changed]
+            changed = [line.key for line in page._lines if line.changed]
             assert changed
             rows = lines(app, "rows")
             met = []
@@ -280,7 +280,7 @@ def test_changes_are_walked_along_alone_and_from_either_side(archive: Path) -> N
             await pressed(pilot, "o")
             shown_rows = [rows.rows.key(row) for row in range(len(rows.rows))]
             assert [key for key in shown_rows if key in changed] == changed
-            titles = {told.key for told in page._told if not told.cells}
+            titles = {line.key for line in page._lines if not line.cells}
             assert set(shown_rows) == set(changed) | titles
             heads = frame(app).splitlines()[1].split()
             await pressed(pilot, "s")

@@ -9,9 +9,9 @@ from rich.console import Console
 from lineage.allowance import Allowance, allowance_of
 from lineage.records import PAUSED, Generation
 from tui.cli.progress import CampaignProgress
-from tui.cli.progress_line import EVERY_S, PAINT_S, Teller, told
+from tui.cli.progress_line import EVERY_S, PAINT_S, ProgressLine, progress_text
 from tui.shared.console import StopRequest
-from tui.shared.heartbeat import Heart, read_pulse
+from tui.shared.heartbeat import HeartbeatWriter, read_heartbeat
 from tui.shared.pace import CampaignEnds, Steps, clock, part_done, time_left
 
 
@@ -81,9 +81,9 @@ def stream() -> io.StringIO:
     return io.StringIO()
 
 
-def teller(stream: io.StringIO, now: list[float], *, lively: bool) -> Teller:
+def teller(stream: io.StringIO, now: list[float], *, lively: bool) -> ProgressLine:
     console = Console(file=stream, width=40, force_terminal=False)
-    return Teller(console, stream, lively, lambda: now[0])
+    return ProgressLine(console, stream, lively, lambda: now[0])
 
 
 def test_a_pipe_hears_a_plain_line_after_seconds_of_silence(stream: io.StringIO) -> None:
@@ -121,8 +121,8 @@ def test_on_a_terminal_one_line_is_replaced_and_leaves_nothing_behind(stream: io
 
 
 def test_names_of_models_cannot_steer_a_terminal() -> None:
-    assert told(3, 9, "checking \x1b[31mred\n", None) == "checking ?[31mred? 3/9"
-    assert told(0, 1, "[bold]x[/]", 61.0) == "[bold]x[/], 1:01 left"
+    assert progress_text(3, 9, "checking \x1b[31mred\n", None) == "checking ?[31mred? 3/9"
+    assert progress_text(0, 1, "[bold]x[/]", 61.0) == "[bold]x[/], 1:01 left"
 
 
 class Shown:
@@ -141,7 +141,7 @@ def live(tmp_path: Path, stream: io.StringIO) -> tuple[CampaignProgress, list[fl
     telling = teller(stream, now, lively=False)
     ends = CampaignEnds(240_000, None, 900.0)
     shown = CampaignProgress(
-        telling, ends, StopRequest(archive), Heart(archive), None, lambda: now[0]
+        telling, ends, StopRequest(archive), HeartbeatWriter(archive), None, lambda: now[0]
     )
     return shown, now, archive
 
@@ -152,10 +152,10 @@ def test_a_campaign_of_15_minutes_has_no_more_left(
     shown, _, archive = live
     shown.on_generation(Shown(HISTORY))  # type: ignore[arg-type]
     assert "left 12:40" in stream.getvalue()
-    pulse = read_pulse(archive)
-    assert pulse is not None
-    assert pulse.left_s == pytest.approx(760.0)
-    assert pulse.part == pytest.approx(140 / 900)
+    heartbeat = read_heartbeat(archive)
+    assert heartbeat is not None
+    assert heartbeat.left_s == pytest.approx(760.0)
+    assert heartbeat.part == pytest.approx(140 / 900)
 
 
 def test_the_time_left_goes_down_while_models_work_and_not_while_they_wait(

@@ -16,8 +16,8 @@ from tests.benchmarks.lineage import found
 from tests.screen_helpers import FIXTURES, finished, frame, pressed, run, shown, until
 from tui.app.app import ColonyApp
 from tui.app.data import archive_watcher as reader
-from tui.app.widgets.virtual_list import Lines
-from tui.shared.heartbeat import Heart
+from tui.app.widgets.virtual_list import VirtualList
+from tui.shared.heartbeat import HeartbeatWriter
 
 ROOT = Path(__file__).parents[2]
 
@@ -105,7 +105,7 @@ def test_one_that_somebody_holds_is_waited_for_by_name(tmp_path: Path) -> None:
                 await until(pilot, lambda: f"PID {holder.pid}" in (app.trouble or ""))
                 assert f"waiting for PID {holder.pid}" in frame(app)
                 await pressed(pilot, "2", "j", "j")  # and nothing waits for it
-                assert app.screen.query_one(Lines).row == 2
+                assert app.screen.query_one(VirtualList).row == 2
             await until(pilot, lambda: app.trouble is None)
 
     run(test())
@@ -134,7 +134,7 @@ def test_one_that_is_being_written_is_followed_to_the_end(tmp_path: Path) -> Non
         async with shown(path) as (app, pilot):
             await pressed(pilot, "2", "s", "s")
             await pressed(pilot, "j", "j", "j", "j")
-            lines = app.screen.query_one("#board", Lines)
+            lines = app.screen.query_one("#board", VirtualList)
             model = lines.key
             with beside(WRITER, path, 6, 12) as writer:
                 await until(pilot, lambda: born(app) == 9 + 12 * 20, 60)
@@ -191,7 +191,7 @@ def test_one_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
         app = ColonyApp(path)
         async with app.run_test(size=(120, 40)) as pilot:
             await until(pilot, lambda: "no archive at" in frame(app))
-            with Heart(path) as heart:
+            with HeartbeatWriter(path) as heart:
                 heart.tell(what="reading founders", done=2, total=9)
                 await until(pilot, lambda: "reading founders 2/9" in frame(app))
                 found(path).close()

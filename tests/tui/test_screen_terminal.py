@@ -14,7 +14,7 @@ import pytest
 from lineage import Archive
 from tests.benchmarks.tui import Terminal
 from tests.screen_helpers import finished
-from tui.shared.heartbeat import read_pulse
+from tui.shared.heartbeat import read_heartbeat
 
 ROOT = Path(__file__).parents[2]
 
@@ -67,9 +67,9 @@ def test_a_campaign_is_watched_as_it_lives_and_stopped(small_config: Path, tmp_p
     front.press("s")
     assert ended(front) == 130
     assert "To continue: colony run" in plain(front)
-    pulse = read_pulse(path)
-    assert pulse is not None
-    assert not pulse.beats
+    heartbeat = read_heartbeat(path)
+    assert heartbeat is not None
+    assert not heartbeat.beats
 
 
 def births(watcher: Terminal) -> int:
@@ -93,7 +93,7 @@ def test_a_campaign_that_is_left_runs_to_its_end(small_config: Path, tmp_path: P
     front.press("l")
     assert ended(front) == 0
     assert "the campaign goes on" in plain(front)
-    waited(lambda: (pulse := read_pulse(path)) is not None and not pulse.beats)
+    waited(lambda: (heartbeat := read_heartbeat(path)) is not None and not heartbeat.beats)
     assert Archive(path).generations()[-1].generation == 2
     assert "are bred" in (tmp_path / "colony.duckdb.log").read_text()
 

@@ -25,7 +25,7 @@ from tui.app.data.page_registry import PAGES
 from tui.app.data.settings import load_settings
 from tui.app.widgets.chrome import PromptLine
 from tui.app.widgets.help import Help
-from tui.app.widgets.virtual_list import Lines
+from tui.app.widgets.virtual_list import VirtualList
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +84,8 @@ def test_without_colours_nothing_is_lost(archive: Path, monkeypatch: pytest.Monk
 # Keys
 
 
-def board(app: ColonyApp) -> Lines:
-    return app.screen.query_one("#board", Lines)
+def board(app: ColonyApp) -> VirtualList:
+    return app.screen.query_one("#board", VirtualList)
 
 
 def order(app: ColonyApp) -> list[object]:
@@ -181,7 +181,7 @@ def test_a_filter_keeps_whom_it_describes_until_it_is_emptied(archive: Path) -> 
             await pressed(pilot, "F")
             await typed(pilot, "")
             assert len(order(app)) == len(snapshot.living)
-            assert isinstance(app.focused, Lines)
+            assert isinstance(app.focused, VirtualList)
 
     run(test())
 

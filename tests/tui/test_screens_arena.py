@@ -34,7 +34,7 @@ from tui.app.app import ColonyApp
 from tui.app.pages.arena import ArenaPage
 from tui.app.pages.sources import SourcesPage
 from tui.app.widgets.chrome import PromptLine
-from tui.app.widgets.virtual_list import Lines
+from tui.app.widgets.virtual_list import VirtualList
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +48,8 @@ def at_home(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(Path(__file__).parents[2])
 
 
-def lines(app: ColonyApp, name: str) -> Lines:
-    return app.screen.query_one(f"#{name}", Lines)
+def lines(app: ColonyApp, name: str) -> VirtualList:
+    return app.screen.query_one(f"#{name}", VirtualList)
 
 
 def texts(app: ColonyApp, name: str) -> list[str]:

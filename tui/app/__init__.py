@@ -2,20 +2,21 @@
 
 What is where
     `app`                    holds the snapshot, the heartbeat, the focus; nothing in it waits
-    `pages/page`             `Page`, the base of all pages: `panes`, `draw`, `draw_pulse`,
+    `pages/page`             `Page`, the base of all pages: `panes`, `draw`, `draw_heartbeat`,
                              `draw_focus`, `ask`
     `data/page_registry`     all pages as data: list a new one there, and its key, tab and palette
                              entry exist
     `data/snapshot`          everybody as numpy columns, and what follows from them; pages read
                              nothing else
-    `data/archive_watcher`   follows the files in a thread and posts `Fresh`, `Beat` and `Trouble`
+    `data/archive_watcher`   follows the files in a thread and posts `SnapshotRead`,
+                             `HeartbeatRead` and `ArchiveTrouble`
     `data/query_worker`      what is asked of the archive beyond the snapshot, answered in another
                              thread
     `data/focus`             the model that everything is about, the history, the mark: a value
     `actions`                what a person can do to a campaign, as data, and which of it makes
                              sense now; `action_handlers` does it, `widgets/prompt_dialog` asks
                              before, `widgets/pending_commands` shows what is waited for
-    `widgets/virtual_list`   `Lines`, the one list: give it `ListedRows` (`drawing/rows`), or
+    `widgets/virtual_list`   `VirtualList`, the one list: give it `ListedRows` (`drawing/rows`), or
                              `ModelRows` (`drawing/model_rows`) for any number of models
     `widgets/plot`           `Plot`, curves over births; `drawing/braille` draws them
     `widgets/chrome`         the top bar and the search line
@@ -27,7 +28,7 @@ What is where
 How a page is written
     Subclass `Page`; `panes` yields widgets with the class "pane" and a `border_title`. `draw` gets
     a `Snapshot` whenever there is a new one. Text is rows of `Span` (as `lineage.drawing` makes
-    them) or `Piece`: in `Lines` they are drawn row by row as they come into sight, elsewhere
+    them) or `Piece`: in `VirtualList` they are drawn row by row as they come into sight, elsewhere
     `self.put("#name", rows)` shows them in a `Static`; every `#12` in them is a link that puts
     model 12 into focus. `app.focused_on.model` is the model in focus; `app.action_go`
     moves there, `app.glance` in passing, `app.open` shows the page "model" on top. Pages about one

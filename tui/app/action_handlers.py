@@ -1,4 +1,4 @@
-"""Laying hands on a colony from any page: asking what has to be asked, giving orders, exporting."""
+"""Carries out campaign actions from any page: asks what is missing, gives commands, exports."""
 
 import itertools
 from functools import partial
@@ -12,13 +12,13 @@ from textual.screen import Screen
 
 from population.errors import PopulationError
 from population.references import expand_user
-from tui.app.actions import BY_KIND, Hand, bindings, objection
-from tui.app.data.archive_watcher import Heard
+from tui.app.actions import BY_KIND, CampaignAction, bindings, objection
+from tui.app.data.archive_watcher import CommandsRead
 from tui.app.data.query_worker import Answered, QueryWorker
 from tui.app.exporting import Export
 from tui.app.pages.page import Page
-from tui.app.widgets.pending_commands import CommandsDialog, news, told
-from tui.app.widgets.prompt_dialog import Ask
+from tui.app.widgets.pending_commands import CommandsDialog, outcome_line, settled_between
+from tui.app.widgets.prompt_dialog import PromptDialog
 
 if TYPE_CHECKING:
     from lineage import Archive
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
     from lineage.records import Command, CommandKind
     from tui.app.data.focus import Focus
     from tui.app.data.snapshot import Snapshot
-    from tui.shared.heartbeat import Pulse
+    from tui.shared.heartbeat import Heartbeat
 
 LONG_S = 10.0
 """How long it is shown what came of something that was waited for."""
 
 
-class HandsOn(App[None]):
-    """What an app needs for hands; it holds what hands are held against.
+class ActionHandlers(App[None]):
+    """What an app needs for campaign actions, and the state that they are checked against.
 
     Attributes:
         archive: of the colony.
         snapshot: of it; None before it was read.
-        pulse: what a campaign told last; None where none did.
+        heartbeat: what a campaign told last; None where none did.
         focused_on: the model that everything is about, and the mark.
         giving: gives orders, beside all questions: hashing a founder takes its time.
         asked: what was asked of the campaign; None before the archive was read.
@@ -48,14 +48,14 @@ class HandsOn(App[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings(),
         Binding(
-            "O", "orders", "CommandsDialog", id="hand.orders", show=False,
+            "O", "orders", "Commands", id="action.orders", show=False,
             tooltip="What was asked of the campaign, and what came of it",
         ),
     ]  # fmt: skip
 
     archive: Path
     snapshot: "Snapshot | None"
-    pulse: "Pulse | None"
+    heartbeat: "Heartbeat | None"
     focused_on: "Focus"
     giving: QueryWorker
     asked: "CommandState | None" = None
@@ -75,26 +75,28 @@ class HandsOn(App[None]):
         return screen if screen and screen.is_mounted else None
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer the hands that make sense now."""
-        if action == "hand":
+        """Offer the actions that make sense now."""
+        if action == "campaign":
             return self._objection(BY_KIND[parameters[0]]) is None  # type: ignore[index]
         return True
 
-    def action_hand(self, kind: str) -> None:
+    def action_campaign(self, kind: str) -> None:
         """Do something, once what has to be typed or to be sure of is known."""
-        hand = BY_KIND[kind]
-        if self._objection(hand):
+        action = BY_KIND[kind]
+        if self._objection(action):
             self.action_why(kind)
             return
-        models = hand.models(self.focused_on) or ()
-        if not hand.example and not hand.sure:
-            self._take(hand, models)
+        models = action.models(self.focused_on) or ()
+        if not action.example and not action.sure:
+            self._take(action, models)
             return
         named = " ".join(self.snapshot.name(model) for model in models) if self.snapshot else ""
-        words = hand.sure.format(named) or f"{hand.about}."
-        value = str(self._budget() or "") if hand.kind == "budget" else ""
-        title = f"{hand.title.lower()} {named}".strip()
-        self.push_screen(Ask(title, words, partial(self._take, hand, models), hand.example, value))
+        words = action.sure.format(named) or f"{action.about}."
+        value = str(self._budget() or "") if action.kind == "budget" else ""
+        title = f"{action.title.lower()} {named}".strip()
+        self.push_screen(
+            PromptDialog(title, words, partial(self._take, action, models), action.example, value)
+        )
 
     def action_why(self, kind: str) -> None:
         """Say why something cannot be done now."""
@@ -105,25 +107,26 @@ class HandsOn(App[None]):
         """Show what was asked, and what came of it."""
         self.push_screen(CommandsDialog())
 
-    def draw_underway(self) -> None:
+    def draw_pending(self) -> None:
         """Show what is under way, wherever one looks."""
         screen = self._seen
         if isinstance(screen, Page):
-            screen.draw_underway()
+            screen.draw_pending()
         elif isinstance(screen, CommandsDialog):
             screen.draw()
 
     # What comes in
 
-    @on(Heard)
-    def _hear(self, message: Heard) -> None:
+    @on(CommandsRead)
+    def _hear(self, message: CommandsRead) -> None:
         before, self.asked = self.asked, message.asked
-        for order in news(before, message.asked):
+        for order in settled_between(before, message.asked):
             self.notify(
-                told(order), severity="information" if order.outcome == "done" else "warning",
+                outcome_line(order),
+                severity="information" if order.outcome == "done" else "warning",
                 timeout=LONG_S, markup=False,
             )  # fmt: skip
-        self.draw_underway()
+        self.draw_pending()
         self.refresh_bindings()
 
     def on_answered(self, message: Answered) -> None:
@@ -132,24 +135,32 @@ class HandsOn(App[None]):
 
     # Orders
 
-    def _objection(self, hand: Hand) -> str | None:
-        return objection(hand, self.asked, self.snapshot, self.focused_on)
+    def _objection(self, action: CampaignAction) -> str | None:
+        return objection(action, self.asked, self.snapshot, self.focused_on)
 
     def _budget(self) -> int | None:
         from tui.app.drawing.campaign_status import spending  # noqa: PLC0415 - NumPy, after the first paint
 
-        return spending(self.snapshot, self.pulse)[1] if self.snapshot else None
+        return spending(self.snapshot, self.heartbeat)[1] if self.snapshot else None
 
     def _take(
-        self, hand: Hand, models: tuple[int, ...], typed: str = "", screen: Ask | None = None
+        self,
+        action: CampaignAction,
+        models: tuple[int, ...],
+        typed: str = "",
+        screen: PromptDialog | None = None,
     ) -> None:
-        if hand.kind != "export":
-            self._give(hand.kind, models, typed or None, screen)
+        if action.kind != "export":
+            self._give(action.kind, models, typed or None, screen)
         elif screen is not None:
             self._export(models[0], typed, screen)
 
     def _give(
-        self, kind: "CommandKind", models: tuple[int, ...], argument: str | None, screen: Ask | None
+        self,
+        kind: "CommandKind",
+        models: tuple[int, ...],
+        argument: str | None,
+        screen: PromptDialog | None,
     ) -> None:
         """Give an order; whoever asked for it may have left the screen by the time it is given."""
         self.giving.ask(
@@ -160,7 +171,7 @@ class HandsOn(App[None]):
             partial(self._say_refused, screen),
         )
 
-    def _say_given(self, screen: Ask | None, given: "tuple[Command, bool]") -> None:
+    def _say_given(self, screen: PromptDialog | None, given: "tuple[Command, bool]") -> None:
         order, runs = given
         if screen is not None and screen.is_current:
             screen.dismiss()
@@ -171,7 +182,7 @@ class HandsOn(App[None]):
         )
         self.notify(f"command {order.id}: {order.words}; {when}", markup=False)
 
-    def _say_refused(self, screen: Ask | None, reason: str) -> None:
+    def _say_refused(self, screen: PromptDialog | None, reason: str) -> None:
         if screen is not None and screen.is_current:
             screen.refuse(reason)
         else:
@@ -179,7 +190,7 @@ class HandsOn(App[None]):
 
     # Exports
 
-    def _export(self, model: int, typed: str, screen: Ask) -> None:
+    def _export(self, model: int, typed: str, screen: PromptDialog) -> None:
         if not typed:
             screen.refuse("which folder? it must not exist yet")
         elif self.exporting is not None:
@@ -194,24 +205,24 @@ class HandsOn(App[None]):
                 partial(self._say_refused, screen),
             )
 
-    def _begin_export(self, model: int, folder: Path, screen: Ask) -> None:
+    def _begin_export(self, model: int, folder: Path, screen: PromptDialog) -> None:
         if not screen.is_current:
             return  # whoever left before it began does not want it
         screen.dismiss()
         self.exporting = Export(self.archive, model, folder)
-        self.draw_underway()
+        self.draw_pending()
         self.run_worker(self._see_out(self.exporting), group="export")
 
     async def _see_out(self, export: Export) -> None:
         try:
-            done, words = await export.run(self.draw_underway)
+            done, words = await export.run(self.draw_pending)
         finally:
             self.exporting = None
         self.notify(
             words if done else f"#{export.model} was not exported: {words}",
             severity="information" if done else "error", timeout=LONG_S, markup=False,
         )  # fmt: skip
-        self.draw_underway()
+        self.draw_pending()
 
 
 def _unused(folder: Path, _: "Archive") -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Hand:
+class CampaignAction:
     """Something that can be done.
 
     Attributes:
@@ -33,7 +33,7 @@ class Hand:
         example: of what has to be typed first; empty if nothing has.
         sure: what is said before it is done, with `{}` for the model, where it cannot be taken
             back; empty where it can be.
-        key_name: by which its key is given another one; hands with one key share it.
+        key_name: by which its key is given another one; actions with one key share it.
         shown: whether the footer shows it while it makes sense.
     """
 
@@ -49,7 +49,7 @@ class Hand:
 
     @property
     def id(self) -> str:
-        """The name of its binding."""
+        """The name of its binding, which people write in their settings."""
         return f"hand.{self.key_name or self.kind}"
 
     def models(self, focus: "Focus") -> tuple[int, ...] | None:
@@ -59,80 +59,85 @@ class Hand:
         return found if len(found) == self.names else None
 
 
-HANDS = (
-    Hand("pause", "Z", "Pause", "Let the campaign wait after the generation in flight"),
-    Hand(
+ACTIONS = (
+    CampaignAction("pause", "Z", "Pause", "Let the campaign wait after the generation in flight"),
+    CampaignAction(
         "resume", "Z", "Resume", "Let the paused campaign go on", key_name="pause", shown=True
     ),
-    Hand("pin", "K", "Pin", "Keep the model in focus, whatever it scores", 1),
-    Hand(
+    CampaignAction("pin", "K", "Pin", "Keep the model in focus, whatever it scores", 1),
+    CampaignAction(
         "unpin", "K", "Unpin", "Let the pinned model earn its place again", 1, key_name="pin"
     ),
-    Hand(
+    CampaignAction(
         "cull", "X", "Cull", "Take the model in focus from among the living", 1,
         sure="{} becomes a fossil: its recipe stays, its line is cut off.",
     ),
-    Hand(
+    CampaignAction(
         "mate", "M", "Mate", "Let the marked model and the one in focus have a child", 2,
         shown=True,
     ),
-    Hand(
+    CampaignAction(
         "add-founder", "A", "Add a founder", "Bring in another founder from a folder or a hub",
         example="a folder, a hub id, or BASE+ADAPTER",
     ),
-    Hand(
+    CampaignAction(
         "budget", "B", "Budget", "Change what the campaign may spend in all", example="500000"
     ),
-    Hand("tournament", "R", "Tournament", "Let all the living meet on items nobody has seen"),
-    Hand(
+    CampaignAction(
+        "tournament", "R", "Tournament", "Let all the living meet on items nobody has seen"
+    ),
+    CampaignAction(
         "export", "E", "Export", "Write the model in focus as a checkpoint", 1,
         example="a folder that does not exist yet",
     ),
 )  # fmt: skip
 """All of them. Of two with one key never more than one makes sense."""
 
-BY_KIND: dict[str, Hand] = {hand.kind: hand for hand in HANDS}
+BY_KIND: dict[str, CampaignAction] = {action.kind: action for action in ACTIONS}
 
 
 def bindings() -> Iterator[Binding]:
-    """A binding for every hand, and behind those of each key one that says why none of them works.
+    """A binding for every action; behind those of each key, one that says why none of them works.
 
-    Whether a hand works is for `check_action` to say; the footer, the help and the palette show
+    Whether an action works is for `check_action` to say; the footer, the help and the palette show
     those that do.
     """
-    for hand in HANDS:
+    for action in ACTIONS:
         yield Binding(
-            hand.key, f"hand({hand.kind!r})", hand.title, id=hand.id, show=hand.shown,
-            tooltip=hand.about,
+            action.key, f"campaign({action.kind!r})", action.title, id=action.id, show=action.shown,
+            tooltip=action.about,
         )  # fmt: skip
-    for key in dict.fromkeys(hand.key for hand in HANDS):
-        hands = [hand for hand in HANDS if hand.key == key]
-        yield Binding(key, f"why({hands[0].kind!r})", id=hands[0].id, show=False)
+    for key in dict.fromkeys(action.key for action in ACTIONS):
+        actions = [action for action in ACTIONS if action.key == key]
+        yield Binding(key, f"why({actions[0].kind!r})", id=actions[0].id, show=False)
 
 
 def objection(
-    hand: Hand, asked: "CommandState | None", snapshot: "Snapshot | None", focus: "Focus"
+    action: CampaignAction,
+    asked: "CommandState | None",
+    snapshot: "Snapshot | None",
+    focus: "Focus",
 ) -> str | None:
     """Why something cannot be done now, in a line; None if it can.
 
     Args:
-        hand: what.
+        action: what.
         asked: of the campaign so far; None before the archive has been read.
         snapshot: of the colony; likewise.
         focus: whom it would be about.
     """
     if asked is None or snapshot is None:
         return "the archive has not been read yet"
-    models = hand.models(focus)
+    models = action.models(focus)
     if models is None:
         missing = "marked; mark one, and go to the other" if focus.model else "in focus; go to one"
-        return f"{hand.kind}: no model is {missing}"
-    if hand.kind == "export":
+        return f"{action.kind}: no model is {missing}"
+    if action.kind == "export":
         return None
     from lineage.commands.validation import objection as against  # noqa: PLC0415 - after the first paint
 
     # Whatever is typed later, the example would do.
-    return against(asked.context, hand.kind, models, _Known(snapshot), hand.example or None)
+    return against(asked.context, action.kind, models, _Known(snapshot), action.example or None)
 
 
 @dataclass(frozen=True)

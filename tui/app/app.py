@@ -19,9 +19,9 @@ from textual.screen import ModalScreen, Screen
 from textual.theme import Theme
 
 from lineage.escaping import escaped
-from tui.app.action_handlers import HandsOn
+from tui.app.action_handlers import ActionHandlers
 from tui.app.commands import Commands
-from tui.app.data.archive_watcher import Beat, Fresh, Reader, Trouble
+from tui.app.data.archive_watcher import ArchiveTrouble, ArchiveWatcher, HeartbeatRead, SnapshotRead
 from tui.app.data.focus import Focus
 from tui.app.data.page_registry import PAGES, new_page
 from tui.app.data.query_worker import QueryWorker
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
     from tui.app.campaign import CampaignProcess
     from tui.app.data.snapshot import Snapshot
     from tui.app.widgets.quit import Choice
-    from tui.shared.heartbeat import Pulse
+    from tui.shared.heartbeat import Heartbeat
 
 
 _IN_WORDS = str.maketrans({"⏎": "enter", "↑": "up", "↓": "down", "←": "left", "→": "right"})
 
 
-class ColonyApp(HandsOn):
+class ColonyApp(ActionHandlers):
     """Shows a colony, live or at rest.
 
     Args:
@@ -51,7 +51,7 @@ class ColonyApp(HandsOn):
 
     Attributes:
         snapshot: the colony as it was read last; None before that.
-        pulse: what a campaign told last; None where none did.
+        heartbeat: what a campaign told last; None where none did.
         trouble: why the archive cannot be read; None if it can.
         focused_on: the model that everything is about, how one came to it, and the mark.
         tones: the style of every tone in the theme in use.
@@ -105,18 +105,18 @@ class ColonyApp(HandsOn):
         self.settings = settings or ScreenSettings()
         self.archive, self.campaign = archive, campaign
         self.snapshot: Snapshot | None = None
-        self.pulse: Pulse | None = None
+        self.heartbeat: Heartbeat | None = None
         self.trouble: str | None = None
         self.focused_on = Focus()
         self.signs = ASCII_SIGNS if self.settings.ascii else RICH_SIGNS
-        self._reader = Reader(
+        self._watcher = ArchiveWatcher(
             archive, self.post_message, lambda: campaign is not None and campaign.runs
         )
-        self.questions, self.giving = QueryWorker(self._reader), QueryWorker(self._reader)
+        self.questions, self.giving = QueryWorker(self._watcher), QueryWorker(self._watcher)
         for theme in THEMES:
             self.register_theme(theme)
-        known = self.settings.theme in self.available_themes
-        self.theme = self.settings.theme if known else THEMES[0].name
+        theme_exists = self.settings.theme in self.available_themes
+        self.theme = self.settings.theme if theme_exists else THEMES[0].name
         self.set_keymap(self.settings.keys)
         self.set_class(self.settings.ascii, "-ascii")
         self._dress(self.current_theme)
@@ -129,17 +129,17 @@ class ColonyApp(HandsOn):
         for number in (signal.SIGTERM, signal.SIGHUP):
             # Who ends it from outside gets the terminal back as who presses q does.
             asyncio.get_running_loop().add_signal_handler(number, self.exit)
-        self.call_after_refresh(self._reader.start)
+        self.call_after_refresh(self._watcher.start)
         if self.settings.theme not in self.available_themes:
             self.notify(f"no theme is called {self.settings.theme!r}", severity="warning")
 
     def on_unmount(self) -> None:
         """Read no longer."""
-        self._reader.stop()
+        self._watcher.stop()
         gc.unfreeze()
 
-    @on(Fresh)
-    def _hold(self, message: Fresh) -> None:
+    @on(SnapshotRead)
+    def _hold(self, message: SnapshotRead) -> None:
         first = self.snapshot is None
         self.snapshot = message.snapshot
         # Another archive may have come to be at this path.
@@ -150,18 +150,20 @@ class ColonyApp(HandsOn):
             # What was just read stays: the collector need not walk over it at every key press.
             self.call_after_refresh(gc.freeze)
 
-    @on(Beat)
-    def _feel(self, message: Beat) -> None:
-        beat = (self.pulse and self.pulse.beats) != (message.pulse and message.pulse.beats)
-        self.pulse = message.pulse
+    @on(HeartbeatRead)
+    def _feel(self, message: HeartbeatRead) -> None:
+        beat = (self.heartbeat and self.heartbeat.beats) != (
+            message.heartbeat and message.heartbeat.beats
+        )
+        self.heartbeat = message.heartbeat
         if self.page:
-            self.page.draw_pulse(self.pulse)
+            self.page.draw_heartbeat(self.heartbeat)
             if beat:
                 self.page.draw_tabs()
-                self.page.draw_underway()
+                self.page.draw_pending()
 
-    @on(Trouble)
-    def _warn(self, message: Trouble) -> None:
+    @on(ArchiveTrouble)
+    def _warn(self, message: ArchiveTrouble) -> None:
         self.trouble = message.words
         if self.page:
             self.page.draw_trouble(self.trouble)

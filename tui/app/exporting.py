@@ -59,10 +59,10 @@ class Export:
                     tell()
                 elif text:
                     last_words = text
-            said = (await process.stdout.read()).decode("utf-8", "replace").strip()
+            output = (await process.stdout.read()).decode("utf-8", "replace").strip()
             done_well = await process.wait() == 0
         finally:
             if process.returncode is None:
                 process.terminate()
                 await process.wait()
-        return done_well, said if done_well else last_words or "it ended without a word"
+        return done_well, output if done_well else last_words or "it ended without a word"

@@ -41,13 +41,13 @@ def ancestry(
         from tui.cli.ancestry_tables import legacies_json, legacies_view
 
         with progress_bar() as progress:
-            found = line_survival_of(
+            survival = line_survival_of(
                 colony, limit, lambda done, total: progress(done, total, "kinship of the living")
             )
         if as_json:
-            print_json(legacies_json(found))
+            print_json(legacies_json(survival))
         else:
-            out.print(legacies_view(found, style_for(out, ascii_only=False).glyphs))
+            out.print(legacies_view(survival, style_for(out, ascii_only=False).glyphs))
 
 
 @app.command(
@@ -76,17 +76,17 @@ def kin(
         one, two = colony.find(model), colony.find(other)
         descent = colony.ancestry()
         with progress_bar() as progress:
-            found = relation(
+            kinship = relation(
                 descent, one.id, two.id, lambda done, total: progress(done, total, "kinship")
             )
         if as_json:
-            rows = colony.models(ids={one.id, two.id, *(node.model for node in found.common)})
-            print_json(relation_json(found, {row.id: row for row in rows}))
+            rows = colony.models(ids={one.id, two.id, *(node.model for node in kinship.common)})
+            print_json(relation_json(kinship, {row.id: row for row in rows}))
             return
-        named = {one.id, two.id, *(found.path or ())}
-        named |= {node.model for node in found.common[:limit]}
+        named = {one.id, two.id, *(kinship.path or ())}
+        named |= {node.model for node in kinship.common[:limit]}
         family = family_of(colony, named, descent)
-        out.print(relation_view(found, family, limit))
-        if found.path is not None and len(found.path) > 1:
-            drawing = path_between(family, found.path, style_for(out, ascii_only))
+        out.print(relation_view(kinship, family, limit))
+        if kinship.path is not None and len(kinship.path) > 1:
+            drawing = path_between(family, kinship.path, style_for(out, ascii_only))
             out.print(coloured(drawing), soft_wrap=True, highlight=False)

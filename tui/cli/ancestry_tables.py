@@ -20,14 +20,14 @@ CURVE = 24
 """Cells of the curve of a founder's share."""
 
 
-def legacies_json(found: "LineSurvival") -> dict[str, Any]:
+def legacies_json(survival: "LineSurvival") -> dict[str, Any]:
     """What `colony ancestry --json` prints."""
-    models = found.models
+    models = survival.models
     return {
-        "diversity": vars(found.diversity),
+        "diversity": vars(survival.diversity),
         "fruitful": [
             {**vars(one), "label": models[one.model].label, "alive": models[one.model].living}
-            for one in found.main_contributors
+            for one in survival.main_contributors
         ],
         "founders": [
             {
@@ -39,7 +39,7 @@ def legacies_json(found: "LineSurvival") -> dict[str, Any]:
                 "carriers": line.carriers,
                 "last": _dead(models, line.last),
             }
-            for line in found.founders
+            for line in survival.founders
         ],
         "lost": [
             {
@@ -48,15 +48,15 @@ def legacies_json(found: "LineSurvival") -> dict[str, Any]:
                 "ended": line.ended,
                 "last": _dead(models, line.last),
             }
-            for line in found.lost
+            for line in survival.lost
         ],
-        "causes": [vars(cause) for cause in found.causes],
+        "causes": [vars(cause) for cause in survival.causes],
     }
 
 
-def legacies_view(found: "LineSurvival", glyphs: "Glyphs") -> Group:
+def legacies_view(survival: "LineSurvival", glyphs: "Glyphs") -> Group:
     """The living, whom they descend from, and who has nobody left."""
-    models, diverse = found.models, found.diversity
+    models, diverse = survival.models, survival.diversity
     parts: list[Any] = [
         Text(
             f"{diverse.living:,} living of {diverse.effective_founders:.1f} effective founders; "
@@ -69,7 +69,7 @@ def legacies_view(found: "LineSurvival", glyphs: "Glyphs") -> Group:
         text=("model", "how", "fate"),
     )  # fmt: skip
     table.title = "The most fruitful, with all their descendants and how many of them live"
-    for one in found.main_contributors:
+    for one in survival.main_contributors:
         row = models[one.model]
         table.add_row(
             safe(row.label),
@@ -86,8 +86,8 @@ def legacies_view(found: "LineSurvival", glyphs: "Glyphs") -> Group:
         "founder", "in the living", "over generations", "carriers", "line", "ended with",
         text=("founder", "over generations", "line", "ended with"),
     )  # fmt: skip
-    most = max((_peak(line.shares) for line in found.founders), default=0.0)
-    for line in found.founders:
+    most = max((_peak(line.shares) for line in survival.founders), default=0.0)
+    for line in survival.founders:
         table.add_row(
             safe(models[line.founder].label),
             "" if np.isnan(line.shares[-1]) else f"{line.shares[-1]:.1%}",
@@ -98,12 +98,12 @@ def legacies_view(found: "LineSurvival", glyphs: "Glyphs") -> Group:
             style={"died": "dim", "fading": "yellow"}.get(line.state),
         )
     parts.append(table)
-    if found.lost:
+    if survival.lost:
         table = plain_table(
             "line that died", "born", "descendants", "ended", "with",
             text=("line that died", "with"),
         )  # fmt: skip
-        for lost in found.lost:
+        for lost in survival.lost:
             row = models[lost.head]
             table.add_row(
                 safe(row.label),
@@ -113,47 +113,47 @@ def legacies_view(found: "LineSurvival", glyphs: "Glyphs") -> Group:
                 _deaths(models, lost.last),
             )
         parts.append(table)
-    if found.causes:
+    if survival.causes:
         table = plain_table("cause of death", "deaths", "generations", "mean age",
                             text=("cause of death",))  # fmt: skip
-        for cause in found.causes:
+        for cause in survival.causes:
             when = f"{cause.first} to {cause.last}" if cause.first < cause.last else cause.first
             table.add_row(safe(cause.cause), f"{cause.deaths:,}", str(when), f"{cause.age:.1f}")
         parts.append(table)
     return Group(*parts)
 
 
-def relation_json(found: "Relation", models: Mapping[int, "Model"]) -> dict[str, Any]:
+def relation_json(relation: "Relation", models: Mapping[int, "Model"]) -> dict[str, Any]:
     """What `colony kin --json` prints."""
     return {
-        "models": [{"id": i, "label": models[i].label} for i in found.models],
-        "relationship": found.relationship,
-        "kinship": found.kinship,
-        "inbreeding": list(found.inbreeding),
+        "models": [{"id": i, "label": models[i].label} for i in relation.models],
+        "relationship": relation.relationship,
+        "kinship": relation.kinship,
+        "inbreeding": list(relation.inbreeding),
         "common_ancestors": [
-            {**vars(node), "label": models[node.model].label} for node in found.common
+            {**vars(node), "label": models[node.model].label} for node in relation.common
         ],
-        "path": None if found.path is None else list(found.path),
+        "path": None if relation.path is None else list(relation.path),
     }
 
 
-def relation_view(found: "Relation", family: "Family", most: int) -> Group:
+def relation_view(relation: "Relation", family: "Family", most: int) -> Group:
     """How closely two models are related, and through whom."""
-    one, other = (family.label(model) for model in found.models)
+    one, other = (family.label(model) for model in relation.models)
     parts: list[Any] = [
         Text(
-            f"{one} and {other}: relationship {found.relationship:.3f}, "
-            f"kinship {found.kinship:.3f}; inbreeding {found.inbreeding[0]:.3f} and "
-            f"{found.inbreeding[1]:.3f}"
+            f"{one} and {other}: relationship {relation.relationship:.3f}, "
+            f"kinship {relation.kinship:.3f}; inbreeding {relation.inbreeding[0]:.3f} and "
+            f"{relation.inbreeding[1]:.3f}"
         )
     ]
-    if not found.common:
+    if not relation.common:
         return Group(*parts, Text("no common ancestor"))
     table = plain_table(
         "common ancestor", "born", f"steps from {one}", f"from {other}", f"part in {one}",
         f"in {other}", text=("common ancestor",),
     )  # fmt: skip
-    for node in found.common[:most]:
+    for node in relation.common[:most]:
         table.add_row(
             safe(family.label(node.model)),
             str(family.models[node.model].generation),
@@ -161,8 +161,8 @@ def relation_view(found: "Relation", family: "Family", most: int) -> Group:
             *(f"{part:.1%}" for part in node.parts),
         )
     parts.append(table)
-    if len(found.common) > most:
-        parts.append(Text(f"{len(found.common) - most:,} more; --limit shows more", style="dim"))
+    if len(relation.common) > most:
+        parts.append(Text(f"{len(relation.common) - most:,} more; --limit shows more", style="dim"))
     return Group(*parts)
 
 
@@ -178,8 +178,8 @@ def curve(shares: "Floats", most: float, bars: str) -> str:
 
 
 def _peak(shares: "Floats") -> float:
-    known = shares[~np.isnan(shares)]
-    return float(known.max()) if len(known) else 0.0
+    finite = shares[~np.isnan(shares)]
+    return float(finite.max()) if len(finite) else 0.0
 
 
 def _number(value: float) -> float | None:

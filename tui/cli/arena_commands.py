@@ -86,11 +86,11 @@ def matches(
         if task is not None:
             check_task(colony, task)
         who = colony.find(model).id if model is not None else None
-        found = matches_of(colony, model=who, task=task, round=number, limit=limit)
+        listed = matches_of(colony, model=who, task=task, round=number, limit=limit)
         if as_json:
-            print_json([match_json(match) for match in found])
+            print_json([match_json(match) for match in listed])
         else:
-            out.print(matches_view(found, out.width))
+            out.print(matches_view(listed, out.width))
 
 
 @app.command(
@@ -112,14 +112,14 @@ def match(
         from lineage.queries.matches import MatchName
         from tui.cli.arena_tables import hearing_json, hearing_view
 
-        found = match_detail(colony, MatchName.read(name))
-        judges = sorted({judgement.judge for judgement in found.judgements})
-        called = found.match.name
+        detail = match_detail(colony, MatchName.read(name))
+        judges = sorted({judgement.judge for judgement in detail.judgements})
+        called = detail.match.name
         closer = closer_kin(colony.ancestry(), judges, called.a, called.b)
         if as_json:
-            print_json(hearing_json(found, closer))
+            print_json(hearing_json(detail, closer))
         else:
-            out.print(hearing_view(found, closer))
+            out.print(hearing_view(detail, closer))
 
 
 @app.command(
@@ -147,12 +147,14 @@ def sources(
         )
         from tui.cli.sources_tables import choices_view, sources_json, sources_view
 
-        found = [*founder_sources(colony), *member_sources(colony)]
+        available = [*founder_sources(colony), *member_sources(colony)]
         chosen = None
         if task is not None:
             check_task(colony, task)
             chosen = sources_for(colony, task, colony.ancestry())
         if as_json:
-            print_json(sources_json(found, chosen))
+            print_json(sources_json(available, chosen))
         else:
-            out.print(sources_view(found) if chosen is None else choices_view(chosen, found))
+            out.print(
+                sources_view(available) if chosen is None else choices_view(chosen, available)
+            )

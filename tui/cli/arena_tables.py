@@ -61,8 +61,8 @@ def leaderboard_view(
         f"{glyphs.fossil} fossil"
     )
     judged = "trust, 0 for guessing" if task is None else f"right of so many on {safe(task)}"
-    told = f"As judges ({', '.join(modes)}): {judged}; in brackets: not listened to"
-    return Group(table, Text(f"{told}\n{signs}" if modes else signs, style="dim"))
+    legend = f"As judges ({', '.join(modes)}): {judged}; in brackets: not listened to"
+    return Group(table, Text(f"{legend}\n{signs}" if modes else signs, style="dim"))
 
 
 def _sign(one: "LeaderboardRow", glyphs: "Glyphs") -> str:
@@ -77,10 +77,10 @@ def _reliability(judge: "Reliability | None", task: str | None) -> str:
     if judge is None:
         return ""
     if task is None:
-        told = f"{judge.trust:.2f}"
+        text = f"{judge.trust:.2f}"
     else:
-        told = f"{judge.hits:.0f} of {judge.hits + judge.misses:.0f}"
-    return told if judge.admitted else f"({told})"
+        text = f"{judge.hits:.0f} of {judge.hits + judge.misses:.0f}"
+    return text if judge.admitted else f"({text})"
 
 
 def match_json(match: "Match") -> dict[str, Any]:
@@ -98,24 +98,24 @@ def match_json(match: "Match") -> dict[str, Any]:
     }
 
 
-def matches_view(found: "Sequence[Match]", width: int) -> RenderableType:
+def matches_view(matches: "Sequence[Match]", width: int) -> RenderableType:
     """Matches as a table; where there is little room without how the answers are supported.
 
     Args:
-        found: the matches.
+        matches: the matches.
         width: cells of the terminal.
     """
-    if not found:
+    if not matches:
         return Text("no such match was played")
-    table = _matches_table(found, support=True)
+    table = _matches_table(matches, support=True)
     if takes(table) > width:
-        return _matches_table(found, support=False)
+        return _matches_table(matches, support=False)
     return Group(
         table, Text("Numbers: mean result of the answer among all that were given.", style="dim")
     )
 
 
-def _matches_table(found: "Sequence[Match]", *, support: bool) -> Table:
+def _matches_table(matches: "Sequence[Match]", *, support: bool) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("match", overflow="fold")  # a name in full, to be copied
     for letter in ("A", "B"):
@@ -123,8 +123,8 @@ def _matches_table(found: "Sequence[Match]", *, support: bool) -> Table:
         if support:
             table.add_column("", justify="right", no_wrap=True)
     table.add_column("won", no_wrap=True)
-    table.title = f"Matches of round {found[0].round}"
-    for match in found:
+    table.title = f"Matches of round {matches[0].round}"
+    for match in matches:
         sides: list[str | Text] = []
         for side in (match.a, match.b):
             style = "bold" if match.winner == side.model else ""
@@ -143,32 +143,32 @@ def _briefly(match: "Match") -> str:
     return f"{won}, {'key' if match.by_key else 'jury'}"
 
 
-def hearing_json(found: "MatchDetail", closer: Mapping[int, int | None]) -> dict[str, Any]:
+def hearing_json(detail: "MatchDetail", closer: Mapping[int, int | None]) -> dict[str, Any]:
     """What `colony match --json` prints."""
     return {
-        **match_json(found.match),
-        "generation": found.generation,
-        "prompt": found.prompt,
-        "key": found.key,
-        "hidden": found.hidden,
+        **match_json(detail.match),
+        "generation": detail.generation,
+        "prompt": detail.prompt,
+        "key": detail.key,
+        "hidden": detail.hidden,
         "judgements": [
             {**vars(judgement), "closer_to": closer[judgement.judge]}
-            for judgement in found.judgements
+            for judgement in detail.judgements
         ],
     }
 
 
-def hearing_view(found: "MatchDetail", closer: Mapping[int, int | None]) -> RenderableType:
+def hearing_view(detail: "MatchDetail", closer: Mapping[int, int | None]) -> RenderableType:
     """One match as a person reads it."""
-    match = found.match
+    match = detail.match
     head = Table.grid(padding=(0, 2))
-    hidden = ", asked nowhere else" if found.hidden else ""
+    hidden = ", asked nowhere else" if detail.hidden else ""
     head.add_row(Text("match", "dim"), safe(match.name, 200))
     head.add_row(
-        Text("round", "dim"), f"{match.round}, after generation {found.generation}{hidden}"
+        Text("round", "dim"), f"{match.round}, after generation {detail.generation}{hidden}"
     )
-    head.add_row(Text("prompt", "dim"), safe(found.prompt))
-    head.add_row(Text("key", "dim"), safe(found.key) if found.key else "nobody looked at it")
+    head.add_row(Text("prompt", "dim"), safe(detail.prompt))
+    head.add_row(Text("key", "dim"), safe(detail.key) if detail.key else "nobody looked at it")
     for letter, side in (("A", match.a), ("B", match.b)):
         head.add_row(Text(f"{letter} #{side.model}", "bold"), _said(side))
     head.add_row(Text("won", "dim"), verdict(match))
@@ -176,7 +176,7 @@ def hearing_view(found: "MatchDetail", closer: Mapping[int, int | None]) -> Rend
         "judge", "mode", "prefers", "trust", "on task", "kin to", "favours", "heard",
         text=("judge", "mode", "prefers", "kin to", "heard"),
     )  # fmt: skip
-    for judgement in found.judgements:
+    for judgement in detail.judgements:
         kin = closer[judgement.judge]
         table.add_row(
             f"#{judgement.judge}",
@@ -199,5 +199,5 @@ def hearing_view(found: "MatchDetail", closer: Mapping[int, int | None]) -> Rend
 
 def _said(side: "Side") -> Text:
     right = {None: "", 0.0: ", wrong", 1.0: ", right"}.get(side.verified, f", {side.verified}")
-    said = safe(side.answer) if side.answer else Text("(nothing)")
-    return Text.assemble(said, Text(f"   support {side.support:.2f}{right}", "dim"))
+    answer = safe(side.answer) if side.answer else Text("(nothing)")
+    return Text.assemble(answer, Text(f"   support {side.support:.2f}{right}", "dim"))

@@ -36,44 +36,44 @@ def _table(profiles: "Sequence[Profile]") -> Table:
     table.add_column("dtype", no_wrap=True)
     for head in ("licence", "fits the first"):
         table.add_column(head, overflow="fold")
-    for found in profiles:
+    for profile in profiles:
         table.add_row(
-            safe(found.name, 500),
-            _type(found),
-            *(_or_dash(count) for count in (found.layers, found.hidden, found.vocabulary)),
-            _parameters(found),
-            format_size(found.size),
-            escaped(found.dtype),
-            safe(found.licence or "-"),
-            escaped(found.fits),
+            safe(profile.name, 500),
+            _type(profile),
+            *(_or_dash(count) for count in (profile.layers, profile.hidden, profile.vocabulary)),
+            _parameters(profile),
+            format_size(profile.size),
+            escaped(profile.dtype),
+            safe(profile.licence or "-"),
+            escaped(profile.fits),
         )
     return table
 
 
 def _blocks(profiles: "Sequence[Profile]") -> Group:
     parts: list[RenderableType] = []
-    for found in profiles:
+    for profile in profiles:
         counts = (
-            f"{_or_dash(found.layers)} layers, hidden {_or_dash(found.hidden)}, "
-            f"{_or_dash(found.vocabulary)} tokens"
+            f"{_or_dash(profile.layers)} layers, hidden {_or_dash(profile.hidden)}, "
+            f"{_or_dash(profile.vocabulary)} tokens"
         )
-        weights = f"{_parameters(found)} parameters, {format_size(found.size)}"
+        weights = f"{_parameters(profile)} parameters, {format_size(profile.size)}"
         lines = (
-            f"{_type(found)}: {counts}",
-            f"{weights}, {escaped(found.dtype)}; licence {safe(found.licence or '-')}",
-            f"fits the first: {escaped(found.fits)}",
+            f"{_type(profile)}: {counts}",
+            f"{weights}, {escaped(profile.dtype)}; licence {safe(profile.licence or '-')}",
+            f"fits the first: {escaped(profile.fits)}",
         )
-        parts.append(Text(escaped(found.name), "bold"))
+        parts.append(Text(escaped(profile.name), "bold"))
         parts += [Padding(Text(line), (0, 0, 0, 2), expand=False) for line in lines]
     return Group(*parts)
 
 
-def _type(found: "Profile") -> str:
-    return escaped(found.architecture) + (" (tied)" if found.tied else "")
+def _type(profile: "Profile") -> str:
+    return escaped(profile.architecture) + (" (tied)" if profile.tied else "")
 
 
-def _parameters(found: "Profile") -> str:
-    return f"{found.parameters / 1e6:,.1f} M"
+def _parameters(profile: "Profile") -> str:
+    return f"{profile.parameters / 1e6:,.1f} M"
 
 
 def _or_dash(value: int | None) -> str:

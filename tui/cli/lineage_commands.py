@@ -194,8 +194,10 @@ def _footer(colony: "Archive", descent: "Ancestry", model: int, lens: str, style
         ancestors = len(descent.ancestors(model))
         parts = _shares(colony, descent, model).items()
         ranked = sorted(parts, key=lambda part: (-part[1], part[0]))
-        said = ", ".join(f"{shown(name)} {share:.0%}" for name, share in ranked)
-        text.append(f"\n{ancestors:,} ancestors in all; founders by descent: {said}", "not dim")
+        shares_text = ", ".join(f"{shown(name)} {share:.0%}" for name, share in ranked)
+        text.append(
+            f"\n{ancestors:,} ancestors in all; founders by descent: {shares_text}", "not dim"
+        )
     return text
 
 
@@ -262,15 +264,15 @@ def find(
         from lineage.queries.find import find as look
 
         most = limit or (None if as_json else 20)
-        found = look(colony, text, sort=sort, ascending=ascending, limit=most)
-        rows = found_rows(found, colony.models(ids=found.ids))
+        result = look(colony, text, sort=sort, ascending=ascending, limit=most)
+        rows = found_rows(result, colony.models(ids=result.ids))
         if as_json:
             print_json(rows)
             return
-        out.print(found_view(found, rows))
+        out.print(found_view(result, rows))
         more = f"; the first {len(rows)} are shown, --limit shows more"
         out.print(
-            f"{found.count:,} found" + more * (len(rows) < found.count),
+            f"{result.count:,} found" + more * (len(rows) < result.count),
             highlight=False,
             soft_wrap=True,
         )
@@ -303,8 +305,8 @@ def diff(
             raise ArchiveError(f"{one.label} is a founder and has no parents; name another model")
         two = None if other is None else colony.find(other)
         sides, child = models_to_compare(colony, one, two)
-        found = difference(colony, sides)
+        comparison = difference(colony, sides)
         if as_json:
-            print_json(difference_json(found))
+            print_json(difference_json(comparison))
         else:
-            out.print(difference_view(found, child, out.width))
+            out.print(difference_view(comparison, child, out.width))

@@ -57,7 +57,7 @@ def number(value: Any) -> str:
     return f"{value:.3f}" if abs(value) < 100 else f"{value:.0f}"
 
 
-def found_rows(found: "FoundModel", models: "Sequence[Model]") -> list[dict[str, Any]]:
+def found_rows(result: "FoundModel", models: "Sequence[Model]") -> list[dict[str, Any]]:
     """What `colony find --json` prints: the models, with every field that was asked about."""
     from lineage.formats.plain import facts
 
@@ -66,16 +66,24 @@ def found_rows(found: "FoundModel", models: "Sequence[Model]") -> list[dict[str,
         {
             **facts(model),
             "weights_sha256": model.weights_sha256,
-            "fields": {name: found.values[name][at] for name in found.fields},
+            "fields": {name: result.values[name][at] for name in result.fields},
         }
-        for at, model in enumerate(by_id[identity] for identity in found.ids)
+        for at, model in enumerate(by_id[identity] for identity in result.ids)
     ]
 
 
-def found_view(found: "FoundModel", rows: list[dict[str, Any]]) -> Table:
+def found_view(result: "FoundModel", rows: list[dict[str, Any]]) -> Table:
     """What was found as a table."""
-    said = {"id", "gen", "born", "operator", "name", "died", "cause"}  # columns have them already
-    asked = [name for name in found.fields if name not in said]
+    shown_anyway = {
+        "id",
+        "gen",
+        "born",
+        "operator",
+        "name",
+        "died",
+        "cause",
+    }  # columns have them already
+    asked = [name for name in result.fields if name not in shown_anyway]
     table = plain_table("model", "born", "how", *asked, "fate", text=("model", "how", "fate"))
     for row in rows:
         values = [row["fields"][name] for name in asked]
@@ -97,11 +105,11 @@ def fields_json() -> list[dict[str, str]]:
     after = {"task": ":NAME", "founder": ":NAME", "model": ":MODEL"}
     return [
         {
-            "field": name + after.get(known.argument, ""),
-            "kind": known.kind,
-            "meaning": known.meaning,
+            "field": name + after.get(field.argument, ""),
+            "kind": field.kind,
+            "meaning": field.meaning,
         }
-        for name, known in FIELDS.items()
+        for name, field in FIELDS.items()
     ]
 
 
@@ -180,11 +188,11 @@ def _lead(lead: "Interval") -> str:
     return f"{lead.mean:+.3f} [{lead.low:+.3f}, {lead.high:+.3f}] {sign}"
 
 
-def difference_json(found: "Difference") -> dict[str, Any]:
+def difference_json(difference: "Difference") -> dict[str, Any]:
     """What `colony diff --json` prints; distances are to the first model of `models`."""
     return {
-        "founders": list(found.founders),
-        "blocks": list(found.blocks),
+        "founders": list(difference.founders),
+        "blocks": list(difference.blocks),
         "models": [
             {
                 "id": side.model.id,
@@ -195,22 +203,22 @@ def difference_json(found: "Difference") -> dict[str, Any]:
                 "weights": None if side.weights is None else side.weights.tolist(),
                 "steps": side.steps,
                 "scores": side.scores,
-                "distance": None if (far := found.distance(0, at)) is None else far.tolist(),
+                "distance": None if (far := difference.distance(0, at)) is None else far.tolist(),
             }
-            for at, side in enumerate(found.sides)
+            for at, side in enumerate(difference.sides)
         ],
     }
 
 
-def difference_view(found: "Difference", child: int | None, width: int) -> Group:
+def difference_view(difference: "Difference", child: int | None, width: int) -> Group:
     """Models side by side: how they were made, of what, where they differ, what they can do.
 
     Args:
-        found: what there is to show.
+        difference: what there is to show.
         child: which of them is the child of the others, if one is.
         width: cells of the terminal.
     """
-    sides = found.sides
+    sides = difference.sides
     labels = [safe(side.model.label, 24).plain for side in sides]
     roles = [
         "" if child is None else "child" if at == child else "parent" for at in range(len(sides))
@@ -219,29 +227,32 @@ def difference_view(found: "Difference", child: int | None, width: int) -> Group
     made = plain_table("recipe", *heads, text=("recipe",))
     made.add_row("made by", *(safe(side.model.operator) for side in sides))
     made.add_row("born in", *(str(side.model.generation) for side in sides))
-    for founder in found.founders:
+    for founder in difference.founders:
         parts = [side.shares.get(founder) for side in sides]
         if any(parts):
             made.add_row(safe(f"weight of {founder}"), *(number(part) for part in parts))
     groups: list[Any] = [made, *_paths(sides, heads)]
     middle = child if child is not None else 0
     others = [at for at in range(len(sides)) if at != middle]
-    apart = {at: found.distance(middle, at) for at in others}
-    known = {at: far for at, far in apart.items() if far is not None}
-    if known:
-        most = max(float(far.max()) for far in known.values()) or 1.0
-        pairs = [f"{labels[middle]} to {labels[at]}" for at in known]
+    apart = {at: difference.distance(middle, at) for at in others}
+    distances = {at: far for at, far in apart.items() if far is not None}
+    if distances:
+        most = max(float(far.max()) for far in distances.values()) or 1.0
+        pairs = [f"{labels[middle]} to {labels[at]}" for at in distances]
         table = plain_table("block", *pairs, text=("block", *pairs))
-        bar = max(4, min(16, (width - 24) // len(known) - 10))
-        for row, block in enumerate(found.blocks):
+        bar = max(4, min(16, (width - 24) // len(distances) - 10))
+        for row, block in enumerate(difference.blocks):
             cells = [
                 f"{far[row]:.3f} {'▓' * round(bar * float(far[row]) / most)}"
-                for far in known.values()
+                for far in distances.values()
             ]
             table.add_row(safe(block), *cells)
         groups.append(table)
-    groups += [_scores(found, split, heads, middle, others) for split in ("selection", "search")
-               if sum(bool(side.scores[split]) for side in sides) > 1]  # fmt: skip
+    groups += [
+        _scores(difference, split, heads, middle, others)
+        for split in ("selection", "search")
+        if sum(bool(side.scores[split]) for side in sides) > 1
+    ]
     return Group(*groups)
 
 
@@ -262,20 +273,20 @@ def _paths(sides: Sequence["ModelSide"], heads: Sequence[str]) -> list[Table]:
 
 
 def _scores(
-    found: "Difference", split: str, heads: Sequence[str], middle: int, others: Sequence[int]
+    difference: "Difference", split: str, heads: Sequence[str], middle: int, others: Sequence[int]
 ) -> Table:
     """Exact match by task; what beats all others, or loses to all, is said in words."""
     # Search items change from generation to generation, so these are no fair comparison.
     title = split if split == "selection" else "search, own items"
     table = plain_table(title, *heads, "", text=(title, ""))
-    tasks = sorted({task for side in found.sides for task in side.scores[split]})
+    tasks = sorted({task for side in difference.sides for task in side.scores[split]})
     for task in tasks:
-        values = [side.scores[split].get(task) for side in found.sides]
+        values = [side.scores[split].get(task) for side in difference.sides]
         rest = [value for at in others if (value := values[at]) is not None]
-        own, said = values[middle], ""
+        own, remark = values[middle], ""
         if own is not None and len(rest) == len(others):
             above = "above both" if len(rest) > 1 else "above"
             below = "below both" if len(rest) > 1 else "below"
-            said = above if own > max(rest) else below if own < min(rest) else ""
-        table.add_row(safe(task), *(number(value) for value in values), said)
+            remark = above if own > max(rest) else below if own < min(rest) else ""
+        table.add_row(safe(task), *(number(value) for value in values), remark)
     return table

@@ -195,14 +195,14 @@ def _recipe(colony: "Archive", model: "Model") -> dict[str, Any]:
     from population.weights.stored_recipes import stored_recipe
 
     recipe = stored_recipe(colony, colony.models(ids=colony.founder_paths()), model)
-    told: dict[str, Any] = {}
+    details: dict[str, Any] = {}
     if recipe.coefficients is not None:
-        told = {
+        details = {
             "founders": [recipe.basis.founders[vector] for vector in recipe.basis.vectors],
             "blocks": [block.name for block in colony.blocks()],
             "coefficients": recipe.coefficients.tolist(),
         }
-    return told if recipe.steps is None else {**told, "steps": recipe.steps}
+    return details if recipe.steps is None else {**details, "steps": recipe.steps}
 
 
 @app.command(

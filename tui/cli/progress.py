@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tui.cli.progress_line import Teller
+from tui.cli.progress_line import ProgressLine
 from tui.shared.console import StopRequest
-from tui.shared.heartbeat import Heart
+from tui.shared.heartbeat import HeartbeatWriter
 from tui.shared.pace import CampaignEnds, clock, part_done, time_left
 
 if TYPE_CHECKING:
@@ -29,10 +29,10 @@ class CampaignProgress:
 
     def __init__(
         self,
-        teller: Teller,
+        teller: ProgressLine,
         ends: CampaignEnds,
         stop: StopRequest,
-        heart: Heart,
+        heart: HeartbeatWriter,
         since: int | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -92,7 +92,7 @@ class CampaignProgress:
             part=part_done(colony.history, self._ends),
             left_s=self._left,
         )
-        told = {
+        figures = {
             "generation": str(last.generation),
             "spent": f"{colony.spent:,}",
             "best": f"{last.best:.3f}",
@@ -101,7 +101,7 @@ class CampaignProgress:
             + ("" if colony.crowned is None else f" {colony.crowned:.3f}"),
             "left": "?" if self._left is None else clock(self._left),
         }
-        self._say("  ".join(f"{name} {value}" for name, value in told.items()))
+        self._say("  ".join(f"{name} {value}" for name, value in figures.items()))
 
     def _say(self, line: str) -> None:
         self._teller.say(line)

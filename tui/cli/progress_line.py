@@ -25,7 +25,7 @@ PAINT_S = 0.2
 _CLEAR = "\r\x1b[2K"
 
 
-class Teller:
+class ProgressLine:
     """Tells what is done.
 
     Args:
@@ -46,7 +46,7 @@ class Teller:
         self._stream = stream or sys.stderr
         self._lively = console.is_terminal if lively is None else lively
         self._now, self._steps = now, Steps()
-        self._told = now()
+        self._written_at = now()
         self._painted, self._what = False, ""
         self.left: float | None = None
         """Seconds that what is done takes yet, if that is known."""
@@ -54,7 +54,7 @@ class Teller:
     def say(self, line: str) -> None:
         """Say something that stays."""
         self.wipe()
-        self._told = self._now()
+        self._written_at = self._now()
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def step(self, done: int, total: int, what: str) -> None:
@@ -62,11 +62,15 @@ class Teller:
         now = self._now()
         self.left = self._steps.left(now, done, total, what)
         new, self._what = what != self._what, what
-        wanted = new or now - self._told >= PAINT_S if self._lively else now - self._told >= EVERY_S
+        wanted = (
+            new or now - self._written_at >= PAINT_S
+            if self._lively
+            else now - self._written_at >= EVERY_S
+        )
         if not wanted:
             return
-        self._told = now
-        line = told(done, total, what, self.left)
+        self._written_at = now
+        line = progress_text(done, total, what, self.left)
         if self._lively:
             room = max(20, self._console.width - 1)
             self._stream.write(_CLEAR + line[:room])
@@ -84,13 +88,13 @@ class Teller:
 
 
 @contextmanager
-def wiped(teller: Teller) -> Iterator[None]:
+def wiped(teller: ProgressLine) -> Iterator[None]:
     """Leave no half-told line behind, whatever happens."""
     with afterwards(teller.wipe):
         yield
 
 
-def told(done: int, total: int, what: str, left: float | None) -> str:
+def progress_text(done: int, total: int, what: str, left: float | None) -> str:
     """How far something is, in a line of plain text without control characters."""
     plain = "".join(sign if sign.isprintable() else "?" for sign in what)
     words = f"{plain} {done}/{total}" if total > 1 else plain

@@ -14,7 +14,7 @@ import typer
 from population.errors import CampaignError
 from tui.cli import tables
 from tui.cli.progress import CampaignProgress
-from tui.cli.progress_line import Teller, wiped
+from tui.cli.progress_line import ProgressLine, wiped
 from tui.shared.console import (
     DEFAULT_ARCHIVE,
     ArchiveOption,
@@ -26,7 +26,7 @@ from tui.shared.console import (
     opened,
     out,
 )
-from tui.shared.heartbeat import Heart
+from tui.shared.heartbeat import HeartbeatWriter
 from tui.shared.pace import CampaignEnds
 
 if TYPE_CHECKING:
@@ -86,9 +86,13 @@ def run(
             from tui.cli.screen_command import campaign_on_screen, leave
 
             leave(campaign_on_screen(archive, sys.argv[1:]))
-        with campaign_lock(archive), StopRequest(archive) as stop, Heart(archive) as heart:
+        with (
+            campaign_lock(archive),
+            StopRequest(archive) as stop,
+            HeartbeatWriter(archive) as heart,
+        ):
             begun = archive.exists()
-            teller = Teller(err)
+            teller = ProgressLine(err)
             step = _stepping(teller, heart, stop)
             asked, anew = _asked_for(archive, config, seed, device)
             limits = _limits(asked, budget, generations, minutes)
@@ -171,7 +175,7 @@ def _limits(
     )
 
 
-def _stepping(teller: Teller, heart: Heart, stop: StopRequest) -> "Progress":
+def _stepping(teller: ProgressLine, heart: HeartbeatWriter, stop: StopRequest) -> "Progress":
     """What is told of everything that takes its time; it stops where somebody asked for that."""
 
     def step(done: int, total: int, what: str) -> None:

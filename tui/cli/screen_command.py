@@ -20,7 +20,7 @@ from tui.shared.console import (
     out,
     quoted,
 )
-from tui.shared.heartbeat import read_pulse
+from tui.shared.heartbeat import read_heartbeat
 
 if TYPE_CHECKING:
     from tui.app.data.settings import ScreenSettings
@@ -48,8 +48,8 @@ def watch(
             raise PopulationError(
                 "colony tui needs a terminal; colony models, lineage and find print for scripts"
             )
-        pulse = read_pulse(archive)
-        if not archive.exists() and not (pulse and pulse.beats):
+        heartbeat = read_heartbeat(archive)
+        if not archive.exists() and not (heartbeat and heartbeat.beats):
             raise ArchiveError(
                 f"no archive at {archive}; `colony run --archive {quoted(archive)}` starts one"
             )

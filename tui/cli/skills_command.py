@@ -75,7 +75,7 @@ def skills(
             from population.campaign.context import reopen_context
 
             check_linear(colony, row)
-            found = measure(
+            ablation = measure(
                 colony,
                 reopen_context(colony, progress),
                 row,
@@ -85,19 +85,19 @@ def skills(
                 progress=progress,
             )
         if as_json:
-            print_json(skills_json(found))
+            print_json(skills_json(ablation))
         else:
-            out.print(skills_view(found, out.width))
+            out.print(skills_view(ablation, out.width))
 
 
-def skills_json(found: "FounderAblation") -> dict[str, Any]:
+def skills_json(ablation: "FounderAblation") -> dict[str, Any]:
     """What `colony skills --json` prints."""
     return {
-        "model": {"id": found.model.id, "label": found.model.label},
-        "split": found.split,
-        "items": found.items,
-        "accuracy": found.accuracy,
-        "sources": {task: found.source(task) for task in found.accuracy},
+        "model": {"id": ablation.model.id, "label": ablation.model.label},
+        "split": ablation.split,
+        "items": ablation.items,
+        "accuracy": ablation.accuracy,
+        "sources": {task: ablation.source(task) for task in ablation.accuracy},
         "knockouts": [
             {
                 "founder": knockout.founder,
@@ -109,49 +109,51 @@ def skills_json(found: "FounderAblation") -> dict[str, Any]:
                 "probability_losses": knockout.probability_losses,
                 "credit": {task: knockout.credit(task) for task in knockout.losses},
             }
-            for knockout in found.knockouts
+            for knockout in ablation.knockouts
         ],
     }
 
 
-def skills_view(found: "FounderAblation", width: int) -> Group:
+def skills_view(ablation: "FounderAblation", width: int) -> Group:
     """What is lost by task, founder and, if that was asked, group of blocks.
 
     Founders stand side by side where there is room, else in words, the greatest loss first.
 
     Args:
-        found: what there is to show.
+        ablation: what there is to show.
         width: cells of the terminal.
     """
     from population.analysis.founder_ablation import EVERYWHERE
 
-    places = dict.fromkeys(knockout.where for knockout in found.knockouts)
-    whole = [knockout for knockout in found.knockouts if knockout.where == EVERYWHERE]
+    places = dict.fromkeys(knockout.where for knockout in ablation.knockouts)
+    whole = [knockout for knockout in ablation.knockouts if knockout.where == EVERYWHERE]
     parts: list[Any] = [
         Text(
-            f"{safe(found.model.label)} on {found.items} {found.split} items: accuracy, and what "
-            "becomes of it without a founder"
+            f"{safe(ablation.model.label)} on {ablation.items} {ablation.split} items: accuracy, "
+            "and what becomes of it without a founder"
         )
     ]
-    table = _by_task(found, whole)
-    parts += [table] if takes(table) <= width else [_by_task_in_words(found, whole), _means(whole)]
+    table = _by_task(ablation, whole)
+    parts += (
+        [table] if takes(table) <= width else [_by_task_in_words(ablation, whole), _means(whole)]
+    )
     rest = [place for place in places if place != EVERYWHERE]
     if rest:
-        table = _by_place(found, rest, [knockout.founder for knockout in whole])
-        parts.append(table if takes(table) <= width else _by_place_in_words(found, rest))
+        table = _by_place(ablation, rest, [knockout.founder for knockout in whole])
+        parts.append(table if takes(table) <= width else _by_place_in_words(ablation, rest))
     return Group(*parts)
 
 
-def _by_task(found: "FounderAblation", whole: "Sequence[Ablation]") -> Table:
+def _by_task(ablation: "FounderAblation", whole: "Sequence[Ablation]") -> Table:
     """Tasks down, founders across."""
     names = [f"- {safe(knockout.founder, 16)}" for knockout in whole]
     table = plain_table("task", "accuracy", *names, "came from", text=("task", "came from"))
-    for task, accuracy in found.accuracy.items():
+    for task, accuracy in ablation.accuracy.items():
         losses = [f"{0.0 - knockout.losses[task].mean:+.2f}" for knockout in whole]
-        table.add_row(safe(task), f"{accuracy:.2f}", *losses, safe(_source(found, task)))
+        table.add_row(safe(task), f"{accuracy:.2f}", *losses, safe(_source(ablation, task)))
     table.add_section()
     table.add_row(
-        "mean over tasks", f"{_mean(found):.2f}",
+        "mean over tasks", f"{_mean(ablation):.2f}",
         *(f"{0.0 - knockout.loss.mean:+.2f} ±{_half(knockout.loss):.2f}" for knockout in whole), "",
         style="bold",
     )  # fmt: skip
@@ -159,15 +161,15 @@ def _by_task(found: "FounderAblation", whole: "Sequence[Ablation]") -> Table:
     return table
 
 
-def _by_task_in_words(found: "FounderAblation", whole: "Sequence[Ablation]") -> Table:
+def _by_task_in_words(ablation: "FounderAblation", whole: "Sequence[Ablation]") -> Table:
     table = plain_table("task", "accuracy", "came from", "without",
                         text=("task", "came from", "without"))  # fmt: skip
-    for task, accuracy in found.accuracy.items():
+    for task, accuracy in ablation.accuracy.items():
         changes = {knockout.founder: 0.0 - knockout.losses[task].mean for knockout in whole}
-        said = _in_words(changes, 0.045, 2)
-        table.add_row(safe(task), f"{accuracy:.2f}", safe(_source(found, task)), said)
+        change = _in_words(changes, 0.045, 2)
+        table.add_row(safe(task), f"{accuracy:.2f}", safe(_source(ablation, task)), change)
     table.add_section()
-    table.add_row("mean over tasks", f"{_mean(found):.2f}", "", "", style="bold")
+    table.add_row("mean over tasks", f"{_mean(ablation):.2f}", "", "", style="bold")
     return table
 
 
@@ -180,25 +182,25 @@ def _means(whole: "Sequence[Ablation]") -> Table:
     return table
 
 
-def _by_place(found: "FounderAblation", places: Sequence[str], founders: Sequence[str]) -> Table:
+def _by_place(ablation: "FounderAblation", places: Sequence[str], founders: Sequence[str]) -> Table:
     """Groups of blocks down, founders across."""
     names = [f"- {safe(name, 16)}" for name in founders]
     table = plain_table("taken out of", *names, text=("taken out of",))
     for where in places:
         losses = [
             f"{0.0 - one.loss.mean:+.3f} ±{_half(one.loss):.3f}"
-            for one in found.knockouts
+            for one in ablation.knockouts
             if one.where == where
         ]
         table.add_row(safe(where), *losses)
     return table
 
 
-def _by_place_in_words(found: "FounderAblation", places: Sequence[str]) -> Table:
+def _by_place_in_words(ablation: "FounderAblation", places: Sequence[str]) -> Table:
     table = plain_table("taken out of", "without", text=("taken out of", "without"))
     for where in places:
         changes = {
-            one.founder: 0.0 - one.loss.mean for one in found.knockouts if one.where == where
+            one.founder: 0.0 - one.loss.mean for one in ablation.knockouts if one.where == where
         }
         table.add_row(safe(where), _in_words(changes, 0.0045, 3))
     return table
@@ -207,21 +209,21 @@ def _by_place_in_words(found: "FounderAblation", places: Sequence[str]) -> Table
 def _in_words(changes: Mapping[str, float], least: float, digits: int) -> Text:
     """Changes by founder, the greatest loss first; small ones are left out."""
     ranked = sorted(changes.items(), key=lambda change: change[1])
-    told = [
+    parts = [
         f"{safe(name, 24)} {change:+.{digits}f}" for name, change in ranked if abs(change) >= least
     ]
-    return Text(", ".join(told) or "little changes")
+    return Text(", ".join(parts) or "little changes")
 
 
-def _mean(found: "FounderAblation") -> float:
-    return sum(found.accuracy.values()) / len(found.accuracy)
+def _mean(ablation: "FounderAblation") -> float:
+    return sum(ablation.accuracy.values()) / len(ablation.accuracy)
 
 
-def _source(found: "FounderAblation", task: str) -> str:
+def _source(ablation: "FounderAblation", task: str) -> str:
     """Who has the most credit; the base may hold a skill too, or several founders each."""
-    if not found.accuracy[task]:
+    if not ablation.accuracy[task]:
         return ""
-    return found.source(task) or "no one alone"
+    return ablation.source(task) or "no one alone"
 
 
 def _half(interval: Any) -> float:

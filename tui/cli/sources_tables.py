@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 
 
 def sources_json(
-    found: "Sequence[AvailableSource]", chosen: "Sequence[RecommendedSource] | None"
+    available: "Sequence[AvailableSource]", chosen: "Sequence[RecommendedSource] | None"
 ) -> dict[str, Any]:
     """What `colony sources --json` prints."""
     return {
-        "sources": [asdict(source) for source in found],
+        "sources": [asdict(source) for source in available],
         "choices": None
         if chosen is None
         else [{**vars(choice), "reason": choice.reason} for choice in chosen],
     }
 
 
-def sources_view(found: "Sequence[AvailableSource]") -> RenderableType:
+def sources_view(available: "Sequence[AvailableSource]") -> RenderableType:
     """All sources as a table."""
     table = plain_table("", "name", "fits", "licence", "size", "lies in",
                         text=("name", "fits", "licence", "lies in"))  # fmt: skip
-    for source in found:
+    for source in available:
         about = source.profile
         table.add_row(
             f"#{source.model}",
@@ -48,12 +48,12 @@ def sources_view(found: "Sequence[AvailableSource]") -> RenderableType:
 
 
 def choices_view(
-    chosen: "Sequence[RecommendedSource]", found: "Sequence[AvailableSource]"
+    chosen: "Sequence[RecommendedSource]", available: "Sequence[AvailableSource]"
 ) -> RenderableType:
     """What to merge, with the reasons."""
     if not chosen:
         return Text("nothing of that task was asked of all the living")
-    names = {source.model: source.name for source in found}
+    names = {source.model: source.name for source in available}
     table = Table.grid(padding=(0, 2))
     for choice in chosen:
         table.add_row(

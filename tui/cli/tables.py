@@ -140,11 +140,11 @@ def models_view(rows: list[dict[str, Any]]) -> RenderableType:
             "champion" if row["champion"] else state,
             style="bold green" if row["champion"] else None if row["living"] else "dim",
         )
-    told = (
+    cells = (
         "score: on the selection split, which crowns the champion (half exact match, half the "
         f"probability of the key)\nrating: {UNIT}"
     )
-    return Group(table, Text(told, style="dim"))
+    return Group(table, Text(cells, style="dim"))
 
 
 def model_view(facts: dict[str, Any]) -> RenderableType:
@@ -233,9 +233,9 @@ def _path_view(steps: list[tuple[str, int, float]]) -> Table:
     return table
 
 
-def operator_rows(known: "list[OperatorRecord]", models: "list[Model]") -> list[dict[str, Any]]:
+def operator_rows(records: "list[OperatorRecord]", models: "list[Model]") -> list[dict[str, Any]]:
     """What `colony operators --json` prints."""
-    born = {row.operator: [m for m in models if m.operator == row.operator] for row in known}
+    born = {row.operator: [m for m in models if m.operator == row.operator] for row in records}
     return [
         {
             "operator": row.operator,
@@ -246,7 +246,7 @@ def operator_rows(known: "list[OperatorRecord]", models: "list[Model]") -> list[
             "births": len(born[row.operator]),
             "living": sum(model.living for model in born[row.operator]),
         }
-        for row in known
+        for row in records
     ]
 
 

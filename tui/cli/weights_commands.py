@@ -51,31 +51,31 @@ def check(
             progress(0, 1, "loading torch")
             from population.analysis.verification import check as inspect
 
-            found = inspect(colony, sample, progress, repair=repair)
+            report = inspect(colony, sample, progress, repair=repair)
         if as_json:
             print_json(
                 {
-                    "founders": found.founders,
-                    "offspring": found.offspring,
-                    "replayed": found.replayed,
-                    "files": found.files,
-                    "damages": [vars(damage) for damage in found.damages],
+                    "founders": report.founders,
+                    "offspring": report.offspring,
+                    "replayed": report.replayed,
+                    "files": report.files,
+                    "damages": [vars(damage) for damage in report.damages],
                 }
             )
         else:
-            for damage in found.damages:
+            for damage in report.damages:
                 colour = "yellow" if damage.repaired else "bold red"
                 what, detail = escaped(damage.what), escaped(damage.detail)
                 out.print(Text.assemble((what, colour), f": {detail}"), soft_wrap=True)
-            repaired = sum(damage.repaired for damage in found.damages)
+            repaired = sum(damage.repaired for damage in report.damages)
             out.print(
-                f"{found.founders} founders hashed, {found.replayed} of {found.offspring} "
-                f"offspring replayed, {found.files} kept weights, "
-                f"{len(found.damages) - repaired} damaged"
+                f"{report.founders} founders hashed, {report.replayed} of {report.offspring} "
+                f"offspring replayed, {report.files} kept weights, "
+                f"{len(report.damages) - repaired} damaged"
                 + (f", {repaired} repaired" if repaired else ""),
                 highlight=False,
             )
-        if not found.intact:
+        if not report.intact:
             raise typer.Exit(1)
 
 
@@ -105,7 +105,7 @@ def revive(
 
                 stop.writing()
                 made = bring_back(colony, row, stop.checked(progress))
-                path, found = made.file, made.found
+                path, origin = made.file, made.found
             else:
                 from population.analysis.export import export
                 from population.campaign.context import reopen_context
@@ -117,19 +117,19 @@ def revive(
             folder = at_home(folder)
             with bytes_bar() as progress:
                 export(colony, context, row, folder, stop.checked(progress), hint)
-            path, found = folder, "remade"
+            path, origin = folder, "remade"
         if as_json:
             print_json(
                 {
                     "model": row.id,
                     "file": str(path),
-                    "found": found,
+                    "found": origin,
                     "weights_sha256": row.weights_sha256,
                 }
             )
             return
         out.print(
-            f"{escaped(row.label)} is {found}, its hash {row.weights_sha256[:12]}… proven: {path}",
+            f"{escaped(row.label)} is {origin}, its hash {row.weights_sha256[:12]}… proven: {path}",
             highlight=False,
             soft_wrap=True,
             markup=False,

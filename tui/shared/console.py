@@ -162,12 +162,12 @@ def at_home(path: Path) -> Path:
 
 def print_json(value: Any) -> None:
     """Print a value for scripts: plain JSON, no colour, no wrapping; null for what is no number."""
-    known = _finite(value)
-    text = json.dumps(known, ensure_ascii=False, indent=1, allow_nan=False)
+    finite = _finite(value)
+    text = json.dumps(finite, ensure_ascii=False, indent=1, allow_nan=False)
     try:
         text.encode(sys.stdout.encoding or "ascii")
     except UnicodeEncodeError:
-        text = json.dumps(known, indent=1, allow_nan=False)
+        text = json.dumps(finite, indent=1, allow_nan=False)
     try:
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
@@ -356,15 +356,15 @@ def _bar(
         transient=True,
         disable=quiet or not err.is_terminal,
     )
-    told = [] if also is None else [also]
+    listeners = [] if also is None else [also]
     if not quiet and os.environ.get(PROGRESS) == "lines":
-        told.append(_lines())
+        listeners.append(_lines())
     with bar:
         task = bar.add_task("starting", total=None)
 
         def report(done: int, total: int, what: str) -> None:
             bar.update(task, completed=done, total=total, description=what)
-            for listener in told:
+            for listener in listeners:
                 listener(done, total, what)
 
         yield report

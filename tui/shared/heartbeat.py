@@ -17,7 +17,7 @@ EVERY_S = 0.25
 
 
 @dataclass(frozen=True)
-class Pulse:
+class Heartbeat:
     """What a campaign does.
 
     Attributes:
@@ -58,20 +58,20 @@ class Pulse:
         return self.ended is None and _is_running(self.pid)
 
 
-def pulse_path(archive: Path) -> Path:
+def heartbeat_path(archive: Path) -> Path:
     """The file that tells of a campaign in an archive."""
     return archive.with_name(archive.name + ".live.json")
 
 
-def read_pulse(archive: Path) -> Pulse | None:
+def read_heartbeat(archive: Path) -> Heartbeat | None:
     """The pulse of the last campaign in an archive; None if there was none that is understood."""
     try:
-        return Pulse(**json.loads(pulse_path(archive).read_text(encoding="utf-8")))
+        return Heartbeat(**json.loads(heartbeat_path(archive).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, RecursionError):
         return None
 
 
-class Heart:
+class HeartbeatWriter:
     """Writes the pulse of this process.
 
     That nobody can write beside the archive is for the archive to say; a pulse is no reason to
@@ -83,28 +83,28 @@ class Heart:
 
     def __init__(self, archive: Path) -> None:
         now = time.time()
-        self._path = pulse_path(archive)
-        self._pulse = Pulse(os.getpid(), now, now)
+        self._path = heartbeat_path(archive)
+        self._heartbeat = Heartbeat(os.getpid(), now, now)
         self._written = 0.0
 
-    def __enter__(self) -> "Heart":
+    def __enter__(self) -> "HeartbeatWriter":
         self._write(0.0)
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         """Whatever it ends with, it is told: a pulse without an end is that of a process killed."""
-        if self._pulse.ended is None:
-            said = "done" if error is None else str(error) or type(error).__name__
-            self.tell(ended=said.splitlines()[0])
+        if self._heartbeat.ended is None:
+            reason = "done" if error is None else str(error) or type(error).__name__
+            self.tell(ended=reason.splitlines()[0])
 
-    def step(self, done: int, total: int, what: str, **known: int | float | None) -> None:
+    def step(self, done: int, total: int, what: str, **changes: int | float | None) -> None:
         """Tell how far something is, and what changes with it; most of these are never written."""
-        self._pulse = replace(self._pulse, what=what, done=done, total=total, **known)  # type: ignore[arg-type]
+        self._heartbeat = replace(self._heartbeat, what=what, done=done, total=total, **changes)  # type: ignore[arg-type]
         self._write(self._written + EVERY_S)
 
-    def tell(self, **known: int | float | str | None) -> None:
+    def tell(self, **changes: int | float | str | None) -> None:
         """Tell what changes more seldom, and write it."""
-        self._pulse = replace(self._pulse, **known)  # type: ignore[arg-type]
+        self._heartbeat = replace(self._heartbeat, **changes)  # type: ignore[arg-type]
         self._write(0.0)
 
     def _write(self, not_before: float) -> None:
@@ -112,10 +112,10 @@ class Heart:
         if now < not_before:
             return
         self._written = now
-        self._pulse = replace(self._pulse, at=time.time())
+        self._heartbeat = replace(self._heartbeat, at=time.time())
         draft = self._path.with_name(f"{self._path.name}.{os.getpid()}")
         try:
-            draft.write_text(json.dumps(asdict(self._pulse)), encoding="utf-8")
+            draft.write_text(json.dumps(asdict(self._heartbeat)), encoding="utf-8")
             draft.replace(self._path)
         except OSError:
             with suppress(OSError):

@@ -184,11 +184,11 @@ def cursor_styles(variables: Mapping[str, str]) -> tuple[Style, Style, Style]:
 def linked(text: str, style: Style) -> list[Segment]:
     """A text whose `#id`s can be clicked."""
     segments, at = [], 0
-    for found in _ID.finditer(text):
-        if found.start() > at:
-            segments.append(Segment(text[at : found.start()], style))
-        segments.append(Segment(found.group(), style + link_to(int(found.group(1)))))
-        at = found.end()
+    for match in _ID.finditer(text):
+        if match.start() > at:
+            segments.append(Segment(text[at : match.start()], style))
+        segments.append(Segment(match.group(), style + link_to(int(match.group(1)))))
+        at = match.end()
     if at < len(text):
         segments.append(Segment(text[at:], style))
     return segments

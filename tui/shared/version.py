@@ -9,9 +9,9 @@ BESIDE = ("torch", "transformers", "duckdb", "textual")
 
 def versions() -> str:
     """`colony X.Y.Z`, then Python and the libraries that matter most."""
-    found = [f"python {platform.python_version()}"]
-    found += [f"{name} {known}" for name in BESIDE if (known := _version(name))]
-    return f"colony {_version('model-colony') or 'of a checkout'}\n{', '.join(found)}"
+    lines = [f"python {platform.python_version()}"]
+    lines += [f"{name} {version}" for name in BESIDE if (version := _version(name))]
+    return f"colony {_version('model-colony') or 'of a checkout'}\n{', '.join(lines)}"
 
 
 def _version(name: str) -> str | None:

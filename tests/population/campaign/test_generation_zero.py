@@ -31,7 +31,7 @@ from tests.forks import Forks, headless
 from tests.population.campaign.test_campaign import assert_same, content
 from tests.screen_helpers import frame, pressed, run, shown, until
 from tui.cli import progress_line as telling
-from tui.shared.heartbeat import Heart
+from tui.shared.heartbeat import HeartbeatWriter
 
 ONE = Budget(item_evaluations=10**9, generations=1)
 CANDIDATES = 24
@@ -210,14 +210,14 @@ def test_parts_are_kept_by_the_clock_and_when_asked(tmp_path: Path, tiny: Path) 
 
 def interrupting(monkeypatch: pytest.MonkeyPatch, when: str, at: int) -> None:
     """Press Ctrl-C when something is so far."""
-    step = telling.Teller.step
+    step = telling.ProgressLine.step
 
-    def press(self: telling.Teller, done: int, total: int, what: str) -> None:
+    def press(self: telling.ProgressLine, done: int, total: int, what: str) -> None:
         if (what, done) == (when, at):
             os.kill(os.getpid(), signal.SIGINT)
         step(self, done, total, what)
 
-    monkeypatch.setattr(telling.Teller, "step", press)
+    monkeypatch.setattr(telling.ProgressLine, "step", press)
 
 
 def test_a_pipe_hears_of_all_that_is_done_in_generation_0(
@@ -292,13 +292,13 @@ def test_a_report_that_is_interrupted_leaves_the_campaign_complete(
 def test_the_screen_shows_a_generation_in_the_making(tiny: Path, tmp_path: Path) -> None:
     archive = found_archive(tmp_path / "half.duckdb", open_context(load_config(tiny)))
     stopped(archive, "first population", 7)
-    heart = Heart(archive.path)
+    heart = HeartbeatWriter(archive.path)
     heart.step(7, CANDIDATES, "first population", spent=250, step_left_s=130.0)
     heart.tell(budget=1000)
 
     async def look() -> None:
         async with shown(archive.path) as (app, pilot):
-            await until(pilot, lambda: app.pulse is not None)
+            await until(pilot, lambda: app.heartbeat is not None)
             await pilot.pause()
             text = frame(app)
             assert "births 10" in text

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from textual.message import Message
 
 from lineage.errors import ArchiveBusyError, ArchiveError
-from tui.shared.heartbeat import Pulse, pulse_path, read_pulse
+from tui.shared.heartbeat import Heartbeat, heartbeat_path, read_heartbeat
 
 if TYPE_CHECKING:
     from lineage import Archive
@@ -44,7 +44,7 @@ Stamp = tuple[int, int, int] | None
 """What tells that a file has changed: inode, time and size; None if there is no file."""
 
 
-class Fresh(Message):
+class SnapshotRead(Message):
     """There is a new snapshot."""
 
     def __init__(self, snapshot: "Snapshot") -> None:
@@ -52,7 +52,7 @@ class Fresh(Message):
         self.snapshot = snapshot
 
 
-class Heard(Message):
+class CommandsRead(Message):
     """Something was asked of the campaign, or came of it."""
 
     def __init__(self, command_state: "CommandState") -> None:
@@ -60,15 +60,15 @@ class Heard(Message):
         self.asked = command_state
 
 
-class Beat(Message):
+class HeartbeatRead(Message):
     """The campaign has told what it does; None where no campaign ever did."""
 
-    def __init__(self, pulse: Pulse | None) -> None:
+    def __init__(self, heartbeat: Heartbeat | None) -> None:
         super().__init__()
-        self.pulse = pulse
+        self.heartbeat = heartbeat
 
 
-class Trouble(Message):
+class ArchiveTrouble(Message):
     """The archive cannot be read, in words; None when it can be again."""
 
     def __init__(self, words: str | None) -> None:
@@ -76,7 +76,7 @@ class Trouble(Message):
         self.words = words
 
 
-class Reader:
+class ArchiveWatcher:
     """Follows an archive.
 
     Args:
@@ -94,7 +94,7 @@ class Reader:
         self._asked: CommandState | None = None
         self._seen: Stamp = None
         self._beat: Stamp = None
-        self._pulse: Pulse | None = None
+        self._heartbeat: Heartbeat | None = None
         self._read_at = -AT_LEAST_EVERY_S
         self._patience_s = AT_LEAST_EVERY_S
         self._said: str | None = None
@@ -141,13 +141,13 @@ class Reader:
             self._over.wait(pause)
 
     def _look(self) -> None:
-        beat = _stamp(pulse_path(self._path))
+        beat = _stamp(heartbeat_path(self._path))
         if beat != self._beat:
-            self._beat, self._pulse = beat, read_pulse(self._path)
-            self._post(Beat(self._pulse))
+            self._beat, self._heartbeat = beat, read_heartbeat(self._path)
+            self._post(HeartbeatRead(self._heartbeat))
         stamp, now = _stamp(self._path), time.monotonic()
         if stamp is None:
-            if self._awaited() or (self._pulse is not None and self._pulse.beats):
+            if self._awaited() or (self._heartbeat is not None and self._heartbeat.beats):
                 return  # a campaign makes its archive once its founders have been read
             raise ArchiveError(f"no archive at {self._path}; it is shown as soon as there is one")
         if self._seen and stamp[0] != self._seen[0]:
@@ -167,23 +167,23 @@ class Reader:
         from tui.app.data.snapshot import Snapshot, with_shares  # noqa: PLC0415
 
         archive, older = self.archive(), self._snapshot
-        known = older.columns if older else empty_columns()
+        columns = older.columns if older else empty_columns()
         with archive.reading() as db:
-            if older and not is_outdated(db, known):
+            if older and not is_outdated(db, columns):
                 return
-            known = updated(db, known)
+            columns = updated(db, columns)
             if older:
-                known = with_fitness(db, known)
+                columns = with_fitness(db, columns)
         settings = older.settings if older else archive.campaign()[1]
-        snapshot = Snapshot(known, older.shares if older else None, settings)
+        snapshot = Snapshot(columns, older.shares if older else None, settings)
         if older is None:
             # What a person sees first is there at once; the sums over everybody follow.
-            self._post(Fresh(snapshot))
+            self._post(SnapshotRead(snapshot))
             self._over.wait(REST_S)
             with archive.reading() as db:
-                snapshot = replace(snapshot, columns=with_fitness(db, known))
+                snapshot = replace(snapshot, columns=with_fitness(db, columns))
         self._snapshot = replace(snapshot, shares=with_shares(older, snapshot))
-        self._post(Fresh(self._snapshot))
+        self._post(SnapshotRead(self._snapshot))
 
     def _hear(self) -> None:
         from lineage.commands.definitions import command_state  # noqa: PLC0415 - see the module's docstring
@@ -192,7 +192,7 @@ class Reader:
             now = command_state(db)
         if now != self._asked:
             self._asked = now
-            self._post(Heard(now))
+            self._post(CommandsRead(now))
 
     def _forget(self) -> None:
         """Read everything anew next time: it may be another archive, or another state of it."""
@@ -206,12 +206,12 @@ class Reader:
     def _say(self, words: str | None) -> None:
         if words != self._said:
             self._said = words
-            self._post(Trouble(words))
+            self._post(ArchiveTrouble(words))
 
 
 def _stamp(path: Path) -> Stamp:
     try:
-        found = os.stat(path)  # noqa: PTH116 - half the time of Path.stat, ten times a second
+        status = os.stat(path)  # noqa: PTH116 - half the time of Path.stat, ten times a second
     except OSError:
         return None
-    return found.st_ino, found.st_mtime_ns, found.st_size
+    return status.st_ino, status.st_mtime_ns, status.st_size

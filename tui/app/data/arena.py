@@ -65,8 +65,8 @@ def arena_view(archive: Archive, asked: ArenaQuery) -> ArenaView:
     about = round_summary(archive, asked.round)
     if about is None:
         return ArenaView()
-    known = reliabilities(archive, asked.task)
-    newest = max((one.round for modes in known.values() for one in modes.values()), default=0)
+    reliability = reliabilities(archive, asked.task)
+    newest = max((one.round for modes in reliability.values() for one in modes.values()), default=0)
     seated = min(about.round, newest)
     return ArenaView(
         about,
@@ -75,7 +75,7 @@ def arena_view(archive: Archive, asked: ArenaQuery) -> ArenaView:
         ),
         {
             judge: modes
-            for judge, modes in known.items()
+            for judge, modes in reliability.items()
             if any(one.round >= seated for one in modes.values())
         },
         tuple(entry for entry in record(archive) if asked.task is None or entry.task == asked.task),
@@ -87,12 +87,12 @@ def heard(
     archive: Archive, name: MatchName, snapshot: Snapshot
 ) -> tuple[MatchDetail, dict[int, int | None]]:
     """A match, and by judge whom of the two it is closer kin to, where that is worked out."""
-    found = match_detail(archive, name)
-    judges = sorted({judgement.judge for judgement in found.judgements})
-    known = [*judges, name.a, name.b]
-    if snapshot.newest > KIN_UP_TO or not all(snapshot.has(model) for model in known):
-        return found, {}
-    return found, closer_kin(snapshot.descent, judges, name.a, name.b)
+    detail = match_detail(archive, name)
+    judges = sorted({judgement.judge for judgement in detail.judgements})
+    models = [*judges, name.a, name.b]
+    if snapshot.newest > KIN_UP_TO or not all(snapshot.has(model) for model in models):
+        return detail, {}
+    return detail, closer_kin(snapshot.descent, judges, name.a, name.b)
 
 
 def reason(mode: str, judge: Reliability) -> str:
@@ -112,9 +112,9 @@ def by_task(
     trust: tuple[Trust, ...], judge: int, mode: str
 ) -> dict[str, dict[str, tuple[float, float]]]:
     """Hits and misses of a judge by task, then by stratum in the order of `STRATA`."""
-    found: dict[str, dict[str, tuple[float, float]]] = {}
+    tallies: dict[str, dict[str, tuple[float, float]]] = {}
     for entry in trust:
         if (entry.judge, entry.mode) == (judge, mode):
-            strata = found.setdefault(entry.task, dict.fromkeys(STRATA, (0.0, 0.0)))
+            strata = tallies.setdefault(entry.task, dict.fromkeys(STRATA, (0.0, 0.0)))
             strata[entry.stratum] = entry.hits, entry.misses
-    return found
+    return tallies

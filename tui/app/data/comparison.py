@@ -19,13 +19,13 @@ class Compared:
     """Models side by side.
 
     Attributes:
-        found: what they are made of and what they can do.
+        difference: what they are made of and what they can do.
         child: which of them is the child of the others, if one is.
         relation: how the two that were asked about are related; None where they have too many
             ancestors to work it out while somebody waits.
     """
 
-    found: "Difference"
+    difference: "Difference"
     child: int | None
     relation: Relation | None
 
@@ -36,9 +36,11 @@ class Compared:
 
     def swapped(self) -> "Compared":
         """The same with its sides in the opposite order."""
-        last = len(self.found.sides) - 1
-        found = replace(self.found, sides=self.found.sides[::-1])
-        return replace(self, found=found, child=None if self.child is None else last - self.child)
+        last = len(self.difference.sides) - 1
+        difference = replace(self.difference, sides=self.difference.sides[::-1])
+        return replace(
+            self, difference=difference, child=None if self.child is None else last - self.child
+        )
 
 
 def compared(archive: "Archive", snapshot: Snapshot, one: int, two: int | None) -> Compared:

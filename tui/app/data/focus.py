@@ -65,7 +65,7 @@ class Focus:
         """The same in an archive that has no younger models than `newest`."""
         if max(*self.trail, self.glance or 0, self.mark or 0, 0) <= newest:
             return self
-        known = (model for model in self.trail if model <= newest)
-        trail = tuple(model for model, _ in groupby(known))  # who is left may meet itself
+        still_there = (model for model in self.trail if model <= newest)
+        trail = tuple(model for model, _ in groupby(still_there))  # who is left may meet itself
         mark = self.mark if self.mark is not None and self.mark <= newest else None
         return Focus(trail, len(trail) - 1, None, mark)

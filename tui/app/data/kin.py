@@ -50,14 +50,14 @@ def ancestors(snapshot: Snapshot, model: int, depth: int, most: int = MOST) -> t
 
     Goes no deeper than `most` models allow.
     """
-    found, edge = {model}, [model]
+    members, edge = {model}, [model]
     for reached in range(depth):
-        further = {parent for node in edge for parent in snapshot.parents(node)} - found
-        if not further or len(found) + len(further) > most:
-            return _descending(found), reached
-        found |= further
+        further = {parent for node in edge for parent in snapshot.parents(node)} - members
+        if not further or len(members) + len(further) > most:
+            return _descending(members), reached
+        members |= further
         edge = sorted(further)
-    return _descending(found), depth
+    return _descending(members), depth
 
 
 def _descending(ids: Iterable[int]) -> Ids:

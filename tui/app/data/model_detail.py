@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Portrait:
+class ModelDetail:
     """A model between its parents.
 
     Attributes:
@@ -28,14 +28,14 @@ class Portrait:
     descendants: tuple[int, int]
 
 
-def portrait_of(archive: "Archive", snapshot: Snapshot, model: int) -> Portrait:
+def model_detail_of(archive: "Archive", snapshot: Snapshot, model: int) -> ModelDetail:
     """Everything about a model."""
     from population.analysis.difference import difference  # noqa: PLC0415 - when first asked
 
     chosen = [model, *family_of(snapshot, [model]).parents(model)[:2]]
     rows = {row.id: row for row in archive.models(ids=chosen)}
     below = snapshot.descent.descendants(model)
-    return Portrait(
+    return ModelDetail(
         difference(archive, [rows[side] for side in chosen]),
         tuple(ratings_of(archive, model)),
         (len(below), sum(map(snapshot.lives, below.tolist()))),

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Listed:
+class PageEntry:
     """A page that can be shown.
 
     Attributes:
@@ -33,31 +33,31 @@ class Listed:
 
 
 PAGES = (
-    Listed(
+    PageEntry(
         "colony", "1", "Colony", "tui.app.pages.colony:ColonyPage",
         "the campaign as it lives: fitness, what is done now, champions, events, diversity",
     ),
-    Listed(
+    PageEntry(
         "board", "2", "Board", "tui.app.pages.board:BoardPage",
         "all living models, to sort and to filter",
     ),
-    Listed(
+    PageEntry(
         "arena", "3", "Arena", "tui.app.pages.arena:ArenaPage",
         "matches with what every judge made of them, and which judges are believed how far",
     ),
-    Listed(
+    PageEntry(
         "lineage", "4", "Lineage", "tui.app.pages.lineage:LineagePage",
         "where a model comes from: its line, its pedigree, a graph, the map of everybody",
     ),
-    Listed(
+    PageEntry(
         "sources", "5", "Sources", "tui.app.pages.sources:SourcesPage",
         "what can be merged, where it lies and whether it fits; and what should be for a task",
     ),
-    Listed(
+    PageEntry(
         "model", None, "Model", "tui.app.pages.model:ModelPage",
         "everything about one: recipe, founders by block, scores, rating, children",
     ),
-    Listed(
+    PageEntry(
         "diff", None, "Diff", "tui.app.pages.diff:DiffPage",
         "the model in focus beside the marked one, or between its parents",
     ),

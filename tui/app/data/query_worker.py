@@ -17,7 +17,7 @@ from lineage.errors import ArchiveError
 
 if TYPE_CHECKING:
     from lineage import Archive
-    from tui.app.data.archive_watcher import Reader
+    from tui.app.data.archive_watcher import ArchiveWatcher
 
 
 class Answered(Message):
@@ -45,8 +45,8 @@ class QueryWorker:
         reader: has the archive.
     """
 
-    def __init__(self, reader: "Reader") -> None:
-        self._reader = reader
+    def __init__(self, reader: "ArchiveWatcher") -> None:
+        self._watcher = reader
         self._waiting: dict[
             tuple[int, str],
             tuple[
@@ -91,7 +91,7 @@ class QueryWorker:
                     self._news.wait()
                 asker, question, take, refuse = self._waiting.pop(next(iter(self._waiting)))
             try:
-                said: Message = Answered(take, question(self._reader.archive()))
+                message: Message = Answered(take, question(self._watcher.archive()))
             except ArchiveError as error:
-                said = Answered(refuse, str(error)) if refuse else Refused(str(error))
-            asker.post_message(said)
+                message = Answered(refuse, str(error)) if refuse else Refused(str(error))
+            asker.post_message(message)

@@ -194,12 +194,14 @@ def with_shares(older: Snapshot | None, snapshot: Snapshot) -> Singles:
     Takes two seconds for a million models that nothing is known of.
     """
     columns = snapshot.columns
-    known = None if older is None else older.shares
-    fits = known is not None and known.shape[1] == len(columns.parent_edges.founders)
-    if not fits or known is None or snapshot.newest + 1 - len(known) > ONE_BY_ONE:
+    older_shares = None if older is None else older.shares
+    fits = older_shares is not None and older_shares.shape[1] == len(columns.parent_edges.founders)
+    if not fits or older_shares is None or snapshot.newest + 1 - len(older_shares) > ONE_BY_ONE:
         return snapshot.descent.founder_shares()
-    first = len(known)
-    shares = np.concatenate([known, np.zeros((snapshot.newest + 1 - first, known.shape[1]), "f4")])
+    first = len(older_shares)
+    shares = np.concatenate(
+        [older_shares, np.zeros((snapshot.newest + 1 - first, older_shares.shape[1]), "f4")]
+    )
     for model in range(first, snapshot.newest + 1):
         for parent, share in snapshot.parents(model).items():
             shares[model] += np.float32(share) * shares[parent]

@@ -16,7 +16,7 @@ from tui.app.data.snapshot import Snapshot
 
 
 @dataclass(frozen=True)
-class Stock:
+class SourceStock:
     """What can be merged, and for what.
 
     Attributes:
@@ -28,10 +28,10 @@ class Stock:
     tasks: tuple[str, ...]
 
 
-def stock(archive: Archive) -> Stock:
+def stock(archive: Archive) -> SourceStock:
     """What can be merged."""
     sources = (*founder_sources(archive), *member_sources(archive))
-    return Stock(sources, tuple(tasks_of(archive)))
+    return SourceStock(sources, tuple(tasks_of(archive)))
 
 
 def choices(archive: Archive, task: str, snapshot: Snapshot) -> tuple[RecommendedSource, ...]:

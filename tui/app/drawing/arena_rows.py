@@ -71,22 +71,22 @@ class MatchRows:
 
 
 def match_rows(
-    found: MatchDetail,
+    detail: MatchDetail,
     closer: Mapping[int, int | None],
     snapshot: Snapshot,
     signs: Signs,
     width: int,
 ) -> ListedRows:
     """One match: what was asked and said, who has won, and what every judge made of it."""
-    match = found.match
+    match = detail.match
     tones = _tones(match)
-    hidden = ", asked nowhere else" if found.hidden else ""
+    hidden = ", asked nowhere else" if detail.hidden else ""
     rows: list[Drawn] = [
         *wrapped("match", str(match.name), width),
-        *wrapped("round", f"{match.round}, after generation {found.generation}{hidden}", width),
+        *wrapped("round", f"{match.round}, after generation {detail.generation}{hidden}", width),
     ]
-    rows += wrapped("prompt", found.prompt, width)
-    rows += wrapped("key", found.key or "nobody looked at it", width)
+    rows += wrapped("prompt", detail.prompt, width)
+    rows += wrapped("key", detail.key or "nobody looked at it", width)
     for letter, side, tone in zip("AB", (match.a, match.b), tones, strict=True):
         rows.append(gap(letter))
         right = {None: "", 0.0: "  wrong", 1.0: "  right"}.get(
@@ -102,12 +102,12 @@ def match_rows(
         rows += wrapped(f" {letter}", answer_of(side), width, tone)
     rows.append(gap("won"))
     rows += wrapped("won", verdict(match), width, "strong")
-    rows += wrapped("judges", _counted(found), width)
-    return ListedRows(rows + _judgements(found, closer, snapshot, signs, width))
+    rows += wrapped("judges", _counted(detail), width)
+    return ListedRows(rows + _judgements(detail, closer, snapshot, signs, width))
 
 
 def _judgements(
-    found: MatchDetail,
+    detail: MatchDetail,
     closer: Mapping[int, int | None],
     snapshot: Snapshot,
     signs: Signs,
@@ -115,7 +115,7 @@ def _judgements(
 ) -> list[Drawn]:
     heads = ("", "mode", "prefers", "trust", "on task", "kin of", "")
     table = [[Span(head, "dim") for head in heads]]
-    for one in found.judgements:
+    for one in detail.judgements:
         kin = closer.get(one.judge)
         tone: Tone = "plain" if one.admitted else "dim"
         cells_of = (
@@ -129,17 +129,17 @@ def _judgements(
         )
         table.append([Span(text, tone) for text in cells_of])
     drawn = columns(table, (0, 1, 0, 2, 3, 4, 0), width)
-    keys = [("heads", None), *(((one.judge, one.mode), one.judge) for one in found.judgements)]
+    keys = [("heads", None), *(((one.judge, one.mode), one.judge) for one in detail.judgements)]
     return [(key, model, list(spans)) for (key, model), spans in zip(keys, drawn, strict=True)]
 
 
-def _counted(found: MatchDetail) -> str:
+def _counted(detail: MatchDetail) -> str:
     """How many that were listened to were for whom."""
-    heard = [one for one in found.judgements if one.admitted]
-    a, b = (sum(one.prefers == side.model for one in heard) for side in _sides(found.match))
-    silent = len(found.judgements) - len(heard)
+    admitted = [one for one in detail.judgements if one.admitted]
+    a, b = (sum(one.prefers == side.model for one in admitted) for side in _sides(detail.match))
+    silent = len(detail.judgements) - len(admitted)
     more = f", {silent} not listened to" if silent else ""
-    return f"{a} for #{found.match.a.model}, {b} for #{found.match.b.model}{more}"
+    return f"{a} for #{detail.match.a.model}, {b} for #{detail.match.b.model}{more}"
 
 
 def _sides(match: Match) -> tuple[Side, Side]:

@@ -39,8 +39,8 @@ ORDERS = (
 def sorted_by(order: SortOrder, upwards: bool, snapshot: Snapshot, ids: Ids) -> Ids:
     """Models in an order; who has no value comes last, of equals the younger comes first."""
     values = order.of(snapshot)[ids[::-1]]
-    known = np.where(np.isnan(values), -np.inf if not upwards else np.inf, values)
-    return ids[::-1][np.argsort(known if upwards else -known, kind="stable")]
+    sortable = np.where(np.isnan(values), -np.inf if not upwards else np.inf, values)
+    return ids[::-1][np.argsort(sortable if upwards else -sortable, kind="stable")]
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,8 @@ def heads(width: int, order: SortOrder, upwards: bool, signs: Signs) -> list[Pie
         column = COLUMNS[at]
         title = {"gen": "born", "kids": "children"}.get(column.title, column.title)
         here = title == order.name
-        said = signs.spread if title == "±" else column.title
-        text = said + ((signs.up if upwards else signs.down) if here else "")
+        title_text = signs.spread if title == "±" else column.title
+        text = title_text + ((signs.up if upwards else signs.down) if here else "")
         text = text.rjust(column.width) if column.right else text.ljust(column.width)
         pieces.append(Piece(text + " ", "strong" if here else "head"))
     return pieces
@@ -151,13 +151,13 @@ class BoardRows(ModelRows):
             case "trend":
                 return [Piece(steps(s.columns.trend.get(model, ()), signs), "median")]
         parts = s.founders_of(model)[:3]
-        said = "  ".join(f"{s.columns.names[founder]} {part:.0%}" for founder, part in parts)
-        return [Piece(cut(shown(said), 30, signs.ellipsis), "dim")]
+        founders = "  ".join(f"{s.columns.names[founder]} {part:.0%}" for founder, part in parts)
+        return [Piece(cut(shown(founders), 30, signs.ellipsis), "dim")]
 
     def _parents(self, model: int) -> str:
         parents = list(self.snapshot.parents(model))
-        said = f" {self._signs.cross} ".join(f"#{parent}" for parent in parents[:2])
-        return said + (f" +{len(parents) - 2}" if len(parents) > 2 else "")
+        labels = f" {self._signs.cross} ".join(f"#{parent}" for parent in parents[:2])
+        return labels + (f" +{len(parents) - 2}" if len(parents) > 2 else "")
 
     def _made_of(self, model: int) -> list[Piece]:
         shares = self.snapshot.shares

@@ -3,7 +3,7 @@
 import time
 from typing import TYPE_CHECKING, Any
 
-from tui.shared.heartbeat import Pulse
+from tui.shared.heartbeat import Heartbeat
 from tui.shared.styling import Piece, Signs, bar
 
 if TYPE_CHECKING:
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 
 def head(
-    name: str, snapshot: "Snapshot | None", pulse: Pulse | None, signs: Signs, width: int
+    name: str, snapshot: "Snapshot | None", heartbeat: Heartbeat | None, signs: Signs, width: int
 ) -> list[Piece]:
     """One line over everything: whose colony, whether it runs, how far it is."""
-    pieces = [Piece(f" {name}  ", "strong"), *_state(pulse, signs)]
+    pieces = [Piece(f" {name}  ", "strong"), *_state(heartbeat, signs)]
     if snapshot is None:
         return pieces
     pieces.append(Piece(f"   births {snapshot.newest:,}", "plain"))
-    spent, budget, part = spending(snapshot, pulse)
+    spent, budget, part = spending(snapshot, heartbeat)
     if budget:
         words = f"   spent {spent:,} of {budget:,} "
         room = width - sum(len(piece.text) for piece in pieces) - len(words) - 6
@@ -29,40 +29,40 @@ def head(
     return pieces
 
 
-def _state(pulse: Pulse | None, signs: Signs) -> list[Piece]:
-    if pulse is None:
+def _state(heartbeat: Heartbeat | None, signs: Signs) -> list[Piece]:
+    if heartbeat is None:
         return [Piece(f"{signs.rests} at rest", "dim")]
-    if pulse.beats:
-        return [Piece(f"{signs.beats} running {spoken(time.time() - pulse.began)}", "best")]
-    return [Piece(f"{signs.rests} at rest: {pulse.ended or 'its process has gone'}", "dim")]
+    if heartbeat.beats:
+        return [Piece(f"{signs.beats} running {spoken(time.time() - heartbeat.began)}", "best")]
+    return [Piece(f"{signs.rests} at rest: {heartbeat.ended or 'its process has gone'}", "dim")]
 
 
-def spending(snapshot: "Snapshot", pulse: Pulse | None) -> tuple[int, int | None, float]:
+def spending(snapshot: "Snapshot", heartbeat: Heartbeat | None) -> tuple[int, int | None, float]:
     """Item evaluations spent and in all, and how much of the campaign is over."""
     limits: Any = snapshot.settings.get("budget", {})
     budget = limits.get("item_evaluations")
-    if pulse is not None and pulse.budget is not None:
-        budget = pulse.budget
+    if heartbeat is not None and heartbeat.budget is not None:
+        budget = heartbeat.budget
     spent = snapshot.spent
     part = spent / budget if budget else 0.0
-    if pulse is not None and pulse.beats:
-        spent = max(spent, pulse.spent)
-        part = max(part, pulse.part, spent / budget if budget else 0.0)
+    if heartbeat is not None and heartbeat.beats:
+        spent = max(spent, heartbeat.spent)
+        part = max(part, heartbeat.part, spent / budget if budget else 0.0)
     return spent, budget, min(1.0, part)
 
 
 def doing(
-    snapshot: "Snapshot | None", pulse: Pulse | None, signs: Signs, width: int
+    snapshot: "Snapshot | None", heartbeat: Heartbeat | None, signs: Signs, width: int
 ) -> list[list[Piece]]:
     """What is done at this moment, and how fast."""
     rows: list[list[Piece]] = []
-    if pulse is not None and pulse.beats:
-        done = f"{pulse.done}/{pulse.total}" if pulse.total else ""
-        doing = [Piece("doing  ", "dim"), Piece(f"{pulse.what} {done}", "strong")]
-        if pulse.step_left_s is not None and pulse.step_left_s >= 1.0:
-            doing.append(Piece(f"   {spoken(pulse.step_left_s)} to go", "dim"))
+    if heartbeat is not None and heartbeat.beats:
+        done = f"{heartbeat.done}/{heartbeat.total}" if heartbeat.total else ""
+        doing = [Piece("doing  ", "dim"), Piece(f"{heartbeat.what} {done}", "strong")]
+        if heartbeat.step_left_s is not None and heartbeat.step_left_s >= 1.0:
+            doing.append(Piece(f"   {spoken(heartbeat.step_left_s)} to go", "dim"))
         rows.append(doing)
-        part = pulse.done / pulse.total if pulse.total else 0.0
+        part = heartbeat.done / heartbeat.total if heartbeat.total else 0.0
         rows.append([Piece("       "), Piece(bar(part, min(width - 8, 40), signs), "bar")])
     else:
         rows.append([Piece("doing  ", "dim"), Piece("nothing; colony run goes on", "plain")])
@@ -82,15 +82,15 @@ def doing(
     if seconds > 0:
         pace = f"{born / seconds:.1f} births/s, {seconds / len(recent):.1f} s a generation"
         rows.append([Piece("pace   ", "dim"), Piece(pace)])
-    rows.append([Piece("worked ", "dim"), Piece(spoken(snapshot.worked_s)), *_left(pulse)])
+    rows.append([Piece("worked ", "dim"), Piece(spoken(snapshot.worked_s)), *_left(heartbeat)])
     return rows
 
 
-def _left(pulse: Pulse | None) -> list[Piece]:
-    if pulse is None or not pulse.beats or pulse.left_s is None:
+def _left(heartbeat: Heartbeat | None) -> list[Piece]:
+    if heartbeat is None or not heartbeat.beats or heartbeat.left_s is None:
         return []
-    end = time.strftime("%H:%M", time.localtime(pulse.at + pulse.left_s))
-    return [Piece("   left ", "dim"), Piece(f"{spoken(pulse.left_s)} (until {end})")]
+    end = time.strftime("%H:%M", time.localtime(heartbeat.at + heartbeat.left_s))
+    return [Piece("   left ", "dim"), Piece(f"{spoken(heartbeat.left_s)} (until {end})")]
 
 
 def spoken(seconds: float) -> str:

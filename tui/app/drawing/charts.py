@@ -144,7 +144,7 @@ class MapChart:
             return spot
         return (None if model is None else self.spot_of(model)) or 0
 
-    def said(self, spot: int) -> list[str]:
+    def describe(self, spot: int) -> list[str]:
         """What a cell stands for, and how many were born there."""
         row, _ = divmod(spot, self._across)
         first, last = self._births(spot)

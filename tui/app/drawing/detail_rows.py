@@ -7,7 +7,7 @@ import numpy as np
 
 from lineage.drawing.text import Span, shown
 from lineage.points import points, spread
-from tui.app.data.model_detail import Portrait
+from tui.app.data.model_detail import ModelDetail
 from tui.app.data.snapshot import Snapshot
 from tui.app.drawing.braille import Curve
 from tui.app.drawing.heat import heat
@@ -24,19 +24,19 @@ SCORE = 8
 """Cells of a score."""
 
 
-def head(snapshot: Snapshot, model: int, portrait: Portrait | None, signs: Signs) -> list[Piece]:
+def head(snapshot: Snapshot, model: int, detail: ModelDetail | None, signs: Signs) -> list[Piece]:
     """The most important in one row."""
-    said = [f"  {fate(snapshot, model)}", made(snapshot, model)]
+    parts = [f"  {fate(snapshot, model)}", made(snapshot, model)]
     children = int(snapshot.children[model])
-    if portrait is not None:
-        below, alive = portrait.descendants
-        said.append(f"{children:,} children, {below:,} descendants, {alive:,} of them alive")
-    return [*kind(snapshot, model, signs), Piece("   ".join(said), "dim")]
+    if detail is not None:
+        below, alive = detail.descendants
+        parts.append(f"{children:,} children, {below:,} descendants, {alive:,} of them alive")
+    return [*kind(snapshot, model, signs), Piece("   ".join(parts), "dim")]
 
 
-def recipe(portrait: Portrait, snapshot: Snapshot, signs: Signs) -> ListedRows:
+def recipe(detail: ModelDetail, snapshot: Snapshot, signs: Signs) -> ListedRows:
     """How a model was made: by what, of whom, along which path, and its hash."""
-    mine = portrait.sides.sides[0]
+    mine = detail.sides.sides[0]
     model = mine.model
     rows: Rows = [
         ("how", None, [Piece("made by   ", "dim"), Piece(shown(model.operator), "strong")]),
@@ -72,26 +72,26 @@ def recipe(portrait: Portrait, snapshot: Snapshot, signs: Signs) -> ListedRows:
             )
         )
     if not model.living:
-        said = f"in {model.died} of: {shown(model.cause or '')}"
-        rows.append(("death", None, [Piece("died      ", "dim"), Piece(said)]))
+        cause = f"in {model.died} of: {shown(model.cause or '')}"
+        rows.append(("death", None, [Piece("died      ", "dim"), Piece(cause)]))
     return ListedRows(rows)
 
 
-def made_of(portrait: Portrait, signs: Signs, width: int) -> ListedRows:
+def made_of(detail: ModelDetail, signs: Signs, width: int) -> ListedRows:
     """The weights of the founders by block, or that a path alone has none."""
-    sides = portrait.sides
+    sides = detail.sides
     mine = sides.sides[0]
     if mine.weights is None:
-        said = "a path through layers of founders: nothing is merged"
-        return ListedRows([("none", None, [Piece(said, "dim")])])
+        remark = "a path through layers of founders: nothing is merged"
+        return ListedRows([("none", None, [Piece(remark, "dim")])])
     shares = np.array([mine.shares[founder] for founder in sides.founders])
     drawn = heat(sides.founders, sides.blocks, mine.weights, shares, signs, width)
     return ListedRows([(str(number), None, row) for number, row in enumerate(drawn)])
 
 
-def scores(portrait: Portrait, signs: Signs, width: int) -> ListedRows:
+def scores(detail: ModelDetail, signs: Signs, width: int) -> ListedRows:
     """Exact match by task beside that of the parents, first on the split that most were asked."""
-    sides = portrait.sides.sides
+    sides = detail.sides.sides
     splits = [split for split in ("selection", "search") if sides[0].scores[split]]
     asked = {split: sum(bool(side.scores[split]) for side in sides) for split in splits}
     rows: Rows = []
@@ -136,21 +136,21 @@ def _score(score: float | None, signs: Signs) -> str:
 
 def beats(value: float, others: Sequence[float | None], signs: Signs) -> Piece:
     """A sign for a score above all others, or below them."""
-    known = [score for score in others if score is not None]
-    if known and value > max(known):
+    scores = [score for score in others if score is not None]
+    if scores and value > max(scores):
         return Piece(f" {signs.up}", "gain")
-    if known and value < min(known):
+    if scores and value < min(scores):
         return Piece(f" {signs.down}", "loss")
     return Piece("  ")
 
 
-def rating(portrait: Portrait) -> list[Curve]:
+def rating(detail: ModelDetail) -> list[Curve]:
     """The rating in points over generations, between the ends of its 95 % interval."""
-    if not portrait.ratings:
+    if not detail.ratings:
         return []
-    generations = np.array([generation for generation, _ in portrait.ratings], np.float64)
-    values = points(np.array([rating.rating for _, rating in portrait.ratings]))
-    interval = spread(np.array([rating.deviation for _, rating in portrait.ratings]))
+    generations = np.array([generation for generation, _ in detail.ratings], np.float64)
+    values = points(np.array([rating.rating for _, rating in detail.ratings]))
+    interval = spread(np.array([rating.deviation for _, rating in detail.ratings]))
     return [
         Curve("rating", "best", generations, values),
         Curve("at most", "dim", generations, values + interval),

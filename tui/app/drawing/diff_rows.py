@@ -39,7 +39,7 @@ class DiffLine:
 def heads(compared: Compared, snapshot: Snapshot, signs: Signs, width: int) -> list[Span | Piece]:
     """The models above their columns."""
     spans: list[Span | Piece] = [Piece(" " * NAME)]
-    for at, side in enumerate(compared.found.sides):
+    for at, side in enumerate(compared.difference.sides):
         role = "" if compared.child is None else "  child" if at == compared.child else "  parent"
         spans += _in_cell(
             [*kind(snapshot, side.model.id, signs), Piece(role, "dim")], _cell(compared, width)
@@ -47,10 +47,10 @@ def heads(compared: Compared, snapshot: Snapshot, signs: Signs, width: int) -> l
     return spans
 
 
-def rows(told: Sequence[DiffLine], compared: Compared, width: int, signs: Signs) -> ListedRows:
+def rows(lines: Sequence[DiffLine], compared: Compared, width: int, signs: Signs) -> ListedRows:
     """The rows as a list."""
     drawn: list[tuple[tuple[str, str], None, list[Span | Piece]]] = []
-    for row in told:
+    for row in lines:
         if not row.cells:
             drawn.append((row.key, None, [Piece(row.name, "head")]))
             continue
@@ -67,10 +67,10 @@ def rows(told: Sequence[DiffLine], compared: Compared, width: int, signs: Signs)
     return ListedRows(list(drawn))
 
 
-def only_changes(told: Sequence[DiffLine]) -> list[DiffLine]:
+def only_changes(lines: Sequence[DiffLine]) -> list[DiffLine]:
     """The rows that differ, below their titles."""
-    sections = {row.section for row in told if row.changed}
-    return [row for row in told if row.changed or (not row.cells and row.section in sections)]
+    sections = {row.section for row in lines if row.changed}
+    return [row for row in lines if row.changed or (not row.cells and row.section in sections)]
 
 
 def all_rows(compared: Compared, snapshot: Snapshot, signs: Signs) -> list[DiffLine]:
@@ -80,7 +80,7 @@ def all_rows(compared: Compared, snapshot: Snapshot, signs: Signs) -> list[DiffL
 
 
 def _recipe(compared: Compared, snapshot: Snapshot, signs: Signs) -> Iterator[DiffLine]:
-    sides = compared.found.sides
+    sides = compared.difference.sides
     yield DiffLine("recipe", "recipe")
     parents = [
         f" {signs.cross} ".join(
@@ -91,24 +91,24 @@ def _recipe(compared: Compared, snapshot: Snapshot, signs: Signs) -> Iterator[Di
     ]  # fmt: skip
     fitness = [snapshot.fitness(side.model.id) for side in sides]
     ratings = [snapshot.rating(side.model.id) for side in sides]
-    for name, said in (
+    for name, texts in (
         ("made by", [shown(side.model.operator) for side in sides]),
         ("born in", [str(side.model.generation) for side in sides]),
         ("parents", parents),
         ("fitness", [signs.dash if value is None else f"{value:.3f}" for value in fitness]),
         ("rating", [signs.dash if value is None else f"{value[0]:.0f}" for value in ratings]),
     ):
-        cells = [[Piece(text)] for text in said]
-        yield DiffLine("recipe", name, cells, len(set(said)) > 1)
+        cells = [[Piece(text)] for text in texts]
+        yield DiffLine("recipe", name, cells, len(set(texts)) > 1)
 
 
 def _founders(compared: Compared, _: Snapshot, signs: Signs) -> Iterator[DiffLine]:
-    found = compared.found
-    if not any(side.shares for side in found.sides):
+    difference = compared.difference
+    if not any(side.shares for side in difference.sides):
         return
     yield DiffLine("founders", "weight of founders")
-    for founder in found.founders:
-        parts = [side.shares.get(founder, 0.0) for side in found.sides]
+    for founder in difference.founders:
+        parts = [side.shares.get(founder, 0.0) for side in difference.sides]
         if any(parts):
             cells = [
                 [Piece(f"{part:>+6.0%} "), Piece(bar(part, 8, signs), "bar")] for part in parts
@@ -117,41 +117,45 @@ def _founders(compared: Compared, _: Snapshot, signs: Signs) -> Iterator[DiffLin
 
 
 def _blocks(compared: Compared, _: Snapshot, signs: Signs) -> Iterator[DiffLine]:
-    found, middle = compared.found, compared.middle
-    if not any(side.weights is not None for side in found.sides):
+    difference, middle = compared.difference, compared.middle
+    if not any(side.weights is not None for side in difference.sides):
         return
-    most = max(1.0, *(float(np.abs(s.weights).max()) for s in found.sides if s.weights is not None))
+    most = max(
+        1.0, *(float(np.abs(s.weights).max()) for s in difference.sides if s.weights is not None)
+    )
     yield DiffLine("blocks", "founders by block (- is taken away), how far apart")
-    apart = [found.distance(middle, at) for at in range(len(found.sides))]
-    for number, block in enumerate(found.blocks):
+    apart = [difference.distance(middle, at) for at in range(len(difference.sides))]
+    for number, block in enumerate(difference.blocks):
         cells, far = [], []
-        for at, side in enumerate(found.sides):
+        for at, side in enumerate(difference.sides):
             column = [] if side.weights is None else side.weights[:, number].tolist()
             strip = "".join("-" if part < 0 else shade(part / most, signs) for part in column)
             away = apart[at]
             far.append(0.0 if away is None else float(away[number]))
-            said = "" if at == middle or away is None else f" {far[-1]:.3f}"
-            cells.append([Piece(strip, "bar"), Piece(said, "strong" if far[-1] > SAME else "dim")])
+            distance_text = "" if at == middle or away is None else f" {far[-1]:.3f}"
+            cells.append(
+                [Piece(strip, "bar"), Piece(distance_text, "strong" if far[-1] > SAME else "dim")]
+            )
         yield DiffLine("blocks", block, cells, max(far) > SAME)
 
 
 def _path(compared: Compared, _: Snapshot, signs: Signs) -> Iterator[DiffLine]:
-    paths = [side.steps or [] for side in compared.found.sides]
+    paths = [side.steps or [] for side in compared.difference.sides]
     if not any(paths):
         return
     yield DiffLine("path", "path through layers")
     for step in range(max(map(len, paths))):
-        said = [
+        texts = [
             f"{shown(path[step][0])} {path[step][1]} {signs.cross}{path[step][2]:.2f}"
             if step < len(path) else signs.dash
             for path in paths
         ]  # fmt: skip
-        cells = [[Piece(text)] for text in said]
-        yield DiffLine("path", f"step {step}", cells, len(set(said)) > 1)
+        cells = [[Piece(text)] for text in texts]
+        yield DiffLine("path", f"step {step}", cells, len(set(texts)) > 1)
 
 
 def _scores(compared: Compared, _: Snapshot, signs: Signs) -> Iterator[DiffLine]:
-    sides, middle = compared.found.sides, compared.middle
+    sides, middle = compared.difference.sides, compared.middle
     for split in ("selection", "search"):
         if sum(bool(side.scores[split]) for side in sides) < 2:
             continue
@@ -166,16 +170,16 @@ def _scores(compared: Compared, _: Snapshot, signs: Signs) -> Iterator[DiffLine]
             own = values[middle]
             if own is not None:
                 cells[middle].append(beats(own, values[:middle] + values[middle + 1 :], signs))
-            known = [value for value in values if value is not None]
-            yield DiffLine(split, task, cells, len(set(known)) > 1)
+            present = [value for value in values if value is not None]
+            yield DiffLine(split, task, cells, len(set(present)) > 1)
 
 
 def _kin(compared: Compared, snapshot: Snapshot, _: Signs) -> Iterator[DiffLine]:
     kin = compared.relation
     yield DiffLine("kin", "kinship")
     if kin is None:
-        said = "too many ancestors to work out here: colony kin does"
-        yield DiffLine("kin", "relationship", ([Piece(said, "dim")],))
+        remark = "too many ancestors to work out here: colony kin does"
+        yield DiffLine("kin", "relationship", ([Piece(remark, "dim")],))
         return
     one, other = (snapshot.name(model) for model in kin.models)
     yield DiffLine(
@@ -185,14 +189,14 @@ def _kin(compared: Compared, snapshot: Snapshot, _: Signs) -> Iterator[DiffLine]
     yield DiffLine("kin", "inbreeding", ([Piece(inbred)],))
     if kin.common:
         near = kin.common[0]
-        said = f"#{near.model}, {near.steps[0]} and {near.steps[1]} steps up"
+        remark = f"#{near.model}, {near.steps[0]} and {near.steps[1]} steps up"
         yield DiffLine(
-            "kin", "nearest ancestor", ([Piece(f"{said}; {len(kin.common):,} in common")],)
+            "kin", "nearest ancestor", ([Piece(f"{remark}; {len(kin.common):,} in common")],)
         )
 
 
 def _cell(compared: Compared, width: int) -> int:
-    return max(8, (width - NAME) // len(compared.found.sides))
+    return max(8, (width - NAME) // len(compared.difference.sides))
 
 
 def _in_cell(parts: Sequence[Span | Piece], width: int) -> list[Span | Piece]:

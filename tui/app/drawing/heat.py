@@ -40,9 +40,11 @@ def heat(
     parts = [slice(at, at + together) for at in range(0, len(blocks), together)]
     means = np.stack([weights[:, part].mean(axis=1) for part in parts], axis=1)
     most = max(1.0, float(np.abs(means).max(initial=0.0)))
-    said = f"{together} blocks a sign" if together > 1 else ""
+    remark = f"{together} blocks a sign" if together > 1 else ""
     heads = "".join(_head([blocks[at] for at in range(len(blocks))[part]], cell) for part in parts)
-    rows: list[list[Span | Piece]] = [[Piece(cut(said, NAME + 7, signs.ellipsis) + heads, "head")]]
+    rows: list[list[Span | Piece]] = [
+        [Piece(cut(remark, NAME + 7, signs.ellipsis) + heads, "head")]
+    ]
     for founder, share, row in zip(founders, shares, means, strict=True):
         if not np.any(row):
             continue

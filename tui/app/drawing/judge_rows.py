@@ -18,13 +18,13 @@ def judge_rows(view: ArenaView, snapshot: Snapshot, signs: Signs) -> ListedRows:
     )
     rows: list[Drawn] = []
     for judge in order:
-        known = view.judges[judge]
+        by_mode = view.judges[judge]
         spans: list[Span | Piece] = [
             Piece(snapshot.sign(judge, signs) + " ", snapshot.tone(judge)),
             Piece(padded(cropped(snapshot.name(judge), 15, signs), 16)),
         ]
         for mode in modes:
-            one = known.get(mode)
+            one = by_mode.get(mode)
             spans.append(Piece(_trusted(one).center(13), _tone_of(one)))
         rows.append((judge, judge, spans))
     return ListedRows(rows)
@@ -47,7 +47,7 @@ def one_judge_rows(
     view: ArenaView, judge: int, snapshot: Snapshot, signs: Signs, width: int
 ) -> ListedRows:
     """A judge: why it is listened to or not, how often it was right, which canaries it liked."""
-    known = view.judges.get(judge, {})
+    by_mode = view.judges.get(judge, {})
     rows: list[Drawn] = [
         (
             "judge",
@@ -55,11 +55,11 @@ def one_judge_rows(
             [
                 Piece(snapshot.sign(judge, signs) + " ", snapshot.tone(judge)),
                 Piece(snapshot.name(judge), "strong"),
-                Piece("" if known else "  has judged in no round that is shown", "dim"),
+                Piece("" if by_mode else "  has judged in no round that is shown", "dim"),
             ],
         )
     ]
-    for mode, one in sorted(known.items()):
+    for mode, one in sorted(by_mode.items()):
         rows.append(gap(mode))
         why = f"trust {one.trust:.2f}, {reason(mode, one)}"
         rows += wrapped(mode, why, width, "plain" if one.admitted else "alarm")
@@ -79,10 +79,10 @@ def _canaries(view: ArenaView, judge: int, signs: Signs, width: int) -> list[Dra
     if not view.planted:
         return []
     fooled = sum(judge in canary.fooled for canary in read)
-    said = f"read {len(read)} of {len(view.planted)}, fell for {fooled}" if read else "read none"
+    summary = f"read {len(read)} of {len(view.planted)}, fell for {fooled}" if read else "read none"
     rows: list[Drawn] = [
         gap("canaries"),
-        *wrapped("canaries", said, width, "alarm" if fooled else "plain"),
+        *wrapped("canaries", summary, width, "alarm" if fooled else "plain"),
     ]
     for canary in sorted(read, key=lambda canary: judge not in canary.fooled):
         fell = judge in canary.fooled

@@ -40,8 +40,8 @@ class LineRows(Descending):
         super().__init__(snapshot, line)
         self._glyphs = glyphs
         self.gains = gains(snapshot, line)
-        known = self.gains[np.isfinite(self.gains)]
-        self._most = float(np.abs(known).max(initial=0.0))
+        finite = self.gains[np.isfinite(self.gains)]
+        self._most = float(np.abs(finite).max(initial=0.0))
         self._widths = self._bounds()
 
     def _bounds(self) -> list[int]:

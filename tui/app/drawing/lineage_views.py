@@ -36,9 +36,9 @@ def glyphs_for(signs: Signs) -> Glyphs:
 def line_of(snapshot: Snapshot, model: int, glyphs: Glyphs) -> tuple[Descending, str]:
     """The line of a model."""
     line = np.array(snapshot.line(model), np.int32)
-    said = f"{_many(len(line) - 1, 'step')} back to {snapshot.name(int(line[-1]))}"
-    said = said if len(line) > 1 else "a founder, nobody before it"
-    return LineRows(snapshot, line, glyphs), f"line of {snapshot.name(model)}: {said}"
+    summary = f"{_many(len(line) - 1, 'step')} back to {snapshot.name(int(line[-1]))}"
+    summary = summary if len(line) > 1 else "a founder, nobody before it"
+    return LineRows(snapshot, line, glyphs), f"line of {snapshot.name(model)}: {summary}"
 
 
 def pedigree_of(
@@ -49,31 +49,31 @@ def pedigree_of(
     drawn = layout(family_of(snapshot, near.tolist()), model, depth, style)
     deep = max(number.bit_length() for number in drawn.slots) - 1
     different = len({slot.model for slot in drawn.slots.values()})
-    said = f"{_many(deep, 'generation')}, {_many(different, 'model')}"
-    return PedigreeChart(drawn), f"pedigree of {snapshot.name(model)}: {said}"
+    summary = f"{_many(deep, 'generation')}, {_many(different, 'model')}"
+    return PedigreeChart(drawn), f"pedigree of {snapshot.name(model)}: {summary}"
 
 
 def graph_of(snapshot: Snapshot, model: int, depth: int, style: Style) -> tuple[Descending, str]:
     """The nearest ancestors of a model with their edges; fewer generations if they are too many."""
     near, reached = ancestors(snapshot, model, depth)
-    said = f"{_many(reached, 'generation')}, {_many(len(near), 'model')}"
+    summary = f"{_many(reached, 'generation')}, {_many(len(near), 'model')}"
     rows = GraphRows(snapshot, near, model, style)
-    return rows, f"ancestors of {snapshot.name(model)}: {said}"
+    return rows, f"ancestors of {snapshot.name(model)}: {summary}"
 
 
 def way_of(snapshot: Snapshot, path: Ids, style: Style) -> tuple[Descending, str]:
     """The way from a model to another, through their nearest common ancestor."""
     first, last, top = (snapshot.name(int(at)) for at in (path[0], path[-1], path.min()))
-    said = f"way from {first} to {last}: {_many(len(path) - 1, 'step')} through {top}"
-    return GraphRows(snapshot, np.sort(path)[::-1], int(path[0]), style), said
+    summary = f"way from {first} to {last}: {_many(len(path) - 1, 'step')} through {top}"
+    return GraphRows(snapshot, np.sort(path)[::-1], int(path[0]), style), summary
 
 
 def map_of(births: Counted, model: int, glyphs: Glyphs) -> tuple[MapChart, str]:
     """All births, and the line of a model over them."""
     snapshot = births.snapshot
     line = np.array(snapshot.line(model), np.int32)
-    said = f"all {snapshot.newest:,} births, and the line of {snapshot.name(model)}"
-    return MapChart(snapshot, births.field, line, glyphs), said
+    summary = f"all {snapshot.newest:,} births, and the line of {snapshot.name(model)}"
+    return MapChart(snapshot, births.field, line, glyphs), summary
 
 
 def map_size(style: Style, height: int) -> tuple[int, int]:

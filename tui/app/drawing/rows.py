@@ -73,8 +73,8 @@ class Hits:
         found: keys, of which some may be among them.
     """
 
-    def __init__(self, rows: Rows, found: Collection[Hashable] = ()) -> None:
-        places = (rows.row_of(key) for key in found)
+    def __init__(self, rows: Rows, keys: Collection[Hashable] = ()) -> None:
+        places = (rows.row_of(key) for key in keys)
         self._places = sorted(row for row in places if row is not None)
 
     def __len__(self) -> int:

@@ -96,12 +96,12 @@ def events(snapshot: Snapshot, signs: Signs) -> ListedRows:
     first = max(0, last - RECENT, min(last, int(columns.generation[young])))
     born = np.flatnonzero(columns.generation[1:] >= first) + 1
     died = np.flatnonzero(columns.died >= first)
-    said: dict[int, list[TimelineEntry]] = {}
+    by_generation: dict[int, list[TimelineEntry]] = {}
     for generation, event in columns.events:
         if generation >= first:
             tone = {"alarm": "alarm", "champion": "champion"}.get(event.kind, "strong")
             words = shown(event.detail, 160)
-            said.setdefault(generation, []).append(
+            by_generation.setdefault(generation, []).append(
                 TimelineEntry(event.kind, event.model, tone, words)
             )
     rows: list[tuple[tuple[int, str, int], int | None, list[Span | Piece]]] = []
@@ -109,9 +109,9 @@ def events(snapshot: Snapshot, signs: Signs) -> ListedRows:
     died_in = _by(columns.died, died[columns.generation[died] < columns.died[died]], first, last)
     for generation in range(last, first - 1, -1):
         mine, gone = born_in[generation - first], died_in[generation - first]
-        told = said.get(generation, [])
-        told = [*told, *_born(snapshot, mine), *_died(snapshot, gone)]
-        for number, (kind, model, tone, words) in enumerate(told):
+        entries = by_generation.get(generation, [])
+        entries = [*entries, *_born(snapshot, mine), *_died(snapshot, gone)]
+        for number, (kind, model, tone, words) in enumerate(entries):
             key = (generation, kind, number)
             head = [Piece(f"{generation:>5} ", "dim"), Piece(f"{kind:<8} ", tone)]
             rows.append(
@@ -140,14 +140,14 @@ def _born(s: Snapshot, models: Models) -> list[TimelineEntry]:
 
 
 def _died(s: Snapshot, models: Models) -> list[TimelineEntry]:
-    told, causes = [], s.columns.cause[models]
+    entries, causes = [], s.columns.cause[models]
     for code in np.unique(causes).tolist():
         dead = models[causes == code]
         named = " ".join(f"#{model}" for model in dead[:MANY].tolist())
         more = f" and {len(dead) - MANY} more" if len(dead) > MANY else ""
         words = f"{named}{more}: {shown(s.columns.vocabulary[code])}"
-        told.append(TimelineEntry("death", int(dead[0]), "fossil", words))
-    return told
+        entries.append(TimelineEntry("death", int(dead[0]), "fossil", words))
+    return entries
 
 
 def _with_fitness(s: Snapshot, model: int) -> str:

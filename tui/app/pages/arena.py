@@ -13,7 +13,7 @@ from textual.widgets import Static
 from lineage.errors import ArchiveError
 from tui.app.pages.page import Page, framed
 from tui.app.widgets.chrome import PromptLine
-from tui.app.widgets.virtual_list import GUTTER, Lines
+from tui.app.widgets.virtual_list import GUTTER, VirtualList
 from tui.shared.styling import Piece
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class ArenaPage(Page):
             with Container(id="judging", classes="pane") as judging:
                 judging.border_title = "judges: trust by mode, 0 for guessing"
                 yield Static(id="heads", markup=False)
-                yield Lines(id="judges", nothing="nobody has judged")
+                yield VirtualList(id="judges", nothing="nobody has judged")
             yield framed("judge", "no judge is chosen")
 
     def draw(self, snapshot: "Snapshot") -> None:
@@ -98,7 +98,10 @@ class ArenaPage(Page):
         """Go to a match and to the judge that the model in focus is, if it was gone to."""
         if focus.model is None or self._view is None:
             return
-        judges, matches = self.query_one("#judges", Lines), self.query_one("#matches", Lines)
+        judges, matches = (
+            self.query_one("#judges", VirtualList),
+            self.query_one("#matches", VirtualList),
+        )
         if judges.key != focus.model and judges.go(focus.model):
             self._inspect()
         if focus.glance is None and not self._meets(focus.model) and matches.go(focus.model):
@@ -125,8 +128,8 @@ class ArenaPage(Page):
         if snapshot is None or view.newest > snapshot.newest:
             return  # a snapshot that knows them is on its way, and asks again
         self._view = view
-        self.query_one("#matches", Lines).show(MatchRows(view.matches, self.app.signs))
-        self.query_one("#judges", Lines).show(judge_rows(view, snapshot, self.app.signs))
+        self.query_one("#matches", VirtualList).show(MatchRows(view.matches, self.app.signs))
+        self.query_one("#judges", VirtualList).show(judge_rows(view, snapshot, self.app.signs))
         self.put("#heads", [[Piece(" " * GUTTER), *judge_heads(view)]])
         self._say(view)
         self._listen()
@@ -165,28 +168,28 @@ class ArenaPage(Page):
             asked = partial(heard, name=match.name, snapshot=snapshot)
             self.ask("match", asked, self._hear)
 
-    def _hear(self, found: "tuple[MatchDetail, dict[int, int | None]]") -> None:
-        self._heard = found
+    def _hear(self, answer: "tuple[MatchDetail, dict[int, int | None]]") -> None:
+        self._heard = answer
         self._show_match()
 
     def _show_match(self) -> None:
         from tui.app.drawing.arena_rows import match_rows  # noqa: PLC0415 - see draw
         from tui.app.drawing.rows import ListedRows  # noqa: PLC0415
 
-        lines, snapshot = self.query_one("#match", Lines), self.app.snapshot
-        heard = self._heard
-        if heard is None or snapshot is None or heard[0].newest > snapshot.newest:
+        lines, snapshot = self.query_one("#match", VirtualList), self.app.snapshot
+        answer = self._heard
+        if answer is None or snapshot is None or answer[0].newest > snapshot.newest:
             lines.show(ListedRows())
         else:
-            lines.show(match_rows(*heard, snapshot, self.app.signs, lines.room))
+            lines.show(match_rows(*answer, snapshot, self.app.signs, lines.room))
 
     def _inspect(self) -> None:
         """Show everything about the judge under the cursor."""
         from tui.app.drawing.judge_rows import one_judge_rows  # noqa: PLC0415 - see draw
         from tui.app.drawing.rows import ListedRows  # noqa: PLC0415
 
-        lines, snapshot = self.query_one("#judge", Lines), self.app.snapshot
-        judge = self.query_one("#judges", Lines).key
+        lines, snapshot = self.query_one("#judge", VirtualList), self.app.snapshot
+        judge = self.query_one("#judges", VirtualList).key
         if self._view is None or snapshot is None:
             return
         if not isinstance(judge, int) or not snapshot.has(judge):
@@ -196,7 +199,7 @@ class ArenaPage(Page):
 
     def _met(self) -> "Match | None":
         """The match under the cursor."""
-        row = self.query_one("#matches", Lines).row
+        row = self.query_one("#matches", VirtualList).row
         listed = self._view.matches if self._view is not None else ()
         return listed[row] if row < len(listed) else None
 
@@ -206,19 +209,19 @@ class ArenaPage(Page):
 
     # Cursors
 
-    def on_lines_moved(self, message: Lines.Moved) -> None:
+    def on_virtual_list_moved(self, message: VirtualList.Moved) -> None:
         """Show what the cursor is on."""
         if message.lines.id == "matches":
             self._listen()
         elif message.lines.id == "judges":
             self._inspect()
 
-    def on_lines_opened(self, message: Lines.Opened) -> None:
+    def on_virtual_list_opened(self, message: VirtualList.Opened) -> None:
         """From a match to those who played and judged it, and from there to a model."""
         detail = {"matches": "#match", "judges": "#judge"}.get(message.lines.id or "")
         if detail is not None:
             message.prevent_default()  # which is to open the model's page
-            self.query_one(detail, Lines).focus()
+            self.query_one(detail, VirtualList).focus()
 
     def keys_of(self, ids: Collection[int]) -> Collection[Hashable]:
         """The matches in which models that were found took part."""
@@ -238,7 +241,7 @@ class ArenaPage(Page):
         """Show judges instead of matches, where there is no room for both."""
         self.toggle_class("-judges")
         first = "#judges" if self.has_class("-judges") else "#matches"
-        self.query_one(first, Lines).focus()
+        self.query_one(first, VirtualList).focus()
 
     def action_filter(self) -> None:
         """Ask for a task."""
@@ -286,7 +289,7 @@ class ArenaPage(Page):
         except ArchiveError:
             super()._find(text)
             return
-        if self.query_one("#matches", Lines).go(str(name)):
+        if self.query_one("#matches", VirtualList).go(str(name)):
             self._listen()
         else:
             self.notify(f"{name} is not among the matches that are listed", severity="warning")

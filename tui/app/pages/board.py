@@ -9,7 +9,7 @@ from textual.widgets import Static
 
 from tui.app.pages.page import Page
 from tui.app.widgets.chrome import PromptLine
-from tui.app.widgets.virtual_list import GUTTER, Lines
+from tui.app.widgets.virtual_list import GUTTER, VirtualList
 from tui.shared.styling import Piece
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class BoardPage(Page):
         """What is shown, the titles, the list, and what the bars mean."""
         yield Static(id="said", markup=False)
         yield Static(id="heads", markup=False)
-        yield Lines(id="board", nothing="nobody")
+        yield VirtualList(id="board", nothing="nobody")
         yield Static(id="legend", markup=False)
 
     def draw(self, snapshot: "Snapshot") -> None:
@@ -63,7 +63,7 @@ class BoardPage(Page):
         if self._filter:
             ids = ids[np.isin(ids, np.fromiter(self._kept, np.int32))]
         order = sorted_by(ORDERS[self._order], self._upwards, snapshot, ids)
-        lines = self.query_one(Lines)
+        lines = self.query_one(VirtualList)
         lines.show(BoardRows(snapshot, order, self.app.signs))
         signs = legend(snapshot, self.app.signs, self.app.size.width - GUTTER)
         self.put("#legend", [[Piece(" " * GUTTER), *signs]])
@@ -72,9 +72,9 @@ class BoardPage(Page):
     def draw_focus(self, focus: "Focus") -> None:
         """Put the cursor on the model in focus."""
         if focus.model is not None:
-            self.query_one(Lines).go(focus.model)
+            self.query_one(VirtualList).go(focus.model)
 
-    def on_lines_told(self) -> None:
+    def on_virtual_list_told(self) -> None:
         """Show that there are new rows above, or that there are none."""
         if self.app.snapshot is not None:
             self._say(self.app.snapshot)
@@ -119,18 +119,18 @@ class BoardPage(Page):
     def _say(self, snapshot: "Snapshot") -> None:
         from tui.app.drawing.board_rows import ORDERS, heads  # noqa: PLC0415 - see draw
 
-        signs, lines, order = self.app.signs, self.query_one(Lines), ORDERS[self._order]
+        signs, lines, order = self.app.signs, self.query_one(VirtualList), ORDERS[self._order]
         who = "models" if self._everyone else "living"
-        said = [
+        parts = [
             Piece(f"  {len(lines.rows):,} {who}", "strong"),
             Piece(f" of {snapshot.newest:,} ever born, by {order.name}", "dim"),
         ]
         if self._filter:
-            said.append(Piece(f"   only {self._filter}", "bar"))
+            parts.append(Piece(f"   only {self._filter}", "bar"))
         if lines.news:
-            said.append(Piece(f"   {signs.up} {lines.news} new above (f follows)", "champion"))
+            parts.append(Piece(f"   {signs.up} {lines.news} new above (f follows)", "champion"))
         titles = heads(self.app.size.width - GUTTER, order, self._upwards, signs)
-        self.put("#said", [said])
+        self.put("#said", [parts])
         self.put("#heads", [[Piece(" " * GUTTER), *titles]])
 
 

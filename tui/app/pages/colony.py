@@ -8,12 +8,12 @@ from textual.widgets import Static
 
 from tui.app.pages.page import Page
 from tui.app.widgets.plot import Plot
-from tui.app.widgets.virtual_list import Lines
+from tui.app.widgets.virtual_list import VirtualList
 
 if TYPE_CHECKING:
     from tui.app.data.focus import Focus
     from tui.app.data.snapshot import Snapshot
-    from tui.shared.heartbeat import Pulse
+    from tui.shared.heartbeat import Heartbeat
 
 
 class ColonyPage(Page):
@@ -32,11 +32,11 @@ class ColonyPage(Page):
             with Container(id="diversity", classes="pane") as diversity:
                 diversity.border_title = "diversity"
                 yield Static(id="measures", markup=False)
-            champions = Lines(id="champions", nothing="none yet")
+            champions = VirtualList(id="champions", nothing="none yet")
             champions.border_title = "champions, by selection score"
             champions.add_class("pane")
             yield champions
-            events = Lines(id="events", nothing="nothing has happened yet")
+            events = VirtualList(id="events", nothing="nothing has happened yet")
             events.border_title = "events"
             events.add_class("pane")
             yield events
@@ -47,25 +47,25 @@ class ColonyPage(Page):
 
         signs = self.app.signs
         self.query_one(Plot).show(*told.fitness(snapshot), "no generation is complete yet")
-        self.query_one("#champions", Lines).show(told.Champions(snapshot, signs))
-        self.query_one("#events", Lines).show(told.events(snapshot, signs))
+        self.query_one("#champions", VirtualList).show(told.Champions(snapshot, signs))
+        self.query_one("#events", VirtualList).show(told.events(snapshot, signs))
         width = self.query_one("#measures").size.width
         self.put("#measures", told.diversity(snapshot, signs, max(20, width)))
 
-    def draw_pulse(self, pulse: "Pulse | None") -> None:
+    def draw_heartbeat(self, heartbeat: "Heartbeat | None") -> None:
         """Show what is done now, and how far the campaign is."""
         from tui.app.drawing import campaign_status as standing  # noqa: PLC0415 - see draw
 
         app, snapshot = self.app, self.app.snapshot
         name = app.archive.name
-        self.put("#head", [standing.head(name, snapshot, pulse, app.signs, app.size.width)])
+        self.put("#head", [standing.head(name, snapshot, heartbeat, app.signs, app.size.width)])
         width = self.query_one("#doing").size.width
-        self.put("#doing", standing.doing(snapshot, pulse, app.signs, max(20, width)))
+        self.put("#doing", standing.doing(snapshot, heartbeat, app.signs, max(20, width)))
 
     def draw_focus(self, focus: "Focus") -> None:
         """Put the cursor on the model in focus, where it was champion."""
         if focus.model is not None:
-            self.query_one("#champions", Lines).go(focus.model)
+            self.query_one("#champions", VirtualList).go(focus.model)
 
     def on_resize(self) -> None:
         """What has room has changed."""

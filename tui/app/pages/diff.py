@@ -8,7 +8,7 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
 from tui.app.pages.page import Page
-from tui.app.widgets.virtual_list import GUTTER, Lines
+from tui.app.widgets.virtual_list import GUTTER, VirtualList
 from tui.shared.styling import Piece, text_of
 
 if TYPE_CHECKING:
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from tui.app.drawing.diff_rows import DiffLine
 
 
-class ChangeLines(Lines, inherit_bindings=False):
+class ChangeList(VirtualList, inherit_bindings=False):
     """A list on a page where `n` and `N` walk along changes."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         known
-        for known in Lines.BINDINGS
+        for known in VirtualList.BINDINGS
         if isinstance(known, Binding)
         and known.id not in ("list.next", "list.before", "list.follow", "list.open")
     ]
@@ -48,13 +48,13 @@ class DiffPage(Page):
         super().__init__()
         self._pair: tuple[int | None, int | None] | None = None
         self._compared: Compared | None = None
-        self._told: list[DiffLine] = []
+        self._lines: list[DiffLine] = []
         self._only = False
 
     def panes(self) -> ComposeResult:
         """The models, and a row for all that is compared."""
         yield Static(id="heads", markup=False)
-        yield ChangeLines(id="rows", nothing="asking the archive")
+        yield ChangeList(id="rows", nothing="asking the archive")
 
     def draw(self, snapshot: "Snapshot") -> None:
         """Compare in a newer colony."""
@@ -90,7 +90,7 @@ class DiffPage(Page):
 
         self._compared = None
         self.query_one("#heads", Static).update("", layout=False)
-        self.query_one(ChangeLines).show(ListedRows([("none", None, [Piece(words, "dim")])]))
+        self.query_one(ChangeList).show(ListedRows([("none", None, [Piece(words, "dim")])]))
 
     def _draw_rows(self) -> None:
         snapshot, compared = self.app.snapshot, self._compared
@@ -98,22 +98,22 @@ class DiffPage(Page):
             return
         from tui.app.drawing import diff_rows  # noqa: PLC0415 - see draw_focus
 
-        lines, signs = self.query_one(ChangeLines), self.app.signs
+        lines, signs = self.query_one(ChangeList), self.app.signs
         width = lines.size.width - GUTTER - 1
-        told = diff_rows.all_rows(compared, snapshot, signs)
-        self._told = diff_rows.only_changes(told) if self._only else told
+        all_lines = diff_rows.all_rows(compared, snapshot, signs)
+        self._lines = diff_rows.only_changes(all_lines) if self._only else all_lines
         heads = [Piece(" " * GUTTER), *diff_rows.heads(compared, snapshot, signs, width)]
         self.query_one("#heads", Static).update(text_of([heads], self.app.tones), layout=False)
-        lines.show(diff_rows.rows(self._told, compared, width, signs))
+        lines.show(diff_rows.rows(self._lines, compared, width, signs))
 
     def action_change(self, by: int) -> None:
         """Go to the next change, or to the one before; past the last is the first."""
-        lines = self.query_one(ChangeLines)
-        changed = [row for row, told in enumerate(self._told) if told.changed]
+        lines = self.query_one(ChangeList)
+        changed = [row for row, line in enumerate(self._lines) if line.changed]
         ahead = [row for row in changed if (row - lines.row) * by > 0]
         if changed:
             row = (ahead or changed)[0 if by > 0 else -1]
-            lines.go(self._told[row].key)
+            lines.go(self._lines[row].key)
 
     def action_only(self) -> None:
         """Show changes alone, or everything."""

@@ -15,14 +15,14 @@ from textual.containers import Horizontal
 from textual.timer import Timer
 from textual.widgets import Static
 
-from tui.app.pages.lineage_pane import LensRoom
+from tui.app.pages.lineage_pane import LineagePane
 from tui.app.pages.page import SETTLED_S
-from tui.app.pages.pinned_page import RootedPage
+from tui.app.pages.pinned_page import PinnedPage
 from tui.app.widgets.chart import Chart
 from tui.app.widgets.chrome import PromptLine
 from tui.app.widgets.kin_list import KinList
 from tui.app.widgets.static_rows import StaticRows
-from tui.app.widgets.virtual_list import Lines
+from tui.app.widgets.virtual_list import VirtualList
 
 if TYPE_CHECKING:
     from lineage.ancestry.parent_edges import Ids
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 TABS = {"line": "l Line", "pedigree": "t Pedigree", "graph": "g Graph", "map": "a Map of all"}
 
 
-class LineagePage(RootedPage):
+class LineagePage(PinnedPage):
     """The lineage of the model in focus."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -68,15 +68,15 @@ class LineagePage(RootedPage):
     LineagePage #lenses { height: 1; text-wrap: nowrap; }
     LineagePage #kin { display: none; width: 100%; }
     LineagePage.-kin #kin { display: block; }
-    LineagePage.-kin LensRoom { display: none; }
+    LineagePage.-kin LineagePane { display: none; }
     LineagePage #about { display: none; width: 38; }
     LineagePage.-wide #about { display: block; }
     LineagePage.-wide.-kin #kin { width: 38; }
-    LineagePage.-wide.-kin LensRoom { display: block; }
+    LineagePage.-wide.-kin LineagePane { display: block; }
     LineagePage.-wide.-kin #about { display: none; }
     LineagePage.-very-wide #kin { display: block; width: 38; }
     LineagePage.-very-wide.-kin #kin { width: 38; }
-    LineagePage.-very-wide.-kin LensRoom { display: block; }
+    LineagePage.-very-wide.-kin LineagePane { display: block; }
     LineagePage.-very-wide.-kin #about { display: block; }
     LineagePage.-very-wide #about { display: block; width: 44; }
     """
@@ -84,7 +84,7 @@ class LineagePage(RootedPage):
     def __init__(self) -> None:
         super().__init__()
         self._kin = KinList(id="kin", nothing="none")
-        self._room, self._facts = LensRoom(), StaticRows(id="about", classes="pane")
+        self._room, self._facts = LineagePane(), StaticRows(id="about", classes="pane")
         self._mark: int | None = None
         self._resting: Timer | None = None
 
@@ -99,7 +99,7 @@ class LineagePage(RootedPage):
             yield self._facts
 
     @property
-    def lines(self) -> Lines | None:
+    def lines(self) -> VirtualList | None:
         """The list that is searched."""
         return self._kin if self._kin.has_focus else self._room.rows
 
@@ -138,7 +138,7 @@ class LineagePage(RootedPage):
             text.append(f" {title} ", tones["here" if name == self._room.lens else "plain"] + link)
         self.query_one("#lenses", Static).update(text, layout=False)
 
-    def on_lens_room_fitted(self) -> None:
+    def on_lineage_pane_fitted(self) -> None:
         """Say as much as there is room for."""
         self.draw_cursor()
 
@@ -151,7 +151,7 @@ class LineagePage(RootedPage):
 
         if facts.display and facts.size:
             facts.show(
-                [*self._room.said(), *about(snapshot, model, self.app.signs, facts.size.width)]
+                [*self._room.describe(), *about(snapshot, model, self.app.signs, facts.size.width)]
             )
         if self._resting is not None:
             self._resting.stop()
@@ -179,7 +179,7 @@ class LineagePage(RootedPage):
         """Tell of where the cursor is, also where nobody is."""
         self.draw_cursor()
 
-    def opened(self, model: int, lines: Lines) -> None:
+    def opened(self, model: int, lines: VirtualList) -> None:
         """Make the model under the cursor the root; open the root."""
         if model == self.root and lines is not self._kin:
             self.app.open(model)
@@ -239,9 +239,9 @@ class LineagePage(RootedPage):
             return
         from tui.app.data.kin import children  # noqa: PLC0415 - see draw_cursor
 
-        found = children(snapshot, model)
-        if len(found):
-            self._beside(found, f"children of #{model}")
+        ids = children(snapshot, model)
+        if len(ids):
+            self._beside(ids, f"children of #{model}")
         else:
             self.notify(f"#{model} has no children", timeout=2)
 

@@ -11,7 +11,7 @@ from textual.widget import Widget
 
 from tui.app.pages.page import Page
 from tui.app.widgets.chart import Chart
-from tui.app.widgets.kin_list import KinLines
+from tui.app.widgets.kin_list import KinVirtualList
 from tui.app.widgets.virtual_list import GUTTER
 from tui.shared.styling import Piece, heading
 
@@ -35,7 +35,7 @@ SHALLOWEST = 1
 """Generations of ancestors that a lens shows at least."""
 
 
-class LensRoom(Container):
+class LineagePane(Container):
     """One of four lenses on a model.
 
     Attributes:
@@ -47,13 +47,13 @@ class LensRoom(Container):
     class Fitted(Message):
         """There is more room, or less, here and beside it."""
 
-    DEFAULT_CSS = "LensRoom Lines, LensRoom Chart { width: 1fr; }"
+    DEFAULT_CSS = "LineagePane VirtualList, LineagePane Chart { width: 1fr; }"
 
     app: "ColonyApp"
 
     def __init__(self) -> None:
         super().__init__(classes="pane")
-        self.rows = KinLines(id="rows", nothing="nobody")
+        self.rows = KinVirtualList(id="rows", nothing="nobody")
         self.chart = Chart(id="chart")
         self.lens = LENSES[0]
         self.cursor: int | None = None
@@ -111,12 +111,12 @@ class LensRoom(Container):
         """Who was born in the cell under the cursor; None where the lens is no map."""
         return self._map.models(self.chart.spot) if self.lens == "map" and self._map else None
 
-    def said(self) -> "list[list[Span | Piece]]":
+    def describe(self) -> "list[list[Span | Piece]]":
         """What there is to say of the cell under the cursor, if the lens is the map."""
         if self.lens != "map" or self._map is None:
             return []
         rows: list[list[Span | Piece]] = [
-            [Piece(said, "dim")] for said in self._map.said(self.chart.spot)
+            [Piece(line, "dim")] for line in self._map.describe(self.chart.spot)
         ]
         return [*rows, []]
 
@@ -146,21 +146,23 @@ class LensRoom(Container):
         if self.lens == "line":
             self._show_rows(*lenses.line_of(snapshot, root, glyphs))
         elif self.lens == "pedigree":
-            self._pedigree, said = lenses.pedigree_of(snapshot, root, self._depth[self.lens], style)
-            self._show_chart(self._pedigree, said)
+            self._pedigree, summary = lenses.pedigree_of(
+                snapshot, root, self._depth[self.lens], style
+            )
+            self._show_chart(self._pedigree, summary)
         elif self.lens == "map":
             self._draw_map(snapshot, root, lenses.map_size(style, height))
         elif not self.by_way or not self._draw_way(snapshot, root, narrow):
             self._show_rows(*lenses.graph_of(snapshot, root, self._depth[self.lens], narrow))
 
-    def _show_rows(self, rows: "Descending", said: str) -> None:
-        self.border_title = heading(said)
+    def _show_rows(self, rows: "Descending", summary: str) -> None:
+        self.border_title = heading(summary)
         self.rows.show(rows)
         if self.cursor is not None:
             self.rows.go(self.cursor)
 
-    def _show_chart(self, chart: "PedigreeChart | MapChart", said: str) -> None:
-        self.border_title = heading(said)
+    def _show_chart(self, chart: "PedigreeChart | MapChart", summary: str) -> None:
+        self.border_title = heading(summary)
         same = self._charted == (self._root, self.lens)
         self._charted = self._root, self.lens
         self.chart.show(chart, chart.first(self.cursor, self.chart.spot if same else None))
@@ -172,8 +174,8 @@ class LensRoom(Container):
         births = self._births
         fits = births is not None and births.size == size
         if births is not None and fits and births.snapshot.has(root):
-            self._map, said = lenses.map_of(births, root, lenses.glyphs_for(self.app.signs))
-            self._show_chart(self._map, said)
+            self._map, summary = lenses.map_of(births, root, lenses.glyphs_for(self.app.signs))
+            self._show_chart(self._map, summary)
         if births is None or not fits or births.snapshot is not snapshot:
             self._ask("map", lambda _: lenses.births_of(snapshot, size), self._take_births)
 

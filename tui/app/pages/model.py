@@ -8,17 +8,17 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Static
 
-from tui.app.pages.pinned_page import RootedPage
+from tui.app.pages.pinned_page import PinnedPage
 from tui.app.widgets.plot import Plot
-from tui.app.widgets.virtual_list import GUTTER, Lines
+from tui.app.widgets.virtual_list import GUTTER, VirtualList
 from tui.shared.styling import heading, text_of
 
 if TYPE_CHECKING:
-    from tui.app.data.model_detail import Portrait
+    from tui.app.data.model_detail import ModelDetail
     from tui.app.data.snapshot import Snapshot
 
 
-class ModelPage(RootedPage):
+class ModelPage(PinnedPage):
     """Recipe, founders by block, scores, rating, children."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -47,7 +47,7 @@ class ModelPage(RootedPage):
 
     def __init__(self) -> None:
         super().__init__()
-        self._portrait: Portrait | None = None
+        self._detail: ModelDetail | None = None
 
     def panes(self) -> ComposeResult:
         """Two columns, or one where it is narrow."""
@@ -74,52 +74,52 @@ class ModelPage(RootedPage):
         if snapshot is None or model is None:
             return
         from tui.app.data.kin import children  # noqa: PLC0415 - numpy, after the first paint
-        from tui.app.data.model_detail import portrait_of  # noqa: PLC0415
+        from tui.app.data.model_detail import model_detail_of  # noqa: PLC0415
         from tui.app.drawing.lineage_rows import FewRows  # noqa: PLC0415
 
-        lines, found = self.query_one("#children", Lines), children(snapshot, model)
-        alive = sum(map(snapshot.lives, found.tolist()))
-        count = f": {len(found):,}, {alive:,} alive" if len(found) else ""
+        lines, child_ids = self.query_one("#children", VirtualList), children(snapshot, model)
+        alive = sum(map(snapshot.lives, child_ids.tolist()))
+        count = f": {len(child_ids):,}, {alive:,} alive" if len(child_ids) else ""
         lines.border_title = heading(f"children{count}")
-        lines.show(FewRows(snapshot, found, self.app.signs))
-        if self._portrait is not None and self._portrait.sides.sides[0].model.id != model:
-            self._portrait = None
-        self._draw_portrait()
-        question = partial(portrait_of, snapshot=snapshot, model=model)
+        lines.show(FewRows(snapshot, child_ids, self.app.signs))
+        if self._detail is not None and self._detail.sides.sides[0].model.id != model:
+            self._detail = None
+        self._draw_detail()
+        question = partial(model_detail_of, snapshot=snapshot, model=model)
         self.ask("portrait", question, self._take)
 
     def on_resize(self) -> None:
         """Draw what fits."""
-        self.call_after_refresh(self._draw_portrait)
+        self.call_after_refresh(self._draw_detail)
 
-    def _take(self, portrait: "Portrait") -> None:
-        if portrait.sides.sides[0].model.id == self.root:
-            self._portrait = portrait
-            self._draw_portrait()
+    def _take(self, detail: "ModelDetail") -> None:
+        if detail.sides.sides[0].model.id == self.root:
+            self._detail = detail
+            self._draw_detail()
 
-    def _draw_portrait(self) -> None:
-        snapshot, model, portrait = self.app.snapshot, self.root, self._portrait
+    def _draw_detail(self) -> None:
+        snapshot, model, detail = self.app.snapshot, self.root, self._detail
         if snapshot is None or model is None or not snapshot.has(model):
             return
         from tui.app.drawing import detail_rows as told  # noqa: PLC0415 - see draw_root
 
         signs = self.app.signs
-        head = text_of([told.head(snapshot, model, portrait, signs)], self.app.tones)
+        head = text_of([told.head(snapshot, model, detail, signs)], self.app.tones)
         self.query_one("#head", Static).update(head, layout=False)
-        if portrait is None:
+        if detail is None:
             return
         recipe, made, scores = (
-            self.query_one(f"#{name}", Lines) for name in ("recipe", "made", "scores")
+            self.query_one(f"#{name}", VirtualList) for name in ("recipe", "made", "scores")
         )
-        recipe.show(told.recipe(portrait, snapshot, signs))
-        made.show(told.made_of(portrait, signs, made.content_size.width - GUTTER - 1))
+        recipe.show(told.recipe(detail, snapshot, signs))
+        made.show(told.made_of(detail, signs, made.content_size.width - GUTTER - 1))
         width = scores.content_size.width - GUTTER - 1
-        scores.show(told.scores(portrait, signs, width))
-        self.query_one(Plot).show(told.rating(portrait), nothing="never rated")
+        scores.show(told.scores(detail, signs, width))
+        self.query_one(Plot).show(told.rating(detail), nothing="never rated")
 
     def action_children(self) -> None:
         """Go to the list of children."""
-        self.set_focus(self.query_one("#children", Lines))
+        self.set_focus(self.query_one("#children", VirtualList))
 
     def action_parent(self, which: int) -> None:
         """Turn to the fitter parent, or to the other one."""
@@ -133,8 +133,8 @@ class ModelPage(RootedPage):
             self.enter(parents[which])
 
 
-def _pane(name: str, title: str) -> Lines:
-    lines = Lines(id=name, nothing="none" if name == "children" else "asking the archive")
+def _pane(name: str, title: str) -> VirtualList:
+    lines = VirtualList(id=name, nothing="none" if name == "children" else "asking the archive")
     lines.border_title = heading(title)
     lines.add_class("pane")
     return lines

@@ -27,8 +27,8 @@ from textual.widgets import Footer, Static
 from lineage.escaping import escaped
 from tui.app.data.query_worker import Answered, Refused
 from tui.app.widgets.chrome import PromptLine, TopBar
-from tui.app.widgets.pending_commands import Underway
-from tui.app.widgets.virtual_list import Lines
+from tui.app.widgets.pending_commands import PendingCommands
+from tui.app.widgets.virtual_list import VirtualList
 from tui.shared.styling import Piece, heading, text_of
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from tui.app.app import ColonyApp
     from tui.app.data.focus import Focus
     from tui.app.data.snapshot import Snapshot
-    from tui.shared.heartbeat import Pulse
+    from tui.shared.heartbeat import Heartbeat
 
 T = TypeVar("T")
 
@@ -73,19 +73,19 @@ class Page(Screen[None]):
         """Show a snapshot."""
         raise NotImplementedError
 
-    def draw_pulse(self, pulse: "Pulse | None") -> None:
+    def draw_heartbeat(self, heartbeat: "Heartbeat | None") -> None:
         """Show what the campaign does at this moment."""
 
     def draw_focus(self, focus: "Focus") -> None:
         """Show that another model is in focus, or marked."""
 
     @property
-    def lines(self) -> Lines | None:
+    def lines(self) -> VirtualList | None:
         """The list that is searched: the one with the cursor, or the first."""
-        if isinstance(self.focused, Lines):
+        if isinstance(self.focused, VirtualList):
             return self.focused
-        found = self.query(Lines)
-        return found.first() if found else None
+        lists = self.query(VirtualList)
+        return lists.first() if lists else None
 
     # What they can do
 
@@ -126,7 +126,7 @@ class Page(Screen[None]):
         yield TopBar()
         yield Static(id="banner", markup=False)
         yield from self.panes()
-        yield Underway()
+        yield PendingCommands()
         yield PromptLine()
         yield Footer(show_command_palette=False)
 
@@ -146,10 +146,10 @@ class Page(Screen[None]):
         if snapshot is not None and snapshot is not self._drawn:
             self._drawn = snapshot
             self.draw(snapshot)
-        self.draw_pulse(self.app.pulse)
+        self.draw_heartbeat(self.app.heartbeat)
         self.draw_tabs()
         self.draw_trail()
-        self.draw_underway()
+        self.draw_pending()
         self.draw_focus(self.app.focused_on)
 
     def repaint(self) -> None:
@@ -161,7 +161,7 @@ class Page(Screen[None]):
 
     def repaint_lines(self) -> None:
         """Paint all lists anew."""
-        for lines in self.query(Lines):
+        for lines in self.query(VirtualList):
             lines.repaint()
 
     def draw_tabs(self) -> None:
@@ -172,9 +172,9 @@ class Page(Screen[None]):
         """Show whom one has gone to, and who is marked."""
         self.query_one(TopBar).draw_trail()
 
-    def draw_underway(self) -> None:
+    def draw_pending(self) -> None:
         """Show what was asked for and is not done yet."""
-        self.query_one(Underway).draw()
+        self.query_one(PendingCommands).draw()
 
     def draw_trouble(self, words: str | None) -> None:
         """Show what is wrong, or that nothing is."""
@@ -190,7 +190,7 @@ class Page(Screen[None]):
         """Say why there is no answer."""
         self.notify(message.words, severity="warning", markup=False)
 
-    def on_lines_opened(self, message: Lines.Opened) -> None:
+    def on_virtual_list_opened(self, message: VirtualList.Opened) -> None:
         """Show everything about a model."""
         if message.model is not None:
             self.app.open(message.model)
@@ -227,14 +227,14 @@ class Page(Screen[None]):
         self.notify(f"{len(ids):,} found{here if ids else ''}", timeout=4)
 
 
-def framed(name: str, nothing: str) -> Lines:
+def framed(name: str, nothing: str) -> VirtualList:
     """A list in a frame that has its name as the title.
 
     Args:
         name: and its id.
         nothing: what to say where there are no rows.
     """
-    lines = Lines(id=name, nothing=nothing)
+    lines = VirtualList(id=name, nothing=nothing)
     lines.border_title = heading(name)
     lines.add_class("pane")
     return lines

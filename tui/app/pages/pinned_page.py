@@ -8,13 +8,13 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING
 
 from tui.app.pages.page import Page
-from tui.app.widgets.virtual_list import Lines
+from tui.app.widgets.virtual_list import VirtualList
 
 if TYPE_CHECKING:
     from tui.app.data.focus import Focus
 
 
-class RootedPage(Page):
+class PinnedPage(Page):
     """A page about a model.
 
     Attributes:
@@ -65,12 +65,12 @@ class RootedPage(Page):
         self.app.action_go(model)
         self.draw_focus(self.app.focused_on)
 
-    def on_lines_opened(self, message: Lines.Opened) -> None:
+    def on_virtual_list_opened(self, message: VirtualList.Opened) -> None:
         """Turn to a model."""
         message.prevent_default()
         if message.model is not None:
             self.opened(message.model, message.lines)
 
-    def opened(self, model: int, lines: Lines) -> None:
+    def opened(self, model: int, lines: VirtualList) -> None:
         """Turn to a model that was opened in a list."""
         self.enter(model)

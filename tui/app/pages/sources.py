@@ -8,14 +8,14 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 
 from tui.app.pages.page import Page, framed
-from tui.app.widgets.virtual_list import Lines
+from tui.app.widgets.virtual_list import VirtualList
 from tui.shared.styling import heading
 
 if TYPE_CHECKING:
     from population.analysis.recommendation import RecommendedSource
     from tui.app.data.focus import Focus
     from tui.app.data.snapshot import Snapshot
-    from tui.app.data.sources import Stock
+    from tui.app.data.sources import SourceStock
 
 
 class SourcesPage(Page):
@@ -44,7 +44,7 @@ class SourcesPage(Page):
 
     def __init__(self) -> None:
         super().__init__()
-        self._stock: Stock | None = None
+        self._stock: SourceStock | None = None
         self._chosen_for: str | None = None
 
     def panes(self) -> ComposeResult:
@@ -64,7 +64,7 @@ class SourcesPage(Page):
 
     def draw_focus(self, focus: "Focus") -> None:
         """Put the cursor on the model in focus."""
-        if focus.model is not None and self.query_one("#sources", Lines).go(focus.model):
+        if focus.model is not None and self.query_one("#sources", VirtualList).go(focus.model):
             self._inspect()
 
     def on_resize(self) -> None:
@@ -72,15 +72,15 @@ class SourcesPage(Page):
         if self._stock is not None:
             self._show(self._stock)
 
-    def _show(self, stock: "Stock") -> None:
+    def _show(self, stock: "SourceStock") -> None:
         from tui.app.drawing.sources_rows import source_rows  # noqa: PLC0415 - see draw
 
-        snapshot, lines = self.app.snapshot, self.query_one("#sources", Lines)
+        snapshot, lines = self.app.snapshot, self.query_one("#sources", VirtualList)
         if snapshot is None:
             return
         self._stock = stock
-        known = [one for one in stock.sources if snapshot.has(one.model)]
-        lines.show(source_rows(known, snapshot, self.app.signs, lines.room))
+        sources = [one for one in stock.sources if snapshot.has(one.model)]
+        lines.show(source_rows(sources, snapshot, self.app.signs, lines.room))
         if self._chosen_for not in stock.tasks:
             self._chosen_for = stock.tasks[0] if stock.tasks else None
         self._inspect()
@@ -91,8 +91,8 @@ class SourcesPage(Page):
         from tui.app.drawing.rows import ListedRows  # noqa: PLC0415 - see draw
         from tui.app.drawing.sources_rows import one_source_rows  # noqa: PLC0415
 
-        lines, snapshot = self.query_one("#source", Lines), self.app.snapshot
-        key = self.query_one("#sources", Lines).key
+        lines, snapshot = self.query_one("#source", VirtualList), self.app.snapshot
+        key = self.query_one("#sources", VirtualList).key
         if self._stock is None or snapshot is None:
             return
         source = next((one for one in self._stock.sources if one.model == key), None)
@@ -105,7 +105,7 @@ class SourcesPage(Page):
         """Ask what should be merged for the task."""
         from tui.app.data.sources import choices  # noqa: PLC0415 - see draw
 
-        lines, snapshot = self.query_one("#choices", Lines), self.app.snapshot
+        lines, snapshot = self.query_one("#choices", VirtualList), self.app.snapshot
         if self._chosen_for is None or snapshot is None:
             return
         lines.border_title = heading(f"what to merge for {self._chosen_for}")
@@ -115,11 +115,11 @@ class SourcesPage(Page):
     def _show_choices(self, chosen: "tuple[RecommendedSource, ...]") -> None:
         from tui.app.drawing.sources_rows import choice_rows  # noqa: PLC0415 - see draw
 
-        lines, snapshot = self.query_one("#choices", Lines), self.app.snapshot
+        lines, snapshot = self.query_one("#choices", VirtualList), self.app.snapshot
         if snapshot is not None and all(snapshot.has(one.model) for one in chosen):
             lines.show(choice_rows(chosen, snapshot, self.app.signs, lines.room))
 
-    def on_lines_moved(self, message: Lines.Moved) -> None:
+    def on_virtual_list_moved(self, message: VirtualList.Moved) -> None:
         """Show what the cursor is on."""
         if message.lines.id == "sources":
             self._inspect()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tui.app.app import ColonyApp
 
 
-class Charted(Protocol):
+class ChartContent(Protocol):
     """What a chart shows, as a value. A spot has a number and stands for a model, or for nobody."""
 
     @property
@@ -91,13 +91,13 @@ class Chart(ScrollView, can_focus=True):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
-        self._charted: Charted | None = None
+        self._charted: ChartContent | None = None
         self._spot = 0
         self._strips: dict[int, Strip] = {}
         self._base: Style | None = None
 
     @property
-    def charted(self) -> Charted | None:
+    def charted(self) -> ChartContent | None:
         """What is shown."""
         return self._charted
 
@@ -106,7 +106,7 @@ class Chart(ScrollView, can_focus=True):
         """Where the cursor is."""
         return self._spot
 
-    def show(self, charted: Charted, spot: int) -> None:
+    def show(self, charted: ChartContent, spot: int) -> None:
         """Show another drawing, with the cursor on a spot."""
         self._charted, self._spot = charted, spot
         self._strips.clear()

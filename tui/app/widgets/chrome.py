@@ -37,7 +37,7 @@ class TopBar(Horizontal):
     def draw_tabs(self) -> None:
         """Show which page it is, and whether a campaign runs."""
         app, signs = self.app, self.app.signs
-        beats = app.pulse is not None and app.pulse.beats
+        beats = app.heartbeat is not None and app.heartbeat.beats
         text = text_of(
             [[Piece(f" {signs.beats if beats else signs.rests} ", "best" if beats else "dim")]],
             app.tones,

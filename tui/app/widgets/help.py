@@ -44,22 +44,22 @@ class Help(Dialog[None]):
         for head in ("key", "does", "name"):
             table.add_column(head, no_wrap=head != "does", header_style="bold")
         keys: dict[tuple[str, str], list[str]] = {}
-        told: dict[tuple[str, str], Binding] = {}
+        explained: dict[tuple[str, str], Binding] = {}
         for active in below.active_bindings.values():
             binding = active.binding
             # What Textual binds by itself has no name, and nobody asks for it.
             if active.enabled and binding.description and binding.id:
-                known = type(active.node).__name__, binding.id
-                keys.setdefault(known, []).append(self.app.get_key_display(binding))
-                told[known] = binding
+                name_of_binding = type(active.node).__name__, binding.id
+                keys.setdefault(name_of_binding, []).append(self.app.get_key_display(binding))
+                explained[name_of_binding] = binding
         group = None
-        for (where, name), binding in told.items():
+        for (where, name), binding in explained.items():
             if where != group:
                 group = where
                 title = where.lower().removesuffix("page").replace("colonyapp", "everywhere")
                 table.add_row("", Text(title, "bold underline"), "")
-            said = binding.tooltip or binding.description
-            table.add_row(Text(" ".join(keys[where, name]), "bold"), said, Text(name, "dim"))
+            explanation = binding.tooltip or binding.description
+            table.add_row(Text(" ".join(keys[where, name]), "bold"), explanation, Text(name, "dim"))
         foot = Text(f"\nOther keys: [keys] in {settings_path()}", "dim")
         grid = Table.grid(expand=True)
         grid.add_row(table)

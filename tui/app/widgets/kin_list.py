@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
 
-from tui.app.widgets.virtual_list import Lines
+from tui.app.widgets.virtual_list import VirtualList
 from tui.shared.styling import heading
 
 if TYPE_CHECKING:
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     from tui.app.data.snapshot import Snapshot
 
 
-class KinLines(Lines, inherit_bindings=False):
+class KinVirtualList(VirtualList, inherit_bindings=False):
     """A list on a page where `g` is a lens, and nothing comes in above."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         replace(known, key="home") if known.id == "list.first" else known
-        for known in Lines.BINDINGS
+        for known in VirtualList.BINDINGS
         if isinstance(known, Binding) and known.id != "list.follow"
     ]
 
 
-class KinList(KinLines):
+class KinList(KinVirtualList):
     """Models beside a lens: somebody's children, or those of a cell of the map."""
 
     def tell(self, snapshot: "Snapshot", models: "Ids", title: str) -> None:

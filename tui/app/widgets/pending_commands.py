@@ -21,7 +21,7 @@ NAMED = 2
 """Open orders that the line names; of more it says how many."""
 
 
-def news(before: "CommandState | None", now: "CommandState") -> "list[Command]":
+def settled_between(before: "CommandState | None", now: "CommandState") -> "list[Command]":
     """Orders that were settled in between; none where now it is another archive."""
     older = before.commands if before else ()
     same = [(o.id, o.given_at) for o in older] == [
@@ -29,16 +29,16 @@ def news(before: "CommandState | None", now: "CommandState") -> "list[Command]":
     ]
     if before is None or not same:
         return []
-    known = {order.id for order in older if order.outcome}
-    return [order for order in now.commands if order.outcome and order.id not in known]
+    settled_before = {order.id for order in older if order.outcome}
+    return [order for order in now.commands if order.outcome and order.id not in settled_before]
 
 
-def told(order: "Command") -> str:
+def outcome_line(order: "Command") -> str:
     """What came of an order, in a line."""
     return f"command {order.id} ({order.words}) {order.outcome}: {order.answer}"
 
 
-def under_way(
+def pending_pieces(
     asked: "CommandState | None", export: "Export | None", *, runs: bool, signs: Signs
 ) -> list[Piece]:
     """What somebody waits for, as a line; empty if nobody does.
@@ -72,11 +72,11 @@ def under_way(
     return pieces
 
 
-class Underway(Static):
+class PendingCommands(Static):
     """A line above the footer, that is there as long as something is under way."""
 
     DEFAULT_CSS = """
-    Underway {
+    PendingCommands {
         dock: bottom; margin-bottom: 1; height: 1; padding: 0 1; display: none;
         text-wrap: nowrap; text-overflow: ellipsis; background: $surface;
     }
@@ -90,8 +90,8 @@ class Underway(Static):
     def draw(self) -> None:
         """Show what is under way now."""
         app = self.app
-        runs = app.pulse is not None and app.pulse.beats
-        pieces = under_way(app.asked, app.exporting, runs=runs, signs=app.signs)
+        runs = app.heartbeat is not None and app.heartbeat.beats
+        pieces = pending_pieces(app.asked, app.exporting, runs=runs, signs=app.signs)
         self.display = bool(pieces)
         self.update(text_of([pieces], app.tones), layout=False)
 
@@ -104,8 +104,8 @@ class CommandsDialog(Dialog[None]):
     ]
 
     DEFAULT_CSS = """
-    Orders { align: center middle; }
-    Orders VerticalScroll {
+    CommandsDialog { align: center middle; }
+    CommandsDialog VerticalScroll {
         width: 100; max-width: 100%; height: auto; max-height: 90%;
         background: $surface; border: round $primary; border-title-color: $primary; padding: 0 1;
     }

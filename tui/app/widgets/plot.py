@@ -63,8 +63,8 @@ class Plot(Widget):
         for number, cells in enumerate(drawn):
             value = frame.top - (frame.top - frame.bottom) * number / max(1, rows - 1)
             figures = f"{value:5.2f} " if abs(frame.top) < 100 else f"{value:5.0f} "
-            said = figures if number % 2 == 0 or number == rows - 1 else " " * AXIS
-            row = [Piece(said, "dim")]
+            label = figures if number % 2 == 0 or number == rows - 1 else " " * AXIS
+            row = [Piece(label, "dim")]
             row += [
                 Piece("".join(sign for sign, _ in same), tone)
                 for tone, same in groupby(cells, key=lambda cell: cell[1])

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tui.app.app import ColonyApp
 
 
-class Ask(Dialog[None]):
+class PromptDialog(Dialog[None]):
     """Asks, and stays until it is told that what was typed will do; escape leaves.
 
     Args:
@@ -36,16 +36,16 @@ class Ask(Dialog[None]):
     ]
 
     DEFAULT_CSS = """
-    Ask { align: center middle; }
-    Ask Vertical {
+    PromptDialog { align: center middle; }
+    PromptDialog Vertical {
         width: 66; max-width: 100%; height: auto; padding: 1 2;
         background: $surface; border: round $primary; border-title-color: $primary;
     }
-    Ask Input { height: 1; border: none; margin-top: 1; background: $panel; }
-    Ask Input:focus { border: none; }
-    Ask #reason { height: auto; margin-top: 1; color: $error; display: none; }
-    Ask Horizontal { height: auto; align: center middle; margin-top: 1; }
-    Ask Button { margin: 0 1; min-width: 14; }
+    PromptDialog Input { height: 1; border: none; margin-top: 1; background: $panel; }
+    PromptDialog Input:focus { border: none; }
+    PromptDialog #reason { height: auto; margin-top: 1; color: $error; display: none; }
+    PromptDialog Horizontal { height: auto; align: center middle; margin-top: 1; }
+    PromptDialog Button { margin: 0 1; min-width: 14; }
     """
 
     app: "ColonyApp"
@@ -54,7 +54,7 @@ class Ask(Dialog[None]):
         self,
         title: str,
         words: str,
-        take: "Callable[[str, Ask], None]",
+        take: "Callable[[str, PromptDialog], None]",
         example: str = "",
         value: str = "",
     ) -> None:

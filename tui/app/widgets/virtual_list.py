@@ -30,7 +30,7 @@ GUTTER = 2
 """Cells before each row, for the cursor and the mark."""
 
 
-class Lines(ScrollView, can_focus=True):
+class VirtualList(ScrollView, can_focus=True):
     """A list with a cursor.
 
     Args:
@@ -55,7 +55,7 @@ class Lines(ScrollView, can_focus=True):
     ]  # fmt: skip
 
     DEFAULT_CSS = """
-    Lines { overflow-x: hidden; overflow-y: auto; scrollbar-size-vertical: 1; height: 1fr; }
+    VirtualList { overflow-x: hidden; overflow-y: auto; scrollbar-size-vertical: 1; height: 1fr; }
     """
 
     app: "ColonyApp"
@@ -63,12 +63,12 @@ class Lines(ScrollView, can_focus=True):
     class Moved(Message):
         """The cursor sits on somebody else."""
 
-        def __init__(self, lines: "Lines", key: Hashable, model: int | None) -> None:
+        def __init__(self, lines: "VirtualList", key: Hashable, model: int | None) -> None:
             super().__init__()
             self.lines, self.key, self.model = lines, key, model
 
         @property
-        def control(self) -> "Lines":
+        def control(self) -> "VirtualList":
             """The list."""
             return self.lines
 
@@ -162,10 +162,10 @@ class Lines(ScrollView, can_focus=True):
         self._went = key
         return True
 
-    def search(self, found: Collection[Hashable]) -> int:
+    def search(self, keys: Collection[Hashable]) -> int:
         """Let `n` and `N` walk along some keys, from the next one on; how many are in the list."""
-        self._found = found
-        self._hits = Hits(self._rows, found)
+        self._found = keys
+        self._hits = Hits(self._rows, keys)
         if self._hits and self._row not in self._hits:
             self._to(self._hits.beyond(self._row, 1))
         self._strips.clear()
@@ -279,8 +279,8 @@ class Lines(ScrollView, can_focus=True):
         if row >= len(self._rows):
             if y or len(self._rows):
                 return Strip.blank(width, base)
-            said = segments([Piece(" " * GUTTER + self._nothing, "dim")], self.app.tones)
-            return Strip(said).adjust_cell_length(width).apply_style(base)
+            placeholder = segments([Piece(" " * GUTTER + self._nothing, "dim")], self.app.tones)
+            return Strip(placeholder).adjust_cell_length(width).apply_style(base)
         model = self._rows.model(row)
         here = (row == self._row) + (row == self._row and self.has_focus)
         state = row, width, here, model is not None and model == self.app.focused_on.mark
@@ -294,11 +294,11 @@ class Lines(ScrollView, can_focus=True):
         return strip
 
     def _painted(self, row: int, width: int, here: int, marked: bool) -> Strip:
-        signs, found = self.app.signs, row in self._hits
+        signs, is_hit = self.app.signs, row in self._hits
         gutter = (signs.cursor if here else " ") + (signs.mark if marked else " ")
         spans = [Piece(gutter, "strong"), *self._rows.draw(row, max(0, width - GUTTER))]
         parts = segments(spans, self.app.tones)
-        if found:
+        if is_hit:
             parts = list(Segment.apply_style(parts, post_style=Style(underline=True)))
         strip = Strip(parts).adjust_cell_length(width)
         return strip.apply_style(self.app.cursor_styles[here]) if here else strip
