@@ -11,6 +11,11 @@ from lineage.allowance import allowance_of
 
 Floats = npt.NDArray[np.float64]
 
+Evidence = Literal["answers", "readings", "comparisons", "votes"]
+"""What the votes of a mode of judges follow from: `answers`, a judge prefers what it answered
+itself; `readings`, the answer with the higher log-likelihood; `comparisons`, the one that it
+preferred in both orders; `votes`, nothing that is kept elsewhere."""
+
 
 @dataclass(frozen=True)
 class Item:
@@ -158,11 +163,12 @@ class Audit:
 
     Attributes:
         judge: id.
-        mode: how it judges.
+        mode: how it judges; any text.
         trust: in [0, 1]: 2 x - 1 of the lower bound x of its reliability; 0 for guessing.
         favour: p-value of the dispersion of its mistakes over the contestants; small if it favours
             some. None without enough observations.
         admitted: whether its verdicts count.
+        evidence: what its votes follow from.
     """
 
     judge: int
@@ -170,6 +176,7 @@ class Audit:
     trust: float
     favour: float | None
     admitted: bool
+    evidence: Evidence
 
 
 @dataclass(frozen=True)
@@ -188,10 +195,14 @@ class Answer:
 
 @dataclass(frozen=True)
 class Reading:
-    """The log-likelihood in nats that a judge gives an answer, summed over its tokens."""
+    """The log-likelihood in nats that a judge gives an answer, or what its mode asks about it.
+
+    It is summed over tokens.
+    """
 
     item: str
     judge: int
+    mode: str
     answer: str
     log_likelihood: float
 
@@ -211,6 +222,7 @@ class PairComparison:
 
     item: str
     judge: int
+    mode: str
     better: str
     worse: str
     first: float
@@ -224,6 +236,27 @@ class Canary:
     item: str
     kind: str
     answer: str
+
+
+@dataclass(frozen=True)
+class Vote:
+    """That a judge of a mode prefers an answer to another, where no other record tells."""
+
+    item: str
+    judge: int
+    mode: str
+    better: str
+    worse: str
+
+
+@dataclass(frozen=True)
+class MatchOutcome:
+    """What came of a match: 1 where `a`, the smaller id, has won, -1 where `b` has, 0 for a tie."""
+
+    item: str
+    a: int
+    b: int
+    outcome: int
 
 
 @dataclass(frozen=True)
@@ -261,12 +294,15 @@ class Round:
         canaries: new ones.
         readings: new ones.
         comparisons: new ones.
+        votes: of those judges alone whose votes follow from nothing else that is kept.
         verdicts: of every contestant on every item that it answered.
+        matches: all that somebody decided, as the ratings took them.
         trust: hits and misses of judges on this round's items alone.
         audits: of every judge in every mode.
         ratings: of every contestant.
         predicted: tokens that it was expected to take.
         tokens: that it took.
+        verifier: whether keys decided where they were looked at.
     """
 
     asked: tuple[RoundItem, ...] = ()
@@ -275,12 +311,15 @@ class Round:
     canaries: tuple[Canary, ...] = ()
     readings: tuple[Reading, ...] = ()
     comparisons: tuple[PairComparison, ...] = ()
+    votes: tuple[Vote, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
+    matches: tuple[MatchOutcome, ...] = ()
     trust: tuple[Trust, ...] = ()
     audits: tuple[Audit, ...] = ()
     ratings: tuple[Rating, ...] = ()
     predicted: int = 0
     tokens: int = 0
+    verifier: bool = True
 
     @property
     def evaluations(self) -> int:

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from arena.judges import JUDGES
 from arena.tasks.loading import PLUGIN, is_file_reference
 from population.bounds import out_of_bounds
 from population.errors import ConfigError
@@ -32,6 +33,8 @@ SHIPPED = "shipped:"
 OPERATORS = ("blend", "ensemble", "gate", "iso_line", "singular", "slerp", "soup", "split_point")
 SURVIVAL_RULES = ("novelty", "niches", "elitism", "map_elites", "m2n2")
 """Names of the built-in operators and survival rules; they are in `population.evolution`."""
+
+JUDGE_MODES = tuple(JUDGES)
 
 
 class _Section(BaseModel):
@@ -232,6 +235,8 @@ class ArenaSettings(_Section):
     """Items of a round: most are of the panel, a quarter is asked nowhere else."""
     checkable: float = Field(0.5, ge=0, le=1)
     """Part of them whose keys may be looked at, so that judges can earn trust there."""
+    modes: list[str] = list(JUDGE_MODES)
+    """How judges judge; plugin:NAME for a judge of one's own."""
     verifier: bool = True
     """Whether keys decide the matches on those items; otherwise judges do everywhere."""
     judges: int = Field(3, ge=0)
@@ -247,6 +252,13 @@ class ArenaSettings(_Section):
     """How much a rating counts in choosing parents, against checkable scores; 0 ignores it."""
     tournament: int = Field(4, ge=1)
     """Candidates per tournament for the first parent."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "ArenaSettings":
+        _check_names("modes", self.modes, JUDGE_MODES)
+        if len(set(self.modes)) < len(self.modes):
+            raise ValueError(f"modes: each once, got {', '.join(self.modes)}")
+        return self
 
 
 class Run(_Section):

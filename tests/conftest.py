@@ -233,6 +233,7 @@ SLOW = (
     "population/merging/test_merge_companions.py",
     "population/merging/test_merge_killed.py",
     "population/merging/test_method_properties.py",
+    "population/test_own_judges.py",
     "population/test_public_api.py",
     "population/weights/test_route_materialiser.py",
     "test_benchmarks.py",

@@ -49,6 +49,8 @@ def hostile(folder: Path) -> Path:
         }.items():  # fmt: skip
             for column in columns:
                 db.execute(f"UPDATE {table} SET {column} = '[u]' || {column} || chr(27) || '[0m'")
+        for table in ("readings", "comparisons", "trust", "audits"):
+            db.execute(f"UPDATE {table} SET mode = '[s]' || mode || chr(27)")
         db.execute("UPDATE models SET cause = '[s]' || cause || chr(10) WHERE cause IS NOT NULL")
         db.execute("UPDATE models SET operator = '[i]' || operator || chr(27)")
         db.execute("UPDATE events SET detail = '[b]' || detail || chr(27) || '[2J'")

@@ -5,19 +5,60 @@ once, preference compares pairs in both orders. How reliable each is gets measur
 mode, task and kin stratum (`arena.reliability.trust`), and votes weigh accordingly. Where a key may
 be looked at, the verifier decides instead (`arena.matches.outcomes`).
 
-To add one: write a module with `MODE` and `ballots(slate) -> Votes`, and list it in `JUDGES`. See
-`arena/README.md` for a judge that asks models something new.
+To add one: write a module with a `Judge` (see `arena.judges.judge`), and list it in `JUDGES`; its
+name there is the mode. `arena/README.md` has examples, and says how to do it without changing a
+line of this project.
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping
 
-from arena.judges import consensus, likelihood, preference
+from arena.judges.consensus import Consensus
+from arena.judges.judge import (
+    ComparingJudge,
+    Heard,
+    Judge,
+    Proof,
+    Question,
+    ReadingJudge,
+    heard_by_mode,
+)
+from arena.judges.likelihood import Likelihood
+from arena.judges.preference import Preference
 from arena.judges.votes import Slate, Votes, slate_of
 
-JUDGES: dict[str, Callable[[Slate], Votes]] = {
-    consensus.MODE: consensus.ballots,
-    likelihood.MODE: likelihood.ballots,
-    preference.MODE: preference.ballots,
+Modes = Mapping[str, Judge]
+"""Kinds of judges by their name, the mode."""
+
+JUDGES: Modes = {
+    "consensus": Consensus(),
+    "likelihood": Likelihood(),
+    "preference": Preference(),
 }
 
-__all__ = ["JUDGES", "Slate", "Votes", "slate_of"]
+
+def reading(judges: Modes) -> dict[str, ReadingJudge]:
+    """Those that read answers."""
+    return {mode: judge for mode, judge in judges.items() if isinstance(judge, ReadingJudge)}
+
+
+def comparing(judges: Modes) -> dict[str, ComparingJudge]:
+    """Those that compare answers."""
+    return {mode: judge for mode, judge in judges.items() if isinstance(judge, ComparingJudge)}
+
+
+__all__ = [
+    "JUDGES",
+    "ComparingJudge",
+    "Heard",
+    "Judge",
+    "Modes",
+    "Proof",
+    "Question",
+    "ReadingJudge",
+    "Slate",
+    "Votes",
+    "comparing",
+    "heard_by_mode",
+    "reading",
+    "slate_of",
+]

@@ -5,15 +5,14 @@ asked but on items whose answer is known, until the lower bound of its accuracy 
 `BAR` on at least `PAIRS` pairs; who always says A is right in half of them and never gets there.
 """
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from arena.judges.judge import Heard, Proof, Question
 from arena.judges.votes import Slate, Votes
-from lineage.records import Item
-
-MODE = "preference"
+from lineage.records import Evidence, Item
 
 PAIRS = 200
 """Checkable pairs that a judge has to be asked before it is believed."""
@@ -31,26 +30,41 @@ Which answer is better, A or B? Better answer:"""
 LETTERS = (" A", " B")
 
 
-def asked(item: Item, first: str, second: str) -> list[tuple[Item, str]]:
-    """The two questions whose log-likelihoods tell which answer a judge prefers in this order."""
-    prompt = PROMPT.format(question=item.prompt, first=first, second=second)
-    question = replace(item, prompt=prompt, key=None, plain=True)
-    return [(question, letter) for letter in LETTERS]
+@dataclass(frozen=True)
+class Preference:
+    """The jury, comparing answers."""
+
+    evidence: Evidence = "comparisons"
+
+    @property
+    def proof(self) -> Proof:
+        """Whoever always says A is right in half of the pairs and never gets there."""
+        return Proof(PAIRS, BAR)
+
+    def questions(self, item: Item, first: str, second: str) -> Sequence[Question]:
+        """The two questions that tell which answer a judge prefers in this order."""
+        prompt = PROMPT.format(question=item.prompt, first=first, second=second)
+        question = replace(item, prompt=prompt, key=None, plain=True)
+        return [(question, letter) for letter in LETTERS]
+
+    def votes(self, slate: Slate, heard: Heard) -> Votes:
+        """The judges that compared answers, on the pairs that they compared."""
+        return by_comparison(slate, heard)
 
 
-def ballots(slate: Slate) -> Votes:
-    """The judges that compared answers, on the pairs that they compared."""
-    judges = tuple(sorted({judge for _, judge in slate.comparisons}))
+def by_comparison(slate: Slate, heard: Heard) -> Votes:
+    """The votes of all judges that compared answers, where they agree with themselves."""
+    judges = tuple(sorted({judge for _, judge in heard.comparisons}))
     signs = []
     for item, answers in zip(slate.items, slate.answers, strict=True):
         place = {answer: index for index, answer in enumerate(answers)}
         table = np.zeros((len(judges), len(answers), len(answers)), dtype=np.int8)
         for row, judge in enumerate(judges):
             said: Mapping[tuple[str, str], tuple[float, float]]
-            said = slate.comparisons.get((item, judge), {})
+            said = heard.comparisons.get((item, judge), {})
             for (one, other), orders in said.items():
                 if one in place and other in place and np.sign(orders[0]) == np.sign(orders[1]):
                     table[row, place[one], place[other]] = np.sign(orders[0])
                     table[row, place[other], place[one]] = -np.sign(orders[0])
         signs.append(table)
-    return Votes(MODE, judges, tuple(signs), sampled=True)
+    return Votes(judges, tuple(signs), sampled=True)

@@ -1,12 +1,12 @@
 """The forms that all judges share: what lies before them, and how they vote."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from lineage.records import Answer, Canary, Floats, PairComparison, Reading
+from lineage.records import Answer, Canary, Floats
 
 Integers = npt.NDArray[np.int64]
 Signs = npt.NDArray[np.int8]
@@ -28,8 +28,6 @@ class Slate:
         right: per item, how right each answer is in [0, 1]; None where nobody may look.
         planted: per item, which of its answers are canaries.
         voters: contestants whose own answers count as votes.
-        readings: log-likelihoods by (item, judge), then by answer.
-        comparisons: by (item, judge), then by (better, worse) as they were asked.
     """
 
     models: tuple[int, ...]
@@ -40,10 +38,6 @@ class Slate:
     right: tuple[Floats | None, ...]
     planted: tuple[Integers, ...]
     voters: tuple[int, ...]
-    readings: Mapping[tuple[str, int], Mapping[str, float]] = field(default_factory=dict)
-    comparisons: Mapping[tuple[str, int], Mapping[tuple[str, str], tuple[float, float]]] = field(
-        default_factory=dict
-    )
 
 
 @dataclass(frozen=True)
@@ -51,14 +45,12 @@ class Votes:
     """How judges of one mode voted.
 
     Attributes:
-        mode: a name in `JUDGES`.
         judges: ids.
         signs: per item an array (judges, answers, answers): 1 where a judge prefers the answer of
             the row to that of the column, -1 where it is the other way, 0 where it cannot tell.
         sampled: whether judges were asked about some pairs only, so that silence tells nothing.
     """
 
-    mode: str
     judges: tuple[int, ...]
     signs: tuple[Signs, ...]
     sampled: bool = False
@@ -72,8 +64,6 @@ def slate_of(
     verify: Callable[[str, str], float | None] = lambda item, answer: None,
     keys: Mapping[str, str] | None = None,
     canaries: Sequence[Canary] = (),
-    readings: Sequence[Reading] = (),
-    comparisons: Sequence[PairComparison] = (),
     voters: Sequence[int] | None = None,
 ) -> Slate:
     """Lay out the answers of a round.
@@ -85,8 +75,6 @@ def slate_of(
         verify: how right an answer to an item is; None where nobody may look.
         keys: by item, a right answer that is planted beside those that were given.
         canaries: wrong answers that are planted as well.
-        readings: made by any judge.
-        comparisons: made by any judge.
         voters: whose own answers count as votes; by default everybody's.
     """
     given = {(answer.item, answer.model): answer.answer for answer in answers}
@@ -107,12 +95,6 @@ def slate_of(
         known = [value for value in values if value is not None]
         right.append(np.array(known) if len(known) == len(values) else None)
         lists.append(distinct)
-    heard: dict[tuple[str, int], dict[str, float]] = {}
-    for reading in readings:
-        heard.setdefault((reading.item, reading.judge), {})[reading.answer] = reading.log_likelihood
-    said_of: dict[tuple[str, int], dict[tuple[str, str], tuple[float, float]]] = {}
-    for c in comparisons:
-        said_of.setdefault((c.item, c.judge), {})[c.better, c.worse] = (c.first, c.second)
     return Slate(
         models=tuple(models),
         items=tuple(item for item, _ in items),
@@ -125,8 +107,6 @@ def slate_of(
             for column, (item, _) in enumerate(items)
         ),
         voters=tuple(models if voters is None else voters),
-        readings=heard,
-        comparisons=said_of,
     )
 
 

@@ -8,8 +8,7 @@ plus judges times items times distinct answers, and matches between all pairs co
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from arena.judges.preference import asked
-from arena.tasks.answers import judge_question
+from arena.judges import Modes, comparing, reading
 from lineage.records import Answer, Item, PairComparison, Reading
 
 Count = Callable[[str], int]
@@ -61,17 +60,19 @@ def counted(
     answers: Sequence[Answer],
     readings: Sequence[Reading],
     comparisons: Sequence[PairComparison],
+    judges: Modes,
 ) -> Cost:
     """What was answered and read, in tokens."""
+    read_by, compared_by = reading(judges), comparing(judges)
     questions: Iterable[tuple[Item, str]] = (
-        judge_question(items[r.item], r.answer) for r in readings
+        read_by[r.mode].question(items[r.item], r.answer) for r in readings
     )
     read = [count(item.prompt) + count(text) for item, text in questions]
     read += [
         count(item.prompt) + count(letter)
         for c in comparisons
         for order in ((c.better, c.worse), (c.worse, c.better))
-        for item, letter in asked(items[c.item], *order)
+        for item, letter in compared_by[c.mode].questions(items[c.item], *order)
     ]
     return Cost(
         answering=sum(count(items[a.item].prompt) + count(a.answer) for a in answers),

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from arena.judges import Slate, consensus
+from arena.judges import ComparingJudge, Slate
+from arena.judges.consensus import own_answers
 from arena.matches.adjudication import passed, record_of
 from arena.matches.round_inputs import Contestants, Memory
 from arena.reliability.jury import select_jury
@@ -12,17 +13,27 @@ from arena.reliability.trust import earned, lower_bound, recorded, totals
 from lineage.records import Item
 
 
-def seated(who: Contestants, memory: Memory, silent: Slate, size: int) -> list[int]:
+def seated(
+    who: Contestants, memory: Memory, silent: Slate, size: int, own: str | None
+) -> list[int]:
     """The jury: who has read this panel before, and of the voters the most reliable.
 
     A model judges no better than it solves, so its own answers tell how reliable it is.
+
+    Args:
+        who: the contestants, and the bench.
+        memory: what is known before.
+        silent: the answers.
+        size: how many judges.
+        own: the mode in which it was counted how right everybody's own answers were; None without.
     """
-    ballots = consensus.ballots(silent)
+    ballots = own_answers(silent)
     place = {model: row for row, model in enumerate(who.everybody)}
     voters = [place[voter] for voter in ballots.judges]
     related = who.relationship[voters][:, : len(who.models)]
     hits, misses = earned(silent, ballots, related)
-    before = recorded(record_of(memory.trust), ballots, sorted(set(silent.tasks)))
+    tasks = sorted(set(silent.tasks))
+    before = recorded(record_of(memory.trust), ballots.judges, own or "", tasks)
     right = 1.0 + totals(hits) + totals(before[0])
     wrong = 1.0 + totals(misses) + totals(before[1])
     trust = np.array([0.0 if v in memory.barred else 1.0 for v in ballots.judges])
@@ -40,10 +51,14 @@ def seated(who: Contestants, memory: Memory, silent: Slate, size: int) -> list[i
 
 
 def unread(
-    slate: Slate, jury: Sequence[int], memory: Memory, items: Mapping[str, Item]
+    mode: str, slate: Slate, jury: Sequence[int], memory: Memory, items: Mapping[str, Item]
 ) -> dict[int, list[tuple[Item, str]]]:
-    """By judge, the distinct answers that it has not read."""
-    heard = {(reading.judge, reading.item, reading.answer) for reading in memory.readings}
+    """By judge, the distinct answers that it has not read in a mode."""
+    heard = {
+        (reading.judge, reading.item, reading.answer)
+        for reading in memory.readings
+        if reading.mode == mode
+    }
     return {
         judge: [
             (items[item], answer)
@@ -57,14 +72,20 @@ def unread(
 
 
 def uncompared(
-    slate: Slate, jury: Sequence[int], memory: Memory, items: Mapping[str, Item], most: int
+    mode: str,
+    kind: ComparingJudge,
+    slate: Slate,
+    jury: Sequence[int],
+    memory: Memory,
+    items: Mapping[str, Item],
+    most: int,
 ) -> dict[int, list[tuple[Item, str, str]]]:
     """By judge, pairs that it is asked to compare: checkable ones, and once it is good others.
 
     Pairs are of answers that are given most, so that a comparison decides many matches.
     """
-    heard = {(c.judge, c.item, c.better, c.worse) for c in memory.comparisons}
-    good = passed(memory.trust)
+    heard = {(c.judge, c.item, c.better, c.worse) for c in memory.comparisons if c.mode == mode}
+    good = passed(memory.trust, mode, kind.proof)
     pairs: dict[int, list[tuple[Item, str, str]]] = {}
     for judge in jury if most else ():
         choices = []

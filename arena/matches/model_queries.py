@@ -8,10 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from arena.judges.preference import asked
+from arena.judges import ComparingJudge, ReadingJudge
 from arena.matches.model_protocol import Lend
 from arena.tasks import Task
-from arena.tasks.answers import judge_question
 from arena.tasks.correctness import is_literal
 from lineage.records import Answer, Item, PairComparison, Reading
 
@@ -55,22 +54,23 @@ def answers(
     return fresh
 
 
-def readings(lend: Lend, unread: Mapping[int, Sequence[tuple[Item, str]]]) -> list[Reading]:
-    """How likely some judges find some answers.
+def readings(
+    lend: Lend, mode: str, kind: ReadingJudge, unread: Mapping[int, Sequence[tuple[Item, str]]]
+) -> list[Reading]:
+    """What some judges of a mode find of some answers.
 
     Args:
         lend: lends the judges.
+        mode: what it is called.
+        kind: says what is asked.
         unread: by judge, the items and answers that it has not read.
     """
     unread = {judge: pairs for judge, pairs in unread.items() if pairs}
-    heard = lend(
-        list(unread),
-        lambda judge, player: player.loglikelihood(
-            [judge_question(*pair) for pair in unread[judge]]
-        ),
-    )
+    # Made before any model is lent: if this fails, it is no model's fault.
+    questions = {judge: [kind.question(*pair) for pair in unread[judge]] for judge in unread}
+    heard = lend(list(unread), lambda judge, player: player.loglikelihood(questions[judge]))
     return [
-        Reading(item.id, judge, answer, max(value, FLOOR))
+        Reading(item.id, judge, mode, answer, max(value, FLOOR))
         for (judge, pairs), values in zip(unread.items(), heard, strict=True)
         if values is not None
         for (item, answer), value in zip(pairs, values, strict=True)
@@ -78,26 +78,30 @@ def readings(lend: Lend, unread: Mapping[int, Sequence[tuple[Item, str]]]) -> li
 
 
 def comparisons(
-    lend: Lend, open_pairs: Mapping[int, Sequence[tuple[Item, str, str]]]
+    lend: Lend,
+    mode: str,
+    kind: ComparingJudge,
+    open_pairs: Mapping[int, Sequence[tuple[Item, str, str]]],
 ) -> list[PairComparison]:
-    """What some judges say to "A or B?", in both orders.
+    """What some judges of a mode say to "A or B?", in both orders.
 
     Args:
         lend: lends the judges.
+        mode: what it is called.
+        kind: says what is asked.
         open_pairs: by judge, items with two answers that it has not compared.
     """
     open_pairs = {judge: pairs for judge, pairs in open_pairs.items() if pairs}
-    heard = lend(
-        list(open_pairs),
-        lambda judge, player: player.loglikelihood(
-            [
-                question
-                for item, one, other in open_pairs[judge]
-                for order in ((one, other), (other, one))
-                for question in asked(item, *order)
-            ]
-        ),
-    )
+    questions = {
+        judge: [
+            question
+            for item, one, other in pairs
+            for order in ((one, other), (other, one))
+            for question in kind.questions(item, *order)
+        ]
+        for judge, pairs in open_pairs.items()
+    }
+    heard = lend(list(open_pairs), lambda judge, player: player.loglikelihood(questions[judge]))
     said = []
     for (judge, pairs), values in zip(open_pairs.items(), heard, strict=True):
         if values is None:
@@ -105,5 +109,7 @@ def comparisons(
         table = np.maximum(np.array(values).reshape(len(pairs), 2, 2), FLOOR / 4)
         for (item, one, other), orders in zip(pairs, table, strict=True):
             first, second = orders[0, 0] - orders[0, 1], orders[1, 1] - orders[1, 0]
-            said.append(PairComparison(item.id, judge, one, other, float(first), float(second)))
+            said.append(
+                PairComparison(item.id, judge, mode, one, other, float(first), float(second))
+            )
     return said

@@ -16,7 +16,7 @@ from arena.judges.votes import SILENT
 from arena.ratings import NO_JUDGE, Matches
 from arena.reliability.kin import closer_side
 from arena.reliability.trust import Beliefs
-from lineage.records import Floats
+from lineage.records import Floats, MatchOutcome
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,23 @@ def _odds(
         odds += (worth * told).sum(axis=0)
         voices += (worth > 0.0).sum(axis=0)
     return odds, voices
+
+
+def recorded_outcomes(slate: Slate, matches: Matches) -> tuple[MatchOutcome, ...]:
+    """What came of each match, as an archive keeps it."""
+    winners = np.sign(np.round(matches.score - 0.5, 9)).astype(int)
+    found = []
+    for a, b, item, outcome in zip(
+        matches.a.tolist(), matches.b.tolist(), matches.item.tolist(), winners.tolist(), strict=True
+    ):
+        one, other = slate.models[a], slate.models[b]
+        first = one < other
+        found.append(
+            MatchOutcome(slate.items[item], one, other, outcome)
+            if first
+            else MatchOutcome(slate.items[item], other, one, -outcome)
+        )
+    return tuple(found)
 
 
 def supports(slate: Slate, matches: Matches) -> Floats:

@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from arena.judges import Slate, slate_of
+from arena.judges import Heard, Slate, comparing, heard_by_mode, reading, slate_of
 from arena.matches import model_queries as asking
 from arena.matches.adjudication import Adjudication, judged, record_of
 from arena.matches.cost import PLANTED, Cost, Count, counted, predicted
 from arena.matches.items import RoundItems, hopeless
 from arena.matches.judge_selection import seated, uncompared, unread
 from arena.matches.model_protocol import Lend
-from arena.matches.outcomes import supports
+from arena.matches.outcomes import recorded_outcomes, supports
 from arena.matches.round_inputs import Contestants, Memory, Rules
 from arena.ratings import Matches, Ratings, fit
 from arena.reliability.canaries import plant_canaries
@@ -80,7 +80,8 @@ class Arena:
         more = predicted(
             self._count, self._panel.items, 0, len(readers), min(float(newcomers), distinct)
         )
-        return Cost(cost.answering, cost.reading + more.reading)
+        modes = len(reading(self._rules.modes))
+        return Cost(cost.answering, modes * (cost.reading + more.reading))
 
     def play(self, who: Contestants, memory: Memory) -> Round:
         """Play it among some contestants."""
@@ -89,22 +90,20 @@ class Arena:
         fresh = self._climb(who, memory, answers)
         planted = [*memory.canaries, *self._planted(answers, memory)]
         silent = self._slate(who, answers, canaries=planted)
-        jury = seated(who, memory, silent, self._rules.judges)
-        readings = asking.readings(self._lend, unread(silent, jury, memory, self._by_id))
-        comparisons = asking.comparisons(
-            self._lend, uncompared(silent, jury, memory, self._by_id, self._rules.pairs)
+        jury = self._jury(who, memory, silent)
+        readings, comparisons = (
+            self._read(silent, jury, memory),
+            self._compared(silent, jury, memory),
         )
-        slate = self._slate(
-            who,
-            answers,
-            canaries=planted,
-            readings=[r for r in (*memory.readings, *readings) if r.judge in jury],
-            comparisons=[c for c in (*memory.comparisons, *comparisons) if c.judge in jury],
+        heard = heard_by_mode(
+            [r for r in (*memory.readings, *readings) if r.judge in jury],
+            [c for c in (*memory.comparisons, *comparisons) if c.judge in jury],
         )
-        outcome = self._judged(slate, who, memory)
+        slate = self._slate(who, answers, canaries=planted)
+        outcome = self._judged(slate, heard, who, memory)
         fitted = _fit(outcome.matches, who)
         support = supports(slate, outcome.matches)
-        spent = counted(self._count, self._by_id, fresh, readings, comparisons)
+        spent = counted(self._count, self._by_id, fresh, readings, comparisons, self._rules.modes)
         return Round(
             asked=tuple(
                 RoundItem(item.id, item.id in self._panel.checkable, item.id in self._hidden)
@@ -122,20 +121,66 @@ class Arena:
                 for column, item in enumerate(slate.items)
                 if not np.isnan(support[row, column])
             ),
+            votes=outcome.votes,
+            matches=recorded_outcomes(slate, outcome.matches),
             trust=outcome.trust,
             audits=outcome.audits,
             ratings=_rated(who, fitted),
             predicted=expected.tokens,
             tokens=spent.tokens,
+            verifier=self._rules.verifier,
         )
 
+    def _jury(self, who: Contestants, memory: Memory, silent: Slate) -> list[int]:
+        modes = self._rules.modes
+        own = next((mode for mode, kind in modes.items() if kind.evidence == "answers"), None)
+        return seated(who, memory, silent, self._rules.judges, own)
+
+    def _read(self, silent: Slate, jury: Sequence[int], memory: Memory) -> list[Reading]:
+        """Let the jury read what it has not."""
+        return [
+            said
+            for mode, kind in reading(self._rules.modes).items()
+            for said in asking.readings(
+                self._lend, mode, kind, unread(mode, silent, jury, memory, self._by_id)
+            )
+        ]
+
+    def _compared(self, silent: Slate, jury: Sequence[int], memory: Memory) -> list[PairComparison]:
+        """Let the jury compare what it has not."""
+        most = self._rules.pairs
+        return [
+            said
+            for mode, kind in comparing(self._rules.modes).items()
+            for said in asking.comparisons(
+                self._lend,
+                mode,
+                kind,
+                uncompared(mode, kind, silent, jury, memory, self._by_id, most),
+            )
+        ]
+
     def _judged(
-        self, slate: Slate, who: Contestants, memory: Memory, *, audit: bool = True
+        self,
+        slate: Slate,
+        heard: Mapping[str, Heard],
+        who: Contestants,
+        memory: Memory,
+        *,
+        audit: bool = True,
     ) -> Adjudication:
         relationship = who.relationship[:, : len(who.models)]
         related = dict(zip(who.everybody, relationship, strict=True))
         record, verifier = record_of(memory.trust), self._rules.verifier
-        return judged(slate, related, record, verifier=verifier, audit=audit)
+        return judged(
+            slate,
+            related,
+            record,
+            verifier=verifier,
+            heard=heard,
+            judges=self._rules.modes,
+            audit=audit,
+        )
 
     def _verified(self, item: str, answer: str) -> float | None:
         """How right an answer is, where the key may be looked at."""
@@ -149,8 +194,6 @@ class Arena:
         who: Contestants,
         answers: Sequence[Answer],
         canaries: Sequence[Canary] = (),
-        readings: Sequence[Reading] = (),
-        comparisons: Sequence[PairComparison] = (),
     ) -> Slate:
         return slate_of(
             who.models,
@@ -159,8 +202,6 @@ class Arena:
             verify=self._verified,
             keys=self._keys,
             canaries=canaries,
-            readings=readings,
-            comparisons=comparisons,
             voters=self._voters(who),
         )
 
@@ -200,8 +241,9 @@ class Arena:
             ahead = self._panel.items[rung:]
             climbing = {m for m in still if any((m, item.id) not in known for item in ahead)}
             if climbing:
-                slate = self._slate(who, answers, memory.canaries, memory.readings)
-                matches = self._judged(slate, who, memory, audit=False).matches
+                slate = self._slate(who, answers, memory.canaries)
+                heard = heard_by_mode(memory.readings, ())
+                matches = self._judged(slate, heard, who, memory, audit=False).matches
                 fitted = _fit(matches, who)
                 out = hopeless(fitted.strength, fitted.deviation)
                 lost = {model for model, gone in zip(who.models, out, strict=True) if gone}

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from arena.judges import JUDGES, Modes
 from lineage.records import Answer, Canary, Floats, PairComparison, Reading, Trust
 
 
@@ -15,12 +16,14 @@ class Rules:
         voters: how many models' own answers count as votes, at most.
         pairs: how many pairs of answers a judge is asked to compare ("A or B?") in a round.
         verifier: whether keys decide where they may be looked at.
+        modes: the kinds of judges.
     """
 
     judges: int = 3
     voters: int = 32
     pairs: int = 0
     verifier: bool = True
+    modes: Modes = field(default_factory=lambda: JUDGES, hash=False)
 
 
 @dataclass(frozen=True)

@@ -102,23 +102,26 @@ def earned(slate: Slate, ballots: Votes, relationship: Floats) -> tuple[Floats, 
 
 
 def recorded(
-    record: Mapping[tuple[int, str, str, str], Trust], ballots: Votes, tasks: Sequence[str]
+    record: Mapping[tuple[int, str, str, str], Trust],
+    judges: Sequence[int],
+    mode: str,
+    tasks: Sequence[str],
 ) -> tuple[Floats, Floats]:
-    """Earlier hits and misses of judges, each of shape (judges, tasks, strata)."""
+    """Earlier hits and misses of judges of a mode, each of shape (judges, tasks, strata)."""
     known = np.array(
         [
             [
                 [
                     (entry.hits, entry.misses)
-                    if (entry := record.get((judge, ballots.mode, task, stratum)))
+                    if (entry := record.get((judge, mode, task, stratum)))
                     else (0.0, 0.0)
                     for stratum in STRATA
                 ]
                 for task in tasks
             ]
-            for judge in ballots.judges
+            for judge in judges
         ]
-    ).reshape(len(ballots.judges), len(tasks), len(STRATA), 2)
+    ).reshape(len(judges), len(tasks), len(STRATA), 2)
     return known[..., 0], known[..., 1]
 
 

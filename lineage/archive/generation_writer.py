@@ -9,8 +9,16 @@ import numpy as np
 
 from lineage.cleanup import afterwards
 from lineage.errors import ArchiveError
-from lineage.records import Birth, CommandOutcome, Death, GenerationRecord, Item, Round, Scores
-from lineage.storage.schema import ROUND_TABLES
+from lineage.records import (
+    Birth,
+    CommandOutcome,
+    Death,
+    GenerationRecord,
+    Item,
+    MatchOutcome,
+    Round,
+    Scores,
+)
 
 FOUNDING = "founding"
 """Key in `meta` while generation 0 is being made, see `lineage.archive.unfinished`."""
@@ -209,7 +217,7 @@ def write_round(
     Args:
         db: a lease for writing.
         record: of the round.
-        generation: after which it was record.
+        generation: after which it was played.
         epoch: of the panel it was played on; None for an offline round on other items, whose
             evaluations are added to those of the generation.
 
@@ -217,30 +225,54 @@ def write_round(
         The number of the round.
     """
     ((number,),) = db.execute("SELECT coalesce(max(round), 0) + 1 FROM rounds").fetchall()
-    _insert_row(db, "rounds", [number, generation, epoch, record.predicted, record.tokens])
+    _insert_row(
+        db,
+        "rounds",
+        [number, generation, epoch, record.predicted, record.tokens, record.verifier],
+    )
     if epoch is None:
         db.execute(
             "UPDATE generations SET evaluations = evaluations + ? WHERE generation = ?",
             [record.evaluations, generation],
         )
     insert_items(db, record.items)
-    for table, records in zip(
-        ROUND_TABLES,
-        (
-            record.asked,
-            record.answers,
-            record.canaries,
-            record.readings,
-            record.comparisons,
-            record.verdicts,
-            record.trust,
-            record.audits,
-            record.ratings,
-        ),
-        strict=True,
-    ):
+    added: dict[str, Sequence[Any]] = {
+        "round_items": record.asked,
+        "answers": record.answers,
+        "canaries": record.canaries,
+        "readings": record.readings,
+        "comparisons": record.comparisons,
+        "votes": record.votes,
+        "verdicts": record.verdicts,
+        "trust": record.trust,
+        "audits": record.audits,
+        "ratings": record.ratings,
+    }
+    for table, records in added.items():
         _insert_records(db, table, number, records)
+    if record.verdicts:
+        _insert_outcomes(db, number, record.matches)
     return int(number)
+
+
+def _insert_outcomes(
+    db: duckdb.DuckDBPyConnection, number: int, matches: Sequence[MatchOutcome]
+) -> None:
+    """Keep the outcomes that the view `matches` would have otherwise."""
+    insert(
+        db,
+        f"""
+        INSERT INTO outcomes
+        SELECT {number}, m.item, m.model_a, m.model_b, columns.outcome
+        FROM (FROM matches WHERE round = {number}) m LEFT JOIN columns
+        ON columns.item = m.item AND columns.a = m.model_a AND columns.b = m.model_b
+        WHERE m.outcome IS DISTINCT FROM columns.outcome ORDER BY ALL
+        """,  # noqa: S608
+        item=texts(match.item for match in matches),
+        a=np.array([match.a for match in matches], dtype=np.int32),
+        b=np.array([match.b for match in matches], dtype=np.int32),
+        outcome=np.array([match.outcome for match in matches], dtype=np.int8),
+    )
 
 
 def _insert_records(

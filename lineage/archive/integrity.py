@@ -69,6 +69,7 @@ _MODEL_COLUMNS = (
     ("answers", "model"),
     ("readings", "judge"),
     ("comparisons", "judge"),
+    ("votes", "judge"),
     ("audits", "judge"),
     ("ratings", "model"),
     ("events", "model"),

@@ -15,11 +15,12 @@ from lineage.errors import ArchiveError
 from lineage.migrations.to_3 import to_3
 from lineage.migrations.to_4 import to_4
 from lineage.migrations.to_5 import to_5
+from lineage.migrations.to_6 import to_6
 from lineage.storage.connection import ArchiveConnection
 from lineage.storage.lock import campaign_lock
 from lineage.storage.schema import SCHEMA_VERSION
 
-STEPS: dict[int, Callable[[duckdb.DuckDBPyConnection], None]] = {2: to_3, 3: to_4, 4: to_5}
+STEPS: dict[int, Callable[[duckdb.DuckDBPyConnection], None]] = {2: to_3, 3: to_4, 4: to_5, 5: to_6}
 """By the schema that a step starts from."""
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from lineage.archive.archive import Archive
 from lineage.points import points, spread
 from lineage.queries.judges import Reliability, reliabilities
-from lineage.queries.matches import OUTCOME, decides
+from lineage.storage.schema import OUTCOME
 
 
 @dataclass(frozen=True)
@@ -65,15 +65,21 @@ last AS (
 
 # The view `matches` seen by one contestant each: the view itself would be made of all rounds.
 _SCORE = f"""
-WITH {_LAST}, met AS (
-    SELECT va.model, va.support AS support_a, vb.support AS support_b,
-           aa.verified AS verified_a, ab.verified AS verified_b
+WITH {_LAST}, either_way AS (
+    FROM outcomes
+    UNION ALL SELECT round, item, model_b, model_a, -outcome FROM outcomes
+), told AS (
+    SELECT va.model, {OUTCOME} AS outcome
     FROM last JOIN verdicts va USING (model, round) JOIN items ON items.id = va.item
     JOIN verdicts vb ON vb.round = va.round AND vb.item = va.item AND vb.model <> va.model
     JOIN answers aa ON aa.item = va.item AND aa.model = va.model
     JOIN answers ab ON ab.item = vb.item AND ab.model = vb.model
+    JOIN rounds ON rounds.round = va.round
+    JOIN round_items i ON i.round = va.round AND i.item = va.item
+    LEFT JOIN either_way o ON o.round = va.round AND o.item = va.item
+                          AND o.model_a = va.model AND o.model_b = vb.model
     WHERE aa.answer <> ab.answer AND ($task IS NULL OR task = $task)
-), told AS (SELECT model, {OUTCOME} AS outcome FROM met)
+)
 SELECT model, count(*) FILTER (outcome > 0), count(*) FILTER (outcome < 0),
        count(*) FILTER (outcome = 0)
 FROM told GROUP BY model
@@ -98,13 +104,9 @@ def leaderboard(
     """
     scope: dict[str, Any] = {"all": everyone}
     of_task = {**scope, "task": task}
-    verifier = decides(archive)
     with archive.reading() as db:
         rated = db.execute(_RATED, scope).fetchall()
-        scores = {
-            row[0]: row[1:]
-            for row in db.execute(_SCORE, {**of_task, "verifier": verifier}).fetchall()
-        }
+        scores = {row[0]: row[1:] for row in db.execute(_SCORE, of_task).fetchall()}
         support = dict(db.execute(_SUPPORT, of_task).fetchall())
     reliability = reliabilities(archive, task)
     rows = []

@@ -6,7 +6,7 @@ from typing import Any
 from lineage.archive.archive import Archive
 from lineage.errors import ArchiveError
 from lineage.queries.judges import reliabilities
-from lineage.queries.matches import MATCHES, Match, MatchName, decides, match_of
+from lineage.queries.matches import MATCHES, Match, MatchName, match_of
 
 
 @dataclass(frozen=True)
@@ -94,11 +94,10 @@ def match_detail(archive: Archive, name: MatchName) -> MatchDetail:
         ArchiveError: the two never met on that item, or gave the same answer.
     """
     parameters: dict[str, Any] = {"item": name.item, "a": name.a, "b": name.b}
-    verifier = decides(archive)
     with archive.reading() as db:
         played = db.execute(_LAST_PLAYED, parameters).fetchone()
         parameters["round"] = played and played[0]
-        rows = db.execute(_ONE, {**parameters, "verifier": verifier}).fetchall()
+        rows = db.execute(_ONE, parameters).fetchall()
         verdicts = db.execute(_VERDICTS, parameters).fetchall()
     if played is None:
         raise ArchiveError(

@@ -4,10 +4,10 @@ A match is named `A-B@ITEM`, the smaller id first: who met on what. The same two
 round that is played on the same panel, on the same answers; then the last round tells, since judges
 have earned more trust by then.
 
-Where a key was looked at, the better answer by the key has won. Elsewhere the jury has decided, and
-what is kept of that is the mean result of each contestant on the item, its support; so the one with
-more support counts as the winner. That is what the jury said of the pair alone in 98 of 100 cases
-(6,584 pairs of a default campaign judged again); in the others a third answer made the difference.
+Where a key was looked at, the better answer by the key has won. Elsewhere the jury has decided of
+each pair, and ratings are fitted on the same outcomes: the view `matches` has both. Archives of
+schemas before 6 did not keep what the jury said of a pair; in their rounds the contestant with the
+higher mean result on the item (its support) counts as the winner.
 """
 
 import re
@@ -16,15 +16,6 @@ from typing import Any
 
 from lineage.archive.archive import Archive
 from lineage.errors import ArchiveError
-
-OUTCOME = """
-CASE WHEN $verifier AND verified_a IS NOT NULL AND verified_b IS NOT NULL
-     THEN sign(verified_a - verified_b)
-     WHEN support_a = 0.5 AND support_b = 0.5 THEN NULL
-     ELSE sign(round(support_a - support_b, 9)) END
-"""
-"""Of a row of the view `matches`: 1 where A has won, -1 where B has, 0 for a tie; NULL where no
-judge is believed, so that it counts for nobody. Needs the parameter `verifier`, see `decides`."""
 
 _NAME = re.compile(r"#?(\d{1,9})\s*-\s*#?(\d{1,9})\s*@\s*(.+)")
 
@@ -104,12 +95,11 @@ class Match:
         return {1: self.a.model, -1: self.b.model}.get(self.outcome or 0)
 
 
-MATCHES = f"""
+MATCHES = """
 SELECT m.round, item, task, model_a, answer_a, support_a, verified_a,
-       model_b, answer_b, support_b, verified_b, {OUTCOME},
-       $verifier AND verified_a IS NOT NULL AND verified_b IS NOT NULL
+       model_b, answer_b, support_b, verified_b, outcome, by_key
 FROM matches m JOIN items ON items.id = item
-"""  # noqa: S608
+"""
 """What `match_of` is made of; filter it by round."""
 
 _LISTED = f"""
@@ -127,12 +117,6 @@ SELECT max(round) FROM verdicts
 WHERE ($model IS NULL OR model = $model)
   AND ($task IS NULL OR item IN (SELECT id FROM items WHERE task = $task))
 """
-
-
-def decides(archive: Archive) -> bool:
-    """Whether keys decide the matches on items where they may be looked at."""
-    settings = archive.campaign()[1].get("arena", {})
-    return bool(settings.get("verifier", True))
 
 
 def matches(
@@ -153,13 +137,10 @@ def matches(
         limit: list so many at most.
     """
     asked: dict[str, Any] = {"model": model, "task": task}
-    verifier = decides(archive)
     with archive.reading() as db:
         if round is None:
             ((round,),) = db.execute(_LAST, asked).fetchall()  # noqa: A001 - see above
-        rows = db.execute(
-            _LISTED, {**asked, "verifier": verifier, "round": round, "limit": limit}
-        ).fetchall()
+        rows = db.execute(_LISTED, {**asked, "round": round, "limit": limit}).fetchall()
     return [match_of(row) for row in rows]
 
 

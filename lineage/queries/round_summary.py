@@ -76,11 +76,12 @@ WITH planted AS (
     JOIN readings c ON c.item = p.item AND c.answer = p.answer
     JOIN rights ON rights.item = p.item
     JOIN readings r ON r.item = p.item AND r.answer = rights.answer AND r.judge = c.judge
-    GROUP BY ALL
+                   AND r.mode = c.mode
+    GROUP BY p.item, p.answer, c.judge, c.mode
 )
 SELECT p.item, p.kind, p.answer,
-       coalesce(list(judge ORDER BY judge) FILTER (judge IS NOT NULL), []),
-       coalesce(list(judge ORDER BY judge) FILTER (fooled), [])
+       coalesce(list(DISTINCT judge ORDER BY judge) FILTER (judge IS NOT NULL), []),
+       coalesce(list(DISTINCT judge ORDER BY judge) FILTER (fooled), [])
 FROM planted p LEFT JOIN heard h ON h.item = p.item AND h.answer = p.answer
 GROUP BY ALL ORDER BY ALL
 """

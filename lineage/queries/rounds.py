@@ -31,8 +31,11 @@ GROUP BY ALL ORDER BY ALL
 
 _HEARD = {
     "answers": ("model", "t.item, m.id, t.answer, max(t.verified)"),
-    "readings": ("judge", "t.item, m.id, t.answer, min(t.log_likelihood)"),
-    "comparisons": ("judge", "t.item, m.id, t.better, t.worse, min(t.first), min(t.second)"),
+    "readings": ("judge", "t.item, m.id, t.mode, t.answer, min(t.log_likelihood)"),
+    "comparisons": (
+        "judge",
+        "t.item, m.id, t.mode, t.better, t.worse, min(t.first), min(t.second)",
+    ),
 }
 """By table, the column that names a model, and what is read."""
 
@@ -93,8 +96,8 @@ def barred(archive: Archive) -> frozenset[int]:
     """The judges that favoured some contestants when they last read answers."""
     with archive.reading() as db:
         rows = db.execute(
-            "SELECT judge FROM audits WHERE mode = 'likelihood' GROUP BY judge "
-            "HAVING NOT arg_max(admitted, round)"
+            "SELECT DISTINCT judge FROM (SELECT judge, arg_max(admitted, round) AS admitted "
+            "FROM audits WHERE evidence = 'readings' GROUP BY judge, mode) WHERE NOT admitted"
         ).fetchall()
     return frozenset(judge for (judge,) in rows)
 
@@ -119,8 +122,9 @@ def seats(archive: Archive, generation: int | None = None) -> dict[int, list[int
     """
     with archive.reading() as db:
         rows = db.execute(
-            "SELECT generation, list(judge ORDER BY judge) FROM audits JOIN rounds USING (round) "
-            "WHERE mode = 'likelihood' AND admitted AND epoch IS NOT NULL "
+            "SELECT generation, list(DISTINCT judge ORDER BY judge) "
+            "FROM audits JOIN rounds USING (round) "
+            "WHERE evidence = 'readings' AND admitted AND epoch IS NOT NULL "
             "AND ($generation IS NULL OR generation = $generation) "
             "GROUP BY generation ORDER BY generation",
             {"generation": generation},

@@ -16,8 +16,8 @@
       ├── scores ────── items ── panels                     who solves what, of which epoch
       ├── answers ───┬─ readings, comparisons, canaries     what was said, and what judges heard
       │              └─ views `matches`, `judgements`       who met whom, and who judged it how
-      └── rounds ────── round_items, verdicts, ratings,     what a round of the arena came to
-                        trust, audits                       and who of the judges is believed
+      └── rounds ────── round_items, verdicts, outcomes,    what a round of the arena came to
+                        ratings, votes, trust, audits       and who of the judges is believed
 
     basis, blocks      what the columns of a genome mean
     report_scores      what reports measured, by weights
@@ -40,7 +40,7 @@ was born before a founder came has no coefficients for it: its row stays as it w
 through layers, with scales.
 """
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 ROUND_TABLES = (
     "round_items",
@@ -48,7 +48,9 @@ ROUND_TABLES = (
     "canaries",
     "readings",
     "comparisons",
+    "votes",
     "verdicts",
+    "outcomes",
     "trust",
     "audits",
     "ratings",
@@ -139,7 +141,8 @@ CREATE TABLE rounds (
     generation INTEGER NOT NULL,              -- after which it was played
     epoch      INTEGER,                       -- whose panel it was played on; NULL for a tournament
     predicted  BIGINT NOT NULL,               -- tokens that it was expected to take
-    tokens     BIGINT NOT NULL                -- and took
+    tokens     BIGINT NOT NULL,               -- and took
+    verifier   BOOLEAN NOT NULL               -- whether keys decided where they were looked at
 );
 CREATE TABLE round_items (
     round INTEGER NOT NULL, item VARCHAR NOT NULL,
@@ -158,18 +161,32 @@ CREATE TABLE canaries (
     round INTEGER NOT NULL, item VARCHAR NOT NULL, kind VARCHAR NOT NULL, answer VARCHAR NOT NULL,
     PRIMARY KEY (item, answer)
 );
-CREATE TABLE readings (
-    round INTEGER NOT NULL, item VARCHAR NOT NULL, judge INTEGER NOT NULL, answer VARCHAR NOT NULL,
-    log_likelihood DOUBLE NOT NULL, PRIMARY KEY (item, judge, answer)
+CREATE TABLE readings (                       -- `mode` is how a judge judges; any text
+    round INTEGER NOT NULL, item VARCHAR NOT NULL, judge INTEGER NOT NULL, mode VARCHAR NOT NULL,
+    answer VARCHAR NOT NULL, log_likelihood DOUBLE NOT NULL,
+    PRIMARY KEY (item, judge, mode, answer)
 );
 CREATE TABLE comparisons (                    -- "A or B?", as log-odds of `better` in both orders
-    round INTEGER NOT NULL, item VARCHAR NOT NULL, judge INTEGER NOT NULL,
+    round INTEGER NOT NULL, item VARCHAR NOT NULL, judge INTEGER NOT NULL, mode VARCHAR NOT NULL,
     better VARCHAR NOT NULL, worse VARCHAR NOT NULL,
-    first DOUBLE NOT NULL, second DOUBLE NOT NULL, PRIMARY KEY (item, judge, better, worse)
+    first DOUBLE NOT NULL, second DOUBLE NOT NULL, PRIMARY KEY (item, judge, mode, better, worse)
+);
+-- Votes that nothing else tells; who cannot tell two answers apart has no row for them.
+CREATE TABLE votes (
+    round INTEGER NOT NULL, item VARCHAR NOT NULL, judge INTEGER NOT NULL, mode VARCHAR NOT NULL,
+    better VARCHAR NOT NULL, worse VARCHAR NOT NULL
 );
 CREATE TABLE verdicts (
     round INTEGER NOT NULL, item VARCHAR NOT NULL, model INTEGER NOT NULL,
     support DOUBLE NOT NULL                   -- mean result of its matches on the item, in [0, 1]
+);
+-- Of the matches whose outcome does not follow from the key or from who has more support: the jury
+-- said something else of that pair, or (NULL) nothing. About one in a hundred; the view `matches`
+-- has all.
+CREATE TABLE outcomes (
+    round INTEGER NOT NULL, item VARCHAR NOT NULL,
+    model_a INTEGER NOT NULL, model_b INTEGER NOT NULL,
+    outcome TINYINT CHECK (outcome BETWEEN -1 AND 1), CHECK (model_a < model_b)
 );
 -- How often judges were right where a key could tell: of the items of each round alone. Without a
 -- key of its own, whose index would take more room than all else that a campaign learns.
@@ -181,6 +198,8 @@ CREATE TABLE trust (
 CREATE TABLE audits (
     round INTEGER NOT NULL, judge INTEGER NOT NULL, mode VARCHAR NOT NULL,
     trust DOUBLE NOT NULL, favour DOUBLE, admitted BOOLEAN NOT NULL,
+    evidence VARCHAR NOT NULL                 -- the table that its votes follow from
+        CHECK (evidence IN ('answers', 'readings', 'comparisons', 'votes')),
     PRIMARY KEY (round, judge, mode)
 );
 -- Where there are no keys: whose answers stand for them in an epoch, by log-odds of being right.
@@ -242,48 +261,6 @@ CREATE TABLE report_scores (
     item VARCHAR NOT NULL, exact DOUBLE NOT NULL, probability DOUBLE NOT NULL,
     PRIMARY KEY (weights_sha256, item)
 );
-
--- Every two models that answered an item differently in a round, and what came of it.
-CREATE VIEW matches AS
-SELECT va.round, va.item, va.model AS model_a, aa.answer AS answer_a, va.support AS support_a,
-       vb.model AS model_b, ab.answer AS answer_b, vb.support AS support_b,
-       aa.verified AS verified_a, ab.verified AS verified_b
-FROM verdicts va
-JOIN verdicts vb ON va.round = vb.round AND va.item = vb.item AND va.model < vb.model
-JOIN answers aa ON aa.item = va.item AND aa.model = va.model
-JOIN answers ab ON ab.item = vb.item AND ab.model = vb.model
-WHERE aa.answer <> ab.answer;
-
--- What every judge makes of every match: whose answer it prefers (NULL: it cannot tell), and
--- whether that counted. Nothing is stored for it; it is a view over what was answered and read.
-CREATE VIEW judgements AS
-WITH said AS (
-    SELECT item, judge, 'likelihood' AS mode, answer, log_likelihood AS vote FROM readings
-), compared AS (
-    SELECT item, judge, better AS one, worse AS other,
-           CASE WHEN sign(first) = sign(second) THEN sign(first) ELSE 0 END AS vote FROM comparisons
-    UNION ALL
-    SELECT item, judge, worse, better,
-           CASE WHEN sign(first) = sign(second) THEN -sign(first) ELSE 0 END FROM comparisons
-), told AS (
-    SELECT m.round, m.item, m.model_a, m.model_b, a.judge, a.mode, sign(a.vote - b.vote) AS vote
-    FROM matches m JOIN said a ON a.item = m.item AND a.answer = m.answer_a
-    JOIN said b ON b.item = m.item AND b.answer = m.answer_b AND b.judge = a.judge
-    UNION ALL
-    SELECT m.round, m.item, m.model_a, m.model_b, j.model, 'consensus',
-           CASE WHEN j.answer = m.answer_a THEN 1 ELSE -1 END
-    FROM matches m JOIN answers j ON j.item = m.item AND j.answer IN (m.answer_a, m.answer_b)
-    UNION ALL
-    SELECT m.round, m.item, m.model_a, m.model_b, c.judge, 'preference', c.vote
-    FROM matches m JOIN compared c
-    ON c.item = m.item AND c.one = m.answer_a AND c.other = m.answer_b
-)
-SELECT told.round, told.item, model_a, model_b, told.judge, told.mode,
-       CASE WHEN vote > 0 THEN model_a WHEN vote < 0 THEN model_b END AS prefers,
-       audits.trust, audits.admitted
-FROM told JOIN audits ON audits.round = told.round AND audits.judge = told.judge
-                     AND audits.mode = told.mode
-WHERE told.judge NOT IN (model_a, model_b);
 """
 
 ORDERS = """
@@ -315,3 +292,72 @@ SELECT id AS model, method, path,
        ELSE genome END AS genome
 FROM models;
 """
+
+BY_KEY = "verifier AND checkable AND aa.verified IS NOT NULL AND ab.verified IS NOT NULL"
+OUTCOME = f"""
+CASE WHEN o.round IS NOT NULL THEN o.outcome
+     WHEN {BY_KEY} THEN sign(aa.verified - ab.verified)
+     WHEN va.support = 0.5 AND vb.support = 0.5 THEN NULL
+     ELSE sign(round(va.support - vb.support, 9)) END::TINYINT
+"""
+"""What came of a match, of rows `va` and `vb` of `verdicts`, `aa` and `ab` of `answers` and, if
+there is one, `o` of `outcomes`."""
+
+VIEWS = f"""
+-- Every two models that answered an item differently in a round, and what came of it: 1 where a has
+-- won, -1 where b has, 0 for a tie, NULL where no judge is believed, so that it counts for nobody.
+CREATE VIEW matches AS
+SELECT va.round, va.item, va.model AS model_a, aa.answer AS answer_a, va.support AS support_a,
+       vb.model AS model_b, ab.answer AS answer_b, vb.support AS support_b,
+       aa.verified AS verified_a, ab.verified AS verified_b,
+       {BY_KEY} AS by_key, {OUTCOME} AS outcome
+FROM verdicts va
+JOIN verdicts vb ON va.round = vb.round AND va.item = vb.item AND va.model < vb.model
+JOIN answers aa ON aa.item = va.item AND aa.model = va.model
+JOIN answers ab ON ab.item = vb.item AND ab.model = vb.model
+JOIN rounds ON rounds.round = va.round
+JOIN round_items i ON i.round = va.round AND i.item = va.item
+LEFT JOIN outcomes o ON o.round = va.round AND o.item = va.item
+                    AND o.model_a = va.model AND o.model_b = vb.model
+WHERE aa.answer <> ab.answer;
+
+-- What every judge makes of every match: whose answer it prefers (NULL: it cannot tell), and
+-- whether that counted. Where a judge's votes follow from what it answered, read or compared,
+-- nothing is stored for it.
+CREATE VIEW judgements AS
+WITH compared AS (
+    SELECT item, judge, mode, better AS one, worse AS other,
+           CASE WHEN sign(first) = sign(second) THEN sign(first) ELSE 0 END AS vote FROM comparisons
+    UNION ALL
+    SELECT item, judge, mode, worse, better,
+           CASE WHEN sign(first) = sign(second) THEN -sign(first) ELSE 0 END FROM comparisons
+), voted AS (
+    SELECT round, item, judge, mode, better AS one, worse AS other, 1 AS vote FROM votes
+    UNION ALL SELECT round, item, judge, mode, worse, better, -1 FROM votes
+), told AS (
+    SELECT m.round, m.item, m.model_a, m.model_b, a.judge, a.mode,
+           sign(a.log_likelihood - b.log_likelihood) AS vote
+    FROM matches m JOIN readings a ON a.item = m.item AND a.answer = m.answer_a
+    JOIN readings b ON b.item = m.item AND b.answer = m.answer_b AND b.judge = a.judge
+                   AND b.mode = a.mode
+    UNION ALL
+    SELECT m.round, m.item, m.model_a, m.model_b, j.model, d.mode,
+           CASE WHEN j.answer = m.answer_a THEN 1 ELSE -1 END
+    FROM matches m JOIN answers j ON j.item = m.item AND j.answer IN (m.answer_a, m.answer_b)
+    JOIN audits d ON d.round = m.round AND d.judge = j.model AND d.evidence = 'answers'
+    UNION ALL
+    SELECT m.round, m.item, m.model_a, m.model_b, c.judge, c.mode, c.vote
+    FROM matches m JOIN compared c
+    ON c.item = m.item AND c.one = m.answer_a AND c.other = m.answer_b
+    UNION ALL
+    SELECT m.round, m.item, m.model_a, m.model_b, v.judge, v.mode, v.vote
+    FROM matches m JOIN voted v ON v.round = m.round
+    AND v.item = m.item AND v.one = m.answer_a AND v.other = m.answer_b
+)
+SELECT told.round, told.item, model_a, model_b, told.judge, told.mode,
+       CASE WHEN vote > 0 THEN model_a WHEN vote < 0 THEN model_b END AS prefers,
+       audits.trust, audits.admitted
+FROM told JOIN audits ON audits.round = told.round AND audits.judge = told.judge
+                     AND audits.mode = told.mode
+WHERE told.judge NOT IN (model_a, model_b);
+"""  # noqa: S608

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+from arena.judges import Modes, comparing, reading
 from arena.matches.cost import PLANTED
 from arena.matches.items import RoundItems
 from arena.matches.round import Arena
@@ -47,7 +48,12 @@ def not_forgotten(archive: Archive, search: config.Search) -> dict[int, list[int
 
 
 def most_evaluations(
-    arena: config.ArenaSettings, items: int, newcomers: int, contestants: int, judges: int
+    arena: config.ArenaSettings,
+    modes: Modes,
+    items: int,
+    newcomers: int,
+    contestants: int,
+    judges: int,
 ) -> int:
     """Item evaluations that a round on so many items takes at most.
 
@@ -55,8 +61,9 @@ def most_evaluations(
     an empty seat reads everybody's. Comparisons ask for both orders and both letters.
     """
     vacant = arena.judges - judges
-    each = newcomers * (1 + arena.judges) + vacant * (contestants + PLANTED)
-    return items * each + 4 * arena.judges * arena.pairs
+    read = newcomers * arena.judges + vacant * (contestants + PLANTED)
+    each = newcomers + len(reading(modes)) * read
+    return items * each + 4 * len(comparing(modes)) * arena.judges * arena.pairs
 
 
 def memory_of(
@@ -81,9 +88,10 @@ def memory_of(
     )
 
 
-def rules_of(arena: config.ArenaSettings) -> Rules:
+def rules_of(context: Context) -> Rules:
     """How rounds are played, as a configuration says."""
-    return Rules(arena.judges, arena.voters, arena.pairs, arena.verifier)
+    arena = context.config.arena
+    return Rules(arena.judges, arena.voters, arena.pairs, arena.verifier, context.judges)
 
 
 def play(

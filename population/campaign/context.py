@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from arena import Task, TaskError, load_tasks
+from arena.judges import Judge
 from arena.tasks.guarded import Guarded
 from lineage import Archive
 from lineage.records import Floats, Founder, Item, Model
@@ -27,7 +28,12 @@ from population.evaluation.devices import resolve_device, resolve_dtype
 from population.evaluation.evaluator import Evaluator
 from population.evaluation.networks import network_of
 from population.evaluation.pool import EvaluatorPool, usual_size
-from population.evolution.extensions import Extensions, operators_of, survival_rule_of
+from population.evolution.extensions import (
+    Extensions,
+    judges_of,
+    operators_of,
+    survival_rule_of,
+)
 from population.evolution.operators import Operator
 from population.evolution.spaces.both import BothSpace
 from population.evolution.spaces.flow import FlowSpace
@@ -92,7 +98,7 @@ class Context:
         basis: what the rows of a genome mean.
         layout: what its columns mean.
         hashes: of the founders' weights, where they are known already.
-        extensions: operators and survival rules of somebody's own.
+        extensions: operators, survival rules and judges of somebody's own.
     """
 
     def __init__(
@@ -129,6 +135,11 @@ class Context:
     def survival_rule(self) -> Rule:
         """Who lives on."""
         return survival_rule_of(self.config.search, self.extensions)
+
+    @cached_property
+    def judges(self) -> dict[str, Judge]:
+        """The kinds of judges in its arena, by mode."""
+        return judges_of(self.config.arena, self.extensions)
 
     @cached_property
     def tasks(self) -> list[Task]:
@@ -372,7 +383,7 @@ def open_context(
         config: with paths resolved.
         progress: told how far it is.
         say: told what somebody should know of the founders.
-        extensions: operators and survival rules of somebody's own.
+        extensions: operators, survival rules and judges of somebody's own.
 
     Raises:
         CheckpointError: a founder is missing, broken, or does not fit the others.

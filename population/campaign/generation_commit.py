@@ -133,6 +133,7 @@ class GenerationWriter:
         self._search = context.config.search
         self._kinship, self._clock, self._progress = kinship, clock, progress
         self._judged = self._search.merit == "jury"
+        self._rules = rules_of(context)
         self.selection = sampler.selection
 
     def record(
@@ -299,7 +300,7 @@ class GenerationWriter:
                 bench=bench,
             ),
             replace(memory, answers=[*memory.answers, *said]),
-            rules_of(settings),
+            self._rules,
             self._progress,
         )
         return replace(played, answers=(*said, *played.answers))

@@ -93,7 +93,7 @@ class Campaign:
         Args:
             path: where the archive is to be; the file must not exist.
             config: everything that its user decides; by default the shipped founders breed.
-            extensions: operators and survival rules of one's own, which `config` names
+            extensions: operators, survival rules and judges of one's own, which `config` names
                 `plugin:NAME`.
             progress: told (done, total, what); may raise to stop.
 
@@ -304,7 +304,9 @@ def cost_of_next(archive: Archive, session: Session, population: PopulationState
     judges = len(remembered(archive, search, population.generation + 1))
     everybody = len(population.members) + search.finalists
     items = size(config.arena.items)
-    return cost + most_evaluations(config.arena, items, newcomers, everybody, judges)
+    return cost + most_evaluations(
+        config.arena, session.context.judges, items, newcomers, everybody, judges
+    )
 
 
 def _ending(

@@ -92,7 +92,7 @@ def play_tournament(
             anchors=founders_among(members),
         ),
         memory_of(archive, panel, ids, None),
-        rules_of(context.config.arena),
+        rules_of(context),
         progress,
         hidden,
     )

@@ -55,7 +55,7 @@ def started(
         limits: what the campaign may spend.
         progress: told how far it is; may raise to stop.
         say: told what somebody should know of the founders.
-        extensions: operators and survival rules of somebody's own.
+        extensions: operators, survival rules and judges of somebody's own.
         report: whether the sealed split will be asked for.
         anew: an archive without any candidate is there, and this one takes its place.
 

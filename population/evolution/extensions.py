@@ -1,7 +1,7 @@
-"""Operators and survival rules from outside the project: passed in, or installed entry points.
+"""Operators, survival rules and judges from outside: passed in, or installed entry points.
 
 A configuration names them `plugin:NAME`, as it names tasks. Entry points are in the groups
-`colony.operators` and `colony.survival`; what is passed in comes first.
+`colony.operators`, `colony.survival` and `colony.judges`; what is passed in comes first.
 """
 
 from collections.abc import Mapping
@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
+from arena.judges import JUDGES, ComparingJudge, Judge, ReadingJudge
 from arena.tasks.loading import PLUGIN
-from population.config import Search
+from population.config import ArenaSettings, Search
 from population.errors import ConfigError
 from population.evolution.operators import OPERATORS, Operator
 from population.evolution.survival import RULES, Rule
@@ -29,6 +30,7 @@ class Extensions:
 
     operators: Mapping[str, Operator] = field(default_factory=dict)
     survival: Mapping[str, Rule] = field(default_factory=dict)
+    judges: Mapping[str, Judge] = field(default_factory=dict)
 
 
 def operators_of(search: Search, extensions: Extensions) -> dict[str, Operator]:
@@ -52,6 +54,25 @@ def survival_rule_of(search: Search, extensions: Extensions) -> Rule:
     return _resolve(search.survival, RULES, extensions.survival, "colony.survival", None)
 
 
+def judges_of(arena: ArenaSettings, extensions: Extensions) -> dict[str, Judge]:
+    """All kinds of judges that a configuration names, by the names that it gives them.
+
+    Raises:
+        ConfigError: one is not installed, or is no `Judge`, or not one of its kind of evidence.
+    """
+    judges: dict[str, Judge] = {}
+    for name in arena.modes:
+        judge = _resolve(name, JUDGES, extensions.judges, "colony.judges", Judge)
+        for evidence, kind in (("readings", ReadingJudge), ("comparisons", ComparingJudge)):
+            if (judge.evidence == evidence) != isinstance(judge, kind):
+                raise ConfigError(
+                    f"{name}: expected a {kind.__name__} if and only if its evidence is "
+                    f"{evidence}, got {type(judge).__name__} with {judge.evidence}"
+                )
+        judges[name] = judge
+    return judges
+
+
 def _resolve(
     name: str, built_in: Mapping[str, T], passed: Mapping[str, T], group: str, kind: type[T] | None
 ) -> T:
@@ -59,10 +80,20 @@ def _resolve(
         return built_in[name]
     plugin = name.removeprefix(PLUGIN)
     extension: Any = passed[plugin] if plugin in passed else _load(plugin, passed, group)
+    if kind and isinstance(extension, type):
+        extension = _made(name, extension)
     if not (isinstance(extension, kind) if kind else callable(extension)):
         expected = kind.__name__ if kind else "callable"
         raise ConfigError(f"{name}: expected a {expected}, got {type(extension).__name__}")
     return extension  # type: ignore[no-any-return]
+
+
+def _made(name: str, kind: type) -> object:
+    """An instance of a class that is named itself, as with tasks."""
+    try:
+        return kind()
+    except TypeError as error:
+        raise ConfigError(f"{name}: {kind.__name__} cannot be made: {error}") from None
 
 
 def _load(name: str, passed: Mapping[str, object], group: str) -> object:

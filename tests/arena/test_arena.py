@@ -1,11 +1,16 @@
 """The arena's rules: what judges see, who is believed, what follows, who mates with whom."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arena.judges import JUDGES, Slate, consensus, likelihood, preference, slate_of
+from arena.judges import JUDGES, Heard, Slate, heard_by_mode, slate_of
+from arena.judges.consensus import own_answers
+from arena.judges.likelihood import by_reading
+from arena.judges.preference import by_comparison
 from arena.matches.adjudication import judged, record_of
 from arena.matches.items import HIDDEN, hopeless, round_items
 from arena.matches.outcomes import decided, supports
@@ -29,9 +34,7 @@ ITEMS = [(f"q{n}", "sums") for n in range(12)]
 
 def slate(
     table: dict[int, list[str]],
-    readings: list[Reading] | None = None,
     checkable: int = 0,
-    comparisons: list[PairComparison] | None = None,
 ) -> Slate:
     """A slate from each contestant's answers; "right" is right, where that may be looked up."""
     answers = [
@@ -46,9 +49,13 @@ def slate(
         items,
         answers,
         verify=lambda item, answer: float(answer == "right") if item in open_items else None,
-        readings=readings or [],
-        comparisons=comparisons or [],
     )
+
+
+def heard(readings: Sequence[Reading] = (), comparisons: Sequence[PairComparison] = ()) -> Heard:
+    """What the judges of the one mode said that there is."""
+    (spoken,) = heard_by_mode(readings, comparisons).values()
+    return spoken
 
 
 def strangers(models: int) -> dict[int, Floats]:
@@ -103,39 +110,41 @@ def test_consensus_believes_the_many_and_nobody_votes_for_itself() -> None:
 def test_likelihood_ranks_within_judge_and_item() -> None:
     """A judge whose log-likelihoods are all low has the same say as one whose are all high."""
     readings = [
-        Reading("q0", judge, text, level - gap)
+        Reading("q0", judge, "likelihood", text, level - gap)
         for judge, level in ((1, -1.0), (2, -500.0))
         for text, gap in (("a", 0.0), ("b", 1.0), ("c", 2.0))
     ]
-    laid = slate({1: ["a"], 2: ["b"], 3: ["c"]}, readings)
-    (signs,) = likelihood.ballots(laid).signs
+    laid = slate({1: ["a"], 2: ["b"], 3: ["c"]})
+    (signs,) = by_reading(laid, heard(readings)).signs
     assert signs[0].tolist() == signs[1].tolist() == [[0, 1, 1], [-1, 0, 1], [-1, -1, 0]]
 
 
 def test_a_judge_says_nothing_of_what_it_has_not_read() -> None:
-    laid = slate({1: ["a"], 2: ["b"], 3: ["c"]}, [Reading("q0", 1, t, -1.0) for t in "ab"])
-    (signs,) = likelihood.ballots(laid).signs
+    laid = slate({1: ["a"], 2: ["b"], 3: ["c"]})
+    read = [Reading("q0", 1, "likelihood", t, -1.0) for t in "ab"]
+    (signs,) = by_reading(laid, heard(read)).signs
     assert signs[0, :, 2].tolist() == signs[0, 2, :].tolist() == [0, 0, 0]
 
 
 def test_a_preference_that_depends_on_the_order_is_none() -> None:
     said = [
-        PairComparison("q0", 1, "a", "b", 2.0, 1.0),
-        PairComparison("q1", 1, "a", "b", 2.0, -1.0),
+        PairComparison("q0", 1, "preference", "a", "b", 2.0, 1.0),
+        PairComparison("q1", 1, "preference", "a", "b", 2.0, -1.0),
     ]
-    laid = slate({1: ["a", "a"], 2: ["b", "b"]}, comparisons=said)
-    agreed, torn = preference.ballots(laid).signs
+    laid = slate({1: ["a", "a"], 2: ["b", "b"]})
+    agreed, torn = by_comparison(laid, heard(comparisons=said)).signs
     assert agreed[0].tolist() == [[0, 1], [-1, 0]]
     assert not torn.any()
 
 
 def test_every_kind_of_judge_is_antisymmetric() -> None:
     """Whoever prefers a to b does not prefer b to a."""
-    readings = [Reading("q0", 1, text, -float(n)) for n, text in enumerate("abc")]
-    said = [PairComparison("q0", 2, "a", "c", -1.0, -2.0)]
-    laid = slate({1: ["a"], 2: ["b"], 3: ["c"]}, readings, comparisons=said)
-    for kind in JUDGES.values():
-        for signs in kind(laid).signs:
+    readings = [Reading("q0", 1, "likelihood", text, -float(n)) for n, text in enumerate("abc")]
+    said = [PairComparison("q0", 2, "preference", "a", "c", -1.0, -2.0)]
+    laid = slate({1: ["a"], 2: ["b"], 3: ["c"]})
+    spoken = heard_by_mode(readings, said)
+    for mode, kind in JUDGES.items():
+        for signs in kind.votes(laid, spoken.get(mode, Heard())).signs:
             np.testing.assert_array_equal(signs, -signs.swapaxes(1, 2))
 
 
@@ -155,7 +164,7 @@ def test_trust_earned_on_keys_outvotes_a_wrong_majority() -> None:
 def test_an_item_is_never_judged_with_the_trust_it_gave() -> None:
     """The only item of which a key is known: its evidence is left out there."""
     laid = slate({1: ["right"], 2: ["wrong"], 3: ["right"]}, checkable=1)
-    ballots = consensus.ballots(laid)
+    ballots = own_answers(laid)
     hits, misses = earned(laid, ballots, np.eye(3))
     assert hits[:, 0, STRANGERS].tolist() == [1.0, 0.0, 1.0]
     assert misses[:, 0, STRANGERS].tolist() == [0.0, 0.0, 0.0]  # nobody judges its own match
@@ -169,12 +178,12 @@ def test_trust_is_counted_by_whose_kin_is_wrong() -> None:
     relationship = np.eye(3)
     relationship[2, 1] = relationship[1, 2] = 0.5
     readings = [
-        Reading(item, 3, text, value)
+        Reading(item, 3, "likelihood", text, value)
         for item, _ in ITEMS
         for text, value in (("right", -2.0), ("wrong", -1.0), ("third", -3.0))
     ]
-    laid = slate({1: ["right"] * 12, 2: ["wrong"] * 12, 3: ["third"] * 12}, readings, 12)
-    hits, misses = earned(laid, likelihood.ballots(laid), relationship[[2]])
+    laid = slate({1: ["right"] * 12, 2: ["wrong"] * 12, 3: ["third"] * 12}, 12)
+    hits, misses = earned(laid, by_reading(laid, heard(readings)), relationship[[2]])
     assert hits[0, :, WRONG_IS_KIN].sum() == 0.0
     assert misses[0, :, WRONG_IS_KIN].sum() == 12.0
     assert misses[0, :, STRANGERS].sum() == misses[0, :, RIGHT_IS_KIN].sum() == 0.0
@@ -205,9 +214,8 @@ def test_a_little_known_judge_says_little() -> None:
 
 
 def test_records_are_looked_up_by_judge_mode_task_and_stratum() -> None:
-    laid = slate({1: ["a"], 2: ["b"]})
     known = record_of([Trust(2, "consensus", "sums", "right is kin", 3.0, 1.0)])
-    hits, misses = recorded(known, consensus.ballots(laid), ["other", "sums"])
+    hits, misses = recorded(known, [1, 2], "consensus", ["other", "sums"])
     assert hits[1, 1, RIGHT_IS_KIN] == 3.0
     assert hits.sum() == 3.0
     assert misses.sum() == 1.0

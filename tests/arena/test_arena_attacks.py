@@ -90,7 +90,7 @@ def test_a_judge_that_always_says_a_is_never_heard() -> None:
     panel = panel_of(0, 240)
     silent = played(players, panel, replace(rules, pairs=0))
     heard = played(players, panel, rules)
-    said = [audit for audit in heard.audits if audit.mode == preference.MODE]
+    said = [audit for audit in heard.audits if audit.mode == "preference"]
     assert said
     assert not any(audit.admitted for audit in said)
     assert heard.comparisons
@@ -101,12 +101,12 @@ def test_a_judge_that_can_compare_is_heard_once_it_has_shown_it() -> None:
     players = [Comparing(p.name, p.skill) for p in honest()]
     rules = Rules(judges=2, pairs=120, verifier=False)
     first = played(players, panel_of(0, 240), rules)
-    assert not any(a.admitted for a in first.audits if a.mode == preference.MODE)
+    assert not any(a.admitted for a in first.audits if a.mode == "preference")
     checkable = {item.item for item in first.asked if item.checkable}
     assert {comparison.item for comparison in first.comparisons} <= checkable
     known = Memory(trust=[*first.trust, *first.trust])
     second = played(players, panel_of(1, 240), rules, memory=known)
-    assert any(a.admitted for a in second.audits if a.mode == preference.MODE)
+    assert any(a.admitted for a in second.audits if a.mode == "preference")
     assert any(c.item not in {i.item for i in second.asked if i.checkable}
                for c in second.comparisons)  # fmt: skip
 

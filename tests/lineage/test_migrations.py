@@ -95,6 +95,37 @@ def test_a_migrated_archive_has_the_tables_of_a_new_one(
         assert rows(earlier, query) == rows(small_archive.path, query)
 
 
+def test_modes_of_schema_5_are_data_and_its_matches_keep_their_outcomes(tmp_path: Path) -> None:
+    path = tmp_path / "arena.duckdb"
+    path.write_bytes(gzip.decompress((FIXTURES / "arena.duckdb.gz").read_bytes()))
+    same = {
+        "audits": "round, judge, mode, trust, favour, admitted",
+        "readings": "round, item, judge, answer, log_likelihood",
+        "judgements": "*",
+        "rounds": "round, generation, epoch, predicted, tokens",
+    }
+    by_support = (
+        "SELECT round, item, model_a, model_b, "
+        "CASE WHEN verified_a IS NOT NULL AND verified_b IS NOT NULL "
+        "THEN sign(verified_a - verified_b) "
+        "WHEN support_a = 0.5 AND support_b = 0.5 THEN NULL "
+        "ELSE sign(round(support_a - support_b, 9)) END FROM matches ORDER BY ALL"
+    )
+    queries = {table: f"SELECT {columns} FROM {table} ORDER BY ALL" for table, columns in
+               same.items()}  # fmt: skip
+    before = {table: rows(path, query) for table, query in queries.items()}
+    outcomes = rows(path, by_support)
+    Archive(path)
+    assert {table: rows(path, query) for table, query in queries.items()} == before
+    shown = "SELECT round, item, model_a, model_b, outcome FROM matches ORDER BY ALL"
+    assert rows(path, shown) == outcomes
+    assert rows(path, "SELECT DISTINCT mode FROM readings") == [("likelihood",)]
+    assert rows(path, "SELECT DISTINCT mode, evidence FROM audits ORDER BY ALL") == [
+        ("consensus", "answers"), ("likelihood", "readings"),
+    ]  # fmt: skip
+    assert rows(path, "SELECT DISTINCT verifier FROM rounds") == [(True,)]
+
+
 def test_migrated_recipes_replay_to_their_hashes(earlier: Path) -> None:
     Archive(earlier)
     with duckdb.connect(str(earlier)) as db:

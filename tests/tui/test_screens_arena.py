@@ -14,7 +14,7 @@ from lineage.queries.leaderboard import leaderboard
 from lineage.queries.matches import MatchName, matches
 from lineage.queries.round_summary import round_summary
 from lineage.queries.tasks import tasks_of
-from lineage.records import Rating, Round, RoundItem, Verdict
+from lineage.records import MatchOutcome, Rating, Round, RoundItem, Verdict
 from population.analysis.source_attribution import founder_sources, member_sources
 from population.weights.paths import weights_file
 from tests.screen_helpers import (
@@ -276,6 +276,7 @@ def test_a_round_shows_when_it_has_been_played(archive: Path, tmp_path: Path) ->
                 Round(
                     asked=(RoundItem(item, False, False),),
                     verdicts=(Verdict(item, a, 1.0), Verdict(item, b, 0.0)),
+                    matches=(MatchOutcome(item, a, b, 1),),
                     ratings=(Rating(a, 1.0, 0.5, 0.0), Rating(b, -1.0, 0.5, 0.0)),
                 )
             )

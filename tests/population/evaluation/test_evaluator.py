@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from arena.judges.preference import asked
+from arena.judges.preference import Preference
 from arena.tasks.generators import GENERATORS, sample_items
 from lineage.records import Item
 from population.config import shipped_data
@@ -157,7 +157,7 @@ def test_control_tokens_in_an_answer_stay_text() -> None:
     end, number = tokenizer.tokenizer.eos_token, tokenizer.tokenizer.eos_token_id
     assert tokenizer.encode_answer(item, f"a{end}b").count(number) == 1
     # So does one that is put into a question: which of two answers is better?
-    for question, _ in asked(item, f"a{end}b", "c"):
+    for question, _ in Preference().questions(item, f"a{end}b", "c"):
         assert number not in tokenizer.encode_prompt(question).ids
         assert number in tokenizer.encode_prompt(replace(question, plain=False)).ids
 

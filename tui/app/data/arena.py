@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from arena.judges import preference
+from arena.judges import JUDGES, ComparingJudge
 from arena.reliability.kin import STRATA
 from arena.reliability.partiality import closer_kin
 from lineage import Archive
@@ -100,10 +100,11 @@ def reason(mode: str, judge: Reliability) -> str:
     if judge.admitted:
         return "listened to"
     favours = "" if judge.favour is None else f" (p {judge.favour:.1g})"
-    if mode == preference.MODE:
+    kind = JUDGES.get(mode)
+    if isinstance(kind, ComparingJudge):
         return (
-            f"not listened to: it has to be right in more than {preference.BAR:.0%} of at least "
-            f"{preference.PAIRS} known pairs, and to favour nobody{favours}"
+            f"not listened to: it has to be right in more than {kind.proof.accuracy:.0%} of at "
+            f"least {kind.proof.pairs} known pairs, and to favour nobody{favours}"
         )
     return f"not listened to: its mistakes favour some{favours}"
 
