@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate, groupby
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,9 @@ from population.evaluation.prompt_tokenizer import EncodedPrompt
 
 MAX_LOGITS = 1 << 27
 """Logits that are computed at once, unless a single text needs more."""
+
+BATCH_OVERHEAD = {"cpu": 64, "accelerator": 4096}
+"""What a forward pass costs beside its tokens, in tokens: an accelerator mostly waits for calls."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,11 @@ class TokenSequence:
         """Tokens in all."""
         return len(self.context) + len(self.continuation)
 
+    @property
+    def tokens_read(self) -> int:
+        """Tokens that a model reads: nothing is predicted behind the last one."""
+        return len(self) - 1
+
 
 @dataclass(frozen=True)
 class BatchLimits:
@@ -132,30 +141,70 @@ class BatchLimits:
 
 def batch_by_length(sequences: Sequence[TokenSequence], limits: BatchLimits) -> tuple[Batch, ...]:
     """Batches of sequences of similar length; the order of the sequences does not matter."""
-    rows = sorted(sequences, key=lambda row: (len(row), row.number))
+    rows = sorted(sequences, key=lambda row: (row.tokens_read, row.number))
     batches: list[Batch] = []
     start = 0
-    while start < len(rows):
-        stop, targets = start + 1, len(rows[start].continuation)
-        while stop < len(rows) and (stop + 1 - start) * len(rows[stop]) <= limits.batch_tokens:
-            targets += len(rows[stop].continuation)
-            if targets * limits.vocabulary_size > MAX_LOGITS:
-                break
-            stop += 1
-        batches.append(_batch(rows[start:stop], limits.device))
+    for stop in _cuts([row.tokens_read for row in rows], limits):
+        first, targets = start, 0
+        for place in range(start, stop):
+            more = len(rows[place].continuation)
+            if place > first and (targets + more) * limits.vocabulary_size > MAX_LOGITS:
+                batches.append(_batch(rows[first:place], limits.device))
+                first, targets = place, 0
+            targets += more
+        batches.append(_batch(rows[first:stop], limits.device))
         start = stop
     return tuple(batches)
 
 
+def _cuts(lengths: Sequence[int], limits: BatchLimits) -> list[int]:
+    """Where to cut sequences into batches so that reading them all costs least.
+
+    A batch costs its tokens, padding included, and as much as some more for being a batch. Cuts are
+    between lengths, or where a batch is full; a shortest path over the lengths finds the best.
+
+    Args:
+        lengths: of the sequences, in ascending order.
+        limits: of a batch.
+
+    Returns:
+        Where each batch stops, in ascending order.
+    """
+    overhead = BATCH_OVERHEAD["cpu" if limits.device.type == "cpu" else "accelerator"]
+    groups = [(length, sum(1 for _ in same)) for length, same in groupby(lengths)]
+    ends = [0, *accumulate(count for _, count in groups)]
+    # By number of groups: the least cost of batching them, and where their last batches begin.
+    best: list[tuple[float, int]] = [(0.0, 0)]
+    for stop, (longest, _) in enumerate(groups, start=1):
+        per_batch = max(1, limits.batch_tokens // longest)
+        options = []
+        for start in range(stop - 1, -1, -1):
+            sequences = ends[stop] - ends[start]
+            batches = -(-sequences // per_batch)
+            options.append((best[start][0] + sequences * longest + batches * overhead, start))
+            if sequences > per_batch:  # a full batch gains nothing from shorter sequences
+                break
+        best.append(min(options))
+    cuts: list[int] = []
+    stop = len(groups)
+    while stop:
+        start, per_batch = best[stop][1], max(1, limits.batch_tokens // groups[stop - 1][0])
+        inner = range(ends[start] + per_batch, ends[stop], per_batch)
+        cuts += [ends[stop], *reversed(inner)]
+        stop = start
+    return cuts[::-1]
+
+
 def _batch(rows: Sequence[TokenSequence], device: torch.device) -> Batch:
-    length = max(len(row) for row in rows)
+    length = max(row.tokens_read for row in rows)
     # Nothing is predicted before the earliest continuation.
     tail = length - min(len(row.context) for row in rows) + 1
     tokens = torch.zeros((len(rows), length), dtype=torch.long)
     targets = torch.zeros((len(rows), tail), dtype=torch.long)
     logit_mask = torch.zeros((len(rows), length), dtype=torch.bool)
     for place, row in enumerate(rows):
-        tokens[place, : len(row)] = torch.tensor([*row.context, *row.continuation])
+        read = torch.tensor([*row.context, *row.continuation][: row.tokens_read])
+        tokens[place, : row.tokens_read] = read
         first = len(row.context) - 1
         logit_mask[place, first : first + len(row.continuation)] = True
         first -= length - tail

@@ -8,10 +8,12 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from transformers import AutoModelForCausalLM
 
 from population.models.blocks import Granularity, layout_of
 from population.models.checkpoints import Checkpoint, open_checkpoint
 from population.weights import materialise
+from population.weights.device_sums import DeviceFounders
 from population.weights.genomes import Basis
 from population.weights.materialise import Materialiser, state_sha256
 
@@ -123,3 +125,27 @@ def test_founder_weights_always_sum_to_one(seed: int) -> None:
     basis = Basis(tuple("abcdef"[:founders]), base)
     genome = rng.normal(size=(len(basis.vectors), 3))
     np.testing.assert_allclose(basis.weights(genome).sum(axis=0), 1.0)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32"])
+@pytest.mark.parametrize("base", [0, 1, None])
+def test_an_accelerator_makes_the_bits_that_the_compiled_loop_makes(
+    make_checkpoint: Callable[..., Path], dtype: str, base: int | None
+) -> None:
+    """Over resident founders torch does the sums; here on the CPU, where both can be compared."""
+    founders = []
+    for seed, name in enumerate("abc"):
+        folder = make_checkpoint(name, seed)
+        AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).save_pretrained(folder)
+        founders.append(open_checkpoint(folder))
+    assert founders[0].dtype.name == dtype
+    shapes = {name: header.shape for name, header in founders[0].tensors.items()}
+    made = Materialiser(
+        founders, Basis(("a", "b", "c"), base), layout_of(shapes, founders[0].config, "group")
+    )
+    genomes = random_genomes(made, 3)
+    genomes[1][:] = 0.0
+    genomes[1][0] = 1.0
+    compiled = [state_sha256(state) for state in made.siblings(genomes)]
+    made._device = DeviceFounders(founders, torch.device("cpu"))
+    assert [state_sha256(state) for state in made.siblings(genomes)] == compiled
