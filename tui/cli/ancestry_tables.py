@@ -26,7 +26,15 @@ def legacies_json(survival: "LineSurvival") -> dict[str, Any]:
     return {
         "diversity": vars(survival.diversity),
         "fruitful": [
-            {**vars(one), "label": models[one.model].label, "alive": models[one.model].living}
+            {
+                "model": one.model,
+                "part": one.share,
+                "children": one.children,
+                "descendants": one.descendants,
+                "living": one.living,
+                "label": models[one.model].label,
+                "alive": models[one.model].living,
+            }
             for one in survival.main_contributors
         ],
         "founders": [

@@ -22,13 +22,14 @@ if TYPE_CHECKING:
 
 def leaderboard_json(standings: "Sequence[LeaderboardRow]") -> list[dict[str, Any]]:
     """What `colony leaderboard --json` prints."""
-    return [
-        {
-            **vars(standing),
-            "judging": {mode: vars(judge) for mode, judge in standing.reliability.items()},
+    rows = []
+    for standing in standings:
+        row = vars(standing) | {
+            "judging": {mode: vars(judge) for mode, judge in standing.reliability.items()}
         }
-        for standing in standings
-    ]
+        del row["reliability"]  # scripts know it by the name above
+        rows.append(row)
+    return rows
 
 
 def leaderboard_view(
