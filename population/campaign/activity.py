@@ -1,4 +1,4 @@
-"""What a campaign is in the middle of: who stops it is told what is kept and what is lost."""
+"""What a campaign is doing, to say on Ctrl-C what is kept and what is lost."""
 
 from dataclasses import dataclass, field
 
@@ -11,8 +11,8 @@ class Activity:
     """The generation in flight.
 
     Attributes:
-        making: what there is of it, in words; None between two generations.
-        closing: whether generation 0 is complete but for its round in the arena.
+        making: how much of it is done, in words; None between two generations.
+        closing: whether generation 0 is complete but for its arena round.
         earlier: what earlier processes spent on generation 0.
     """
 
@@ -21,7 +21,7 @@ class Activity:
     earlier: Effort = field(default_factory=Effort)
 
     def account(self, archive: Archive, dropped: int) -> str:
-        """What is kept and what is lost of a campaign that is stopped here.
+        """A sentence on what is kept and what is lost of a campaign that is stopped now.
 
         Args:
             archive: of the campaign.

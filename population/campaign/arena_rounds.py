@@ -1,6 +1,6 @@
-"""Rounds of the arena played by a colony: it lends the models and keeps what they say.
+"""Plays arena rounds with the models of a campaign.
 
-`arena` decides everything; this file knows where models, items and memories are.
+`arena` decides everything; this file supplies models, items and what the archive remembers.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,21 +23,26 @@ from population.evaluation.evaluator import Evaluator
 T = TypeVar("T")
 
 
-def remembered(archive: Archive, search: config.Search, generation: int) -> list[int]:
-    """The judges of the round before a generation's, if that was played on the same panel.
+def judges_to_keep(archive: Archive, search: config.Search, generation: int) -> list[int]:
+    """Ids of the judges of the round before a generation's, if it was played on the same panel.
 
-    They go on though they may have died: what they have read would have to be read again.
+    They go on though they may have died: a new judge would have to read all answers again.
+
+    Args:
+        archive: of the campaign.
+        search: with the length of an epoch.
+        generation: whose round is to be played.
     """
     if generation % search.rotate == 0:
         return []
     return seats(archive, generation - 1).get(generation - 1, [])
 
 
-def not_forgotten(archive: Archive, search: config.Search) -> dict[int, list[int]]:
-    """By generation, whose kinship is still asked for after it though they may have died.
+def judges_by_generation(archive: Archive, search: config.Search) -> dict[int, list[int]]:
+    """By generation, ids whose kinship is needed after it though they may have died.
 
-    It is the judges of its own round and of the round before, as far as others on the same panel
-    come after them.
+    These are the judges of its own round and of the round before, as far as others on the same
+    panel come after them.
     """
     kept: dict[int, list[int]] = {}
     for generation, judges in seats(archive).items():
@@ -47,7 +52,7 @@ def not_forgotten(archive: Archive, search: config.Search) -> dict[int, list[int
     return kept
 
 
-def most_evaluations(
+def max_evaluations(
     arena: config.ArenaSettings,
     modes: Modes,
     items: int,
@@ -55,10 +60,18 @@ def most_evaluations(
     contestants: int,
     judges: int,
 ) -> int:
-    """Item evaluations that a round on so many items takes at most.
+    """Item evaluations that a round takes at most.
 
-    A newcomer answers, and every answer, and what is planted, may be new to every judge. Who takes
-    an empty seat reads everybody's. Comparisons ask for both orders and both letters.
+    A newcomer answers, and every answer and canary may be new to every judge. A new judge reads all
+    answers. Comparisons ask for both orders and both letters.
+
+    Args:
+        arena: how rounds are played.
+        modes: kinds of judges, by mode.
+        items: of the round.
+        newcomers: models that have not answered them.
+        contestants: models in the round.
+        judges: that are kept from the round before.
     """
     vacant = arena.judges - judges
     read = newcomers * arena.judges + vacant * (contestants + PLANTED)
@@ -66,40 +79,40 @@ def most_evaluations(
     return items * each + 4 * len(comparing(modes)) * arena.judges * arena.pairs
 
 
-def memory_of(
+def arena_memory(
     archive: Archive, panel: RoundItems, models: Sequence[int], epoch: int | None
 ) -> Memory:
-    """What the archive knows that a round can build on.
+    """The answers, readings and records in an archive that a round can build on.
 
     Args:
-        archive: where it is kept.
+        archive: of the campaign.
         panel: of the round.
         models: the contestants, and the bench.
-        epoch: the one that the panel belongs to, or None for a tournament.
+        epoch: that the panel belongs to, or None for an offline round.
     """
-    said = heard(archive, [item.id for item in panel.items], models)
+    stored = heard(archive, [item.id for item in panel.items], models)
     return Memory(
-        said.answers,
-        said.readings,
-        said.comparisons,
-        said.canaries,
+        stored.answers,
+        stored.readings,
+        stored.comparisons,
+        stored.canaries,
         record(archive, epoch),
         barred(archive),
     )
 
 
-def rules_of(context: Context) -> Rules:
-    """How rounds are played, as a configuration says."""
+def arena_rules(context: Context) -> Rules:
+    """The rules of rounds, as a configuration sets them."""
     arena = context.config.arena
     return Rules(arena.judges, arena.voters, arena.pairs, arena.verifier, context.judges)
 
 
-def play(
+def play_round(
     context: Context,
     genomes: Mapping[int, Floats],
     panel: RoundItems,
     fresh: Sequence[Item],
-    who: Contestants,
+    contestants: Contestants,
     memory: Memory,
     rules: Rules,
     progress: Progress,
@@ -109,13 +122,13 @@ def play(
 
     Args:
         context: makes the models.
-        genomes: of the contestants and the bench, by id.
-        panel: on what.
-        fresh: items that the archive may not have; those of the panel become known by the round.
-        who: the contestants.
-        memory: what is known before.
-        rules: how.
-        progress: told while models work.
+        genomes: of the contestants and the bench, by id, shape (genes,) each.
+        panel: the items of the round.
+        fresh: items that the archive may not have; those of the panel are stored with the round.
+        contestants: who plays.
+        memory: of earlier rounds, see `arena_memory`.
+        rules: see `arena_rules`.
+        progress: called while models work; may raise to stop.
         hidden: ids of items that nothing else asks; by default all that are fresh.
     """
     unseen = {item.id for item in fresh}
@@ -133,4 +146,4 @@ def play(
         panel,
         frozenset(item.id for item in new) if hidden is None else hidden,
     )
-    return replace(arena.play(who, memory), items=tuple(new))
+    return replace(arena.play(contestants, memory), items=tuple(new))

@@ -1,4 +1,4 @@
-"""Births: offspring as rows of the archive."""
+"""Turns offspring into births, as the archive has them."""
 
 from lineage.records import Birth
 from population.evolution.proposals import Offspring, Proposal
@@ -11,7 +11,7 @@ def birth_of(number: int, child: Proposal, weights_sha256: str, space: SearchSpa
 
     Args:
         number: its id.
-        child: how it came about.
+        child: genome and parents.
         weights_sha256: of its weights.
         space: what its genome means.
     """

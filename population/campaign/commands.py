@@ -1,8 +1,9 @@
-"""Orders obeyed: between two generations a campaign does what was asked of it, or says why not.
+"""Carries out commands: between two generations a campaign obeys, or refuses and says why.
 
-Everything but a mating is done there and then, each order in one transaction with what it changes
-(`lineage.commands.outcome`), and the colony is read anew; so a campaign that was killed in between
-goes on as if it had not been. Matings are left to the next brood, and settled as it is committed.
+`lineage.commands.validation` decides what is refused. Everything but a mating is done at once, each
+command in one transaction with what it changes (`lineage.commands.outcome`), and the population is
+read anew; so a campaign that was killed in between goes on as if it had not been. Matings are left
+to the next generation, and settled as it is committed.
 """
 
 import time
@@ -16,13 +17,13 @@ from lineage.commands.outcome import NewFounder, current_refusal, record_outcome
 from lineage.records import PAUSED, Birth, Command, CommandOutcome, Founder, Scores
 from population.campaign.context import Context, Progress
 from population.campaign.joining import open_newcomer
-from population.campaign.offline_arena import play_tournament
+from population.campaign.offline_arena import play_offline_round
 from population.errors import CampaignError, Interrupted
 from population.failures import one_line
 from population.weights.genomes import Basis
 
-Tell = Callable[[CommandOutcome], None]
-"""Told what was asked, and what came of it."""
+OnCommand = Callable[[CommandOutcome], None]
+"""Called with a command and what came of it."""
 
 POLL_S = 0.25
 """How often a paused campaign looks whether the archive has changed: a `stat`, no lease."""
@@ -38,7 +39,7 @@ _DONE = {
 
 @dataclass(frozen=True)
 class CommandsCarriedOut:
-    """What came of the orders that were open.
+    """The outcome of all open commands.
 
     Attributes:
         context: to go on in: another one if founders have joined.
@@ -56,58 +57,66 @@ class CommandsCarriedOut:
 
     @property
     def lives_changed(self) -> bool:
-        """Whether somebody has come or gone."""
+        """Whether a founder has joined or a model was culled."""
         done = {one.command.kind for one in self.settled if one.outcome == "done"}
         return bool(done & {"cull", "add-founder"})
 
 
-def unheard(settled: CommandOutcome) -> None:
-    """What is told of orders if nobody listens."""
+def ignore(settled: CommandOutcome) -> None:
+    """Do nothing with the outcome of a command."""
 
 
-def obey(archive: Archive, context: Context, progress: Progress, tell: Tell) -> CommandsCarriedOut:
+def carry_out_commands(
+    archive: Archive, context: Context, progress: Progress, on_command: OnCommand
+) -> CommandsCarriedOut:
     """Carry out or refuse what is open, in the order in which it was asked.
 
     Args:
-        archive: where orders are given; needs one complete generation.
+        archive: where commands are given; needs one complete generation.
         context: with its founders.
-        progress: told while a founder that joins is scored; may raise to stop.
-        tell: told what came of each.
+        progress: called while a founder that joins is scored; may raise to stop.
+        on_command: called with the outcome of each.
     """
     settled: list[CommandOutcome] = []
     budget: Allowance | None = None
-    for order in _open(archive, mating=False):
-        context, outcome = _carried_out(archive, context, order, progress)
-        if order.kind == "budget" and outcome.outcome == "done":
-            before, now = budget or Allowance(), allowance_of(order.argument) or Allowance()
+    for command in _open(archive, mating=False):
+        context, outcome = _carried_out(archive, context, command, progress)
+        if command.kind == "budget" and outcome.outcome == "done":
+            before, now = budget or Allowance(), allowance_of(command.argument) or Allowance()
             budget = Allowance(now.evaluations or before.evaluations, now.minutes or before.minutes)
         settled.append(outcome)
-        tell(outcome)
-    # Only now, since somebody who was to mate may have been culled.
+        on_command(outcome)
+    # Only now, since a model that was to mate may have been culled.
     mates = []
-    for order in _open(archive, mating=True):
-        if reason := current_refusal(archive, order):
-            settled.append(_refused(archive, order, reason))
-            tell(settled[-1])
+    for command in _open(archive, mating=True):
+        if reason := current_refusal(archive, command):
+            settled.append(_refused(archive, command, reason))
+            on_command(settled[-1])
         else:
-            mates.append(order)
+            mates.append(command)
     return CommandsCarriedOut(context, tuple(settled), budget, tuple(mates), paused(archive))
 
 
-def bred(
+def mating_outcomes(
     mates: Sequence[Command], births: Sequence[Birth], deaths: Mapping[int, str]
 ) -> tuple[CommandOutcome, ...]:
-    """What came of the matings that were asked for: their children are the last of the brood."""
+    """The outcomes of matings, whose children are the last of their generation.
+
+    Args:
+        mates: the commands.
+        births: of the generation.
+        deaths: by id, the causes of death.
+    """
     children = births[len(births) - len(mates) :]
     return tuple(
         CommandOutcome(
-            order,
+            command,
             "done",
-            f"#{child.id} was born of #{order.models[0]} and #{order.models[1]} "
+            f"#{child.id} was born of #{command.models[0]} and #{command.models[1]} "
             f"({child.operator}); it {_fate(deaths.get(child.id))}",
             child.id,
         )
-        for order, child in zip(mates, children, strict=True)
+        for command, child in zip(mates, children, strict=True)
     )
 
 
@@ -117,7 +126,13 @@ def last_change(archive: Archive) -> int:
 
 
 def wait_for_change(archive: Archive, seen: int, progress: Progress) -> None:
-    """Wait until an archive is no more as it was `seen`; `progress` may raise to stop."""
+    """Wait until an archive is written to.
+
+    Args:
+        archive: that is watched.
+        seen: its last change, see `last_change`.
+        progress: called while waiting; may raise to stop.
+    """
     while last_change(archive) == seen:
         progress(0, 0, PAUSED)
         time.sleep(POLL_S)
@@ -125,62 +140,64 @@ def wait_for_change(archive: Archive, seen: int, progress: Progress) -> None:
 
 def _open(archive: Archive, *, mating: bool) -> list[Command]:
     return [
-        order for order in all_commands(archive, only_open=True) if (order.kind == "mate") == mating
+        command
+        for command in all_commands(archive, only_open=True)
+        if (command.kind == "mate") == mating
     ]
 
 
 def _carried_out(
-    archive: Archive, context: Context, order: Command, progress: Progress
+    archive: Archive, context: Context, command: Command, progress: Progress
 ) -> tuple[Context, CommandOutcome]:
     """Do what is asked; the context to go on in, and what was done, or why it cannot be."""
-    if reason := current_refusal(archive, order):
-        return context, _refused(archive, order, reason)
+    if reason := current_refusal(archive, command):
+        return context, _refused(archive, command, reason)
     try:
-        match order.kind:
+        match command.kind:
             case "add-founder":
-                return _joined(archive, context, order, progress)
+                return _joined(archive, context, command, progress)
             case "budget":
-                return context, _budgeted(archive, order)
+                return context, _budgeted(archive, command)
             case "tournament":
-                return context, _played(archive, context, order, progress)
+                return context, _played(archive, context, command, progress)
             case kind:
-                words = _DONE[kind].format(*(f"#{model}" for model in order.models))
+                words = _DONE[kind].format(*(f"#{model}" for model in command.models))
     except (Interrupted, ArchiveError):
         raise
-    except Exception as error:  # noqa: BLE001 - an order that fails must not fail every resume
-        return context, _refused(archive, order, one_line(error))
-    settled = CommandOutcome(order, "done", words, *order.models)
-    record_outcome(archive, settled, culled=order.models[0] if order.kind == "cull" else None)
+    except Exception as error:  # noqa: BLE001 - a command that fails must not fail every resume
+        return context, _refused(archive, command, one_line(error))
+    settled = CommandOutcome(command, "done", words, *command.models)
+    record_outcome(archive, settled, culled=command.models[0] if command.kind == "cull" else None)
     return context, settled
 
 
-def _refused(archive: Archive, order: Command, reason: str) -> CommandOutcome:
-    settled = CommandOutcome(order, "refused", reason)
+def _refused(archive: Archive, command: Command, reason: str) -> CommandOutcome:
+    settled = CommandOutcome(command, "refused", reason)
     record_outcome(archive, settled)
     return settled
 
 
-def _budgeted(archive: Archive, order: Command) -> CommandOutcome:
+def _budgeted(archive: Archive, command: Command) -> CommandOutcome:
     """Write another budget into the configuration."""
     _, config = archive.campaign()
     limits = config["budget"]
     before = Allowance(limits["item_evaluations"], limits.get("minutes"))
-    asked = allowance_of(order.argument) or Allowance()
+    asked = allowance_of(command.argument) or Allowance()
     limits["item_evaluations"] = asked.evaluations or before.evaluations
     limits["minutes"] = asked.minutes or before.minutes
     now = Allowance(limits["item_evaluations"], limits["minutes"])
     was = f"{before.evaluations:,}" if now.minutes is None else before.words
     words = f"the budget is {now.words}; it was {was}"
-    settled = CommandOutcome(order, "done", words)
+    settled = CommandOutcome(command, "done", words)
     record_outcome(archive, settled, config=config)
     return settled
 
 
 def _played(
-    archive: Archive, context: Context, order: Command, progress: Progress
+    archive: Archive, context: Context, command: Command, progress: Progress
 ) -> CommandOutcome:
-    """Let all the living meet on items that nobody has seen, as far as there are any."""
-    round_ = play_tournament(archive, context, progress)
+    """Play an offline round of all living on items that no model has seen, as far as there are."""
+    round_ = play_offline_round(archive, context, progress)
     ours = sum(item.hidden for item in round_.asked)
     of_them = (
         "that nobody had seen" if ours == len(round_.asked) else f"({ours} asked nowhere else)"
@@ -189,13 +206,13 @@ def _played(
         f"{len(round_.ratings)} models met on {len(round_.asked)} items {of_them}, "
         f"for {round_.tokens:,} tokens"
     )
-    settled = CommandOutcome(order, "done", words)
+    settled = CommandOutcome(command, "done", words)
     record_outcome(archive, settled, offline_round=round_)
     return settled
 
 
 def _joined(
-    archive: Archive, context: Context, order: Command, progress: Progress
+    archive: Archive, context: Context, command: Command, progress: Progress
 ) -> tuple[Context, CommandOutcome]:
     """Let a founder join: it is scored on the panel that the living are compared on.
 
@@ -206,7 +223,7 @@ def _joined(
         raise CampaignError(
             "the jury of this epoch is seated already, and no founder can join what is judged by it"
         )
-    newcomer, sha256 = open_newcomer(archive, order.argument or "")
+    newcomer, sha256 = open_newcomer(archive, command.argument or "")
     basis = Basis((*context.basis.founders, newcomer.name), context.basis.base)
     founders = (*context.founders, newcomer)
     joined = Context(context.config, founders, basis, context.layout, extensions=context.extensions)
@@ -219,7 +236,7 @@ def _joined(
         f"scoring {newcomer.name}",
     )
     words = f"{newcomer.name} joins the founders as #{model}"
-    settled = CommandOutcome(order, "done", words, model)
+    settled = CommandOutcome(command, "done", words, model)
     record_outcome(
         archive,
         settled,

@@ -56,16 +56,16 @@ from population.weights.materialise_routes import RouteMaterialiser
 T = TypeVar("T")
 
 Progress = Callable[[int, int, str], None]
-"""Told (done, total, what) while something takes its time."""
+"""Called with (done, total, label) while something takes time."""
 
 
 def silent(done: int, total: int, what: str) -> None:
-    """The progress of whoever does not want to hear of it."""
+    """Ignore progress; see `Progress`."""
 
 
 @dataclass(frozen=True)
 class ScoredModels:
-    """Models and how they did on the same items.
+    """Scores of some models on the same items.
 
     Attributes:
         hashes: SHA-256 of each model's weights.
@@ -79,18 +79,21 @@ class ScoredModels:
 
 
 class WeightMaker(Protocol):
-    """Makes weights from genomes."""
+    """Makes weights from genomes.
+
+    Attributes:
+        batch: how many siblings fit into memory together.
+    """
 
     batch: int
-    """How many siblings fit into memory together."""
 
     def siblings(self, genomes: Sequence[Floats], /) -> Iterator[State]:
-        """The weights for each genome, in order."""
+        """The weights for each genome, shape (genes,), in order."""
         ...
 
 
 class Context:
-    """Everything that models are made of and measured with.
+    """Everything that models are made of and scored with.
 
     Args:
         config: with paths resolved.
@@ -98,7 +101,7 @@ class Context:
         basis: what the rows of a genome mean.
         layout: what its columns mean.
         hashes: of the founders' weights, where they are known already.
-        extensions: operators, survival rules and judges of somebody's own.
+        extensions: operators, survival rules and judges from outside the project.
     """
 
     def __init__(
@@ -112,8 +115,8 @@ class Context:
     ) -> None:
         if hashes is not None:
             self.hashes = tuple(hashes)
-        self.told: Progress = silent
-        """Told of what takes its time when it is first needed."""
+        self.progress: Progress = silent
+        """Called while something is made that takes time when it is first needed."""
         self.config = config
         self.extensions = extensions or Extensions()
         self.founders = tuple(founders)
@@ -133,7 +136,7 @@ class Context:
 
     @cached_property
     def survival_rule(self) -> Rule:
-        """Who lives on."""
+        """The survival rule."""
         return survival_rule_of(self.config.search, self.extensions)
 
     @cached_property
@@ -151,7 +154,7 @@ class Context:
 
     @cached_property
     def failures(self) -> FailureLog:
-        """What failed and was passed over."""
+        """Failures that were passed over."""
         return FailureLog()
 
     @cached_property
@@ -186,11 +189,16 @@ class Context:
 
     def complaints(self) -> list[str]:
         """What was left out so far, a sentence for each task."""
-        return [said for task in self._usable if (said := task.complaint())]
+        return [sentence for task in self._usable if (sentence := task.complaint())]
 
     @cached_property
     def space(self) -> ParameterSpace | FlowSpace | BothSpace:
-        """What genomes mean."""
+        """What genomes mean.
+
+        Raises:
+            ConfigError: `[search] space` needs paths, and the founders' layers are not known or no
+                operator works on paths.
+        """
         search = self.config.search
         if search.space == "parameter":
             return self.parameter_space
@@ -240,21 +248,21 @@ class Context:
 
     @cached_property
     def geometry(self) -> Geometry | None:
-        """Angles between what genomes make; paths have none."""
+        """Lengths and angles of what genomes make; paths have none."""
         if not isinstance(self.space, ParameterSpace):
             return None
         return geometry_of(
             self.founders,
             self.basis,
             self.layout,
-            lambda done, total: self.told(done, total, "measuring angles"),
+            lambda done, total: self.progress(done, total, "measuring angles"),
         )
 
     @cached_property
     def evaluator(self) -> Evaluator:
         """The network that takes the weights of every model in turn."""
         run = self.config.run
-        self.told(0, 1, "building the network")
+        self.progress(0, 1, "building the network")
         return Evaluator(
             self.founders[0].path,
             stored=getattr(torch, self.founders[0].dtype.name),
@@ -276,7 +284,7 @@ class Context:
 
     @cached_property
     def plan(self) -> MemoryPlan:
-        """What may be in memory at a time."""
+        """How much memory is taken, and how many models fit into it."""
         run, first = self.config.run, self.founders[0]
         device = resolve_device(run.device)
         stored = getattr(torch, first.dtype.name)
@@ -307,7 +315,7 @@ class Context:
         return [item for task in self.tasks for item in task.items(name)]
 
     def genome_of_founder(self, founder: int) -> Floats:
-        """The genome that makes founder number `founder` itself."""
+        """The genome that makes founder number `founder` itself, shape (genes,)."""
         return self.space.founder(founder)
 
     def score(
@@ -315,20 +323,24 @@ class Context:
         genomes: Sequence[Floats],
         prepared: PreparedItems | Sequence[PreparedItems],
         progress: Progress = silent,
-        what: str = "scoring",
+        label: str = "scoring",
         maker: WeightMaker | None = None,
     ) -> ScoredModels:
         """Make the models of some genomes together and score each on the same items.
 
-        Those may be prepared for everybody alike, or for each. `progress` is called before each
-        model and may raise to stop. `maker` is for genomes of another space than this context's.
+        Args:
+            genomes: shape (genes,) each.
+            prepared: the items, prepared once for all models or for each.
+            progress: called before each model; may raise to stop.
+            label: what is done, for the progress.
+            maker: for genomes of another space than this context's.
         """
 
         def score(number: int, evaluator: Evaluator, state: State) -> tuple[str, Floats, Floats]:
             own = prepared if isinstance(prepared, PreparedItems) else prepared[number]
             return state_sha256(state), *evaluator.score(own)
 
-        rows = self.map_models(genomes, score, progress, what, maker)
+        rows = self.map_models(genomes, score, progress, label, maker)
         return ScoredModels(
             hashes=tuple(sha for sha, _, _ in rows),
             exact=np.array([exact for _, exact, _ in rows]),
@@ -381,9 +393,9 @@ def open_context(
 
     Args:
         config: with paths resolved.
-        progress: told how far it is.
-        say: told what somebody should know of the founders.
-        extensions: operators, survival rules and judges of somebody's own.
+        progress: called while it is opened.
+        say: called with notes about the founders.
+        extensions: operators, survival rules and judges from outside the project.
 
     Raises:
         CheckpointError: a founder is missing, broken, or does not fit the others.
@@ -422,6 +434,11 @@ def reopen_context(
 ) -> Context:
     """Open the context that an archive was started with, and make sure it is the same.
 
+    Args:
+        archive: of the campaign.
+        progress: called while it is opened.
+        extensions: as given when the campaign was started.
+
     Raises:
         CheckpointError: a founder has vanished or has other weights than it had.
         CampaignError: the blocks are cut differently by this version of colony.
@@ -454,12 +471,18 @@ def reopen_context(
 
 
 def _reading(progress: Progress, what: str) -> ReadProgress:
-    """Progress in bytes, told in megabytes."""
+    """Progress in bytes, reported in megabytes."""
     return lambda done, total: progress(done // 10**6, total // 10**6, f"{what}, MB")
 
 
 def genome_of(archive: Archive, context: Context, model: Model) -> Floats:
-    """The genome that makes a model of the archive, founder or offspring; shape (genes,)."""
+    """The genome that makes a model of the archive, shape (genes,).
+
+    Args:
+        archive: of the campaign.
+        context: with the founders.
+        model: founder or offspring.
+    """
     if model.kind == "founder":
         return context.genome_of_founder(list(archive.founder_paths()).index(model.id))
     return np.asarray(archive.genomes([model.id])[0])

@@ -1,7 +1,7 @@
-"""Generation 0: the founders, and the most promising of what people would try by hand.
+"""Generation 0: the founders, and the best of standard merges and random mixtures.
 
-It is kept in parts (`population.campaign.parts`), and founders come first, so that there is
-something to see soon and little is lost. Whatever process made which part, it comes to the same.
+It is stored in parts (`population.campaign.parts`), founders first, so that there is something to
+see soon and little is lost. The archive is the same whichever process made which part.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from population.campaign.failure_handling import FAILURE_PREFIX, stop_if_all_fai
 from population.campaign.generation import EvaluatedChild
 from population.campaign.generation_commit import GenerationOutcome
 from population.campaign.item_sampling import ItemBatch
-from population.campaign.parts import Found, Parts, found
+from population.campaign.parts import PartWriter, StoredParts, load_parts
 from population.campaign.session import Session
 from population.campaign.state import task_means
 from population.evaluation.evaluator import Evaluator
@@ -62,22 +62,22 @@ def first_generation(
         )
     )
     few, panel = items.offspring(0), items.panel(0)
-    known = found(archive, proposals.children, few.items, panel.items)
-    activity.earlier = known.effort
-    activity.making = f"{len(known.tried)} of {len(proposals.children)} candidates"
-    parts = Parts(
+    stored = load_parts(archive, proposals.children, few.items, panel.items)
+    activity.earlier = stored.effort
+    activity.making = f"{len(stored.candidates)} of {len(proposals.children)} candidates"
+    parts = PartWriter(
         archive,
         len(proposals.children),
         few.items,
         panel.items,
         lambda: session.clock.read()[:3],
     )
-    making = _Making(session, proposals, few, panel, parts, activity, dict(known.panel))
+    making = _Making(session, proposals, few, panel, parts, activity, dict(stored.panel))
     try:
-        born = making.population(known)
+        born = making.population(stored)
         parts.flush()
     except BaseException:
-        parts.rescue()
+        parts.flush_after_error()
         raise
     activity.closing = True
     for birth in born.births:
@@ -117,26 +117,26 @@ class _Making:
     proposals: Proposals
     few: ItemBatch
     panel: ItemBatch
-    parts: Parts
+    parts: PartWriter
     activity: Activity
     scores: dict[int, tuple[Floats, Floats]]
 
-    def population(self, known: Found) -> _Population:
-        """Score the founders, make the candidates, and score whom of them is chosen."""
+    def population(self, stored: StoredParts) -> _Population:
+        """Score the founders, make the candidates, and score the chosen ones on the panel."""
         context, search = self.session.context, self.session.context.config.search
         founders = range(1, len(context.founders) + 1)
         genomes = {model: context.genome_of_founder(model - 1) for model in founders}
         self._on_panel(genomes, "founders")
-        offspring, tried = self._candidates(known.tried)
+        offspring, few_results = self._candidates(stored.candidates)
         births = births_of(offspring, len(founders) + 1, context.space)
-        means = task_means(self.few.items, tried.merit)
+        means = task_means(self.few.items, few_results.merit)
         chosen = select_initial_population(offspring, means, context.hashes, search.population)
         genomes |= {births[row].id: self.proposals.children[row].genome for row in chosen}
         self._on_panel(genomes, "first panel")
         return _Population(genomes, births, offspring, chosen)
 
     def _candidates(self, known: Sequence[EvaluatedChild]) -> tuple[Offspring, Results]:
-        """The candidates, of whom some may be known, each kept as it comes."""
+        """All candidates; some may be evaluated already, others are stored as they come."""
         context, children = self.session.context, self.proposals.children
         first = len(context.founders) + 1
         held: list[tuple[int, EvaluatedChild, int]] = []
@@ -149,7 +149,7 @@ class _Making:
                 return
             for place, one, cost in held:
                 birth = birth_of(first + place, children[place], one.sha256, context.space)
-                self.parts.born(birth, one, cost)
+                self.parts.add_candidate(birth, one, cost)
             held.clear()
             self.activity.making = f"{len(known) + number + 1} of {len(children)} candidates"
 
@@ -158,10 +158,10 @@ class _Making:
         )
 
     def _on_panel(self, genomes: Mapping[int, Floats], what: str) -> None:
-        """Score those on the panel that are not known there yet; each is kept as it comes."""
+        """Score on the panel the models without scores there; each is stored as it comes."""
         missing = [model for model in genomes if model not in self.scores]
         prepared = self.panel.answered.for_each(missing)
-        nothing = np.zeros(len(self.panel.items))
+        zeros = np.zeros(len(self.panel.items))
         failed: dict[int, tuple[str, int]] = {}
 
         def scored(
@@ -179,12 +179,12 @@ class _Making:
             if cause:
                 failed[model] = cause, evaluations
             else:
-                self.parts.on_panel(model, exact, probability, evaluations)
+                self.parts.add_panel_scores(model, exact, probability, evaluations)
 
         context = self.session.context
         context.map_models(
             [genomes[model] for model in missing],
-            tolerant(scored, lambda number, cause: (nothing, nothing, cause)),
+            tolerant(scored, lambda number, cause: (zeros, zeros, cause)),
             self.session.evaluation.progress,
             what,
             on_result=taken,
@@ -193,12 +193,12 @@ class _Making:
         if len(missing) == len(genomes):
             stop_if_all_failed([failed.get(model, (None, 0))[0] for model in missing], what)
         for model, (cause, evaluations) in failed.items():
-            self.parts.on_panel(model, nothing, nothing, evaluations)
+            self.parts.add_panel_scores(model, zeros, zeros, evaluations)
             context.failures.add(f"#{model} ({what}) {cause}; it counts as having no score")
 
 
 def _outcome(session: Session, making: _Making, born: _Population) -> GenerationOutcome:
-    """What generation 0 came to, apart from what is kept already."""
+    """The outcome of generation 0, without what is stored already."""
     founders, search = len(session.context.founders), session.context.config.search
     living = tuple(born.genomes)
     standing = Results(

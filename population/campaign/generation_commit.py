@@ -1,6 +1,5 @@
-"""What a generation adds to the archive: its champion, its round in the arena, its record."""
+"""Builds the record of a generation for the archive: arena round, champion, diversity, events."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -23,40 +22,37 @@ from lineage.records import (
     Scores,
     SearchRecord,
 )
-from population.campaign.arena_rounds import memory_of, play, remembered, rules_of
+from population.campaign.arena_rounds import arena_memory, arena_rules, judges_to_keep, play_round
+from population.campaign.champion import ChampionCandidates, ChampionSelection
+from population.campaign.clock import Clock
 from population.campaign.context import Context, Progress
-from population.campaign.failure_handling import score_tolerantly
 from population.campaign.item_sampling import ItemSampler
 from population.campaign.readiness import shortages
-from population.campaign.state import PopulationState, selection_score, task_means
-from population.evaluation.meter import Meter
+from population.campaign.state import PopulationState, task_means
 from population.evaluation.results import Results
 from population.evolution.alarms import diversity_of
 from population.evolution.bandit import Bandit
 from population.evolution.evolution_strategy import EvolutionStrategyEmitter
 from population.evolution.proposals import CENTRE
 
-LAST_CHALLENGE = 3
-"""In the last generation so many times as many leaders are looked at for the title."""
-
 
 @dataclass(frozen=True)
 class GenerationOutcome:
-    """A generation that is to be closed.
+    """The outcome of a generation, before its arena round and its champion.
 
     Attributes:
         generation: its number.
-        living: ids of everyone who lives on, the founders first.
-        standing: their results on the panel.
-        genomes: theirs, by id.
-        births: who was born.
-        deaths: by id, what who died of.
-        scores: what was measured on search items.
-        items: those that the archive does not have yet.
-        origin: of the emitter.
-        emitter: where the search stands.
-        bandit: what is known of the operators.
-        alarms: what was found to be wrong.
+        living: ids of all that live on, the founders first.
+        standing: results on the panel, shape (living, items).
+        genomes: by id, shape (genes,) each; of all living at least.
+        births: of the generation.
+        deaths: by id, the causes of death.
+        scores: on search items, that the archive does not have yet.
+        items: that the archive does not have yet.
+        origin: id of the model that the emitter's children descend from.
+        emitter: of the evolution strategy.
+        bandit: experience with the operators.
+        alarms: losses of diversity, a sentence each.
     """
 
     generation: int
@@ -73,51 +69,16 @@ class GenerationOutcome:
     alarms: tuple[str, ...] = ()
 
 
-class Clock:
-    """What was spent since the last commit, as the meter has it."""
-
-    def __init__(self, meter: Meter) -> None:
-        self._meter = meter
-        self.start()
-
-    def start(self) -> None:
-        """Count from here."""
-        self._began = self._now()
-
-    def read(self) -> tuple[float, float, float, int]:
-        """Wall, forward and processor time in seconds, and item evaluations."""
-        now = self._now()
-        wall, forward, cpu = (now[part] - self._began[part] for part in range(3))
-        return wall, forward, cpu, int(now[3] - self._began[3])
-
-    def _now(self) -> tuple[float, float, float, int]:
-        meter = self._meter
-        return time.perf_counter(), meter.forward_s, time.process_time(), meter.evaluations
-
-
-def is_early(generation: int, crown: int) -> bool:
-    """Whether there is a challenge though it is too early for the first regular one.
-
-    Those every `crown` generations suit a long campaign. One of six generations would never crown
-    anybody before its end, so the first ones come at growing intervals: after generation 1, 2, 3,
-    5, 8, ..., as long as no regular one has been.
-    """
-    one, two = 1, 2
-    while one < generation:
-        one, two = two, one + two
-    return 0 < generation == one < crown
-
-
 class GenerationWriter:
-    """Closes generations.
+    """Builds the records of generations.
 
     Args:
-        archive: where the campaign is kept.
-        context: what models are made of.
-        sampler: which items are asked.
-        kinship: of the living; it forgets the dead when a generation is closed, but for judges.
-        clock: what the generation took.
-        progress: told while models work.
+        archive: of the campaign.
+        context: makes models.
+        sampler: of items.
+        kinship: of the living; the dead are removed with each record, but for judges.
+        clock: of the generation.
+        progress: called while models work; may raise to stop.
     """
 
     def __init__(
@@ -132,9 +93,14 @@ class GenerationWriter:
         self._archive, self._context, self._sampler = archive, context, sampler
         self._search = context.config.search
         self._kinship, self._clock, self._progress = kinship, clock, progress
-        self._judged = self._search.merit == "jury"
-        self._rules = rules_of(context)
-        self.selection = sampler.selection
+        self._by_jury = self._search.merit == "jury"
+        self._rules = arena_rules(context)
+        self._champions = ChampionSelection(archive, context, sampler, progress)
+
+    @property
+    def selection(self) -> list[Item]:
+        """The selection items."""
+        return self._sampler.selection
 
     def record(
         self, before: PopulationState | None, end: GenerationOutcome, last: bool
@@ -142,22 +108,24 @@ class GenerationWriter:
         """Everything that a generation adds to the archive.
 
         Args:
-            before: the colony that bred, or None for generation 0.
-            end: how the generation ends.
+            before: the population that bred, or None for generation 0.
+            end: the outcome of the generation.
             last: whether it is the last one, as far as can be told.
         """
         epoch = self._sampler.epoch_of(end.generation)
         panel = self._sampler.panel(epoch).items
         fresh = before is None or before.epoch != epoch
         merits = task_means(panel, end.standing.merit)
-        judges = remembered(self._archive, self._search, end.generation)
+        judges = judges_to_keep(self._archive, self._search, end.generation)
         bench = tuple(judge for judge in judges if judge not in end.living)
         self._kinship.keep([*end.living, *bench])
-        played = self._played(before, epoch, end, bench)
-        champion, selection = self._crowned(before, end, merits, last)
+        arena_round = self._arena_round(before, epoch, end, bench)
+        centres = [b.id for b in end.births if b.operator == CENTRE and b.id in end.living]
+        candidates = ChampionCandidates(end.generation, end.living, merits, end.genomes, centres)
+        champion, selection = self._champions.crown(before, candidates, last=last)
         founders = len(self._context.founders)
         offspring = list(end.living[founders:])
-        signs = diversity_of(
+        measures = diversity_of(
             self._kinship.founder_shares(offspring),
             self._kinship.relationship(offspring),
             end.standing.merit[founders:],
@@ -174,20 +142,20 @@ class GenerationWriter:
                 wall_s=wall_s,
                 forward_s=forward_s,
                 cpu_s=cpu_s,
-                founder_entropy=signs.founder_entropy,
-                mean_kinship=signs.mean_kinship,
-                item_coverage=signs.item_coverage,
+                founder_entropy=measures.founder_entropy,
+                mean_kinship=measures.mean_kinship,
+                item_coverage=measures.item_coverage,
             ),
             births=end.births,
             deaths=tuple(Death(model, cause) for model, cause in sorted(end.deaths.items())),
             items=tuple(end.items),
             panel=tuple(item.id for item in panel) if fresh else (),
             scores=(*end.scores, *selection),
-            round=played,
+            round=arena_round,
             jury=self._sampler.jury(epoch) if fresh else (),
             events=(
                 *(Event("alarm", None, alarm) for alarm in end.alarms),
-                *(Event("alarm", None, trouble) for trouble in self._passed_over()),
+                *(Event("alarm", None, failure) for failure in self._new_failures()),
                 *_events(before, epoch, champion),
                 *(Event("panel", None, short) for short in self._shortages(before)),
             ),
@@ -199,7 +167,7 @@ class GenerationWriter:
         """What tasks are too small for: told once, as the campaign begins."""
         return shortages(self._context, self._sampler.pools) if before is None else ()
 
-    def _passed_over(self) -> list[str]:
+    def _new_failures(self) -> list[str]:
         """What failed and was passed over, as far as the archive does not tell it yet.
 
         A resumed campaign meets what it met before it was stopped; once is enough.
@@ -208,117 +176,62 @@ class GenerationWriter:
         told = {event.detail for _, event in self._archive.events()} if new else set()
         return [trouble for trouble in new if trouble not in told]
 
-    def _crowned(
-        self, before: PopulationState | None, end: GenerationOutcome, merits: Floats, last: bool
-    ) -> tuple[int, list[Scores]]:
-        """The champion, and the selection scores that had to be taken to choose it.
-
-        Every few generations, early on at shorter intervals (`is_early`), and in the last one, the
-        newest centre and the leaders that were
-        never seen on the selection split are looked at there; leaders, if they lead the champion on
-        the panel. A centre need not: it has learned longer than a champion whom one lucky panel
-        keeps ahead. Of all the living that were ever seen there, the best is champion.
-
-        Where a jury judges, what another one found counts for nothing: the champion has to defend
-        its title, and without a challenge it keeps it.
-        """
-        early = is_early(end.generation, self._search.crown)
-        challenge = before is None or last or early or end.generation % self._search.crown == 0
-        living, score = end.living, self._seen_before(before, challenge)
-        if not challenge:
-            return max(score.keys() & set(living), key=lambda m: (score[m], -m)), []
-        reigning = before.breeding.champion if before else None
-        ahead = merits[living.index(reigning)] if reigning is not None else -np.inf
-        order = np.argsort(-merits, kind="stable")
-        unseen = [int(row) for row in order if living[row] not in score]
-        leaders = [living[row] for row in unseen if merits[row] > ahead]
-        centres = [b.id for b in end.births if b.operator == CENTRE and b.id in living]
-        places = self._search.challengers * (LAST_CHALLENGE if last else 2 if early else 1)
-        challengers = list(dict.fromkeys([*centres, *leaders]))[:places]
-        if self._judged and reigning is not None:
-            challengers = list(dict.fromkeys([reigning, *challengers]))
-        results = []
-        if challengers:
-            answered = self._sampler.answered_selection(self._sampler.epoch_of(end.generation))
-            scored = score_tolerantly(
-                self._context,
-                [end.genomes[model] for model in challengers],
-                answered.for_each(challengers),
-                self._progress,
-                "challengers",
-                challengers,
-                all_may_fail=True,
-            )
-            fresh = Results(scored.exact, scored.probability)
-            taken = task_means(self.selection, fresh.merit)
-            score |= dict(zip(challengers, taken.tolist(), strict=True))
-            if not self._judged:
-                results.append(fresh.rows(challengers, self.selection))
-        return max(score.keys() & set(living), key=lambda m: (score[m], -m)), results
-
-    def _seen_before(self, before: PopulationState | None, challenge: bool) -> dict[int, float]:
-        """By id, the selection scores that still count."""
-        if before is None:
-            return {}
-        if self._judged:
-            return {} if challenge else {before.breeding.champion: 0.0}
-        standing = self._archive.task_means("selection")
-        return {model: selection_score(means) for model, means in standing.items()}
-
-    def _played(
+    def _arena_round(
         self,
         before: PopulationState | None,
         epoch: int,
         end: GenerationOutcome,
         bench: tuple[int, ...],
     ) -> Round:
-        """The survivors and the founders meet in the arena, before judges who may have died."""
+        """The round of all living in the arena; judges on the bench may have died."""
         settings = self._context.config.arena
-        known, fresh = self._sampler.panel(epoch).items, self._sampler.arena_only(epoch)
-        panel = round_items(known, fresh, settings.items, settings.checkable)
-        everybody = [*end.living, *bench]
-        memory = memory_of(self._archive, panel, everybody, epoch)
-        # What the jury said while its answers were marked is known, and kept from here on.
-        said = self._sampler.jury_answers(epoch) if before is None or before.epoch != epoch else ()
-        rated = {} if before is None else _priors(before, epoch, end.births, end.living)
-        played = play(
+        panel_items, fresh = self._sampler.panel(epoch).items, self._sampler.arena_only(epoch)
+        panel = round_items(panel_items, fresh, settings.items, settings.checkable)
+        everyone = [*end.living, *bench]
+        memory = arena_memory(self._archive, panel, everyone, epoch)
+        # What the jury answered already is not asked again, and is stored with this round.
+        jury_answers = (
+            self._sampler.jury_answers(epoch) if before is None or before.epoch != epoch else ()
+        )
+        priors = {} if before is None else _priors(before, epoch, end.births, end.living)
+        played = play_round(
             self._context,
             end.genomes | {judge: self._archive.genomes([judge])[0] for judge in bench},
             panel,
             fresh,
             Contestants(
                 models=end.living,
-                relationship=self._kinship.relationship(everybody),
-                prior=np.array([rated.get(model, 0.0) for model in end.living]),
+                relationship=self._kinship.relationship(everyone),
+                prior=np.array([priors.get(model, 0.0) for model in end.living]),
                 anchors=tuple(range(len(self._context.founders))),
                 solved=frozenset(
                     (model, item.id)
                     for model, row in zip(end.living, end.standing.exact, strict=True)
-                    for item, exact in zip(known, row, strict=True)
-                    if exact == 1.0 and not self._judged
+                    for item, exact in zip(panel_items, row, strict=True)
+                    if exact == 1.0 and not self._by_jury
                 ),
                 bench=bench,
             ),
-            replace(memory, answers=[*memory.answers, *said]),
+            replace(memory, answers=[*memory.answers, *jury_answers]),
             self._rules,
             self._progress,
         )
-        return replace(played, answers=(*said, *played.answers))
+        return replace(played, answers=(*jury_answers, *played.answers))
 
 
 def _priors(
     before: PopulationState, epoch: int, births: Sequence[Birth], contestants: Sequence[int]
 ) -> dict[int, float]:
-    """Where each rating's fit starts from.
+    """By id, the prior mean of each rating, in logits.
 
-    A newborn starts at its parents' mean. Who was there keeps the prior of its first round in this
+    A newborn's is the mean of its parents. Others keep the prior of its first round in this
     epoch, since that round's matches are counted again; a new epoch brings new matches, and then
     the prior is what was known before.
     """
     ratings = before.ratings
     priors = {
-        model: known.prior if epoch == before.epoch else known.rating
-        for model, known in ratings.items()
+        model: rating.prior if epoch == before.epoch else rating.rating
+        for model, rating in ratings.items()
     }
     for birth in births:
         if birth.id in contestants:

@@ -1,4 +1,4 @@
-"""Who may join the founders of a colony. Nothing here loads torch."""
+"""Checks a checkpoint that is to join the founders. Nothing here loads torch."""
 
 from lineage import Archive
 from population.errors import CheckpointError

@@ -1,4 +1,4 @@
-"""Bringing models back: kept weights or recipes replayed, both proven by hash."""
+"""Weights of models: kept on disk or made again from recipes, both proven by hash."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from population.weights.materialise import State, state_sha256
 
 @dataclass(frozen=True)
 class Revived:
-    """A model whose weights are there again.
+    """A model whose weights are on disk.
 
     Attributes:
         file: where they lie.
@@ -35,6 +35,11 @@ def cache_of(archive: Archive) -> WeightsCache:
 def remake(archive: Archive, context: Context, model: Model) -> State:
     """The weights of a model, made from its recipe.
 
+    Args:
+        archive: of the campaign.
+        context: with the founders.
+        model: founder or offspring.
+
     Raises:
         CheckpointError: the recipe makes other weights than were born.
     """
@@ -53,7 +58,7 @@ def revive(archive: Archive, model: Model, progress: Progress = silent) -> Reviv
     Args:
         archive: where the model is.
         model: founder or offspring, living or fossil.
-        progress: told (done, total, what).
+        progress: called while founders are opened.
 
     Raises:
         CheckpointError: it is not kept and cannot be remade with the hash that it was born with.

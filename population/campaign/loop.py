@@ -1,8 +1,8 @@
 """A campaign: ask, evaluate, tell, commit, until there is a reason to stop.
 
 Nothing is kept in memory that the archive does not hold: after every commit the population is read
-anew, so a resumed campaign is the same code path as a running one, and whoever changes the archive
-between two generations is heard.
+anew. So a resumed campaign is the same code path as a running one, and changes of the archive
+between two generations take effect.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -13,15 +13,16 @@ from typing import Any
 from lineage import Archive
 from lineage.records import Command
 from population.campaign.activity import Activity
-from population.campaign.arena_rounds import most_evaluations, remembered
+from population.campaign.arena_rounds import judges_to_keep, max_evaluations
 from population.campaign.births import births_of
+from population.campaign.champion import LAST_CHALLENGE
 from population.campaign.commands import (
     CommandsCarriedOut,
-    Tell,
-    bred,
+    OnCommand,
+    carry_out_commands,
+    ignore,
     last_change,
-    obey,
-    unheard,
+    mating_outcomes,
     wait_for_change,
 )
 from population.campaign.context import (
@@ -32,7 +33,7 @@ from population.campaign.context import (
 )
 from population.campaign.first_generation import first_generation
 from population.campaign.generation import FinalistScorer, panel_of
-from population.campaign.generation_commit import LAST_CHALLENGE, GenerationOutcome
+from population.campaign.generation_commit import GenerationOutcome
 from population.campaign.opening import continued, started
 from population.campaign.session import Session, open_session
 from population.campaign.state import PopulationState, load_population, selection_score
@@ -52,11 +53,12 @@ class Campaign:
         archive: where everything is kept.
         context: what models are made of and scored with.
         budget: when to stop; by default as the archive was started with.
-        progress: told while a generation is computed; may raise to stop, and then the generation
+        progress: called while a generation is computed; may raise to stop, and then the generation
             in flight is dropped and nothing else.
-        on_generation: told after every commit.
-        on_command: told what was asked, and what came of it.
-        on_trouble: told of an item, a candidate or a judge that failed and was passed over.
+        on_generation: called with the population after every commit.
+        on_command: called with the outcome of every command.
+        on_trouble: called with a sentence for each item, candidate or judge that failed and was
+            passed over.
     """
 
     def __init__(
@@ -66,7 +68,7 @@ class Campaign:
         budget: Budget | None = None,
         progress: Progress = silent,
         on_generation: Callable[[PopulationState], None] | None = None,
-        on_command: Tell = unheard,
+        on_command: OnCommand = ignore,
         on_trouble: Callable[[str], None] = lambda sentence: None,
     ) -> None:
         self.archive, self.context = archive, context
@@ -93,9 +95,9 @@ class Campaign:
         Args:
             path: where the archive is to be; the file must not exist.
             config: everything that its user decides; by default the shipped founders breed.
-            extensions: operators, survival rules and judges of one's own, which `config` names
+            extensions: operators, survival rules and judges from outside, which `config` names
                 `plugin:NAME`.
-            progress: told (done, total, what); may raise to stop.
+            progress: called with (done, total, label); may raise to stop.
 
         Raises:
             ArchiveError: the archive exists already or cannot be written.
@@ -115,7 +117,12 @@ class Campaign:
         extensions: Extensions | None = None,
         progress: Progress = silent,
     ) -> "Campaign":
-        """Go on with a campaign where its archive left it; arguments as for `start`.
+        """Go on with a campaign where its archive left it.
+
+        Args:
+            path: of the archive.
+            extensions: as given to `start`.
+            progress: called with (done, total, label); may raise to stop.
 
         Raises:
             ArchiveError: there is no archive.
@@ -188,7 +195,7 @@ class Campaign:
         proposals = session.evolver.ask(population.breeding)
         self._activity.making = "offspring"
 
-        offspring, tried = session.evaluation.evaluate(proposals, few, "offspring")
+        offspring, few_results = session.evaluation.evaluate(proposals, few, "offspring")
         living = session.evaluation.score_living(population, panel_items, fresh=fresh)
         panel = panel_of(living, panel_items)
         finals = FinalistScorer(session.evaluation, offspring, panel_items)
@@ -196,10 +203,12 @@ class Campaign:
 
         outcome = session.evolver.tell(population.breeding, offspring, panel, race)
 
-        ending = _ending(session, population, offspring, tried, living, finals, race, outcome)
+        end = _generation_outcome(
+            session, population, offspring, few_results, living, finals, race, outcome
+        )
         last = self._is_last(session, population, generation)
-        record = session.writer.record(population, ending, last)
-        settled = bred(mates, ending.births, ending.deaths)
+        record = session.writer.record(population, end, last)
+        settled = mating_outcomes(mates, end.births, end.deaths)
         self.archive.commit(replace(record, command_outcomes=settled))
 
     # Between two generations
@@ -228,9 +237,11 @@ class Campaign:
         """
         while True:
             seen = last_change(self.archive)
-            done = obey(self.archive, session.context, self._progress, self._on_command)
+            done = carry_out_commands(
+                self.archive, session.context, self._progress, self._on_command
+            )
             if done.settled:
-                session = self._heed(session, done)
+                session = self._apply(session, done)
                 population = self._loaded(session)
             if not done.paused or self._reason_to_stop(session, population):
                 break
@@ -241,8 +252,8 @@ class Campaign:
         matings = tuple((one, other) for one, other in (mate.models for mate in mates))
         return session, replace(population, breeding=replace(breeding, matings=matings)), mates
 
-    def _heed(self, session: Session, done: CommandsCarriedOut) -> Session:
-        """Go by what has changed. Where somebody came or went, as if the campaign were resumed."""
+    def _apply(self, session: Session, done: CommandsCarriedOut) -> Session:
+        """Apply what commands changed; where models came or went, reopen all parts."""
         if now := done.budget:
             self._limits = replace(
                 self._limits,
@@ -291,7 +302,13 @@ class Campaign:
 
 
 def cost_of_next(archive: Archive, session: Session, population: PopulationState) -> int:
-    """Item evaluations that the next generation takes at most."""
+    """Item evaluations that the next generation takes at most.
+
+    Args:
+        archive: of the campaign.
+        session: its parts.
+        population: as it is now.
+    """
     config, size, panel = session.context.config, session.items.max_questions, len(population.panel)
     search = config.search
     newcomers = search.finalists + sum(model not in population.ratings for model in population.ids)
@@ -301,25 +318,25 @@ def cost_of_next(archive: Archive, session: Session, population: PopulationState
         cost += len(population.members) * size(search.panel)
         newcomers += len(population.members)
     cost += search.challengers * LAST_CHALLENGE * len(session.writer.selection)
-    judges = len(remembered(archive, search, population.generation + 1))
+    judges = len(judges_to_keep(archive, search, population.generation + 1))
     everybody = len(population.members) + search.finalists
     items = size(config.arena.items)
-    return cost + most_evaluations(
+    return cost + max_evaluations(
         config.arena, session.context.judges, items, newcomers, everybody, judges
     )
 
 
-def _ending(
+def _generation_outcome(
     session: Session,
     before: PopulationState,
     offspring: Offspring,
-    tried: Results,
+    few_results: Results,
     living: Results,
     finals: FinalistScorer,
     race: Race,
     outcome: Outcome,
 ) -> GenerationOutcome:
-    """What a generation came to, as the archive will have it."""
+    """The outcome of a generation, with births, results and items for the archive."""
     breeding = before.breeding
     generation, first = breeding.generation + 1, breeding.next_id
     epoch = session.items.epoch_of(generation)
@@ -342,7 +359,7 @@ def _ending(
         births=births,
         deaths={**outcome.deaths, **{first + row: c for row, c in finals.causes.items()}},
         scores=[
-            tried.rows([birth.id for birth in births], few),
+            few_results.rows([birth.id for birth in births], few),
             finished.rows(finishers, panel),
             *([living.rows(before.ids, panel)] if fresh else []),
         ],

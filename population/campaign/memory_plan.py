@@ -1,8 +1,8 @@
-"""How much memory a campaign may take, and what that allows to be in it at a time.
+"""How much memory a campaign may take, and how many models and networks fit into it.
 
-What is decided here changes how soon models are made and never what they are: siblings made beside
-each other have the bits that each has alone, and a network computes with as many threads as if it
-had all the memory in the world.
+The plan changes how soon models are made and never what they are: siblings made beside each other
+have the bits that each has alone, and a network computes with as many threads as if there were
+room for all.
 """
 
 import os

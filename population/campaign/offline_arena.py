@@ -1,7 +1,8 @@
-"""Tournaments: rounds of the arena on an archive at rest, on items that nobody has seen.
+"""Offline arena rounds: on an archive at rest, on items that no model has seen.
 
-A tournament is counted to the generation that it follows. It makes ratings surer and judges better
-known, and a campaign that goes on afterwards picks its parents by what it found.
+An offline round belongs to the generation that it follows. It makes ratings and the trust in judges
+more certain, and a campaign that goes on afterwards picks its parents by them. The command is
+`tournament`.
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from lineage.ancestry.kinship import Kinship
 from lineage.archive.unfinished import why_no_generation
 from lineage.queries.rounds import asked_items, last_round
 from lineage.records import Item, Model, Round
-from population.campaign.arena_rounds import memory_of, play, rules_of
+from population.campaign.arena_rounds import arena_memory, arena_rules, play_round
 from population.campaign.context import Context, Progress, genome_of
 from population.campaign.item_sampling import item_pools
 from population.errors import CampaignError
@@ -25,7 +26,7 @@ from population.randomness import generator
 
 @dataclass(frozen=True)
 class OfflineRound:
-    """A tournament that was played and kept.
+    """An offline round that was played and stored.
 
     Attributes:
         round: its number.
@@ -42,11 +43,11 @@ class OfflineRound:
     tokens: int
 
 
-def tournament(
+def hold_offline_round(
     archive: Archive, context: Context, progress: Progress, items: int | None = None
 ) -> OfflineRound:
-    """Play a round among all living, and keep it. See `play_tournament`."""
-    played = play_tournament(archive, context, progress, items)
+    """Play a round among all living, and store it. See `play_offline_round`."""
+    played = play_offline_round(archive, context, progress, items)
     return OfflineRound(
         archive.commit_round(played),
         len(played.ratings),
@@ -56,15 +57,15 @@ def tournament(
     )
 
 
-def play_tournament(
+def play_offline_round(
     archive: Archive, context: Context, progress: Progress, items: int | None = None
 ) -> Round:
-    """Play a round among all living on items that nobody has seen.
+    """Play a round among all living on items that no model has seen.
 
     Args:
         archive: at rest: nobody else may be writing to it.
         context: makes the models.
-        progress: told while models work; may raise to stop, and then nothing is kept.
+        progress: called while models work; may raise to stop, and then nothing is stored.
         items: how many are asked; by default as in a round of the campaign.
 
     Raises:
@@ -80,7 +81,7 @@ def play_tournament(
     panel = round_items(fresh, [], len(fresh), context.config.arena.checkable)
     hidden = nowhere_else(archive, context, fresh)
     ids = [member.id for member in members]
-    return play(
+    return play_round(
         context,
         {member.id: genome_of(archive, context, member) for member in members},
         panel,
@@ -91,17 +92,23 @@ def play_tournament(
             prior=np.array([ratings[m].rating if m in ratings else 0.0 for m in ids]),
             anchors=founders_among(members),
         ),
-        memory_of(archive, panel, ids, None),
-        rules_of(context),
+        arena_memory(archive, panel, ids, None),
+        arena_rules(context),
         progress,
         hidden,
     )
 
 
 def unseen_items(archive: Archive, context: Context, number: int, count: int) -> list[Item]:
-    """Search items for a tournament: others for every number, as far as there are others.
+    """Search items for an offline round: others for every number, as far as there are others.
 
-    Of a task that is a list, first those that nobody was ever asked.
+    Of a task that is a list, first those that were never asked.
+
+    Args:
+        archive: with what was asked.
+        context: with the tasks.
+        number: of the round.
+        count: how many items.
     """
     campaign = archive.campaign()[0]
     seed = int(generator(campaign, "tournament", number).integers(1 << 31))
@@ -110,7 +117,13 @@ def unseen_items(archive: Archive, context: Context, number: int, count: int) ->
 
 
 def nowhere_else(archive: Archive, context: Context, items: Sequence[Item]) -> frozenset[str]:
-    """Ids of those items that nothing else asks: made for this, or kept back for the arena."""
+    """Ids of those items that nothing else asks: made for this, or held back for the arena.
+
+    Args:
+        archive: of the campaign.
+        context: with the tasks.
+        items: of an offline round.
+    """
     pools = item_pools(context.tasks, archive.campaign()[0], context.config)
     kept = pools.hidden()
     return frozenset(item.id for item in items if item.id in kept or pools.is_made(item.task))

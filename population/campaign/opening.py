@@ -1,4 +1,4 @@
-"""Opening a campaign: its archive and its context, checked before anything is written."""
+"""Opens a campaign: its archive and its context, checked before anything is written."""
 
 import os
 from collections.abc import Callable
@@ -28,7 +28,7 @@ class OpenedCampaign:
     Attributes:
         archive: where it is kept.
         context: what its models are made of and scored with.
-        notes: what somebody should know before it does, a line each.
+        notes: for the user, a line each.
     """
 
     archive: Archive
@@ -47,15 +47,15 @@ def started(
     report: bool = True,
     anew: bool = False,
 ) -> OpenedCampaign:
-    """Start a campaign in a new archive; what is missing or impossible is said before it is there.
+    """Start a campaign in a new archive; raises before that exists if anything is impossible.
 
     Args:
         path: where the archive is to be.
         config: with paths resolved.
         limits: what the campaign may spend.
-        progress: told how far it is; may raise to stop.
-        say: told what somebody should know of the founders.
-        extensions: operators, survival rules and judges of somebody's own.
+        progress: called while it is opened; may raise to stop.
+        say: called with notes about the founders.
+        extensions: operators, survival rules and judges from outside the project.
         report: whether the sealed split will be asked for.
         anew: an archive without any candidate is there, and this one takes its place.
 
@@ -68,7 +68,7 @@ def started(
     if not anew:
         check_free(path)  # before founders are read, which takes its time
     context = open_context(_pinned(config), progress, say, extensions)
-    context.told = progress
+    context.progress = progress
     notes = (*context.check_items(), *check_ready(context, limits, report=report))
     if anew:
         discard(path)
@@ -79,9 +79,15 @@ def started(
 def continued(
     archive: Archive, progress: Progress = silent, extensions: Extensions | None = None
 ) -> OpenedCampaign:
-    """Go on with the campaign of an archive; arguments as for `started`."""
+    """Go on with the campaign of an archive.
+
+    Args:
+        archive: of the campaign.
+        progress: as for `started`.
+        extensions: as given when the campaign was started.
+    """
     context = reopen_context(archive, progress, extensions)
-    context.told = progress
+    context.progress = progress
     # Generation 0 tells what was left out, whether or not it was interrupted.
     notes = () if archive.generations() else tuple(context.check_items())
     check_run(context)

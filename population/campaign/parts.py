@@ -1,4 +1,4 @@
-"""Generation 0 in parts: what is done of it is kept every few seconds, and found again.
+"""Stores generation 0 in parts, every few seconds, and loads what an earlier process stored.
 
 Candidates are born in a fixed order and scored each on its own, so it does not matter where one
 process left off and another went on: the archive comes to the same rows.
@@ -18,46 +18,46 @@ from population.campaign.generation import EvaluatedChild
 from population.errors import CampaignError
 from population.evolution.proposals import Proposal
 
-EVERY_S = 5.0
-"""What is done is kept this often: a process that is killed loses no more, and a commit takes some
+WRITE_EVERY_S = 5.0
+"""Parts are written this often: a process that is killed loses no more, and a commit takes some
 hundredths of a second."""
 
 
 @dataclass(frozen=True)
-class Found:
-    """What an archive holds of generation 0 from an earlier process.
+class StoredParts:
+    """The part of generation 0 that an archive holds from an earlier process.
 
     Attributes:
-        tried: the first candidates, in order.
-        panel: by id, (exact, probability) on the panel, each (items,).
-        effort: what it took.
+        candidates: the first of them, in order.
+        panel: by id, (exact, probability) on the panel, each of shape (items,).
+        effort: time and item evaluations that it took.
     """
 
-    tried: tuple[EvaluatedChild, ...]
+    candidates: tuple[EvaluatedChild, ...]
     panel: Mapping[int, tuple[Floats, Floats]]
     effort: Effort
 
 
-def found(
-    archive: Archive, conceived: Sequence[Proposal], few: Sequence[Item], panel: Sequence[Item]
-) -> Found:
-    """What is there of generation 0.
+def load_parts(
+    archive: Archive, candidates: Sequence[Proposal], few: Sequence[Item], panel: Sequence[Item]
+) -> StoredParts:
+    """The stored part of generation 0.
 
     Args:
         archive: without a complete generation.
-        conceived: all candidates.
+        candidates: all of them, in order.
         few: the items that candidates are scored on.
         panel: those that the living are scored on.
 
     Raises:
-        CampaignError: what is there was not made of these candidates, or not on these items.
+        CampaignError: it was not made of these candidates, or not on these items.
     """
     done = unfinished_generation(archive)
     if done is None:
-        return Found((), {}, Effort())
+        return StoredParts((), {}, Effort())
     born = archive.models(ids=archive.offspring())
     genomes = archive.genomes([model.id for model in born])
-    for genome, child in zip(genomes, conceived, strict=False):
+    for genome, child in zip(genomes, candidates, strict=False):
         if not np.array_equal(genome, np.ravel(child.genome)):
             raise CampaignError(
                 f"{archive.path}: generation 0 was begun by another version of colony, with other "
@@ -65,7 +65,7 @@ def found(
             )
     rows = _scores(archive)
     asked = [item.id for item in few], [item.id for item in panel]
-    tried, known = [], {}
+    evaluated, on_panel = [], {}
     for model in archive.models():
         ids, exact, probability = rows.get(model.id, ([], np.empty(0), np.empty(0)))
         first = 0 if model.kind == "founder" else len(few)
@@ -76,22 +76,22 @@ def found(
             )
         if first:
             few_scores = exact[:first], probability[:first]
-            tried.append(EvaluatedChild(model.weights_sha256, model.cause, *few_scores))
+            evaluated.append(EvaluatedChild(model.weights_sha256, model.cause, *few_scores))
         if ids[first:]:
-            known[model.id] = exact[first:], probability[first:]
-    return Found(tuple(tried), known, done.effort)
+            on_panel[model.id] = exact[first:], probability[first:]
+    return StoredParts(tuple(evaluated), on_panel, done.effort)
 
 
-class Parts:
-    """Keeps what is done of generation 0.
+class PartWriter:
+    """Writes generation 0 to its archive in parts.
 
     Args:
-        archive: where.
+        archive: of the campaign.
         candidates: how many are to be born in all.
         few: the items that they are scored on.
         panel: the items that the living are scored on.
         spent: wall, forward and processor time so far, in seconds.
-        clock: seconds that only grow.
+        clock: a monotonic clock, in seconds.
     """
 
     def __init__(
@@ -109,19 +109,34 @@ class Parts:
         self._since, self._at = (0.0, 0.0, 0.0), clock()
         self._clear()
 
-    def born(self, birth: Birth, tried: EvaluatedChild, evaluations: int) -> None:
-        """A candidate is there."""
-        self._births.append(birth)
-        if tried.cause:
-            self._deaths.append(Death(birth.id, tried.cause))
-        self._scored(birth.id, self._few, tried.exact, tried.probability, evaluations)
+    def add_candidate(self, birth: Birth, child: EvaluatedChild, evaluations: int) -> None:
+        """Add a candidate that was evaluated.
 
-    def on_panel(self, model: int, exact: Floats, probability: Floats, evaluations: int) -> None:
-        """A model is scored on the panel."""
-        self._scored(model, self._panel, exact, probability, evaluations)
+        Args:
+            birth: of the candidate.
+            child: its scores on the few items.
+            evaluations: item evaluations that it took.
+        """
+        self._births.append(birth)
+        if child.cause:
+            self._deaths.append(Death(birth.id, child.cause))
+        self._add_scores(birth.id, self._few, child.exact, child.probability, evaluations)
+
+    def add_panel_scores(
+        self, model: int, exact: Floats, probability: Floats, evaluations: int
+    ) -> None:
+        """Add the scores of a model on the panel.
+
+        Args:
+            model: its id.
+            exact: shape (items,).
+            probability: shape (items,).
+            evaluations: item evaluations that it took.
+        """
+        self._add_scores(model, self._panel, exact, probability, evaluations)
 
     def flush(self) -> None:
-        """Keep what is not kept yet.
+        """Write what is not written yet.
 
         Raises:
             ArchiveError: the archive cannot be written.
@@ -145,12 +160,12 @@ class Parts:
         self._clear()
         write_part(self._archive, part)
 
-    def rescue(self) -> None:
-        """Keep what can be kept when something else has gone wrong already, which is told."""
+    def flush_after_error(self) -> None:
+        """Write what can be written after another error, which is raised afterwards."""
         with suppress(ArchiveError):
             self.flush()
 
-    def _scored(
+    def _add_scores(
         self,
         model: int,
         items: tuple[Item, ...],
@@ -161,7 +176,7 @@ class Parts:
         ids = tuple(item.id for item in items)
         self._scores.append(Scores((model,), ids, exact[None], probability[None]))
         self._evaluations += evaluations
-        if self._clock() - self._at >= EVERY_S:
+        if self._clock() - self._at >= WRITE_EVERY_S:
             self.flush()
 
     def _clear(self) -> None:
@@ -172,7 +187,7 @@ class Parts:
 
 
 def _scores(archive: Archive) -> dict[int, tuple[list[str], Floats, Floats]]:
-    """Everybody's scores as they were written: rows are where they were put."""
+    """By id, items and scores of all models in the order in which they were written."""
     with archive.reading() as db:
         rows = db.execute(
             "SELECT model, list(item ORDER BY rowid), list(exact ORDER BY rowid), "

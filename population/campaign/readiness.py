@@ -1,6 +1,6 @@
-"""What is looked at before a campaign leaves anything behind: what it would fail of later, is said.
+"""Checks before a campaign writes anything: raises for what it would fail of later.
 
-And what a campaign cannot promise, for want of items, is said once here: it is not promised then.
+What a campaign cannot do well for want of items is reported once, in sentences.
 """
 
 from pathlib import Path
@@ -22,7 +22,7 @@ FEW = 5
 
 
 def check_ready(context: Context, budget: Budget, *, report: bool) -> tuple[str, ...]:
-    """Make sure that a new campaign can begin, and go through all that it will need.
+    """Make sure that a new campaign can begin.
 
     Args:
         context: with the founders and the tasks.
@@ -31,7 +31,7 @@ def check_ready(context: Context, budget: Budget, *, report: bool) -> tuple[str,
             without opening it.
 
     Returns:
-        What cannot be promised, a sentence each.
+        What tasks are too small for, a sentence each.
 
     Raises:
         PopulationError: the device cannot do it, or the budget does not pay for generation 0.
@@ -81,24 +81,24 @@ def shortages(context: Context, pools: Pools) -> tuple[str, ...]:
         for pool in pools.pools
         if pool.listed is not None and len(pool.listed) < panel
     ]
-    told = []
+    sentences = []
     if small:
-        told.append(
+        sentences.append(
             f"a panel takes {panel:,} search items of each task, and these have fewer: "
             f"{', '.join(small)}; the living are compared on those that there are"
         )
-    told += pools.shortages
+    sentences += pools.shortages
     few = [
         f"{task.name} has {count:,}"
         for task in tasks
         if (count := len(task.items("selection"))) < FEW
     ]
     if few:
-        told.append(
+        sentences.append(
             f"the champion is chosen on selection items, of which these tasks have few: "
             f"{', '.join(few)}; who is chosen on so few is partly the luckiest"
         )
-    return tuple(told)
+    return tuple(sentences)
 
 
 def cost_of_founding(context: Context, pools: Pools) -> int:

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 
 from lineage import Archive
 from lineage.ancestry.kinship import Kinship
-from population.campaign.arena_rounds import not_forgotten
+from population.campaign.arena_rounds import judges_by_generation
+from population.campaign.clock import Clock
 from population.campaign.coherence_filter import CoherenceFilter, coherence_filter_of
 from population.campaign.context import Context, Progress
 from population.campaign.failure_handling import SYSTEMIC_ERRORS
 from population.campaign.generation import GenerationEvaluator
-from population.campaign.generation_commit import Clock, GenerationWriter
+from population.campaign.generation_commit import GenerationWriter
 from population.campaign.item_sampling import ItemSampler, item_pools
 from population.campaign.kept_weights import ChampionKeeper
 from population.campaign.scoring import scorer_of
@@ -25,14 +26,14 @@ from population.failures import one_line
 
 @dataclass(frozen=True)
 class Session:
-    """What one campaign works with.
+    """The parts of one campaign.
 
     Attributes:
         context: the founders, tasks and evaluators.
-        evolver: asks for offspring, and is told what became of them.
-        items: which items are asked when.
+        evolver: proposes offspring, and learns from their scores.
+        items: samples items.
         evaluation: makes and scores models.
-        writer: turns what a generation came to into what is committed.
+        writer: builds the record of a generation.
         keeper: keeps champions' weights on disk.
         kinship: of the living.
         clock: what was spent since the last commit.
@@ -54,24 +55,25 @@ def open_session(
     progress: Progress,
     on_trouble: Callable[[str], None] = lambda sentence: None,
 ) -> Session:
-    """Prepare all parts.
+    """Open all parts of a campaign.
 
     Args:
         archive: of the campaign.
         context: its founders, tasks and evaluators.
-        progress: told while models work; may raise to stop.
-        on_trouble: told of an item, a candidate or a judge that failed and was passed over.
+        progress: called while models work; may raise to stop.
+        on_trouble: called with a sentence for each item, candidate or judge that failed and was
+            passed over.
 
     Raises:
         CampaignError: the founders cannot be examined.
     """
     search, seed = context.config.search, archive.campaign()[0]
     context.failures.on_failure = on_trouble
-    context.told = progress
+    context.progress = progress
     models = archive.models()
     if not archive.generations():  # what is there of generation 0 is born again, in its order
         models = [model for model in models if model.kind == "founder"]
-    kinship = Kinship.replayed(models, not_forgotten(archive, search))
+    kinship = Kinship.replayed(models, judges_by_generation(archive, search))
     pools = item_pools(context.tasks, seed, context.config)
     scorer = scorer_of(archive, context, pools, kinship, seed, progress)
     items = ItemSampler(seed, search, pools, scorer, archive.panel, context.failures)

@@ -1,8 +1,8 @@
-"""The colony between two generations: everything that breeding needs to know, from the archive.
+"""The population state between two generations, loaded from the archive.
 
 It is read anew after every commit. So there is no other state that could be lost, a resumed
-campaign is the same code path as a running one, and whoever changes the archive between two
-generations is heard.
+campaign is the same code path as a running one, and changes of the archive between two generations
+take effect.
 """
 
 from dataclasses import dataclass, fields
@@ -23,11 +23,11 @@ from population.evolution.spaces import SearchSpace
 
 @dataclass(frozen=True)
 class PopulationState:
-    """The living and what is known of them. Arrays follow `members`: the founders, then the rest.
+    """The living, with scores and ratings. Arrays follow `members`: the founders, then the rest.
 
     Attributes:
         history: all committed generations.
-        members: everyone living; founders never die, so that nothing is out of reach.
+        members: all living models; founders never die.
         panel: the search items that the living are compared on.
         exact: shape (members, items): exact match on the panel.
         probability: shape (members, items): probability of the key.
@@ -77,10 +77,10 @@ class PopulationState:
 
 
 def load_population(archive: Archive, space: SearchSpace, kinship: Kinship) -> PopulationState:
-    """The colony as the archive's last generation left it. Needs one committed generation.
+    """The population after the archive's last generation, of which there must be one.
 
     Args:
-        archive: where it lives.
+        archive: of the campaign.
         space: what genomes mean.
         kinship: among the living, as of that generation (see `Kinship.replayed`).
     """
@@ -95,8 +95,8 @@ def load_population(archive: Archive, space: SearchSpace, kinship: Kinship) -> P
     )
     genomes.setflags(write=False)  # what the archive says; breeding works on copies
     panel = tuple(archive.panel(last.epoch))
-    known = archive.scores(ids, [item.id for item in panel])
-    scores = merit(known.exact, known.probability)
+    panel_scores = archive.scores(ids, [item.id for item in panel])
+    scores = merit(panel_scores.exact, panel_scores.probability)
     children = archive.children_counts()
     ratings = archive.ratings(last.generation)
     search = archive.search(last.generation)
@@ -134,7 +134,14 @@ def load_population(archive: Archive, space: SearchSpace, kinship: Kinship) -> P
     )
     crowned = fitness_of(archive, [last.champion], "selection").get(last.champion)
     return PopulationState(
-        history, members, panel, known.exact, known.probability, ratings, breeding, crowned
+        history,
+        members,
+        panel,
+        panel_scores.exact,
+        panel_scores.probability,
+        ratings,
+        breeding,
+        crowned,
     )
 
 
@@ -153,11 +160,15 @@ def task_means(items: tuple[Item, ...] | list[Item], scores: Floats) -> Floats:
         scores: shape (models, items).
 
     Returns:
-        shape (models,).
+        Shape (models,).
     """
     return np.asarray(scores @ task_weights(items))
 
 
 def selection_score(means: dict[str, tuple[float, float]]) -> float:
-    """The score that the champion is chosen by, from its (exact, probability) per task."""
+    """The score that the champion is chosen by, from its (exact, probability) per task.
+
+    >>> selection_score({"sum": (1.0, 0.5), "sort": (0.0, 0.5)})
+    0.5
+    """
     return float(np.mean([merit(exact, probability) for exact, probability in means.values()]))

@@ -1,4 +1,4 @@
-"""When a campaign stops: limits are data, and the first that is reached is named in a sentence."""
+"""Reasons to stop a campaign: the first limit that is reached, named in a sentence."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,9 +1,9 @@
-"""Which items models can be asked: what no model could read or say is found before it is dealt.
+"""Leaves out items that no model could answer, before they are sampled.
 
 An item that is longer than the models' context, or a key that the tokenizer cannot spell, would
-stop a campaign in whatever generation deals it, and again whenever it is resumed. So items are
-looked at as they leave their task. A new campaign is refused if its files hold such items, unless
-`[tasks] unusable = "leave out"`; whatever turns up later is left out, and told.
+stop a campaign in whatever generation samples it, and again whenever it is resumed. So items are
+checked as they leave their task. A new campaign is refused if its files hold such items, unless
+`[tasks] unusable = "leave out"`; later ones are left out, with a message.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ Fault = Callable[[Task, Item], str | None]
 """Why nobody could answer an item of a task; None if somebody could."""
 
 FEW = 5
-"""Items left out of a split together that are told one by one; of more, it is told how many."""
+"""Items left out of a split together that are told one by one; of more, their number is told."""
 
 OPEN = ("search", "selection")
 """The splits that may be looked at before a campaign."""
@@ -52,7 +52,7 @@ class Usable:
     Attributes:
         task: the task itself.
         fault: tells what is wrong with an item.
-        tell: told of what is left out, in sentences that are the same for the same items.
+        tell: called with sentences about what is left out, the same for the same items.
         left_out: by split and id, what was left out so far.
     """
 
@@ -101,23 +101,28 @@ class Usable:
         return self.task.verify(item, answer)
 
     def items(self, split: str, seed: int | None = None, limit: int | None = None) -> list[Item]:
-        """The items that can be asked, in the task's order. Others take the place of the rest.
+        """The items that can be asked, in the task's order; others replace those left out.
+
+        Args:
+            split: of the task.
+            seed: for tasks that make or draw their items.
+            limit: how many items at most.
 
         Raises:
             TaskError: there are none.
         """
         asked = limit
         while True:
-            found = self.task.items(split, seed, asked)
-            good = self._good(split, found)
-            if limit is None or asked is None or len(good) >= min(limit, len(found)):
+            items = self.task.items(split, seed, asked)
+            good = self._good(split, items)
+            if limit is None or asked is None or len(good) >= min(limit, len(items)):
                 break
             # What is drawn for a seed begins alike however much is drawn; once, in vain, is enough.
             more = 2 * asked + 8
-            if len(found) < asked or more > 64 * (limit + 8):
+            if len(items) < asked or more > 64 * (limit + 8):
                 break
             asked = more
-        if not good and found:
+        if not good and items:
             first = next(iter(self.left_out[split].values()))
             raise TaskError(
                 f"task {self.name!r}: no {split} item can be asked; {first.item.id} {first.reason}"
@@ -180,7 +185,7 @@ class Usable:
 
 
 class Readers:
-    """What the models of a colony can read and say.
+    """The tokenizer and context length of all models, which decide what items they can answer.
 
     Args:
         path: a founder's folder: its config and tokenizer serve for all.
@@ -206,7 +211,11 @@ class Readers:
 
     @cached_property
     def longest(self) -> int:
-        """Tokens that the models read."""
+        """Tokens that the models read.
+
+        Raises:
+            CheckpointError: transformers cannot use the founder's config.
+        """
         try:
             return context_length_of(
                 AutoConfig.from_pretrained(self._path, trust_remote_code=False)

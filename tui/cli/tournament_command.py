@@ -50,7 +50,7 @@ def arena(
         with progress_bar() as progress:
             progress(0, 1, "loading torch")
             from population.campaign.context import reopen_context
-            from population.campaign.offline_arena import tournament
+            from population.campaign.offline_arena import hold_offline_round
 
             context = reopen_context(colony, progress)
             # Until here Ctrl-C ends the program at once, as there is nothing that it could spoil.
@@ -61,7 +61,7 @@ def arena(
                 progress(done, total, f"round {len(played) + 1}/{rounds}: {what}")
 
             while len(played) < rounds:
-                played.append(tournament(colony, context, step, items))
+                played.append(hold_offline_round(colony, context, step, items))
         if as_json:
             print_json([asdict(one) for one in played])
             return

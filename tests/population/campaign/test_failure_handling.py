@@ -249,7 +249,7 @@ def test_an_order_that_fails_is_refused_and_not_tried_again(
         raise RuntimeError("out of memory")
 
     submit(archive, "tournament")
-    monkeypatch.setattr("population.campaign.commands.play_tournament", fails)
+    monkeypatch.setattr("population.campaign.commands.play_offline_round", fails)
     resumed(archive, config, 2)
     (order,) = all_commands(archive)
     assert (order.outcome, order.answer) == ("refused", "RuntimeError: out of memory")

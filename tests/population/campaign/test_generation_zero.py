@@ -69,7 +69,7 @@ def whole(tiny: Path, tmp_path: Path) -> Archive:
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every model is a part of its own."""
-    monkeypatch.setattr(parts, "EVERY_S", 0.0)
+    monkeypatch.setattr(parts, "WRITE_EVERY_S", 0.0)
 
 
 def stopped(archive: Archive, when: str, at: int) -> str:
@@ -155,7 +155,7 @@ def test_everything_that_reads_copes_with_a_generation_in_the_making(
         with pytest.raises(ArchiveError, match="generation 0 is being made: 7 of 24"):
             merge_archives(*pair, tmp_path / "both.duckdb")
     found = check(archive)
-    assert found.whole
+    assert found.intact
     assert found.replayed == 7
 
 
@@ -188,21 +188,21 @@ def test_parts_are_kept_by_the_clock_and_when_asked(tmp_path: Path, tiny: Path) 
     items = context.split("search")[:2]
     now = 0.0
     own = pytest.MonkeyPatch()
-    own.setattr(parts, "EVERY_S", 5.0)
-    kept = parts.Parts(archive, 9, items, items, lambda: (now, 0.0, 0.0), lambda: now)
+    own.setattr(parts, "WRITE_EVERY_S", 5.0)
+    writer = parts.PartWriter(archive, 9, items, items, lambda: (now, 0.0, 0.0), lambda: now)
     nothing = np.zeros(2)
     for moment in (1.0, 4.9):
         now = moment
-        kept.on_panel(1, nothing, nothing, 2)
+        writer.add_panel_scores(1, nothing, nothing, 2)
         assert unfinished_generation(archive) is None
     now = 5.0
-    kept.on_panel(2, nothing, nothing, 2)
+    writer.add_panel_scores(2, nothing, nothing, 2)
     assert unfinished_generation(archive).effort == Effort(6, 5.0, 0.0, 0.0)  # type: ignore[union-attr]
     now = 6.0
-    kept.on_panel(3, nothing, nothing, 2)
+    writer.add_panel_scores(3, nothing, nothing, 2)
     assert unfinished_generation(archive).effort.evaluations == 6  # type: ignore[union-attr]
-    kept.flush()
-    kept.flush()
+    writer.flush()
+    writer.flush()
     assert unfinished_generation(archive).effort == Effort(8, 6.0, 0.0, 0.0)  # type: ignore[union-attr]
     own.undo()
     assert re.match("generation 0 is being made: 0 of 9", unfinished_generation(archive).words)  # type: ignore[union-attr]

@@ -12,7 +12,7 @@ from lineage import Archive
 from lineage.queries import rounds
 from lineage.storage.lock import campaign_lock
 from population.campaign.context import reopen_context, silent
-from population.campaign.offline_arena import tournament
+from population.campaign.offline_arena import hold_offline_round
 from tests.command_helpers import colony, failure
 
 
@@ -54,7 +54,7 @@ def test_what_it_found_is_where_the_next_round_starts(rested: Path) -> None:
     last = archive.latest()
     assert last is not None
     before = archive.ratings(last.generation)
-    played = tournament(archive, reopen_context(archive), silent, 24)
+    played = hold_offline_round(archive, reopen_context(archive), silent, 24)
     assert played.models == len(before)
     after = archive.ratings(last.generation)
     assert after.keys() == before.keys()

@@ -30,7 +30,7 @@ from population.campaign.context import (
 )
 from population.campaign.item_sampling import ItemSampler
 from population.campaign.loop import Campaign
-from population.campaign.offline_arena import tournament
+from population.campaign.offline_arena import hold_offline_round
 from population.campaign.readiness import shortages
 from population.config import Config, parse_config
 
@@ -232,7 +232,7 @@ def test_campaigns_on_small_tasks_go_on_from_epoch_to_epoch(
     assert [detail for detail in told if "kept back for the arena" in detail]
     with archive.reading() as db:
         assert db.execute("SELECT count(*) FROM round_items WHERE hidden").fetchone() == (0,)
-    tournament(archive, context, silent)
+    hold_offline_round(archive, context, silent)
     assert make_report(archive, context, silent)
 
 

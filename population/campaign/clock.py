@@ -1,0 +1,31 @@
+"""The clock of a campaign: time and item evaluations since the last commit."""
+
+import time
+
+from population.evaluation.meter import Meter
+
+
+class Clock:
+    """Time and item evaluations since it was started, by a meter.
+
+    Args:
+        meter: counts item evaluations and the time of forward passes.
+    """
+
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
+        self.start()
+
+    def start(self) -> None:
+        """Count from here."""
+        self._began = self._now()
+
+    def read(self) -> tuple[float, float, float, int]:
+        """Wall, forward and processor time in seconds, and item evaluations."""
+        now = self._now()
+        wall, forward, cpu = (now[part] - self._began[part] for part in range(3))
+        return wall, forward, cpu, int(now[3] - self._began[3])
+
+    def _now(self) -> tuple[float, float, float, int]:
+        meter = self._meter
+        return time.perf_counter(), meter.forward_s, time.process_time(), meter.evaluations
