@@ -10,8 +10,8 @@ from lineage.allowance import Allowance, allowance_of
 from lineage.records import PAUSED, Generation
 from tui.cli.progress import CampaignProgress
 from tui.cli.progress_line import EVERY_S, PAINT_S, ProgressLine, progress_text
-from tui.shared.console import StopRequest
 from tui.shared.heartbeat import HeartbeatWriter, read_heartbeat
+from tui.shared.interrupts import StopRequest
 from tui.shared.pace import CampaignEnds, Steps, clock, part_done, time_left
 
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tui.cli.progress_line import ProgressLine
-from tui.shared.console import StopRequest
 from tui.shared.heartbeat import HeartbeatWriter
+from tui.shared.interrupts import StopRequest
 from tui.shared.pace import CampaignEnds, clock, part_done, time_left
 
 if TYPE_CHECKING:

@@ -18,7 +18,6 @@ from tui.cli.progress_line import ProgressLine, wiped
 from tui.shared.console import (
     DEFAULT_ARCHIVE,
     ArchiveOption,
-    StopRequest,
     checked_minutes,
     clear_errors,
     described,
@@ -27,6 +26,7 @@ from tui.shared.console import (
     out,
 )
 from tui.shared.heartbeat import HeartbeatWriter
+from tui.shared.interrupts import StopRequest
 from tui.shared.pace import CampaignEnds
 
 if TYPE_CHECKING:

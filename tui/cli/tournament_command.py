@@ -10,7 +10,6 @@ from tui.shared.console import (
     DEFAULT_ARCHIVE,
     ArchiveOption,
     JsonOption,
-    StopRequest,
     clear_errors,
     described,
     opened,
@@ -18,6 +17,7 @@ from tui.shared.console import (
     print_json,
     progress_bar,
 )
+from tui.shared.interrupts import StopRequest
 
 if TYPE_CHECKING:
     from population.campaign.offline_arena import OfflineRound

@@ -9,14 +9,12 @@ import json
 import math
 import os
 import shlex
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
-from types import FrameType
 from typing import IO, TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -214,18 +212,6 @@ def clear_errors() -> Iterator[None]:
         raise typer.Exit(EXIT_ERROR) from None
 
 
-def interrupted() -> NoReturn:
-    """End at once, after a Ctrl-C that nothing in flight could answer.
-
-    Threads that are in the middle of a forward pass would be waited for otherwise.
-    """
-    with suppress(OSError):
-        sys.stdout.flush()
-        sys.stderr.write(LOST + "\n")
-        sys.stderr.flush()
-    os._exit(EXIT_INTERRUPTED)
-
-
 def _say(message: str) -> None:
     err.print(
         Text.assemble(("error:", "bold red"), " ", escaped(message, keep=_MEANT)), soft_wrap=True
@@ -277,49 +263,6 @@ def waiting(message: str) -> None:
 def passed_over(sentence: str) -> None:
     """Say what failed and was passed over."""
     err.print(f"passed over: {sentence}", markup=False, highlight=False, soft_wrap=True)
-
-
-class StopRequest:
-    """Ctrl-C and SIGTERM as a polite request: heard between two models, never inside a commit.
-
-    A second Ctrl-C stops at once, which is as safe as `kill -9`: what is in flight is lost.
-
-    Attributes:
-        archive: of the campaign.
-        asked: whether somebody asked.
-        kept: what is to be said of the work so far, where nobody knows better.
-    """
-
-    def __init__(self, archive: Path) -> None:
-        self.archive = archive
-        self.asked = False
-        self.kept = "nothing was begun"
-
-    def __enter__(self) -> "StopRequest":
-        self._before = {
-            number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)
-        }
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
-            interrupted()
-        self.asked = True
-
-    def check(self) -> None:
-        """Stop here if somebody asked for it.
-
-        Raises:
-            Interrupted: somebody did; says how to go on.
-        """
-        if self.asked:
-            raise Interrupted(
-                self.kept, f"To continue: colony run --archive {quoted(self.archive)}"
-            )
 
 
 def progress_bar(

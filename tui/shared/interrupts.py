@@ -1,18 +1,60 @@
-"""Ctrl-C at any moment of a command that writes: one line, exit code 130, nothing half-written."""
+"""What Ctrl-C means while something is written: one line, exit code 130, nothing half-written.
+
+Three classes hear it, one around the other. They stay apart, since what may be interrupted differs:
+
+- `tui.shared.guard.CtrlC`: in every command line, from its first moment on. Raises
+  KeyboardInterrupt at once, and again if a library swallows it. It loads nothing, so that it hears
+  while everything else is loaded.
+- `Interruptible`: in commands that write files (merge, export, revive). Ends the process at once as
+  long as nothing was begun; later it raises KeyboardInterrupt, so that drafts are removed.
+- `StopRequest`: in campaigns and offline rounds. Sets a flag that is looked at between two models,
+  never inside a commit. The second interrupt ends the process.
+
+The last two hear SIGTERM as well. On leaving they restore the handlers that were there before.
+"""
 
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from types import FrameType, TracebackType
+from typing import Any, NoReturn
 
 import typer
 
-from tui.shared.console import EXIT_INTERRUPTED, err
+from population.errors import Interrupted
+from tui.shared.console import EXIT_INTERRUPTED, LOST, err, quoted
 
 Progress = Callable[[int, int, str], None]
+Handlers = dict[int, Any]
+"""What hears signals, by number, as `signal.signal` returned it."""
+
 MESSAGE = "interrupted; nothing was written"
+
+
+def _listen(handler: Callable[[int, FrameType | None], None]) -> Handlers:
+    """Let a handler hear SIGINT and SIGTERM; what heard them before."""
+    return {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+
+
+def _restore(handlers: Handlers) -> None:
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def interrupted() -> NoReturn:
+    """End at once, after a Ctrl-C that nothing in flight could answer.
+
+    Threads that are in the middle of a forward pass would be waited for otherwise.
+    """
+    with suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.write(LOST + "\n")
+        sys.stderr.flush()
+    os._exit(EXIT_INTERRUPTED)
 
 
 class Interruptible:
@@ -26,12 +68,11 @@ class Interruptible:
     def __init__(self) -> None:
         self._asked = False
         self._writing = False
-        self._before: dict[int, object] = {}
+        self._before: Handlers = {}
 
     def __enter__(self) -> "Interruptible":
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._stop)
+            self._before = _listen(self._stop)
         return self
 
     def writing(self) -> None:
@@ -68,8 +109,47 @@ class Interruptible:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
+        _restore(self._before)
         if self._asked or kind is KeyboardInterrupt:
             err.print(MESSAGE, style="yellow", highlight=False)
             raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+class StopRequest:
+    """Ctrl-C and SIGTERM as a polite request: heard between two models, never inside a commit.
+
+    A second Ctrl-C stops at once, which is as safe as `kill -9`: what is in flight is lost.
+
+    Attributes:
+        archive: of the campaign.
+        asked: whether somebody asked.
+        kept: what is to be said of the work so far, where nobody knows better.
+    """
+
+    def __init__(self, archive: Path) -> None:
+        self.archive = archive
+        self.asked = False
+        self.kept = "nothing was begun"
+
+    def __enter__(self) -> "StopRequest":
+        self._before = _listen(self._ask)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _restore(self._before)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self.asked:
+            interrupted()
+        self.asked = True
+
+    def check(self) -> None:
+        """Stop here if somebody asked for it.
+
+        Raises:
+            Interrupted: somebody did; says how to go on.
+        """
+        if self.asked:
+            raise Interrupted(
+                self.kept, f"To continue: colony run --archive {quoted(self.archive)}"
+            )
