@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from population.config import Config, resolve_paths
-from tests.benchmarks import digits, harness, mlp, search
+from tests.benchmarks import candidate, digits, harness, mlp, search
 from tests.benchmarks.encodings import Merged, Plain, PlainSpace
 from tests.benchmarks.harness import BenchmarkError, Budgeted, Results, Run, Trail
 from tests.benchmarks.rivals.problem import Spent
@@ -325,3 +325,19 @@ def test_a_variant_takes_one_part_away(name: str) -> None:
     assert [section for section in usual if usual[section] != variant[section]] == [
         {"no_arena": "arena", "no_gate": "gate"}.get(name, "search")
     ]
+
+
+# What a candidate costs
+
+
+def test_the_cost_of_a_candidate_is_told_by_stage(tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    arguments = ["--shapes", "tiny", "--siblings", "2", "--repeat", "1", "--budget", "0"]
+    assert candidate.main([*arguments, "--device", "cpu", "--json", str(out)]) == 0
+    found = json.loads(out.read_text())["candidate"]
+    assert set(found) == {"shipped", "tiny"}
+    for cost in found.values():
+        stages = [cost[f"{stage}_s"] for stage in ("make", "identify", "place", "forward")]
+        assert stages[0] > 0
+        assert stages[-1] > 0
+        assert cost["overhead"] == pytest.approx(sum(stages) / stages[-1])

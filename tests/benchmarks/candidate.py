@@ -1,0 +1,221 @@
+"""What a candidate costs beside its forward pass, and a campaign beside its forward passes.
+
+    python -m tests.benchmarks.candidate --json OUT
+    python -m tests.benchmarks.candidate --shapes 135m --device cuda --json OUT
+
+- `candidate`: seconds for one candidate of a generation of 28, on 36 items: `make_s` (weights from
+  the recipe), `identify_s` (SHA-256), `place_s` (into the network), `forward_s` (the floor: weights
+  that are there already), all cores at work on 28 of them. `overhead` is their sum divided by
+  `forward_s`.
+- `campaign`: a campaign on the shipped founders: `wall_s`, and `floor_s`, what its item evaluations
+  take if every evaluator does nothing but forward passes on weights that it has. `ratio` is wall to
+  floor; `forward_fraction` is the share of the wall time in which a forward pass was running.
+
+Founders are the shipped ones, folders of your own (`--founders`), or weights of chance in the shape
+of larger models (`--shapes`), made on the spot and thrown away. Each time is the least of
+`--repeat` runs.
+"""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command line does, before torch loads
+
+import numpy as np
+import torch
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+from population.campaign.context import Context, open_context
+from population.campaign.loop import Campaign
+from population.config import Config, load_config
+from population.evaluation.batching import PreparedItems
+from population.evaluation.evaluator import Evaluator
+from population.weights.materialise import State, state_sha256
+from tests.benchmarks.harness import told
+from tests.benchmarks.search import changed
+from tests.conftest import SHIPPED
+
+SIBLINGS, ITEMS = 28, 36
+
+SHAPES: dict[str, dict[str, Any]] = {
+    "tiny": {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2},
+    "135m": {  # SmolLM2-135M
+        "hidden_size": 576,
+        "intermediate_size": 1536,
+        "num_hidden_layers": 30,
+        "num_attention_heads": 9,
+        "num_key_value_heads": 3,
+        "vocab_size": 49152,
+    },
+    "1.6b": {  # about that of Qwen2-1.5B
+        "hidden_size": 1536,
+        "intermediate_size": 8960,
+        "num_hidden_layers": 28,
+        "num_attention_heads": 12,
+        "num_key_value_heads": 2,
+        "vocab_size": 151936,
+    },
+}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds for a candidate, by stage, and their sum over the forward pass alone."""
+
+    make_s: float
+    identify_s: float
+    place_s: float
+    forward_s: float
+    overhead: float
+
+
+def cost_of_a_candidate(context: Context, siblings: int, repeat: int) -> Cost:
+    """What one candidate costs where `siblings` are made together."""
+    evaluator, prepared = context.evaluator, prepared_items(context)
+    rng = np.random.default_rng(0)
+    shape = len(context.basis.vectors), len(context.layout.blocks)
+    genomes = [rng.normal(0.3, 0.1, shape) for _ in range(siblings)]
+    state = context.materialiser.one(genomes[0])
+
+    def make() -> None:
+        for _ in context.materialiser.siblings(genomes):
+            pass
+
+    def each(work: Callable[[int, Evaluator, State], object]) -> float:
+        states = [state] * siblings
+        return least(lambda: context.pool.map(iter(states), work), evaluator, repeat) / siblings
+
+    make_s = least(make, evaluator, repeat) / siblings
+    place_s = each(lambda number, worker, state: None)
+    identify_s = each(lambda number, worker, state: state_sha256(state)) - place_s
+    forward_s = each(lambda number, worker, state: worker.score(prepared)) - place_s
+    total = make_s + identify_s + place_s + forward_s
+    return Cost(make_s, identify_s, place_s, forward_s, total / forward_s)
+
+
+def prepared_items(context: Context) -> PreparedItems:
+    """Items of all tasks, as a generation samples them."""
+    items = context.split("search")
+    return context.evaluator.prepare_keys(items[:: max(1, len(items) // ITEMS)][:ITEMS])
+
+
+def cost_of_a_campaign(config: Config, budget: int, repeat: int) -> dict[str, float]:
+    """A campaign's wall time beside that of its forward passes."""
+    with TemporaryDirectory() as folder:
+        campaign = Campaign.start(
+            Path(folder) / "colony.duckdb", changed("budget", item_evaluations=budget)(config)
+        )
+        context = campaign.context
+        prepared = prepared_items(context)
+        pool = context.pool
+        states = [context.materialiser.one(context.genome_of_founder(0))] * SIBLINGS
+
+        def pass_forward(_number: int, worker: Evaluator, _state: State) -> None:
+            worker.score(prepared)
+
+        floor = least(lambda: pool.map(iter(states), pass_forward), context.evaluator, repeat)
+        before, start = context.evaluator.meter.forward_s, time.perf_counter()
+        evaluations = context.evaluator.meter.evaluations
+        campaign.run()
+        wall = time.perf_counter() - start
+        meter = context.evaluator.meter
+        floor_s = (meter.evaluations - evaluations) / (SIBLINGS * ITEMS) * floor
+        return {
+            "wall_s": wall,
+            "floor_s": floor_s,
+            "ratio": wall / floor_s,
+            "forward_fraction": (meter.forward_s - before) / wall,
+        }
+
+
+def least(work: Callable[[], object], evaluator: Evaluator, repeat: int) -> float:
+    """Seconds that some work takes, the least of several times; the first one is not counted."""
+    times = []
+    for _ in range(repeat + 1):
+        start = time.perf_counter()
+        work()
+        if evaluator.device.type == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - start)
+    return min(times[1:])
+
+
+def founders_of_chance(shape: str, folder: Path, count: int = 4) -> list[Path]:
+    """A base and others beside it, in bf16, with the shipped tokenizer."""
+    tokenizer = AutoTokenizer.from_pretrained(SHIPPED / "founders" / "base")
+    settings = {"vocab_size": len(tokenizer), "num_attention_heads": 4, "num_key_value_heads": 2}
+    config = LlamaConfig(
+        **settings | SHAPES[shape],
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=None,
+        tie_word_embeddings=True,
+    )
+    torch.manual_seed(0)
+    module = LlamaForCausalLM._from_config(config, dtype=torch.bfloat16)
+    paths = []
+    for number in range(count):
+        path = folder / f"founder-{number}"
+        module.save_pretrained(path, max_shard_size="100GB")
+        tokenizer.save_pretrained(path)
+        paths.append(path)
+        with torch.no_grad():
+            for weight in module.parameters():
+                weight.mul_(1.0 + 0.01 * (number + 1))
+    return paths
+
+
+def measured(config: Config, founders: Sequence[Path], siblings: int, repeat: int) -> Cost:
+    """The cost of a candidate of some founders, the first of which is the base."""
+    paths = [str(path.resolve()) for path in founders]
+    own = changed("founders", paths=paths, base=founders[0].name)(config)
+    return cost_of_a_candidate(open_context(own), siblings, repeat)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run it as its arguments say."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.candidate",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--founders", nargs="+", type=Path, help="folders, the base first")
+    parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=[], help="to be made")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--threads", type=int, help="CPU threads; all by default")
+    parser.add_argument("--siblings", type=int, default=SIBLINGS, help="made together")
+    parser.add_argument("--budget", type=int, default=24_000, help="of the campaign; 0 for none")
+    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--json", type=Path, help="where results go; printed in any case")
+    given = parser.parse_args(arguments)
+    config = changed("run", device=given.device, threads=given.threads)(load_config())
+    shipped = [Path(path) for path in config.founders.paths]
+    shipped.sort(key=lambda path: path.name != "base")
+    candidates = {"shipped": measured(config, shipped, given.siblings, given.repeat)}
+    if given.founders:
+        own = measured(config, given.founders, given.siblings, given.repeat)
+        candidates[given.founders[0].name] = own
+    for shape in given.shapes:
+        with TemporaryDirectory() as folder:
+            made = founders_of_chance(shape, Path(folder))
+            candidates[shape] = measured(config, made, given.siblings, given.repeat)
+    results: dict[str, Any] = {
+        "candidate": {name: asdict(cost) for name, cost in candidates.items()},
+        "device": given.device,
+        "cores": os.cpu_count(),
+    }
+    if given.budget:
+        results["campaign"] = cost_of_a_campaign(config, given.budget, given.repeat)
+    told(results, given.json)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
