@@ -148,10 +148,10 @@ def _newton(
     skew = slope * pairs.weight * (0.5 - mean)
     coupling = graph.balance(skew * tie)
     free, distance = graph.curvature(slope**2 * pairs.weight * variance), strength - prior
-    told, unsure = free.diagonal, 1.0 / (free.diagonal + 1.0 / spread.width**2)
+    information, unsure = free.diagonal, 1.0 / (free.diagonal + 1.0 / spread.width**2)
     # The mean of a strength lies where its mode would lie if the third derivative pulled as well.
     third = slope**2 * skew * (tie / 8.0 - variance) * (unsure[pairs.a] + unsure[pairs.b])
-    spread.approach(told * distance + gradient + graph.balance(third), told)
+    spread.approach(information * distance + gradient + graph.balance(third), information)
     curvature = free.held(1.0 / spread.width**2)
     gradient -= distance / spread.width**2
     if nu > 0.0:

@@ -40,11 +40,11 @@ class Ancestry(Protocol):
         ...
 
     def ancestors(self, model: int, depth: int | None = None) -> Ids:
-        """Ids of a model's ancestors, ascending; at most `depth` generations back."""
+        """Ids of ancestors, ascending; at most `depth` generations back: shape `[ids]`."""
         ...
 
     def descendants(self, model: int, depth: int | None = None) -> Ids:
-        """Ids of a model's descendants, ascending; at most `depth` generations on."""
+        """Ids of descendants, ascending; at most `depth` generations on: shape `[ids]`."""
         ...
 
     def steps_up(self, model: int) -> dict[int, int]:
@@ -52,7 +52,7 @@ class Ancestry(Protocol):
         ...
 
     def common_ancestors(self, a: int, b: int) -> Ids:
-        """Ids of common ancestors, ascending; a model counts as its own ancestor here."""
+        """Ids of common ancestors, ascending, each model its own ancestor: shape `[ids]`."""
         ...
 
     def path(self, a: int, b: int) -> list[int] | None:

@@ -53,11 +53,11 @@ class SparseAncestry:
         return dict(zip(ids.tolist(), shares.tolist(), strict=True))
 
     def ancestors(self, model: int, depth: int | None = None) -> Ids:
-        """Ids of a model's ancestors, ascending; at most `depth` generations back."""
+        """Ids of ancestors, ascending; at most `depth` generations back: shape `[ids]`."""
         return _reached(self._parents, model, depth)
 
     def descendants(self, model: int, depth: int | None = None) -> Ids:
-        """Ids of a model's descendants, ascending; at most `depth` generations on."""
+        """Ids of descendants, ascending; at most `depth` generations on: shape `[ids]`."""
         return _reached(self._children, model, depth)
 
     def steps_up(self, model: int) -> dict[int, int]:
@@ -65,7 +65,7 @@ class SparseAncestry:
         return _distances(self._parents, model)[1]
 
     def common_ancestors(self, a: int, b: int) -> Ids:
-        """Ids of common ancestors, ascending; a model counts as its own ancestor here.
+        """Ids of common ancestors, ascending, each model its own ancestor: shape `[ids]`.
 
         So the common ancestors of a parent and its child are the parent and its ancestors.
         """

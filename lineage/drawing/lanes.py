@@ -121,7 +121,7 @@ def _led_on(state: _Lanes, node: int, lane: int | None, parents: list[int]) -> _
         there = state.of(parent)
         if there is not None:
             if number == 0 and lane == 0 and parent in state.line:
-                # The line goes straight on, and whoever waited elsewhere comes over to it.
+                # The line goes straight on; the lane that led there ends in it.
                 state.awaited[there] = _TAKEN
                 state.awaited[0] = parent
                 edges.ended.append(there)

@@ -86,8 +86,8 @@ def layout(
     """Draw a pedigree and keep the places of its slots; arguments as of `pedigree`."""
     style = style or Style()
     for shown in range(min(depth, DEEPEST), -1, -1):
-        found = slots(family, model, shown)
-        texts = {number: _text(family, found, number, style) for number in found}
+        filled = slots(family, model, shown)
+        texts = {number: _text(family, filled, number, style) for number in filled}
         widths = _widths(texts)
         if shown <= 1 or sum(widths) + _JOINT * (len(widths) - 1) <= style.width:
             break
@@ -97,7 +97,7 @@ def layout(
         number: (at[number], starts[number.bit_length() - 1], width_of(text))
         for number, text in texts.items()
     }
-    return PedigreeLayout(rows, found, places)
+    return PedigreeLayout(rows, filled, places)
 
 
 def _drawn(
@@ -139,8 +139,8 @@ def _drawn(
     return rows, {**at, **below_at, number: middle}
 
 
-def _text(family: Family, found: dict[int, Slot], number: int, style: Style) -> Row:
-    glyphs, slot = style.glyphs, found[number]
+def _text(family: Family, filled: dict[int, Slot], number: int, style: Style) -> Row:
+    glyphs, slot = style.glyphs, filled[number]
     text = [
         Span(f"{number} ", "dim"),
         family.sign(slot.model, glyphs),
@@ -151,7 +151,7 @@ def _text(family: Family, found: dict[int, Slot], number: int, style: Style) -> 
     if slot.same_as is not None:
         return [*text, Span(f" ={slot.same_as}", "dim")]
     parents = family.models[slot.model].parents
-    drawn = [place for place in (2 * number, 2 * number + 1) if place in found]
+    drawn = [place for place in (2 * number, 2 * number + 1) if place in filled]
     if parents and not drawn:
         return [*text, Span(f" {glyphs.more}", "dim")]
     if len(parents) > len(drawn):

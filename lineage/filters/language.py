@@ -118,7 +118,7 @@ at=16, value_at=16))))
 
 
 def _tokens(text: str) -> list[_Token]:
-    found, at = [], 0
+    tokens, at = [], 0
     while text[at:].strip():
         match = _TOKEN.match(text, at)
         if match is None or match.lastgroup is None:
@@ -126,9 +126,9 @@ def _tokens(text: str) -> list[_Token]:
             what = "a quote that is never closed" if text[at] in "\"'" else f"{text[at]!r} here"
             raise FilterError(f"a filter cannot have {what}", text, at)
         kind = match.lastgroup
-        found.append(_Token(kind, match[kind], match.start(kind), match.end()))
+        tokens.append(_Token(kind, match[kind], match.start(kind), match.end()))
         at = match.end()
-    return [*found, _Token("end", "", len(text), len(text))]
+    return [*tokens, _Token("end", "", len(text), len(text))]
 
 
 class _Parser:

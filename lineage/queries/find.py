@@ -104,7 +104,7 @@ class _Query:
     tables: dict[tuple[str, str | None], _Table] = field(default_factory=dict)
     parameters: dict[str, Any] = field(default_factory=dict)
     shown: dict[str, str] = field(default_factory=dict)
-    _descent: Ancestry | None = None
+    _ancestry: Ancestry | None = None
 
     def condition(self, tree: Expression) -> str:
         """An expression that is true or false, never unknown."""
@@ -118,113 +118,124 @@ class _Query:
         """The expression of a field alone, to sort by."""
         if not isinstance(tree, Condition) or tree.operator is not None:
             raise FilterError("sort by a single field", self.text, 0)
-        found = self._field(tree)
-        sql = self._expression(tree, found)
-        if found.kind != "flag":
+        field_ = self._field(tree)
+        sql = self._expression(tree, field_)
+        if field_.kind != "flag":
             self.shown[_written(tree)] = sql
         return sql
 
-    def _compared(self, asked: Condition) -> str:
-        found = self._field(asked)
-        sql = self._expression(asked, found)
-        if found.kind == "flag":
-            if asked.operator is not None:
-                raise self._error(f"{asked.field} is true or false; nothing to compare", asked)
+    def _compared(self, condition: Condition) -> str:
+        field_ = self._field(condition)
+        sql = self._expression(condition, field_)
+        if field_.kind == "flag":
+            if condition.operator is not None:
+                raise self._error(
+                    f"{condition.field} is true or false; nothing to compare", condition
+                )
             return f"({sql})"
-        if asked.operator is None:
-            raise self._error(f"{asked.field} must be compared, as in {_example(asked)}", asked)
-        self.shown[_written(asked)] = sql
-        value = self._value(asked, found)
-        if asked.operator == "~":
-            if found.kind == "number":
-                raise self._error(f"{asked.field} is a number; ~ is for texts", asked)
-            return f"coalesce(contains(lower({sql}), lower({self._parameter(value)})), false)"
-        return f"coalesce({sql} {asked.operator} {self._parameter(value)}, false)"
-
-    def _field(self, asked: Condition) -> FilterField:
-        found = FIELDS.get(asked.field)
-        if found is None:
-            near = suggestion(asked.field, FIELDS)
+        if condition.operator is None:
             raise self._error(
-                f"no field is named {asked.field!r}{near or '; there are ' + ', '.join(FIELDS)}",
-                asked,
+                f"{condition.field} must be compared, as in {_example(condition)}", condition
             )
-        if found.argument == "founder" and asked.argument is None and asked.operator is None:
-            return IS_FOUNDER
-        if found.argument != "none" and asked.argument is None:
-            raise self._error(f"{asked.field} needs a name, as in {_example(asked)}", asked)
-        if found.argument == "none" and asked.argument is not None:
-            raise self._error(f"{asked.field} takes no name", asked)
-        return found
+        self.shown[_written(condition)] = sql
+        value = self._value(condition, field_)
+        if condition.operator == "~":
+            if field_.kind == "number":
+                raise self._error(f"{condition.field} is a number; ~ is for texts", condition)
+            return f"coalesce(contains(lower({sql}), lower({self._parameter(value)})), false)"
+        return f"coalesce({sql} {condition.operator} {self._parameter(value)}, false)"
 
-    def _value(self, asked: Condition, found: FilterField) -> float | str:
-        if found.kind == "text":
-            return asked.value
-        plain = asked.value.removeprefix("#").replace("_", "")
+    def _field(self, condition: Condition) -> FilterField:
+        field_ = FIELDS.get(condition.field)
+        if field_ is None:
+            near = suggestion(condition.field, FIELDS)
+            raise self._error(
+                f"no field is named {condition.field!r}"
+                f"{near or '; there are ' + ', '.join(FIELDS)}",
+                condition,
+            )
+        if (
+            field_.argument == "founder"
+            and condition.argument is None
+            and condition.operator is None
+        ):
+            return IS_FOUNDER
+        if field_.argument != "none" and condition.argument is None:
+            raise self._error(
+                f"{condition.field} needs a name, as in {_example(condition)}", condition
+            )
+        if field_.argument == "none" and condition.argument is not None:
+            raise self._error(f"{condition.field} takes no name", condition)
+        return field_
+
+    def _value(self, condition: Condition, field_: FilterField) -> float | str:
+        if field_.kind == "text":
+            return condition.value
+        plain = condition.value.removeprefix("#").replace("_", "")
         try:
             number = float(plain.removesuffix("%"))
         except ValueError:
             number = math.nan
         if math.isnan(number):
             raise FilterError(
-                f"{asked.field} is compared with a number, not {asked.value!r}",
+                f"{condition.field} is compared with a number, not {condition.value!r}",
                 self.text,
-                asked.value_at,
+                condition.value_at,
             )
         return number / 100.0 if plain.endswith("%") else number
 
-    def _expression(self, asked: Condition, found: FilterField) -> str:
-        if not found.join and not found.relation:
-            return found.sql
-        key = (asked.field, asked.argument)
+    def _expression(self, condition: Condition, field_: FilterField) -> str:
+        if not field_.join and not field_.relation:
+            return field_.sql
+        key = (condition.field, condition.argument)
         if key not in self.tables:
             alias = f"j{len(self.tables)}"
-            if found.relation:
-                rows = self._related(asked, found.relation)
+            if field_.relation:
+                rows = self._related(condition, field_.relation)
                 self.tables[key] = _Table(alias, f"SELECT * FROM rows_{alias}", rows)  # noqa: S608
             else:
-                sql = found.join
-                if found.argument == "task":
-                    name = self._parameter(self._task(asked))
+                sql = field_.join
+                if field_.argument == "task":
+                    name = self._parameter(self._task(condition))
                     sql = sql.replace("$argument", name)
                 self.tables[key] = _Table(alias, sql)
-        return found.sql.replace("j.", self.tables[key].alias + ".")
+        return field_.sql.replace("j.", self.tables[key].alias + ".")
 
-    def _related(self, asked: Condition, relation: str) -> dict[str, Any]:
-        """Models and values that the pedigree knows, as columns."""
-        self._descent = self._descent or self.archive.ancestry()
-        descent, name = self._descent, asked.argument or ""
+    def _related(self, condition: Condition, relation: str) -> dict[str, Any]:
+        """Models and values that the ancestry finds, as columns."""
+        self._ancestry = self._ancestry or self.archive.ancestry()
+        ancestry, name = self._ancestry, condition.argument or ""
         if relation == "share":
             founders = {
-                row.name: row.id for row in self.archive.models(ids=descent.founders.tolist())
+                row.name: row.id for row in self.archive.models(ids=ancestry.founders.tolist())
             }
             if name not in founders:
                 near = suggestion(name, [founder for founder in founders if founder])
-                raise self._error(f"no founder is named {name!r}{near}", asked)
-            column = descent.founders.tolist().index(founders[name])
-            shares = descent.founder_shares()[1:, column].astype(np.float64)
-            return {"model": np.arange(1, descent.newest + 1), "value": shares}
+                raise self._error(f"no founder is named {name!r}{near}", condition)
+            column = ancestry.founders.tolist().index(founders[name])
+            shares = ancestry.founder_shares()[1:, column].astype(np.float64)
+            return {"model": np.arange(1, ancestry.newest + 1), "value": shares}
         try:
             model = self.archive.find(name).id
         except ArchiveError as error:
-            raise self._error(str(error), asked) from None
+            raise self._error(str(error), condition) from None
         if relation == "ancestors":
-            ids = descent.ancestors(model)
+            ids = ancestry.ancestors(model)
         elif relation == "descendants":
-            ids = descent.descendants(model)
+            ids = ancestry.descendants(model)
         elif relation == "parents":
-            ids = descent.ancestors(model, 1)
+            ids = ancestry.ancestors(model, 1)
         else:
-            ids = descent.descendants(model, 1)
+            ids = ancestry.descendants(model, 1)
         return {"model": ids}
 
-    def _task(self, asked: Condition) -> str:
+    def _task(self, condition: Condition) -> str:
         with self.archive.reading() as db:
             rows = db.execute("SELECT DISTINCT task FROM items ORDER BY task").fetchall()
         tasks = [task for (task,) in rows]
-        name = asked.argument or ""
+        name = condition.argument or ""
         if name not in tasks:
-            raise self._error(f"no task is named {name!r}{suggestion(name, tasks)}", asked)
+            raise self._error(f"no task is named {name!r}{suggestion(name, tasks)}", condition)
         return name
 
     def _parameter(self, value: float | str) -> str:
@@ -232,8 +243,8 @@ class _Query:
         self.parameters[name] = value
         return f"${name}"
 
-    def _error(self, message: str, asked: Condition) -> FilterError:
-        return FilterError(message, self.text, asked.at)
+    def _error(self, message: str, condition: Condition) -> FilterError:
+        return FilterError(message, self.text, condition.at)
 
 
 @contextmanager
@@ -249,15 +260,17 @@ def _registered(
         yield
 
 
-def _written(asked: Condition) -> str:
-    return asked.field if asked.argument is None else f"{asked.field}:{asked.argument}"
+def _written(condition: Condition) -> str:
+    return (
+        condition.field if condition.argument is None else f"{condition.field}:{condition.argument}"
+    )
 
 
-def _example(asked: Condition) -> str:
+def _example(condition: Condition) -> str:
     examples = {"task": "task:kanji>0.8", "founder": "founder:kanji>0.2"}
-    if asked.field in examples:
-        return examples[asked.field]
-    found = FIELDS[asked.field]
-    if found.argument == "model":
-        return f"{asked.field}:#12"
-    return f"{asked.field}>10" if found.kind == "number" else f"{asked.field}=blend"
+    if condition.field in examples:
+        return examples[condition.field]
+    field_ = FIELDS[condition.field]
+    if field_.argument == "model":
+        return f"{condition.field}:#12"
+    return f"{condition.field}>10" if field_.kind == "number" else f"{condition.field}=blend"

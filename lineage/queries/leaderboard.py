@@ -1,7 +1,7 @@
 """The leaderboard: ratings, results of matches, and reliability as a judge.
 
 Ratings are of the last round that a model took part in, and so are the matches that are counted: a
-round refits everything from all matches on its panel, and the zero of the scale is the founders in
+round refits all ratings from all matches on its panel, and the zero of the scale is the founders in
 every round, so that ratings of different rounds can be compared.
 """
 
@@ -68,7 +68,7 @@ _SCORE = f"""
 WITH {_LAST}, either_way AS (
     FROM outcomes
     UNION ALL SELECT round, item, model_b, model_a, -outcome FROM outcomes
-), told AS (
+), decided AS (
     SELECT va.model, {OUTCOME} AS outcome
     FROM last JOIN verdicts va USING (model, round) JOIN items ON items.id = va.item
     JOIN verdicts vb ON vb.round = va.round AND vb.item = va.item AND vb.model <> va.model
@@ -82,7 +82,7 @@ WITH {_LAST}, either_way AS (
 )
 SELECT model, count(*) FILTER (outcome > 0), count(*) FILTER (outcome < 0),
        count(*) FILTER (outcome = 0)
-FROM told GROUP BY model
+FROM decided GROUP BY model
 """  # noqa: S608
 
 _SUPPORT = f"""

@@ -1,9 +1,9 @@
 """Leases: how several processes share one DuckDB file.
 
-DuckDB lets one process write or many read, so nobody may keep the file open. A lease attaches it
-to an in-memory connection, runs one transaction and detaches it again; after every detach the file
-on disk is complete, and copying it is a backup. Attaching takes well under a millisecond, opening
-a connection thirty, which is why the connection is kept and the file is not.
+DuckDB lets one process write or many read, so no process may keep the file open. A lease attaches
+it to an in-memory connection, runs one transaction and detaches it again; after every detach the
+file on disk is complete, and copying it is a backup. Attaching takes well under a millisecond,
+opening a connection thirty, which is why the connection is kept and the file is not.
 
 A database that is shared in another way, a server for instance, takes the place of
 `ArchiveConnection` by offering the same two contexts, `read` and `write`.
@@ -131,7 +131,7 @@ class ArchiveConnection:
                 raise archive_error(self.path, error) from error
 
     def _attach(self, mode: str) -> None:
-        """Attach the file, waiting with growing, jittered pauses while somebody else holds it."""
+        """Attach the file, waiting with growing, jittered pauses while another process holds it."""
         if not self.path.exists() and not (self._new and mode == "write"):
             raise ArchiveError(
                 f"no archive at {self.path}; `colony run --archive {self.path}` starts one"
@@ -231,7 +231,7 @@ def _looks_like_a_database(path: Path) -> bool:
         with path.open("rb") as file:
             head = file.read(16)
     except OSError:
-        return True  # nobody can tell
+        return True  # it cannot be told
     return head[8:12] == b"DUCK"
 
 
