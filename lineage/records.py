@@ -325,8 +325,8 @@ class Round:
     def evaluations(self) -> int:
         """Item evaluations: an answer is one, a reading one, a comparison (two orders, A, B) four.
 
-        >>> Round(answers=(Answer("i", 1, "yes"),), readings=(Reading("i", 2, "yes", -0.5),)
-        ... ).evaluations
+        >>> reading = Reading("i", 2, "likelihood", "yes", -0.5)
+        >>> Round(answers=(Answer("i", 1, "yes"),), readings=(reading,)).evaluations
         2
         """
         return len(self.answers) + len(self.readings) + 4 * len(self.comparisons)

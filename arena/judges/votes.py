@@ -1,4 +1,4 @@
-"""The forms that all judges share: what lies before them, and how they vote."""
+"""The slate of answers that judges see, and their votes."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Slate:
         items: ids of the items.
         tasks: of each item, its task.
         answers: per item its distinct answers, canaries and planted keys among them, sorted.
-        choice: shape (models, items): which of an item's answers each gave, or `SILENT`.
+        choice: shape `[models, items]`: index of the answer that each gave, or `SILENT`.
         right: per item, how right each answer is in [0, 1]; None where nobody may look.
         planted: per item, which of its answers are canaries.
         voters: contestants whose own answers count as votes.
@@ -46,7 +46,7 @@ class Votes:
 
     Attributes:
         judges: ids.
-        signs: per item an array (judges, answers, answers): 1 where a judge prefers the answer of
+        signs: per item, shape `[judges, answers, answers]`: 1 where a judge prefers the answer of
             the row to that of the column, -1 where it is the other way, 0 where it cannot tell.
         sampled: whether judges were asked about some pairs only, so that silence tells nothing.
     """
@@ -111,7 +111,18 @@ def slate_of(
 
 
 def preferences(votes: Floats) -> Signs:
-    """Signs from votes of shape (judges, answers), of which NaN is no vote."""
+    """Pairwise preferences from one number for each answer.
+
+    Args:
+        votes: shape `[judges, answers]`: the higher, the better; NaN abstains.
+
+    Returns:
+        Shape `[judges, answers, answers]`: 1 where the row is preferred to the column, -1 where the
+        column is, 0 where the judge cannot tell.
+
+    >>> preferences(np.array([[0.5, 0.1]])).tolist()
+    [[[0, 1], [-1, 0]]]
+    """
     with np.errstate(invalid="ignore"):
         signs = np.sign(votes[:, :, None] - votes[:, None, :])
     return np.nan_to_num(signs, nan=0.0).astype(np.int8)

@@ -1,4 +1,4 @@
-"""What follows from a slate: who is believed how far, who is sent off, and who beat whom."""
+"""Adjudication of a slate: hits and misses of judges, their audits, and the matches."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,14 @@ from arena.matches.outcomes import Judges, decided
 from arena.ratings import Matches
 from arena.reliability.audit import SUSPICIOUS, favouritism
 from arena.reliability.kin import STRATA
-from arena.reliability.trust import beliefs, earned, lower_bound, recorded, totals, unproved
+from arena.reliability.trust import (
+    earlier_counts,
+    hits_and_misses,
+    lower_bound,
+    prior_weights,
+    totals,
+    verdict_weights,
+)
 from lineage.records import Audit, Floats, Trust, Vote
 
 Record = Mapping[tuple[int, str, str, str], Trust]
@@ -46,7 +53,7 @@ def passed(trust: Sequence[Trust], mode: str, proof: Proof) -> set[int]:
     return {judge for judge in right if _passes(proof, right[judge], wrong[judge])}
 
 
-def judged(
+def adjudicate(
     slate: Slate,
     relationship: Mapping[int, Floats],
     record: Record,
@@ -60,7 +67,7 @@ def judged(
 
     Args:
         slate: the answers.
-        relationship: of every judge to all contestants, shape (contestants,) each.
+        relationship: of every judge to all contestants, shape `[contestants]` each.
         record: what is known of the judges from other items.
         verifier: whether keys decide where they may be looked at.
         heard: what judges said of the answers, by mode.
@@ -75,11 +82,11 @@ def judged(
         if not ballots.judges:
             continue
         related = np.array([relationship[judge] for judge in ballots.judges])
-        item_hits, item_misses = earned(slate, ballots, related)
+        item_hits, item_misses = hits_and_misses(slate, ballots, related)
         here = np.zeros((2, len(ballots.judges), len(tasks), len(STRATA)))
         np.add.at(here[0].swapaxes(0, 1), of, item_hits.swapaxes(0, 1))
         np.add.at(here[1].swapaxes(0, 1), of, item_misses.swapaxes(0, 1))
-        before = recorded(record, ballots.judges, mode, tasks)
+        before = earlier_counts(record, ballots.judges, mode, tasks)
         hits, misses = here[0] + before[0], here[1] + before[1]
         own = judge.evidence == "answers"  # then who shares a mistake made it itself
         favour = np.full(len(ballots.judges), np.nan)
@@ -87,9 +94,9 @@ def judged(
             favour = favouritism(slate, ballots, related)
         seen = _audited(mode, judge, ballots, favour, totals(hits), totals(misses))
         admitted = np.array([float(audit.admitted) for audit in seen])
-        worth = beliefs(hits, misses, of, item_hits, item_misses).only(admitted)
+        worth = verdict_weights(hits, misses, of, item_hits, item_misses).only(admitted)
         if own and not (hits.any() or misses.any()):
-            worth = unproved(len(ballots.judges), len(of))
+            worth = prior_weights(len(ballots.judges), len(of))
         benches.append(Judges(ballots, worth, related))
         trust += _new(mode, ballots, tasks, here[0], here[1])
         if judge.evidence == "votes":

@@ -1,4 +1,4 @@
-"""Which items a round is played on, which keys it may look at, and who is asked how much."""
+"""The items of a round, which of them are checkable, and the rungs that newcomers climb."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from arena.tasks.pools import distinct_items
 from lineage.records import Floats, Item
 
 HIDDEN = 0.25
-"""Part of the items that nothing else ever asks, so that nobody is bred to them."""
+"""Fraction of items that are used nowhere but in the arena, so that no model is bred to them."""
 
 RUNGS = (0.25, 0.5, 1.0)
-"""Newcomers answer so much of the panel; after each rung the hopeless are let go."""
+"""Fractions of the panel that newcomers answer; after each rung the hopeless stop."""
 
 HOPELESS = 0.05
-"""Let go is who is among the better half with a smaller probability."""
+"""A contestant with a smaller probability of being in the better half stops."""
 
 
 @dataclass(frozen=True)
@@ -25,30 +25,30 @@ class RoundItems:
     """The items of a round.
 
     Attributes:
-        items: in the order they are asked: any first part of them is of all tasks alike.
-        checkable: ids of those whose keys may be looked at: by the verifier, and to tell good
-            judges from bad ones.
+        items: in the order they are asked, alternating between tasks.
+        checkable: ids of those whose keys may be looked at, by the verifier and to measure judges.
     """
 
     items: tuple[Item, ...]
     checkable: frozenset[str]
 
     def rungs(self) -> list[int]:
-        """How many items have been asked after each rung."""
+        """Numbers of items that have been asked after each rung."""
         return sorted({max(1, round(part * len(self.items))) for part in RUNGS})
 
 
 def round_items(
     known: Sequence[Item], fresh: Sequence[Item], count: int, checkable: float
 ) -> RoundItems:
-    """A panel of about `count` items, as many of each task as of any other.
+    """Choose about `count` items for a round, equally many of each task.
 
     Args:
-        known: items that contestants were scored on anyhow, which saves asking who solved them.
-        fresh: items that were not; a part `HIDDEN` of the panel is made of them, as far as there
-            are any. What is known already is not fresh, and nothing is asked twice.
-        count: items in all.
-        checkable: the part of the items whose keys may be looked at, as far as they have any.
+        known: items that contestants were scored on anyway; those who solved them need not be
+            asked again.
+        fresh: other items; a fraction `HIDDEN` of the round is made of them, as far as there are
+            any.
+        count: number of items in all.
+        checkable: the fraction of the items whose keys may be looked at, as far as they have any.
     """
     known = distinct_items(known)
     taken_already = {item.id for item in known}
@@ -77,7 +77,15 @@ def round_items(
 
 
 def hopeless(strength: Floats, deviation: Floats) -> Floats:
-    """Who will hardly turn out to be of the better half, shape (contestants,), true or false."""
+    """Whether each contestant is in the better half with a probability below `HOPELESS`.
+
+    Args:
+        strength: shape `[contestants]`, in logits.
+        deviation: shape `[contestants]`, standard errors in logits.
+
+    Returns:
+        Shape `[contestants]`, boolean.
+    """
     median = np.median(strength)
     return np.asarray(norm.sf(median, strength, np.maximum(deviation, 1e-9)) < HOPELESS)
 

@@ -9,11 +9,11 @@ from arena.judges.consensus import own_answers
 from arena.matches.adjudication import passed, record_of
 from arena.matches.round_inputs import Contestants, Memory
 from arena.reliability.jury import select_jury
-from arena.reliability.trust import earned, lower_bound, recorded, totals
+from arena.reliability.trust import earlier_counts, hits_and_misses, lower_bound, totals
 from lineage.records import Item
 
 
-def seated(
+def choose_jury(
     who: Contestants, memory: Memory, silent: Slate, size: int, own: str | None
 ) -> list[int]:
     """The jury: who has read this panel before, and of the voters the most reliable.
@@ -31,9 +31,9 @@ def seated(
     place = {model: row for row, model in enumerate(who.everybody)}
     voters = [place[voter] for voter in ballots.judges]
     related = who.relationship[voters][:, : len(who.models)]
-    hits, misses = earned(silent, ballots, related)
+    hits, misses = hits_and_misses(silent, ballots, related)
     tasks = sorted(set(silent.tasks))
-    before = recorded(record_of(memory.trust), ballots.judges, own or "", tasks)
+    before = earlier_counts(record_of(memory.trust), ballots.judges, own or "", tasks)
     right = 1.0 + totals(hits) + totals(before[0])
     wrong = 1.0 + totals(misses) + totals(before[1])
     trust = np.array([0.0 if v in memory.barred else 1.0 for v in ballots.judges])

@@ -1,4 +1,4 @@
-"""What the arena asks of a model. It speaks lm-eval's verbs and knows nothing of torch."""
+"""The protocol of loaded models, with lm-eval's verbs; never imports torch."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
@@ -9,22 +9,22 @@ T = TypeVar("T")
 
 
 class LoadedModel(Protocol):
-    """A model that answers and judges. A match needs no more of it, whatever it is made of."""
+    """A model that answers and judges; the arena needs no more of it."""
 
     def generate(self, items: Sequence[Item], /) -> list[str]:
         """One raw answer per item, decoded greedily."""
         ...
 
     def loglikelihood(self, questions: Sequence[tuple[Item, str]], /) -> list[float]:
-        """For each (item, answer), the log-probability in nats that the model answers so."""
+        """Log-probabilities in nats, one for each (item, answer): shape `[questions]`."""
         ...
 
 
 class Lend(Protocol):
-    """Lends models: for each id, a player that has become that model does some work."""
+    """Lends loaded models: calls a function with each id and its model."""
 
     def __call__(
         self, models: Sequence[int], work: Callable[[int, LoadedModel], T], /
     ) -> Sequence[T | None]:
-        """The results of the work, in the order of the models; None for one that failed at it."""
+        """The results of the function, in the order of the models; None where it failed."""
         ...

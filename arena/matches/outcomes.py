@@ -1,9 +1,9 @@
-"""From ballots to results: what the jury makes of every pair of answers.
+"""From votes to outcomes: the result of every pair of different answers.
 
-Where a key may be looked at, the verifier decides. Elsewhere the judges do: each speaks with the
-log-odds that it has earned for such a verdict (`arena.reliability.trust`), and the sum is the
-log-odds that one answer is better than the other. Judges of one colony share ancestors and
-mistakes, so n of them weigh as much as sqrt(n) that are independent.
+Where a key may be looked at, the verifier decides. Elsewhere the judges do: each verdict has the
+log-odds that its judge has earned (`arena.reliability.trust`), and their sum is the log-odds that
+one answer is better than the other. Judges of one archive share ancestors and mistakes, so n of
+them weigh as much as sqrt(n) independent ones.
 """
 
 from collections.abc import Sequence
@@ -15,26 +15,26 @@ from arena.judges import Slate, Votes
 from arena.judges.votes import SILENT
 from arena.ratings import NO_JUDGE, Matches
 from arena.reliability.kin import closer_side
-from arena.reliability.trust import Beliefs
+from arena.reliability.trust import VerdictWeights
 from lineage.records import Floats, MatchOutcome
 
 
 @dataclass(frozen=True)
 class Judges:
-    """The judges of one mode: how they voted, what their word is worth, and whose kin they are.
+    """The judges of one mode: their votes, their weights, and their kinship.
 
-    `relationship` has shape (judges, contestants).
+    `relationship` has shape `[judges, contestants]`.
     """
 
     ballots: Votes
-    beliefs: Beliefs
+    beliefs: VerdictWeights
     relationship: Floats
 
 
 def decided(slate: Slate, benches: Sequence[Judges], verifier: bool) -> Matches:
     """The matches of a round: every two contestants that answered an item differently.
 
-    Pairs that nobody can judge are no matches.
+    Pairs without a verdict of any weight are no matches.
 
     Args:
         slate: the answers.
@@ -67,7 +67,7 @@ def decided(slate: Slate, benches: Sequence[Judges], verifier: bool) -> Matches:
 def _odds(
     slate: Slate, benches: Sequence[Judges], column: int, first: Floats, second: Floats
 ) -> tuple[Floats, Floats]:
-    """Summed log-odds for `first`, and how many judges have a say, each of shape (pairs,)."""
+    """Summed log-odds for `first`, and the number of judges with weight: shape `[pairs]` each."""
     odds, voices = np.zeros(len(first)), np.zeros(len(first))
     choice = slate.choice[:, column]
     for bench in benches:
@@ -89,7 +89,7 @@ def _odds(
 
 
 def recorded_outcomes(slate: Slate, matches: Matches) -> tuple[MatchOutcome, ...]:
-    """What came of each match, as an archive keeps it."""
+    """The outcome of each match as records for the archive, the smaller id first."""
     winners = np.sign(np.round(matches.score - 0.5, 9)).astype(int)
     found = []
     for a, b, item, outcome in zip(
@@ -106,9 +106,9 @@ def recorded_outcomes(slate: Slate, matches: Matches) -> tuple[MatchOutcome, ...
 
 
 def supports(slate: Slate, matches: Matches) -> Floats:
-    """The mean result of each contestant on each item, shape (models, items).
+    """The mean result of each contestant on each item: shape `[models, items]`.
 
-    NaN for who was not asked; 0.5 for who played no match there.
+    NaN for contestants that were not asked; 0.5 for those without a match there.
     """
     shape = slate.choice.shape
     size = shape[0] * shape[1]

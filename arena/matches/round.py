@@ -10,10 +10,10 @@ import numpy as np
 
 from arena.judges import Heard, Slate, comparing, heard_by_mode, reading, slate_of
 from arena.matches import model_queries as asking
-from arena.matches.adjudication import Adjudication, judged, record_of
+from arena.matches.adjudication import Adjudication, adjudicate, record_of
 from arena.matches.cost import PLANTED, Cost, Count, counted, predicted
 from arena.matches.items import RoundItems, hopeless
-from arena.matches.judge_selection import seated, uncompared, unread
+from arena.matches.judge_selection import choose_jury, uncompared, unread
 from arena.matches.model_protocol import Lend
 from arena.matches.outcomes import recorded_outcomes, supports
 from arena.matches.round_inputs import Contestants, Memory, Rules
@@ -134,7 +134,7 @@ class Arena:
     def _jury(self, who: Contestants, memory: Memory, silent: Slate) -> list[int]:
         modes = self._rules.modes
         own = next((mode for mode, kind in modes.items() if kind.evidence == "answers"), None)
-        return seated(who, memory, silent, self._rules.judges, own)
+        return choose_jury(who, memory, silent, self._rules.judges, own)
 
     def _read(self, silent: Slate, jury: Sequence[int], memory: Memory) -> list[Reading]:
         """Let the jury read what it has not."""
@@ -172,7 +172,7 @@ class Arena:
         relationship = who.relationship[:, : len(who.models)]
         related = dict(zip(who.everybody, relationship, strict=True))
         record, verifier = record_of(memory.trust), self._rules.verifier
-        return judged(
+        return adjudicate(
             slate,
             related,
             record,

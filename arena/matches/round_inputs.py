@@ -1,4 +1,4 @@
-"""What a round is given: the rules, who plays, and what is known before."""
+"""The inputs of a round: rules, contestants, and what earlier rounds left."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class Memory:
-    """What is known before a round: of these items, and of the judges from others."""
+    """What earlier rounds left: answers and readings on these items, trust from other items."""
 
     answers: Sequence[Answer] = ()
     readings: Sequence[Reading] = ()
@@ -40,17 +40,17 @@ class Memory:
 
 @dataclass(frozen=True)
 class Contestants:
-    """Who plays.
+    """The contestants of a round.
 
     Attributes:
         models: ids of the contestants.
-        relationship: shape (models and bench, models and bench).
-        prior: shape (models,): where each rating starts from, in logits.
-        anchors: rows of those whose mean is the zero of the scale, the founders; they answer
-            everything, however hopeless.
-        solved: models and items where greedy decoding is known to give the key.
-        bench: ids of judges that are no contestants: dead ones that sat in the jury of this panel.
-            What they have read need not be read again.
+        relationship: shape `[models + bench, models + bench]`, coefficients in [0, 1].
+        prior: shape `[models]`: the mean of each rating's prior, in logits.
+        anchors: rows whose mean is the zero of the scale, the founders; they answer all items,
+            however hopeless.
+        solved: (model, item) where greedy decoding is known to give the key.
+        bench: ids of judges that are no contestants: fossils of this panel's jury, which need not
+            read again what they have read.
     """
 
     models: tuple[int, ...]

@@ -1,12 +1,11 @@
-"""Who is believed how far: judges earn trust where a key can tell, and nobody labels anything.
+"""Trust: judges earn it on items whose keys may be looked at, without any labels.
 
-On an item whose key may be looked at, each pair of a right and a wrong answer that lies before a
-judge is a question about the judge. What it said is counted by mode, task and stratum (whose kin
-it is, see `arena.reliability.kin`), so that "right among strangers, wrong where its kin is" is
-known and used.
+On such an item each pair of a right and a wrong answer tests the judge. Its verdicts are counted as
+hits and misses by mode, task and kin stratum (see `arena.reliability.kin`), so that a judge may be
+reliable among strangers and unreliable about its kin.
 
-An item is worth one observation at most, however many answers it drew, since answers to one item
-are not independent, and it never counts towards the trust with which that same item is judged.
+An item is worth one observation at most, however many answers it has, since answers to one item are
+not independent; and it never counts towards the trust with which that same item is judged.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,20 +20,20 @@ from arena.reliability.kin import CANARY, RIGHT_IS_KIN, STRANGERS, STRATA, WRONG
 from lineage.records import Floats, Trust
 
 CONFIDENCE = 0.05
-"""Trust is the lower bound that a judge's reliability passes with probability 1 - this."""
+"""Trust is the lower bound that a judge's reliability exceeds with probability 1 - this."""
 
 POOLING = 4.0
-"""How many observations the record of a judge over everything is worth in one task and stratum."""
+"""Observations that a judge's overall reliability is worth in one task and stratum."""
 
 
 @dataclass(frozen=True)
-class Beliefs:
-    """What the word of a judge is worth, as log-odds in nats, zero for guessing.
+class VerdictWeights:
+    """Weights of judges' verdicts: log-odds in nats that a verdict is right, 0 for guessing.
 
-    Each has shape (judges, items), the item's own evidence left out.
+    Each has shape `[judges, items]`; the item's own evidence is left out.
 
     Attributes:
-        balanced: where it is closer kin to neither contestant.
+        balanced: where the judge is closer kin to neither contestant.
         for_kin: of a verdict for its closer kin.
         against_kin: of a verdict against its closer kin.
     """
@@ -43,32 +42,41 @@ class Beliefs:
     for_kin: Floats
     against_kin: Floats
 
-    def only(self, admitted: Floats) -> "Beliefs":
-        """With the judges silenced that are not admitted, shape (judges,)."""
+    def only(self, admitted: Floats) -> "VerdictWeights":
+        """The same with weight 0 for judges that are not admitted.
+
+        Args:
+            admitted: shape `[judges]`, 1 or 0.
+        """
         mask = admitted[:, None]
-        return Beliefs(self.balanced * mask, self.for_kin * mask, self.against_kin * mask)
+        return VerdictWeights(self.balanced * mask, self.for_kin * mask, self.against_kin * mask)
 
 
-def unproved(judges: int, items: int) -> Beliefs:
-    """What words are worth while nobody has proved anything: the same, and praise of kin half.
+def prior_weights(judges: int, items: int) -> VerdictWeights:
+    """Weights while no judge has any hit or miss: all equal, and half for verdicts for kin.
 
-    Not nothing: between a founder and an offspring everybody is closer kin to one of them, and if
-    no kin could praise, founders would be judged by founders and offspring by nobody.
+    Not zero: between a founder and an offspring every judge is closer kin to one of them, and if
+    verdicts for kin had no weight, founders would be judged by founders and offspring by no judge.
+
+    Args:
+        judges: number of judges.
+        items: number of items.
     """
     equal = np.ones((judges, items))
-    return Beliefs(equal, 0.5 * equal, equal)
+    return VerdictWeights(equal, 0.5 * equal, equal)
 
 
-def earned(slate: Slate, ballots: Votes, relationship: Floats) -> tuple[Floats, Floats]:
+def hits_and_misses(slate: Slate, ballots: Votes, relationship: Floats) -> tuple[Floats, Floats]:
     """How often each judge preferred a right answer to a wrong one, and the reverse.
 
     Args:
         slate: the answers of the round.
         ballots: the votes of one mode.
-        relationship: shape (judges, contestants).
+        relationship: shape `[judges, contestants]`, coefficients in [0, 1].
 
     Returns:
-        hits and misses, each of shape (judges, items, strata).
+        Hits and misses, each of shape `[judges, items, strata]`; both sum to at most 1 by judge,
+        item and stratum.
     """
     hits = np.zeros((len(ballots.judges), len(slate.items), len(STRATA)))
     misses = np.zeros_like(hits)
@@ -78,9 +86,9 @@ def earned(slate: Slate, ballots: Votes, relationship: Floats) -> tuple[Floats, 
             continue
         signs = ballots.signs[column]
         if len(slate.planted[column]) and (right == 1.0).any():
-            told = signs[:, right == 1.0][:, :, slate.planted[column]].reshape(len(signs), -1)
-            hits[:, column, CANARY] = (told > 0).mean(axis=1)
-            misses[:, column, CANARY] = (told < 0).mean(axis=1)
+            votes = signs[:, right == 1.0][:, :, slate.planted[column]].reshape(len(signs), -1)
+            hits[:, column, CANARY] = (votes > 0).mean(axis=1)
+            misses[:, column, CANARY] = (votes < 0).mean(axis=1)
         choice = slate.choice[:, column]
         spoke = np.flatnonzero(choice != SILENT)
         worth = right[choice[spoke]]
@@ -88,26 +96,26 @@ def earned(slate: Slate, ballots: Votes, relationship: Floats) -> tuple[Floats, 
         if not len(better):
             continue
         first, second = spoke[better], spoke[worse]
-        told = signs[:, choice[first], choice[second]]
+        votes = signs[:, choice[first], choice[second]]
         asked = ~(identity[:, first] | identity[:, second])  # nobody judges itself
         if ballots.sampled:
-            asked &= told != 0
+            asked &= votes != 0
         side = closer_side(relationship, first, second)
         for stratum, of in ((STRANGERS, 0), (WRONG_IS_KIN, -1), (RIGHT_IS_KIN, 1)):
             here = asked & (side == of)
             count = np.maximum(here.sum(axis=1), 1)
-            hits[:, column, stratum] = (here & (told > 0)).sum(axis=1) / count
-            misses[:, column, stratum] = (here & (told < 0)).sum(axis=1) / count
+            hits[:, column, stratum] = (here & (votes > 0)).sum(axis=1) / count
+            misses[:, column, stratum] = (here & (votes < 0)).sum(axis=1) / count
     return hits, misses
 
 
-def recorded(
+def earlier_counts(
     record: Mapping[tuple[int, str, str, str], Trust],
     judges: Sequence[int],
     mode: str,
     tasks: Sequence[str],
 ) -> tuple[Floats, Floats]:
-    """Earlier hits and misses of judges of a mode, each of shape (judges, tasks, strata)."""
+    """Earlier hits and misses of judges of a mode, each of shape `[judges, tasks, strata]`."""
     known = np.array(
         [
             [
@@ -126,31 +134,43 @@ def recorded(
 
 
 def lower_bound(right: Floats | float, wrong: Floats | float) -> Floats:
-    """What a Beta(right, wrong) exceeds with probability 1 - `CONFIDENCE`."""
+    """The `CONFIDENCE` quantile of Beta(right, wrong), a one-sided lower credible bound.
+
+    Args:
+        right: first parameter, above 0; any shape.
+        wrong: second parameter, above 0; of the same shape.
+
+    Returns:
+        Of the same shape, in (0, 1).
+
+    >>> float(lower_bound(90.0, 10.0).round(2))
+    0.85
+    """
     return np.asarray(betaincinv(right, wrong, CONFIDENCE))
 
 
 def totals(counts: Floats) -> Floats:
-    """Counts of shape (judges, ...) summed over everything, shape (judges,)."""
+    """Counts of shape `[judges, ...]`, summed by judge: shape `[judges]`."""
     return np.asarray(counts.reshape(len(counts), -1).sum(axis=1))
 
 
-def beliefs(
+def verdict_weights(
     hits: Floats, misses: Floats, of: Integers, item_hits: Floats, item_misses: Floats
-) -> Beliefs:
-    """What judges' words are worth on every item.
+) -> VerdictWeights:
+    """Weights of judges' verdicts on every item.
 
-    A judge that favours kin with probability a where the kin is right and b where it is wrong has
-    said little with praise of kin (log a/b) and much with blame (log (1-b)/(1-a)): the likelihood
-    ratios of its verdict. Lower bounds are used throughout, so whoever is little known says little.
+    For a judge that prefers its kin with probability a where the kin is right and b where it is
+    wrong, a verdict for its kin has the log-likelihood ratio log(a / b), and one against it
+    log((1 - b) / (1 - a)). Lower credible bounds are used for all reliabilities, so judges with few
+    observations have small weights.
 
     Args:
-        hits: shape (judges, tasks, strata), everything known.
-        misses: as `hits`.
-        of: shape (items,), the task of each item.
-        item_hits: shape (judges, items, strata), what the items themselves gave, which is left out
-            on each.
-        item_misses: as `item_hits`.
+        hits: shape `[judges, tasks, strata]`, all observations.
+        misses: shape `[judges, tasks, strata]`.
+        of: shape `[items]`, index of the task of each item.
+        item_hits: shape `[judges, items, strata]`, those of the items themselves, which are left
+            out on each.
+        item_misses: shape `[judges, items, strata]`.
     """
     mean = _mean(
         totals(hits)[:, None] - item_hits.sum(axis=2),
@@ -158,37 +178,37 @@ def beliefs(
     )
     bounds = []
     for stratum in (STRANGERS, WRONG_IS_KIN, RIGHT_IS_KIN):
-        # A canary is a wrong answer of nobody's kin: it tells of strangers.
+        # A canary is a wrong answer without kin: it counts as a stranger's.
         seen = (stratum, CANARY) if stratum == STRANGERS else (stratum,)
         own_right = (hits[:, of] - item_hits)[:, :, seen].sum(axis=2)
         own_wrong = (misses[:, of] - item_misses)[:, :, seen].sum(axis=2)
         bounds.append(_pooled_bound(own_right, own_wrong, mean))
     strangers, wrong_is_kin, right_is_kin = bounds
-    return Beliefs(
+    return VerdictWeights(
         balanced=np.clip(np.log(strangers / (1.0 - strangers)), 0.0, None),
         for_kin=np.clip(np.log(right_is_kin / (1.0 - wrong_is_kin)), 0.0, None),
         against_kin=np.clip(np.log(wrong_is_kin / (1.0 - right_is_kin)), 0.0, None),
     )
 
 
-def beliefs_by_task(hits: Floats, misses: Floats) -> Floats:
-    """What judges' own answers are worth as votes, as log-odds in nats, shape (judges, tasks).
+def answer_weights(hits: Floats, misses: Floats) -> Floats:
+    """Weights of judges' own answers as votes, as log-odds in nats: shape `[judges, tasks]`.
 
     Args:
-        hits: shape (judges, tasks).
-        misses: as `hits`.
+        hits: shape `[judges, tasks]`.
+        misses: shape `[judges, tasks]`.
     """
     bound = _pooled_bound(hits, misses, _mean(totals(hits), totals(misses))[:, None])
     return np.clip(np.log(bound / (1.0 - bound)), 0.0, None)
 
 
 def _mean(hits: Floats, misses: Floats) -> Floats:
-    """A judge's reliability over everything, from a uniform prior."""
+    """A judge's overall reliability: the posterior mean under a uniform prior (Laplace's rule)."""
     return (1.0 + hits) / (2.0 + hits + misses)
 
 
 def _pooled_bound(hits: Floats, misses: Floats, mean: Floats) -> Floats:
-    """The lower bound of a reliability of which the judge's mean is known beforehand."""
+    """The lower bound of a reliability whose prior is `POOLING` observations at the mean."""
     bound = lower_bound(
         np.maximum(hits, 0.0) + POOLING * mean, np.maximum(misses, 0.0) + POOLING * (1.0 - mean)
     )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from lineage.archive.archive import Archive
-from lineage.queries.rounds import record
+from lineage.queries.rounds import trust_record
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def reliabilities(archive: Archive, task: str | None = None) -> dict[int, dict[s
         audits = db.execute(_AUDITED).fetchall()
     hits: dict[tuple[int, str], float] = {}
     misses: dict[tuple[int, str], float] = {}
-    for entry in record(archive):
+    for entry in trust_record(archive):
         if task in (None, entry.task):
             judge_mode = entry.judge, entry.mode
             hits[judge_mode] = hits.get(judge_mode, 0.0) + entry.hits

@@ -1,4 +1,4 @@
-"""Matches: every two models that answered an item differently in a round, and who judged them how.
+"""Matches: pairs of models that answered an item differently in a round, and their outcomes.
 
 A match is named `A-B@ITEM`, the smaller id first: who met on what. The same two meet again in every
 round that is played on the same panel, on the same answers; then the last round tells, since judges
@@ -33,26 +33,29 @@ class MatchName:
 
     @classmethod
     def read(cls, text: str) -> "MatchName":
-        """What somebody typed.
+        """The match that a text names, as a person types it.
 
         Raises:
             ArchiveError: it names no match.
+
+        >>> str(MatchName.read("#9 - #4 @ sort/search/1"))
+        '4-9@sort/search/1'
         """
-        found = _NAME.fullmatch(text.strip())
-        if found is None or found.group(1) == found.group(2):
+        match = _NAME.fullmatch(text.strip())
+        if match is None or match.group(1) == match.group(2):
             raise ArchiveError(
                 f"expected a match as two ids and an item, A-B@ITEM, got {text!r}; "
                 "`colony matches` lists them"
             )
-        a, b = sorted(int(found.group(place)) for place in (1, 2))
-        return cls(a, b, found.group(3))
+        a, b = sorted(int(match.group(place)) for place in (1, 2))
+        return cls(a, b, match.group(3))
 
 
 @dataclass(frozen=True)
 class Side:
     """A contestant: its answer, its mean result on the item in [0, 1], and how right it is.
 
-    `verified` is None where nobody looked at the key.
+    `verified` is None where the key was not looked at.
     """
 
     model: int
@@ -86,12 +89,12 @@ class Match:
 
     @property
     def name(self) -> MatchName:
-        """What it is called."""
+        """The name of the match."""
         return MatchName(self.a.model, self.b.model, self.item)
 
     @property
     def winner(self) -> int | None:
-        """Who has won; None for a tie, and where there was no verdict."""
+        """Id of the winner; None for a tie, and where no verdict had weight."""
         return {1: self.a.model, -1: self.b.model}.get(self.outcome or 0)
 
 
@@ -130,10 +133,10 @@ def matches(
     """The matches of a round, those of the best rated pairs first.
 
     Args:
-        archive: where they are.
-        model: only those it took part in.
-        task: only those on items of this task.
-        round: which; None for the last one in which there are any.
+        archive: where to look.
+        model: id; only its matches.
+        task: only matches on items of this task.
+        round: number of the round; None for the last one with such matches.
         limit: list so many at most.
     """
     asked: dict[str, Any] = {"model": model, "task": task}

@@ -1,7 +1,7 @@
-"""What rounds of the arena left behind: for the next round, and for whoever wants to see.
+"""What rounds of the arena left: answers, readings, trust and juries, for later rounds.
 
-Answers and readings belong to weights: what was asked once of a model is known of every model with
-the same weights, under whatever number and in whatever round.
+Answers and readings belong to weights: what one model was asked is known of every model with the
+same weights, whatever its id and the round.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from lineage.records import Answer, Canary, Juror, PairComparison, Reading, Trus
 
 @dataclass(frozen=True)
 class KnownAnswers:
-    """What was said on some items, and what judges made of it."""
+    """Answers to some items, canaries among them, and readings and comparisons by judges."""
 
     answers: tuple[Answer, ...]
     canaries: tuple[Canary, ...]
@@ -40,8 +40,14 @@ _HEARD = {
 """By table, the column that names a model, and what is read."""
 
 
-def heard(archive: Archive, items: Sequence[str], models: Sequence[int]) -> KnownAnswers:
-    """What some models answered to some items, and what judges among them read there."""
+def known_answers(archive: Archive, items: Sequence[str], models: Sequence[int]) -> KnownAnswers:
+    """Answers of some models to some items, with readings and comparisons by judges among them.
+
+    Args:
+        archive: where to look.
+        items: ids.
+        models: ids; answers of models with the same weights count as theirs.
+    """
     asked = {"items": list(items), "models": list(models)}
     with archive.reading() as db:
         rows = {
@@ -80,20 +86,24 @@ GROUP BY judge, mode, trust.task, stratum ORDER BY ALL
 """
 
 
-def record(archive: Archive, epoch: int | None = None) -> list[Trust]:
-    """What is known of all judges, from all items but those of an epoch's panel.
+def trust_record(archive: Archive, epoch: int | None = None) -> list[Trust]:
+    """Hits and misses of all judges on all items but those of an epoch's panel.
 
-    Each round of an epoch counts the same items again, so its last one tells everything of them.
-    Where a task is a short list, other epochs and tournaments ask the same items again: what was
-    shown on an item a second time counts no more than once, on average over a task.
+    Each round of an epoch counts the same items again, so only its last one is read. Where a task
+    is a short list, other epochs and offline rounds ask the same items again: they are scaled so
+    that an item counts once, on average over a task.
+
+    Args:
+        archive: where to look.
+        epoch: whose rounds are left out; None leaves out none.
     """
     with archive.reading() as db:
         rows = db.execute(_RECORD, {"epoch": epoch}).fetchall()
     return [Trust(*row) for row in rows]
 
 
-def barred(archive: Archive) -> frozenset[int]:
-    """The judges that favoured some contestants when they last read answers."""
+def excluded_judges(archive: Archive) -> frozenset[int]:
+    """Ids of the judges that were not admitted when they last read answers."""
     with archive.reading() as db:
         rows = db.execute(
             "SELECT DISTINCT judge FROM (SELECT judge, arg_max(admitted, round) AS admitted "
@@ -110,15 +120,17 @@ def last_round(archive: Archive) -> int:
 
 
 def asked_items(archive: Archive) -> frozenset[str]:
-    """Ids of all items that anybody was ever asked."""
+    """Ids of all items that any model was ever asked."""
     with archive.reading() as db:
         return frozenset(item for (item,) in db.execute("SELECT id FROM items").fetchall())
 
 
-def seats(archive: Archive, generation: int | None = None) -> dict[int, list[int]]:
-    """By generation, or for one, the judges that read answers in its round and may do so again.
+def readers_by_generation(archive: Archive, generation: int | None = None) -> dict[int, list[int]]:
+    """By generation, ids of the admitted judges that read answers in its arena round.
 
-    Those of the last round of a panel are free to go.
+    Args:
+        archive: where to look.
+        generation: this one only; None for all.
     """
     with archive.reading() as db:
         rows = db.execute(
@@ -132,8 +144,8 @@ def seats(archive: Archive, generation: int | None = None) -> dict[int, list[int
     return dict(rows)
 
 
-def jury(archive: Archive, epoch: int) -> list[Juror]:
-    """Whose answers stand for keys in an epoch; nobody's where there are keys."""
+def jurors(archive: Archive, epoch: int) -> list[Juror]:
+    """The jurors whose answers are votes for pseudo-labels in an epoch; empty with keys."""
     with archive.reading() as db:
         rows = db.execute(
             "SELECT judge, task, belief FROM juries WHERE epoch = ? ORDER BY judge, task", [epoch]

@@ -13,7 +13,12 @@ from arena.matches.items import RoundItems
 from arena.matches.round import Arena
 from arena.matches.round_inputs import Contestants, Memory, Rules
 from lineage import Archive
-from lineage.queries.rounds import barred, heard, record, seats
+from lineage.queries.rounds import (
+    excluded_judges,
+    known_answers,
+    readers_by_generation,
+    trust_record,
+)
 from lineage.records import Floats, Item, Round
 from population import config
 from population.campaign.context import Context, Progress
@@ -35,7 +40,7 @@ def judges_to_keep(archive: Archive, search: config.Search, generation: int) -> 
     """
     if generation % search.rotate == 0:
         return []
-    return seats(archive, generation - 1).get(generation - 1, [])
+    return readers_by_generation(archive, generation - 1).get(generation - 1, [])
 
 
 def judges_by_generation(archive: Archive, search: config.Search) -> dict[int, list[int]]:
@@ -45,7 +50,7 @@ def judges_by_generation(archive: Archive, search: config.Search) -> dict[int, l
     panel come after them.
     """
     kept: dict[int, list[int]] = {}
-    for generation, judges in seats(archive).items():
+    for generation, judges in readers_by_generation(archive).items():
         if (generation + 1) % search.rotate:
             for later in (generation, generation + 1):
                 kept[later] = sorted({*kept.get(later, []), *judges})
@@ -90,14 +95,14 @@ def arena_memory(
         models: the contestants, and the bench.
         epoch: that the panel belongs to, or None for an offline round.
     """
-    stored = heard(archive, [item.id for item in panel.items], models)
+    stored = known_answers(archive, [item.id for item in panel.items], models)
     return Memory(
         stored.answers,
         stored.readings,
         stored.comparisons,
         stored.canaries,
-        record(archive, epoch),
-        barred(archive),
+        trust_record(archive, epoch),
+        excluded_judges(archive),
     )
 
 

@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from arena.reliability.jury import select_jury
-from arena.reliability.trust import beliefs_by_task, lower_bound, totals
+from arena.reliability.trust import answer_weights, lower_bound, totals
 from arena.tasks.pools import Pools
 from lineage import Archive
 from lineage.ancestry.kinship import Kinship
@@ -113,7 +113,7 @@ class JuryScorer:
     def jury(self, epoch: int) -> tuple[Juror, ...]:
         """The models whose answers stand for keys in an epoch."""
         if epoch not in self._juries:
-            stored = rounds.jury(self._archive, epoch)
+            stored = rounds.jurors(self._archive, epoch)
             self._juries = {epoch: tuple(stored) if stored else self._seat_jury(epoch)}
             self._cached_answers = {}
         return self._juries[epoch]
@@ -150,7 +150,7 @@ class JuryScorer:
         """The jury's answers to some items, without those that the archive has."""
         jurors = sorted({juror.judge for juror in self.jury(epoch)})
         answers = self._answers(jurors, items, epoch)
-        stored = rounds.heard(self._archive, [item.id for item in items], jurors).answers
+        stored = rounds.known_answers(self._archive, [item.id for item in items], jurors).answers
         in_archive = {(answer.item, answer.model) for answer in stored}
         return tuple(
             Answer(item.id, juror, answers[item.id][juror])
@@ -165,7 +165,7 @@ class JuryScorer:
         """By item and juror, the jurors' answers. What was asked before is not asked again."""
         cache = self._cached_answers
         new = [item for item in items if (epoch, item.id) not in cache]
-        stored = rounds.heard(self._archive, [item.id for item in new], jurors).answers
+        stored = rounds.known_answers(self._archive, [item.id for item in new], jurors).answers
         for answer in stored:
             cache.setdefault((epoch, answer.item), {})[answer.model] = answer.answer
         unanswered = [item for item in new if len(cache.get((epoch, item.id), ())) < len(jurors)]
@@ -194,7 +194,7 @@ class JuryScorer:
         size = self._context.config.arena.jurors
         jurors = sorted(select_jury(members, relationship, trust, size))
         rows = [members.index(juror) for juror in jurors]
-        belief = beliefs_by_task(hits[rows], misses[rows])
+        belief = answer_weights(hits[rows], misses[rows])
         # Where no juror has shown anything, all count alike.
         belief[:, belief.max(axis=0) == 0.0] = 1.0
         return tuple(

@@ -11,14 +11,14 @@ from arena.judges import JUDGES, Heard, Slate, heard_by_mode, slate_of
 from arena.judges.consensus import own_answers
 from arena.judges.likelihood import by_reading
 from arena.judges.preference import by_comparison
-from arena.matches.adjudication import judged, record_of
+from arena.matches.adjudication import adjudicate, record_of
 from arena.matches.items import HIDDEN, hopeless, round_items
 from arena.matches.outcomes import decided, supports
 from arena.matches.round_inputs import Memory, Rules
 from arena.reliability.canaries import plant_canaries
 from arena.reliability.jury import select_jury
 from arena.reliability.kin import RIGHT_IS_KIN, STRANGERS, WRONG_IS_KIN, closer_side
-from arena.reliability.trust import beliefs, earned, recorded
+from arena.reliability.trust import earlier_counts, hits_and_misses, verdict_weights
 from arena.tasks.answers import LONGEST_ANSWER, canonical, judge_question
 from lineage.records import Answer, Floats, Item, PairComparison, Reading, Trust
 from population.evolution.selection.parents import (
@@ -65,7 +65,7 @@ def strangers(models: int) -> dict[int, Floats]:
 def support_of(laid: Slate, relationship: dict[int, Floats] | None = None) -> Floats:
     """Everybody's mean result on every item, judges deciding."""
     related = relationship or strangers(len(laid.models))
-    return supports(laid, judged(laid, related, {}, verifier=False).matches)
+    return supports(laid, adjudicate(laid, related, {}, verifier=False).matches)
 
 
 # What judges see
@@ -103,7 +103,7 @@ def test_consensus_believes_the_many_and_nobody_votes_for_itself() -> None:
     assert support[0] == pytest.approx(support[1])
     assert (support[0] > 0.5).all()
     assert (support[3] < 0.5).all()
-    alone = judged(slate({1: ["a"], 2: ["b"]}), strangers(2), {}, verifier=False)
+    alone = adjudicate(slate({1: ["a"], 2: ["b"]}), strangers(2), {}, verifier=False)
     assert len(alone.matches.a) == 0
 
 
@@ -165,11 +165,11 @@ def test_an_item_is_never_judged_with_the_trust_it_gave() -> None:
     """The only item of which a key is known: its evidence is left out there."""
     laid = slate({1: ["right"], 2: ["wrong"], 3: ["right"]}, checkable=1)
     ballots = own_answers(laid)
-    hits, misses = earned(laid, ballots, np.eye(3))
+    hits, misses = hits_and_misses(laid, ballots, np.eye(3))
     assert hits[:, 0, STRANGERS].tolist() == [1.0, 0.0, 1.0]
     assert misses[:, 0, STRANGERS].tolist() == [0.0, 0.0, 0.0]  # nobody judges its own match
-    told = beliefs(hits, misses, np.array([0]), hits, misses)
-    nothing = beliefs(0 * hits, 0 * misses, np.array([0]), 0 * hits, 0 * misses)
+    told = verdict_weights(hits, misses, np.array([0]), hits, misses)
+    nothing = verdict_weights(0 * hits, 0 * misses, np.array([0]), 0 * hits, 0 * misses)
     np.testing.assert_allclose(told.balanced, nothing.balanced)
 
 
@@ -183,7 +183,7 @@ def test_trust_is_counted_by_whose_kin_is_wrong() -> None:
         for text, value in (("right", -2.0), ("wrong", -1.0), ("third", -3.0))
     ]
     laid = slate({1: ["right"] * 12, 2: ["wrong"] * 12, 3: ["third"] * 12}, 12)
-    hits, misses = earned(laid, by_reading(laid, heard(readings)), relationship[[2]])
+    hits, misses = hits_and_misses(laid, by_reading(laid, heard(readings)), relationship[[2]])
     assert hits[0, :, WRONG_IS_KIN].sum() == 0.0
     assert misses[0, :, WRONG_IS_KIN].sum() == 12.0
     assert misses[0, :, STRANGERS].sum() == misses[0, :, RIGHT_IS_KIN].sum() == 0.0
@@ -195,11 +195,11 @@ def test_praise_of_kin_is_worth_what_it_proved() -> None:
     hits[0, 0, RIGHT_IS_KIN], misses[0, 0, WRONG_IS_KIN] = 40.0, 40.0
     hits[0, 0, STRANGERS] = 40.0
     none = np.zeros((1, 1, 4))
-    told = beliefs(hits, misses, np.array([0]), none, none)
+    told = verdict_weights(hits, misses, np.array([0]), none, none)
     assert told.for_kin[0, 0] == 0.0
     assert told.balanced[0, 0] > 2.0
     misses[0, 0, WRONG_IS_KIN], hits[0, 0, WRONG_IS_KIN] = 0.0, 40.0
-    assert beliefs(hits, misses, np.array([0]), none, none).for_kin[0, 0] > 2.0
+    assert verdict_weights(hits, misses, np.array([0]), none, none).for_kin[0, 0] > 2.0
 
 
 def test_a_little_known_judge_says_little() -> None:
@@ -207,7 +207,7 @@ def test_a_little_known_judge_says_little() -> None:
         hits, misses = np.zeros((1, 1, 4)), np.zeros((1, 1, 4))
         hits[0, 0, STRANGERS], misses[0, 0, STRANGERS] = right, wrong
         none = np.zeros((1, 1, 4))
-        return float(beliefs(hits, misses, np.array([0]), none, none).balanced[0, 0])
+        return float(verdict_weights(hits, misses, np.array([0]), none, none).balanced[0, 0])
 
     assert belief(0, 0) == belief(20, 20) == 0.0
     assert 0.0 <= belief(3, 0) < belief(30, 0) < belief(300, 0)
@@ -215,7 +215,7 @@ def test_a_little_known_judge_says_little() -> None:
 
 def test_records_are_looked_up_by_judge_mode_task_and_stratum() -> None:
     known = record_of([Trust(2, "consensus", "sums", "right is kin", 3.0, 1.0)])
-    hits, misses = recorded(known, [1, 2], "consensus", ["other", "sums"])
+    hits, misses = earlier_counts(known, [1, 2], "consensus", ["other", "sums"])
     assert hits[1, 1, RIGHT_IS_KIN] == 3.0
     assert hits.sum() == 3.0
     assert misses.sum() == 1.0
@@ -241,7 +241,7 @@ def test_keys_decide_where_they_may_be_looked_at() -> None:
 def test_who_was_not_asked_plays_no_match() -> None:
     answers = [Answer("q0", 1, "a"), Answer("q0", 2, "b"), Answer("q0", 4, "b")]
     laid = slate_of([1, 2, 3, 4], ITEMS[:1], answers)
-    result = judged(laid, strangers(4), {}, verifier=False)
+    result = adjudicate(laid, strangers(4), {}, verifier=False)
     assert 2 not in {*result.matches.a.tolist(), *result.matches.b.tolist()}
     assert np.isnan(supports(laid, result.matches)[2]).all()
 

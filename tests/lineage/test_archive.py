@@ -130,15 +130,15 @@ def test_what_is_committed_comes_back_exactly(make: Callable[[], Archive]) -> No
     np.testing.assert_array_equal(scores.probability, [[0.8, 1 / 3], [np.nan, np.nan]])
     assert archive.task_means("selection") == {3: {"t": (1.0, 0.25)}}
     assert ROUND is not None
-    said = rounds.heard(archive, ["t/search/0", "t/search/1"], [1, 2, 3])
+    said = rounds.known_answers(archive, ["t/search/0", "t/search/1"], [1, 2, 3])
     assert said == rounds.KnownAnswers(
         ROUND.answers, ROUND.canaries, ROUND.readings, ROUND.comparisons
     )
-    assert rounds.record(archive) == list(ROUND.trust)
-    assert rounds.record(archive, epoch=0) == []
-    assert rounds.seats(archive) == {0: [1]}
-    assert rounds.barred(archive) == frozenset()
-    assert rounds.jury(archive, 0) == list(CHAPTER.jury)
+    assert rounds.trust_record(archive) == list(ROUND.trust)
+    assert rounds.trust_record(archive, epoch=0) == []
+    assert rounds.readers_by_generation(archive) == {0: [1]}
+    assert rounds.excluded_judges(archive) == frozenset()
+    assert rounds.jurors(archive, 0) == list(CHAPTER.jury)
     assert archive.ratings(0) == {1: ROUND.ratings[0], 3: ROUND.ratings[1]}
     assert archive.events() == [(0, event) for event in CHAPTER.events]
     assert archive.children_counts() == {1: 1, 2: 1}
@@ -262,7 +262,7 @@ def test_answers_belong_to_weights(make: Callable[[], Archive]) -> None:
     archive.commit(
         GenerationRecord(replace(SUMMARY, generation=1), births=(twin,), search=CHAPTER.search)
     )
-    said = rounds.heard(archive, ["t/search/0"], [4])
+    said = rounds.known_answers(archive, ["t/search/0"], [4])
     assert [(answer.model, answer.answer) for answer in said.answers] == [(4, "2")]
     assert [(told.judge, told.better) for told in said.comparisons] == [(4, "2")]
 
@@ -291,5 +291,7 @@ def test_the_last_round_of_a_panel_tells_everything_of_its_items(
         summary = replace(SUMMARY, generation=generation, epoch=epoch)
         archive.commit(GenerationRecord(summary, round=known, search=CHAPTER.search))
     archive.commit_round(Round(trust=(Trust(1, "likelihood", "t", "strangers", 100.0, 0.0),)))
-    assert rounds.record(archive) == [Trust(1, "likelihood", "t", "strangers", 112.0, 2.0)]
-    assert rounds.record(archive, epoch=1) == [Trust(1, "likelihood", "t", "strangers", 105.0, 1.0)]
+    assert rounds.trust_record(archive) == [Trust(1, "likelihood", "t", "strangers", 112.0, 2.0)]
+    assert rounds.trust_record(archive, epoch=1) == [
+        Trust(1, "likelihood", "t", "strangers", 105.0, 1.0)
+    ]

@@ -13,9 +13,9 @@ from arena.judges.likelihood import by_reading
 from arena.judges.votes import SILENT, preferences
 from lineage import Archive
 from lineage.queries.judges import reliabilities
-from lineage.queries.match_detail import hearing
+from lineage.queries.match_detail import match_detail
 from lineage.queries.matches import matches
-from lineage.queries.rounds import barred, seats
+from lineage.queries.rounds import excluded_judges, readers_by_generation
 from lineage.records import Evidence, Item
 from population import Campaign, Config, Extensions
 from population.errors import ConfigError
@@ -103,7 +103,7 @@ def test_they_vote_are_trusted_and_audited_like_the_others(archive: Archive) -> 
 def test_their_single_votes_are_seen_in_a_match(archive: Archive) -> None:
     seen: set[str] = set()
     for match in matches(archive, limit=40):
-        for judgement in hearing(archive, match.name).judgements:
+        for judgement in match_detail(archive, match.name).judgements:
             seen.add(judgement.mode)
             if judgement.mode == "plugin:near":
                 own = answer_of(archive, match.item, judgement.judge)
@@ -127,8 +127,8 @@ def answer_of(archive: Archive, item: str, model: int) -> str:
 def test_who_reads_in_any_mode_has_a_seat(tmp_path: Path) -> None:
     only = run(tmp_path / "only.duckdb", config("plugin:yes"), {"yes": Yes()})
     assert modes_of(only, "audits") == {"plugin:yes"}
-    assert set(map(len, seats(only).values())) == {3}
-    assert barred(only) == frozenset()
+    assert set(map(len, readers_by_generation(only).values())) == {3}
+    assert excluded_judges(only) == frozenset()
 
 
 def test_one_that_is_installed_is_found_by_its_name(

@@ -62,7 +62,7 @@ def test_a_colony_without_keys_breeds_and_crowns_whom_its_jury_likes(judged: Arc
 
 
 def test_every_epoch_has_a_jury_of_its_living(judged: Archive) -> None:
-    first, second = rounds.jury(judged, 0), rounds.jury(judged, 1)
+    first, second = rounds.jurors(judged, 0), rounds.jurors(judged, 1)
     founders = set(judged.founder_paths())
     assert {juror.judge for juror in first} <= founders
     born = {model.id: model.generation for model in judged.models()}

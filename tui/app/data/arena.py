@@ -10,7 +10,7 @@ from lineage.queries.judges import Reliability, reliabilities
 from lineage.queries.match_detail import MatchDetail, match_detail
 from lineage.queries.matches import Match, MatchName, matches
 from lineage.queries.round_summary import CanaryResult, RoundSummary, canary_results, round_summary
-from lineage.queries.rounds import record
+from lineage.queries.rounds import trust_record
 from lineage.records import Trust
 from tui.app.data.snapshot import Snapshot
 
@@ -78,7 +78,11 @@ def arena_view(archive: Archive, asked: ArenaQuery) -> ArenaView:
             for judge, modes in reliability.items()
             if any(one.round >= seated for one in modes.values())
         },
-        tuple(entry for entry in record(archive) if asked.task is None or entry.task == asked.task),
+        tuple(
+            entry
+            for entry in trust_record(archive)
+            if asked.task is None or entry.task == asked.task
+        ),
         tuple(canary_results(archive, about.round)),
     )
 
