@@ -63,6 +63,15 @@ class Founder:
     weights_sha256: str
 
 
+def parent_roles(count: int) -> tuple[str, ...]:
+    """The roles of so many parents together, the first parent first.
+
+    >>> parent_roles(2), parent_roles(3)
+    (('first', 'mate'), ('ensemble', 'ensemble', 'ensemble'))
+    """
+    return ("first", "mate") if count == 2 else ("ensemble",) * count
+
+
 @dataclass(frozen=True)
 class Parent:
     """One parent of a model.

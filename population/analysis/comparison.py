@@ -12,6 +12,7 @@ import numpy as np
 from arena.tasks.generators import SPLITS
 from lineage import Archive, ArchiveError
 from lineage.archive.unfinished import why_no_generation
+from lineage.queries.item_scores import item_scores, offspring_count
 from lineage.records import Generation, Model
 from population.evaluation.intervals import Interval, mean_by_task, mean_over_tasks, scores_by_task
 
@@ -102,7 +103,7 @@ def _compared(first: Archive, second: Archive, budget: int | None) -> CampaignCo
     splits = []
     for split in reversed(SPLITS):
         scores = [
-            _scores(archive, side.champion, split)
+            item_scores(archive, side.champion, split)
             for archive, side in zip((first, second), sides, strict=True)
         ]
         common = sorted(scores[0].keys() & scores[1].keys())
@@ -125,15 +126,10 @@ def _campaign_side(archive: Archive, budget: int | None) -> ComparedCampaign:
         raise ArchiveError(f"{archive.path} has no champion yet: {why_no_generation(archive)}")
     last = counted[-1]
     (champion,) = archive.models(ids=[last.champion])
-    with archive.reading() as db:
-        ((births,),) = db.execute(
-            "SELECT count(*) FROM models WHERE kind = 'offspring' AND generation <= ?",
-            [last.generation],
-        ).fetchall()
     return ComparedCampaign(
         last.generation,
         spent,
-        births,
+        offspring_count(archive, last.generation),
         sum(generation.wall_s for generation in counted),
         last.founder_entropy,
         champion,
@@ -142,25 +138,6 @@ def _campaign_side(archive: Archive, budget: int | None) -> ComparedCampaign:
 
 _ItemScores = dict[tuple[str, str], float]
 """Exact match by (task, item)."""
-
-
-def _scores(archive: Archive, model: Model, split: str) -> _ItemScores:
-    """A model's scores on a split, from the campaign or from a report."""
-    with archive.reading() as db:
-        # Search items differ from generation to generation; only a report asks all of them.
-        rows = (
-            db.execute(
-                "SELECT task, item, avg(exact) FROM scores JOIN items ON item = id "
-                "WHERE model = $model AND split = $split AND split <> 'search' GROUP BY task, item",
-                {"model": model.id, "split": split},
-            ).fetchall()
-            or db.execute(
-                "SELECT task, item, exact FROM report_scores "
-                "WHERE weights_sha256 = $sha AND split = $split",
-                {"sha": model.weights_sha256, "split": split},
-            ).fetchall()
-        )
-    return {(task, item): exact for task, item, exact in rows}
 
 
 def _split_comparison(

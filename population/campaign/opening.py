@@ -96,5 +96,12 @@ def continued(
 
 def _pinned(config: Config) -> Config:
     """Fix what depends on the machine, so that a resumed campaign computes as it began."""
-    threads = config.run.threads or len(os.sched_getaffinity(0))
+    threads = config.run.threads or _usable_cores()
     return config.model_copy(update={"run": config.run.model_copy(update={"threads": threads})})
+
+
+def _usable_cores() -> int:
+    """Of those of the machine, the ones that this process may use, where the system can tell."""
+    if hasattr(os, "sched_getaffinity"):  # Linux alone has it
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -13,6 +13,7 @@ import numpy as np
 
 from lineage import Archive, ArchiveError
 from lineage.archive.unfinished import Effort, UnfinishedPart, unfinished_generation, write_part
+from lineage.queries.item_scores import all_scores
 from lineage.records import Birth, Death, Floats, Item, Scores
 from population.campaign.generation import EvaluatedChild
 from population.errors import CampaignError
@@ -63,7 +64,7 @@ def load_parts(
                 f"{archive.path}: generation 0 was begun by another version of colony, with other "
                 "candidates; start a new archive"
             )
-    rows = _scores(archive)
+    rows = all_scores(archive)
     asked = [item.id for item in few], [item.id for item in panel]
     evaluated, on_panel = [], {}
     for model in archive.models():
@@ -184,13 +185,3 @@ class PartWriter:
         self._deaths: list[Death] = []
         self._scores: list[Scores] = []
         self._evaluations = 0
-
-
-def _scores(archive: Archive) -> dict[int, tuple[list[str], Floats, Floats]]:
-    """By id, items and scores of all models in the order in which they were written."""
-    with archive.reading() as db:
-        rows = db.execute(
-            "SELECT model, list(item ORDER BY rowid), list(exact ORDER BY rowid), "
-            "list(probability ORDER BY rowid) FROM scores GROUP BY model"
-        ).fetchall()
-    return {model: (ids, np.array(e), np.array(p)) for model, ids, e, p in rows}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lineage.records import Floats, Parent
+from lineage.records import Floats, Parent, parent_roles
 from population.evolution.bandit import Arm
 from population.evolution.evolution_strategy import EvolutionStrategyEmitter
 from population.evolution.spaces.space import Integers
@@ -82,7 +82,7 @@ class BreedingState:
             rows: of the members, the first parent first.
             weights: shape (rows,), summing to 1.
         """
-        roles = ("first", "mate") if len(rows) == 2 else ("ensemble",) * len(rows)
+        roles = parent_roles(len(rows))
         shares: dict[int, float] = {}
         role: dict[int, str] = {}
         for row, weight, name in zip(rows, weights, roles, strict=True):

@@ -16,8 +16,8 @@ LINE = 0.2
 """Standard deviation of the step, as a part of the distance between the parents."""
 
 
-def make(mating: Recombination) -> Floats:
-    """First + ISO * noise + LINE * one draw * (mate - first), shape (genes,)."""
+def make(mating: Recombination, *, iso: float = ISO, line: float = LINE) -> Floats:
+    """First + iso * noise + line * one draw * (mate - first), shape (genes,)."""
     first, mate = mating.parents
     noise = mating.rng.standard_normal(len(first)) * mating.space.step
-    return np.asarray(first + ISO * noise + LINE * mating.rng.standard_normal() * (mate - first))
+    return np.asarray(first + iso * noise + line * mating.rng.standard_normal() * (mate - first))

@@ -8,6 +8,7 @@ read, and the child is a linear recipe like any other.
 import numpy as np
 
 from lineage.records import Floats
+from population.arc import arc_coefficients
 from population.evolution.operators.operator import Recombination
 
 BEYOND = 0.2
@@ -43,8 +44,4 @@ def arc(angle: Floats, place: Floats) -> tuple[Floats, Floats]:
     """
     # Opposite vectors have no arc, equal ones no angle: both go along the line.
     straight = (angle < SMALLEST) | (angle > np.pi - SMALLEST)
-    safe = np.where(straight, 1.0, angle)
-    return (
-        np.where(straight, 1.0 - place, np.sin((1.0 - place) * safe) / np.sin(safe)),
-        np.where(straight, place, np.sin(place * safe) / np.sin(safe)),
-    )
+    return arc_coefficients(angle, place, straight)

@@ -9,7 +9,7 @@ from itertools import combinations
 
 import numpy as np
 
-from lineage.records import Parent
+from lineage.records import Parent, parent_roles
 from population.evolution.spaces.space import InitialGenome
 
 SCALES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
@@ -55,5 +55,5 @@ def initial_merges(
 
 def equal_parents(ids: tuple[int, ...]) -> tuple[Parent, ...]:
     """Parents with equal shares: of a pair a first and a mate, of more an ensemble."""
-    roles = ("first", "mate") if len(ids) == 2 else ("ensemble",) * len(ids)
+    roles = parent_roles(len(ids))
     return tuple(Parent(i, 1.0 / len(ids), role) for i, role in zip(ids, roles, strict=True))

@@ -24,27 +24,33 @@ NEIGHBOURS = 3
 """How many of the nearest fitter candidates count."""
 
 
-def novelty(candidates: Candidates, size: int) -> list[int]:
+def novelty(candidates: Candidates, size: int, *, neighbours: int = NEIGHBOURS) -> list[int]:
     """The protected, then a place for the best of every founder's line, then the most novel.
 
     A founder whose line died out could only come back as itself, from where it started, so what its
     descendants have gained is kept while there is room. See `Rule`.
+
+    Args:
+        candidates: who may survive.
+        size: how many do.
+        neighbours: as for `dominated_novelty`.
     """
     ranked = fittest_first(candidates)
-    worth = dominated_novelty(candidates.scores[ranked])
+    worth = dominated_novelty(candidates.scores[ranked], neighbours)
     most_novel = [ranked[place] for place in np.argsort(-worth, kind="stable")]
     return seated(size, protected(candidates), heads_of_lines(candidates), most_novel)
 
 
-def dominated_novelty(scores: Floats) -> Floats:
+def dominated_novelty(scores: Floats, neighbours: int = NEIGHBOURS) -> Floats:
     """The dominated novelty of each candidate (arXiv 2502.00593; AC/DC, arXiv 2604.14969).
 
     With the difficulty d_t = share of the candidates that fail item t, the distance of i from a
     fitter j is sum_t d_t max(0, s_it - s_jt) / sum_t d_t, and novelty is the mean over its
-    `NEIGHBOURS` nearest fitter ones.
+    nearest fitter ones.
 
     Args:
         scores: shape (candidates, items) in [0, 1], the fittest first.
+        neighbours: how many of the nearest fitter ones count.
 
     Returns:
         Shape (candidates,); infinite for the fittest.
@@ -59,5 +65,5 @@ def dominated_novelty(scores: Floats) -> Floats:
     for row in range(1, len(scores)):
         surplus = np.subtract(scores[row], scores[:row], out=room[:row])
         distance = np.maximum(surplus, 0.0, out=surplus) @ weight
-        worth[row] = np.sort(distance)[:NEIGHBOURS].mean()
+        worth[row] = np.sort(distance)[:neighbours].mean()
     return worth

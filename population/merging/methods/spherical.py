@@ -8,6 +8,7 @@ matrix.
 import numpy as np
 import numpy.typing as npt
 
+from population.arc import arc_coefficients
 from population.errors import RecipeError
 from population.merging.methods.linear import weighted_sum
 from population.merging.methods.method import (
@@ -191,9 +192,7 @@ def _interpolated(
 ) -> Floats:
     """SLERP of [units, basis] by cosine and t of shape [units] (Shoemake 1985)."""
     angle = np.arccos(np.where(straight, 0.0, cosine))
-    sine = np.where(straight, 1.0, np.sin(angle))
-    first = np.where(straight, 1 - t, np.sin((1 - t) * angle) / sine)
-    second = np.where(straight, t, np.sin(t * angle) / sine)
+    first, second = arc_coefficients(angle, t, straight)
     return first[:, None] * near + second[:, None] * far
 
 

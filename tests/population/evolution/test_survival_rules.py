@@ -219,3 +219,9 @@ def test_niches_is_the_rule_of_survivors() -> None:
     assert niches(brood, 8, part=0.0) == survivors(
         scores, means, hashes, 8, protected=[3, 11], niches=0.0
     )
+
+
+def test_more_neighbours_hold_a_candidate_against_more_of_its_betters() -> None:
+    scores = np.array([[1.0, 1.0, 1.0, 0.0], [1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0]])
+    nearest, both = (dominated_novelty(scores, neighbours)[2] for neighbours in (1, 2))
+    assert both > nearest > 0.0
