@@ -92,7 +92,7 @@ def test_no_clean_up_in_the_code_can_raise_in_the_place_of_what_it_follows() -> 
     harmless = {
         "_held.discard", "file.close", "future.cancel", "hook.remove", "len",
         "logging.set_verbosity", "os.close", "process.terminate", "process.wait",
-        "self._idle.put", "self._report.close", "theirs.enable_progress_bar",
+        "self._idle.put", "self._report.close", "library_logging.enable_progress_bar",
         "library_logging.set_verbosity", "time.perf_counter",
     }  # fmt: skip
     root = Path(__file__).parent.parent
