@@ -13,6 +13,9 @@ help:            ## list what can be made
 run: $(READY)    ## run a campaign on the shipped founders, then report
 	$(BIN)/colony run $(ARGS)
 
+# Dozens of processes load the same modules: the first compiles them for all, whatever is usual here.
+test test-fast: export PYTHONDONTWRITEBYTECODE =
+
 # Workers take neighbouring tests, which share what they need, and steal when they have none left.
 test: $(READY)   ## lint, type check, and the whole suite
 	$(BIN)/ruff check .
@@ -26,8 +29,8 @@ test-fast: $(READY) ## the tests that run no campaign and no fuzz
 bench: $(READY)  ## every benchmark in its quick form, as JSON in $(OUT)
 	mkdir -p $(OUT)
 	$(BIN)/python -m tests.benchmarks.digits --passes 200 --seeds 1 --methods colony,cma_es --json $(OUT)/digits.json
-	$(BIN)/python -m tests.benchmarks.search --budget 10000 --seeds 1 --methods colony,cma_es --json $(OUT)/search.json
-	$(BIN)/python -m tests.benchmarks.arena --seeds 1 --generations 2 --json $(OUT)/arena.json
+	$(BIN)/python -m tests.benchmarks.search --budget 15000 --seeds 1 --methods colony,cma_es --json $(OUT)/search.json
+	$(BIN)/python -m tests.benchmarks.arena --budget 20000 --items 120 --seeds 1 --generations 2 --json $(OUT)/arena.json
 	$(BIN)/python -m tests.benchmarks.candidate --budget 16000 --repeat 2 --json $(OUT)/candidate.json
 	$(BIN)/python -m tests.benchmarks.ratings --seeds 2 --json $(OUT)/ratings.json
 	$(BIN)/python -m tests.benchmarks.lineage --models 20000 --json $(OUT)/lineage.json

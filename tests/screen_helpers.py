@@ -9,14 +9,21 @@ import gzip
 import os
 import random
 import re
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+from unittest.mock import patch
+from weakref import WeakKeyDictionary
 
+from textual.app import App
+from textual.message_pump import MessagePump
 from textual.pilot import Pilot
+from textual.timer import Timer
 
+from lineage import Archive, ArchiveError
 from tui.app.app import ColonyApp
+from tui.app.data.query_worker import QueryWorker
 from tui.app.data.settings import ScreenSettings
 
 GOLDEN = Path(__file__).parent / "golden" / "screens"
@@ -33,6 +40,11 @@ KEYS = (
 """What a monkey presses: all that a keyboard has, but for q and ctrl+q, which leave."""
 
 
+PRESSES = int(os.environ.get("COLONY_PRESSES", "120"))
+"""Of a monkey at a time; with `COLONY_PRESSES=2500` the tests named `crashes` press twenty thousand
+keys."""
+
+
 @asynccontextmanager
 async def shown(
     archive: Path, size: tuple[int, int] = (120, 40), **settings: Any
@@ -40,13 +52,86 @@ async def shown(
     """The app on an archive, once everything has been read; nothing is blinking or moving."""
     app = ColonyApp(archive, ScreenSettings(**settings))
     app.animation_level = "none"
-    async with app.run_test(size=size, tooltips=False, notifications=True) as pilot:
-        await until(pilot, lambda: app.snapshot is not None and app.snapshot.shares is not None)
+    with Unfinished().watched() as UNFINISHED[app]:
+        async with app.run_test(size=size, tooltips=False, notifications=True) as pilot:
+            await until(pilot, lambda: app.snapshot is not None and app.snapshot.shares is not None)
+            await quiet(pilot)
+            yield app, pilot
+
+
+class Unfinished:
+    """What an app is about to do: timers that ring soon, and questions that have no answer yet."""
+
+    def __init__(self) -> None:
+        self._timers: list[Timer] = []
+        self._questions: dict[tuple[int, str], MessagePump] = {}
+
+    def __bool__(self) -> bool:
+        self._timers = [timer for timer in self._timers if timer._task and not timer._task.done()]
+        asking = [key for key, asker in self._questions.items() if asker.is_running]
+        return bool(self._timers or asking)
+
+    @contextmanager
+    def watched(self) -> Iterator[Self]:
+        """Hear of all that an app begins; what it says in passing stays, however slow a test is."""
+        set_timer, ask, notify = MessagePump.set_timer, QueryWorker.ask, App.notify
+
+        def heard_timer(pump: MessagePump, delay: float, *given: Any, **named: Any) -> Timer:
+            timer = set_timer(pump, delay, *given, **named)
+            if delay < 1.0:
+                self._timers.append(timer)
+            return timer
+
+        def heard_ask(
+            worker: QueryWorker,
+            asker: MessagePump,
+            kind: str,
+            question: Callable[[Archive], Any],
+            take: Callable[[Any], None],
+            refuse: Callable[[str], None] | None = None,
+        ) -> None:
+            key = (id(asker), kind)
+            self._questions[key] = asker
+
+            def answered(then: Callable[[Any], None]) -> Callable[[Any], None]:
+                def call(answer: Any) -> None:
+                    self._questions.pop(key, None)
+                    then(answer)
+
+                return call
+
+            def asked(archive: Archive) -> Any:
+                try:
+                    return question(archive)
+                except ArchiveError:
+                    self._questions.pop(key, None)
+                    raise
+
+            ask(worker, asker, kind, asked, answered(take), refuse and answered(refuse))
+
+        def lasting(app: App[None], *given: Any, **named: Any) -> None:
+            notify(app, *given, **{**named, "timeout": 3600})
+
+        with (
+            patch.object(MessagePump, "set_timer", heard_timer),
+            patch.object(QueryWorker, "ask", heard_ask),
+            patch.object(App, "notify", lasting),
+        ):
+            yield self
+
+
+UNFINISHED = WeakKeyDictionary[App[None], Unfinished]()
+
+
+async def quiet(pilot: Pilot[None]) -> None:
+    """Wait until nothing that was begun is unfinished."""
+    await pilot.pause()
+    while UNFINISHED[pilot.app]:
+        await asyncio.sleep(0.005)
         await pilot.pause()
-        yield app, pilot
 
 
-async def until(pilot: Pilot[None], holds: Callable[[], bool], seconds: float = 20.0) -> None:
+async def until(pilot: Pilot[None], holds: Callable[[], bool], seconds: float = 120.0) -> None:
     """Wait until something holds."""
     for _ in range(int(seconds / 0.02)):
         await pilot.pause()
@@ -59,7 +144,7 @@ async def until(pilot: Pilot[None], holds: Callable[[], bool], seconds: float = 
 async def pressed(pilot: Pilot[None], *keys: str) -> None:
     """Press keys, and wait until the details that they ask for are shown."""
     await pilot.press(*keys)
-    await pilot.pause(0.1)
+    await quiet(pilot)
 
 
 def frame(app: ColonyApp) -> str:
@@ -71,11 +156,8 @@ def frame(app: ColonyApp) -> str:
 
 async def settled(app: ColonyApp, pilot: Pilot[None]) -> str:
     """The frame once nothing more comes into it."""
-    before = ""
-    while before != frame(app):
-        before = frame(app)
-        await pilot.pause(0.3)
-    return before
+    await quiet(pilot)
+    return frame(app)
 
 
 def steady(text: str, archive: Path) -> str:

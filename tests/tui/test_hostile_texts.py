@@ -23,7 +23,7 @@ from lineage.escaping import escaped
 from lineage.queries.matches import matches
 from tests.command_helpers import colony
 from tests.hostile import TASKS, hostile
-from tests.screen_helpers import frame, pressed, run, until
+from tests.screen_helpers import frame, pressed, quiet, run, until
 from tests.screen_helpers import shown as screen
 from tui.shared.console import PlainConsole, out
 from tui.shared.styling import heading
@@ -207,7 +207,7 @@ def test_every_page_shows_hostile_texts_as_they_are(archive: Path) -> None:
                 ("escape",), ("question_mark",), ("escape",), ("O",), ("escape",),
             ):  # fmt: skip
                 await pressed(pilot, *keys)
-                await pilot.pause(0.2)
+                await quiet(pilot)
                 text = frame(app)
                 assert not OBEYED & set(text), keys
                 seen += text

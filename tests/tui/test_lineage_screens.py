@@ -8,11 +8,13 @@ import pytest
 from textual.pilot import Pilot
 
 from tests.screen_helpers import (
+    PRESSES,
     SIZES,
     check_golden,
     finished,
     frame,
     pressed,
+    quiet,
     run,
     shown,
     steady,
@@ -48,7 +50,7 @@ def lines(app: ColonyApp, name: str) -> VirtualList:
 async def asked(app: ColonyApp, pilot: Pilot[None], text: str) -> None:
     """Wait until what the archive was asked for is shown."""
     await until(pilot, lambda: text in frame(app))
-    await pilot.pause(0.1)
+    await quiet(pilot)
 
 
 FRAMES = {
@@ -264,7 +266,7 @@ def test_changes_are_walked_along_alone_and_from_either_side(archive: Path) -> N
             page = app.screen
             assert isinstance(page, DiffPage)
             await until(pilot, lambda: page._compared is not None)
-            await pilot.pause(0.1)
+            await quiet(pilot)
             changed = [line.key for line in page._lines if line.changed]
             assert changed
             rows = lines(app, "rows")
@@ -320,7 +322,7 @@ def test_pages_shrink_to_nearly_nothing_and_back(archive: Path) -> None:
             await pressed(pilot, "4")
             for keys in (*LENSES, ("l", "enter"), ("escape", "p", "d")):
                 await pressed(pilot, *keys)
-                await pilot.pause(0.2)
+                await quiet(pilot)
                 for size in ((20, 5), (1, 1), (120, 40)):
                     await pilot.resize_terminal(*size)
                     await pressed(pilot, "down", "right", "up", "left")
@@ -342,12 +344,12 @@ def test_no_key_on_these_pages_crashes_them(seed: int, archive: Path) -> None:
         async with shown(archive, SIZES[seed]) as (app, pilot):
             rng, said = random.Random(seed), list[str]()
             app.simulate_key("4")
-            for number in range(300):
+            for number in range(PRESSES):
                 said.append(rng.choice(keys))
                 app.simulate_key(said[-1])
                 if number % 20 == 19:
                     await pilot.pause()
-            await pilot.pause(0.2)
+            await quiet(pilot)
             assert app.is_running, said
             assert app._exception is None, said
 

@@ -16,7 +16,7 @@ from lineage.storage import connection as store
 from tests.command_helpers import started
 from tests.conftest import SHIPPED
 from tests.lineage.test_commands import commoners
-from tests.screen_helpers import check_golden, frame, pressed, run, shown, until
+from tests.screen_helpers import check_golden, frame, pressed, quiet, run, shown, until
 from tests.tui.test_screen_archives import HOLDER, beside
 from tui.app.actions import ACTIONS, BY_KIND, objection
 from tui.app.app import ColonyApp
@@ -192,7 +192,7 @@ def test_why_it_was_refused_is_said_where_one_types(colony: Archive) -> None:
             await typed(pilot, "/nowhere/poet")
             await until(pilot, lambda: "no folder at /nowhere/poet" in frame(app))
             app.clear_notifications()  # of the order before, which go when their time is up
-            await pilot.pause(0.2)
+            await quiet(pilot)
             check_golden("ask", (80, 24), frame(app))
             await pressed(pilot, "escape")
             assert isinstance(app.screen, Page)

@@ -1,19 +1,21 @@
 """The app on a real archive: golden frames, every key, the mouse, and what people set."""
 
-import os
 from collections.abc import Callable
+from itertools import cycle
 from pathlib import Path
 
 import pytest
 from textual.widgets import Input
 
 from tests.screen_helpers import (
+    PRESSES,
     SIZES,
     check_golden,
     finished,
     frame,
     monkey,
     pressed,
+    quiet,
     run,
     settled,
     shown,
@@ -217,11 +219,13 @@ def test_what_was_found_is_walked_along(archive: Path) -> None:
     run(test())
 
 
-@pytest.mark.parametrize(("text", "model"), [("#285", 285), ("285", 285), ("kanji", 5)])
-def test_an_id_or_a_name_is_gone_to_from_any_page(text: str, model: int, archive: Path) -> None:
+def test_an_id_or_a_name_is_gone_to_from_any_page(archive: Path) -> None:
     async def test() -> None:
         async with shown(archive) as (app, pilot):
-            for page in [page.key for page in PAGES if page.key]:
+            ways = cycle([("#285", 285), ("kanji", 5), ("261", 261)])
+            pages = [page.key for page in PAGES if page.key]
+            assert len(pages) >= 3
+            for page, (text, model) in zip(pages, ways, strict=False):
                 await pressed(pilot, page, "slash")
                 await typed(pilot, text)
                 assert app.focused_on.trail[-1] == model
@@ -376,7 +380,7 @@ def test_it_shrinks_to_nearly_nothing_and_back(archive: Path) -> None:
                 before = await settled(app, pilot)
                 for size in ((20, 5), (1, 1), (300, 90), (120, 40)):
                     await pilot.resize_terminal(*size)
-                    await pilot.pause(0.1)
+                    await quiet(pilot)
                 assert await settled(app, pilot) == before
                 for size in ((20, 5), (1, 1), (120, 40)):
                     await pilot.resize_terminal(*size)
@@ -385,11 +389,7 @@ def test_it_shrinks_to_nearly_nothing_and_back(archive: Path) -> None:
     run(test())
 
 
-PRESSES = int(os.environ.get("COLONY_PRESSES", "200"))
-"""For each seed; with `COLONY_PRESSES=2500` the tests named `crashes` press ten thousand keys."""
-
-
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_no_key_in_any_state_crashes_it(
     seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -401,10 +401,10 @@ def test_no_key_in_any_state_crashes_it(
     monkeypatch.chdir(tmp_path)  # where screenshots go
 
     async def test() -> None:
-        async with shown(path, SIZES[seed % 3], keys={"hand.export": "f12"}) as (app, pilot):
+        async with shown(path, SIZES[seed], keys={"hand.export": "f12"}) as (app, pilot):
             monkeypatch.setattr(app, "exit", lambda *_: None)  # the palette can leave as well
             said = await monkey(app, pilot, seed, PRESSES)
-            await pilot.pause(0.2)
+            await quiet(pilot)
             assert app.is_running, said
             assert app._exception is None, said
 

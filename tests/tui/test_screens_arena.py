@@ -18,12 +18,14 @@ from lineage.records import MatchOutcome, Rating, Round, RoundItem, Verdict
 from population.analysis.source_attribution import founder_sources, member_sources
 from population.weights.paths import weights_file
 from tests.screen_helpers import (
+    PRESSES,
     SIZES,
     check_golden,
     finished,
     frame,
     monkey,
     pressed,
+    quiet,
     run,
     settled,
     shown,
@@ -251,7 +253,7 @@ def test_a_model_that_is_gone_to_brings_its_matches(archive: Path) -> None:
             other = MatchName.read(keys(app, "matches")[-1]).a
             for model in (1, other):
                 app.action_go(model)
-                await pilot.pause(0.1)
+                await quiet(pilot)
                 name = MatchName.read(str(lines(app, "matches").key))
                 assert model in (name.a, name.b)
 
@@ -370,10 +372,10 @@ def test_no_key_crashes_these_pages(
     async def test() -> None:
         async with shown(archive, SIZES[seed]) as (app, pilot):
             await on_arena(app, pilot)
-            said = await monkey(app, pilot, seed, 400)
+            said = await monkey(app, pilot, seed, PRESSES)
             await pressed(pilot, "escape", "escape", "5", "comma", "full_stop", "t", "T", "v", "o")
-            said += await monkey(app, pilot, seed + 10, 400)
-            await pilot.pause(0.2)
+            said += await monkey(app, pilot, seed + 10, PRESSES)
+            await quiet(pilot)
             assert app._exception is None, said
 
     run(test())
