@@ -1,5 +1,6 @@
 """The benchmarks of search count honestly, resume, and come to the same from the same seed."""
 
+import importlib
 import json
 from collections.abc import Iterator
 from functools import partial
@@ -27,6 +28,20 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+ROOT = Path(__file__).parents[1]
+BENCHMARKS = sorted(
+    path.stem
+    for path in (ROOT / "tests" / "benchmarks").glob("*.py")
+    if "\ndef main(" in path.read_text(encoding="utf-8")
+)
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_make_bench_runs_every_benchmark(name: str) -> None:
+    assert f"-m tests.benchmarks.{name} " in (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert callable(importlib.import_module(f"tests.benchmarks.{name}").main)
 
 
 # What they share

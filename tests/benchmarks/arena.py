@@ -36,7 +36,7 @@ from arena.matches.round_inputs import Contestants, Memory, Rules
 from lineage import Archive
 from lineage.ancestry.kinship import Kinship
 from lineage.records import Floats
-from population.campaign.arena_rounds import play
+from population.campaign.arena_rounds import play_round
 from population.campaign.context import (
     Context,
     found_archive,
@@ -81,7 +81,7 @@ def agreement(path: Path, items: int) -> dict[str, float]:
         fresh = unseen_items(archive, context, 0, count)
         panel = round_items(fresh, [], len(fresh), checkable)
         rules = Rules(verifier=verifier)
-        played = play(context, genomes, panel, fresh, who, Memory(), rules, silent)
+        played = play_round(context, genomes, panel, fresh, who, Memory(), rules, silent)
         return np.array([rating.rating for rating in played.ratings])
 
     found: dict[str, float] = {"models": float(len(ids))}

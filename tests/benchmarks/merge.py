@@ -60,7 +60,7 @@ def main() -> None:
     args = parser.parse_args()
     founders = [path.resolve() for path in args.founders]
     found: dict[str, Any] = {"threads": args.threads or os.cpu_count(), "repeat": args.repeat}
-    with tempfile.TemporaryDirectory(dir=founders[0].parent) as scratch:
+    with tempfile.TemporaryDirectory() as scratch:  # not beside founders, where it would be one
         found["whole_process"] = whole_processes(founders, Path(scratch), args)
         found["in_process"] = in_process(founders, args)
         found["copy"] = copying(founders, Path(scratch), args.repeat, found["in_process"])
