@@ -7,7 +7,6 @@ its own rules. To add a format: write a module, and list it in `WRITERS` by file
 from collections.abc import Callable
 from pathlib import Path
 
-from lineage.cleanup import afterwards
 from lineage.drawing.family import Family
 from lineage.errors import ArchiveError
 from lineage.formats.dot import dot
@@ -15,6 +14,7 @@ from lineage.formats.graphml import graphml
 from lineage.formats.html import html
 from lineage.formats.parquet import write_parquet
 from lineage.formats.plain import as_json
+from lineage.storage.atomic_file import whole_file
 
 WRITERS: dict[str, Callable[[Family, Path], object]] = {
     ".graphml": lambda family, path: path.write_text(graphml(family), encoding="utf-8"),
@@ -41,7 +41,5 @@ def write_family(family: Family, path: Path) -> None:
         raise ArchiveError(
             f"cannot write {path.name!r}: its name must end in {', '.join(sorted(WRITERS))}"
         )
-    draft = path.with_name(f".{path.name}.new")
-    with afterwards(lambda: draft.unlink(missing_ok=True)):
+    with whole_file(path) as draft:
         WRITERS[path.suffix.lower()](family, draft)
-        draft.replace(path)

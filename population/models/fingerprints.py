@@ -9,14 +9,13 @@ seconds could be changed again within the resolution of its clock, and is not ca
 
 import hashlib
 import json
-import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from lineage.storage.atomic_file import whole_file
 from population.errors import CheckpointError
 from population.models.adapters import AdaptedCheckpoint
 from population.models.checkpoints import Checkpoint, weights_sha256
@@ -120,10 +119,8 @@ def _write(cache_file: Path, sha256: str) -> None:
     """Write a hash to the cache; a failure to do so is ignored."""
     with suppress(OSError):
         cache_file.parent.mkdir(parents=True, exist_ok=True)
-        handle, draft = tempfile.mkstemp(dir=cache_file.parent, prefix=".")
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(sha256 + "\n")
-        Path(draft).replace(cache_file)
+        with whole_file(cache_file) as draft:
+            draft.write_text(sha256 + "\n", encoding="ascii")
         entries = sorted(cache_file.parent.iterdir(), key=lambda path: path.stat().st_mtime)
         for old in entries[: max(0, len(entries) - MAX_ENTRIES)]:
             old.unlink()

@@ -21,7 +21,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from lineage.cleanup import afterwards
+from lineage.storage.atomic_file import sweep_drafts, whole_file
 from population.errors import CheckpointError, PopulationError
 from population.models.checkpoints import open_tensors
 from population.weights.materialise import State
@@ -119,16 +119,12 @@ class WeightsCache:
         protected = frozenset(keyframes)
         size = sum(tensor.numel() * tensor.element_size() for tensor in state.values())
         try:
-            self._sweep()
+            sweep_drafts(self.folder)
             if not self._make_room(sha256, size, protected):
                 return False
             self.folder.mkdir(exist_ok=True)
-            draft = self.folder / f".{sha256}.{os.getpid()}.draft"
-            with afterwards(lambda: draft.unlink(missing_ok=True)):
+            with whole_file(self.file(sha256), durable=True) as draft:
                 save_file(state, draft, metadata={"format": "pt"})
-                _fsync(draft)
-                draft.rename(self.file(sha256))
-                _fsync(self.folder)
         except (OSError, SafetensorError) as error:
             reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
             raise PopulationError(
@@ -159,23 +155,8 @@ class WeightsCache:
             kept.file.unlink(missing_ok=True)
         return True
 
-    def _sweep(self) -> None:
-        """Remove unfinished files of killed processes."""
-        for draft in self.folder.glob(".*.draft"):
-            owner = draft.name.split(".")[2]
-            if Path("/proc").exists() and not Path(f"/proc/{owner}").exists():
-                draft.unlink(missing_ok=True)
-
 
 def _eviction_order(files: list[CachedFile], keyframes: frozenset[str]) -> Iterator[CachedFile]:
     """Least recently used first, keyframes last."""
     yield from (file for file in files if file.sha256 not in keyframes)
     yield from (file for file in files if file.sha256 in keyframes)
-
-
-def _fsync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

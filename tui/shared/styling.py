@@ -16,6 +16,7 @@ from rich.text import Text
 from textual.color import Color
 from textual.content import Content
 
+from lineage.drawing.text import ASCII, UNICODE
 from lineage.escaping import escaped
 
 if TYPE_CHECKING:
@@ -117,16 +118,16 @@ RICH_SIGNS = Signs(
     full="▓",
     void="░",
     layers="█▓▒░▞▚▤▥▦",
-    steps="▁▂▃▄▅▆▇█",
+    steps=UNICODE.bars,
     heat="·░▒▓█",
     change="≠",
     dash="–",
     ellipsis="…",
-    champion="★",
-    founder="◆",
-    living="●",
-    fossil="○",
-    cross="×",
+    champion=UNICODE.champion,
+    founder=UNICODE.founder,
+    living=UNICODE.living,
+    fossil=UNICODE.fossil,
+    cross=UNICODE.cross,
     spread="±",
     braille=True,
 )
@@ -146,11 +147,11 @@ ASCII_SIGNS = Signs(
     change="!",
     dash="-",
     ellipsis=".",
-    champion="*",
-    founder="%",
-    living="@",
-    fossil="o",
-    cross="x",
+    champion=ASCII.champion,
+    founder=ASCII.founder,
+    living=ASCII.living,
+    fossil=ASCII.fossil,
+    cross=ASCII.cross,
     spread="~",
     braille=False,
 )
