@@ -6,6 +6,7 @@ of them. A front end may colour the tones, but the characters alone say everythi
 """
 
 from lineage.drawing.family import Family
-from lineage.drawing.text import ASCII, UNICODE, Drawing, Style, plain
+from lineage.drawing.text import Drawing, Style, plain
+from lineage.glyphs import ASCII, UNICODE
 
 __all__ = ["ASCII", "UNICODE", "Drawing", "Family", "Style", "plain"]

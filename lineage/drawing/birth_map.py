@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lineage.drawing.text import Drawing, Glyphs, Row, Span, Style
+from lineage.drawing.text import Drawing, Row, Span, Style
+from lineage.glyphs import Glyphs
 from lineage.records import Floats
 
 AXIS = 7

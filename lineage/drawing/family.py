@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from lineage.drawing.text import Glyphs, Span, Tone, shown
+from lineage.drawing.text import Span, Tone, shown
+from lineage.glyphs import Glyphs
 from lineage.records import Model
 
 

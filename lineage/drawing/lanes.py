@@ -8,7 +8,8 @@ parent that is not drawn yet; further children of that parent join it instead of
 from dataclasses import dataclass, field
 
 from lineage.drawing.family import Family
-from lineage.drawing.text import Drawing, Glyphs, Row, Span, Style, columns, shown, width_of
+from lineage.drawing.text import Drawing, Row, Span, Style, columns, shown, width_of
+from lineage.glyphs import Glyphs
 
 MOST_LANES = 12
 """More lanes cannot be followed by eye; parents without a lane are counted at the model (`+2`)."""

@@ -12,7 +12,7 @@ from tui.cli.lineage_tables import fate, plain_table, safe
 if TYPE_CHECKING:
     from lineage.ancestry.relations import Relation
     from lineage.drawing import Family
-    from lineage.drawing.text import Glyphs
+    from lineage.glyphs import Glyphs
     from lineage.queries.line_survival import LineSurvival
     from lineage.records import Floats, Model
 

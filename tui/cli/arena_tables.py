@@ -8,12 +8,13 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lineage.drawing.text import ASCII, shown
+from lineage.drawing.text import shown
+from lineage.glyphs import ASCII
 from tui.cli.lineage_tables import plain_table, safe, takes
 from tui.shared.verdict import verdict
 
 if TYPE_CHECKING:
-    from lineage.drawing.text import Glyphs
+    from lineage.glyphs import Glyphs
     from lineage.queries.judges import Reliability
     from lineage.queries.leaderboard import LeaderboardRow
     from lineage.queries.match_detail import MatchDetail

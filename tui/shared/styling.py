@@ -16,8 +16,8 @@ from rich.text import Text
 from textual.color import Color
 from textual.content import Content
 
-from lineage.drawing.text import ASCII, UNICODE
 from lineage.escaping import escaped
+from lineage.glyphs import ASCII, UNICODE
 
 if TYPE_CHECKING:
     from lineage.drawing.text import Span
@@ -59,7 +59,7 @@ class Piece(NamedTuple):
 
 @dataclass(frozen=True)
 class Signs:
-    """What screens draw with, each one cell wide (see `lineage.drawing.text.Glyphs` for models).
+    """What screens draw with, each one cell wide (see `lineage.glyphs.Glyphs` for models).
 
     Attributes:
         cursor: before the row with the cursor.

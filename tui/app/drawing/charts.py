@@ -7,7 +7,8 @@ import numpy as np
 from lineage.ancestry.parent_edges import Ids
 from lineage.drawing.birth_map import AXIS, BirthField, draw_field, overlay
 from lineage.drawing.pedigree import PedigreeLayout
-from lineage.drawing.text import Drawing, Glyphs, Row, width_of
+from lineage.drawing.text import Drawing, Row, width_of
+from lineage.glyphs import Glyphs
 from tui.app.data.snapshot import Snapshot
 
 

@@ -9,7 +9,8 @@ from lineage.ancestry.parent_edges import Ids
 from lineage.drawing import Style
 from lineage.drawing.lanes import lanes
 from lineage.drawing.line import PRIORITY, step
-from lineage.drawing.text import Glyphs, Span, aligned, cells, fitting, shown
+from lineage.drawing.text import Span, aligned, cells, fitting, shown
+from lineage.glyphs import Glyphs
 from tui.app.data.kin import family_of, gains
 from tui.app.data.snapshot import Snapshot
 from tui.app.drawing.model_rows import ModelRows

@@ -8,7 +8,7 @@ from lineage.ancestry.parent_edges import Ids
 from lineage.drawing import ASCII, UNICODE, Style
 from lineage.drawing.birth_map import AXIS, BirthField, birth_field
 from lineage.drawing.pedigree import DEEPEST, layout
-from lineage.drawing.text import Glyphs
+from lineage.glyphs import Glyphs
 from tui.app.data.kin import ancestors, family_of
 from tui.app.data.snapshot import Snapshot
 from tui.app.drawing.charts import MapChart, PedigreeChart
