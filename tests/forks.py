@@ -2,9 +2,11 @@
 
 import re
 import resource
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from tests.fork_server import ForkServer, colony, say_into
 from tests.killing import Kill
@@ -17,7 +19,12 @@ class Forks:
     server: ForkServer
 
     def start(
-        self, *arguments: object, said: Path, largest: int = -1, kill: Kill | None = None
+        self,
+        *arguments: object,
+        said: Path,
+        largest: int = -1,
+        kill: Kill | None = None,
+        all_parts: bool = False,
     ) -> int:
         """Start `colony` with some arguments; its PID.
 
@@ -26,6 +33,7 @@ class Forks:
             said: the file for what it says.
             largest: the largest file in bytes that it may write, or -1 for any.
             kill: the moment at which it is killed, if it is to be.
+            all_parts: whether every model of generation 0 is kept as soon as it is made.
         """
         return self.server.request(
             __name__,
@@ -33,6 +41,7 @@ class Forks:
             said=str(said),
             largest=largest,
             kill=kill and asdict(kill),
+            all_parts=all_parts,
         )
 
     def wait(self) -> int:
@@ -41,9 +50,15 @@ class Forks:
 
     def wait_for_generation(self, said: Path, generation: int) -> None:
         """Wait until the campaign says that a generation is complete."""
-        while acknowledged(said) < generation:
-            ended = self.server.ends_within(0.005)
-            assert not ended or acknowledged(said) >= generation, said.read_text()
+        self._wait_until(said, lambda: acknowledged(said) >= generation)
+
+    def wait_for(self, said: Path, text: str, times: int = 1) -> None:
+        """Wait until it has said something so many times."""
+        self._wait_until(said, lambda: said.exists() and said.read_text().count(text) >= times)
+
+    def _wait_until(self, said: Path, holds: Callable[[], bool]) -> None:
+        while not holds():
+            assert not self.server.ends_within(0.005) or holds(), said.read_text()
 
 
 def headless(archive: Path, config: Path) -> tuple[object, ...]:
@@ -58,9 +73,13 @@ def acknowledged(said: Path) -> int:
     return int(found[-1]) if found else -1
 
 
-def run(arguments: list[str], said: str, largest: int, kill: dict[str, Any] | None) -> int:
+def run(
+    arguments: list[str], said: str, largest: int, kill: dict[str, Any] | None, all_parts: bool
+) -> int:
     """What a forked process does."""
     say_into(Path(said), 1, 2)
+    if all_parts:
+        patch("population.campaign.parts.WRITE_EVERY_S", 0.0).start()
     if kill:
         Kill(**kill).arm()
     if largest >= 0:

@@ -14,12 +14,17 @@ from typing import Any, Literal
 
 import duckdb
 
-Moment = Literal["inside", "before commit", "torn", "after commit", "draft"]
+Moment = Literal[
+    "inside", "before commit", "torn", "after commit", "draft", "write", "seal", "rename"
+]
 """Where it dies.
 
 `inside`: in a transaction, before it says something. `before commit`: when it has said everything.
 `torn`: while DuckDB writes the log of the commit, which is cut off. `after commit`: before anything
-goes from the log into the database file. `draft`: before weights that are written get their name.
+goes from the log into the database file. `draft`: before weights that are kept get their name.
+
+`write`: before a merge writes some weights. `seal`: before it writes what makes a file readable.
+`rename`: before the result gets its name.
 """
 
 LOGGED = 1000
@@ -32,23 +37,29 @@ class Kill:
 
     Attributes:
         moment: where.
-        statement: how a statement begins by which the transaction is known; for weights, nothing.
-        number: in which of these transactions of the process, the first being 1.
+        statement: how a statement begins by which the transaction is known.
+        number: in which of these transactions of the process, or of what it writes otherwise, the
+            first being 1.
+        by: the signal.
     """
 
     moment: Moment
     statement: str = "INSERT INTO generations "
     number: int = 1
+    by: int = signal.SIGKILL
 
     @property
     def code(self) -> int:
         """The exit code that it comes to."""
-        return -(signal.SIGXFSZ if self.moment == "torn" else signal.SIGKILL)
+        return -(signal.SIGXFSZ if self.moment == "torn" else self.by)
 
     def arm(self) -> None:
         """Have this process killed then."""
         if self.moment == "draft":
-            _arm_drafts()
+            _arm_drafts(self)
+            return
+        if self.moment in {"write", "seal", "rename"}:
+            _arm_files(self)
             return
         connect, doomed = duckdb.connect, _Doomed(self)
         duckdb.connect = lambda *given, **named: _Watched(  # type: ignore[assignment]
@@ -70,11 +81,11 @@ class _Doomed:
             self._seen += not self._among
             self._among = True
             if kill.moment == "inside" and self._seen == kill.number:
-                _die()
+                _die(kill)
         elif statement == "COMMIT":
             its_end = self._among and self._seen == kill.number
         if its_end and kill.moment == "before commit":
-            _die()
+            _die(kill)
         if its_end and kill.moment == "torn":
             # The kernel kills whoever writes on, in the middle of what DuckDB does.
             signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
@@ -82,7 +93,7 @@ class _Doomed:
             resource.setrlimit(resource.RLIMIT_FSIZE, (LOGGED, LOGGED))
         done = run()
         if its_end and kill.moment == "after commit":
-            _die()
+            _die(kill)
         return done
 
 
@@ -101,16 +112,38 @@ class _Watched:
         return getattr(self._connection, name)
 
 
-def _arm_drafts() -> None:
+def _arm_drafts(kill: Kill) -> None:
     sync = os.fsync
 
     def watched(descriptor: int) -> None:
         sync(descriptor)
         if Path(f"/proc/self/fd/{descriptor}").readlink().suffix == ".draft":
-            _die()
+            _die(kill)
 
     os.fsync = watched  # type: ignore[assignment]
 
 
-def _die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+def _arm_files(kill: Kill) -> None:
+    write, rename, seen = os.pwrite, os.rename, 0
+
+    def count() -> None:
+        nonlocal seen
+        seen += 1
+        if seen == kill.number:
+            _die(kill)
+
+    def watched_write(descriptor: int, content: bytes, offset: int) -> int:
+        if kill.moment == ("write" if offset else "seal"):
+            count()
+        return write(descriptor, content, offset)
+
+    def watched_rename(source: Path, target: Path) -> None:
+        if kill.moment == "rename":
+            count()
+        rename(source, target)
+
+    os.pwrite, os.rename = watched_write, watched_rename  # type: ignore[assignment]
+
+
+def _die(kill: Kill) -> None:
+    os.kill(os.getpid(), kill.by)

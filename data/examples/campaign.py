@@ -14,7 +14,10 @@ from transformers import AutoTokenizer
 from population import Campaign, load_config
 
 SETTINGS = {
-    "founders": {"paths": ["shipped:founders/*"], "base": "base"},
+    "founders": {
+        "paths": [f"shipped:founders/{name}" for name in ("base", "reverse", "capital")],
+        "base": "base",
+    },
     "tasks": {"paths": ["shipped:tasks/reverse", "shipped:tasks/capital"]},
     "search": {"population": 6, "brood": 6, "items": 12, "panel": 24},
     "arena": {"items": 12, "judges": 2},

@@ -18,7 +18,10 @@ import numpy.typing as npt
 from population import Campaign, Candidates, Extensions, Operator, Recombination, load_config
 
 SETTINGS = {
-    "founders": {"paths": ["shipped:founders/*"], "base": "base"},
+    "founders": {
+        "paths": [f"shipped:founders/{name}" for name in ("base", "reverse", "capital")],
+        "base": "base",
+    },
     "tasks": {"paths": ["shipped:tasks/reverse", "shipped:tasks/capital"]},
     "search": {
         "population": 6,

@@ -4,7 +4,8 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -16,10 +17,10 @@ from lineage.storage.connection import ArchiveConnection
 from lineage.storage.schema import SCHEMA_VERSION
 
 HOLD = """
-import duckdb, sys, time
+import duckdb, sys
 connection = duckdb.connect(sys.argv[1])
 print("held", flush=True)
-time.sleep(float(sys.argv[2]))
+sys.stdin.readline()
 """
 
 
@@ -67,40 +68,50 @@ def test_who_closes_does_not_wait_for_a_long_question(shelf: ArchiveConnection) 
     def ask() -> None:
         try:
             with shelf.read() as db:
-                begun.set()
+                db.create_function("begins", lambda _: begun.set() or 1, [int], int)
                 db.execute(
-                    "SELECT count(*) FROM range(10_000_000) a, range(10_000_000) b"
+                    "SELECT count(*) FROM range(10_000_000) a, range(10_000_000) b "
+                    "WHERE begins(a.range) + b.range > 0"
                 ).fetchall()
         except ArchiveError as error:
             heard.append(error)
 
     asking = threading.Thread(target=ask)
     asking.start()
-    assert begun.wait(30)
-    time.sleep(0.2)
+    assert begun.wait(120)
     shelf.close()
-    asking.join(60)
+    asking.join(120)
     assert not asking.is_alive()
     assert len(heard) == 1
 
 
-def hold(path: Path, seconds: float) -> subprocess.Popen[str]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(path), str(seconds)], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "held\n"
-    return process
+@contextmanager
+def held(path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process that has the file until it is told a line."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.communicate("let go\n")
 
 
-def test_waits_for_whoever_holds_the_file_and_names_them(shelf: ArchiveConnection) -> None:
+def test_waits_for_whoever_holds_the_file_and_names_them(
+    shelf: ArchiveConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "MENTION_AFTER_S", 0.0)
     said: list[str] = []
-    patient = ArchiveConnection(shelf.path, said.append)
-    with hold(shelf.path, 1.6) as holder:
-        start = time.monotonic()
-        with patient.write() as db:
+    with held(shelf.path) as holder:
+
+        def on_wait(sentence: str) -> None:
+            said.append(sentence)
+            assert holder.stdin is not None
+            print("let go", file=holder.stdin, flush=True)
+
+        with ArchiveConnection(shelf.path, on_wait).write() as db:
             db.execute("INSERT INTO numbers VALUES (5)")
-        assert time.monotonic() - start > 0.5
         assert said == [f"waiting for PID {holder.pid} to release {shelf.path}"]
     assert numbers(shelf) == [(5,)]
 
@@ -109,10 +120,12 @@ def test_gives_up_at_last_and_names_the_holder(
     shelf: ArchiveConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store, "PATIENCE_S", 0.3)
-    with hold(shelf.path, 30) as holder:
-        with pytest.raises(ArchiveBusyError, match=f"PID {holder.pid}"), shelf.write():
-            pass
-        holder.kill()
+    with (
+        held(shelf.path) as holder,
+        pytest.raises(ArchiveBusyError, match=f"PID {holder.pid}"),
+        shelf.write(),
+    ):
+        pass
 
 
 def test_a_file_that_is_no_archive_is_refused(tmp_path: Path, shelf: ArchiveConnection) -> None:

@@ -1,13 +1,11 @@
 """Archives of earlier schemas: brought forward whole, once, and with nothing lost."""
 
 import gzip
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import duckdb
-import numpy as np
 import pytest
 
 from lineage import Archive, ArchiveBusyError, ArchiveError
@@ -15,6 +13,8 @@ from lineage.storage.lock import campaign_lock
 from lineage.storage.schema import SCHEMA_VERSION
 from population.analysis.verification import check
 from tests.conftest import SHIPPED
+from tests.forks import Forks
+from tests.killing import Kill
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 
@@ -147,15 +147,16 @@ def test_a_failed_migration_leaves_the_archive_as_it_was(earlier: Path) -> None:
 
 def test_a_running_campaign_of_an_earlier_version_is_not_disturbed(earlier: Path) -> None:
     code = """
-import sys, time
+import sys
 from pathlib import Path
 from lineage.storage.lock import campaign_lock
 with campaign_lock(Path(sys.argv[1])):
     print("held", flush=True)
-    time.sleep(60)
+    sys.stdin.readline()
 """
     with subprocess.Popen(
         [sys.executable, "-c", code, str(earlier)],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         cwd=Path(__file__).parents[2],
     ) as holder:
@@ -168,27 +169,17 @@ with campaign_lock(Path(sys.argv[1])):
         assert Archive(earlier).newest_id() == 40
 
 
-def test_killed_at_any_moment_it_is_of_one_schema_or_the_other(earlier: Path) -> None:
-    whole = earlier.read_bytes()
-    code = "import sys; from lineage import Archive; from pathlib import Path\n"
-    code += "print('go', flush=True); Archive(Path(sys.argv[1]))"
-    seen = set()
-    rng = np.random.default_rng(5)
-    for delay in rng.uniform(0.0, 0.25, 8):
-        earlier.write_bytes(whole)
-        earlier.with_name(earlier.name + ".wal").unlink(missing_ok=True)
-        with subprocess.Popen(
-            [sys.executable, "-c", code, str(earlier)],
-            stdout=subprocess.PIPE,
-            env=os.environ,
-            cwd=Path(__file__).parents[2],
-        ) as process:
-            assert process.stdout is not None
-            process.stdout.readline()
-            try:
-                process.wait(timeout=float(delay))
-            except subprocess.TimeoutExpired:
-                process.kill()
-        seen.add(rows(earlier, "SELECT value FROM meta")[0][0])
-        assert Archive(earlier).inconsistencies() == []
-    assert seen <= {"2", str(SCHEMA_VERSION)}
+def test_killed_at_any_moment_it_is_of_one_schema_or_the_other(
+    earlier: Path, forks: Forks, tmp_path: Path
+) -> None:
+    statement, said = "UPDATE meta SET value", tmp_path / "said"
+    for kill, schema in (
+        (Kill("inside", statement), "2"),
+        (Kill("before commit", statement), "2"),
+        (Kill("torn", statement), "2"),
+        (Kill("after commit", statement), str(SCHEMA_VERSION)),
+    ):
+        forks.start("models", "--archive", earlier, said=said, kill=kill)
+        assert forks.wait() == kill.code, said.read_text()
+        assert rows(earlier, "SELECT value FROM meta WHERE key = 'schema_version'") == [(schema,)]
+    assert Archive(earlier).inconsistencies() == []

@@ -1,11 +1,12 @@
 """Hands on a colony as a person lays them: what is said, when it is done, and what scripts read."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,9 @@ from lineage import Archive
 from lineage.archive.fork import fork
 from lineage.commands.definitions import all_commands, paused
 from lineage.storage.lock import campaign_lock
-from tests.command_helpers import colony, failure, started
+from tests.command_helpers import colony, failure
 from tests.conftest import SHIPPED
+from tests.forks import Forks
 from tests.lineage.test_commands import commoners, go_on
 
 
@@ -125,22 +127,19 @@ def test_every_command_has_help_with_examples(command: str) -> None:
     assert "--json" in said
 
 
-def until(lines: Iterator[str], said: str) -> None:
-    assert any(said in line for line in lines), f"it ended before it said {said!r}"
-
-
-def test_a_paused_campaign_says_so_goes_on_and_hears_ctrl_c(rested: Archive) -> None:
+def test_a_paused_campaign_says_so_goes_on_and_hears_ctrl_c(
+    rested: Archive, forks: Forks, tmp_path: Path
+) -> None:
+    said = tmp_path / "said"
     assert colony("pause", "-a", rested.path)[0] == 0
-    with started("run", "-a", rested.path, "--headless", "--no-report") as process:
-        assert process.stderr is not None
-        until(process.stderr, f"paused; to go on: colony resume --archive {rested.path}")
-        assert f"(PID {process.pid})" in colony("resume", "-a", rested.path)[1]
-        until(process.stderr, "command 2 (resume) done")
-        assert f"(PID {process.pid})" in colony("pause", "-a", rested.path)[1]
-        until(process.stderr, "paused; to go on")
-        process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "To continue" in said
+    pid = forks.start("run", "-a", rested.path, "--headless", "--no-report", said=said)
+    forks.wait_for(said, f"paused; to go on: colony resume --archive {rested.path}")
+    assert f"(PID {pid})" in colony("resume", "-a", rested.path)[1]
+    forks.wait_for(said, "command 2 (resume) done")
+    assert f"(PID {pid})" in colony("pause", "-a", rested.path)[1]
+    forks.wait_for(said, "paused; to go on", times=2)
+    os.kill(pid, signal.SIGINT)
+    assert forks.wait() == 130
+    assert "To continue" in said.read_text()
     assert paused(rested)
     assert len(rested.generations()) > 2

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.command_helpers import colony, failure
 from tests.merge_helpers import write_llama
 
 ROOT = str(Path(__file__).parents[2])
@@ -120,53 +121,38 @@ sys.stderr.write("ours")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "ours")
 
 
-def test_a_name_is_shown_as_it_is(tmp_path: Path) -> None:
+def test_a_name_is_shown_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     for seed, name in enumerate(("[bold]x", "b:cat:", "c*[1]+@2~")):
         write_llama(tmp_path / name, seed=seed, layers=1)
     models = "[{model: '[bold]x'}, {model: 'b:cat:'}, {model: 'c*[1]+@2~'}]"
     (tmp_path / "r.yml").write_text(
         f"merge_method: linear\nparameters: {{weight: 1}}\nmodels: {models}"
     )
-    code = """
-sys.argv = ["colony", *{args!r}]
-from tui.cli.main import main
-main()
-"""
-    done = run(code.format(args=["merge", "r.yml", "[red]out é"]), tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("[red]out é: 12 tensors")
+    code, said, error = colony("merge", "r.yml", "[red]out é")
+    assert code == 0, error
+    assert said.startswith("[red]out é: 12 tensors")
     assert (tmp_path / "[red]out é" / "config.json").is_file()
-    shown = run(code.format(args=["inspect", "b:cat:", "[bold]x", "c*[1]+@2~"]), tmp_path)
-    assert shown.returncode == 0, shown.stderr
+    code, said, error = colony("inspect", "b:cat:", "[bold]x", "c*[1]+@2~")
+    assert code == 0, error
     for name in ("[bold]x", "b:cat:", "c*[1]+@2~"):
-        assert name in "".join(shown.stdout.split())
-    assert "Traceback" not in shown.stderr
-    failed = run(code.format(args=["merge", "r.yml", "[red]out é"]), tmp_path)
-    assert failed.stderr.startswith("error: [red]out é exists already")
+        assert name in "".join(said.split())
+    assert failure("merge", "r.yml", "[red]out é").startswith("error: [red]out é exists already")
 
 
-def test_tilde_is_a_home_unless_something_is_so_named(tmp_path: Path) -> None:
+def test_tilde_is_a_home_unless_something_is_so_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     home = tmp_path / "home"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(home))
     write_llama(home / "a", layers=1)
     write_llama(tmp_path / "named", layers=2)
     (tmp_path / "r.yml").write_text("merge_method: passthrough\nmodels: [{model: '~/a'}]")
-    code = f"""
-os.environ["HOME"] = {str(home)!r}
-import torch  # so that the check of the results needs no process of its own
-from tui.cli.main import main
-def merge(out):
-    sys.argv = ["colony", "merge", "r.yml", out]
-    try:
-        main()
-    except SystemExit as done:
-        assert not done.code, done.code
-merge("~/out")
-os.mkdir("~")
-os.rename("named", "~/a")
-merge("out")
-"""
-    done = run(code, tmp_path)
-    assert done.returncode == 0, done.stderr
+    assert colony("merge", "r.yml", "~/out")[0] == 0
+    (tmp_path / "~").mkdir()
+    (tmp_path / "named").rename(tmp_path / "~" / "a")
+    assert colony("merge", "r.yml", "out")[0] == 0
     assert '"num_hidden_layers": 1' in (home / "out" / "config.json").read_text()
     assert '"num_hidden_layers": 2' in (tmp_path / "out" / "config.json").read_text()
 

@@ -1,6 +1,8 @@
 """Hands on a colony from the screen: what is asked, what may not be, and what is told of it."""
 
+import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -13,8 +15,8 @@ from lineage.commands.outcome import record_outcome
 from lineage.commands.validation import refusal
 from lineage.records import PAUSED, Command, CommandOutcome
 from lineage.storage import connection as store
-from tests.command_helpers import started
 from tests.conftest import SHIPPED
+from tests.forks import Forks
 from tests.lineage.test_commands import commoners
 from tests.screen_helpers import check_golden, frame, pressed, quiet, run, shown, until
 from tests.tui.test_screen_archives import HOLDER, beside
@@ -302,8 +304,9 @@ def test_the_model_in_focus_is_exported_by_a_process_that_tells_how_far_it_is(
     assert not (tmp_path / "second").exists()
 
 
-@pytest.mark.timeout(300)
-def test_a_campaign_that_is_running_is_paused_and_resumed(colony: Archive) -> None:
+def test_a_campaign_that_is_running_is_paused_and_resumed(
+    colony: Archive, forks: Forks, tmp_path: Path
+) -> None:
     path = colony.path
     command = ("run", "--archive", path, "--generations", 500, "--headless", "--no-report")
 
@@ -330,9 +333,7 @@ def test_a_campaign_that_is_running_is_paused_and_resumed(colony: Archive) -> No
             await until(pilot, lambda: does() not in (PAUSED, ""), 60)
             assert not paused(colony)
 
-    with started(*command) as campaign:
-        try:
-            run(test())
-        finally:
-            campaign.terminate()
-            campaign.communicate()
+    pid = forks.start(*command, said=tmp_path / "said")
+    run(test())
+    os.kill(pid, signal.SIGTERM)
+    assert forks.wait() == 130

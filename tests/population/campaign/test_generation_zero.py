@@ -7,9 +7,7 @@ import os
 import re
 import shutil
 import signal
-import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +26,7 @@ from population.errors import CampaignError, Interrupted
 from tests.command_helpers import colony, failure
 from tests.conftest import SHIPPED, small_toml
 from tests.forks import Forks, headless
+from tests.killing import Kill
 from tests.population.campaign.test_campaign import assert_same, content
 from tests.screen_helpers import frame, pressed, run, shown, until
 from tui.cli import progress_line as telling
@@ -116,17 +115,25 @@ def test_killed_in_generation_0_it_comes_to_the_same(
     forks: Forks, tiny: Path, whole: Archive, tmp_path: Path
 ) -> None:
     archive, said = tmp_path / "killed.duckdb", tmp_path / "said"
-    for wait in (0.0, 0.05, 0.2):
-        pid = forks.start(*headless(archive, tiny), "--generations", 1, said=said)
-        deadline = time.monotonic() + 60
-        while not archive.exists() and time.monotonic() < deadline:
-            time.sleep(0.001)
-        time.sleep(wait)
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-        assert forks.wait() in (0, -signal.SIGKILL), said.read_text()
+    part = "INSERT OR REPLACE INTO meta "
+    run = (*headless(archive, tiny), "--generations", 1)
+    kept = []
+    for kill in (
+        Kill("before commit", part),
+        Kill("after commit", part),
+        Kill("inside", part, number=3),
+        Kill("torn", part, number=3),
+        Kill("before commit"),
+    ):
+        forks.start(*run, said=said, kill=kill, all_parts=True)
+        assert forks.wait() == kill.code, said.read_text()
         assert Archive(archive).inconsistencies() == []
-    forks.start(*headless(archive, tiny), "--generations", 1, said=said)
+        found = unfinished_generation(Archive(archive))
+        kept.append(found.born if found else 0)
+    assert kept[0] == 0
+    assert kept == sorted(kept)
+    assert kept[-1] == CANDIDATES
+    forks.start(*run, said=said)
     assert forks.wait() == 0, said.read_text()
     assert_same(Archive(archive), whole)
 

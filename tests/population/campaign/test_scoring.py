@@ -76,7 +76,6 @@ def test_it_goes_on_as_if_it_had_never_stopped(
     """Stopped within an epoch, whose jury has to be the one that was seated."""
     context = open_context(keyless)
     archive = found_archive(tmp_path / "colony.duckdb", context)
-    interrupt(archive, "jury", 0)
     interrupt(archive, "jury", 1)
     interrupt(archive, "offspring", 2)
     assert_same(campaign(keyless, archive.path, 2), judged)

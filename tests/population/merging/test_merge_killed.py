@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +18,8 @@ from safetensors.numpy import load_file, save_file
 
 from population.models.sources import open_source
 from tests.command_helpers import colony, failure, started, written
+from tests.forks import Forks
+from tests.killing import Kill
 from tests.merge_helpers import (
     LLAMA,
     give_tokenizer,
@@ -32,17 +33,17 @@ from tests.merge_helpers import (
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A recipe over two models of 60 MB that takes a second: every element is ranked."""
+    """A recipe over three models of 8 MB."""
     folder = tmp_path_factory.mktemp("large")
     draw = np.random.default_rng(0)
     for name in ("base", "a", "b"):
         (folder / name).mkdir()
         tensors = {
-            f"model.layers.{n}.mlp.up_proj.weight": draw.standard_normal((1250, 1000), np.float32)
-            for n in range(12)
+            f"model.layers.{n}.mlp.up_proj.weight": draw.standard_normal((500, 1000), np.float32)
+            for n in range(4)
         }
         save_file(tensors, folder / name / "model.safetensors", metadata={"format": "pt"})
-        shape = {"num_hidden_layers": 12, "hidden_size": 1000, "intermediate_size": 1250}
+        shape = {"num_hidden_layers": 4, "hidden_size": 1000, "intermediate_size": 500}
         (folder / name / "config.json").write_text(json.dumps(LLAMA | shape))
         give_tokenizer(folder / name)
     step = {
@@ -57,13 +58,11 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def complete(large: Path) -> tuple[str, float]:
-    """The hash of the whole result, and how long the command takes."""
-    began = time.monotonic()
-    process = started("merge", large / "recipe.json", large / "whole", "--threads", 1)
-    _, error = process.communicate(timeout=60)
-    assert process.returncode == 0, error
-    return open_source(str(large / "whole")).sha256(), time.monotonic() - began
+def whole(large: Path) -> str:
+    """The hash of the whole result."""
+    code, _, error = colony("merge", large / "recipe.json", large / "whole")
+    assert code == 0, error
+    return open_source(str(large / "whole")).sha256()
 
 
 def partial(folder: Path, sha: str) -> list[Path]:
@@ -82,55 +81,39 @@ def partial(folder: Path, sha: str) -> list[Path]:
 
 
 def test_a_killed_merge_leaves_nothing_that_loads(
-    large: Path, complete: tuple[str, float], tmp_path: Path
+    large: Path, whole: str, forks: Forks, tmp_path: Path
 ) -> None:
-    sha, seconds = complete
-    draw = np.random.default_rng()
-    killed = left = 0
-    moments = [*draw.uniform(0.1, 1.0, 2), *draw.uniform(0.5, 0.95, 4)]
-    for moment in moments:
-        out = tmp_path / "out"
-        process = started("merge", large / "recipe.json", out, "--threads", 1)
-        time.sleep(float(moment) * seconds)
-        process.kill()
-        process.communicate(timeout=30)
-        if process.returncode == 0:  # it was faster
-            shutil.rmtree(out)
-            continue
-        killed += 1
-        if out.exists():  # killed between its last step and its end
-            assert open_source(str(out)).sha256() == sha
-            shutil.rmtree(out)
-        assert not partial(tmp_path, sha)
-        left = max(left, len(list(tmp_path.iterdir())))
+    folder, said = tmp_path / "here", tmp_path / "said"
+    folder.mkdir()
+    merge = ("merge", large / "recipe.json", folder / "out", "--threads", 1)
+    for kill in (Kill("write"), Kill("write", number=4), Kill("seal"), Kill("rename")):
+        forks.start(*merge, said=said, kill=kill)
+        assert forks.wait() == kill.code, said.read_text()
+        assert not (folder / "out").exists()
+        assert not partial(folder, whole)
         # Each merge sweeps what the killed one before it has left.
-        assert len(list(tmp_path.iterdir())) <= 1, list(tmp_path.iterdir())
-    assert killed >= 2
-    if not left:  # all were killed before they wrote: leave something of a dead process
-        dead = tmp_path / f".out.{process.pid}.abc" / "model"
-        dead.mkdir(parents=True)
-        (dead / "model.safetensors").write_bytes(bytes(10**6))
-    other = tmp_path / f".out.{os.getpid()}.alive"
+        assert len(list(folder.iterdir())) == 1, list(folder.iterdir())
+    other = folder / f".out.{os.getpid()}.alive"
     other.mkdir()  # somebody is at work on the same name
-    code, _, error = colony("merge", large / "recipe.json", tmp_path / "out")
+    code, _, error = colony(*merge)
     assert code == 0, error
-    assert sorted(path.name for path in tmp_path.iterdir()) == [other.name, "out"]
-    assert open_source(str(tmp_path / "out")).sha256() == sha
+    assert sorted(path.name for path in folder.iterdir()) == [other.name, "out"]
+    assert open_source(str(folder / "out")).sha256() == whole
 
 
 def test_an_interrupted_merge_says_so_and_leaves_nothing(
-    large: Path, complete: tuple[str, float], tmp_path: Path
+    large: Path, forks: Forks, tmp_path: Path
 ) -> None:
-    process = started("merge", large / "recipe.json", tmp_path / "out", "--threads", 1)
-    deadline = time.monotonic() + 30
-    while not list(tmp_path.iterdir()) and time.monotonic() < deadline:
-        time.sleep(0.005)
-    process.send_signal(signal.SIGINT)
-    said, error = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert said == ""
-    assert error.strip() == "interrupted; nothing was written"
-    assert list(tmp_path.iterdir()) == []
+    folder, said = tmp_path / "here", tmp_path / "said"
+    folder.mkdir()
+    for moment in ("write", "seal"):
+        forks.start(
+            "merge", large / "recipe.json", folder / "out",
+            said=said, kill=Kill(moment, by=signal.SIGINT),
+        )  # fmt: skip
+        assert forks.wait() == 130
+        assert said.read_text() == "interrupted; nothing was written\n"
+        assert list(folder.iterdir()) == []
 
 
 def test_an_existing_folder_is_left_alone(tmp_path: Path) -> None:
