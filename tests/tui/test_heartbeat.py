@@ -86,6 +86,7 @@ def test_a_campaign_goes_on_where_its_pulse_cannot_be_written(tmp_path: Path) ->
     with HeartbeatWriter(tmp_path / "nowhere" / "colony.duckdb") as heart:
         heart.step(1, 2, "arena")
         heart.tell(generation=1)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_nothing_else_is_left_beside_the_archive(archive: Path) -> None:

@@ -119,6 +119,7 @@ def test_credit_is_share_times_loss_and_chance_gets_none() -> None:
     assert found.source("spelling") is None
 
 
+@pytest.mark.slow
 def test_skills_as_a_person_meets_them(
     small_archive: Archive, routed_archive: Callable[[str], Archive]
 ) -> None:

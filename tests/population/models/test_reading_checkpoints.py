@@ -191,7 +191,8 @@ def test_a_config_that_cannot_be_true_is_refused(kind: str, tmp_path: Path) -> N
     ],
 )
 def test_what_is_only_unusual_is_taken(settings: dict[str, Any], tmp_path: Path) -> None:
-    open_source(str(configure(write_llama(tmp_path / "a"), **settings)))
+    usual = open_source(str(write_llama(tmp_path / "usual"))).sha256()
+    assert open_source(str(configure(write_llama(tmp_path / "a"), **settings))).sha256() == usual
 
 
 @pytest.mark.parametrize(
