@@ -95,6 +95,7 @@ def test_what_cannot_be_read_is_exit_code_2(arguments: tuple[str, ...]) -> None:
 
 
 def test_whoever_stops_reading_hears_nothing(archive: Path) -> None:
+    colony("models", "-a", str(archive))  # which brings an archive of an earlier schema forward
     for arguments in (("models", "--all"), ("models", "--all", "--json"), ("lineage",)):
         with subprocess.Popen(
             [sys.executable, "-m", "tui.cli.main", *arguments, "-a", str(archive)],
