@@ -228,9 +228,12 @@ def _mapped(file: Path) -> mmap.mmap:
     return _map(file, stat.st_ino, stat.st_mtime_ns, stat.st_size)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def _map(file: Path, *_identity: int) -> mmap.mmap:
-    """Keyed by what changes when a file is replaced. Views keep an evicted map alive."""
+    """Keyed by what changes when a file is replaced. Views keep an evicted map alive.
+
+    Each map holds a file descriptor, of which a process often may have 1024.
+    """
     with file.open("rb") as opened:
         return mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
 
