@@ -243,8 +243,15 @@ class Context:
     @cached_property
     def materialiser(self) -> Materialiser:
         """Makes weights from genomes of `parameter_space`."""
-        device = resolve_device(self.config.run.device)
-        return Materialiser(self.founders, self.basis, self.layout, self.plan.batch, device)
+        run = self.config.run
+        return Materialiser(
+            self.founders,
+            self.basis,
+            self.layout,
+            self.plan.batch,
+            resolve_device(run.device),
+            threads=run.threads,
+        )
 
     @cached_property
     def geometry(self) -> Geometry | None:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from population.errors import PopulationError
 from population.merging.methods import kernels
 from population.merging.methods.method import Array
-from population.models.dtypes import BF16, Dtype, Raw, all_finite, narrow, widen
+from population.models.dtypes import BF16, Dtype, Raw, all_finite, narrow, to_torch, widen
 
 
 class Backend(Protocol):
@@ -131,15 +131,10 @@ class Torch:
 
     def put(self, raw: Raw, dtype: Dtype) -> Array:
         """Widened elements on the device: the same shape."""
-        torch = self._torch
         raw = np.ascontiguousarray(raw)
         if not raw.flags.writeable:
             raw = raw.copy()
-        if dtype is BF16:
-            tensor = torch.from_numpy(raw.view(np.int16)).view(torch.bfloat16)
-        else:
-            tensor = torch.from_numpy(raw)
-        tensor = tensor.to(self.device)
+        tensor = to_torch(raw, dtype).to(self.device)
         return tensor if dtype.size >= 4 else tensor.float()
 
     def array(self, values: npt.NDArray[Any]) -> Array:

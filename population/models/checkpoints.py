@@ -28,7 +28,7 @@ from population.errors import CheckpointError
 from population.json_files import read_object
 from population.models.config_checks import check_config, check_shapes
 from population.models.config_comparison import config_differences, known_to_transformers
-from population.models.dtypes import DTYPES, Dtype, Raw, Wide, all_finite, widen
+from population.models.dtypes import DTYPES, Dtype, Raw, Wide, all_finite, to_torch, widen
 from population.models.tensor_kinds import (
     quantisation_method,
     quantised_tensor,
@@ -190,13 +190,7 @@ class Checkpoint:
         Raises:
             CheckpointError: the file has vanished or is damaged.
         """
-        import torch  # noqa: PLC0415 - see the module's docstring
-
-        raw = np.array(self.raw(name))
-        dtype = self.tensors[name].dtype
-        if dtype.code == "BF16":
-            return torch.from_numpy(raw.view(np.int16)).view(torch.bfloat16)
-        return torch.from_numpy(raw)
+        return to_torch(np.array(self.raw(name)), self.tensors[name].dtype)
 
     def check_finite(self) -> None:
         """Read all tensors once and make sure that they are finite.

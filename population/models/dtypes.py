@@ -5,11 +5,16 @@ no bf16, but a bf16 number is the upper half of an fp32 number, so a shift widen
 to the nearest even is integer arithmetic too. Both are exact and give the bits that torch gives.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import torch
 
 Raw = npt.NDArray[Any]
 """A tensor's elements as the file stores them; bf16 as uint16."""
@@ -115,6 +120,15 @@ def narrow(wide: Wide, dtype: Dtype) -> Raw:
     raw = rounded.astype(np.uint16)
     raw[np.isnan(wide)] = 0x7FC0
     return raw
+
+
+def to_torch(raw: Raw, dtype: Dtype) -> torch.Tensor:
+    """Stored elements as a torch tensor that shares their memory: the same shape."""
+    import torch  # noqa: PLC0415 - most of what merges needs none
+
+    if dtype is BF16:
+        return torch.from_numpy(raw.view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(raw)
 
 
 def all_finite(raw: Raw, dtype: Dtype) -> bool:

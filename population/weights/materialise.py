@@ -26,13 +26,13 @@ import torch
 from lineage.records import Floats
 from population.models.blocks import Layout, Segment
 from population.models.checkpoints import Checkpoint, weights_sha256
-from population.models.dtypes import BF16, BY_NAME, F16, F32, F64, Dtype, Raw, Wide, narrow
+from population.models.dtypes import BF16, BY_NAME, F16, F32, F64, Dtype, Raw, narrow, to_torch
 from population.weights.device_sums import DeviceFounders
 from population.weights.genomes import Basis
 from population.weights.sibling_kernel import addresses, weighted_sums
 
 KEEP_IN_MEMORY = 1 << 30
-"""Founders that take less than this many bytes as fp32, all together, are widened only once."""
+"""Founders that take less than this many bytes as fp32, all together, are read only once."""
 
 SIBLINGS_IN_MEMORY = 2 << 30
 """Bytes of siblings that are made together, where nobody says how many may be."""
@@ -69,6 +69,7 @@ class Materialiser:
         layout: what its columns mean.
         batch: how many siblings may be made together.
         device: where siblings are made and left.
+        threads: that make tensors side by side on a CPU; by default one for each core.
         rounded: whether they are rounded to the founders' dtype; otherwise they stay in fp32 (fp64
             where founders are stored so).
     """
@@ -81,6 +82,7 @@ class Materialiser:
         batch: int | None = None,
         device: torch.device | None = None,
         *,
+        threads: int | None = None,
         rounded: bool = True,
     ) -> None:
         self.founders = founders
@@ -91,9 +93,10 @@ class Materialiser:
         self._device = None
         if device is not None and device.type != "cpu":
             self._device = DeviceFounders(founders, device)
-        self._widened: dict[str, list[Wide]] | None = None
+        self._threads = threads or os.cpu_count() or 1
+        self._kept: dict[str, list[Raw]] | None = None
         if 4 * first.parameters * len(founders) <= KEEP_IN_MEMORY:
-            self._widened = {}
+            self._kept = {}
         size = sum(header.size for header in first.tensors.values())
         self.batch = batch or max(1, SIBLINGS_IN_MEMORY // max(size, 1))
         """How many siblings fit into memory together."""
@@ -122,7 +125,7 @@ class Materialiser:
     def _together(self, genomes: Sequence[Floats]) -> list[State]:
         sums = self._sums(genomes)
         names = list(self.founders[0].tensors)
-        work = map if self._device else _workers().map
+        work = map if self._device else _workers(self._threads).map
         states: list[State] = [{} for _ in genomes]
         made = work(lambda name: self._merged(name, sums), names)
         for name, tensors in zip(names, made, strict=True):
@@ -170,10 +173,10 @@ class Materialiser:
                 np.empty(0, wide),
                 np.empty(0, into[0].dtype),
             )
-        if self._widened is None:
+        if self._kept is None:
             for founder in self.founders:
                 founder.release(name)
-        return [_tensor(narrow(raw, dtype) if dtype is F16 else raw, dtype) for raw in into]
+        return [to_torch(narrow(raw, dtype) if dtype is F16 else raw, dtype) for raw in into]
 
     def _copied(self, name: str) -> torch.Tensor:
         tensor = self.founders[0].tensor(name)
@@ -181,32 +184,28 @@ class Materialiser:
 
     def _mapped(self, name: str) -> bool:
         """Whether the loop can read a tensor as it lies in the founders' files."""
-        return (
-            all(
-                founder.stores(name) and founder.tensors[name].dtype in {BF16, F32}
-                for founder in self.founders
-            )
-            and len({founder.tensors[name].dtype for founder in self.founders}) == 1
-        )
+        dtypes = {founder.tensors[name].dtype for founder in self.founders}
+        stored = all(founder.stores(name) for founder in self.founders)
+        return stored and len(dtypes) == 1 and dtypes <= {BF16, F32}
 
     def _sources(self, name: str, start: int, stop: int | None) -> list[Raw]:
         """Rows of a tensor of every founder, each in one piece."""
-        if self._mapped(name):
-            return [founder.raw(name) for founder in self.founders]
-        if self._widened is None:
+        if self._kept is None:
             return self._read(name, start, stop)
-        if name not in self._widened:
-            self._widened[name] = self._read(name, 0, None)
-        return [rows[start:stop] if rows.ndim else rows for rows in self._widened[name]]
+        if name not in self._kept:
+            self._kept[name] = self._read(name, 0, None)
+        return [rows[start:stop] if rows.ndim else rows for rows in self._kept[name]]
 
     def _read(self, name: str, start: int, stop: int | None) -> list[Raw]:
+        if self._mapped(name):  # then all rows are asked for
+            return [founder.raw(name) for founder in self.founders]
         return [np.ascontiguousarray(founder.wide(name, start, stop)) for founder in self.founders]
 
 
 @cache
-def _workers() -> ThreadPoolExecutor:
+def _workers(threads: int) -> ThreadPoolExecutor:
     """Threads that make tensors side by side: the loop lets go of the interpreter."""
-    return ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="weights")
+    return ThreadPoolExecutor(threads, thread_name_prefix="weights")
 
 
 # A forked process has no threads but its own.
@@ -224,12 +223,6 @@ def _wide_dtype(source: Raw) -> np.dtype[Any]:
 
 def _widened(source: Raw, wide: np.dtype[Any]) -> Raw:
     return source if source.dtype == np.uint16 else np.ascontiguousarray(source, wide)
-
-
-def _tensor(raw: Raw, dtype: Dtype) -> torch.Tensor:
-    if dtype is BF16:
-        return torch.from_numpy(raw.view(np.int16)).view(torch.bfloat16)
-    return torch.from_numpy(raw)
 
 
 def _slabs(shape: Sequence[int], *, whole: bool) -> Iterator[tuple[int, int | None]]:

@@ -24,10 +24,12 @@ Maker = Callable[..., Materialiser]
 def maker(make_checkpoint: Callable[..., Path]) -> Maker:
     founders = [open_checkpoint(make_checkpoint(name, seed)) for seed, name in enumerate("abc")]
 
-    def make(base: int | None = 0, granularity: Granularity = "group") -> Materialiser:
+    def make(
+        base: int | None = 0, granularity: Granularity = "group", threads: int | None = None
+    ) -> Materialiser:
         shapes = {name: header.shape for name, header in founders[0].tensors.items()}
         layout = layout_of(shapes, founders[0].config, granularity)
-        return Materialiser(founders, Basis(("a", "b", "c"), base), layout)
+        return Materialiser(founders, Basis(("a", "b", "c"), base), layout, threads=threads)
 
     return make
 
@@ -92,6 +94,9 @@ def test_siblings_and_threads_do_not_change_a_bit(
         assert [state_sha256(state) for state in made.siblings(genomes)] == alone
     finally:
         torch.set_num_threads(threads)
+    for count in (1, 3):
+        of_threads = maker(threads=count)
+        assert [state_sha256(state) for state in of_threads.siblings(genomes)] == alone
     monkeypatch.setattr(materialise, "KEEP_IN_MEMORY", 0)
     monkeypatch.setattr(materialise, "SIBLINGS_IN_MEMORY", 1)
     streamed = maker()
