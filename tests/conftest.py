@@ -135,8 +135,8 @@ def run_small(small_config: Path) -> Callable[..., Archive]:
 
 def campaign(config: Config, path: Path, generations: int) -> Archive:
     """Start or continue a campaign until a generation is complete."""
-    from population.campaign.context import found_archive, open_context
     from population.campaign.loop import Campaign
+    from population.campaign.opening_context import found_archive, open_context
 
     context = open_context(config)
     archive = Archive(path) if path.exists() else found_archive(path, context)

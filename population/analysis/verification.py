@@ -20,8 +20,9 @@ from dataclasses import dataclass
 
 from lineage import Archive, ArchiveError
 from lineage.records import Model
-from population.campaign.context import Context, Progress, reopen_context, silent
+from population.campaign.context import Context, Progress, silent
 from population.campaign.kept_weights import cache_of, remake
+from population.campaign.opening_context import reopen_context
 from population.errors import CheckpointError, PopulationError
 from population.models.canonical_form import form_with_hash
 from population.models.sources import open_source

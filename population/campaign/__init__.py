@@ -1,7 +1,7 @@
 """A campaign on language models: its loop, state, item sampling, scoring and commits.
 
-`context` opens founders, tasks and a network once; `loop` runs generations; `state` is the
-population as the archive has it; `champion` crowns; `generation_commit` builds a generation's
-record; `commands` carries out what people ask for in between. Nothing is kept in memory that the
-archive does not hold.
+`opening_context` opens founders once; `context` is what models are made of and scored with; `loop`
+runs generations; `state` is the population as the archive has it; `champion` crowns;
+`generation_commit` builds a generation's record; `commands` carries out what people ask for in
+between. Nothing is kept in memory that the archive does not hold.
 """

@@ -1,14 +1,14 @@
-"""The context: founders, tasks and a network, opened and checked once, ready to make models.
+"""The context: founders, tasks and a network, ready to make models.
 
-Campaigns, reports, exports and checks all work here. What is costly is done when first needed: a
-check replays recipes and never builds the network.
+`opening_context` makes it of founders that it has checked. Campaigns, reports, exports and checks
+all work here. What is costly is done when first needed: a check replays recipes and never builds
+the network.
 """
 
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
-from pathlib import Path
+from functools import cached_property
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -18,11 +18,11 @@ from arena import Task, TaskError, load_tasks
 from arena.judges import Judge
 from arena.tasks.guarded import Guarded
 from lineage import Archive
-from lineage.records import Floats, Founder, Item, Model
+from lineage.records import Floats, Item, Model
 from population.campaign.memory_plan import MemoryNeeds, MemoryPlan, free_memory, planned
 from population.campaign.usable_items import Readers, Usable
-from population.config import Config, parse_config
-from population.errors import CampaignError, CheckpointError, ConfigError
+from population.config import Config
+from population.errors import ConfigError
 from population.evaluation.batching import PreparedItems
 from population.evaluation.devices import resolve_device, resolve_dtype
 from population.evaluation.evaluator import Evaluator
@@ -42,12 +42,9 @@ from population.evolution.spaces.parameter import ParameterSpace
 from population.evolution.survival import Rule
 from population.failures import FailureLog
 from population.models.architectures import architecture_of
-from population.models.blocks import Layout, layout_of, levels_of
-from population.models.canonical_form import form_with_hash, with_equal_tensors
-from population.models.checkpoints import Checkpoint, check_compatible, text_config
-from population.models.fingerprints import ReadProgress, fingerprint
-from population.models.near_copies import near_copies
-from population.models.sources import open_source
+from population.models.blocks import Layout, levels_of
+from population.models.checkpoints import Checkpoint, text_config
+from population.models.fingerprints import fingerprint
 from population.weights.genomes import Basis
 from population.weights.geometry import Geometry, geometry_of
 from population.weights.materialise import Materialiser, State, state_sha256
@@ -390,98 +387,6 @@ class Context:
         return results
 
 
-def open_context(
-    config: Config,
-    progress: Progress = silent,
-    say: Callable[[str], None] = lambda _: None,
-    extensions: Extensions | None = None,
-) -> Context:
-    """Open and check the founders of a configuration.
-
-    Args:
-        config: with paths resolved.
-        progress: called while it is opened.
-        say: called with notes about the founders.
-        extensions: operators, survival rules and judges from outside the project.
-
-    Raises:
-        CheckpointError: a founder is missing, broken, or does not fit the others.
-        ConfigError: two founders share a name, or the base is not among them.
-    """
-    founders = []
-    for number, path in enumerate(config.founders.paths):
-        progress(number, len(config.founders.paths), f"opening {Path(path).name}")
-        founders.append(open_source(path, say=say))
-    names = [founder.name for founder in founders]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ConfigError(f"[founders] two folders are named {twice[0]!r}; rename one")
-    if config.founders.base is not None and config.founders.base not in names:
-        raise ConfigError(
-            f"[founders] base: no founder is named {config.founders.base!r}; "
-            f"there are {', '.join(names)}"
-        )
-    if len(founders) < 2:
-        raise ConfigError("[founders] a colony needs at least two founders")
-    founders = with_equal_tensors(founders)
-    check_compatible(founders)
-    hashes = [
-        fingerprint(founder, _reading(progress, f"checking {founder.name}")) for founder in founders
-    ]
-    base = None if config.founders.base is None else names.index(config.founders.base)
-    for line in near_copies(
-        founders, base, lambda done, total: progress(done, total, "comparing the founders")
-    ):
-        say(f"note: {line}")
-    basis, layout = Basis(tuple(names), base), _layout(config, founders[0])
-    return Context(config, founders, basis, layout, hashes, extensions)
-
-
-def reopen_context(
-    archive: Archive, progress: Progress = silent, extensions: Extensions | None = None
-) -> Context:
-    """Open the context that an archive was started with, and make sure it is the same.
-
-    Args:
-        archive: of the campaign.
-        progress: called while it is opened.
-        extensions: as given when the campaign was started.
-
-    Raises:
-        CheckpointError: a founder has vanished or has other weights than it had.
-        CampaignError: the blocks are cut differently by this version of colony.
-    """
-    _, content = archive.campaign()
-    config = parse_config(content, str(archive.path))
-    paths = archive.founder_paths()
-    models = {model.id: model for model in archive.models(ids=paths)}
-    founders = []
-    for number, (model, path) in enumerate(paths.items()):
-        row = models[model]
-        progress(number, len(paths), f"opening {row.label}")
-        hashed = partial(fingerprint, progress=_reading(progress, f"checking {row.label}"))
-        founder = form_with_hash(open_source(path, row.name), row.weights_sha256, hashed)
-        if founder is None:
-            raise CheckpointError(
-                f"founder {row.label!r} at {path} has other weights than when this archive was "
-                "started; put the original back"
-            )
-        founders.append(founder)
-    names = tuple(founder.name for founder in founders)
-    base = None if config.founders.base is None else names.index(config.founders.base)
-    layout = _layout(config, founders[0])
-    if list(layout.blocks) != archive.blocks():
-        raise CampaignError(
-            f"{archive.path} was bred on other blocks than this version of colony cuts"
-        )
-    hashes = [models[model].weights_sha256 for model in paths]
-    return Context(config, founders, Basis(names, base), layout, hashes, extensions)
-
-
-def _reading(progress: Progress, what: str) -> ReadProgress:
-    """Progress in bytes, reported in megabytes."""
-    return lambda done, total: progress(done // 10**6, total // 10**6, f"{what}, MB")
-
-
 def genome_of(archive: Archive, context: Context, model: Model) -> Floats:
     """The genome that makes a model of the archive, shape (genes,).
 
@@ -493,28 +398,3 @@ def genome_of(archive: Archive, context: Context, model: Model) -> Floats:
     if model.kind == "founder":
         return context.genome_of_founder(list(archive.founder_paths()).index(model.id))
     return np.asarray(archive.genomes([model.id])[0])
-
-
-def _layout(config: Config, founder: Checkpoint) -> Layout:
-    return layout_of(
-        {name: header.shape for name, header in founder.tensors.items()},
-        founder.config,
-        config.search.blocks,
-        config.search.groups,
-    )
-
-
-def found_archive(path: Path, context: Context) -> Archive:
-    """Start an archive with the founders of a context."""
-    founders = [
-        Founder(founder.name, founder.reference, sha256)
-        for founder, sha256 in zip(context.founders, context.hashes, strict=True)
-    ]
-    return Archive.create(
-        path,
-        seed=context.config.run.seed,
-        config=context.config.model_dump(mode="json"),
-        founders=founders,
-        basis=context.basis.vectors,
-        blocks=context.layout.blocks,
-    )

@@ -6,7 +6,8 @@ from typing import Literal
 
 from lineage import Archive
 from lineage.records import Model
-from population.campaign.context import Context, Progress, genome_of, reopen_context, silent
+from population.campaign.context import Context, Progress, genome_of, silent
+from population.campaign.opening_context import reopen_context
 from population.config import parse_config
 from population.errors import CheckpointError, PopulationError
 from population.weights.cache import WeightsCache

@@ -25,12 +25,7 @@ from population.campaign.commands import (
     mating_outcomes,
     wait_for_change,
 )
-from population.campaign.context import (
-    Context,
-    Progress,
-    genome_of,
-    silent,
-)
+from population.campaign.context import Context, Progress, genome_of, silent
 from population.campaign.first_generation import first_generation
 from population.campaign.generation import FinalistScorer, panel_of
 from population.campaign.generation_commit import GenerationOutcome

@@ -8,14 +8,8 @@ from pathlib import Path
 from lineage import Archive
 from lineage.storage.atomic_file import discard
 from lineage.storage.locations import check_free
-from population.campaign.context import (
-    Context,
-    Progress,
-    found_archive,
-    open_context,
-    reopen_context,
-    silent,
-)
+from population.campaign.context import Context, Progress, silent
+from population.campaign.opening_context import found_archive, open_context, reopen_context
 from population.campaign.readiness import check_ready, check_run
 from population.config import Budget, Config
 from population.evolution.extensions import Extensions

@@ -37,16 +37,10 @@ from lineage import Archive
 from lineage.ancestry.kinship import Kinship
 from lineage.records import Floats
 from population.campaign.arena_rounds import play_round
-from population.campaign.context import (
-    Context,
-    found_archive,
-    genome_of,
-    open_context,
-    reopen_context,
-    silent,
-)
+from population.campaign.context import Context, genome_of, silent
 from population.campaign.loop import Campaign
 from population.campaign.offline_arena import founders_among, unseen_items
+from population.campaign.opening_context import found_archive, open_context, reopen_context
 from population.campaign.state import task_means
 from population.config import Budget, Config, load_config
 from population.evaluation.evaluator import Evaluator, PreparedItems

@@ -32,8 +32,9 @@ import numpy as np
 import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from population.campaign.context import Context, open_context
+from population.campaign.context import Context
 from population.campaign.loop import Campaign
+from population.campaign.opening_context import open_context
 from population.config import Config, load_config
 from population.evaluation.batching import PreparedItems
 from population.evaluation.evaluator import Evaluator

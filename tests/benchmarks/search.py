@@ -35,8 +35,9 @@ from arena.errors import TaskError
 from arena.tasks import sample_panel
 from lineage.records import Floats, Item
 from population.analysis.baselines import baselines, uniform
-from population.campaign.context import Context, WeightMaker, found_archive, open_context
+from population.campaign.context import Context, WeightMaker
 from population.campaign.loop import Campaign
+from population.campaign.opening_context import found_archive, open_context
 from population.campaign.state import PopulationState, merit, task_means
 from population.config import Budget, Config, load_config
 from population.errors import PopulationError

@@ -15,8 +15,8 @@ from lineage.errors import CommandError
 from lineage.records import Command, CommandOutcome, Model
 from lineage.storage.lock import campaign_holder, campaign_lock
 from population.analysis.verification import check
-from population.campaign.context import reopen_context
 from population.campaign.loop import Campaign
+from population.campaign.opening_context import reopen_context
 from population.config import Budget
 from population.errors import Interrupted
 from population.evolution.evolution_strategy import EvolutionStrategyEmitter, with_genes

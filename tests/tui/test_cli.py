@@ -12,7 +12,7 @@ import pytest
 
 from lineage import Archive
 from population.analysis.export import recipe_of_model
-from population.campaign.context import reopen_context
+from population.campaign.opening_context import reopen_context
 from population.config import Config, load_config, parse_config, template
 from population.errors import ConfigError
 from population.merging.recipe_files import read_recipe

@@ -97,7 +97,7 @@ def report(archive: ArchiveOption = DEFAULT_ARCHIVE, as_json: JsonOption = False
         with progress_bar() as progress:
             progress(0, 1, "loading torch")
             from population.analysis.report import make_report
-            from population.campaign.context import reopen_context
+            from population.campaign.opening_context import reopen_context
 
             context = reopen_context(colony, progress)
             context.failures.on_failure = passed_over
@@ -256,7 +256,7 @@ def export(
             progress(0, 1, "loading torch")
             from population.analysis.export import export as write
             from population.analysis.export import recipe_of_model
-            from population.campaign.context import reopen_context
+            from population.campaign.opening_context import reopen_context
             from population.merging.mergekit import to_yaml
             from population.weights.genomes import with_filters
 

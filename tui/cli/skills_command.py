@@ -72,7 +72,7 @@ def skills(
             progress(0, 1, "loading torch")
             from population.analysis.founder_ablation import ablate_founders as measure
             from population.analysis.founder_ablation import check_linear
-            from population.campaign.context import reopen_context
+            from population.campaign.opening_context import reopen_context
 
             check_linear(colony, row)
             ablation = measure(

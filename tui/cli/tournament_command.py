@@ -49,8 +49,8 @@ def arena(
         played: list[OfflineRound] = []
         with progress_bar() as progress:
             progress(0, 1, "loading torch")
-            from population.campaign.context import reopen_context
             from population.campaign.offline_arena import hold_offline_round
+            from population.campaign.opening_context import reopen_context
 
             context = reopen_context(colony, progress)
             # Until here Ctrl-C ends the program at once, as there is nothing that it could spoil.

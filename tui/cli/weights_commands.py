@@ -108,7 +108,7 @@ def revive(
                 path, origin = made.file, made.found
             else:
                 from population.analysis.export import export
-                from population.campaign.context import reopen_context
+                from population.campaign.opening_context import reopen_context
 
                 context = reopen_context(colony, progress)
         stop.check()

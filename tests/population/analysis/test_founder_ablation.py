@@ -18,7 +18,8 @@ from population.analysis.founder_ablation import (
     means_by_task,
     vector_shares,
 )
-from population.campaign.context import Context, genome_of, reopen_context
+from population.campaign.context import Context, genome_of
+from population.campaign.opening_context import reopen_context
 from population.evaluation.intervals import Interval
 from tests.command_helpers import colony, failure
 

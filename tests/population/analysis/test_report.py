@@ -16,7 +16,8 @@ from population.analysis.baselines import greedy_soup, task_arithmetic, uniform
 from population.analysis.export import export, recipe_of_model
 from population.analysis.report import Report, make_report
 from population.analysis.verification import check
-from population.campaign.context import Context, found_archive, open_context, reopen_context
+from population.campaign.context import Context
+from population.campaign.opening_context import found_archive, open_context, reopen_context
 from population.config import load_config, shipped_data
 from population.errors import CampaignError, CheckpointError, PopulationError
 from population.evaluation.intervals import mean_over_tasks

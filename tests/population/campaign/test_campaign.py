@@ -17,8 +17,8 @@ from lineage.queries import rounds
 from population.analysis.export import export
 from population.analysis.verification import check
 from population.campaign.coherence_filter import UNMEASURED
-from population.campaign.context import found_archive, open_context, reopen_context
 from population.campaign.loop import Campaign
+from population.campaign.opening_context import found_archive, open_context, reopen_context
 from population.config import Budget, load_config
 from population.errors import CampaignError, Interrupted
 from population.evaluation.coherence import Cause

@@ -12,7 +12,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from arena.tasks import sample_panel
 from lineage.records import Floats, Item
 from population.campaign.coherence_filter import CoherenceFilter, open_coherence_filter
-from population.campaign.context import Context, open_context
+from population.campaign.context import Context
+from population.campaign.opening_context import open_context
 from population.config import Config, resolve_paths, shipped_data
 from population.errors import PopulationError
 from population.evaluation.coherence import Cause, CoherenceMeasures, GeneratedAnswer

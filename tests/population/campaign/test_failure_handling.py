@@ -12,9 +12,9 @@ from lineage import Archive
 from lineage.commands.definitions import all_commands, submit
 from lineage.records import Item
 from population.analysis.report import make_report
-from population.campaign.context import found_archive, open_context, reopen_context
 from population.campaign.failure_handling import FAILURE_PREFIX, tolerant
 from population.campaign.loop import Campaign
+from population.campaign.opening_context import found_archive, open_context, reopen_context
 from population.config import Config
 from population.errors import CampaignError, Interrupted
 from population.evaluation import evaluator as evaluators

@@ -19,8 +19,8 @@ from lineage.archive.merge import merge_archives
 from lineage.archive.unfinished import Effort, UnfinishedPart, unfinished_generation, write_part
 from population.analysis.verification import check
 from population.campaign import parts
-from population.campaign.context import found_archive, open_context, reopen_context
 from population.campaign.loop import Campaign
+from population.campaign.opening_context import found_archive, open_context, reopen_context
 from population.config import Budget, load_config
 from population.errors import CampaignError, Interrupted
 from tests.command_helpers import colony, failure

@@ -11,8 +11,9 @@ import pytest
 from lineage import Archive
 from lineage.queries import rounds
 from lineage.storage.lock import campaign_lock
-from population.campaign.context import reopen_context, silent
+from population.campaign.context import silent
 from population.campaign.offline_arena import hold_offline_round
+from population.campaign.opening_context import reopen_context
 from tests.command_helpers import colony, failure
 
 

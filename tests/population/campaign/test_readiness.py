@@ -10,8 +10,8 @@ from arena.errors import TaskError
 from arena.tasks import load_tasks
 from lineage import Archive
 from lineage.archive.unfinished import Effort, UnfinishedPart, why_no_generation, write_part
-from population.campaign.context import found_archive, open_context
 from population.campaign.item_sampling import item_pools
+from population.campaign.opening_context import found_archive, open_context
 from population.campaign.readiness import check_ready, cost_of_founding
 from population.config import Config
 from population.errors import CampaignError, ConfigError, PopulationError

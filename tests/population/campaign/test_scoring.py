@@ -14,13 +14,8 @@ from lineage import Archive
 from lineage.ancestry.kinship import Kinship
 from lineage.queries import rounds
 from lineage.records import Item, Juror
-from population.campaign.context import (
-    found_archive,
-    genome_of,
-    open_context,
-    reopen_context,
-    silent,
-)
+from population.campaign.context import genome_of, silent
+from population.campaign.opening_context import found_archive, open_context, reopen_context
 from population.campaign.scoring import JuryScorer
 from population.config import Config, load_config
 from population.errors import PopulationError

@@ -21,16 +21,11 @@ from lineage import Archive
 from lineage.records import Item
 from population.analysis.report import make_report
 from population.analysis.verification import check
-from population.campaign.context import (
-    Context,
-    found_archive,
-    open_context,
-    reopen_context,
-    silent,
-)
+from population.campaign.context import Context, silent
 from population.campaign.item_sampling import ItemSampler
 from population.campaign.loop import Campaign
 from population.campaign.offline_arena import hold_offline_round
+from population.campaign.opening_context import found_archive, open_context, reopen_context
 from population.campaign.readiness import shortages
 from population.config import Config, parse_config
 

@@ -13,8 +13,8 @@ from safetensors.numpy import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from population.analysis.verification import check
-from population.campaign.context import found_archive, open_context, reopen_context
 from population.campaign.joining import open_newcomer
+from population.campaign.opening_context import found_archive, open_context, reopen_context
 from population.config import load_config
 from population.models.canonical_form import (
     canonical,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from population.campaign.context import open_context
+from population.campaign.opening_context import open_context
 from population.config import load_config
 from population.models.checkpoints import open_checkpoint
 from population.models.near_copies import near_copies

@@ -1,0 +1,136 @@
+"""Opens the context of a campaign: founders checked against each other, or against an archive."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from lineage import Archive
+from lineage.records import Founder
+from population.campaign.context import Context, Progress, silent
+from population.config import Config, parse_config
+from population.errors import CampaignError, CheckpointError, ConfigError
+from population.evolution.extensions import Extensions
+from population.models.blocks import Layout, layout_of
+from population.models.canonical_form import form_with_hash, with_equal_tensors
+from population.models.checkpoints import Checkpoint, check_compatible
+from population.models.fingerprints import ReadProgress, fingerprint
+from population.models.near_copies import near_copies
+from population.models.sources import open_source
+from population.weights.genomes import Basis
+
+
+def open_context(
+    config: Config,
+    progress: Progress = silent,
+    say: Callable[[str], None] = lambda _: None,
+    extensions: Extensions | None = None,
+) -> Context:
+    """Open and check the founders of a configuration.
+
+    Args:
+        config: with paths resolved.
+        progress: called while it is opened.
+        say: called with notes about the founders.
+        extensions: operators, survival rules and judges from outside the project.
+
+    Raises:
+        CheckpointError: a founder is missing, broken, or does not fit the others.
+        ConfigError: two founders share a name, or the base is not among them.
+    """
+    founders = []
+    for number, path in enumerate(config.founders.paths):
+        progress(number, len(config.founders.paths), f"opening {Path(path).name}")
+        founders.append(open_source(path, say=say))
+    names = [founder.name for founder in founders]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigError(f"[founders] two folders are named {twice[0]!r}; rename one")
+    if config.founders.base is not None and config.founders.base not in names:
+        raise ConfigError(
+            f"[founders] base: no founder is named {config.founders.base!r}; "
+            f"there are {', '.join(names)}"
+        )
+    if len(founders) < 2:
+        raise ConfigError("[founders] a colony needs at least two founders")
+    founders = with_equal_tensors(founders)
+    check_compatible(founders)
+    hashes = [
+        fingerprint(founder, _reading(progress, f"checking {founder.name}")) for founder in founders
+    ]
+    base = None if config.founders.base is None else names.index(config.founders.base)
+    for line in near_copies(
+        founders, base, lambda done, total: progress(done, total, "comparing the founders")
+    ):
+        say(f"note: {line}")
+    basis, layout = Basis(tuple(names), base), _layout(config, founders[0])
+    return Context(config, founders, basis, layout, hashes, extensions)
+
+
+def reopen_context(
+    archive: Archive, progress: Progress = silent, extensions: Extensions | None = None
+) -> Context:
+    """Open the context that an archive was started with, and make sure it is the same.
+
+    Args:
+        archive: of the campaign.
+        progress: called while it is opened.
+        extensions: as given when the campaign was started.
+
+    Raises:
+        CheckpointError: a founder has vanished or has other weights than it had.
+        CampaignError: the blocks are cut differently by this version of colony.
+    """
+    _, content = archive.campaign()
+    config = parse_config(content, str(archive.path))
+    paths = archive.founder_paths()
+    models = {model.id: model for model in archive.models(ids=paths)}
+    founders = []
+    for number, (model, path) in enumerate(paths.items()):
+        row = models[model]
+        progress(number, len(paths), f"opening {row.label}")
+        hashed = partial(fingerprint, progress=_reading(progress, f"checking {row.label}"))
+        founder = form_with_hash(open_source(path, row.name), row.weights_sha256, hashed)
+        if founder is None:
+            raise CheckpointError(
+                f"founder {row.label!r} at {path} has other weights than when this archive was "
+                "started; put the original back"
+            )
+        founders.append(founder)
+    names = tuple(founder.name for founder in founders)
+    base = None if config.founders.base is None else names.index(config.founders.base)
+    layout = _layout(config, founders[0])
+    if list(layout.blocks) != archive.blocks():
+        raise CampaignError(
+            f"{archive.path} was bred on other blocks than this version of colony cuts"
+        )
+    hashes = [models[model].weights_sha256 for model in paths]
+    return Context(config, founders, Basis(names, base), layout, hashes, extensions)
+
+
+def _reading(progress: Progress, what: str) -> ReadProgress:
+    """Progress in bytes, reported in megabytes."""
+    return lambda done, total: progress(done // 10**6, total // 10**6, f"{what}, MB")
+
+
+def _layout(config: Config, founder: Checkpoint) -> Layout:
+    return layout_of(
+        {name: header.shape for name, header in founder.tensors.items()},
+        founder.config,
+        config.search.blocks,
+        config.search.groups,
+    )
+
+
+def found_archive(path: Path, context: Context) -> Archive:
+    """Start an archive with the founders of a context."""
+    founders = [
+        Founder(founder.name, founder.reference, sha256)
+        for founder, sha256 in zip(context.founders, context.hashes, strict=True)
+    ]
+    return Archive.create(
+        path,
+        seed=context.config.run.seed,
+        config=context.config.model_dump(mode="json"),
+        founders=founders,
+        basis=context.basis.vectors,
+        blocks=context.layout.blocks,
+    )
