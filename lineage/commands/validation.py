@@ -6,9 +6,8 @@ from functools import partial
 
 import duckdb
 
-from lineage.allowance import allowance_of
 from lineage.archive.generation_writer import last_generation
-from lineage.records import Command, CommandKind
+from lineage.records import Command, CommandKind, allowance_of
 
 CULLED = "culled"
 """The cause of death of a model that was culled by command."""

@@ -11,10 +11,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lineage import Archive, ArchiveError
-from lineage.allowance import Allowance, allowance_of
 from lineage.commands.definitions import all_commands, paused
 from lineage.commands.outcome import NewFounder, current_refusal, record_outcome
-from lineage.records import PAUSED, Birth, Command, CommandOutcome, Founder, Scores
+from lineage.records import (
+    PAUSED,
+    Allowance,
+    Birth,
+    Command,
+    CommandOutcome,
+    Founder,
+    Scores,
+    allowance_of,
+)
 from population.campaign.context import Context, Progress
 from population.campaign.joining import open_newcomer
 from population.campaign.offline_arena import play_offline_round

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from lineage.allowance import Allowance, allowance_of
-from lineage.records import PAUSED, Generation
+from lineage.records import PAUSED, Allowance, Generation, allowance_of
 from tui.cli.progress import CampaignProgress
 from tui.cli.progress_line import EVERY_S, PAINT_S, ProgressLine, progress_text
 from tui.shared.heartbeat import HeartbeatWriter, read_heartbeat

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lineage.allowance import Allowance
 from lineage.escaping import escaped
 from population.errors import PopulationError
 from tui.shared.console import (
@@ -152,6 +151,8 @@ def budget(
     as_json: JsonOption = False,
 ) -> None:
     with clear_errors():
+        from lineage.records import Allowance
+
         if evaluations is None and minutes is None:
             raise PopulationError("how much? a number of item evaluations, --minutes N, or both")
         allowed = Allowance(evaluations, None if minutes is None else checked_minutes(minutes))

@@ -65,7 +65,7 @@ class CampaignProgress:
 
     def on_command(self, settled: "CommandOutcome") -> None:
         """Called when something that was asked for is done or refused."""
-        from lineage.allowance import allowance_of  # noqa: PLC0415 - as above
+        from lineage.records import allowance_of  # noqa: PLC0415 - as above
 
         order = settled.command
         if order.kind == "budget" and settled.outcome == "done":

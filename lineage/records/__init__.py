@@ -1,0 +1,65 @@
+"""The rows of an archive as values: plain, frozen, and free of any database."""
+
+from lineage.records.allowance import Allowance, allowance_of
+from lineage.records.arrays import Floats
+from lineage.records.commands import PAUSED, Command, CommandKind, CommandOutcome
+from lineage.records.generations import (
+    Event,
+    Generation,
+    GenerationRecord,
+    OperatorRecord,
+    SearchRecord,
+)
+from lineage.records.judges import Audit, Evidence, Juror, Trust
+from lineage.records.models import Birth, Block, Death, Founder, Model, Parent, parent_roles
+from lineage.records.rounds import (
+    Answer,
+    Canary,
+    MatchOutcome,
+    PairComparison,
+    Rating,
+    Reading,
+    Round,
+    RoundItem,
+    Verdict,
+    Vote,
+)
+from lineage.records.scores import Item, Scores
+
+__all__ = [
+    "PAUSED",
+    "Allowance",
+    "Answer",
+    "Audit",
+    "Birth",
+    "Block",
+    "Canary",
+    "Command",
+    "CommandKind",
+    "CommandOutcome",
+    "Death",
+    "Event",
+    "Evidence",
+    "Floats",
+    "Founder",
+    "Generation",
+    "GenerationRecord",
+    "Item",
+    "Juror",
+    "MatchOutcome",
+    "Model",
+    "OperatorRecord",
+    "PairComparison",
+    "Parent",
+    "Rating",
+    "Reading",
+    "Round",
+    "RoundItem",
+    "Scores",
+    "SearchRecord",
+    "Trust",
+    "Verdict",
+    "Vote",
+    "allowance_of",
+    "parent_roles",
+]
