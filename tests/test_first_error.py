@@ -13,7 +13,7 @@ from lineage.archive.generation_writer import insert, texts
 from lineage.cleanup import afterwards
 from lineage.errors import ArchiveError
 from lineage.storage.atomic_file import drafted
-from lineage.storage.connection import ArchiveConnection
+from lineage.storage.lease import ArchiveConnection
 from lineage.storage.locations import check_place
 from tests.command_helpers import failure
 

@@ -47,7 +47,7 @@ from lineage.records import (
     SearchRecord,
 )
 from lineage.storage.atomic_file import drafted
-from lineage.storage.connection import ArchiveConnection
+from lineage.storage.lease import ArchiveConnection
 from lineage.storage.locations import check_free
 
 if TYPE_CHECKING:

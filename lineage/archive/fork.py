@@ -16,7 +16,7 @@ from lineage.archive.unfinished import refuse_unfinished
 from lineage.cleanup import afterwards
 from lineage.errors import ArchiveError
 from lineage.storage.atomic_file import drafted, log_of
-from lineage.storage.connection import ArchiveConnection
+from lineage.storage.lease import ArchiveConnection
 from lineage.storage.schema import ROUND_TABLES
 
 _LATER = """

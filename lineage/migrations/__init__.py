@@ -16,7 +16,7 @@ from lineage.migrations.to_3 import to_3
 from lineage.migrations.to_4 import to_4
 from lineage.migrations.to_5 import to_5
 from lineage.migrations.to_6 import to_6
-from lineage.storage.connection import ArchiveConnection
+from lineage.storage.lease import ArchiveConnection
 from lineage.storage.lock import campaign_lock
 from lineage.storage.schema import SCHEMA_VERSION
 

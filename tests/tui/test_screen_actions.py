@@ -14,7 +14,7 @@ from lineage.commands.definitions import all_commands, command_state, paused, su
 from lineage.commands.outcome import record_outcome
 from lineage.commands.validation import refusal
 from lineage.records import PAUSED, Command, CommandOutcome
-from lineage.storage import connection as store
+from lineage.storage import lease
 from tests.conftest import SHIPPED
 from tests.forks import Forks
 from tests.lineage.test_commands import commoners
@@ -206,7 +206,7 @@ def test_why_it_was_refused_is_said_where_one_types(colony: Archive) -> None:
 def test_an_archive_that_is_held_is_named_and_nothing_is_lost(
     colony: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "PATIENCE_S", 0.3)
+    monkeypatch.setattr(lease, "PATIENCE_S", 0.3)
     (one, *_) = commoners(colony)
 
     async def test() -> None:

@@ -13,7 +13,8 @@ from tui.cli.lineage_tables import plain_table, safe
 
 if TYPE_CHECKING:
     from lineage.records import Model, OperatorRecord, Rating
-    from population.analysis.report import Report, ReportEntry
+    from population.analysis.report import Report
+    from population.analysis.report_entry import ReportEntry
 
 
 def report_view(report: "Report") -> RenderableType:

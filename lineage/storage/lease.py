@@ -10,7 +10,6 @@ A database that is shared in another way, a server for instance, takes the place
 """
 
 import random
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +20,8 @@ from typing import Literal
 import duckdb
 
 from lineage.cleanup import afterwards
-from lineage.errors import ArchiveBusyError, ArchiveError, ArchiveFullError
+from lineage.errors import ArchiveError
+from lineage.storage.database_errors import archive_error, holder_of, is_busy
 from lineage.storage.locations import check_place
 
 PATIENCE_S = 30.0
@@ -32,27 +32,6 @@ MENTION_AFTER_S = 1.0
 
 PARTING_S = 0.5
 """How long `close` waits for a lease that it interrupted, in seconds."""
-
-_HOLDER = re.compile(r"\(PID (\d+)\)")
-_BUSY = ("Could not set lock on file", "Conflicting lock is held", "Unique file handle conflict")
-_FULL = (
-    "No space left on device",
-    "File too large",
-    "could not be extended",
-    "Disk quota exceeded",
-)
-_READ_ONLY = ("Permission denied", "Read-only file system", "Operation not permitted")
-_NO_DATABASE = "not a valid DuckDB database file"
-_NOT_WHOLE = (
-    "checksum",
-    _NO_DATABASE,
-    "Could not read",
-    "could not read",
-    "Corrupt",
-    "corrupt",
-    "Serialization Error",
-    "INTERNAL Error",
-)
 
 
 class ArchiveConnection:
@@ -128,7 +107,7 @@ class ArchiveConnection:
                         self._abandon()
                         raise
             except duckdb.Error as error:
-                raise archive_error(self.path, error) from error
+                raise archive_error(self.path, error, PATIENCE_S) from error
 
     def _attach(self, mode: str) -> None:
         """Attach the file, waiting with growing, jittered pauses while another process holds it."""
@@ -145,13 +124,13 @@ class ArchiveConnection:
             try:
                 self._connection.execute(statement)
             except duckdb.Error as error:
-                if not any(sign in str(error) for sign in _BUSY):
+                if not is_busy(error):
                     raise
                 waited = time.monotonic() - start
                 if waited > PATIENCE_S:
                     raise
                 if waited > MENTION_AFTER_S and not mentioned and self._on_wait:
-                    self._on_wait(f"waiting for {_holder(error)} to release {self.path}")
+                    self._on_wait(f"waiting for {holder_of(error)} to release {self.path}")
                     mentioned = True
                 time.sleep(pause * random.uniform(0.5, 1.5))
                 pause = min(2 * pause, 0.05)
@@ -176,74 +155,3 @@ class ArchiveConnection:
 
 def _connection() -> duckdb.DuckDBPyConnection:
     return duckdb.connect(":memory:", config={"threads": 1})
-
-
-def archive_error(path: Path, error: duckdb.Error) -> ArchiveError:
-    """An error of DuckDB as an `ArchiveError` whose one line says what to do.
-
-    Args:
-        path: of the database file.
-        error: that DuckDB raised.
-
-    Returns:
-        An `ArchiveBusyError`, `ArchiveFullError` or `ArchiveError`, not raised yet.
-    """
-    text = str(error)
-    if any(sign in text for sign in _BUSY):
-        return ArchiveBusyError(
-            f"{path} is held by {_holder(error)} for more than {PATIENCE_S:.0f} s; "
-            "close that program and try again"
-        )
-    if any(sign in text for sign in _FULL):
-        return ArchiveFullError(
-            f"no room left on the disk of {path}; free some and run the same command "
-            "again, nothing committed is lost"
-        )
-    first = text.splitlines()[0] if text else "no reason given"
-    message = f"cannot use archive {path}: {first}"
-    if any(sign in text for sign in _READ_ONLY):
-        message = (
-            f"{path} cannot be written: {first}; nothing was changed. Copy it to where you may "
-            "write"
-        )
-    elif _NO_DATABASE in text and not _looks_like_a_database(path):
-        message = (
-            f"{path} is no archive but some other kind of file{_beginning(path)}; nothing was "
-            "changed. Name an archive, or a file that does not exist yet"
-        )
-    elif any(sign in text for sign in _NOT_WHOLE):
-        message = (
-            f"{path} is damaged: {first}; nothing was changed. Restore a copy; "
-            "`colony check` says whether it is whole"
-        )
-    elif isinstance(error, duckdb.ConstraintException):
-        message = (
-            f"{path} refuses what was to be written, since it contradicts what is there or itself: "
-            f"{first}; nothing was changed. This is an error of colony, not of the archive: please "
-            "report it"
-        )
-    return ArchiveError(message)
-
-
-def _looks_like_a_database(path: Path) -> bool:
-    """Whether a file begins as DuckDB's do, so that it was one before it was damaged."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(16)
-    except OSError:
-        return True  # it cannot be told
-    return head[8:12] == b"DUCK"
-
-
-def _beginning(path: Path) -> str:
-    """How a file begins, if that is text."""
-    with suppress(OSError, UnicodeDecodeError), path.open("rb") as file:
-        lines = file.read(64).decode("utf-8").splitlines()
-        if lines and lines[0].isprintable():
-            return f" (it begins with {lines[0][:32]!r})"
-    return ""
-
-
-def _holder(error: BaseException) -> str:
-    match = _HOLDER.search(str(error))
-    return f"PID {match.group(1)}" if match else "another part of this program"

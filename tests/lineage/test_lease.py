@@ -12,8 +12,8 @@ import duckdb
 import pytest
 
 from lineage import Archive, ArchiveBusyError, ArchiveError, ArchiveFullError
-from lineage.storage import connection as store
-from lineage.storage.connection import ArchiveConnection
+from lineage.storage import lease
+from lineage.storage.lease import ArchiveConnection
 from lineage.storage.schema import SCHEMA_VERSION
 
 HOLD = """
@@ -101,7 +101,7 @@ def held(path: Path) -> Iterator[subprocess.Popen[str]]:
 def test_waits_for_whoever_holds_the_file_and_names_them(
     shelf: ArchiveConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "MENTION_AFTER_S", 0.0)
+    monkeypatch.setattr(lease, "MENTION_AFTER_S", 0.0)
     said: list[str] = []
     with held(shelf.path) as holder:
 
@@ -119,7 +119,7 @@ def test_waits_for_whoever_holds_the_file_and_names_them(
 def test_gives_up_at_last_and_names_the_holder(
     shelf: ArchiveConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "PATIENCE_S", 0.3)
+    monkeypatch.setattr(lease, "PATIENCE_S", 0.3)
     with (
         held(shelf.path) as holder,
         pytest.raises(ArchiveBusyError, match=f"PID {holder.pid}"),
@@ -188,7 +188,7 @@ def test_a_full_disk_is_said_and_loses_nothing(shelf: ArchiveConnection, tmp_pat
         sys.path.insert(0, {str(Path(__file__).parents[2])!r})
         from pathlib import Path
         from lineage import ArchiveFullError
-        from lineage.storage.connection import ArchiveConnection
+        from lineage.storage.lease import ArchiveConnection
         shelf = ArchiveConnection(Path({str(shelf.path)!r}))
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         size = shelf.path.stat().st_size
