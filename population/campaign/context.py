@@ -43,7 +43,8 @@ from population.evolution.survival import Rule
 from population.failures import FailureLog
 from population.models.architectures import architecture_of
 from population.models.blocks import Layout, levels_of
-from population.models.checkpoints import Checkpoint, text_config
+from population.models.checkpoints import Checkpoint
+from population.models.config_comparison import text_config
 from population.models.fingerprints import fingerprint
 from population.weights.genomes import Basis
 from population.weights.geometry import Geometry, geometry_of

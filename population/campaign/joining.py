@@ -3,7 +3,8 @@
 from lineage import Archive
 from population.errors import CheckpointError
 from population.models.canonical_form import form_like, form_with_hash
-from population.models.checkpoints import Checkpoint, check_compatible
+from population.models.checkpoints import Checkpoint
+from population.models.compatibility import check_compatible
 from population.models.sources import open_source
 
 

@@ -12,7 +12,8 @@ from population.errors import CampaignError, CheckpointError, ConfigError
 from population.evolution.extensions import Extensions
 from population.models.blocks import Layout, layout_of
 from population.models.canonical_form import form_with_hash, with_equal_tensors
-from population.models.checkpoints import Checkpoint, check_compatible
+from population.models.checkpoints import Checkpoint
+from population.models.compatibility import check_compatible
 from population.models.fingerprints import ReadProgress, fingerprint
 from population.models.near_copies import near_copies
 from population.models.sources import open_source

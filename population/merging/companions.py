@@ -14,8 +14,11 @@ from population.merging.special_ids import TokenIds, read_token_ids, with_ids
 from population.merging.vocabulary import write_tokenizer
 from population.merging.writer import copy_files
 from population.models.architectures import architecture_of
-from population.models.checkpoints import TOKENIZER_FILES, Checkpoint, TensorHeader, open_tensors
+from population.models.checkpoints import Checkpoint
+from population.models.opening import open_tensors
+from population.models.tensor_files import TensorHeader
 from population.models.tied_heads import has_own_head, untied_config
+from population.models.tokenizer_files import TOKENIZER_FILES
 
 CONFIG, GENERATION = "config.json", "generation_config.json"
 COPIED = ("preprocessor_config.json",)

@@ -22,9 +22,11 @@ from population.merging.source_nodes import (
 )
 from population.merging.writer import Shards
 from population.models.canonical_form import with_equal_prefixes
-from population.models.checkpoints import Checkpoint, has_tokenizer, same_vocabulary
+from population.models.checkpoints import Checkpoint
+from population.models.compatibility import same_vocabulary
 from population.models.dtypes import BY_NAME, Dtype, all_finite
 from population.models.sources import open_source
+from population.models.tokenizer_files import has_tokenizer
 
 Progress = Callable[[int, int, str], None]
 
@@ -134,7 +136,9 @@ def _used(recipe: Recipe) -> set[str]:
 
 def _vocabularies(recipe: Recipe, leaves: Mapping[str, Leaf]) -> Vocabularies | None:
     ordered = list(leaves.values())
-    with_tokenizer = [leaf for leaf in ordered if leaf.config and has_tokenizer(leaf.checkpoint)]
+    with_tokenizer = [
+        leaf for leaf in ordered if leaf.config and has_tokenizer(leaf.checkpoint.path)
+    ]
     choice = recipe.output.tokenizer
     if choice is not None and len(with_tokenizer) < len(ordered):
         without = next(leaf for leaf in ordered if leaf not in with_tokenizer)

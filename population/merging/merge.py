@@ -15,8 +15,10 @@ from population.merging.preflight import MergeNeeds, preflight
 from population.merging.recipe import Recipe, with_paths_from
 from population.merging.writer import new_folder
 from population.models.canonical_form import form_with_hash
-from population.models.checkpoints import Checkpoint, TensorHeader, open_tensors
+from population.models.checkpoints import Checkpoint
+from population.models.opening import open_tensors
 from population.models.sources import open_source
+from population.models.tensor_files import TensorHeader
 
 RECIPE = "recipe.json"
 

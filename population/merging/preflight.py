@@ -14,8 +14,9 @@ from population.merging.recipe import Choice
 from population.merging.source_nodes import Leaf
 from population.merging.writer import check_unused
 from population.models.architectures import architecture_of
-from population.models.checkpoints import Checkpoint, same_vocabulary, text_config
-from population.models.config_comparison import config_differences
+from population.models.checkpoints import Checkpoint
+from population.models.compatibility import same_vocabulary
+from population.models.config_comparison import config_differences, text_config
 
 OWN_MEMORY = 300 * 10**6
 """Bytes that a merge takes whatever its size."""

@@ -25,7 +25,8 @@ from population.merging.vocabulary import (
     token_sources,
 )
 from population.models.architectures import architecture_of
-from population.models.checkpoints import Checkpoint, text_config
+from population.models.checkpoints import Checkpoint
+from population.models.config_comparison import text_config
 from population.models.dtypes import widen
 from population.models.tensor_kinds import TensorKind, tensor_kinds
 

@@ -21,8 +21,8 @@ import numpy as np
 
 from population.errors import PopulationError
 from population.merging.nodes import Spec
-from population.models.checkpoints import read_headers
 from population.models.dtypes import Raw
+from population.models.tensor_files import read_headers
 
 MAX_FILE_BYTES = 5 * 10**9
 """Bytes in a file, unless one tensor alone is larger."""

@@ -18,8 +18,9 @@ import numpy as np
 
 from population.errors import CheckpointError
 from population.json_files import read_object
-from population.models.checkpoints import Checkpoint, TensorHeader, read_headers
+from population.models.checkpoints import Checkpoint
 from population.models.dtypes import Raw, Wide, narrow, widen
+from population.models.tensor_files import TensorHeader, read_headers
 from population.models.tied_heads import tie_of, untied
 
 BLOCK_ROWS = 256

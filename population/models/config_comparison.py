@@ -211,3 +211,9 @@ def _differing(
             yield from _differing(first, second, f"{path}.")
         elif first != second:
             yield path, first, second
+
+
+def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The part of a config that describes the text model: `text_config`, else all of it."""
+    text = config.get("text_config")
+    return text if isinstance(text, Mapping) else config

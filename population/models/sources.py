@@ -18,7 +18,9 @@ from pathlib import Path
 
 from population.errors import CheckpointError
 from population.models.adapters import apply_adapter
-from population.models.checkpoints import TOKENIZER_FILES, Checkpoint, open_checkpoint, open_tensors
+from population.models.checkpoints import Checkpoint
+from population.models.opening import open_checkpoint, open_tensors
+from population.models.tokenizer_files import TOKENIZER_FILES
 from population.references import expand_user, split_adapter
 from population.threads import use_one_blas_thread
 

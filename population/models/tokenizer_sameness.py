@@ -19,9 +19,7 @@ from population.json_files import read_object
 from population.models.added_tokens import config_tokens, listed_tokens, token_settings
 from population.models.config_comparison import transformers_verbosity
 from population.models.tokenizer_failures import clip
-
-SLOW_FILES = ("tokenizer.model", "vocab.json", "vocab.txt")
-"""Vocabularies that transformers builds a tokenizer from where there is no tokenizer.json."""
+from population.models.tokenizer_files import SLOW_FILES, has_tokenizer
 
 _BESIDE = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 
@@ -169,7 +167,7 @@ def _load_with_tokenizers(folder: Path, name: str) -> _TokenizerContent:
 
 def _load_with_transformers(folder: Path, name: str) -> _TokenizerContent:
     """The content of the tokenizer that transformers loads from a folder."""
-    if not any((folder / file).is_file() for file in ("tokenizer.json", *SLOW_FILES)):
+    if not has_tokenizer(folder):
         raise CheckpointError(f"{name!r} has no tokenizer in {folder}")
     from transformers import AutoTokenizer  # noqa: PLC0415 - it takes seconds
 

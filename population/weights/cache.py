@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save_file
 
 from lineage.storage.atomic_file import sweep_drafts, whole_file
 from population.errors import CheckpointError, PopulationError
-from population.models.checkpoints import open_tensors
+from population.models.opening import open_tensors
 from population.weights.materialise import State
 from population.weights.paths import SUFFIX, weights_folder
 

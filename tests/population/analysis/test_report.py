@@ -24,7 +24,7 @@ from population.evaluation.intervals import mean_over_tasks
 from population.merging.merge import merge
 from population.merging.mergekit import from_yaml, to_yaml
 from population.merging.recipe_files import read_recipe
-from population.models.checkpoints import open_checkpoint
+from population.models.opening import open_checkpoint
 from population.weights.genomes import Basis, with_filters
 from tests.conftest import campaign, routed_config, small_toml
 

@@ -24,7 +24,7 @@ from population.errors import CampaignError, Interrupted
 from population.evaluation.coherence import Cause
 from population.evolution.alarms import Alarm
 from population.evolution.operators import OPERATORS
-from population.models.checkpoints import open_checkpoint
+from population.models.opening import open_checkpoint
 from tests.command_helpers import failure
 from tests.conftest import SHIPPED, campaign, routed_config, small_toml
 from tests.forks import Forks, headless

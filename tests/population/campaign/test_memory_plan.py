@@ -16,8 +16,8 @@ from population.campaign.memory_plan import MemoryNeeds, free_memory, planned
 from population.errors import CheckpointError
 from population.models import fingerprints
 from population.models.blocks import layout_of
-from population.models.checkpoints import open_checkpoint
 from population.models.fingerprints import fingerprint
+from population.models.opening import open_checkpoint
 from population.weights import materialise
 from population.weights.genomes import Basis
 from population.weights.materialise import Materialiser, state_sha256
@@ -104,7 +104,7 @@ import resource, sys
 from pathlib import Path
 import numpy as np
 from population.models.blocks import layout_of
-from population.models.checkpoints import open_checkpoint
+from population.models.opening import open_checkpoint
 from population.weights.materialise import Materialiser
 from population.weights.genomes import Basis
 founders = [open_checkpoint(Path(path)) for path in sys.argv[2:]]

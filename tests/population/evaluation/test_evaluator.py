@@ -16,7 +16,7 @@ from population.config import shipped_data
 from population.errors import CheckpointError, PopulationError
 from population.evaluation.devices import resolve_device, resolve_dtype
 from population.evaluation.evaluator import Evaluator
-from population.models.checkpoints import open_checkpoint
+from population.models.opening import open_checkpoint
 
 FOUNDERS = shipped_data() / "founders"
 SPECIALISTS = sorted(path.name for path in FOUNDERS.iterdir() if path.is_dir())

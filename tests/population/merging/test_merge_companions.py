@@ -17,7 +17,7 @@ from transformers import AutoConfig, AutoTokenizer, GenerationConfig, PreTrained
 from population.merging.checker import Checker
 from population.merging.library_check import compare_faults, find_faults
 from population.merging.special_ids import TokenIds, with_ids
-from population.models.checkpoints import open_checkpoint
+from population.models.opening import open_checkpoint
 from tests.merge_helpers import LLAMA, linear, llama_shapes, merged, recipe_of, refused, write_llama
 
 WORDS = [*"abcdefghijklmn"]
@@ -257,7 +257,7 @@ def test_where_torch_is_not_loaded_another_process_is_asked(tmp_path: Path) -> N
     code = """
 import json, sys
 from pathlib import Path
-from population.models.checkpoints import open_checkpoint
+from population.models.opening import open_checkpoint
 from population.errors import CheckpointError
 from population.merging.checker import Checker
 source = open_checkpoint(Path("a"))

@@ -20,8 +20,8 @@ from population.errors import CheckpointError
 from population.merging.merge import merge
 from population.merging.methods import METHODS
 from population.merging.recipe import Recipe
-from population.models.checkpoints import open_tensors
 from population.models.dtypes import DTYPES
+from population.models.opening import open_tensors
 from tests.population.merging.test_methods import BACKENDS, Tensors, merged, step, use, written
 
 few = settings(max_examples=8, deadline=None)

@@ -21,8 +21,8 @@ from population.merging.lazy_tensors import MethodInputs
 from population.merging.methods import METHODS, task_vectors
 from population.merging.recipe import Recipe
 from population.merging.recipe_files import read_recipe
-from population.models.checkpoints import open_tensors
 from population.models.dtypes import BF16, narrow, widen
+from population.models.opening import open_tensors
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 CASES: dict[str, dict[str, Any]] = json.loads((GOLDEN / "index.json").read_text())["cases"]

@@ -12,7 +12,7 @@ from population.analysis.export import export
 from population.analysis.verification import check
 from population.campaign.opening_context import open_context, reopen_context
 from population.config import load_config, shipped_data
-from population.models.checkpoints import open_checkpoint
+from population.models.opening import open_checkpoint
 from population.models.sources import open_source
 from tests.conftest import campaign, small_toml
 

@@ -22,7 +22,9 @@ from population.models.canonical_form import (
     with_equal_prefixes,
     with_equal_tensors,
 )
-from population.models.checkpoints import Checkpoint, check_compatible, open_checkpoint
+from population.models.checkpoints import Checkpoint
+from population.models.compatibility import check_compatible
+from population.models.opening import open_checkpoint
 from population.models.tied_heads import tie_of
 from population.weights.materialise import state_sha256
 from tests.conftest import campaign, small_toml

@@ -10,7 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from population.errors import CheckpointError
-from population.models.checkpoints import check_compatible, open_checkpoint
+from population.models.compatibility import check_compatible
+from population.models.opening import open_checkpoint
 
 Make = Callable[..., Path]
 

@@ -8,8 +8,8 @@ from safetensors.numpy import load_file, save_file
 
 from population.campaign.opening_context import open_context
 from population.config import load_config
-from population.models.checkpoints import open_checkpoint
 from population.models.near_copies import near_copies
+from population.models.opening import open_checkpoint
 from tests.conftest import small_toml
 from tests.merge_helpers import write_llama
 

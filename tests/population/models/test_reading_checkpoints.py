@@ -15,7 +15,8 @@ from transformers import AutoModelForCausalLM
 from population.errors import CheckpointError
 from population.merging.preflight import profile
 from population.models.canonical_form import with_equal_tensors
-from population.models.checkpoints import check_compatible, open_checkpoint
+from population.models.compatibility import check_compatible
+from population.models.opening import open_checkpoint
 from population.models.sources import open_source
 from tests.command_helpers import started
 from tests.merge_helpers import linear, merged, recipe_of, refused, write_llama

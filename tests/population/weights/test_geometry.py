@@ -7,7 +7,8 @@ import pytest
 
 from lineage.records import Floats
 from population.models.blocks import Granularity, Layout, layout_of
-from population.models.checkpoints import Checkpoint, open_checkpoint
+from population.models.checkpoints import Checkpoint
+from population.models.opening import open_checkpoint
 from population.weights.genomes import Basis
 from population.weights.geometry import Geometry, geometry_of
 from tests.model_zoo import ABC, Zoo

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM
 
 from population.models.blocks import Granularity, layout_of
-from population.models.checkpoints import Checkpoint, open_checkpoint
+from population.models.checkpoints import Checkpoint
+from population.models.opening import open_checkpoint
 from population.weights import materialise
 from population.weights.device_sums import DeviceFounders
 from population.weights.genomes import Basis

@@ -23,7 +23,7 @@ from population.merging.merge import merge
 from population.merging.recipe import Blocks, Source
 from population.merging.routes import Route, RouteStep
 from population.models.blocks import Granularity, layout_of
-from population.models.checkpoints import open_checkpoint
+from population.models.opening import open_checkpoint
 from population.weights import materialise_routes
 from population.weights.genomes import Basis, route_recipe
 from population.weights.materialise import Materialiser, State, state_sha256

@@ -15,7 +15,7 @@ from lineage import Archive
 from population.analysis.verification import check
 from population.campaign.kept_weights import cache_of, revive
 from population.errors import CheckpointError, PopulationError
-from population.models.checkpoints import open_checkpoint
+from population.models.opening import open_checkpoint
 from population.weights.cache import WeightsCache
 from population.weights.materialise import State, state_sha256
 from tests.command_helpers import colony, failure
