@@ -26,6 +26,7 @@ from population.evaluation.results import Results
 from population.evolution.bandit import new_bandit
 from population.evolution.evolution_strategy import new_emitter
 from population.evolution.initial_selection import select_initial_population
+from population.evolution.population_state import SearchState
 from population.evolution.proposals import Offspring, Proposal, Proposals
 from population.evolution.spaces.initial_genomes import equal_parents
 from population.randomness import generator
@@ -219,7 +220,9 @@ def _outcome(session: Session, making: _Making, born: _Population) -> Generation
         },
         scores=[],
         items=[*making.few.items, *making.panel.items, *session.writer.selection],
-        origin=head,
-        emitter=new_emitter(born.genomes[head]),
-        bandit=new_bandit({str(name): often for name, often in search.operators.items()}),
+        search=SearchState(
+            new_emitter(born.genomes[head]),
+            head,
+            new_bandit({str(name): often for name, often in search.operators.items()}),
+        ),
     )

@@ -143,7 +143,7 @@ class GenerationEvaluator:
             return Results(state.exact, state.probability)
         scored = score_tolerantly(
             self.context,
-            list(state.breeding.genomes),
+            list(state.breeding.members.genomes),
             batch.answered.for_each(state.ids),
             self.progress,
             "the living, again",

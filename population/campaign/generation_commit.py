@@ -31,8 +31,7 @@ from population.campaign.readiness import shortages
 from population.campaign.state import PopulationState, task_means
 from population.evaluation.results import Results
 from population.evolution.alarms import diversity_of
-from population.evolution.bandit import Bandit
-from population.evolution.evolution_strategy import EvolutionStrategyEmitter
+from population.evolution.population_state import SearchState
 from population.evolution.proposals import CENTRE
 
 
@@ -49,9 +48,7 @@ class GenerationOutcome:
         deaths: by id, the causes of death.
         scores: on search items, that the archive does not have yet.
         items: that the archive does not have yet.
-        origin: id of the model that the emitter's children descend from.
-        emitter: of the evolution strategy.
-        bandit: experience with the operators.
+        search: what the search has learned.
         alarms: losses of diversity, a sentence each.
     """
 
@@ -63,9 +60,7 @@ class GenerationOutcome:
     deaths: dict[int, str]
     scores: list[Scores]
     items: list[Item]
-    origin: int
-    emitter: EvolutionStrategyEmitter
-    bandit: Bandit
+    search: SearchState
     alarms: tuple[str, ...] = ()
 
 
@@ -159,8 +154,10 @@ class GenerationWriter:
                 *_events(before, epoch, champion),
                 *(Event("panel", None, short) for short in self._shortages(before)),
             ),
-            search=SearchRecord(origin=end.origin, **vars(end.emitter)),
-            operators=tuple(OperatorRecord(name, **vars(arm)) for name, arm in end.bandit.items()),
+            search=SearchRecord(origin=end.search.origin, **vars(end.search.emitter)),
+            operators=tuple(
+                OperatorRecord(name, **vars(arm)) for name, arm in end.search.bandit.items()
+            ),
         )
 
     def _shortages(self, before: PopulationState | None) -> tuple[str, ...]:

@@ -243,7 +243,7 @@ class Campaign:
             wait_for_change(self.archive, seen, self._progress)
         breeding, brood = population.breeding, session.context.config.search.brood
         # Half of a brood is left to the search; who finds no place in this one waits for the next.
-        mates = done.mates[: min(brood, len(breeding.offspring)) // 2]
+        mates = done.mates[: min(brood, len(breeding.members.offspring)) // 2]
         matings = tuple((one, other) for one, other in (mate.models for mate in mates))
         return session, replace(population, breeding=replace(breeding, matings=matings)), mates
 
@@ -342,8 +342,8 @@ def _generation_outcome(
     finished = finals.results_of_finishers(race, living)
     finishers = [first + row for row in race.finishers]
     everyone = (*before.ids, *finishers)
-    survivors = (*before.ids[: breeding.founders], *outcome.living)
-    genomes = dict(zip(before.ids, breeding.genomes, strict=True))
+    survivors = (*before.ids[: breeding.members.founders], *outcome.living)
+    genomes = dict(zip(before.ids, breeding.members.genomes, strict=True))
     genomes |= {first + row: offspring.children[row].genome for row in race.finishers}
     fresh = epoch != before.epoch
     return GenerationOutcome(
@@ -359,8 +359,6 @@ def _generation_outcome(
             *([living.rows(before.ids, panel)] if fresh else []),
         ],
         items=[*few, *(panel if fresh else [])],
-        origin=outcome.origin,
-        emitter=outcome.emitter,
-        bandit=outcome.bandit,
+        search=outcome.search,
         alarms=tuple(alarm.detail for alarm in offspring.proposals.alarms),
     )

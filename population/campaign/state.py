@@ -5,6 +5,7 @@ campaign is the same code path as a running one, and changes of the archive betw
 take effect.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -17,7 +18,7 @@ from lineage.queries.fitness import fitness_of
 from lineage.records import Floats, Generation, Item, Model, Rating
 from population.evolution.bandit import Arm
 from population.evolution.evolution_strategy import EvolutionStrategyEmitter, with_genes
-from population.evolution.population_state import BreedingState
+from population.evolution.population_state import BreedingState, Members, SearchState
 from population.evolution.spaces import SearchSpace
 
 
@@ -32,7 +33,7 @@ class PopulationState:
         exact: shape (members, items): exact match on the panel.
         probability: shape (members, items): probability of the key.
         ratings: the arena's, by model id.
-        breeding: all of it as the evolver needs it.
+        breeding: the same as the evolver needs it, and what the search has learned.
         crowned: the champion's score on the selection split; None where a jury crowned it.
     """
 
@@ -48,7 +49,7 @@ class PopulationState:
     @property
     def ids(self) -> tuple[int, ...]:
         """Ids of the members."""
-        return self.breeding.ids
+        return self.breeding.members.ids
 
     @property
     def champion(self) -> Model:
@@ -87,55 +88,24 @@ def load_population(archive: Archive, space: SearchSpace, kinship: Kinship) -> P
     history = tuple(archive.generations())
     last = history[-1]
     living = archive.models(living=True)
-    members = tuple(sorted(living, key=lambda model: (model.kind != "founder", model.id)))
-    founders = sum(model.kind == "founder" for model in members)
-    ids = tuple(model.id for model in members)
-    genomes = np.array(
-        [*(space.founder(row) for row in range(founders)), *archive.genomes(ids[founders:])]
-    )
-    genomes.setflags(write=False)  # what the archive says; breeding works on copies
+    models = tuple(sorted(living, key=lambda model: (model.kind != "founder", model.id)))
     panel = tuple(archive.panel(last.epoch))
-    panel_scores = archive.scores(ids, [item.id for item in panel])
+    panel_scores = archive.scores([model.id for model in models], [item.id for item in panel])
     scores = merit(panel_scores.exact, panel_scores.probability)
-    children = archive.children_counts()
     ratings = archive.ratings(last.generation)
-    search = archive.search(last.generation)
     breeding = BreedingState(
         generation=last.generation,
-        ids=ids,
-        founders=founders,
-        genomes=genomes,
-        hashes=tuple(model.weights_sha256 for model in members),
-        scores=scores,
-        means=scores @ task_weights(panel),
-        relationship=kinship.relationship(ids),
-        lines=kinship.founder_shares(ids),
-        children=np.array([children.get(i, 0) for i in ids], dtype=np.float64),
-        rating=np.array([ratings[i].rating if i in ratings else 0.0 for i in ids]),
-        deviation=np.array([ratings[i].deviation if i in ratings else 1.0 for i in ids]),
+        members=_members(archive, space, kinship, models, panel, scores, ratings),
+        search=_search_state(archive, space, last.generation),
         champion=last.champion,
         next_id=archive.newest_id() + 1,
-        emitter=with_genes(
-            EvolutionStrategyEmitter(
-                **{
-                    part.name: getattr(search, part.name)
-                    for part in fields(EvolutionStrategyEmitter)
-                }
-            ),
-            space.space.genes,
-        ),
-        origin=search.origin,
-        bandit={
-            row.operator: Arm(**{part.name: getattr(row, part.name) for part in fields(Arm)})
-            for row in archive.operators(last.generation)
-        },
         coverage=max(past.item_coverage for past in history),
         pinned=tuple(pinned(archive)),
     )
     crowned = fitness_of(archive, [last.champion], "selection").get(last.champion)
     return PopulationState(
         history,
-        members,
+        models,
         panel,
         panel_scores.exact,
         panel_scores.probability,
@@ -143,6 +113,51 @@ def load_population(archive: Archive, space: SearchSpace, kinship: Kinship) -> P
         breeding,
         crowned,
     )
+
+
+def _members(
+    archive: Archive,
+    space: SearchSpace,
+    kinship: Kinship,
+    models: Sequence[Model],
+    panel: tuple[Item, ...],
+    scores: Floats,
+    ratings: Mapping[int, Rating],
+) -> Members:
+    """The living as the evolver needs them; `scores` are theirs on the panel."""
+    ids = tuple(model.id for model in models)
+    founders = sum(model.kind == "founder" for model in models)
+    genomes = np.array(
+        [*(space.founder(row) for row in range(founders)), *archive.genomes(ids[founders:])]
+    )
+    genomes.setflags(write=False)  # what the archive says; breeding works on copies
+    children = archive.children_counts()
+    return Members(
+        ids=ids,
+        founders=founders,
+        genomes=genomes,
+        hashes=tuple(model.weights_sha256 for model in models),
+        scores=scores,
+        means=scores @ task_weights(panel),
+        relationship=kinship.relationship(ids),
+        founder_shares=kinship.founder_shares(ids),
+        children=np.array([children.get(i, 0) for i in ids], dtype=np.float64),
+        rating=np.array([ratings[i].rating if i in ratings else 0.0 for i in ids]),
+        deviation=np.array([ratings[i].deviation if i in ratings else 1.0 for i in ids]),
+    )
+
+
+def _search_state(archive: Archive, space: SearchSpace, generation: int) -> SearchState:
+    """What the search had learned by the end of a generation."""
+    row = archive.search(generation)
+    emitter = EvolutionStrategyEmitter(
+        **{part.name: getattr(row, part.name) for part in fields(EvolutionStrategyEmitter)}
+    )
+    bandit = {
+        row.operator: Arm(**{part.name: getattr(row, part.name) for part in fields(Arm)})
+        for row in archive.operators(generation)
+    }
+    return SearchState(with_genes(emitter, space.space.genes), row.origin, bandit)
 
 
 def task_weights(items: tuple[Item, ...] | list[Item]) -> Floats:

@@ -32,5 +32,5 @@ def credit_of_children(
             cost=float(few_items + race.items_seen.get(row, 0)),
         )
         for row, child in enumerate(offspring.children)
-        if child.operator in state.bandit
+        if child.operator in state.search.bandit
     ]

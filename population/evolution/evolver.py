@@ -149,13 +149,13 @@ class _Proposer:
 
     def proposals(self) -> Proposals:
         """All children, made by pygad."""
-        state, search = self.state, self.evolver.search
-        rows = state.offspring
+        members, search = self.state.members, self.evolver.search
+        rows = members.offspring
         children: list[Proposal] = []
         first_parents = self._first_parents(len(rows))
 
         def parent_selection(fitness: Floats, count: int, engine: Any) -> tuple[Floats, Any]:
-            return state.genomes[first_parents], first_parents
+            return members.genomes[first_parents], first_parents
 
         def crossover(parents: Floats, shape: tuple[int, int], engine: Any) -> Floats:
             children[:] = self._children(engine.last_generation_parents_indices, shape[0])
@@ -168,8 +168,8 @@ class _Proposer:
             return mutated
 
         self.evolver.engine.generation(
-            state.genomes[rows],
-            state.means[rows],
+            members.genomes[rows],
+            members.means[rows],
             min(search.brood, len(rows)),
             Hooks(parent_selection, crossover, mutation),
         )
@@ -183,14 +183,14 @@ class _Proposer:
 
         Founders may be picked as well. Children of the emitter need no parent.
         """
-        state, search, arena = self.state, self.evolver.search, self.evolver.arena
-        fitness = shared_fitness(state.scores, search.sharing * self.response.novelty)
+        members, search, arena = self.state.members, self.evolver.search, self.evolver.arena
+        fitness = shared_fitness(members.scores, search.sharing * self.response.novelty)
         rows = np.zeros(count, dtype=np.int64)
         pairs = len(self.steps)
         for child in range(1 + 2 * pairs if pairs else 0, count):
             rng = self._generator("tournament", child)
             strength = tournament_strength(
-                rng, state.rating, state.deviation, fitness, state.children, arena.weight
+                rng, members.rating, members.deviation, fitness, members.children, arena.weight
             )
             rows[child] = select_by_tournament(rng, strength, arena.tournament)
         return rows
@@ -220,7 +220,7 @@ class _Proposer:
         return generator(self.evolver.seed, purpose, self.state.generation + 1, child)
 
     def _operator_probabilities(self) -> dict[str, float]:
-        bandit = self.state.bandit
+        bandit = self.state.search.bandit
         probabilities = (
             arm_probabilities(bandit, self._generator("bandit"))
             if self.evolver.search.bandit
@@ -235,12 +235,13 @@ class _Proposer:
     def _emitter_steps(self) -> Floats:
         """The emitter's steps, one for each pair of its children; shape (pairs, genes)."""
         search, space = self.evolver.search, self.evolver.space.space
-        size = min(search.brood, len(self.state.offspring))
+        size = min(search.brood, len(self.state.members.offspring))
         room = size - len(self.state.matings)
         pairs = max(0, min(round(search.emitter * size / 2), (room - 1) // 2))
         if not pairs:
             return np.empty((0, space.genes))
-        return sample_steps(self._generator("emitter"), space, self.state.emitter.level, pairs)
+        level = self.state.search.emitter.level
+        return sample_steps(self._generator("emitter"), space, level, pairs)
 
     # Kinds of children
 
@@ -248,8 +249,8 @@ class _Proposer:
         """The averaged centre and the mirrored pairs around the centre."""
         if not len(self.steps):
             return []
-        emitter, sigma = self.state.emitter, self.evolver.search.sigma
-        parents = (Parent(self.state.origin, 1.0, "first"),)
+        learned, sigma = self.state.search, self.evolver.search.sigma
+        emitter, parents = learned.emitter, (Parent(learned.origin, 1.0, "first"),)
         return [
             Proposal(CENTRE, parents, emitter.average),
             *(
@@ -260,13 +261,13 @@ class _Proposer:
 
     def _mated(self, child: int, first: int) -> Proposal:
         """A child of an operator that the bandit draws."""
-        rng = self._generator("mating", child)
+        rng, members = self._generator("mating", child), self.state.members
         name = _draw_name(rng, self.probabilities)
         if self.evolver.operators[name].ensemble:
-            ensemble = self.state.best_offspring(self.evolver.search.family)
+            ensemble = members.best_offspring(self.evolver.search.family)
             return self._recombined(rng, name, ensemble, rank_weights(len(ensemble)))
         new_blood = child < self.response.new_blood
-        mate = int(rng.integers(self.state.founders)) if new_blood else self._mate(rng, first)
+        mate = int(rng.integers(members.founders)) if new_blood else self._mate(rng, first)
         return self._recombined(rng, name, [first, mate], np.array([0.5, 0.5]))
 
     def _ordered(self, child: int, pair: tuple[int, int]) -> Proposal:
@@ -278,35 +279,38 @@ class _Proposer:
             if not self.evolver.operators[name].ensemble
         }
         name = _draw_name(rng, for_two or {"gate": 1.0})  # which any space has
-        rows = [self.state.ids.index(model) for model in pair]
+        rows = [self.state.members.ids.index(model) for model in pair]
         return self._recombined(rng, name, rows, np.array([0.5, 0.5]))
 
     def _recombined(
         self, rng: np.random.Generator, name: str, rows: Sequence[int], weights: Floats
     ) -> Proposal:
         """The child that an operator makes of the members in some rows."""
-        genomes = self.state.genomes[list(rows)]
+        members = self.state.members
+        genomes = members.genomes[list(rows)]
         recombination = Recombination(
             rng, genomes, weights, self.evolver.space.space, self.evolver.geometry
         )
-        parents = self.state.parents(rows, weights)
+        parents = members.parents(rows, weights)
         return Proposal(name, parents, self.evolver.operators[name].make(recombination))
 
     def _mate(self, rng: np.random.Generator, first: int) -> int:
         """The row of the mate that a first parent is attracted to."""
-        state = self.state
+        members = self.state.members
         if not self.evolver.search.attraction:
-            others = [row for row in range(len(state.ids)) if row != first]
+            others = [row for row in range(len(members.ids)) if row != first]
             return int(rng.choice(others))
-        probabilities = attraction(state.scores, first, state.relationship[first])
+        probabilities = attraction(members.scores, first, members.relationship[first])
         return int(rng.choice(len(probabilities), p=probabilities))
 
 
 def _alarms_of(state: BreedingState) -> list[Alarm]:
     """The alarms of the living before they breed."""
-    rows = state.offspring
+    members, rows = state.members, state.members.offspring
     measures = diversity_of(
-        state.lines[rows], state.relationship[np.ix_(rows, rows)], state.scores[rows]
+        members.founder_shares[rows],
+        members.relationship[np.ix_(rows, rows)],
+        members.scores[rows],
     )
     return diversity_alarms(measures, max(state.coverage, measures.item_coverage))
 

@@ -60,7 +60,7 @@ def run_race(
     centre = offspring.proposals.centre_row
     racing = select_finalists(offspring, search.finalists)
     entrants = len(racing)
-    incumbents = (panel.scores @ panel.weights)[state.offspring]
+    incumbents = (panel.scores @ panel.weights)[state.members.offspring]
     scores_of: dict[int, list[Floats]] = {row: [] for row in racing}
     for number, columns in enumerate(panel.rounds, start=1):
         if not racing:

@@ -19,7 +19,7 @@ from population.evolution.evolution_strategy import (
     with_shorter_stride,
 )
 from population.evolution.finals import Race
-from population.evolution.population_state import BreedingState
+from population.evolution.population_state import BreedingState, SearchState
 from population.evolution.proposals import Offspring, Outcome, Panel
 from population.evolution.spaces import Space
 from population.evolution.survival import Candidates, Rule
@@ -50,45 +50,45 @@ def outcome_of(
     living = tuple(int(candidates.born[row]) for row in kept)
     emitter = _updated_emitter(state, offspring, space, search)
     emitter, origin = _with_origin(emitter, state, offspring, space, search, candidates, kept)
+    credit = credit_of_children(state, offspring, race, living)
     return Outcome(
         finishers=race.finishers,
         living=living,
         deaths=_deaths(state, offspring, race, candidates, living),
-        emitter=emitter,
-        origin=origin,
-        bandit=update_bandit(state.bandit, credit_of_children(state, offspring, race, living)),
+        search=SearchState(emitter, origin, update_bandit(state.search.bandit, credit)),
         coverage=max(state.coverage, float((candidates.scores[kept] > 0.5).any(axis=0).mean())),
     )
 
 
 def _candidates(state: BreedingState, offspring: Offspring, panel: Panel, race: Race) -> Candidates:
     """The living offspring and the finishers, which compete for places."""
-    old = state.offspring
+    members, old = state.members, state.members.offspring
+    origin, shares = state.search.origin, members.founder_shares
     scores = np.concatenate([panel.scores[old], race.scores])
-    row_of = {model: row for row, model in enumerate(state.ids)}
+    row_of = {model: row for row, model in enumerate(members.ids)}
     lines = [
         sum(
-            (parent.share * state.lines[row_of[parent.id]] for parent in child.parents),
-            start=np.zeros(state.lines.shape[1]),
+            (parent.share * shares[row_of[parent.id]] for parent in child.parents),
+            start=np.zeros(shares.shape[1]),
         )
         for child in (offspring.children[row] for row in race.finishers)
     ]
     born = np.array(
-        [*(state.ids[row] for row in old), *(state.next_id + r for r in race.finishers)]
+        [*(members.ids[row] for row in old), *(state.next_id + row for row in race.finishers)]
     )
-    keep = (state.champion, state.origin, _newest_centre(state, offspring), *state.pinned)
+    keep = (state.champion, origin, _newest_centre(state, offspring), *state.pinned)
     return Candidates(
         scores=scores,
         means=scores @ panel.weights,
         hashes=[
-            *(state.hashes[row] for row in old),
+            *(members.hashes[row] for row in old),
             *(offspring.hashes[row] for row in race.finishers),
         ],
         protected=[
             int(row) for model in dict.fromkeys(keep) for row in np.flatnonzero(born == model)
         ],
         founder_line=np.concatenate(
-            [state.lines[old], np.array(lines).reshape(len(lines), state.lines.shape[1])]
+            [shares[old], np.array(lines).reshape(len(lines), shares.shape[1])]
         ),
         born=born,
         sharing=offspring.proposals.sharing,
@@ -125,15 +125,15 @@ def _updated_emitter(
     state: BreedingState, offspring: Offspring, space: Space, search: Search
 ) -> EvolutionStrategyEmitter:
     """The emitter after its children's scores; those that died at birth have scores of 0."""
-    proposals = offspring.proposals
+    proposals, emitter = offspring.proposals, state.search.emitter
     if not len(proposals.steps):
-        return state.emitter
+        return emitter
     return update_emitter(
-        state.emitter,
+        emitter,
         space,
         proposals.steps,
         offspring.scores[list(proposals.emitter_rows)],
-        rate=search.rate * state.emitter.stride,
+        rate=search.rate * emitter.stride,
         sharing=proposals.sharing,
     )
 
@@ -155,21 +155,21 @@ def _with_origin(
     """
     row_of: dict[int | None, int] = {int(model): row for row, model in enumerate(candidates.born)}
     centre = row_of.get(_newest_centre(state, offspring))
-    origin = row_of.get(state.origin)
+    origin = state.search.origin
     if centre is not None and centre in kept:
-        before = candidates.means[origin] if origin is not None else 0.0
+        before = candidates.means[row_of[origin]] if origin in row_of else 0.0
         if candidates.means[centre] > before:
             return replace(emitter, stalled=0), int(candidates.born[centre])
     emitter = replace(emitter, stalled=emitter.stalled + 1)
     if emitter.stalled < search.patience:
-        return emitter, state.origin
+        return emitter, origin
     if emitter.level + 1 < len(space.levels):
-        return replace(emitter, level=emitter.level + 1, stalled=0), state.origin
+        return replace(emitter, level=emitter.level + 1, stalled=0), origin
     best = max(kept, key=lambda row: (candidates.means[row], -row))
     if centre is not None and not _significantly_better(
         candidates.scores[best], candidates.scores[centre]
     ):
-        return with_shorter_stride(emitter, search.shortest), state.origin
+        return with_shorter_stride(emitter, search.shortest), origin
     model = int(candidates.born[best])
     return new_emitter(_genome_of(model, state, offspring), emitter.level), model
 
@@ -183,4 +183,4 @@ def _significantly_better(one: Floats, other: Floats) -> bool:
 def _genome_of(model: int, state: BreedingState, offspring: Offspring) -> Floats:
     if model >= state.next_id:
         return offspring.children[model - state.next_id].genome
-    return np.asarray(state.genomes[state.ids.index(model)])
+    return np.asarray(state.members.genomes[state.members.ids.index(model)])

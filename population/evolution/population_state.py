@@ -3,45 +3,35 @@
 A campaign reads it from its archive before every generation; a benchmark keeps it in memory.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from lineage.records import Floats, Parent, parent_roles
-from population.evolution.bandit import Arm
+from population.evolution.bandit import Bandit
 from population.evolution.evolution_strategy import EvolutionStrategyEmitter
 from population.evolution.spaces.space import Integers
 
 
 @dataclass(frozen=True)
-class BreedingState:
-    """The living. Arrays follow `ids`: the founders, then the rest.
+class Members:
+    """The living, a row each: the founders, then the rest.
 
     Attributes:
-        generation: the last one that is complete.
-        ids: of the living.
+        ids: of the models.
         founders: how many of them are founders.
         genomes: shape (members, genes).
         hashes: of their weights.
         scores: shape (members, items) in [0, 1]: on the current panel.
         means: shape (members,): what `scores` come to.
         relationship: shape (members, members), coefficients of relationship.
-        lines: shape (members, founders): founder shares of each member.
+        founder_shares: shape (members, founders).
         children: shape (members,): how many children each has had.
         rating: shape (members,): the arena's, in logits; 0 where there is none.
         deviation: shape (members,): standard errors of the ratings, in logits.
-        champion: id of the best, which does not die.
-        next_id: the id of the next birth.
-        emitter: of the evolution strategy.
-        origin: id of the model that the emitter's children descend from, which does not die.
-        bandit: experience with the operators.
-        coverage: the largest part of the items that the living ever solved.
-        pinned: ids of members that keep their place whatever they score.
-        matings: pairs of ids that get a child in the next generation, by command.
     """
 
-    generation: int
     ids: tuple[int, ...]
     founders: int
     genomes: Floats
@@ -49,18 +39,10 @@ class BreedingState:
     scores: Floats
     means: Floats
     relationship: Floats
-    lines: Floats
+    founder_shares: Floats
     children: Floats
     rating: Floats
     deviation: Floats
-    champion: int
-    next_id: int
-    emitter: EvolutionStrategyEmitter
-    origin: int
-    bandit: Mapping[str, Arm]
-    coverage: float = 0.0
-    pinned: tuple[int, ...] = ()
-    matings: tuple[tuple[int, int], ...] = ()
 
     @property
     def offspring(self) -> Integers:
@@ -90,3 +72,43 @@ class BreedingState:
             shares[parent] = shares.get(parent, 0.0) + float(weight)
             role.setdefault(parent, name)
         return tuple(Parent(parent, share, role[parent]) for parent, share in shares.items())
+
+
+@dataclass(frozen=True)
+class SearchState:
+    """What the search has learned so far, as the archive keeps it after every generation.
+
+    Attributes:
+        emitter: of the evolution strategy.
+        origin: id of the model that the emitter's children descend from, which does not die.
+        bandit: experience with the operators.
+    """
+
+    emitter: EvolutionStrategyEmitter
+    origin: int
+    bandit: Bandit
+
+
+@dataclass(frozen=True)
+class BreedingState:
+    """The living and what the search has learned: all that the next generation follows from.
+
+    Attributes:
+        generation: the last one that is complete.
+        members: the living.
+        search: what it has learned.
+        champion: id of the best, which does not die.
+        next_id: the id of the next birth.
+        coverage: the largest part of the items that the living ever solved.
+        pinned: ids of members that keep their place whatever they score.
+        matings: pairs of ids that get a child in the next generation, by command.
+    """
+
+    generation: int
+    members: Members
+    search: SearchState
+    champion: int
+    next_id: int
+    coverage: float = 0.0
+    pinned: tuple[int, ...] = ()
+    matings: tuple[tuple[int, int], ...] = ()

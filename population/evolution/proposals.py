@@ -11,8 +11,7 @@ import numpy as np
 
 from lineage.records import Floats, Parent
 from population.evolution.alarms import Alarm
-from population.evolution.bandit import Arm
-from population.evolution.evolution_strategy import EvolutionStrategyEmitter
+from population.evolution.population_state import SearchState
 
 CENTRE, EMITTER = "centre", "emitter"
 """Operators of the evolution strategy's children: its averaged centre, and steps around it."""
@@ -113,16 +112,12 @@ class Outcome:
         finishers: rows of the offspring that were scored on all of the panel.
         living: ids of the offspring, old and new, that live on.
         deaths: by id, the causes of death of the others.
-        emitter: of the evolution strategy, after its update.
-        origin: id of the model that the emitter's children descend from.
-        bandit: experience with the operators, after its update.
+        search: what the search has learned, this generation's scores included.
         coverage: the largest part of the items that the living ever solved.
     """
 
     finishers: tuple[int, ...]
     living: tuple[int, ...]
     deaths: Mapping[int, str]
-    emitter: EvolutionStrategyEmitter
-    origin: int
-    bandit: Mapping[str, Arm]
+    search: SearchState
     coverage: float

@@ -15,7 +15,7 @@ from population.evolution.bandit import new_bandit
 from population.evolution.evolution_strategy import new_emitter
 from population.evolution.evolver import Evolver
 from population.evolution.finals import Race, run_race
-from population.evolution.population_state import BreedingState
+from population.evolution.population_state import BreedingState, Members, SearchState
 from population.evolution.proposals import Offspring, Outcome, Panel, Proposals
 from population.evolution.spaces import SearchSpace
 from population.evolution.spaces.initial_genomes import equal_parents
@@ -82,7 +82,8 @@ class Nursery:
             race = run_race(state, offspring, panel, search, score)
             outcome = evolver.tell(state, offspring, panel, race)
             state = self._next(state, offspring, panel, race, outcome)
-            self._watch(self._spent, state.genomes[state.ids.index(state.champion)])
+            champion = state.members.ids.index(state.champion)
+            self._watch(self._spent, state.members.genomes[champion])
 
     # One generation
 
@@ -99,9 +100,9 @@ class Nursery:
 
     def _panel(self, state: BreedingState) -> Panel:
         """The panel of this epoch; the living are scored again where it is new."""
-        scores = state.scores
+        members, scores = state.members, state.members.scores
         if (state.generation + 1) % self._search.rotate == 0:
-            scores = self._scored(state.genomes, self._asked(state.generation + 1))
+            scores = self._scored(members.genomes, self._asked(state.generation + 1))
         count = scores.shape[1]
         rounds = tuple(
             tuple(part.tolist()) for part in np.array_split(np.arange(count), self._search.rounds)
@@ -117,40 +118,41 @@ class Nursery:
         outcome: Outcome,
     ) -> BreedingState:
         """The survivors as the next state."""
+        members = before.members
         born = [before.next_id + row for row in race.finishers]
         for model, row in zip(born, race.finishers, strict=True):
             self._kinship.add_birth(model, offspring.children[row].parents)
-        ids = (*before.ids[: before.founders], *outcome.living)
+        ids = (*members.ids[: members.founders], *outcome.living)
         self._kinship.keep(ids)
-        rows = {model: row for row, model in enumerate((*before.ids, *born))}
+        rows = {model: row for row, model in enumerate((*members.ids, *born))}
         chosen = [rows[model] for model in ids]
         finished = [offspring.children[row].genome for row in race.finishers]
-        genomes, hashes = [*before.genomes, *finished], [*before.hashes]
+        genomes, hashes = [*members.genomes, *finished], [*members.hashes]
         hashes += [offspring.hashes[row] for row in race.finishers]
         scores = np.concatenate([panel.scores, race.scores])[chosen]
-        children = dict(zip(before.ids, before.children.tolist(), strict=True))
+        children = dict(zip(members.ids, members.children.tolist(), strict=True))
         for child in offspring.children:
             for parent in child.parents:
                 children[parent.id] += 1
         means = scores @ panel.weights
         return BreedingState(
             generation=before.generation + 1,
-            ids=ids,
-            founders=before.founders,
-            genomes=np.array([genomes[row] for row in chosen]),
-            hashes=tuple(hashes[row] for row in chosen),
-            scores=scores,
-            means=means,
-            relationship=self._kinship.relationship(ids),
-            lines=self._kinship.founder_shares(ids),
-            children=np.array([children.get(model, 0.0) for model in ids]),
-            rating=np.zeros(len(ids)),
-            deviation=np.zeros(len(ids)),
+            members=Members(
+                ids=ids,
+                founders=members.founders,
+                genomes=np.array([genomes[row] for row in chosen]),
+                hashes=tuple(hashes[row] for row in chosen),
+                scores=scores,
+                means=means,
+                relationship=self._kinship.relationship(ids),
+                founder_shares=self._kinship.founder_shares(ids),
+                children=np.array([children.get(model, 0.0) for model in ids]),
+                rating=np.zeros(len(ids)),
+                deviation=np.zeros(len(ids)),
+            ),
+            search=outcome.search,
             champion=_crowned(ids, means),
             next_id=before.next_id + len(offspring.children),
-            emitter=outcome.emitter,
-            origin=outcome.origin,
-            bandit=outcome.bandit,
             coverage=outcome.coverage,
         )
 
@@ -176,22 +178,26 @@ class Nursery:
         self._watch(self._spent, everyone[champion])
         return BreedingState(
             generation=0,
-            ids=ids,
-            founders=founders,
-            genomes=everyone,
-            hashes=tuple(map(_hash, everyone)),
-            scores=scores,
-            means=means,
-            relationship=self._kinship.relationship(ids),
-            lines=self._kinship.founder_shares(ids),
-            children=np.zeros(len(ids)),
-            rating=np.zeros(len(ids)),
-            deviation=np.zeros(len(ids)),
+            members=Members(
+                ids=ids,
+                founders=founders,
+                genomes=everyone,
+                hashes=tuple(map(_hash, everyone)),
+                scores=scores,
+                means=means,
+                relationship=self._kinship.relationship(ids),
+                founder_shares=self._kinship.founder_shares(ids),
+                children=np.zeros(len(ids)),
+                rating=np.zeros(len(ids)),
+                deviation=np.zeros(len(ids)),
+            ),
+            search=SearchState(
+                new_emitter(everyone[head]),
+                ids[head],
+                new_bandit({str(name): often for name, often in self._search.operators.items()}),
+            ),
             champion=ids[champion],
             next_id=len(ids) + 1,
-            emitter=new_emitter(everyone[head]),
-            origin=ids[head],
-            bandit=new_bandit({str(name): often for name, often in self._search.operators.items()}),
         )
 
     def _scored(self, genomes: Floats, asked: Integers) -> Floats:
@@ -210,7 +216,7 @@ class Nursery:
         next_cost = self._search.brood * min(self._search.items, self._items)
         next_cost += self._search.finalists * panel
         if (state.generation + 1) % self._search.rotate == 0:
-            next_cost += len(state.ids) * panel
+            next_cost += len(state.members.ids) * panel
         return self._spent + next_cost > self._budget
 
 

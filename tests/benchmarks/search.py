@@ -183,7 +183,7 @@ def colony(experiment: Experiment, variant: Variant, seed: int, told: Callable[[
 
     def note(state: PopulationState) -> None:
         champion = state.ids.index(state.breeding.champion)
-        trail.tell(state.spent, state.breeding.genomes[champion])
+        trail.tell(state.spent, state.breeding.members.genomes[champion])
 
     with TemporaryDirectory() as folder, trail.clock():
         archive = found_archive(Path(folder) / "colony.duckdb", context)

@@ -15,7 +15,7 @@ from population.evolution.evolution_strategy import mirrored_genomes, new_emitte
 from population.evolution.evolver import Evolver
 from population.evolution.finals import run_race
 from population.evolution.operators import OPERATORS
-from population.evolution.population_state import BreedingState
+from population.evolution.population_state import BreedingState, Members, SearchState
 from population.evolution.proposals import CENTRE, EMITTER, Offspring, Panel, Proposal, Proposals
 from population.evolution.spaces import SearchSpace
 from population.evolution.spaces.both import BothSpace
@@ -60,9 +60,9 @@ class Nest:
                 np.array(genomes),
                 generation=0,
                 next_id=len(genomes) + 1,
-                emitter=new_emitter(genomes[FOUNDERS]),
-                origin=FOUNDERS + 1,
-                bandit=new_bandit(operators),
+                search=SearchState(
+                    new_emitter(genomes[FOUNDERS]), FOUNDERS + 1, new_bandit(operators)
+                ),
             )
         ]
 
@@ -92,18 +92,18 @@ class Nest:
         rounds = tuple(
             tuple(part.tolist()) for part in np.array_split(np.arange(PANEL), self.search.rounds)
         )
-        panel = Panel(before.scores, np.full(PANEL, 1 / PANEL), rounds)
+        panel = Panel(before.members.scores, np.full(PANEL, 1 / PANEL), rounds)
 
         def score(rows: Sequence[int], columns: Sequence[int]) -> Floats:
             return self._scores(genomes[list(rows)], "panel", 0, PANEL)[:, list(columns)]
 
         race = run_race(before, offspring, panel, self.search, score)
         outcome = evolver.tell(before, offspring, panel, race)
-        genome = dict(zip(before.ids, before.genomes, strict=True))
+        genome = dict(zip(before.members.ids, before.members.genomes, strict=True))
         for model, child in enumerate(proposals.children, start=before.next_id):
             self.kinship.add_birth(model, child.parents)
             genome[model] = child.genome
-        ids = (*before.ids[:FOUNDERS], *outcome.living)
+        ids = (*before.members.ids[:FOUNDERS], *outcome.living)
         self.kinship.keep(ids)
         self.asked.append(proposals)
         self.stocks.append(
@@ -112,9 +112,7 @@ class Nest:
                 np.array([genome[model] for model in ids]),
                 generation=before.generation + 1,
                 next_id=before.next_id + len(proposals.children),
-                emitter=outcome.emitter,
-                origin=outcome.origin,
-                bandit=outcome.bandit,
+                search=outcome.search,
                 coverage=outcome.coverage,
             )
         )
@@ -123,7 +121,7 @@ class Nest:
         genomes.setflags(write=False)
         scores = self._scores(genomes, "panel", 0, PANEL)
         means = scores.mean(axis=1)
-        return BreedingState(
+        members = Members(
             ids=ids,
             founders=FOUNDERS,
             genomes=genomes,
@@ -131,13 +129,13 @@ class Nest:
             scores=scores,
             means=means,
             relationship=self.kinship.relationship(ids),
-            lines=self.kinship.founder_shares(ids),
+            founder_shares=self.kinship.founder_shares(ids),
             children=np.zeros(len(ids)),
             rating=np.zeros(len(ids)),
             deviation=np.ones(len(ids)),
-            champion=ids[FOUNDERS + int(np.argmax(means[FOUNDERS:]))],
-            **parts,  # type: ignore[arg-type]
         )
+        champion = ids[FOUNDERS + int(np.argmax(means[FOUNDERS:]))]
+        return BreedingState(members=members, champion=champion, **parts)  # type: ignore[arg-type]
 
     def _scores(self, genomes: Floats, what: str, number: int, count: int) -> Floats:
         places = generator(SEED, what, number).uniform(-1, 1, count)
@@ -152,10 +150,11 @@ class Nest:
 def assert_same(first: Sequence[BreedingState], second: Sequence[BreedingState]) -> None:
     assert len(first) == len(second)
     for one, other in zip(first, second, strict=True):
-        assert (one.ids, one.origin, one.champion) == (other.ids, other.origin, other.champion)
-        assert one.genomes.tobytes() == other.genomes.tobytes()
-        assert one.emitter.centre.tobytes() == other.emitter.centre.tobytes()
-        assert one.bandit == other.bandit
+        assert one.members.ids == other.members.ids
+        assert (one.search.origin, one.champion) == (other.search.origin, other.champion)
+        assert one.members.genomes.tobytes() == other.members.genomes.tobytes()
+        assert one.search.emitter.centre.tobytes() == other.search.emitter.centre.tobytes()
+        assert one.search.bandit == other.search.bandit
 
 
 @pytest.fixture(params=sorted(SPACES))
@@ -209,15 +208,14 @@ def test_the_emitter_makes_its_centre_and_mirrored_pairs(space: str) -> None:
     kinds = [child.operator for child in nest.conceived]
     assert kinds[:5] == [CENTRE, *[EMITTER] * 4]
     assert kinds[5] in OPERATORS
-    steps = sample_steps(
-        generator(SEED, "emitter", 3, 0), nest.space.space, before.emitter.level, 2
-    )
+    emitter, origin = before.search.emitter, before.search.origin
+    steps = sample_steps(generator(SEED, "emitter", 3, 0), nest.space.space, emitter.level, 2)
     assert np.array_equal(nest.asked[-1].steps, steps)
-    meant = [before.emitter.average, *mirrored_genomes(before.emitter.centre, steps, 0.4)]
+    meant = [emitter.average, *mirrored_genomes(emitter.centre, steps, 0.4)]
     repaired = nest.space.repaired(np.array(meant))
     assert np.array_equal([child.genome for child in nest.conceived[:5]], repaired)
     for child in nest.conceived[:5]:
-        assert [(parent.id, parent.share) for parent in child.parents] == [(before.origin, 1.0)]
+        assert [(parent.id, parent.share) for parent in child.parents] == [(origin, 1.0)]
 
 
 @pytest.mark.parametrize(("emitter", "stepped"), [(0.0, 0), (0.4, 3), (0.6, 5), (1.0, 5)])
@@ -226,15 +224,17 @@ def test_how_many_the_emitter_makes(emitter: float, stepped: int) -> None:
     nest.bred(1)
     assert sum(child.operator in {CENTRE, EMITTER} for child in nest.conceived) == stepped
     assert len(nest.conceived) == 6
-    assert nest.stock.emitter.steps == (stepped > 0)
+    assert nest.stock.search.emitter.steps == (stepped > 0)
 
 
 def test_a_shorter_stride_keeps_children_near_the_centre() -> None:
     near, far = Nest(emitter=0.85), Nest(emitter=0.85)
-    near.stocks[0] = replace(near.stock, emitter=replace(near.stock.emitter, stride=0.5))
+    learned = near.stock.search
+    shorter = replace(learned, emitter=replace(learned.emitter, stride=0.5))
+    near.stocks[0] = replace(near.stock, search=shorter)
     apart = []
     for nest in (near, far):
-        centre = nest.stock.emitter.centre
+        centre = nest.stock.search.emitter.centre
         nest.bred(1)
         apart.append([child.genome - centre for child in nest.conceived[1:5]])
     np.testing.assert_allclose(2 * np.array(apart[0]), apart[1])
@@ -249,7 +249,7 @@ def test_children_are_valid_and_have_parents_that_live(space: str) -> None:
             assert child.genome.dtype == np.float64
             ids = [parent.id for parent in child.parents]
             assert len(set(ids)) == len(ids)
-            assert set(ids) <= set(before.ids)
+            assert set(ids) <= set(before.members.ids)
             assert sum(parent.share for parent in child.parents) == pytest.approx(1.0)
 
 
@@ -257,7 +257,7 @@ def test_a_gene_of_a_soup_is_rounded_and_not_cut_down() -> None:
     """Most of the best take a layer: then so does their soup."""
     nest = Nest("flow", emitter=0.0, operators={"soup": 1.0}, family=3)
     nest.bred(1)
-    before = nest.stocks[0]
+    before = nest.stocks[0].members
     best = before.genomes[before.best_offspring(3)]
     ranks = np.log(3.5) - np.log([1, 2, 3])
     expected = nest.space.repaired(ranks / ranks.sum() @ best)
@@ -269,12 +269,12 @@ def test_who_is_few_breeds_few_and_grows(space: str) -> None:
     """A colony that starts with three has small broods until it has all its places."""
     nest, again = Nest(space, offspring=3), Nest(space, offspring=3)
     stocks = nest.bred(8)
-    sizes = [len(stock.offspring) for stock in stocks]
+    sizes = [len(stock.members.offspring) for stock in stocks]
     assert sizes[0] == 3
     assert sizes[-1] == 6
     assert sizes == sorted(sizes)
     for before, asked in zip(stocks, nest.asked, strict=False):
-        assert len(asked.children) == min(6, len(before.offspring))
+        assert len(asked.children) == min(6, len(before.members.offspring))
     for _ in range(8):
         again.bred(1)
     assert_same(again.stocks, stocks)
@@ -284,7 +284,7 @@ def test_a_large_colony_breeds_as_many_as_was_asked() -> None:
     nest = Nest(population=12, brood=4, offspring=12)
     nest.bred(5)
     assert {len(asked.children) for asked in nest.asked} == {4}
-    assert {len(stock.offspring) for stock in nest.stocks} == {12}
+    assert {len(stock.members.offspring) for stock in nest.stocks} == {12}
 
 
 def test_only_what_was_asked_for_is_taken() -> None:
@@ -328,7 +328,8 @@ def test_only_recombined_children_get_noise() -> None:
     assert len({child.genome.tobytes() for child in quiet.conceived}) == 1
     noisy = Nest(emitter=0.0, operators={"gate": 1.0}, mutation=[0.01, 0.02])
     noisy.bred(1)
-    parents = dict(zip(noisy.stocks[0].ids, noisy.stocks[0].genomes, strict=True))
+    before = noisy.stocks[0].members
+    parents = dict(zip(before.ids, before.genomes, strict=True))
     for child in noisy.conceived:
         both = np.array([parents[parent.id] for parent in child.parents])
         nearest = np.abs(both - child.genome).min(axis=0)

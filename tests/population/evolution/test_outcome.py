@@ -8,11 +8,16 @@ import pytest
 
 from lineage.records import Floats, Parent
 from population.config import Search
-from population.evolution.bandit import Arm, new_bandit
-from population.evolution.evolution_strategy import STRIDE_DECAY, new_emitter, update_emitter
+from population.evolution.bandit import Arm, Bandit, new_bandit
+from population.evolution.evolution_strategy import (
+    STRIDE_DECAY,
+    EvolutionStrategyEmitter,
+    new_emitter,
+    update_emitter,
+)
 from population.evolution.finals import Race, run_race, select_finalists
 from population.evolution.outcome import outcome_of
-from population.evolution.population_state import BreedingState
+from population.evolution.population_state import BreedingState, Members, SearchState
 from population.evolution.proposals import (
     CENTRE,
     EMITTER,
@@ -88,12 +93,19 @@ def solved(count: float, items: int = ITEMS) -> Floats:
     return np.clip(count - np.arange(items), 0.0, 1.0)
 
 
-def stock_of(*solves: float, **changes: object) -> BreedingState:
+def stock_of(
+    *solves: float,
+    founder_shares: Floats | None = None,
+    emitter: EvolutionStrategyEmitter | None = None,
+    origin: int = 3,
+    bandit: Bandit | None = None,
+    coverage: float = 0.0,
+) -> BreedingState:
     """Two founders, and offspring 3, 4, ... that solve so many items of the panel."""
+    halves = np.array([[1.0, 0.0], [0.0, 1.0], *[[0.5, 0.5]] * len(solves)])
     ids = tuple(range(1, len(solves) + 3))
     scores = np.array([solved(0), solved(1), *map(solved, solves)])
-    plain = BreedingState(
-        generation=5,
+    members = Members(
         ids=ids,
         founders=2,
         genomes=np.arange(2.0 * len(ids)).reshape(-1, 2),
@@ -101,18 +113,17 @@ def stock_of(*solves: float, **changes: object) -> BreedingState:
         scores=scores,
         means=scores.mean(axis=1),
         relationship=np.eye(len(ids)),
-        lines=np.array([[1.0, 0.0], [0.0, 1.0], *[[0.5, 0.5]] * len(solves)]),
+        founder_shares=halves if founder_shares is None else founder_shares,
         children=np.zeros(len(ids)),
         rating=np.zeros(len(ids)),
         deviation=np.ones(len(ids)),
-        champion=3,
-        next_id=20,
-        emitter=new_emitter(np.zeros(2)),
-        origin=3,
-        bandit=new_bandit({"blend": 1.0, "gate": 1.0}),
-        coverage=0.0,
     )
-    return replace(plain, **changes)  # type: ignore[arg-type]
+    search = SearchState(
+        emitter or new_emitter(np.zeros(2)),
+        origin,
+        bandit or new_bandit({"blend": 1.0, "gate": 1.0}),
+    )
+    return BreedingState(5, members, search, champion=3, next_id=20, coverage=coverage)
 
 
 def brood_of(*kinds: str, scores: Floats, **changes: object) -> Offspring:
@@ -142,7 +153,9 @@ EMITTED = (CENTRE, EMITTER, EMITTER, EMITTER, EMITTER, "blend", "gate")
 def judged(
     stock: BreedingState, brood: Offspring, finals: dict[int, float], **changes: object
 ) -> tuple[Outcome, PanelScores]:
-    scores = PanelScores(stock.scores, {row: solved(count) for row, count in finals.items()})
+    scores = PanelScores(
+        stock.members.scores, {row: solved(count) for row, count in finals.items()}
+    )
     return scores.outcome(stock, brood, SEARCH.model_copy(update=changes)), scores
 
 
@@ -205,20 +218,24 @@ def test_scores_come_back_in_the_panels_order() -> None:
 def test_one_round_races_nobody() -> None:
     stock = stock_of(8, 8, 8, 8)
     brood = brood_of("blend", "gate", scores=few(0.5, 0.4))
-    host = PanelScores(stock.scores, {0: solved(0), 1: solved(0)}, rounds=(tuple(range(ITEMS)),))
+    host = PanelScores(
+        stock.members.scores, {0: solved(0), 1: solved(0)}, rounds=(tuple(range(ITEMS)),)
+    )
     assert host.outcome(stock, brood, SEARCH).finishers == (0, 1)
 
 
 def test_who_dies_when_it_is_looked_at_gets_no_place() -> None:
     brood = brood_of(*EMITTED, scores=few(0.5, 0.5, 0.1, 0.1, 0.1, 0.5, 0.1))
     stock = stock_of(1, 1, 1, 1)
-    host = PanelScores(stock.scores, {0: np.full(ITEMS, np.nan), 1: solved(8), 5: solved(7)})
+    host = PanelScores(
+        stock.members.scores, {0: np.full(ITEMS, np.nan), 1: solved(8), 5: solved(7)}
+    )
     found = host.outcome(stock, brood, SEARCH)
     assert [len(rows) for rows, _ in host.asked] == [3, 2]
     assert found.finishers == (1, 5)
     assert 20 in found.deaths
     assert {21, 25} <= set(found.living)
-    assert found.emitter.stalled == 1
+    assert found.search.emitter.stalled == 1
 
 
 def test_a_brood_that_is_all_dead_changes_nobody() -> None:
@@ -230,7 +247,7 @@ def test_a_brood_that_is_all_dead_changes_nobody() -> None:
     assert host.race.scores.shape == (0, ITEMS)
     assert found.living == (3, 4, 5, 6)
     assert found.deaths == dict.fromkeys(range(20, 27), "not finite")
-    assert np.array_equal(found.emitter.centre, stock.emitter.centre)
+    assert np.array_equal(found.search.emitter.centre, stock.search.emitter.centre)
 
 
 # Who lives on
@@ -254,7 +271,7 @@ def test_everyone_who_does_not_live_died_of_something() -> None:
 
 
 def test_champion_and_origin_live_whatever_they_score() -> None:
-    stock = stock_of(0, 1, 2, 3, 4, champion=3, origin=4)
+    stock = stock_of(0, 1, 2, 3, 4, origin=4)
     found, _ = judged(stock, brood_of("blend", scores=few(0.5)), {0: 8}, population=3)
     assert found.living == (3, 4, 20)
 
@@ -264,7 +281,7 @@ def test_the_newest_centre_lives_whatever_it_scores() -> None:
     stock = stock_of(8, 7, 6, 5)
     found, _ = judged(stock, brood_of(*EMITTED, scores=few(*[0.5] * 7)), {0: 1, 1: 2, 2: 2})
     assert set(found.living) == {3, 4, 5, 20}
-    assert found.origin == 3
+    assert found.search.origin == 3
 
 
 def test_a_twin_of_the_living_gets_no_place() -> None:
@@ -277,7 +294,7 @@ def test_a_twin_of_the_living_gets_no_place() -> None:
 
 def test_a_child_has_its_parents_lines() -> None:
     """Two places, by the rule that keeps the best of each founder's line: the child holds one."""
-    stock = stock_of(8, 7, 6, lines=np.array([[1, 0], [0, 1], [1, 0], [1, 0], [0.4, 0.6]]))
+    stock = stock_of(8, 7, 6, founder_shares=np.array([[1, 0], [0, 1], [1, 0], [1, 0], [0.4, 0.6]]))
     mother = (Parent(2, 1.0, "first"),)
     brood = brood_of("blend", scores=few(0.5))
     child = replace(brood.children[0], parents=mother)
@@ -288,7 +305,7 @@ def test_a_child_has_its_parents_lines() -> None:
 
 def test_places_go_by_the_panels_weights() -> None:
     stock = stock_of(4, 4, 4)
-    host = PanelScores(stock.scores, {0: solved(8) - solved(4)})
+    host = PanelScores(stock.members.scores, {0: solved(8) - solved(4)})
     host.weights = np.array([0.15] * 4 + [0.1] * 4)
     brood = brood_of("blend", scores=few(0.5))
     search = SEARCH.model_copy(update={"population": 3})
@@ -311,39 +328,41 @@ def test_the_emitter_moves_by_what_its_pairs_scored() -> None:
     stock = stock_of(4, 3, 2, 1)
     brood = brood_of(*EMITTED, scores=few(0.3, 0.5, 0.2, 0.1, 0.4, 0.6, 0.1))
     found, _ = judged(stock, brood, {0: 0, 1: 0, 5: 0})
-    expected = update_emitter(stock.emitter, SPACE, STEPS, brood.scores[1:5], rate=SEARCH.rate)
-    assert np.array_equal(found.emitter.centre, expected.centre)
-    assert found.emitter.centre[0] > 0 > found.emitter.centre[1]
-    assert found.emitter.steps == 1
+    expected = update_emitter(
+        stock.search.emitter, SPACE, STEPS, brood.scores[1:5], rate=SEARCH.rate
+    )
+    assert np.array_equal(found.search.emitter.centre, expected.centre)
+    assert found.search.emitter.centre[0] > 0 > found.search.emitter.centre[1]
+    assert found.search.emitter.steps == 1
     plain, _ = judged(stock, brood_of("blend", scores=few(0.5)), {0: 0})
-    assert plain.emitter.steps == 0
+    assert plain.search.emitter.steps == 0
 
 
 def test_sharing_is_the_generations_own() -> None:
     stock = stock_of(4, 3, 2, 1)
     brood = brood_of(*EMITTED, scores=np.random.default_rng(0).random((7, 10)))
-    host = PanelScores(stock.scores, {row: solved(0) for row in range(7)})
+    host = PanelScores(stock.members.scores, {row: solved(0) for row in range(7)})
     for sharing in (0.0, 2.0):
         shared = replace(brood, proposals=replace(brood.proposals, sharing=sharing))
         found = host.outcome(stock, shared, SEARCH)
         expected = update_emitter(
-            stock.emitter, SPACE, STEPS, brood.scores[1:5], rate=SEARCH.rate, sharing=sharing
+            stock.search.emitter, SPACE, STEPS, brood.scores[1:5], rate=SEARCH.rate, sharing=sharing
         )
-        assert np.array_equal(found.emitter.centre, expected.centre)
+        assert np.array_equal(found.search.emitter.centre, expected.centre)
 
 
 def test_the_origin_follows_a_better_centre() -> None:
     stock = stock_of(4, 3, 2, 1, emitter=replace(new_emitter(np.zeros(2)), stalled=2))
     brood = brood_of(*EMITTED, scores=few(*[0.5] * 7))
     found, _ = judged(stock, brood, {0: 5, 1: 8, 2: 8})
-    assert (found.origin, found.emitter.stalled) == (20, 0)
+    assert (found.search.origin, found.search.emitter.stalled) == (20, 0)
 
 
 @pytest.mark.parametrize("count", [4, 3.5])
 def test_the_origin_stays_where_a_centre_is_no_better(count: float) -> None:
     brood = brood_of(*EMITTED, scores=few(*[0.5] * 7))
     found, _ = judged(stock_of(4, 3, 2, 1), brood, {0: count, 1: 8, 2: 8})
-    assert (found.origin, found.emitter.stalled) == (3, 1)
+    assert (found.search.origin, found.search.emitter.stalled) == (3, 1)
 
 
 def test_who_stalls_cuts_more_finely_and_then_goes_to_who_is_better_beyond_doubt() -> None:
@@ -351,16 +370,17 @@ def test_who_stalls_cuts_more_finely_and_then_goes_to_who_is_better_beyond_doubt
     space = replace(SPACE, levels=levels)
     stock = stock_of(1, 2, 2, 1)
     brood = brood_of(*EMITTED, scores=few(*[0.5] * 7))
-    host = PanelScores(stock.scores, {0: solved(1), 1: solved(8), 2: solved(2)})
+    host = PanelScores(stock.members.scores, {0: solved(1), 1: solved(8), 2: solved(2)})
     seen = []
     for _ in range(6):
         found = host.outcome(stock, brood, SEARCH, space)
-        seen.append((found.emitter.level, found.emitter.stalled, found.origin))
-        stock = replace(stock, emitter=found.emitter)
+        emitter = found.search.emitter
+        seen.append((emitter.level, emitter.stalled, found.search.origin))
+        stock = replace(stock, search=replace(stock.search, emitter=emitter))
     assert seen == [(0, 1, 3), (0, 2, 3), (1, 0, 3), (1, 1, 3), (1, 2, 3), (1, 0, 21)]
-    assert np.array_equal(stock.emitter.centre, brood.children[1].genome)
-    assert (stock.emitter.steps, stock.emitter.level) == (0, 1)
-    assert not stock.emitter.gradient.any()
+    assert np.array_equal(stock.search.emitter.centre, brood.children[1].genome)
+    assert (stock.search.emitter.steps, stock.search.emitter.level) == (0, 1)
+    assert not stock.search.emitter.gradient.any()
 
 
 def test_who_stalls_goes_on_in_shorter_steps_unless_somebody_is_better_beyond_doubt() -> None:
@@ -368,9 +388,9 @@ def test_who_stalls_goes_on_in_shorter_steps_unless_somebody_is_better_beyond_do
     stock = stock_of(1, 2, 2, 1, emitter=stalled)
     brood = brood_of(*EMITTED, scores=few(*[0.5] * 7))
     found, _ = judged(stock, brood, {0: 1, 1: 2, 2: 2})
-    assert (found.origin, found.emitter.stalled) == (3, 0)
-    assert found.emitter.steps == 1
-    assert found.emitter.stride == STRIDE_DECAY
+    assert (found.search.origin, found.search.emitter.stalled) == (3, 0)
+    assert found.search.emitter.steps == 1
+    assert found.search.emitter.stride == STRIDE_DECAY
 
 
 def test_shorter_strides_move_the_centre_less() -> None:
@@ -379,8 +399,8 @@ def test_shorter_strides_move_the_centre_less() -> None:
     for stride in (1.0, 0.5):
         emitter = replace(new_emitter(np.zeros(2)), stride=stride)
         found, _ = judged(stock_of(4, 3, 2, 1, emitter=emitter), brood, {0: 0, 1: 0, 5: 0})
-        assert found.emitter.stride == stride
-        moves.append(found.emitter.centre)
+        assert found.search.emitter.stride == stride
+        moves.append(found.search.emitter.centre)
     np.testing.assert_allclose(moves[1], 0.5 * moves[0])
 
 
@@ -389,8 +409,8 @@ def test_it_may_go_to_one_who_lived_before() -> None:
     stock = stock_of(1, 8, 2, 1, emitter=stalled)
     brood = brood_of(*EMITTED, scores=few(*[0.5] * 7))
     found, _ = judged(stock, brood, {0: 1, 1: 2, 2: 2})
-    assert found.origin == 4
-    assert np.array_equal(found.emitter.centre, stock.genomes[stock.ids.index(4)])
+    assert found.search.origin == 4
+    assert np.array_equal(found.search.emitter.centre, stock.members.genomes[3])
 
 
 def test_operators_earn_places_and_pay_for_items() -> None:
@@ -398,16 +418,16 @@ def test_operators_earn_places_and_pay_for_items() -> None:
     brood = brood_of(*EMITTED, "gate", scores=few(0.5, 0.1, 0.1, 0.1, 0.1, 0.6, 0.55, 0.1))
     found, _ = judged(stock, brood, {0: 4, 5: 5, 6: 0}, race=0.0)
     # blend: one child, all of the panel. gate: one outscored or outraced, one unpromising.
-    assert found.bandit["blend"] == Arm(0.5, 1.0, 1.0, 10.0 + ITEMS)
-    gate = found.bandit["gate"]
+    assert found.search.bandit["blend"] == Arm(0.5, 1.0, 1.0, 10.0 + ITEMS)
+    gate = found.search.bandit["gate"]
     assert (gate.tries, gate.successes) == (2.0, 0.0)
     assert gate.cost in {10.0 + ITEMS + 10.0, 10.0 + ITEMS / 2 + 10.0}
-    assert set(found.bandit) == {"blend", "gate"}
+    assert set(found.search.bandit) == {"blend", "gate"}
 
 
 def test_experience_of_operators_fades() -> None:
     known = {"blend": Arm(0.5, 10.0, 5.0, 100.0), "gate": Arm(0.5)}
     stock = stock_of(4, 3, 2, 1, bandit=known)
     found, _ = judged(stock, brood_of("gate", scores=few(0.5)), {0: 0})
-    assert found.bandit["blend"].tries == pytest.approx(9.7)
-    assert found.bandit["blend"].cost == pytest.approx(97.0)
+    assert found.search.bandit["blend"].tries == pytest.approx(9.7)
+    assert found.search.bandit["blend"].cost == pytest.approx(97.0)
