@@ -23,6 +23,7 @@ from arena.tasks.answers import canonical
 from arena.tasks.correctness import can_become
 from lineage.records import Floats, Item
 from population.errors import CheckpointError
+from population.evaluation.backward_pass import COST, TakeGradient, answer_loss
 from population.evaluation.batching import BatchLimits, PreparedItems, Question
 from population.evaluation.coherence import GeneratedAnswer
 from population.evaluation.devices import resolve_device, resolve_dtype
@@ -213,6 +214,41 @@ class Evaluator:
     def _read(self, prepared: PreparedItems) -> AnswersRead:
         with self.meter.forward(prepared.size):
             return read_answers(self._model, prepared)
+
+    def loss(
+        self,
+        state: State,
+        prepared: PreparedItems,
+        take: TakeGradient,
+        *,
+        per_token: bool = False,
+        recompute: bool = False,
+    ) -> float:
+        """Become a model, and take the gradient of the negative log-likelihood of given answers.
+
+        An item counts three item evaluations: a backward pass costs two forward passes.
+
+        Args:
+            state: the model's weights.
+            prepared: by `prepare` or `prepare_keys`.
+            take: called with the name of each weight in the state and its gradient; a tied weight
+                comes once for each of its places if the network keeps them apart.
+            per_token: the loss is a mean over tokens instead of answers.
+            recompute: spare memory for time, see `answer_loss`.
+
+        Returns:
+            The loss in nats.
+        """
+        self.load_weights(state)
+        with self.meter.forward(COST * prepared.size):
+            return answer_loss(
+                self._model,
+                self._networks.names(state),
+                prepared,
+                take,
+                per_token=per_token,
+                recompute=recompute,
+            )
 
     # Generating answers
 

@@ -87,6 +87,15 @@ class Networks:
                 f"the checkpoint {problem} {name}, which does not fit {type(self.working).__name__}"
             )
 
+    def names(self, state: State) -> dict[str, str]:
+        """For each weight of the network at work, its name in the state that was loaded."""
+        aliases = self._working.aliases
+        return {
+            name: name if name in state else aliases[name]
+            for name in self.working.state_dict()
+            if name in state or aliases.get(name) in state
+        }
+
     def _network(self, state: State) -> Network:
         """The network that fits a model: the founders', unless its config has other layers."""
         if not isinstance(state, RoutedState):

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from lineage.records import Block
 
-Granularity = Literal["layer", "half", "group"]
+Granularity = Literal["layer", "half", "group", "tensor"]
 
 OUTSIDE = "outside"
 """The block of what belongs to no layer: embeddings, the last norm, the head."""
@@ -130,8 +130,10 @@ def layout_of(
     Args:
         shapes: the shape of every tensor, by name.
         config: the checkpoint's config.json.
-        granularity: a block per layer; per attention and feed-forward half; or `groups` blocks in
-            each half (and one for the layer's norms) where the inner layout is known.
+        granularity: a block per layer; per attention and feed-forward half; `groups` blocks in
+            each half (and one for the layer's norms) where the inner layout is known; or a block
+            per tensor, as AdaMerging's (arXiv 2310.02575), which closes no block functionally but
+            is fine where the search follows a gradient.
         groups: with "group", how many head groups and neuron groups; lowered to a divisor of the
             number of key-value heads, since a group shares its keys and values.
         cuts: the inner layout: for any other module than a known one, declare it here.
@@ -146,7 +148,9 @@ def layout_of(
         cut = next((cut for cut in cuts if re.search(cut.pattern, name)), None)
         layer_prefix = f"layer {layer.group(1)} " if layer else ""
         half_name = "attention" if _ATTENTION.search(name) else "feed-forward"
-        if layer and granularity == "layer":
+        if granularity == "tensor":
+            builder.add(name, shape, [layer_prefix + name[layer.end() :] if layer else name])
+        elif layer and granularity == "layer":
             builder.add(name, shape, [layer_prefix.strip()])
         elif layer and granularity == "half":
             builder.add(name, shape, [layer_prefix + half_name])

@@ -79,6 +79,31 @@ class DeviceFounders:
                 _part(into, segment).copy_(total)
         return merged
 
+    def inner_products(
+        self,
+        name: str,
+        segments: Sequence[Segment],
+        gradient: torch.Tensor,
+        first: int,
+        products: Floats,
+    ) -> None:
+        """Add what one tensor gives to the gradient by the founders' weights.
+
+        Args:
+            name: of the tensor.
+            segments: that make it up.
+            gradient: by the tensor's elements.
+            first: the founder that differences are taken to.
+            products: shape (founders, blocks); see `sibling_kernel.inner_products`.
+        """
+        stored = self._sources(name)
+        for segment in segments:
+            slope = _part(gradient, segment)
+            wide = torch.promote_types(torch.float32, stored[first].dtype)
+            base = _part(stored[first], segment).to(wide)
+            sums = [((_part(s, segment).to(wide) - base) * slope).sum() for s in stored]
+            products[:, segment.block] += torch.stack(sums).cpu().double().numpy()
+
     def _sources(self, name: str) -> list[torch.Tensor]:
         if self._kept is not None and name in self._kept:
             return self._kept[name]

@@ -69,6 +69,21 @@ class Basis:
             weights[self.base] += rest
         return weights
 
+    def gradient(self, by_weights: Floats) -> Floats:
+        """The gradient by a genome, from the gradient by the founders' weights (chain rule).
+
+        >>> Basis(("base", "math"), base=0).gradient(np.array([[2.0, 0.0], [5.0, 1.0]])).tolist()
+        [[3.0, 1.0]]
+
+        Args:
+            by_weights: shape [founders, blocks], see `weights`.
+
+        Returns:
+            Shape [vectors, blocks].
+        """
+        rest = by_weights.mean(axis=0) if self.base is None else by_weights[self.base]
+        return np.asarray(by_weights[list(self.vectors)] - rest)
+
     def genome_of_founder(self, founder: int, blocks: int) -> Floats:
         """The genome of a founder itself: 1 on its own task vector, 0 elsewhere.
 

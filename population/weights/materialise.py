@@ -9,6 +9,11 @@ Rounding to the founders' dtype happens once, at the end.
 
 On a CPU a compiled loop does it (`sibling_kernel`), over tensors mapped from the founders' files
 and on several threads; on an accelerator torch does (`device_sums`), over founders that stay there.
+
+The way back is as simple, since weights are linear in a genome: the gradient of anything by the
+coefficient of a task vector in a block is the inner product of that task vector with the gradient
+by the weights of the block (AdaMerging, Yang et al. 2024, arXiv 2310.02575; aTLAS, Zhang et al.
+2024, arXiv 2407.02880). So no graph over founders is kept, and any network will do.
 """
 
 import math
@@ -29,7 +34,7 @@ from population.models.checkpoints import Checkpoint, weights_sha256
 from population.models.dtypes import BF16, BY_NAME, F16, F32, F64, Dtype, Raw, narrow, to_torch
 from population.weights.device_sums import DeviceFounders
 from population.weights.genomes import Basis
-from population.weights.sibling_kernel import addresses, weighted_sums
+from population.weights.sibling_kernel import addresses, inner_products, weighted_sums
 
 KEEP_IN_MEMORY = 1 << 30
 """Founders that take less than this many bytes as fp32, all together, are read only once."""
@@ -122,6 +127,36 @@ class Materialiser:
         """One tensor of a genome of shape [vectors, blocks]; no other is computed."""
         return self._merged(name, self._sums([genome]))[0]
 
+    def add_gradient(self, name: str, by_tensor: torch.Tensor, gradient: Floats) -> None:
+        """Add what one tensor gives to the gradient by a genome (of something, by the chain rule).
+
+        Args:
+            name: of the tensor; one that is only copied gives nothing.
+            by_tensor: the gradient by its elements, of its shape.
+            gradient: by the genome, shape [vectors, blocks]; it is changed.
+        """
+        header, first = self.founders[0].tensors[name], self.basis.base or 0
+        if not header.dtype.floating:
+            return
+        segments = self.layout.segments[name]
+        products = np.zeros((len(self.founders), len(self.layout.blocks)))
+        if self._device:
+            self._device.inner_products(name, segments, by_tensor.detach(), first, products)
+        else:
+            for start, stop in _slabs(header.shape, whole=self._mapped(name)):
+                sources, wide = self._wide_sources(name, start, stop)
+                part = by_tensor.detach()[start:stop] if header.shape else by_tensor.detach()
+                inner_products(
+                    addresses(sources),
+                    np.ascontiguousarray(part.to(getattr(torch, wide.name)).numpy()).ravel(),
+                    _runs(header.shape, segments, start, stop),
+                    first,
+                    products,
+                    np.empty(0, sources[0].dtype),
+                )
+            self._release(name)
+        gradient += self.basis.gradient(products)
+
     def _together(self, genomes: Sequence[Floats]) -> list[State]:
         sums = self._sums(genomes)
         names = list(self.founders[0].tensors)
@@ -158,9 +193,7 @@ class Materialiser:
             return self._device.merged(name, segments, sums.weights, sums.alone, first, dtype)
         into = [np.empty(header.shape, _computed(dtype).raw) for _ in range(count)]
         for start, stop in _slabs(header.shape, whole=self._mapped(name)):
-            sources = self._sources(name, start, stop)
-            wide = np.result_type(*[_wide_dtype(source) for source in sources])
-            sources = [_widened(source, wide) for source in sources]
+            sources, wide = self._wide_sources(name, start, stop)
             weighted_sums(
                 addresses(sources),
                 addresses([target[start:stop] if target.ndim else target for target in into]),
@@ -173,10 +206,13 @@ class Materialiser:
                 np.empty(0, wide),
                 np.empty(0, into[0].dtype),
             )
+        self._release(name)
+        return [to_torch(narrow(raw, dtype) if dtype is F16 else raw, dtype) for raw in into]
+
+    def _release(self, name: str) -> None:
         if self._kept is None:
             for founder in self.founders:
                 founder.release(name)
-        return [to_torch(narrow(raw, dtype) if dtype is F16 else raw, dtype) for raw in into]
 
     def _copied(self, name: str) -> torch.Tensor:
         tensor = self.founders[0].tensor(name)
@@ -187,6 +223,14 @@ class Materialiser:
         dtypes = {founder.tensors[name].dtype for founder in self.founders}
         stored = all(founder.stores(name) for founder in self.founders)
         return stored and len(dtypes) == 1 and dtypes <= {BF16, F32}
+
+    def _wide_sources(
+        self, name: str, start: int, stop: int | None
+    ) -> tuple[list[Raw], np.dtype[Any]]:
+        """Rows of a tensor of every founder, as the loops read them, and what they compute in."""
+        sources = self._sources(name, start, stop)
+        wide = np.result_type(*[_wide_dtype(source) for source in sources])
+        return [_widened(source, wide) for source in sources], wide
 
     def _sources(self, name: str, start: int, stop: int | None) -> list[Raw]:
         """Rows of a tensor of every founder, each in one piece."""

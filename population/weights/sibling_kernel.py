@@ -1,4 +1,4 @@
-"""Weighted sums of founders for many siblings at once: one compiled loop for the CPU.
+"""Weighted sums of founders for many siblings at once, and their gradient: loops for the CPU.
 
 A block of a founder is widened once, its difference to the first founder's is taken once, and it
 is added to every sibling while it lies in the first-level cache. Every product and every sum is
@@ -136,6 +136,58 @@ def weighted_sums(
                         if f != first and weight != 0:
                             _add(here, wide[f, :count], weight)
                 _store(here, _part(targets[s], size, start, count, like_target))
+
+
+@_jit
+def inner_products(
+    sources: Any,
+    gradient: Any,
+    runs: Any,
+    first: int,
+    products: Any,
+    like_source: Any,
+) -> None:
+    """`products[f, block] += sum over elements of gradient * (source[f] - source[first])`.
+
+    That is the gradient of `weighted_sums` by the weights, for one sibling. Blocks of elements are
+    summed in halves, and then in fp64: the bits depend on nothing but the arguments.
+
+    Args:
+        sources: int64, shape (founders,): addresses of flat arrays as long as `gradient`.
+        gradient: by the elements of the sibling, fp32 or fp64, which sums are computed in.
+        runs: int64, shape (runs, 3): where a run of elements starts, where it stops, its block.
+        first: the founder that differences are taken to; its products stay as they are.
+        products: fp64, shape (founders, blocks).
+        like_source: an array of the dtype of the sources; uint16 is bf16.
+    """
+    base = np.empty(BLOCK, gradient.dtype)
+    wide = np.empty(BLOCK, gradient.dtype)
+    for run in range(runs.shape[0]):
+        block = runs[run, 2]
+        for start in range(runs[run, 0], runs[run, 1], BLOCK):
+            count = min(BLOCK, runs[run, 1] - start)
+            slope, origin = gradient[start : start + count], base[:count]
+            _load(_part(sources[first], gradient.size, start, count, like_source), origin)
+            for f in range(sources.size):
+                if f != first:
+                    terms = wide[:count]
+                    _load(_part(sources[f], gradient.size, start, count, like_source), terms)
+                    for i in range(count):
+                        terms[i] = (terms[i] - origin[i]) * slope[i]
+                    products[f, block] += _halved(terms)
+
+
+@_jit
+def _halved(terms: Any) -> float:
+    """The sum of some numbers, which are overwritten: one half is added to the other, and so on."""
+    count = terms.size
+    while count > 1:
+        half = (count + 1) // 2
+        low, high = terms[: count - half], terms[half:count]
+        for i in range(count - half):
+            low[i] += high[i]
+        count = half
+    return float(terms[0])
 
 
 @_jit

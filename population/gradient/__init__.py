@@ -1,0 +1,1 @@
+"""Gradient descent on the coefficients of genomes, where scores can be differentiated."""

@@ -1,0 +1,210 @@
+"""Gradient descent on merge coefficients, one step of Adam per batch of items.
+
+The loss of a genome is the mean negative log-likelihood of the keys of some search items, under the
+model that it makes. Its gradient goes through the network to the weights, and from there to the
+coefficients (`Materialiser.add_gradient`). AdaMerging (Yang et al. 2024, arXiv 2310.02575) descends
+on the entropy of the answers, from 0.3 on every task vector; aTLAS (Zhang et al. 2024, arXiv
+2407.02880) on a supervised loss, as here.
+
+A descent is a value. What it does next depends on its state and settings alone, so one that was
+stored and taken up again makes the same steps, to the bit.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lineage.records import Floats, Item
+from population.evaluation.evaluator import Evaluator
+from population.evaluation.pool import EvaluatorPool
+from population.randomness import generator
+from population.weights.materialise import Materialiser, State
+
+START = 0.3
+"""Where AdaMerging starts every coefficient."""
+
+MOMENTUM, DAMPING, EPSILON = 0.9, 0.999, 1e-8
+"""Adam's decay rates of the mean and of the square of the gradient, and its smallest divisor."""
+
+ItemSampler = Callable[[int, int], Sequence[Item]]
+"""Gives the items of a step: called with the seed of a descent and the number of the step."""
+
+
+@dataclass(frozen=True)
+class DescentSettings:
+    """How to descend.
+
+    Attributes:
+        rate: Adam's step length, in units of a coefficient.
+        per_token: the loss is a mean over tokens instead of answers.
+        recompute: spare memory for time, see `answer_loss`.
+        low: the smallest coefficient.
+        high: the largest.
+    """
+
+    rate: float = 0.03
+    per_token: bool = False
+    recompute: bool = False
+    low: float = -np.inf
+    high: float = np.inf
+
+
+@dataclass(frozen=True)
+class Descent:
+    """A descent on its way: a genome and Adam's state.
+
+    Attributes:
+        genome: shape (genes,): a coefficient for each task vector and block.
+        gradient: shape (genes,): Adam's mean of gradients.
+        square: shape (genes,): Adam's mean of squared gradients.
+        steps: how many were taken.
+        seed: of the items that it samples.
+    """
+
+    genome: Floats
+    gradient: Floats
+    square: Floats
+    steps: int = 0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class DescentStep:
+    """A step of a descent.
+
+    Attributes:
+        descent: after the step.
+        loss: before the step, on its items, in nats.
+        items: how many those were; each counts three item evaluations.
+    """
+
+    descent: Descent
+    loss: float
+    items: int
+
+
+def new_descent(genome: Floats, seed: int) -> Descent:
+    """A descent that has not moved yet, from a genome of any shape.
+
+    >>> new_descent(np.full((2, 2), START), seed=7).genome.tolist()
+    [0.3, 0.3, 0.3, 0.3]
+    """
+    flat = np.array(genome, dtype=np.float64).ravel()
+    return Descent(flat, np.zeros_like(flat), np.zeros_like(flat), seed=seed)
+
+
+def sampler_of(items: Sequence[Item], count: int) -> ItemSampler:
+    """Samples items of a few, equally often of each task; no item twice in a step.
+
+    Args:
+        items: to sample from: all search items, or those of a niche.
+        count: items of a step, at most; at least one of each task.
+    """
+    tasks: dict[str, list[Item]] = {}
+    for item in items:
+        tasks.setdefault(item.task, []).append(item)
+    each = max(1, round(count / len(tasks)))
+
+    def sample(seed: int, step: int) -> list[Item]:
+        chosen = []
+        for name, of_task in tasks.items():
+            rng = generator(seed, "descent items", step, name)
+            take = min(each, len(of_task))
+            chosen += [of_task[n] for n in rng.choice(len(of_task), take, replace=False)]
+        return chosen
+
+    return sample
+
+
+def gradient_at(
+    evaluator: Evaluator,
+    maker: Materialiser,
+    genome: Floats,
+    items: Sequence[Item],
+    settings: DescentSettings,
+) -> tuple[float, Floats]:
+    """The loss of a genome on some items, in nats, and its gradient, shape (genes,).
+
+    Args:
+        evaluator: that becomes the model; it counts three item evaluations for each item.
+        maker: of the weights; one that does not round them to the founders' dtype is exact.
+        genome: shape (genes,).
+        items: with keys.
+        settings: of the descent.
+    """
+    gradient = np.zeros((len(maker.basis.vectors), len(maker.layout.blocks)))
+    loss = evaluator.loss(
+        maker.one(genome),
+        evaluator.prepare_keys(items),
+        lambda name, by_tensor: maker.add_gradient(name, by_tensor, gradient),
+        per_token=settings.per_token,
+        recompute=settings.recompute,
+    )
+    return loss, gradient.ravel()
+
+
+def adam_step(descent: Descent, gradient: Floats, settings: DescentSettings) -> Descent:
+    """One step of Adam downhill (Kingma and Ba 2015, arXiv 1412.6980, algorithm 1).
+
+    A gradient that is not finite, of a model that is broken, moves nothing.
+
+    Args:
+        descent: before the step.
+        gradient: shape (genes,).
+        settings: of the descent.
+    """
+    steps = descent.steps + 1
+    if not np.isfinite(gradient).all():
+        return replace(descent, steps=steps)
+    mean = MOMENTUM * descent.gradient + (1 - MOMENTUM) * gradient
+    square = DAMPING * descent.square + (1 - DAMPING) * gradient**2
+    length = np.sqrt(square / (1 - DAMPING**steps)) + EPSILON
+    moved = descent.genome - settings.rate * mean / (1 - MOMENTUM**steps) / length
+    genome = np.clip(moved, settings.low, settings.high)
+    return replace(descent, genome=genome, gradient=mean, square=square, steps=steps)
+
+
+def descend(
+    evaluator: Evaluator,
+    maker: Materialiser,
+    descent: Descent,
+    sampler: ItemSampler,
+    settings: DescentSettings,
+) -> DescentStep:
+    """One step on fresh items."""
+    items = sampler(descent.seed, descent.steps)
+    loss, gradient = gradient_at(evaluator, maker, descent.genome, items, settings)
+    return DescentStep(adam_step(descent, gradient, settings), loss, len(items))
+
+
+def descend_together(
+    pool: EvaluatorPool,
+    maker: Materialiser,
+    descents: Sequence[Descent],
+    sampler: ItemSampler,
+    settings: DescentSettings,
+    steps: int,
+) -> list[list[DescentStep]]:
+    """Some steps of several descents, each on an evaluator of its own.
+
+    Args:
+        pool: of evaluators; the bits do not depend on how many there are.
+        maker: of the weights.
+        descents: they share nothing but the maker.
+        sampler: of items.
+        settings: of all.
+        steps: how many each takes.
+
+    Returns:
+        The steps of each descent.
+    """
+
+    def work(number: int, evaluator: Evaluator, state: State) -> list[DescentStep]:
+        taken: list[DescentStep] = []
+        for _ in range(steps):
+            before = taken[-1].descent if taken else descents[number]
+            taken.append(descend(evaluator, maker, before, sampler, settings))
+        return taken
+
+    return pool.map(maker.siblings([descent.genome for descent in descents]), work)
