@@ -169,8 +169,9 @@ class Search(_Section):
     growing intervals (after generation 1, 2, 3, 5, 8, ...), so that short campaigns crown too."""
     alarms: bool = True
     """Whether a colony that collapses gets more novelty and new blood by itself."""
-    blocks: Literal["layer", "half", "group"] = "half"
-    """Where recipes may cut: whole layers; attention and feed-forward; or groups within both."""
+    blocks: Literal["layer", "half", "group", "tensor"] = "half"
+    """Where recipes may cut: whole layers; attention and feed-forward; groups within both; or every
+    tensor by itself."""
     groups: int = Field(2, ge=1)
     """With blocks = "group": how many head groups and neuron groups a layer has."""
     coarse: bool | Literal["auto"] = "auto"

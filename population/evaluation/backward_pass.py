@@ -6,7 +6,7 @@ that with one batch no more than one of them exists; with several they add up in
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
@@ -48,21 +48,23 @@ def answer_loss(
     tokens = sum(int(batch.target_mask.sum()) for batch in batches)
     count = tokens if per_token else sum(len(batch.rows) for batch in batches)
     total = 0.0
-    with _leaves(model, names) as leaves, _recomputed(model, recompute), torch.enable_grad():
+    with (
+        _leaves(model, names) as leaves,
+        _recomputed(model, recompute),
+        ExitStack() as hooks,
+        torch.enable_grad(),
+    ):
         for batch in batches:
-            hooks = []
             if batch is batches[-1]:
-                hooks = [
-                    leaf.register_post_accumulate_grad_hook(partial(_hand_on, take, name))
-                    for name, leaf in leaves
-                ]
+                for name, leaf in leaves:
+                    hand_on = partial(_hand_on, take, name)
+                    hook = leaf.register_post_accumulate_grad_hook(hand_on)  # type: ignore[no-untyped-call]
+                    hooks.callback(hook.remove)
             logits = logits_at(model, batch.tokens, batch.logit_mask)
             logs = log_probabilities(logits, batch.targets[batch.target_mask])
             loss = -logs.sum() / count
             loss.backward()  # type: ignore[no-untyped-call]
             total += float(loss.detach())
-            for hook in hooks:
-                hook.remove()
         for name, leaf in leaves:  # which the last batch had no use for
             if leaf.grad is not None:
                 _hand_on(take, name, leaf)
@@ -76,9 +78,7 @@ def _hand_on(take: TakeGradient, name: str, leaf: torch.Tensor) -> None:
 
 
 @contextmanager
-def _leaves(
-    model: Any, names: Mapping[str, str]
-) -> Iterator[list[tuple[str, torch.Tensor]]]:
+def _leaves(model: Any, names: Mapping[str, str]) -> Iterator[list[tuple[str, torch.Tensor]]]:
     """A context in which a network's floating weights want gradients."""
     weights = model.state_dict(keep_vars=True)
     found: dict[int, tuple[str, torch.Tensor]] = {}
@@ -87,12 +87,12 @@ def _leaves(
             found.setdefault(id(weights[own]), (name, weights[own]))
     leaves = list(found.values())
     for _, leaf in leaves:
-        leaf.requires_grad_(requires_grad=True)
+        leaf.requires_grad_(True)
     try:
         yield leaves
     finally:
         for _, leaf in leaves:
-            leaf.requires_grad_(requires_grad=False)
+            leaf.requires_grad_(False)
             leaf.grad = None
 
 

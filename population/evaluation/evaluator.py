@@ -108,10 +108,18 @@ class Evaluator:
         """Memory that the network's weights take, in bytes."""
         return sum(p.numel() * p.element_size() for p in self._model.parameters())
 
-    def clone(self) -> "Evaluator":
-        """Another evaluator that can work beside this one; they share nothing but the meter."""
+    def clone(self, dtype: str | None = None) -> "Evaluator":
+        """Another evaluator that can work beside this one; they share nothing but the meter.
+
+        Args:
+            dtype: arithmetic of its forward passes; None for the same.
+        """
         twin = copy.copy(self)
-        twin._networks = copy.deepcopy(self._networks)
+        if dtype is None:
+            twin._networks = copy.deepcopy(self._networks)
+        else:
+            twin.dtype = resolve_dtype(dtype, self.dtype, self.device)
+            twin._networks = self._networks.anew(twin.dtype)
         twin._questions = self._questions.clone()
         return twin
 

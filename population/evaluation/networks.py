@@ -57,6 +57,10 @@ class Networks:
         self._founders_kinds = layer_kinds(config.to_dict())
         self._shells: dict[str, Network] = {}
 
+    def anew(self, dtype: torch.dtype) -> "Networks":
+        """Other networks of the same architecture, in another dtype."""
+        return Networks(self._config, dtype, self._device)
+
     @property
     def working(self) -> Any:
         """The network at work, with its weights; random ones at first."""

@@ -56,17 +56,18 @@ def logits_at(model: Any, tokens: torch.Tensor, positions: torch.Tensor) -> torc
 
 
 def log_probabilities(logits: torch.Tensor, targets: torch.Tensor, rows: int = 64) -> torch.Tensor:
-    """The log-probability of one token per row of logits, shape (rows,), computed in fp32.
+    """The log-probability of one token per row of logits, shape (rows,), computed in fp32 or fp64.
 
     Args:
         logits: shape (rows, vocabulary).
         targets: shape (rows,).
         rows: that are widened to fp32 at a time: a copy of all logits would be the largest tensor.
     """
+    wide = torch.promote_types(logits.dtype, torch.float32)
     return torch.cat(
         [
             logits[start : start + rows]
-            .float()
+            .to(wide)
             .log_softmax(dim=-1)
             .gather(-1, targets[start : start + rows, None])[:, 0]
             for start in range(0, len(targets), rows)

@@ -297,7 +297,7 @@ class MergeStep(MethodResult):
         if len(rows) > 1:
             raise RecipeError(
                 f"step {self.name!r}: {self.method.name} cannot cut within tensors; use blocks of "
-                "whole tensors (granularity half or layer)"
+                "whole tensors (granularity tensor, half or layer)"
             )
         settings = Settings(
             {name: values[rows] for name, values in part.settings.values.items()}, self._compat

@@ -149,7 +149,8 @@ def layout_of(
         layer_prefix = f"layer {layer.group(1)} " if layer else ""
         half_name = "attention" if _ATTENTION.search(name) else "feed-forward"
         if granularity == "tensor":
-            builder.add(name, shape, [layer_prefix + name[layer.end() :] if layer else name])
+            rest = name if layer is None else f"{name[: layer.start()]}.{name[layer.end() :]}"
+            builder.add(name, shape, [layer_prefix + rest.lstrip(".")])
         elif layer and granularity == "layer":
             builder.add(name, shape, [layer_prefix.strip()])
         elif layer and granularity == "half":

@@ -144,7 +144,7 @@ def test_a_parameter_that_lacks_or_leaves_its_range_is_named(ones: Path, tmp_pat
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("granularity", ["layer", "half", "group"])
+@pytest.mark.parametrize("granularity", ["layer", "half", "group", "tensor"])
 def test_a_parameter_may_be_given_for_each_block(
     granularity: str, ones: Path, tmp_path: Path
 ) -> None:
@@ -159,9 +159,10 @@ def test_a_parameter_may_be_given_for_each_block(
             assert set(part.flat) == {values[layout.blocks[segment.block].name]}
     assert len({float(array.flat[0]) for array in found.values()}) > LAYERS
 
-    lacking = {name: v for name, v in values.items() if name != "outside"}
+    *_, last = values
+    lacking = {name: v for name, v in values.items() if name != last}
     wrong = linear({"ones": {"blocks": lacking}}, blocks=cut)
-    refused(lambda: resolved(ones, tmp_path / "no", wrong), "no value for block 'outside'")
+    refused(lambda: resolved(ones, tmp_path / "no", wrong), f"no value for block {last!r}")
     unknown = linear({"ones": {"blocks": values | {"layer 99": 1.0}}}, blocks=cut)
     refused(
         lambda: resolved(ones, tmp_path / "no", unknown),

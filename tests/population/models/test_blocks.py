@@ -32,7 +32,7 @@ def shapes_of(kind: str) -> tuple[dict[str, tuple[int, ...]], dict]:
 
 
 @pytest.mark.parametrize("kind", ARCHITECTURES)
-@pytest.mark.parametrize("granularity", ["layer", "half", "group"])
+@pytest.mark.parametrize("granularity", ["layer", "half", "group", "tensor"])
 def test_every_weight_lies_in_exactly_one_block(kind: str, granularity: Granularity) -> None:
     shapes, config = shapes_of(kind)
     layout = layout_of(shapes, config, granularity, groups=2)
@@ -54,6 +54,20 @@ def test_halves_are_attention_feed_forward_and_what_is_outside(kind: str) -> Non
     names = {block.name for block in layout_of(shapes, config).blocks}
     halves = {f"layer {n} {half}" for n in (0, 1) for half in ("attention", "feed-forward")}
     assert names == halves | {OUTSIDE}
+
+
+@pytest.mark.parametrize("kind", ARCHITECTURES)
+def test_every_tensor_may_be_a_block(kind: str) -> None:
+    shapes, config = shapes_of(kind)
+    layout = layout_of(shapes, config, "tensor")
+    assert len(layout.blocks) == len(shapes)
+    assert {len(segments) for segments in layout.segments.values()} == {1}
+    layers = levels_of(layout)[0]
+    for name, (segment,) in layout.segments.items():
+        block = layout.blocks[segment.block].name
+        assert ("layers.1." in name or ".h.1." in name) == block.startswith("layer 1 ")
+    inside = [block.name.startswith("layer ") for block in layout.blocks]
+    assert len({int(group) for group, one in zip(layers, inside, strict=True) if one}) == 2
 
 
 def test_a_head_group_holds_its_queries_keys_values_and_what_reads_them() -> None:

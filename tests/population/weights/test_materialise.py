@@ -57,7 +57,7 @@ def slowly(maker: Materialiser, genome: np.ndarray, name: str) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("base", [0, 2, None])
-@pytest.mark.parametrize("granularity", ["layer", "half", "group"])
+@pytest.mark.parametrize("granularity", ["layer", "half", "group", "tensor"])
 def test_a_recipe_makes_the_weights_it_says(
     maker: Maker, base: int | None, granularity: Granularity
 ) -> None:
@@ -67,6 +67,63 @@ def test_a_recipe_makes_the_weights_it_says(
         torch.testing.assert_close(
             tensor.double(), slowly(made, genome, name), atol=1e-6, rtol=1e-5
         )
+
+
+def numbers(seed: int, *shape: int) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def gradient_of(made: Materialiser, slopes: dict[str, torch.Tensor]) -> np.ndarray:
+    gradient = np.zeros((len(made.basis.vectors), len(made.layout.blocks)))
+    for name, slope in slopes.items():
+        made.add_gradient(name, slope, gradient)
+    return gradient
+
+
+@pytest.mark.parametrize("base", [0, 2, None])
+@pytest.mark.parametrize("granularity", ["layer", "half", "group", "tensor"])
+def test_the_gradient_by_a_genome_is_what_a_step_along_each_gene_gives(
+    maker: Maker, base: int | None, granularity: Granularity
+) -> None:
+    """Weights are linear in the genome, so a step of any length tells; in fp64."""
+    made = maker(base, granularity)
+    (genome,) = random_genomes(made, 1)
+    slopes = {
+        name: numbers(number, *header.shape)
+        for number, (name, header) in enumerate(made.founders[0].tensors.items())
+    }
+
+    def value(genome: np.ndarray) -> float:
+        return sum(
+            float((slowly(made, genome, name) * slope).sum()) for name, slope in slopes.items()
+        )
+
+    steps = np.zeros_like(genome)
+    for gene in np.ndindex(genome.shape):
+        moved = genome.copy()
+        moved[gene] += 1.0
+        steps[gene] = value(moved) - value(genome)
+    found = gradient_of(made, slopes)
+    np.testing.assert_allclose(found, steps, atol=2e-5 * np.abs(steps).max())
+
+
+def test_the_gradient_has_the_same_bits_however_founders_are_read(
+    maker: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = maker()
+    slopes = {
+        name: numbers(number, *header.shape)
+        for number, (name, header) in enumerate(made.founders[0].tensors.items())
+    }
+    found = gradient_of(made, slopes)
+    half = {name: slope.to(torch.bfloat16) for name, slope in slopes.items()}
+    np.testing.assert_allclose(gradient_of(made, half), found, atol=0.02 * np.abs(found).max())
+    monkeypatch.setattr(materialise, "KEEP_IN_MEMORY", 0)
+    streamed = maker()
+    assert np.array_equal(gradient_of(streamed, slopes), found)
+    streamed._device = DeviceFounders(made.founders, torch.device("cpu"))
+    on_device = gradient_of(streamed, slopes)
+    np.testing.assert_allclose(on_device, found, atol=1e-5 * np.abs(found).max())
 
 
 def test_a_founder_is_remade_from_its_genome(maker: Maker) -> None:
