@@ -1,7 +1,7 @@
 """The entry point: `colony` starts here.
 
-It loads nothing but what guards it, so that Ctrl-C is heard as it should from the first moment on:
-also while commands are loaded, when libraries turn it into errors of their own, or lose it.
+It loads nothing but the guard, so that Ctrl-C works from the first moment on: also while commands
+are loaded, when libraries turn it into errors of their own, or lose it.
 """
 
 from tui.shared.guard import guarded
@@ -13,7 +13,7 @@ def main() -> None:
 
 
 def _command_line() -> None:
-    from tui.cli.main import app  # noqa: PLC0415 - a quarter of a second in which Ctrl-C is heard
+    from tui.cli.main import app  # noqa: PLC0415 - a quarter of a second in which Ctrl-C works
 
     app()
 

@@ -34,13 +34,13 @@ def test_steps_are_written_a_few_times_a_second(
 def test_what_changes_seldom_is_told_at_once(archive: Path) -> None:
     heart = HeartbeatWriter(archive)
     heart.step(1, 9, "offspring")
-    heart.tell(generation=4, spent=120, budget=1000, left_s=None)
+    heart.update(generation=4, spent=120, budget=1000, left_s=None)
     told = read_heartbeat(archive)
     assert told is not None
     assert (told.generation, told.spent, told.budget, told.left_s) == (4, 120, 1000, None)
     assert (told.what, told.done, told.total) == ("offspring", 1, 9)
     assert told.pid == os.getpid()
-    assert told.beats
+    assert told.running
 
 
 def test_the_end_is_told_whatever_it_is(archive: Path) -> None:
@@ -51,19 +51,19 @@ def test_the_end_is_told_whatever_it_is(archive: Path) -> None:
         raise RuntimeError("the disk is full\nand more")
     assert ended(archive) == "the disk is full"
     with HeartbeatWriter(archive) as heart:
-        heart.tell(ended="the budget is spent")
+        heart.update(ended="the budget is spent")
     assert ended(archive) == "the budget is spent"
 
 
 def ended(archive: Path) -> str | None:
     told = read_heartbeat(archive)
     assert told is not None
-    assert not told.beats
+    assert not told.running
     return told.ended
 
 
 def test_a_process_that_was_killed_does_not_beat(archive: Path) -> None:
-    HeartbeatWriter(archive).tell(generation=1)
+    HeartbeatWriter(archive).update(generation=1)
     told = json.loads(heartbeat_path(archive).read_text())
     child = os.fork()
     if child == 0:
@@ -73,7 +73,7 @@ def test_a_process_that_was_killed_does_not_beat(archive: Path) -> None:
     gone = read_heartbeat(archive)
     assert gone is not None
     assert gone.ended is None
-    assert not gone.beats
+    assert not gone.running
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"pid": 1, "new": 2}', "\udcff"])
@@ -85,7 +85,7 @@ def test_what_is_not_understood_is_no_heartbeat(archive: Path, text: str) -> Non
 def test_a_campaign_goes_on_where_its_pulse_cannot_be_written(tmp_path: Path) -> None:
     with HeartbeatWriter(tmp_path / "nowhere" / "colony.duckdb") as heart:
         heart.step(1, 2, "arena")
-        heart.tell(generation=1)
+        heart.update(generation=1)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -40,7 +40,7 @@ app = typer.Typer()
 def go():
     with clear_errors(), Interruptible() as stop:
         {before}
-        stop.writing()
+        stop.begin_writing()
         try:
             {during}
             {after}
@@ -102,8 +102,8 @@ main()
 
 def test_others_are_quiet(tmp_path: Path) -> None:
     code = """
-from tui.shared.quiet import hush_at_exit, quiet
-hush_at_exit()
+from tui.shared.quiet import quiet, silence_at_exit
+silence_at_exit()
 quiet()
 import atexit, logging, warnings
 warnings.warn("do not use this")

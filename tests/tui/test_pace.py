@@ -80,14 +80,14 @@ def stream() -> io.StringIO:
     return io.StringIO()
 
 
-def teller(stream: io.StringIO, now: list[float], *, lively: bool) -> ProgressLine:
+def teller(stream: io.StringIO, now: list[float], *, interactive: bool) -> ProgressLine:
     console = Console(file=stream, width=40, force_terminal=False)
-    return ProgressLine(console, stream, lively, lambda: now[0])
+    return ProgressLine(console, stream, interactive, lambda: now[0])
 
 
 def test_a_pipe_hears_a_plain_line_after_seconds_of_silence(stream: io.StringIO) -> None:
     now = [0.0]
-    telling = teller(stream, now, lively=False)
+    telling = teller(stream, now, interactive=False)
     for second in range(1, 24):
         now[0] = float(second)
         telling.step(second, 46, "first population")
@@ -103,7 +103,7 @@ def test_a_pipe_hears_a_plain_line_after_seconds_of_silence(stream: io.StringIO)
 
 def test_on_a_terminal_one_line_is_replaced_and_leaves_nothing_behind(stream: io.StringIO) -> None:
     now = [0.0]
-    telling = teller(stream, now, lively=True)
+    telling = teller(stream, now, interactive=True)
     telling.step(0, 9, "a")
     assert stream.getvalue() == "\r\x1b[2Ka 0/9", "at once: importing torch comes next"
     now[0] += PAINT_S / 2
@@ -115,7 +115,7 @@ def test_on_a_terminal_one_line_is_replaced_and_leaves_nothing_behind(stream: io
     telling.say("done")
     assert stream.getvalue().endswith("\r\x1b[2Kdone\n")
     before = stream.getvalue()
-    telling.wipe()
+    telling.clear()
     assert stream.getvalue() == before
 
 
@@ -137,7 +137,7 @@ class Shown:
 def live(tmp_path: Path, stream: io.StringIO) -> tuple[CampaignProgress, list[float], Path]:
     now = [0.0]
     archive = tmp_path / "a.duckdb"
-    telling = teller(stream, now, lively=False)
+    telling = teller(stream, now, interactive=False)
     ends = CampaignEnds(240_000, None, 900.0)
     shown = CampaignProgress(
         telling, ends, StopRequest(archive), HeartbeatWriter(archive), None, lambda: now[0]
@@ -162,7 +162,7 @@ def test_the_time_left_goes_down_while_models_work_and_not_while_they_wait(
 ) -> None:
     shown, now, _ = live
     told = []
-    shown._heart.step = lambda done, total, what, **known: told.append(known)  # type: ignore[method-assign]
+    shown._heartbeat.step = lambda done, total, what, **known: told.append(known)  # type: ignore[method-assign]
     shown.spent = lambda: 1234
     shown.on_generation(Shown(HISTORY))  # type: ignore[arg-type]
     for moment, what in ((10, "offspring"), (20, PAUSED), (500, PAUSED), (501, "offspring"),

@@ -312,11 +312,11 @@ def test_a_campaign_that_is_running_is_paused_and_resumed(
 
     def does() -> str:
         heartbeat = read_heartbeat(path)
-        return heartbeat.what if heartbeat is not None and heartbeat.beats else ""
+        return heartbeat.what if heartbeat is not None and heartbeat.running else ""
 
     def breeds() -> bool:
         heartbeat = read_heartbeat(path)
-        return heartbeat is not None and heartbeat.beats and heartbeat.generation is not None
+        return heartbeat is not None and heartbeat.running and heartbeat.generation is not None
 
     async def test() -> None:
         async with shown(path) as (app, pilot):

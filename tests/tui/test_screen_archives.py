@@ -192,7 +192,7 @@ def test_one_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
         async with app.run_test(size=(120, 40)) as pilot:
             await until(pilot, lambda: "no archive at" in frame(app))
             with HeartbeatWriter(path) as heart:
-                heart.tell(what="reading founders", done=2, total=9)
+                heart.update(what="reading founders", done=2, total=9)
                 await until(pilot, lambda: "reading founders 2/9" in frame(app))
                 found(path).close()
                 await until(pilot, lambda: born(app) == 9)

@@ -69,7 +69,7 @@ def test_a_campaign_is_watched_as_it_lives_and_stopped(small_config: Path, tmp_p
     assert "To continue: colony run" in plain(front)
     heartbeat = read_heartbeat(path)
     assert heartbeat is not None
-    assert not heartbeat.beats
+    assert not heartbeat.running
 
 
 def births(watcher: Terminal) -> int:
@@ -93,7 +93,7 @@ def test_a_campaign_that_is_left_runs_to_its_end(small_config: Path, tmp_path: P
     front.press("l")
     assert ended(front) == 0
     assert "the campaign goes on" in plain(front)
-    waited(lambda: (heartbeat := read_heartbeat(path)) is not None and not heartbeat.beats)
+    waited(lambda: (heartbeat := read_heartbeat(path)) is not None and not heartbeat.running)
     assert Archive(path).generations()[-1].generation == 2
     assert "are bred" in (tmp_path / "colony.duckdb.log").read_text()
 

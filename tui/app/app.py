@@ -152,8 +152,8 @@ class ColonyApp(ActionHandlers):
 
     @on(HeartbeatRead)
     def _feel(self, message: HeartbeatRead) -> None:
-        beat = (self.heartbeat and self.heartbeat.beats) != (
-            message.heartbeat and message.heartbeat.beats
+        beat = (self.heartbeat and self.heartbeat.running) != (
+            message.heartbeat and message.heartbeat.running
         )
         self.heartbeat = message.heartbeat
         if self.page:

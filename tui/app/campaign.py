@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-WORDS = 2
+LAST_LINES = 2
 """Lines at the end of the log that say how a campaign came to its end."""
 
 
@@ -68,7 +68,7 @@ class CampaignProcess:
         self._report.seek(0)
         return self._report.read().decode("utf-8", "replace")
 
-    def last_words(self) -> list[str]:
+    def last_lines(self) -> list[str]:
         """How it came to its end, in its own words."""
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
-        return lines[-WORDS:] if self.code() == 0 else lines[-1:]
+        return lines[-LAST_LINES:] if self.code() == 0 else lines[-1:]

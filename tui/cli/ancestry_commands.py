@@ -12,8 +12,8 @@ from tui.shared.console import (
     JsonOption,
     ModelArgument,
     clear_errors,
-    described,
-    opened,
+    help_text,
+    open_archive,
     out,
     print_json,
     progress_bar,
@@ -23,7 +23,7 @@ app = typer.Typer()
 
 
 @app.command(
-    help=described(
+    help=help_text(
         "Whom the living descend from most, how diverse they are, which lines died and of what.",
         "colony ancestry",
         "colony ancestry --limit 30",
@@ -36,22 +36,22 @@ def ancestry(
     as_json: JsonOption = False,
 ) -> None:
     with clear_errors():
-        colony = opened(archive)
+        colony = open_archive(archive)
         from lineage.queries.line_survival import line_survival_of
-        from tui.cli.ancestry_tables import legacies_json, legacies_view
+        from tui.cli.ancestry_tables import line_survival_json, line_survival_view
 
         with progress_bar() as progress:
             survival = line_survival_of(
                 colony, limit, lambda done, total: progress(done, total, "kinship of the living")
             )
         if as_json:
-            print_json(legacies_json(survival))
+            print_json(line_survival_json(survival))
         else:
-            out.print(legacies_view(survival, style_for(out, ascii_only=False).glyphs))
+            out.print(line_survival_view(survival, style_for(out, ascii_only=False).glyphs))
 
 
 @app.command(
-    help=described(
+    help=help_text(
         "How two models are related: how closely, through whom, and the way between them.",
         "colony kin champion 40",
         "colony kin kanji champion --limit 3",
@@ -67,17 +67,20 @@ def kin(
     as_json: JsonOption = False,
 ) -> None:
     with clear_errors():
-        colony = opened(archive)
+        colony = open_archive(archive)
         from lineage.ancestry.relations import relation
         from lineage.drawing.path_between import path_between
         from lineage.queries.family import family_of
         from tui.cli.ancestry_tables import relation_json, relation_view
 
         one, two = colony.find(model), colony.find(other)
-        descent = colony.ancestry()
+        ancestry_of_all = colony.ancestry()
         with progress_bar() as progress:
             kinship = relation(
-                descent, one.id, two.id, lambda done, total: progress(done, total, "kinship")
+                ancestry_of_all,
+                one.id,
+                two.id,
+                lambda done, total: progress(done, total, "kinship"),
             )
         if as_json:
             rows = colony.models(ids={one.id, two.id, *(node.model for node in kinship.common)})
@@ -85,7 +88,7 @@ def kin(
             return
         named = {one.id, two.id, *(kinship.path or ())}
         named |= {node.model for node in kinship.common[:limit]}
-        family = family_of(colony, named, descent)
+        family = family_of(colony, named, ancestry_of_all)
         out.print(relation_view(kinship, family, limit))
         if kinship.path is not None and len(kinship.path) > 1:
             drawing = path_between(family, kinship.path, style_for(out, ascii_only))

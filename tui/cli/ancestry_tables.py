@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from lineage.records import Floats, Model
 
 CURVE = 24
-"""Cells of the curve of a founder's share."""
+"""Width of the curve of a founder's share, in cells."""
 
 
-def legacies_json(survival: "LineSurvival") -> dict[str, Any]:
-    """What `colony ancestry --json` prints."""
+def line_survival_json(survival: "LineSurvival") -> dict[str, Any]:
+    """The dictionary that `colony ancestry --json` prints."""
     models = survival.models
     return {
         "diversity": vars(survival.diversity),
@@ -45,7 +45,7 @@ def legacies_json(survival: "LineSurvival") -> dict[str, Any]:
                 "share": _number(line.shares[-1]),
                 "shares": [_number(share) for share in line.shares],
                 "carriers": line.carriers,
-                "last": _dead(models, line.last),
+                "last": _deaths_json(models, line.last),
             }
             for line in survival.founders
         ],
@@ -54,7 +54,7 @@ def legacies_json(survival: "LineSurvival") -> dict[str, Any]:
                 "head": line.head,
                 "descendants": line.descendants,
                 "ended": line.ended,
-                "last": _dead(models, line.last),
+                "last": _deaths_json(models, line.last),
             }
             for line in survival.lost
         ],
@@ -62,21 +62,26 @@ def legacies_json(survival: "LineSurvival") -> dict[str, Any]:
     }
 
 
-def legacies_view(survival: "LineSurvival", glyphs: "Glyphs") -> Group:
-    """The living, whom they descend from, and who has nobody left."""
-    models, diverse = survival.models, survival.diversity
+def line_survival_view(survival: "LineSurvival", glyphs: "Glyphs") -> Group:
+    """The survival of lines as tables: diversity, main contributors, founders, dead lines, causes.
+
+    Args:
+        survival: what to show.
+        glyphs: signs of the curves.
+    """
+    models, diversity = survival.models, survival.diversity
     parts: list[Any] = [
         Text(
-            f"{diverse.living:,} living of {diverse.effective_founders:.1f} effective founders; "
-            f"mean kinship {diverse.mean_kinship:.3f}, mean relationship of two "
-            f"{diverse.mean_relationship:.3f}, mean inbreeding {diverse.mean_inbreeding:.3f}"
+            f"{diversity.living:,} living of {diversity.effective_founders:.1f} effective "
+            f"founders; mean kinship {diversity.mean_kinship:.3f}, mean relationship of two "
+            f"{diversity.mean_relationship:.3f}, mean inbreeding {diversity.mean_inbreeding:.3f}"
         )
     ]
     table = plain_table(
         "model", "born", "how", "in the living", "children", "all", "live", "fate",
         text=("model", "how", "fate"),
     )  # fmt: skip
-    table.title = "The most fruitful, with all their descendants and how many of them live"
+    table.title = "Largest contributors to the living, with all descendants and those alive"
     for one in survival.main_contributors:
         row = models[one.model]
         table.add_row(
@@ -132,7 +137,12 @@ def legacies_view(survival: "LineSurvival", glyphs: "Glyphs") -> Group:
 
 
 def relation_json(relation: "Relation", models: Mapping[int, "Model"]) -> dict[str, Any]:
-    """What `colony kin --json` prints."""
+    """The dictionary that `colony kin --json` prints.
+
+    Args:
+        relation: of two models.
+        models: both and their common ancestors, by id.
+    """
     return {
         "models": [{"id": i, "label": models[i].label} for i in relation.models],
         "relationship": relation.relationship,
@@ -146,7 +156,13 @@ def relation_json(relation: "Relation", models: Mapping[int, "Model"]) -> dict[s
 
 
 def relation_view(relation: "Relation", family: "Family", most: int) -> Group:
-    """How closely two models are related, and through whom."""
+    """How closely two models are related, and a table of their common ancestors.
+
+    Args:
+        relation: of the two.
+        family: knows the labels of both and of the ancestors listed.
+        most: ancestors to list at most.
+    """
     one, other = (family.label(model) for model in relation.models)
     parts: list[Any] = [
         Text(
@@ -175,7 +191,13 @@ def relation_view(relation: "Relation", family: "Family", most: int) -> Group:
 
 
 def curve(shares: "Floats", most: float, bars: str) -> str:
-    """A history as a row of bars, of which `most` is the highest; each the mean of its span."""
+    """A history as a row of `CURVE` bars at most, each the mean of its span of generations.
+
+    Args:
+        shares: shape (generations,); NaN where there was none.
+        most: the share that has the highest bar.
+        bars: the signs, lowest first.
+    """
     spans = np.array_split(shares, min(CURVE, len(shares)))
     levels = [0.0 if np.isnan(span).all() else float(np.nanmean(span)) for span in spans]
     top = len(bars) - 1
@@ -194,7 +216,7 @@ def _number(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def _dead(models: Mapping[int, "Model"], ids: Sequence[int]) -> list[dict[str, Any]]:
+def _deaths_json(models: Mapping[int, "Model"], ids: Sequence[int]) -> list[dict[str, Any]]:
     return [
         {"id": i, "label": models[i].label, "died": models[i].died, "cause": models[i].cause}
         for i in ids
@@ -202,7 +224,7 @@ def _dead(models: Mapping[int, "Model"], ids: Sequence[int]) -> list[dict[str, A
 
 
 def _deaths(models: Mapping[int, "Model"], ids: Sequence[int]) -> Text:
-    """Who died last, when and of what."""
+    """The models that died last, with generation and cause."""
     if not ids:
         return Text("")
     row = models[ids[0]]

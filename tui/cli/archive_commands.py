@@ -11,8 +11,8 @@ from tui.shared.console import (
     ArchiveOption,
     JsonOption,
     clear_errors,
-    described,
-    opened,
+    help_text,
+    open_archive,
     out,
     print_json,
     quoted,
@@ -28,7 +28,7 @@ TargetArgument = Annotated[
 
 
 @app.command(
-    help=described(
+    help=help_text(
         "Branch a colony at a generation, into an archive that goes on from there. "
         "Run on, it makes what the original made; with another budget or hand, something else.",
         "colony fork branch.duckdb --at 120",
@@ -46,15 +46,15 @@ def fork(
     as_json: JsonOption = False,
 ) -> None:
     with clear_errors():
-        colony = opened(archive)
-        from lineage.archive.fork import fork as branch
+        colony = open_archive(archive)
+        from lineage.archive.fork import fork as fork_archive
         from lineage.archive.unfinished import why_no_generation
 
         last = colony.latest()
         if last is None:
             raise ArchiveError(f"{archive} has nothing to fork yet: {why_no_generation(colony)}")
         generation = last.generation if at is None else at
-        made = branch(colony, generation, target)
+        made = fork_archive(colony, generation, target)
         models = made.newest_id()
         if as_json:
             print_json({"archive": str(target), "generation": generation, "models": models})
@@ -69,7 +69,7 @@ def fork(
 
 
 @app.command(
-    help=described(
+    help=help_text(
         "Compare two campaigns: their champions, item by item, with 95 % intervals. "
         "The sealed test split counts only where `colony report` has opened it in both.",
         "colony compare mine.duckdb theirs.duckdb",
@@ -78,11 +78,11 @@ def fork(
 )
 def compare(first: FirstArgument, second: SecondArgument, as_json: JsonOption = False) -> None:
     with clear_errors():
-        one, other = opened(first), opened(second)
-        from population.analysis.comparison import compare_campaigns as versus
+        one, other = open_archive(first), open_archive(second)
+        from population.analysis.comparison import compare_campaigns
         from tui.cli.lineage_tables import comparison_json, comparison_view
 
-        now, equal = versus(one, other)
+        now, equal = compare_campaigns(one, other)
         if as_json:
             print_json({"now": comparison_json(now), "equal_budget": comparison_json(equal)})
             return
@@ -103,7 +103,7 @@ def compare(first: FirstArgument, second: SecondArgument, as_json: JsonOption = 
 
 @app.command(
     "merge-archives",
-    help=described(
+    help=help_text(
         "Put two campaigns on the same base into one archive. Founders that are the same become "
         "one, everybody else keeps a row of their own; the first campaign's history stays.",
         "colony merge-archives mine.duckdb theirs.duckdb all.duckdb",
@@ -117,7 +117,7 @@ def merge_archives(
     as_json: JsonOption = False,
 ) -> None:
     with clear_errors():
-        one, other = opened(first), opened(second)
+        one, other = open_archive(first), open_archive(second)
         from lineage.archive.merge import merge_archives
 
         made = merge_archives(one, other, target)

@@ -1,4 +1,4 @@
-"""The commands that show the arena and what it is good for; none loads torch.
+"""The commands that show the arena and what to merge by it; none loads torch.
 
 `colony leaderboard`, `matches`, `match`, and `sources`, which says what to merge for a task.
 """
@@ -14,8 +14,8 @@ from tui.shared.console import (
     AsciiOption,
     JsonOption,
     clear_errors,
-    described,
-    opened,
+    help_text,
+    open_archive,
     out,
     print_json,
 )
@@ -26,7 +26,7 @@ TaskOption = Annotated[str | None, typer.Option(help="Only what happened on this
 
 
 @app.command(
-    help=described(
+    help=help_text(
         "How all are rated, what came of their matches, and how far they are trusted as judges.",
         "colony leaderboard",
         "colony leaderboard --task kanji",
@@ -43,14 +43,14 @@ def leaderboard(
     as_json: JsonOption = False,
 ) -> None:
     with clear_errors():
-        colony = opened(archive)
-        from lineage.queries.leaderboard import leaderboard as standings_of
+        colony = open_archive(archive)
+        from lineage.queries.leaderboard import leaderboard as leaderboard_of
         from lineage.queries.tasks import check_task
         from tui.cli.arena_tables import leaderboard_json, leaderboard_view
 
         if task is not None:
             check_task(colony, task)
-        standings = standings_of(colony, task=task, everyone=everyone)
+        standings = leaderboard_of(colony, task=task, everyone=everyone)
         if as_json:
             print_json(leaderboard_json(standings))
         else:
@@ -58,7 +58,7 @@ def leaderboard(
 
 
 @app.command(
-    help=described(
+    help=help_text(
         "List matches by name: of the last round, those of the best rated first.",
         "colony matches",
         "colony matches --model champion --task kanji",
@@ -78,7 +78,7 @@ def matches(
     as_json: JsonOption = False,
 ) -> None:
     with clear_errors():
-        colony = opened(archive)
+        colony = open_archive(archive)
         from lineage.queries.matches import matches as matches_of
         from lineage.queries.tasks import check_task
         from tui.cli.arena_tables import match_json, matches_view
@@ -94,7 +94,7 @@ def matches(
 
 
 @app.command(
-    help=described(
+    help=help_text(
         "One match: the prompt, both answers, and what every judge made of them.",
         "colony match A-B@ITEM              (as colony matches names them)",
         "colony match \"$(colony matches --limit 1 --json | jq -r '.[0].match')\"",
@@ -106,24 +106,24 @@ def match(
     as_json: JsonOption = False,
 ) -> None:
     with clear_errors():
-        colony = opened(archive)
+        colony = open_archive(archive)
         from arena.reliability.partiality import closer_kin
         from lineage.queries.match_detail import match_detail
         from lineage.queries.matches import MatchName
-        from tui.cli.arena_tables import hearing_json, hearing_view
+        from tui.cli.arena_tables import match_detail_json, match_detail_view
 
         detail = match_detail(colony, MatchName.read(name))
         judges = sorted({judgement.judge for judgement in detail.judgements})
-        called = detail.match.name
-        closer = closer_kin(colony.ancestry(), judges, called.a, called.b)
+        pair = detail.match.name
+        closer = closer_kin(colony.ancestry(), judges, pair.a, pair.b)
         if as_json:
-            print_json(hearing_json(detail, closer))
+            print_json(match_detail_json(detail, closer))
         else:
-            out.print(hearing_view(detail, closer))
+            out.print(match_detail_view(detail, closer))
 
 
 @app.command(
-    help=described(
+    help=help_text(
         "What can be merged, where it lies, whether it fits; and what to merge for a task.",
         "colony sources",
         "colony sources --task kanji",
@@ -138,7 +138,7 @@ def sources(
     as_json: JsonOption = False,
 ) -> None:
     with clear_errors():
-        colony = opened(archive)
+        colony = open_archive(archive)
         from lineage.queries.tasks import check_task
         from population.analysis.source_attribution import (
             founder_sources,

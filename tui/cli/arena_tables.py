@@ -10,7 +10,7 @@ from rich.text import Text
 
 from lineage.drawing.text import shown
 from lineage.glyphs import ASCII
-from tui.cli.lineage_tables import plain_table, safe, takes
+from tui.cli.lineage_tables import natural_width, plain_table, safe
 from tui.shared.verdict import verdict
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def leaderboard_json(standings: "Sequence[LeaderboardRow]") -> list[dict[str, Any]]:
-    """What `colony leaderboard --json` prints."""
+    """The list that `colony leaderboard --json` prints, best rated first; ratings in Elo points."""
     rows = []
     for standing in standings:
         row = vars(standing) | {
@@ -36,7 +36,13 @@ def leaderboard_json(standings: "Sequence[LeaderboardRow]") -> list[dict[str, An
 def leaderboard_view(
     standings: "Sequence[LeaderboardRow]", task: str | None, glyphs: "Glyphs"
 ) -> RenderableType:
-    """The leaderboard as a person reads it."""
+    """The leaderboard as a table, ratings in Elo points.
+
+    Args:
+        standings: rows, best rated first.
+        task: that they are about; None for all.
+        glyphs: signs for champion, founder, living and fossil.
+    """
     if not standings:
         return Text("nobody is rated yet: no round of the arena was played")
     modes = sorted({mode for standing in standings for mode in standing.reliability})
@@ -86,7 +92,7 @@ def _reliability(judge: "Reliability | None", task: str | None) -> str:
 
 
 def match_json(match: "Match") -> dict[str, Any]:
-    """A match as scripts read it, as `colony matches --json` prints many."""
+    """The dictionary of one match, as `colony matches --json` prints a list of."""
     return {
         "match": str(match.name),
         "round": match.round,
@@ -101,7 +107,7 @@ def match_json(match: "Match") -> dict[str, Any]:
 
 
 def matches_view(matches: "Sequence[Match]", width: int) -> RenderableType:
-    """Matches as a table; where there is little room without how the answers are supported.
+    """Matches as a table; where it would not fit, without the support of the answers.
 
     Args:
         matches: the matches.
@@ -110,7 +116,7 @@ def matches_view(matches: "Sequence[Match]", width: int) -> RenderableType:
     if not matches:
         return Text("no such match was played")
     table = _matches_table(matches, support=True)
-    if takes(table) > width:
+    if natural_width(table) > width:
         return _matches_table(matches, support=False)
     return Group(
         table, Text("Numbers: mean result of the answer among all that were given.", style="dim")
@@ -133,20 +139,25 @@ def _matches_table(matches: "Sequence[Match]", *, support: bool) -> Table:
             sides.append(Text(shown(side.answer, 8) or "(nothing)", style))
             if support:
                 sides.append(f"{side.support:.2f}")
-        table.add_row(safe(match.name, 500), *sides, _briefly(match))
+        table.add_row(safe(match.name, 500), *sides, _short_verdict(match))
     return table
 
 
-def _briefly(match: "Match") -> str:
-    """Who has won, A or B, and by whose word."""
+def _short_verdict(match: "Match") -> str:
+    """Who has won, A or B, and whether by the key or by the jury."""
     if match.outcome is None:
         return "nobody"
     won = {match.a.model: "A", match.b.model: "B", None: "tie"}[match.winner]
     return f"{won}, {'key' if match.by_key else 'jury'}"
 
 
-def hearing_json(detail: "MatchDetail", closer: Mapping[int, int | None]) -> dict[str, Any]:
-    """What `colony match --json` prints."""
+def match_detail_json(detail: "MatchDetail", closer: Mapping[int, int | None]) -> dict[str, Any]:
+    """The dictionary that `colony match --json` prints.
+
+    Args:
+        detail: the match.
+        closer: by judge, the contestant that it is closer kin to; None for neither.
+    """
     return {
         **match_json(detail.match),
         "generation": detail.generation,
@@ -160,8 +171,13 @@ def hearing_json(detail: "MatchDetail", closer: Mapping[int, int | None]) -> dic
     }
 
 
-def hearing_view(detail: "MatchDetail", closer: Mapping[int, int | None]) -> RenderableType:
-    """One match as a person reads it."""
+def match_detail_view(detail: "MatchDetail", closer: Mapping[int, int | None]) -> RenderableType:
+    """One match as tables: the answers, then every judge's vote.
+
+    Args:
+        detail: the match.
+        closer: by judge, the contestant that it is closer kin to; None for neither.
+    """
     match = detail.match
     head = Table.grid(padding=(0, 2))
     hidden = ", asked nowhere else" if detail.hidden else ""
@@ -172,7 +188,7 @@ def hearing_view(detail: "MatchDetail", closer: Mapping[int, int | None]) -> Ren
     head.add_row(Text("prompt", "dim"), safe(detail.prompt))
     head.add_row(Text("key", "dim"), safe(detail.key) if detail.key else "nobody looked at it")
     for letter, side in (("A", match.a), ("B", match.b)):
-        head.add_row(Text(f"{letter} #{side.model}", "bold"), _said(side))
+        head.add_row(Text(f"{letter} #{side.model}", "bold"), _answer(side))
     head.add_row(Text("won", "dim"), verdict(match))
     table = plain_table(
         "judge", "mode", "prefers", "trust", "on task", "kin to", "favours", "heard",
@@ -199,7 +215,7 @@ def hearing_view(detail: "MatchDetail", closer: Mapping[int, int | None]) -> Ren
     return Group(head, Text(), table, Text(words, style="dim"))
 
 
-def _said(side: "Side") -> Text:
+def _answer(side: "Side") -> Text:
     right = {None: "", 0.0: ", wrong", 1.0: ", right"}.get(side.verified, f", {side.verified}")
     answer = safe(side.answer) if side.answer else Text("(nothing)")
     return Text.assemble(answer, Text(f"   support {side.support:.2f}{right}", "dim"))

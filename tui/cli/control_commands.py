@@ -1,4 +1,7 @@
-"""The commands that lay hands on a colony, whether its campaign runs or rests. None loads torch."""
+"""The commands to a campaign, whether it runs or rests: `colony pin`, `cull`, `mate`, ...
+
+None loads torch.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,14 +18,14 @@ from tui.shared.console import (
     ModelArgument,
     checked_minutes,
     clear_errors,
-    described,
-    opened,
+    help_text,
+    open_archive,
     out,
     print_json,
     progress_bar,
     quoted,
 )
-from tui.shared.control_tables import orders_table
+from tui.shared.control_tables import commands_table
 
 if TYPE_CHECKING:
     from lineage import Archive
@@ -30,33 +33,33 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-MOST = (1 << 63) - 1
-"""Item evaluations that can be counted."""
+MOST_EVALUATIONS = (1 << 63) - 1
+"""The largest number of item evaluations that can be counted."""
 
 
 @app.command(
-    help=described(
+    help=help_text(
         "Let the campaign wait after the generation in flight, until it is told to resume.",
         "colony pause",
         "colony pause --archive my.duckdb --json | jq .running",
     )
 )
 def pause(archive: ArchiveOption = DEFAULT_ARCHIVE, as_json: JsonOption = False) -> None:
-    _ordered(archive, "pause", as_json=as_json)
+    _submit(archive, "pause", as_json=as_json)
 
 
 @app.command(
-    help=described(
+    help=help_text(
         "Let a paused campaign go on.",
         "colony resume",
     )
 )
 def resume(archive: ArchiveOption = DEFAULT_ARCHIVE, as_json: JsonOption = False) -> None:
-    _ordered(archive, "resume", as_json=as_json)
+    _submit(archive, "resume", as_json=as_json)
 
 
 @app.command(
-    help=described(
+    help=help_text(
         "Keep a model among the living, whatever it scores, until it is unpinned.",
         "colony pin champion",
         "colony pin ID --archive my.duckdb   (an id that colony models lists)",
@@ -65,11 +68,11 @@ def resume(archive: ArchiveOption = DEFAULT_ARCHIVE, as_json: JsonOption = False
 def pin(
     model: ModelArgument, archive: ArchiveOption = DEFAULT_ARCHIVE, as_json: JsonOption = False
 ) -> None:
-    _ordered(archive, "pin", [model], as_json=as_json)
+    _submit(archive, "pin", [model], as_json=as_json)
 
 
 @app.command(
-    help=described(
+    help=help_text(
         "Let a pinned model earn its place again.",
         "colony unpin ID",
     )
@@ -77,11 +80,11 @@ def pin(
 def unpin(
     model: ModelArgument, archive: ArchiveOption = DEFAULT_ARCHIVE, as_json: JsonOption = False
 ) -> None:
-    _ordered(archive, "unpin", [model], as_json=as_json)
+    _submit(archive, "unpin", [model], as_json=as_json)
 
 
 @app.command(
-    help=described(
+    help=help_text(
         "Take a model from among the living; it stays as a fossil that colony revive brings back.",
         "colony cull ID                (an id that colony models lists)",
         "colony cull ID --json | jq .id   (the number that colony commands has it under)",
@@ -90,11 +93,11 @@ def unpin(
 def cull(
     model: ModelArgument, archive: ArchiveOption = DEFAULT_ARCHIVE, as_json: JsonOption = False
 ) -> None:
-    _ordered(archive, "cull", [model], as_json=as_json)
+    _submit(archive, "cull", [model], as_json=as_json)
 
 
 @app.command(
-    help=described(
+    help=help_text(
         "Let two have a child in the next generation; whether it lives, its scores decide.",
         "colony mate champion kanji",
         "colony mate kanji champion && colony commands",
@@ -106,12 +109,12 @@ def mate(
     archive: ArchiveOption = DEFAULT_ARCHIVE,
     as_json: JsonOption = False,
 ) -> None:
-    _ordered(archive, "mate", [one, other], as_json=as_json)
+    _submit(archive, "mate", [one, other], as_json=as_json)
 
 
 @app.command(
     "add-founder",
-    help=described(
+    help=help_text(
         "Bring in another founder. It has to fit those that are there, and they need a base; "
         "everybody's recipe stays what it was.",
         "colony add-founder models/poet",
@@ -124,17 +127,17 @@ def add_founder(
     as_json: JsonOption = False,
 ) -> None:
     with clear_errors():
-        colony = opened(archive)
+        colony = open_archive(archive)
         with progress_bar() as progress:
             from population.campaign.joining import open_newcomer
 
             progress(0, 1, f"checking {path}")
             newcomer, _ = open_newcomer(colony, path)
-    _ordered(archive, "add-founder", argument=newcomer.reference, as_json=as_json)
+    _submit(archive, "add-founder", argument=newcomer.reference, as_json=as_json)
 
 
 @app.command(
-    help=described(
+    help=help_text(
         "Change what the campaign may spend in all; less than is spent ends it.",
         "colony budget 500000",
         "colony budget --minutes 90   (of work, over all runs; the other limit stays)",
@@ -142,7 +145,7 @@ def add_founder(
 )
 def budget(
     evaluations: Annotated[
-        int | None, typer.Argument(min=1, max=MOST, help="Item evaluations in all.")
+        int | None, typer.Argument(min=1, max=MOST_EVALUATIONS, help="Item evaluations in all.")
     ] = None,
     minutes: Annotated[
         float | None, typer.Option(help="Minutes of work in all, over all runs.")
@@ -156,11 +159,11 @@ def budget(
         if evaluations is None and minutes is None:
             raise PopulationError("how much? a number of item evaluations, --minutes N, or both")
         allowed = Allowance(evaluations, None if minutes is None else checked_minutes(minutes))
-    _ordered(archive, "budget", argument=allowed.argument, as_json=as_json)
+    _submit(archive, "budget", argument=allowed.argument, as_json=as_json)
 
 
 @app.command(
-    help=described(
+    help=help_text(
         "What was asked of the campaign, and what came of it.",
         "colony commands",
         "colony commands --json | jq '.[] | select(.outcome == null)'   (what is still open)",
@@ -168,14 +171,14 @@ def budget(
 )
 def commands(archive: ArchiveOption = DEFAULT_ARCHIVE, as_json: JsonOption = False) -> None:
     with clear_errors():
-        colony = opened(archive)
-        from lineage.commands.definitions import all_commands as given
+        colony = open_archive(archive)
+        from lineage.commands.definitions import all_commands
 
-        rows = given(colony)
+        rows = all_commands(colony)
         if as_json:
-            print_json([_json(order) for order in rows])
+            print_json([_command_json(command) for command in rows])
         elif rows:
-            out.print(orders_table(rows))
+            out.print(commands_table(rows))
         else:
             out.print("nothing was asked of this campaign", highlight=False)
 
@@ -183,7 +186,7 @@ def commands(archive: ArchiveOption = DEFAULT_ARCHIVE, as_json: JsonOption = Fal
 app.command("orders", hidden=True, help="The former name of `colony commands`.")(commands)
 
 
-def _ordered(
+def _submit(
     archive: Path,
     kind: "CommandKind",
     references: Sequence[str] = (),
@@ -191,16 +194,16 @@ def _ordered(
     argument: str | None = None,
     as_json: bool,
 ) -> None:
-    """Give an order, and say when it is carried out."""
+    """Give a command to the campaign, and print when it is carried out."""
     with clear_errors():
-        colony: Archive = opened(archive)
+        colony: Archive = open_archive(archive)
         from lineage.commands.definitions import submit
         from lineage.storage.lock import campaign_holder
 
-        order = submit(colony, kind, [colony.find(model).id for model in references], argument)
+        command = submit(colony, kind, [colony.find(model).id for model in references], argument)
         holder = campaign_holder(archive)
         if as_json:
-            print_json({**_json(order), "running": holder is not None})
+            print_json({**_command_json(command), "running": holder is not None})
             return
         when = (
             f"the campaign that is running (PID {holder}) hears of it between two generations; "
@@ -210,12 +213,12 @@ def _ordered(
             f"colony run --archive {quoted(archive)}"
         )
         out.print(
-            f"command {order.id}: {escaped(order.words)}; {when}",
+            f"command {command.id}: {escaped(command.words)}; {when}",
             highlight=False,
             markup=False,
             soft_wrap=True,
         )
 
 
-def _json(order: "Command") -> dict[str, Any]:
-    return {**vars(order), "given_at": order.given_at.isoformat(timespec="seconds")}
+def _command_json(command: "Command") -> dict[str, Any]:
+    return {**vars(command), "given_at": command.given_at.isoformat(timespec="seconds")}

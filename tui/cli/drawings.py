@@ -1,4 +1,4 @@
-"""Drawings of lineages on a terminal: colours for their tones, signs that it can show."""
+"""Drawings of lineages on a terminal: its colours, and the signs that its encoding has."""
 
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,12 @@ TONES = {
 
 
 def style_for(console: Console, ascii_only: bool) -> "Style":
-    """The width of a terminal, and signs that its encoding has."""
+    """The width of a terminal, and signs that its encoding has.
+
+    Args:
+        console: that is printed on.
+        ascii_only: use ASCII signs whatever the encoding.
+    """
     from lineage.drawing import ASCII, UNICODE, Style  # noqa: PLC0415 - half a second for few
 
     plain = ascii_only or "utf" not in console.encoding.lower()
@@ -29,7 +34,7 @@ def style_for(console: Console, ascii_only: bool) -> "Style":
 
 
 def coloured(drawing: "Drawing") -> Text:
-    """A drawing with colours; where there are none, the signs say everything."""
+    """A drawing as a text with colours, which only repeat what the signs say."""
     text = Text(no_wrap=True)
     for number, row in enumerate(drawing):
         if number:

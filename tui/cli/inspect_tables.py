@@ -1,4 +1,4 @@
-"""What `colony inspect` prints: a row a checkpoint or, where that has no room, a few lines each."""
+"""What `colony inspect` prints: a row for each checkpoint or, if that does not fit, lines."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -10,21 +10,21 @@ from rich.text import Text
 
 from lineage.escaping import escaped
 from population.merging.preflight import format_size
-from tui.cli.lineage_tables import safe, takes
+from tui.cli.lineage_tables import natural_width, safe
 
 if TYPE_CHECKING:
     from population.merging.preflight import Profile
 
 
 def profiles_view(profiles: "Sequence[Profile]", width: int) -> RenderableType:
-    """What checkpoints are, and whether they fit the first.
+    """Checkpoints with their shapes and sizes, and whether they fit the first.
 
     Args:
         profiles: of checkpoints.
-        width: cells of the terminal.
+        width: of the terminal, in cells.
     """
     table = _table(profiles)
-    return table if takes(table) <= width else _blocks(profiles)
+    return table if natural_width(table) <= width else _blocks(profiles)
 
 
 def _table(profiles: "Sequence[Profile]") -> Table:

@@ -15,9 +15,9 @@ from tui.shared.console import (
     JsonOption,
     ModelArgument,
     clear_errors,
-    described,
     err,
-    opened,
+    help_text,
+    open_archive,
     out,
     print_json,
 )
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 DEPTHS = {"tree": 3, "pedigree": 4, "graph": 4}
-"""Generations that are drawn unless somebody asks for others; the other drawings draw all."""
+"""Generations that are drawn by default; the other drawings draw all."""
 
 
 @app.command(
-    help=described(
+    help=help_text(
         "Draw where a model comes from: its ancestors as a tree, a line, a pedigree or a graph.",
         "colony lineage champion",
         "colony lineage 40 --pedigree --depth 6",
@@ -81,7 +81,7 @@ def lineage(
     as_json: JsonOption = False,
 ) -> None:
     with clear_errors():
-        lenses = {
+        views = {
             "tree": tree,
             "line": line,
             "pedigree": pedigree,
@@ -89,16 +89,16 @@ def lineage(
             "map": birth_map,
             "descendants": descendants,
         }
-        asked = [name for name, wanted in lenses.items() if wanted]
-        if len(asked) > 1:
-            raise ArchiveError(f"--{asked[0]} and --{asked[1]} at once; choose one")
-        lens = asked[0] if asked else "tree"
-        colony = opened(archive)
+        chosen = [name for name, wanted in views.items() if wanted]
+        if len(chosen) > 1:
+            raise ArchiveError(f"--{chosen[0]} and --{chosen[1]} at once; choose one")
+        view = chosen[0] if chosen else "tree"
+        colony = open_archive(archive)
 
         row = colony.find(model)
-        descent = colony.ancestry()
+        ancestry = colony.ancestry()
         if as_json or export:
-            family = _chosen(colony, descent, row.id, "all" if everybody else lens, depth)
+            family = _family_shown(colony, ancestry, row.id, "all" if everybody else view, depth)
             if export:
                 from lineage.formats import write_family
 
@@ -109,59 +109,61 @@ def lineage(
                     soft_wrap=True,
                 )
             if as_json:
-                print_json(_as_json(colony, descent, family, row.id))
+                print_json(_as_json(colony, ancestry, family, row.id))
             return
         if everybody:
             raise ArchiveError("--all needs --export FILE or --json; --map draws everybody")
         style = style_for(out, ascii_only)
-        drawing = _draw(colony, descent, row.id, lens, depth or DEPTHS.get(lens), style)
+        drawing = _draw(colony, ancestry, row.id, view, depth or DEPTHS.get(view), style)
         out.print(coloured(drawing), soft_wrap=True, highlight=False)
-        out.print(_footer(colony, descent, row.id, lens, style), soft_wrap=True, highlight=False)
+        out.print(_footer(colony, ancestry, row.id, view, style), soft_wrap=True, highlight=False)
 
 
-def _chosen(
-    colony: "Archive", descent: "Ancestry", model: int, lens: str, depth: int | None
+def _family_shown(
+    colony: "Archive", ancestry: "Ancestry", model: int, view: str, depth: int | None
 ) -> "Family":
-    """The models that a lens shows."""
+    """The models that a view shows, or all of them for "all"."""
     from lineage.queries.family import family_of, line_of_fitter_parents
     from lineage.queries.fitness import fitness_of_all
 
-    if lens == "line":
-        fitness = fitness_of_all(colony, descent.newest)
-        return family_of(colony, line_of_fitter_parents(descent, fitness, model), descent, fitness)
-    if lens in {"all", "map"}:
-        ids: Any = range(1, descent.newest + 1)
-    elif lens == "descendants":
-        ids = [model, *descent.descendants(model, depth).tolist()]
+    if view == "line":
+        fitness = fitness_of_all(colony, ancestry.newest)
+        return family_of(
+            colony, line_of_fitter_parents(ancestry, fitness, model), ancestry, fitness
+        )
+    if view in {"all", "map"}:
+        ids: Any = range(1, ancestry.newest + 1)
+    elif view == "descendants":
+        ids = [model, *ancestry.descendants(model, depth).tolist()]
     else:
-        ids = [model, *descent.ancestors(model, depth).tolist()]
-    return family_of(colony, ids, descent)
+        ids = [model, *ancestry.ancestors(model, depth).tolist()]
+    return family_of(colony, ids, ancestry)
 
 
 def _draw(
     colony: "Archive",
-    descent: "Ancestry",
+    ancestry: "Ancestry",
     model: int,
-    lens: str,
+    view: str,
     depth: int | None,
     style: "Style",
 ) -> "Drawing":
-    if lens == "map":
-        return _map(colony, descent, model, style)
-    family = _chosen(colony, descent, model, lens, depth)
-    if lens == "line":
+    if view == "map":
+        return _map(colony, ancestry, model, style)
+    family = _family_shown(colony, ancestry, model, view, depth)
+    if view == "line":
         from lineage.drawing.line import line
 
         return line(family, model, depth, style)
-    if lens == "pedigree":
+    if view == "pedigree":
         from lineage.drawing.pedigree import pedigree
 
-        return pedigree(family, model, depth or DEPTHS[lens], style)
-    if lens == "graph":
+        return pedigree(family, model, depth or DEPTHS[view], style)
+    if view == "graph":
         from lineage.drawing.lanes import lanes
 
         return lanes(family, model, style)
-    if lens == "descendants":
+    if view == "descendants":
         from lineage.drawing.descendants import descendants
 
         return descendants(family, model, style=style)
@@ -170,29 +172,29 @@ def _draw(
     return tree(family, model, depth or DEPTHS["tree"], style)
 
 
-def _map(colony: "Archive", descent: "Ancestry", model: int, style: "Style") -> "Drawing":
+def _map(colony: "Archive", ancestry: "Ancestry", model: int, style: "Style") -> "Drawing":
     from lineage.drawing.birth_map import birth_map
     from lineage.queries.family import line_of_fitter_parents
     from lineage.queries.fitness import fitness_of_all
 
-    fitness = fitness_of_all(colony, descent.newest)
-    places = [node - 1 for node in line_of_fitter_parents(descent, fitness, model)]
+    fitness = fitness_of_all(colony, ancestry.newest)
+    places = [node - 1 for node in line_of_fitter_parents(ancestry, fitness, model)]
     last = colony.latest()
     champion = last.champion - 1 if last else None
     height = max(8, min(24, out.height - 6)) if out.is_terminal else 16
     return birth_map(fitness[1:], places, champion, height, style)
 
 
-def _footer(colony: "Archive", descent: "Ancestry", model: int, lens: str, style: "Style") -> Text:
+def _footer(colony: "Archive", ancestry: "Ancestry", model: int, view: str, style: "Style") -> Text:
     """What the signs mean, and the founders by descent."""
     from lineage.drawing.family import legend
 
     text = Text(f"\n{legend(style.glyphs)}", style="dim")
-    if lens in {"tree", "pedigree", "graph"}:
+    if view in {"tree", "pedigree", "graph"}:
         from lineage.drawing.text import shown
 
-        ancestors = len(descent.ancestors(model))
-        parts = _shares(colony, descent, model).items()
+        ancestors = len(ancestry.ancestors(model))
+        parts = _shares(colony, ancestry, model).items()
         ranked = sorted(parts, key=lambda part: (-part[1], part[0]))
         shares_text = ", ".join(f"{shown(name)} {share:.0%}" for name, share in ranked)
         text.append(
@@ -201,35 +203,35 @@ def _footer(colony: "Archive", descent: "Ancestry", model: int, lens: str, style
     return text
 
 
-def _shares(colony: "Archive", descent: "Ancestry", model: int) -> dict[str, float]:
-    """The founders that a model descends from, by label, and their parts in it."""
-    parts = descent.contributions([model])
-    founders = [int(founder) for founder in descent.founders if parts[founder] > 0]
+def _shares(colony: "Archive", ancestry: "Ancestry", model: int) -> dict[str, float]:
+    """The founders that a model descends from, by label, and their shares in it, summing to 1."""
+    parts = ancestry.contributions([model])
+    founders = [int(founder) for founder in ancestry.founders if parts[founder] > 0]
     return {row.label: float(parts[row.id]) for row in colony.models(ids=founders)}
 
 
 def _as_json(
-    colony: "Archive", descent: "Ancestry", family: "Family", model: int
+    colony: "Archive", ancestry: "Ancestry", family: "Family", model: int
 ) -> dict[str, Any]:
     from lineage.formats.plain import edges, nodes
 
     return {
         "model": model,
-        "founder_shares": _shares(colony, descent, model),
+        "founder_shares": _shares(colony, ancestry, model),
         "models": nodes(family),
         "edges": edges(family),
     }
 
 
 @app.command(
-    help=described(
+    help=help_text(
         "Find models, living and fossil, by what is known of them.",
         'colony find "gen>100 and task:kanji>0.8 and founder:kanji>10%"',
         'colony find "fossil and cause~language"',
         'colony find "descendant-of:#40 and not (operator=emitter or fitness<0.5)" --json',
         'colony find "living" --sort founder:kanji --limit 5',
         'colony find "child-of:champion or champion" --sort gen --ascending',
-        "colony find --fields                   (everything that can be asked)",
+        "colony find --fields                   (everything that can be chosen)",
     )
 )
 def find(
@@ -260,11 +262,11 @@ def find(
             else:
                 out.print(fields_view())
             return
-        colony = opened(archive)
-        from lineage.queries.find import find as look
+        colony = open_archive(archive)
+        from lineage.queries.find import find as find_models
 
         most = limit or (None if as_json else 20)
-        result = look(colony, text, sort=sort, ascending=ascending, limit=most)
+        result = find_models(colony, text, sort=sort, ascending=ascending, limit=most)
         rows = found_rows(result, colony.models(ids=result.ids))
         if as_json:
             print_json(rows)
@@ -279,7 +281,7 @@ def find(
 
 
 @app.command(
-    help=described(
+    help=help_text(
         "Put two models side by side: recipes, blocks, scores. A child stands between its parents.",
         "colony diff 40 champion",
         "colony diff champion               (a model and its two main parents)",
@@ -296,7 +298,7 @@ def diff(
     as_json: JsonOption = False,
 ) -> None:
     with clear_errors():
-        colony = opened(archive)
+        colony = open_archive(archive)
         from population.analysis.difference import difference, models_to_compare
         from tui.cli.lineage_tables import difference_json, difference_view
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def plain_table(*heads: str, text: Sequence[str] = ()) -> Table:
-    """A table with numbers on the right; `text` names the columns that are not numbers."""
+    """A table whose columns hold numbers, aligned right, except for those named in `text`."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for head in heads:
         if head in text:
@@ -30,26 +30,31 @@ def plain_table(*heads: str, text: Sequence[str] = ()) -> Table:
     return table
 
 
-def takes(table: Table) -> int:
-    """How many cells a table takes where nothing of it is wrapped or cut off."""
+def natural_width(table: Table) -> int:
+    """The width in cells of a table of which nothing is wrapped or cut off."""
     endless = PlainConsole(width=100_000)
     return Measurement.get(endless, endless.options, table).maximum
 
 
 def safe(text: object, most: int = 60) -> Text:
-    """A text of an archive, in which nothing is markup and nothing is obeyed."""
+    """A text of unknown origin, without markup and control signs, in `most` characters at most."""
     from lineage.drawing.text import shown
 
     return Text("" if text is None else shown(str(text), most))
 
 
 def fate(died: int | None, cause: str | None) -> Text:
-    """What became of a model."""
+    """The text "living", or the cause of death and the generation.
+
+    Args:
+        died: the generation; None for the living.
+        cause: of death.
+    """
     return safe("living" if died is None else f"{cause}, gen {died}")
 
 
 def number(value: Any) -> str:
-    """A number as people read it; nothing where it is not known."""
+    """A number with three decimals, or none from 100 on; an empty text for None."""
     if value is None:
         return ""
     if not isinstance(value, float):
@@ -58,7 +63,12 @@ def number(value: Any) -> str:
 
 
 def found_rows(result: "FoundModel", models: "Sequence[Model]") -> list[dict[str, Any]]:
-    """What `colony find --json` prints: the models, with every field that was asked about."""
+    """The list that `colony find --json` prints: the models, with every field of the filter.
+
+    Args:
+        result: of the search.
+        models: that were found, in any order.
+    """
     from lineage.formats.plain import facts
 
     by_id = {model.id: model for model in models}
@@ -73,8 +83,8 @@ def found_rows(result: "FoundModel", models: "Sequence[Model]") -> list[dict[str
 
 
 def found_view(result: "FoundModel", rows: list[dict[str, Any]]) -> Table:
-    """What was found as a table."""
-    shown_anyway = {
+    """The models that were found, as a table with a column for each field of the filter."""
+    fields_with_columns = {
         "id",
         "gen",
         "born",
@@ -82,8 +92,8 @@ def found_view(result: "FoundModel", rows: list[dict[str, Any]]) -> Table:
         "name",
         "died",
         "cause",
-    }  # columns have them already
-    asked = [name for name in result.fields if name not in shown_anyway]
+    }
+    asked = [name for name in result.fields if name not in fields_with_columns]
     table = plain_table("model", "born", "how", *asked, "fate", text=("model", "how", "fate"))
     for row in rows:
         values = [row["fields"][name] for name in asked]
@@ -99,7 +109,7 @@ def found_view(result: "FoundModel", rows: list[dict[str, Any]]) -> Table:
 
 
 def fields_json() -> list[dict[str, str]]:
-    """What `colony find --fields --json` prints: the fields of the filter language."""
+    """The list that `colony find --fields --json` prints: the fields of the filter language."""
     from lineage.filters.fields import FIELDS
 
     after = {"task": ":NAME", "founder": ":NAME", "model": ":MODEL"}
@@ -114,7 +124,7 @@ def fields_json() -> list[dict[str, str]]:
 
 
 def fields_view() -> Table:
-    """The fields of the filter language."""
+    """The fields of the filter language, as a table."""
     table = Table(box=box.SIMPLE_HEAD)
     for head in ("field", "is", "meaning"):
         table.add_column(head, overflow="fold")
@@ -125,11 +135,13 @@ def fields_view() -> Table:
 
 
 def comparison_json(comparison: "CampaignComparison | None") -> dict[str, Any] | None:
-    """What `colony compare --json` prints of one moment."""
+    """The dictionary that `colony compare --json` prints for one moment; None if there is none."""
     if comparison is None:
         return None
     return {
-        "campaigns": [_campaigner(side) for side in (comparison.first, comparison.second)],
+        "campaigns": [
+            _compared_campaign_json(side) for side in (comparison.first, comparison.second)
+        ],
         "contests": [
             {
                 "split": compared.split,
@@ -146,12 +158,18 @@ def comparison_json(comparison: "CampaignComparison | None") -> dict[str, Any] |
     }
 
 
-def _campaigner(side: "ComparedCampaign") -> dict[str, Any]:
+def _compared_campaign_json(side: "ComparedCampaign") -> dict[str, Any]:
     return {**vars(side), "champion": {"id": side.champion.id, "label": side.champion.label}}
 
 
 def comparison_view(title: str, names: Sequence[str], comparison: "CampaignComparison") -> Group:
-    """Two campaigns side by side, then their champions on every split."""
+    """Two campaigns side by side, then their champions on every split.
+
+    Args:
+        title: of the first table.
+        names: of the two campaigns.
+        comparison: of them at one moment.
+    """
     one, other = comparison.first, comparison.second
     heads = plain_table(title, *names, text=(title,))
     facts: tuple[tuple[str, object, object], ...] = (
@@ -189,7 +207,7 @@ def _lead(lead: "Interval") -> str:
 
 
 def difference_json(difference: "Difference") -> dict[str, Any]:
-    """What `colony diff --json` prints; distances are to the first model of `models`."""
+    """The dictionary that `colony diff --json` prints; distances are to the first of `models`."""
     return {
         "founders": list(difference.founders),
         "blocks": list(difference.blocks),
@@ -214,9 +232,9 @@ def difference_view(difference: "Difference", child: int | None, width: int) -> 
     """Models side by side: how they were made, of what, where they differ, what they can do.
 
     Args:
-        difference: what there is to show.
-        child: which of them is the child of the others, if one is.
-        width: cells of the terminal.
+        difference: of two or three models.
+        child: the index of the child among them; None if none is.
+        width: of the terminal, in cells.
     """
     sides = difference.sides
     labels = [safe(side.model.label, 24).plain for side in sides]

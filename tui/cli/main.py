@@ -17,6 +17,7 @@ from tui.cli import (
     ancestry_commands,
     archive_commands,
     arena_commands,
+    control_commands,
     lineage_commands,
     merge_commands,
     run_command,
@@ -24,31 +25,29 @@ from tui.cli import (
     skills_command,
     tables,
     tournament_command,
+    weights_commands,
 )
-from tui.cli import control_commands as order_commands
-from tui.cli import weights_commands as keeping_commands
 from tui.shared.console import (
     DEFAULT_ARCHIVE,
     ArchiveOption,
     JsonOption,
     ModelArgument,
-    at_home,
     bytes_bar,
     clear_errors,
-    described,
+    expand_home,
+    help_text,
     hint,
-    opened,
+    open_archive,
     out,
-    passed_over,
+    print_failure,
     print_json,
     progress_bar,
     quoted,
-    waiting,
     write_anywhere,
 )
 from tui.shared.guard import guarded
 from tui.shared.interrupts import Interruptible
-from tui.shared.quiet import hush_at_exit, quiet
+from tui.shared.quiet import quiet, silence_at_exit
 
 if TYPE_CHECKING:
     from lineage import Archive
@@ -70,7 +69,7 @@ def colony(
         bool, typer.Option("--version", help="Show the version, and those of what it stands on.")
     ] = False,
 ) -> None:
-    hush_at_exit()
+    silence_at_exit()
     quiet()
     write_anywhere(sys.stdout, sys.stderr)
     if version:
@@ -85,7 +84,7 @@ def colony(
 
 
 @app.command(
-    help=described(
+    help=help_text(
         "Champion, founders and standard merges on every task, all splits side by side.",
         "colony report",
         "colony report --archive my.duckdb --json | jq .champion.test.mean",
@@ -93,14 +92,14 @@ def colony(
 )
 def report(archive: ArchiveOption = DEFAULT_ARCHIVE, as_json: JsonOption = False) -> None:
     with clear_errors():
-        colony = opened(archive)
+        colony = open_archive(archive)
         with progress_bar() as progress:
             progress(0, 1, "loading torch")
             from population.analysis.report import make_report
             from population.campaign.opening_context import reopen_context
 
             context = reopen_context(colony, progress)
-            context.failures.on_failure = passed_over
+            context.failures.on_failure = print_failure
             made = make_report(colony, context, progress)
         if as_json:
             print_json(made.as_json())
@@ -109,7 +108,7 @@ def report(archive: ArchiveOption = DEFAULT_ARCHIVE, as_json: JsonOption = False
 
 
 @app.command(
-    help=described(
+    help=help_text(
         "List the models of the archive.",
         "colony models",
         "colony models --all --json",
@@ -121,14 +120,14 @@ def models(
     as_json: JsonOption = False,
 ) -> None:
     with clear_errors():
-        colony = opened(archive)
+        colony = open_archive(archive)
         from lineage.queries.fitness import selection_scores
 
         last = colony.latest()
         if last is None:
             from lineage.archive.unfinished import why_no_generation
 
-            waiting(why_no_generation(colony))
+            hint(why_no_generation(colony))
         rows = tables.model_rows(
             colony.models(living=None if everyone else True),
             colony.task_means("selection"),
@@ -143,7 +142,7 @@ def models(
 
 
 @app.command(
-    help=described(
+    help=help_text(
         "Everything about one model: parents, scores, rating and recipe.",
         "colony show champion",
         "colony show 40 --json",
@@ -153,7 +152,7 @@ def show(
     model: ModelArgument, archive: ArchiveOption = DEFAULT_ARCHIVE, as_json: JsonOption = False
 ) -> None:
     with clear_errors():
-        colony = opened(archive)
+        colony = open_archive(archive)
         facts = _facts(colony, model)
         if as_json:
             print_json(facts)
@@ -206,7 +205,7 @@ def _recipe(colony: "Archive", model: "Model") -> dict[str, Any]:
 
 
 @app.command(
-    help=described(
+    help=help_text(
         "What the colony has learned of its operators, which recombine parents.",
         "colony operators",
         "colony operators --archive my.duckdb --json | jq '.[] | select(.living > 0)'",
@@ -214,7 +213,7 @@ def _recipe(colony: "Archive", model: "Model") -> dict[str, Any]:
 )
 def operators(archive: ArchiveOption = DEFAULT_ARCHIVE, as_json: JsonOption = False) -> None:
     with clear_errors():
-        colony = opened(archive)
+        colony = open_archive(archive)
         last = colony.latest()
         rows = tables.operator_rows(
             colony.operators(last.generation) if last else [], colony.models()
@@ -226,14 +225,14 @@ def operators(archive: ArchiveOption = DEFAULT_ARCHIVE, as_json: JsonOption = Fa
 
 
 class RecipeForm(StrEnum):
-    """How a recipe is written down."""
+    """The file format of a recipe."""
 
     json = "json"
     yaml = "yaml"
 
 
 @app.command(
-    help=described(
+    help=help_text(
         "Write a model as a plain transformers checkpoint, or only its recipe.",
         "colony export champion ./champion",
         "colony export champion champion.json --recipe json   (for colony merge)",
@@ -248,39 +247,39 @@ def export(
         RecipeForm | None, typer.Option(help="Write the recipe instead of the weights.")
     ] = None,
 ) -> None:
-    path = at_home(path)
+    path = expand_home(path)
     with clear_errors(), Interruptible() as stop:
-        colony = opened(archive)
+        colony = open_archive(archive)
         row = colony.find(model)
         with progress_bar() as progress:
             progress(0, 1, "loading torch")
-            from population.analysis.export import export as write
+            from population.analysis.export import export as export_model
             from population.analysis.export import recipe_of_model
             from population.campaign.opening_context import reopen_context
             from population.merging.mergekit import to_yaml
             from population.weights.genomes import with_filters
 
             context = reopen_context(colony, progress)
-        stop.writing()
+        stop.begin_writing()
         if recipe is None:
             with bytes_bar() as progress:
-                write(colony, context, row, path, stop.checked(progress), hint)
+                export_model(colony, context, row, path, stop.checked(progress), hint)
             out.print(f"{escaped(row.label)} is in {path}", soft_wrap=True)
             return
         if path.exists():
             raise PopulationError(f"{path} exists already; choose another name or remove it")
-        found = recipe_of_model(colony, context, row)
+        model_recipe = recipe_of_model(colony, context, row)
         text = (
-            found.text()
+            model_recipe.text()
             if recipe is RecipeForm.json
-            else to_yaml(with_filters(found, context.layout))
+            else to_yaml(with_filters(model_recipe, context.layout))
         )
         path.write_text(text, encoding="utf-8")
         out.print(f"the recipe of {escaped(row.label)} is in {path}", soft_wrap=True)
 
 
 @app.command(
-    help=described(
+    help=help_text(
         "Write a configuration in which every setting stands with its default and its meaning.",
         "colony init",
         "colony init my.toml",
@@ -301,8 +300,8 @@ def init(
 
 app.add_typer(run_command.app)
 app.add_typer(screen_command.app)
-app.add_typer(keeping_commands.app)
-app.add_typer(order_commands.app)
+app.add_typer(weights_commands.app)
+app.add_typer(control_commands.app)
 app.add_typer(arena_commands.app)
 app.add_typer(lineage_commands.app)
 app.add_typer(ancestry_commands.app)

@@ -9,10 +9,10 @@ from rich.table import Table
 
 from tui.shared.console import (
     JsonOption,
-    at_home,
     bytes_bar,
     clear_errors,
-    described,
+    expand_home,
+    help_text,
     hint,
     out,
     print_json,
@@ -23,7 +23,7 @@ app = typer.Typer()
 
 
 @app.command(
-    help=described(
+    help=help_text(
         "Merge models as a recipe says: ours (JSON) or a mergekit YAML.",
         "colony merge soup.json ./soup",
         "colony merge ties.yml ./merged --seed 7",
@@ -61,22 +61,22 @@ def merge(
 ) -> None:
     with clear_errors(), Interruptible() as stop:
         from population.merging.engine import plan
-        from population.merging.merge import merge as run
+        from population.merging.merge import merge as run_merge
         from population.merging.preflight import format_size, preflight
         from population.merging.recipe_files import read_recipe
 
-        folder = at_home(folder)
-        wanted = read_recipe(at_home(recipe), hint)
+        folder = expand_home(folder)
+        chosen = read_recipe(expand_home(recipe), hint)
         if seed is not None:
-            steps = [step.model_copy(update={"seed": seed}) for step in wanted.steps]
-            wanted = wanted.model_copy(update={"steps": steps})
+            steps = [step.model_copy(update={"seed": seed}) for step in chosen.steps]
+            chosen = chosen.model_copy(update={"steps": steps})
         if mergekit_compat:
-            wanted = wanted.model_copy(update={"mergekit_compat": True})
-        if seed is not None or mergekit_compat:  # what was promised was promised without them
-            output = wanted.output.model_copy(update={"weights_sha256": None})
-            wanted = wanted.model_copy(update={"output": output})
+            chosen = chosen.model_copy(update={"mergekit_compat": True})
+        if seed is not None or mergekit_compat:  # the hash in the recipe holds without them
+            output = chosen.output.model_copy(update={"weights_sha256": None})
+            chosen = chosen.model_copy(update={"output": output})
         if dry_run:
-            planned = plan(wanted, hint)
+            planned = plan(chosen, hint)
             needs = preflight(planned, folder)
             for warning in needs.warnings:
                 hint(f"note: {warning}")
@@ -89,10 +89,10 @@ def merge(
                     highlight=False,
                 )
             return
-        stop.writing()
+        stop.begin_writing()
         with bytes_bar(quiet=as_json) as progress:
-            made = run(
-                wanted,
+            made = run_merge(
+                chosen,
                 folder,
                 device=device,
                 threads=threads,
@@ -122,7 +122,7 @@ def merge(
 
 
 @app.command(
-    help=described(
+    help=help_text(
         "What checkpoints are, and whether they can be merged with the first; exit code 1 if not.",
         "colony inspect models/a models/b",
         "colony inspect base base+adapter --json",
@@ -140,18 +140,18 @@ def inspect(
         from population.models.sources import open_source
         from tui.cli.inspect_tables import profiles_view
 
-        opened = [open_source(reference, say=hint) for reference in references]
-        profiles = [profile(checkpoint, opened[0]) for checkpoint in opened]
+        checkpoints = [open_source(reference, say=hint) for reference in references]
+        profiles = [profile(checkpoint, checkpoints[0]) for checkpoint in checkpoints]
         if as_json:
-            print_json([asdict(found) for found in profiles])
+            print_json([asdict(each) for each in profiles])
         else:
             out.print(profiles_view(profiles, out.width))
-        if any(found.fits.startswith("no") for found in profiles):
+        if any(each.fits.startswith("no") for each in profiles):
             raise typer.Exit(1)
 
 
 @app.command(
-    help=described(
+    help=help_text(
         "All merge methods with their parameters and defaults.",
         "colony methods",
         "colony methods --json",

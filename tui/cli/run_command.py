@@ -1,7 +1,7 @@
-"""`colony run`: a campaign; behind a screen on a terminal, with plain lines elsewhere.
+"""`colony run`: a campaign, with the app in front on a terminal and with plain lines elsewhere.
 
 On a terminal the campaign runs in a process of its own, the same command with `--headless`, so that
-the screen never waits for a model, and the campaign goes on when the screen is closed.
+the app never waits for a model, and the campaign goes on when the app is closed.
 """
 
 import os
@@ -14,15 +14,15 @@ import typer
 from population.errors import CampaignError
 from tui.cli import tables
 from tui.cli.progress import CampaignProgress
-from tui.cli.progress_line import ProgressLine, wiped
+from tui.cli.progress_line import ProgressLine, cleared
 from tui.shared.console import (
     DEFAULT_ARCHIVE,
     ArchiveOption,
     checked_minutes,
     clear_errors,
-    described,
     err,
-    opened,
+    help_text,
+    open_archive,
     out,
 )
 from tui.shared.heartbeat import HeartbeatWriter
@@ -38,7 +38,7 @@ app = typer.Typer()
 
 
 @app.command(
-    help=described(
+    help=help_text(
         "Start a campaign, or continue the one in the archive; ends with a report.",
         "colony run",
         "colony run my.toml --archive my.duckdb --seed 3",
@@ -82,22 +82,22 @@ def run(
 
         if not headless and _on_terminal():
             with campaign_lock(archive):  # what is wrong must be said before the screen opens
-                _asked_for(archive, config, seed, device)
-            from tui.cli.screen_command import campaign_on_screen, leave
+                _configured(archive, config, seed, device)
+            from tui.cli.screen_command import campaign_on_screen, exit_at_once
 
-            leave(campaign_on_screen(archive, sys.argv[1:]))
+            exit_at_once(campaign_on_screen(archive, sys.argv[1:]))
         with (
             campaign_lock(archive),
             StopRequest(archive) as stop,
-            HeartbeatWriter(archive) as heart,
+            HeartbeatWriter(archive) as heartbeat,
         ):
             begun = archive.exists()
-            teller = ProgressLine(err)
-            step = _stepping(teller, heart, stop)
-            asked, anew = _asked_for(archive, config, seed, device)
+            line = ProgressLine(err)
+            step = _stoppable_progress(line, heartbeat, stop)
+            asked, anew = _configured(archive, config, seed, device)
             limits = _limits(asked, budget, generations, minutes)
-            teller.say(_opening(archive, asked, continued=begun))
-            with wiped(teller):
+            line.say(_opening_line(archive, asked, continued=begun))
+            with cleared(line):
                 step(0, 1, "loading torch")
                 from population.analysis.report import make_report
                 from population.campaign.loop import Campaign
@@ -105,26 +105,26 @@ def run(
 
                 stop.check()
                 if begun and not anew:
-                    ready = continued(_with_room(archive, asked), step)
+                    ready = continued(_with_new_limits(archive, asked), step)
                 else:
                     ready = started(
-                        archive, asked, limits, step, teller.say, report=report_after, anew=anew
+                        archive, asked, limits, step, line.say, report=report_after, anew=anew
                     )
                 colony, context = ready.archive, ready.context
                 stop.kept = "nothing is lost"
                 stop.check()
                 for note in ready.notes:
-                    teller.say(f"note: {note}")
+                    line.say(f"note: {note}")
                 last = colony.latest()
                 if last:
-                    teller.say(f"continuing {archive} after generation {last.generation}")
+                    line.say(f"continuing {archive} after generation {last.generation}")
                 elif begun and not anew:
-                    teller.say(f"continuing {archive}: {why_no_generation(colony)}")
-                teller.say(context.plan.words)
+                    line.say(f"continuing {archive}: {why_no_generation(colony)}")
+                line.say(context.plan.words)
                 seconds = None if limits.minutes is None else 60.0 * limits.minutes
                 ends = CampaignEnds(limits.item_evaluations, limits.generations, seconds)
                 shown = CampaignProgress(
-                    teller, ends, stop, heart, last.generation if last else None
+                    line, ends, stop, heartbeat, last.generation if last else None
                 )
                 campaign = Campaign(
                     colony,
@@ -137,17 +137,17 @@ def run(
                 )
                 shown.spent = lambda: campaign.spent
                 reason = campaign.run()
-                teller.say(f"stopped: {reason}")
+                line.say(f"stopped: {reason}")
                 if report_after:
                     stop.kept = (
                         f"the campaign is complete and kept, its report is not made: "
                         f"colony report --archive {archive}"
                     )
-                    teller.say("reporting on all splits; what the campaign found is kept already")
+                    line.say("reporting on all splits; what the campaign found is kept already")
                     finished = make_report(colony, context, step)
-                    teller.wipe()
+                    line.clear()
                     out.print(tables.report_view(finished))
-            heart.tell(ended=reason)
+            heartbeat.update(ended=reason)
             err.print(
                 f"archive: {archive}. Next: colony lineage champion, colony export champion DIR",
                 highlight=False,
@@ -156,7 +156,7 @@ def run(
 
 
 def _on_terminal() -> bool:
-    """Whether somebody looks, on something that can show a screen."""
+    """Whether all streams are terminals that can show the app."""
     everywhere = all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
     return everywhere and os.environ.get("TERM", "dumb") not in ("dumb", "")
 
@@ -164,7 +164,7 @@ def _on_terminal() -> bool:
 def _limits(
     asked: "Config", budget: int | None, generations: int | None, minutes: float | None
 ) -> "Budget":
-    """When to stop: as is configured, but for what the command line says."""
+    """The configured budget, with what the command line says instead."""
     given = {
         "item_evaluations": budget,
         "generations": generations,
@@ -175,41 +175,43 @@ def _limits(
     )
 
 
-def _stepping(teller: ProgressLine, heart: HeartbeatWriter, stop: StopRequest) -> "Progress":
-    """What is told of everything that takes its time; it stops where somebody asked for that."""
+def _stoppable_progress(
+    line: ProgressLine, heartbeat: HeartbeatWriter, stop: StopRequest
+) -> "Progress":
+    """Progress on the line and in the heartbeat; raises `Interrupted` once a stop was requested."""
 
     def step(done: int, total: int, what: str) -> None:
         stop.check()
-        teller.step(done, total, what)
-        heart.step(done, total, what, step_left_s=teller.left)
+        line.step(done, total, what)
+        heartbeat.step(done, total, what, step_left_s=line.left)
 
     return step
 
 
-def _opening(archive: Path, asked: "Config", *, continued: bool) -> str:
-    """What is begun, in a line that nobody has to wait for."""
+def _opening_line(archive: Path, asked: "Config", *, continued: bool) -> str:
+    """The first line of a run, printed before anything slow is loaded."""
     founders = f"{len(asked.founders.paths)} founders"
     if continued:
         return f"opening {archive}; first torch is loaded"
     return f"starting {archive}: {founders}, {len(asked.tasks.paths)} tasks; first torch is loaded"
 
 
-def _asked_for(
+def _configured(
     archive: Path, path: Path | None, seed: int | None, device: str | None
 ) -> tuple["Config", bool]:
     """The configuration to run with, and whether an archive that is there is started anew.
 
     A new archive's is that of the file, an old one's its own. What an archive was started with
-    cannot be changed, except for its budget and the room for weights: the same seed must give the
-    same colony. But before the first candidate is kept there is nothing yet that could be another.
+    cannot be changed, except for its budget and the limits of memory and weights: the same seed
+    must give the same archive. Before the first candidate is kept, everything can still be changed.
     """
     from lineage.archive.unfinished import unfinished_generation
     from population.config import load_config, parse_config
 
-    given = _with(load_config(path), seed, device)
+    given = _overridden(load_config(path), seed, device)
     if not archive.exists():
         return given, False
-    colony = opened(archive)
+    colony = open_archive(archive)
     started_seed, content = colony.campaign()
     stored = parse_config(content, str(archive))
     begun = unfinished_generation(colony)
@@ -218,9 +220,9 @@ def _asked_for(
         kept = f"; {begun.born} of {begun.candidates} candidates are kept"
         otherwise = "choose another --archive or delete it"
     elif not colony.generations():
-        wanted = given if path is not None else _with(stored, seed, device)
+        wanted = given if path is not None else _overridden(stored, seed, device)
         changes = path is not None or wanted != stored
-        if changes and _bred_by(wanted) != _bred_by(stored):
+        if changes and _settings_that_breed(wanted) != _settings_that_breed(stored):
             return wanted, True
     if seed is not None and seed != started_seed:
         raise CampaignError(
@@ -247,22 +249,22 @@ def _asked_for(
     return stored, False
 
 
-def _with(config: "Config", seed: int | None, device: str | None) -> "Config":
+def _overridden(config: "Config", seed: int | None, device: str | None) -> "Config":
     overrides = {key: v for key, v in (("seed", seed), ("device", device)) if v is not None}
     return config.model_copy(update={"run": config.run.model_copy(update=overrides)})
 
 
-def _bred_by(config: "Config") -> tuple[object, ...]:
-    """All that a colony depends on: what else there is says when to stop and how to compute."""
+def _settings_that_breed(config: "Config") -> tuple[object, ...]:
+    """The settings that offspring depend on; all others say when to stop and how to compute."""
     parts = config.founders, config.tasks, config.search, config.gate, config.arena
     return (*parts, config.run.seed, config.run.device, config.run.dtype)
 
 
-def _with_room(archive: Path, asked: "Config") -> "Archive":
-    """The archive, told of other room: disks fill up in the middle of campaigns."""
+def _with_new_limits(archive: Path, asked: "Config") -> "Archive":
+    """The archive, with new limits of memory and disk recorded: disks fill up during campaigns."""
     from population.config import parse_config
 
-    colony = opened(archive)
+    colony = open_archive(archive)
     content = colony.campaign()[1]
     stored = parse_config(content, str(colony.path))
     quota, memory = stored.weights.quota_gb, stored.run.memory_gb

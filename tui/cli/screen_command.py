@@ -1,4 +1,4 @@
-"""`colony tui`: a colony on a screen; and how `colony run` puts one in front of its campaign."""
+"""`colony tui`: the app; and how `colony run` puts it in front of its campaign."""
 
 import os
 import sys
@@ -15,8 +15,8 @@ from tui.shared.console import (
     EXIT_ERROR,
     AsciiOption,
     clear_errors,
-    described,
     err,
+    help_text,
     out,
     quoted,
 )
@@ -30,7 +30,7 @@ app = typer.Typer()
 
 @app.command(
     name="tui",
-    help=described(
+    help=help_text(
         "Watch a colony on a screen, live or at rest; ? there says what every key does.",
         "colony tui",
         "colony tui my.duckdb",
@@ -49,7 +49,7 @@ def watch(
                 "colony tui needs a terminal; colony models, lineage and find print for scripts"
             )
         heartbeat = read_heartbeat(archive)
-        if not archive.exists() and not (heartbeat and heartbeat.beats):
+        if not archive.exists() and not (heartbeat and heartbeat.running):
             raise ArchiveError(
                 f"no archive at {archive}; `colony run --archive {quoted(archive)}` starts one"
             )
@@ -57,15 +57,15 @@ def watch(
 
         screen = ColonyApp(archive, _settings(ascii_only))
         screen.run()
-        leave(screen.return_code or 0)
+        exit_at_once(screen.return_code or 0)
 
 
 def campaign_on_screen(archive: Path, arguments: Sequence[str]) -> int:
-    """Run a campaign in a process of its own, with the screen in front.
+    """Run a campaign in a process of its own, with the app in front.
 
     Args:
-        archive: of the campaign.
-        arguments: of this command; the campaign is the same without a screen.
+        archive: path of the campaign's archive.
+        arguments: of this command; the campaign is the same command with `--headless`.
 
     Returns:
         the exit code: that of the campaign, or 0 if it goes on.
@@ -87,16 +87,16 @@ def campaign_on_screen(archive: Path, arguments: Sequence[str]) -> int:
             return 0
         out.print(campaign.report(), highlight=False, markup=False, end="")
         style = None if code == 0 else "bold red" if code == EXIT_ERROR else "yellow"
-        for line in campaign.last_words():
+        for line in campaign.last_lines():
             err.print(line, style=style, highlight=False, markup=False, soft_wrap=True)
         return code
 
 
-def leave(code: int) -> NoReturn:
+def exit_at_once(code: int) -> NoReturn:
     """End this process at once.
 
-    A thread may be in the middle of a lease that somebody else holds up; it only reads, and nobody
-    should have to wait for it, nor hear what libraries say of being torn down under it.
+    A thread may be waiting for a lease that another process holds. It only reads, so it can be
+    abandoned; and libraries cannot complain about being torn down under it.
     """
     sys.stdout.flush()
     sys.stderr.flush()

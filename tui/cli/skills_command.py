@@ -1,4 +1,4 @@
-"""The command that runs models to find out whom their skills came from: `colony skills`."""
+"""`colony skills`: which founders the skills of a model came from, measured by running it."""
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -9,15 +9,15 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from tui.cli.lineage_tables import plain_table, safe, takes
+from tui.cli.lineage_tables import natural_width, plain_table, safe
 from tui.shared.console import (
     DEFAULT_ARCHIVE,
     ArchiveOption,
     JsonOption,
     ModelArgument,
     clear_errors,
-    described,
-    opened,
+    help_text,
+    open_archive,
     out,
     print_json,
     progress_bar,
@@ -30,21 +30,21 @@ app = typer.Typer()
 
 
 class Split(StrEnum):
-    """Whose items to ask; the sealed split is for reports alone."""
+    """The splits whose items may be asked; the sealed split is for reports alone."""
 
     search = "search"
     selection = "selection"
 
 
 class Grain(StrEnum):
-    """How finely to knock out."""
+    """What a founder is removed from, one at a time."""
 
     layer = "layer"
     block = "block"
 
 
 @app.command(
-    help=described(
+    help=help_text(
         "Which founder a skill came from: what accuracy is lost when a founder is taken out. "
         "That tells what this model needs; losses do not add up, as founders may stand in for "
         "each other or only work together.",
@@ -66,16 +66,15 @@ def skills(
     as_json: JsonOption = False,
 ) -> None:
     with clear_errors():
-        colony = opened(archive)
+        colony = open_archive(archive)
         row = colony.find(model)
         with progress_bar() as progress:
             progress(0, 1, "loading torch")
-            from population.analysis.founder_ablation import ablate_founders as measure
-            from population.analysis.founder_ablation import check_linear
+            from population.analysis.founder_ablation import ablate_founders, check_linear
             from population.campaign.opening_context import reopen_context
 
             check_linear(colony, row)
-            ablation = measure(
+            ablation = ablate_founders(
                 colony,
                 reopen_context(colony, progress),
                 row,
@@ -91,7 +90,7 @@ def skills(
 
 
 def skills_json(ablation: "FounderAblation") -> dict[str, Any]:
-    """What `colony skills --json` prints."""
+    """The dictionary that `colony skills --json` prints; losses and credit are in exact match."""
     return {
         "model": {"id": ablation.model.id, "label": ablation.model.label},
         "split": ablation.split,
@@ -115,13 +114,13 @@ def skills_json(ablation: "FounderAblation") -> dict[str, Any]:
 
 
 def skills_view(ablation: "FounderAblation", width: int) -> Group:
-    """What is lost by task, founder and, if that was asked, group of blocks.
+    """The loss of exact match by task, founder and, if it was measured, group of blocks.
 
     Founders stand side by side where there is room, else in words, the greatest loss first.
 
     Args:
-        ablation: what there is to show.
-        width: cells of the terminal.
+        ablation: what was measured.
+        width: of the terminal, in cells.
     """
     from population.analysis.founder_ablation import EVERYWHERE
 
@@ -135,12 +134,14 @@ def skills_view(ablation: "FounderAblation", width: int) -> Group:
     ]
     table = _by_task(ablation, whole)
     parts += (
-        [table] if takes(table) <= width else [_by_task_in_words(ablation, whole), _means(whole)]
+        [table]
+        if natural_width(table) <= width
+        else [_by_task_in_words(ablation, whole), _means(whole)]
     )
     rest = [place for place in places if place != EVERYWHERE]
     if rest:
         table = _by_place(ablation, rest, [knockout.founder for knockout in whole])
-        parts.append(table if takes(table) <= width else _by_place_in_words(ablation, rest))
+        parts.append(table if natural_width(table) <= width else _by_place_in_words(ablation, rest))
     return Group(*parts)
 
 
@@ -154,7 +155,7 @@ def _by_task(ablation: "FounderAblation", whole: "Sequence[Ablation]") -> Table:
     table.add_section()
     table.add_row(
         "mean over tasks", f"{_mean(ablation):.2f}",
-        *(f"{0.0 - knockout.loss.mean:+.2f} ±{_half(knockout.loss):.2f}" for knockout in whole), "",
+        *(f"{0.0 - one.loss.mean:+.2f} ±{_half_width(one.loss):.2f}" for one in whole), "",
         style="bold",
     )  # fmt: skip
     table.add_row("share of coefficients", "", *(f"{one.share:.0%}" for one in whole), "")
@@ -177,7 +178,7 @@ def _means(whole: "Sequence[Ablation]") -> Table:
     """Founders down."""
     table = plain_table("without", "mean over tasks", "share of coefficients", text=("without",))
     for knockout in sorted(whole, key=lambda knockout: -knockout.loss.mean):
-        change = f"{0.0 - knockout.loss.mean:+.2f} ±{_half(knockout.loss):.2f}"
+        change = f"{0.0 - knockout.loss.mean:+.2f} ±{_half_width(knockout.loss):.2f}"
         table.add_row(safe(knockout.founder), change, f"{knockout.share:.0%}")
     return table
 
@@ -188,7 +189,7 @@ def _by_place(ablation: "FounderAblation", places: Sequence[str], founders: Sequ
     table = plain_table("taken out of", *names, text=("taken out of",))
     for where in places:
         losses = [
-            f"{0.0 - one.loss.mean:+.3f} ±{_half(one.loss):.3f}"
+            f"{0.0 - one.loss.mean:+.3f} ±{_half_width(one.loss):.3f}"
             for one in ablation.knockouts
             if one.where == where
         ]
@@ -220,11 +221,11 @@ def _mean(ablation: "FounderAblation") -> float:
 
 
 def _source(ablation: "FounderAblation", task: str) -> str:
-    """Who has the most credit; the base may hold a skill too, or several founders each."""
+    """The founder with the most credit; the base, or several founders, may hold a skill too."""
     if not ablation.accuracy[task]:
         return ""
     return ablation.source(task) or "no one alone"
 
 
-def _half(interval: Any) -> float:
+def _half_width(interval: Any) -> float:
     return float(interval.high - interval.low) / 2.0

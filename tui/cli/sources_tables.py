@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 def sources_json(
     available: "Sequence[AvailableSource]", chosen: "Sequence[RecommendedSource] | None"
 ) -> dict[str, Any]:
-    """What `colony sources --json` prints."""
+    """The dictionary that `colony sources --json` prints.
+
+    Args:
+        available: all sources.
+        chosen: the recommended ones; None where no task was given.
+    """
     return {
         "sources": [asdict(source) for source in available],
         "choices": None
@@ -50,7 +55,12 @@ def sources_view(available: "Sequence[AvailableSource]") -> RenderableType:
 def choices_view(
     chosen: "Sequence[RecommendedSource]", available: "Sequence[AvailableSource]"
 ) -> RenderableType:
-    """What to merge, with the reasons."""
+    """What to merge, with the reasons.
+
+    Args:
+        chosen: the recommended sources, best first.
+        available: all sources, for their names.
+    """
     if not chosen:
         return Text("nothing of that task was asked of all the living")
     names = {source.model: source.name for source in available}

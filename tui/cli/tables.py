@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def report_view(report: "Report") -> RenderableType:
-    """The report as a person reads it: the splits side by side, then every task."""
+    """The report as tables: the splits side by side, then every task."""
     rows = [report.champion, *report.baselines, *report.founders]
     overall = Table(
         title="Mean exact match over all tasks, with 95 % intervals",
@@ -92,10 +92,17 @@ def model_rows(
     ratings: "Mapping[int, Rating]",
     champion: int | None,
 ) -> list[dict[str, Any]]:
-    """What `colony models --json` prints.
+    """The list that `colony models --json` prints.
 
-    `selection` is exact match on the selection split, `score` what crowns champions there, `rating`
-    in points (see `lineage.points`).
+    In it `selection` is exact match on the selection split, `score` what crowns champions there,
+    and `rating` is in Elo points (see `lineage.points`).
+
+    Args:
+        models: to list.
+        selection: by model and task, exact match and probability of the key on the selection split.
+        scores: by model, the score that crowns champions.
+        ratings: by model, in logits.
+        champion: its id, if there is one.
     """
     return [
         {
@@ -122,7 +129,11 @@ def model_rows(
 
 
 def models_view(rows: list[dict[str, Any]]) -> RenderableType:
-    """The models as a table."""
+    """The models as a table.
+
+    Args:
+        rows: as `model_rows` gives them.
+    """
     table = plain_table(
         "model", "born", "how", "score", "rating", "parents", "state",
         text=("model", "how", "parents", "state"),
@@ -149,7 +160,11 @@ def models_view(rows: list[dict[str, Any]]) -> RenderableType:
 
 
 def model_view(facts: dict[str, Any]) -> RenderableType:
-    """One model, as `colony show` prints it."""
+    """One model, as `colony show` prints it.
+
+    Args:
+        facts: the dictionary that `colony show --json` prints.
+    """
     head = Table.grid(padding=(0, 2))
     for name in ("id", "name", "kind", "operator", "generation", "state", "weights_sha256"):
         if facts[name] is not None:
@@ -176,7 +191,7 @@ def model_view(facts: dict[str, Any]) -> RenderableType:
     scores.add_column("selection", justify="right")
     for task in sorted({*facts["search"], *facts["selection"]}):
         scores.add_row(
-            safe(task), *(_two(facts[split].get(task)) for split in ("search", "selection"))
+            safe(task), *(_two_digits(facts[split].get(task)) for split in ("search", "selection"))
         )
     parts: list[RenderableType] = [head, Text(), scores]
     for view in recipe_views(facts["recipe"] or {}):
@@ -185,7 +200,7 @@ def model_view(facts: dict[str, Any]) -> RenderableType:
 
 
 def rating_json(rating: "Rating | None") -> dict[str, Any] | None:
-    """A rating as `colony show --json` prints it: in points, see `lineage.points`."""
+    """A rating in Elo points with its 95 % interval, as `colony show --json` prints it."""
     if rating is None:
         return None
     return {
@@ -196,7 +211,11 @@ def rating_json(rating: "Rating | None") -> dict[str, Any] | None:
 
 
 def recipe_views(recipe: dict[str, Any]) -> list[Table]:
-    """A recipe: the coefficients of what is merged, and the path of what is routed."""
+    """Tables of a recipe: coefficients of what is merged, and the path of what is routed.
+
+    Args:
+        recipe: as `colony show --json` prints it.
+    """
     views = []
     if "coefficients" in recipe:
         views.append(_coefficients_view(recipe))
@@ -225,7 +244,7 @@ def _coefficients_view(recipe: dict[str, Any]) -> Table:
 
 
 def _path_view(steps: list[tuple[str, int, float]]) -> Table:
-    """A row per layer of the model: whose it is, which one, and how its input is scaled."""
+    """A row for each layer of the model: its source, its number there, the scale of its input."""
     table = Table(title="Recipe: path through layers", title_style="bold", box=box.SIMPLE_HEAD)
     for name in ("layer", "of", "its layer", "scale"):
         table.add_column(name, justify="left" if name == "of" else "right")
@@ -235,7 +254,12 @@ def _path_view(steps: list[tuple[str, int, float]]) -> Table:
 
 
 def operator_rows(records: "list[OperatorRecord]", models: "list[Model]") -> list[dict[str, Any]]:
-    """What `colony operators --json` prints."""
+    """The list that `colony operators --json` prints; `cost` is in item evaluations.
+
+    Args:
+        records: of the operators in the last generation.
+        models: all models.
+    """
     born = {row.operator: [m for m in models if m.operator == row.operator] for row in records}
     return [
         {
@@ -280,5 +304,5 @@ def _mean(tasks: Mapping[str, tuple[float, float]] | None) -> float | None:
     return sum(exact for exact, _ in tasks.values()) / len(tasks)
 
 
-def _two(value: float | None) -> str:
+def _two_digits(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"

@@ -1,4 +1,4 @@
-"""The command that plays rounds of the arena: `colony arena`."""
+"""`colony arena`: plays rounds of the arena on an archive at rest."""
 
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -11,8 +11,8 @@ from tui.shared.console import (
     ArchiveOption,
     JsonOption,
     clear_errors,
-    described,
-    opened,
+    help_text,
+    open_archive,
     out,
     print_json,
     progress_bar,
@@ -26,7 +26,7 @@ app = typer.Typer()
 
 
 @app.command(
-    help=described(
+    help=help_text(
         "Play rounds among the living of an archive at rest, on items that nobody has seen.",
         "colony arena",
         "colony arena --rounds 5 --items 120",
@@ -45,7 +45,7 @@ def arena(
     from lineage.storage.lock import campaign_lock
 
     with clear_errors(), campaign_lock(archive), ExitStack() as cleanup:
-        colony = opened(archive)
+        colony = open_archive(archive)
         played: list[OfflineRound] = []
         with progress_bar() as progress:
             progress(0, 1, "loading torch")

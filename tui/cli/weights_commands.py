@@ -1,4 +1,4 @@
-"""The commands that keep a colony whole: `colony check`, `colony revive`."""
+"""The commands about weights: `colony check`, which verifies them, and `colony revive`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,12 +12,12 @@ from tui.shared.console import (
     ArchiveOption,
     JsonOption,
     ModelArgument,
-    at_home,
     bytes_bar,
     clear_errors,
-    described,
+    expand_home,
+    help_text,
     hint,
-    opened,
+    open_archive,
     out,
     print_json,
     progress_bar,
@@ -28,7 +28,7 @@ app = typer.Typer()
 
 
 @app.command(
-    help=described(
+    help=help_text(
         "Replay recipes, hash founders and kept weights; exit code 1 if something is damaged.",
         "colony check",
         "colony check --sample 100 --json",
@@ -46,12 +46,12 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     with clear_errors():
-        colony = opened(archive)
+        colony = open_archive(archive)
         with progress_bar() as progress:
             progress(0, 1, "loading torch")
-            from population.analysis.verification import check as inspect
+            from population.analysis.verification import check as check_archive
 
-            report = inspect(colony, sample, progress, repair=repair)
+            report = check_archive(colony, sample, progress, repair=repair)
         if as_json:
             print_json(
                 {
@@ -80,7 +80,7 @@ def check(
 
 
 @app.command(
-    help=described(
+    help=help_text(
         "Bring a model back, living or fossil, and prove its hash.",
         "colony revive 40               (its weights, to those kept beside the archive)",
         "colony revive 40  ./fossil     (a plain checkpoint, as colony export writes it)",
@@ -96,15 +96,15 @@ def revive(
     as_json: JsonOption = False,
 ) -> None:
     with clear_errors(), Interruptible() as stop:
-        colony = opened(archive)
+        colony = open_archive(archive)
         row = colony.find(model)
         with progress_bar() as progress:
             progress(0, 1, "loading torch")
             if folder is None:
-                from population.campaign.kept_weights import revive as bring_back
+                from population.campaign.kept_weights import revive as revive_weights
 
-                stop.writing()
-                made = bring_back(colony, row, stop.checked(progress))
+                stop.begin_writing()
+                made = revive_weights(colony, row, stop.checked(progress))
                 path, origin = made.file, made.found
             else:
                 from population.analysis.export import export
@@ -112,9 +112,9 @@ def revive(
 
                 context = reopen_context(colony, progress)
         stop.check()
-        stop.writing()
+        stop.begin_writing()
         if folder is not None:
-            folder = at_home(folder)
+            folder = expand_home(folder)
             with bytes_bar() as progress:
                 export(colony, context, row, folder, stop.checked(progress), hint)
             path, origin = folder, "remade"

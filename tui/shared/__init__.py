@@ -1,1 +1,1 @@
-"""What the command line and the app share: console, errors, heartbeat, styling, commands."""
+"""Shared by the command line and the app: console, errors, heartbeat, styling, commands."""

@@ -1,7 +1,7 @@
 """Where output goes: answers to stdout, everything else to stderr; errors are one clear line.
 
-Nothing that is printed is markup, and nothing in it is obeyed by a terminal: names, prompts, paths
-and what other programs say come from anywhere. Colours are given as styles and `Text`s.
+Nothing that is printed is markup, and a terminal obeys nothing in it: names, prompts, paths and the
+output of other programs may come from anywhere. Colours are given as styles and `Text`s.
 """
 
 import codecs
@@ -46,47 +46,55 @@ if TYPE_CHECKING:
 EXIT_ERROR = 1
 EXIT_INTERRUPTED = 130
 """128 + SIGINT, as shells have it."""
-LOST = "stopped; what was committed is safe, what was in flight is lost"
+STOPPED = "stopped; what was committed is safe, what was in flight is lost"
 EXIT_UNREAD = 141
-"""128 + SIGPIPE, as shells have it: whoever read the output has left, as `| head` does."""
+"""128 + SIGPIPE, as shells have it: the reader of the output has closed it, as `| head` does."""
 
-LONGEST = 1600
-"""Characters of an error, about: names and values that people give may be of any length."""
+LONGEST_ERROR = 1600
+"""About how many characters of an error are printed: names and values may be of any length."""
 
-_MEANT = "\n\t"
-"""Signs of control that a printed text may hold."""
+_KEPT_CONTROLS = "\n\t"
+"""Control characters that a printed text may hold."""
 
 
 class PlainConsole(Console):
-    """A console on which strings are texts and nothing else, wherever they stand."""
+    """A console on which strings are never markup, wherever they stand."""
 
     def __init__(self, *, stderr: bool = False, **settings: Any) -> None:
         super().__init__(stderr=stderr, markup=False, emoji=False, highlight=False, **settings)
 
     def render_str(self, text: str, **settings: Any) -> Text:
-        """A string as a text: a printed one, a cell or a title of a table."""
+        """A string as a text without markup: a printed one, a cell or a title of a table."""
         for name in ("markup", "emoji", "highlight"):
             settings[name] = False
-        return super().render_str(escaped(text, keep=_MEANT), **settings)
+        return super().render_str(escaped(text, keep=_KEPT_CONTROLS), **settings)
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterable[Segment]:
-        """What is written; whatever made it, no text of it is a control sequence."""
+        """The segments of a renderable, with control characters spelled out."""
         for segment in super().render(renderable, options):
             if segment.control or segment.text.isprintable():
                 yield segment
             else:
-                yield segment._replace(text=escaped(segment.text, keep=_MEANT))
+                yield segment._replace(text=escaped(segment.text, keep=_KEPT_CONTROLS))
 
     def on_broken_pipe(self) -> None:
-        """Whoever read has left: end without a word."""
+        """End quietly, as nobody reads the output any more.
+
+        Raises:
+            typer.Exit: always, with `EXIT_UNREAD`.
+        """
         self.quiet = True
-        leave_unread()
+        exit_unread()
 
 
-def leave_unread() -> NoReturn:
-    """End without a word, as nobody reads it; what is still buffered goes nowhere."""
+def exit_unread() -> NoReturn:
+    """End quietly, as nobody reads the output any more; what is still buffered is dropped.
+
+    Raises:
+        typer.Exit: always, with `EXIT_UNREAD`.
+    """
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
@@ -95,7 +103,7 @@ def leave_unread() -> NoReturn:
 
 
 LOOK_ALIKES = str.maketrans("…±▓░█▒·×–─│▂▄▆★●○◆◂▸«»’", ".~#.#:.x--|-=+*@o%<><>'")
-"""What stands for a sign of ours where an encoding does not have it; as wide, for tables."""
+"""Replacements, equally wide, for our signs that an encoding does not have."""
 
 
 def _look_alike(error: UnicodeError) -> tuple[str | bytes, int]:
@@ -110,7 +118,7 @@ codecs.register_error("colony", _look_alike)
 
 
 def write_anywhere(*streams: IO[str]) -> None:
-    """Let streams spell out what their encoding has no sign for, instead of failing at it."""
+    """Let streams replace what their encoding has no sign for, instead of failing at it."""
     for stream in streams:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="colony")
@@ -122,15 +130,19 @@ err = PlainConsole(stderr=True)
 DEFAULT_ARCHIVE = Path("colony.duckdb")
 
 
-def _at_home(path: Path) -> Path:
-    """Shells leave the `~` of `--archive=~/my.duckdb` as it is."""
+def _expand_home(path: Path) -> Path:
+    """A path with its `~` expanded: shells leave that of `--archive=~/my.duckdb` as it is."""
     return Path(expand_user(str(path)))
 
 
 ArchiveOption = Annotated[
     Path,
     typer.Option(
-        "--archive", "-a", help="The archive of the colony.", show_default=True, callback=_at_home
+        "--archive",
+        "-a",
+        help="The archive of the colony.",
+        show_default=True,
+        callback=_expand_home,
     ),
 ]
 AsciiOption = Annotated[
@@ -143,23 +155,27 @@ ModelArgument = Annotated[
 ]
 
 PROGRESS = "COLONY_PROGRESS"
-"""Where this is `lines` in the environment, progress is told on stderr as `[done, total, what]`,
-a line of JSON each: for a program that runs a command and shows how far it is."""
+"""If this is `lines` in the environment, progress goes to stderr as JSON lines
+`[done, total, what]`, for a program that runs a command and shows how far it is."""
 
 
-def described(text: str, *examples: str) -> str:
-    """Help with examples at the end, one a line."""
+def help_text(text: str, *examples: str) -> str:
+    """The help of a command, with examples at the end, one a line."""
     lines = "\n\n".join(f"  [cyan]{escape(example)}[/]" for example in examples)
     return f"{text}\n\n[bold]Examples[/]\n\n{lines}"
 
 
-def at_home(path: Path) -> Path:
-    """A path whose `~` is a home, unless something of that very name is there."""
+def expand_home(path: Path) -> Path:
+    """A path with its `~` expanded, unless a file of that very name exists."""
     return Path(expand_user(path.parts[0]), *path.parts[1:]) if path.parts else path
 
 
 def print_json(value: Any) -> None:
-    """Print a value for scripts: plain JSON, no colour, no wrapping; null for what is no number."""
+    """Print a value for scripts: plain JSON, no colour, no wrapping; null for NaN and infinities.
+
+    Raises:
+        typer.Exit: nobody reads the output any more.
+    """
     finite = _finite(value)
     text = json.dumps(finite, ensure_ascii=False, indent=1, allow_nan=False)
     try:
@@ -170,11 +186,11 @@ def print_json(value: Any) -> None:
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
     except BrokenPipeError:
-        leave_unread()
+        exit_unread()
 
 
 def _finite(value: Any) -> Any:
-    """The same without infinities and values that are no numbers, which JSON cannot say."""
+    """The same with None for infinities and NaN, which JSON does not have."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
@@ -186,43 +202,48 @@ def _finite(value: Any) -> Any:
 
 @contextmanager
 def clear_errors() -> Iterator[None]:
-    """Turn what can be expected to go wrong into one line and a non-zero exit code."""
+    """Turn expected errors into one line on stderr and a non-zero exit code.
+
+    Raises:
+        typer.Exit: after such an error; with 130 after Ctrl-C or a requested stop.
+    """
     try:
         yield
     except KeyboardInterrupt:
-        err.print(LOST, style="yellow", soft_wrap=True)
+        err.print(STOPPED, style="yellow", soft_wrap=True)
         raise typer.Exit(EXIT_INTERRUPTED) from None
     except Interrupted as stopped:
         err.print(_one_line(str(stopped)), style="yellow", soft_wrap=True)
         raise typer.Exit(EXIT_INTERRUPTED) from None
-    except FilterError as error:  # points at what is wrong, in a line of its own
-        _say(str(error))
+    except FilterError as error:  # two lines: the second points at the mistake
+        _print_error(str(error))
         raise typer.Exit(EXIT_ERROR) from None
     except (ArchiveError, TaskError, PopulationError) as error:
-        _say(_one_line(str(error)))
+        _print_error(_one_line(str(error)))
         raise typer.Exit(EXIT_ERROR) from None
     except BrokenPipeError:
-        leave_unread()
+        exit_unread()
     except MemoryError:
-        _say("out of memory; lower [run] batch_tokens or [search] population")
+        _print_error("out of memory; lower [run] batch_tokens or [search] population")
         raise typer.Exit(EXIT_ERROR) from None
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
-        _say(_one_line(f"{error.strerror or error}{where}; what was committed is safe"))
+        _print_error(_one_line(f"{error.strerror or error}{where}; what was committed is safe"))
         raise typer.Exit(EXIT_ERROR) from None
 
 
-def _say(message: str) -> None:
+def _print_error(message: str) -> None:
     err.print(
-        Text.assemble(("error:", "bold red"), " ", escaped(message, keep=_MEANT)), soft_wrap=True
+        Text.assemble(("error:", "bold red"), " ", escaped(message, keep=_KEPT_CONTROLS)),
+        soft_wrap=True,
     )
 
 
 def checked_minutes(minutes: float) -> float:
-    """Minutes that a campaign can work.
+    """The minutes, rounded to a microminute, if a campaign can work so long.
 
     Raises:
-        PopulationError: they are not.
+        PopulationError: they are not from 0.001 to 10^9.
     """
     if 0.001 <= minutes < 1e9:
         return round(minutes, 6)
@@ -230,38 +251,38 @@ def checked_minutes(minutes: float) -> float:
 
 
 def _one_line(message: str) -> str:
-    """A message on one line, whatever library or name it has its line breaks from.
-
-    Its end is kept where it is cut: what to do about it is said there.
-    """
+    """A message on one line. If it is cut, its end is kept, which says what to do."""
     line = " ".join(line.strip() for line in message.splitlines())
-    return line if len(line) <= LONGEST else f"{line[: LONGEST // 2]} … {line[-LONGEST // 2 :]}"
+    return (
+        line
+        if len(line) <= LONGEST_ERROR
+        else f"{line[: LONGEST_ERROR // 2]} … {line[-LONGEST_ERROR // 2 :]}"
+    )
 
 
-def opened(archive: Path) -> "Archive":
-    """The archive, which says whom it has to wait for."""
+def open_archive(archive: Path) -> "Archive":
+    """An archive that prints which process it has to wait for.
+
+    Raises:
+        ArchiveError: it is missing, damaged, held by another process, or no archive.
+    """
     from lineage import Archive  # noqa: PLC0415 - a quarter of a second for few
 
-    return Archive(archive, waiting)
+    return Archive(archive, hint)
 
 
 def quoted(path: Path) -> str:
-    """A path as a shell reads it: for commands that people are told to give."""
+    """A path quoted for a shell, for commands that messages suggest."""
     return shlex.quote(str(path))
 
 
 def hint(message: str) -> None:
-    """Say what somebody should know, beside the answer."""
+    """Print a remark on stderr, beside the answer."""
     err.print(message, style="dim", soft_wrap=True)
 
 
-def waiting(message: str) -> None:
-    """Say that another process has to be waited for."""
-    err.print(message, style="dim", soft_wrap=True)
-
-
-def passed_over(sentence: str) -> None:
-    """Say what failed and was passed over."""
+def print_failure(sentence: str) -> None:
+    """Print, on stderr, what failed and was passed over."""
     err.print(f"passed over: {sentence}", markup=False, highlight=False, soft_wrap=True)
 
 
@@ -270,17 +291,17 @@ def progress_bar(
 ) -> AbstractContextManager[Callable[[int, int, str], None]]:
     """A bar with the time left on stderr, as a `(done, total, what)` callable; it vanishes.
 
-    See `PROGRESS` for who reads it instead of looking at it.
+    With `PROGRESS` set to `lines`, JSON lines are written as well.
 
     Args:
         quiet: show nothing.
-        also: told the same.
+        also: called with the same.
     """
     return _bar(quiet, MofNCompleteColumn(), also=also)
 
 
 def bytes_bar(quiet: bool = False) -> AbstractContextManager[Callable[[int, int, str], None]]:
-    """As `progress_bar`, for bytes: with the speed."""
+    """As `progress_bar`, with `done` and `total` in bytes: shows the speed."""
     return _bar(quiet, DownloadColumn(), TransferSpeedColumn())
 
 
@@ -301,7 +322,7 @@ def _bar(
     )
     listeners = [] if also is None else [also]
     if not quiet and os.environ.get(PROGRESS) == "lines":
-        listeners.append(_lines())
+        listeners.append(_json_line_writer())
     with bar:
         task = bar.add_task("starting", total=None)
 
@@ -313,11 +334,11 @@ def _bar(
         yield report
 
 
-def _lines() -> Callable[[int, int, str], None]:
-    """Tells progress as lines, a few a second."""
+def _json_line_writer() -> Callable[[int, int, str], None]:
+    """Writes progress as JSON lines, about ten a second at most."""
     last: tuple[float, str] = (0.0, "")
 
-    def tell(done: int, total: int, what: str) -> None:
+    def write(done: int, total: int, what: str) -> None:
         nonlocal last
         now = time.monotonic()
         if what != last[1] or now - last[0] >= 0.1 or done == total:
@@ -325,4 +346,4 @@ def _lines() -> Callable[[int, int, str], None]:
             sys.stderr.write(json.dumps([done, total, what]) + "\n")
             sys.stderr.flush()
 
-    return tell
+    return write

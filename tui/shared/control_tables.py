@@ -1,4 +1,4 @@
-"""What was asked of a campaign, and what came of it, as a table."""
+"""The commands given to a campaign and their outcomes, as a table."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -15,23 +15,28 @@ if TYPE_CHECKING:
 _COLOURS = {"done": "green", "refused": "red"}
 
 
-def orders_table(orders: "Sequence[Command]", *, ascii_only: bool = False) -> Table:
-    """Orders in the order in which they are given here."""
+def commands_table(commands: "Sequence[Command]", *, ascii_only: bool = False) -> Table:
+    """A table with a row for each command, in the order given.
+
+    Args:
+        commands: to show.
+        ascii_only: draw the table with ASCII signs.
+    """
     table = Table(box=box.ASCII if ascii_only else box.SIMPLE_HEAD)
-    table.add_column("order", justify="right")
+    table.add_column("command", justify="right")
     table.add_column("what", overflow="fold")
     table.add_column("given")
     table.add_column("outcome")
     table.add_column("gen", justify="right")
     table.add_column("what came of it", overflow="fold")
-    for order in orders:
-        state = order.outcome or "open"
+    for command in commands:
+        state = command.outcome or "open"
         table.add_row(
-            str(order.id),
-            Text(escaped(order.words)),
-            f"{order.given_at:%m-%d %H:%M}",
+            str(command.id),
+            Text(escaped(command.words)),
+            f"{command.given_at:%m-%d %H:%M}",
             Text(state, _COLOURS.get(state, "yellow")),
-            "" if order.settled is None else str(order.settled),
-            Text(escaped(order.answer or "")),
+            "" if command.settled is None else str(command.settled),
+            Text(escaped(command.answer or "")),
         )
     return table

@@ -1,7 +1,7 @@
 """How the program starts and ends, whatever it does: `guarded` is around every command line.
 
-It loads nothing itself, so that Ctrl-C is heard as it should from the first moment on: also while
-commands are loaded, when libraries turn it into errors of their own, or lose it. Whatever happens,
+It loads nothing itself, so that Ctrl-C works from the first moment on: also while commands are
+loaded, when libraries turn it into errors of their own, or lose it. Whatever happens,
 a user sees one line and no traceback; COLONY_DEBUG=1 in the environment shows where it came from.
 """
 
@@ -12,7 +12,7 @@ import signal
 import sys
 
 TYPE_CHECKING = False
-"""As `typing` has it, which takes longer to load than all that is needed here."""
+"""As in `typing`, which takes longer to load than everything else here."""
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
@@ -23,7 +23,7 @@ INTERRUPTED = 130
 """128 + SIGINT, as shells have it."""
 
 _AGAIN_S = 0.02
-"""How long after it was lost an interrupt is raised again."""
+"""Seconds after which a lost interrupt is raised again."""
 
 
 class CtrlC:
@@ -36,35 +36,35 @@ class CtrlC:
     def __init__(self) -> None:
         self.pressed = False
 
-    def listen(self) -> None:
-        """Hear SIGINT from now on, unless who started the program has it ignored."""
-        sys.unraisablehook = self._lost
+    def install(self) -> None:
+        """Handle SIGINT from now on, unless the parent process has it ignored."""
+        sys.unraisablehook = self._on_unraisable
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.signal(signal.SIGINT, self._hear)
+            signal.signal(signal.SIGINT, self._on_signal)
 
     def check(self) -> None:
-        """Stop here if it was pressed, and somebody dropped the interrupt and goes on.
+        """Stop here if Ctrl-C was pressed and some library dropped the interrupt.
 
         Raises:
-            KeyboardInterrupt: it was.
+            KeyboardInterrupt: it was pressed.
         """
         if self.pressed:
             raise KeyboardInterrupt
 
-    def _hear(self, number: int, frame: FrameType | None) -> None:
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self.pressed = True
         raise KeyboardInterrupt
 
-    def _lost(self, lost: sys.UnraisableHookArgs) -> None:
+    def _on_unraisable(self, lost: sys.UnraisableHookArgs) -> None:
         if lost.exc_type is KeyboardInterrupt:
-            signal.signal(signal.SIGALRM, self._hear)
+            signal.signal(signal.SIGALRM, self._on_signal)
             signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)
         elif os.environ.get(DEBUG):
             sys.__unraisablehook__(lost)
 
 
 ctrl_c = CtrlC()
-"""That of this process."""
+"""The handler of this process."""
 
 
 def guarded(run: Callable[[], object]) -> NoReturn:
@@ -85,7 +85,7 @@ def guarded(run: Callable[[], object]) -> NoReturn:
     code: int | str | None = 0
     try:
         try:
-            ctrl_c.listen()
+            ctrl_c.install()
             run()
         except SystemExit as end:
             code = end.code
@@ -99,7 +99,7 @@ def guarded(run: Callable[[], object]) -> NoReturn:
                 raise
             code = 1
             _say(error)
-    # Nobody needs to hear that the interpreter was interrupted while it cleaned up.
+    # An interrupt while the interpreter cleans up is not worth a message.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.setitimer(signal.ITIMER_REAL, 0)
     if ctrl_c.pressed:
@@ -108,21 +108,21 @@ def guarded(run: Callable[[], object]) -> NoReturn:
 
 
 def _open_streams() -> None:
-    """Give the program streams to write to where who started it has closed them (`>&-`)."""
+    """Give the program streams to write to where its parent has closed them (`>&-`)."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
 
 
 def _flushed() -> bool:
-    """Write what is left, while it can still be said that it could not be written."""
+    """Flush the streams, while a failure can still be reported; whether it worked."""
     try:
         sys.stdout.flush()
         sys.stderr.flush()
     except OSError as error:
         if not isinstance(error, BrokenPipeError):
             _say(error)
-        # What is in the buffers would be tried, and complained of, once more at the very end.
+        # The interpreter would try to write the buffers, and complain, once more at its end.
         nowhere = os.open(os.devnull, os.O_WRONLY)
         for number in (1, 2):
             os.dup2(nowhere, number)
@@ -131,7 +131,7 @@ def _flushed() -> bool:
 
 
 def _say(error: BaseException) -> None:
-    """One line on what nobody expected."""
+    """Print one line about an unexpected error."""
     reason = " ".join(f"{type(error).__name__}: {error}".split())[:500]
     if isinstance(error, OSError):
         reason = f"{error.strerror or error}" + (f" ({error.filename})" if error.filename else "")

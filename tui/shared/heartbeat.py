@@ -1,7 +1,7 @@
-"""The pulse: what a campaign does at this moment, in a small file beside the archive.
+"""The heartbeat: what a campaign does at this moment, in a small file beside the archive.
 
-The archive changes with every generation, some seconds apart; whoever watches wants to see models
-being made. So the campaign replaces `ARCHIVE.live.json` a few times a second, atomically, which
+The archive changes with every generation, some seconds apart; watchers want to see models being
+made. So the campaign replaces `ARCHIVE.live.json` a few times a second, atomically, which
 costs a fifth of a millisecond and needs no lock.
 """
 
@@ -13,28 +13,28 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 EVERY_S = 0.25
-"""The file is replaced no more often than this, and painted as often by whoever watches."""
+"""Least time between two writes of the file, in seconds; watchers redraw as often."""
 
 
 @dataclass(frozen=True)
 class Heartbeat:
-    """What a campaign does.
+    """What a campaign does at this moment.
 
     Attributes:
         pid: of its process.
         began: when it was started, in seconds since the epoch.
-        at: when this was written.
+        at: when this was written, in seconds since the epoch.
         what: is being done, such as "offspring" or "arena".
         done: how much of it, of `total`.
         total: see `done`.
         generation: the last committed one; None before that is known.
         spent: item evaluations so far, over all runs.
         budget: item evaluations in all.
-        generations: the last generation, if it was said.
-        part: how much of the campaign is over, in [0, 1].
-        left_s: seconds that the rest will take, if that is known.
+        generations: the last generation, if that is limited.
+        part: the fraction of the campaign that is over, in [0, 1].
+        left_s: seconds until its end; None where that is not known.
         ended: why it is over; None while it runs.
-        step_left_s: seconds that `what` will take yet, if that is known.
+        step_left_s: seconds until `what` is done; None where that is not known.
     """
 
     pid: int
@@ -53,18 +53,18 @@ class Heartbeat:
     step_left_s: float | None = None
 
     @property
-    def beats(self) -> bool:
-        """Whether the campaign runs: it has not ended, and its process is there."""
+    def running(self) -> bool:
+        """Whether the campaign runs: it has not ended, and its process exists."""
         return self.ended is None and _is_running(self.pid)
 
 
 def heartbeat_path(archive: Path) -> Path:
-    """The file that tells of a campaign in an archive."""
+    """The heartbeat file of the campaign in an archive."""
     return archive.with_name(archive.name + ".live.json")
 
 
 def read_heartbeat(archive: Path) -> Heartbeat | None:
-    """The pulse of the last campaign in an archive; None if there was none that is understood."""
+    """The heartbeat of the last campaign in an archive; None if there is none that can be read."""
     try:
         return Heartbeat(**json.loads(heartbeat_path(archive).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, RecursionError):
@@ -72,13 +72,12 @@ def read_heartbeat(archive: Path) -> Heartbeat | None:
 
 
 class HeartbeatWriter:
-    """Writes the pulse of this process.
+    """Writes the heartbeat of this process.
 
-    That nobody can write beside the archive is for the archive to say; a pulse is no reason to
-    stop a campaign.
+    A file that cannot be written is no reason to stop a campaign, so that is not an error here.
 
     Args:
-        archive: of the campaign.
+        archive: path of the campaign's archive.
     """
 
     def __init__(self, archive: Path) -> None:
@@ -92,18 +91,25 @@ class HeartbeatWriter:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        """Whatever it ends with, it is told: a pulse without an end is that of a process killed."""
+        """Write how it ended: a heartbeat without an end is that of a process killed."""
         if self._heartbeat.ended is None:
             reason = "done" if error is None else str(error) or type(error).__name__
-            self.tell(ended=reason.splitlines()[0])
+            self.update(ended=reason.splitlines()[0])
 
     def step(self, done: int, total: int, what: str, **changes: int | float | None) -> None:
-        """Tell how far something is, and what changes with it; most of these are never written."""
+        """Set how far something is, and write it unless the last write was a moment ago.
+
+        Args:
+            done: how much is done, of `total`.
+            total: see `done`.
+            what: is being done.
+            changes: other fields of `Heartbeat`.
+        """
         self._heartbeat = replace(self._heartbeat, what=what, done=done, total=total, **changes)  # type: ignore[arg-type]
         self._write(self._written + EVERY_S)
 
-    def tell(self, **changes: int | float | str | None) -> None:
-        """Tell what changes more seldom, and write it."""
+    def update(self, **changes: int | float | str | None) -> None:
+        """Set fields of `Heartbeat`, and write it at once."""
         self._heartbeat = replace(self._heartbeat, **changes)  # type: ignore[arg-type]
         self._write(0.0)
 

@@ -1,16 +1,16 @@
 """What Ctrl-C means while something is written: one line, exit code 130, nothing half-written.
 
-Three classes hear it, one around the other. They stay apart, since what may be interrupted differs:
+Three classes handle it, one around the other. They differ in what may be interrupted:
 
 - `tui.shared.guard.CtrlC`: in every command line, from its first moment on. Raises
-  KeyboardInterrupt at once, and again if a library swallows it. It loads nothing, so that it hears
+  KeyboardInterrupt at once, and again if a library swallows it. It loads nothing, so that it works
   while everything else is loaded.
 - `Interruptible`: in commands that write files (merge, export, revive). Ends the process at once as
   long as nothing was begun; later it raises KeyboardInterrupt, so that drafts are removed.
 - `StopRequest`: in campaigns and offline rounds. Sets a flag that is looked at between two models,
   never inside a commit. The second interrupt ends the process.
 
-The last two hear SIGTERM as well. On leaving they restore the handlers that were there before.
+The last two handle SIGTERM as well. On leaving they restore the handlers that were there before.
 """
 
 import os
@@ -26,17 +26,17 @@ from typing import Any, NoReturn
 import typer
 
 from population.errors import Interrupted
-from tui.shared.console import EXIT_INTERRUPTED, LOST, err, quoted
+from tui.shared.console import EXIT_INTERRUPTED, STOPPED, err, quoted
 
 Progress = Callable[[int, int, str], None]
 Handlers = dict[int, Any]
-"""What hears signals, by number, as `signal.signal` returned it."""
+"""Signal handlers by signal number, as `signal.signal` returned them."""
 
 MESSAGE = "interrupted; nothing was written"
 
 
-def _listen(handler: Callable[[int, FrameType | None], None]) -> Handlers:
-    """Let a handler hear SIGINT and SIGTERM; what heard them before."""
+def _install(handler: Callable[[int, FrameType | None], None]) -> Handlers:
+    """Install a handler of SIGINT and SIGTERM; the handlers that were there before."""
     return {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
 
 
@@ -45,14 +45,14 @@ def _restore(handlers: Handlers) -> None:
         signal.signal(number, handler)
 
 
-def interrupted() -> NoReturn:
-    """End at once, after a Ctrl-C that nothing in flight could answer.
+def exit_interrupted() -> NoReturn:
+    """End at once, with exit code 130.
 
     Threads that are in the middle of a forward pass would be waited for otherwise.
     """
     with suppress(OSError):
         sys.stdout.flush()
-        sys.stderr.write(LOST + "\n")
+        sys.stderr.write(STOPPED + "\n")
         sys.stderr.flush()
     os._exit(EXIT_INTERRUPTED)
 
@@ -60,9 +60,10 @@ def interrupted() -> NoReturn:
 class Interruptible:
     """While this is entered, Ctrl-C and SIGTERM end the command.
 
-    Before `writing` they end the process on the spot: then it mostly imports libraries, which may
-    swallow exceptions or print them. From `writing` on they raise KeyboardInterrupt, so that what
-    was begun is removed; should somebody swallow that, `check` or the end of the block remembers.
+    Before `begin_writing` they end the process at once: then it mostly imports libraries, which may
+    swallow exceptions or print them. From then on they raise KeyboardInterrupt, so that files that
+    are half written are removed; if a library swallows that, `check` or the end of the block raises
+    it again.
     """
 
     def __init__(self) -> None:
@@ -72,20 +73,24 @@ class Interruptible:
 
     def __enter__(self) -> "Interruptible":
         if threading.current_thread() is threading.main_thread():
-            self._before = _listen(self._stop)
+            self._before = _install(self._stop)
         return self
 
-    def writing(self) -> None:
-        """From now on there is something to be tidied up."""
+    def begin_writing(self) -> None:
+        """From now on there is something to clean up."""
         self._writing = True
 
     def check(self) -> None:
-        """Stop here if somebody asked for it and was not heard."""
+        """Stop here if Ctrl-C was pressed and some library dropped the interrupt.
+
+        Raises:
+            KeyboardInterrupt: it was pressed.
+        """
         if self._asked:
             raise KeyboardInterrupt
 
     def checked(self, progress: Progress) -> Progress:
-        """Progress that is told, and stops if somebody asked for it."""
+        """The same progress, which checks for Ctrl-C first."""
 
         def report(done: int, total: int, what: str) -> None:
             self.check()
@@ -100,7 +105,7 @@ class Interruptible:
             os._exit(EXIT_INTERRUPTED)
         if not self._asked:
             self._asked = True
-            sys.unraisablehook = lambda _: None  # whoever swallows it is not to print it either
+            sys.unraisablehook = lambda _: None  # a library that drops it should not print it
             raise KeyboardInterrupt
 
     def __exit__(
@@ -116,14 +121,14 @@ class Interruptible:
 
 
 class StopRequest:
-    """Ctrl-C and SIGTERM as a polite request: heard between two models, never inside a commit.
+    """Ctrl-C and SIGTERM as a request: checked between two models, never inside a commit.
 
     A second Ctrl-C stops at once, which is as safe as `kill -9`: what is in flight is lost.
 
     Attributes:
-        archive: of the campaign.
-        asked: whether somebody asked.
-        kept: what is to be said of the work so far, where nobody knows better.
+        archive: path of the campaign's archive.
+        asked: whether a stop was requested.
+        kept: what the message says about the work so far.
     """
 
     def __init__(self, archive: Path) -> None:
@@ -132,7 +137,7 @@ class StopRequest:
         self.kept = "nothing was begun"
 
     def __enter__(self) -> "StopRequest":
-        self._before = _listen(self._ask)
+        self._before = _install(self._ask)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -140,14 +145,14 @@ class StopRequest:
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         if self.asked:
-            interrupted()
+            exit_interrupted()
         self.asked = True
 
     def check(self) -> None:
-        """Stop here if somebody asked for it.
+        """Stop here if that was requested.
 
         Raises:
-            Interrupted: somebody did; says how to go on.
+            Interrupted: it was; says how to go on.
         """
         if self.asked:
             raise Interrupted(

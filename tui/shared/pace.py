@@ -1,4 +1,4 @@
-"""How long the rest of something takes, by the pace of what is done. No clock is read here."""
+"""Estimates of the time left, by the pace so far. No clock is read here."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from lineage.records import Generation
 
 RECENT = 20
-"""Generations that tell the pace."""
+"""Generations that the pace is taken from."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class CampaignEnds:
 
 
 def part_done(history: "Sequence[Generation]", ends: CampaignEnds) -> float:
-    """How much of a campaign is over, in [0, 1], by whichever limit comes first."""
+    """The fraction of a campaign that is over, in [0, 1], by whichever limit comes first."""
     parts = [0.0]
     if ends.evaluations is not None:
         parts.append(sum(past.evaluations for past in history) / ends.evaluations)
@@ -41,10 +41,10 @@ def part_done(history: "Sequence[Generation]", ends: CampaignEnds) -> float:
 def time_left(
     history: "Sequence[Generation]", ends: CampaignEnds, since: int | None = None
 ) -> float | None:
-    """Seconds of work until the earliest limit; None if there is no pace to go by.
+    """Seconds of work until the earliest limit; None if nothing is known of the pace.
 
-    The pace is that of the last generations. The first one makes more models than others and plays
-    with nobody, so it counts only as long as there is no other. Waiting is no work.
+    The pace is that of the last generations. The first one makes more models than others and has no
+    arena round, so it counts only as long as there is no other. Pauses do not count.
 
     Args:
         history: all complete generations.
@@ -80,10 +80,10 @@ class Steps:
         """Seconds that the rest takes, by the pace since it began; None where none is known.
 
         Args:
-            now: seconds that only grow.
+            now: of a monotonic clock, in seconds.
             done: how much is done, of `total`.
-            total: see `done`; 0 where nobody knows.
-            what: is done; another word is another beginning.
+            total: see `done`; 0 where it is not known.
+            what: is being done; another text starts another measurement.
         """
         if what != self._what or done < self._from[1]:
             self._what, self._from = what, (now, done)
@@ -94,7 +94,7 @@ class Steps:
 
 
 def clock(seconds: float) -> str:
-    """A time as a clock shows it: 4:05 or 1:04:05."""
+    """A duration as minutes and seconds, or hours as well: 4:05 or 1:04:05."""
     minutes, rest = divmod(max(0, int(seconds)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

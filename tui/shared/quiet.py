@@ -1,8 +1,7 @@
-"""Quiet: what libraries say beside what they do never reaches a user.
+"""Silences the output of libraries: progress bars, advice, warnings, complaints at the end.
 
-Progress bars, advice, warnings of things that a user can do nothing about, and complaints at the
-very end of a process. `COLONY_DEBUG=1` in the environment lets all of them speak, and whoever has
-set one of the variables below has it as it is set.
+`COLONY_DEBUG=1` in the environment leaves all of it on, and each of the variables below that is
+set already stays as it is.
 """
 
 import atexit
@@ -25,17 +24,17 @@ SETTINGS = {
     "TORCH_CPP_LOG_LEVEL": "ERROR",
     "BITSANDBYTES_NOWELCOME": "1",
 }
-"""Must be set before the libraries are loaded."""
+"""Environment variables that must be set before the libraries are loaded."""
 
-_hushed, _at_exit = False, False
+_silenced, _at_exit = False, False
 
 
 def quiet() -> None:
-    """Let libraries that are loaded from now on keep what they have to say to themselves."""
-    global _hushed  # noqa: PLW0603 - there is one process to hush
-    if os.environ.get(DEBUG) or _hushed:
+    """Silence libraries that are loaded from now on."""
+    global _silenced  # noqa: PLW0603 - a state of the process
+    if os.environ.get(DEBUG) or _silenced:
         return
-    _hushed = True
+    _silenced = True
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
     if not sys.warnoptions:
@@ -45,18 +44,18 @@ def quiet() -> None:
     logging.getLogger().addHandler(logging.NullHandler())
 
 
-def hush_at_exit() -> None:
-    """Let nobody hear how the interpreter is torn down: DuckDB's bindings count what they leak.
+def silence_at_exit() -> None:
+    """Drop what libraries write while the interpreter ends: DuckDB's bindings count what they leak.
 
-    Call it first: what is registered first is done last, when everything has been said.
+    Call it first: what is registered first is done last, after all other output.
     """
     global _at_exit  # noqa: PLW0603 - as above
     if not os.environ.get(DEBUG) and not _at_exit:
         _at_exit = True
-        atexit.register(_to_nowhere)
+        atexit.register(_discard_stderr)
 
 
-def _to_nowhere() -> None:
+def _discard_stderr() -> None:
     with suppress(OSError, ValueError, AttributeError):
         sys.stderr.flush()
         nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -1,7 +1,7 @@
-"""Paint: how spans of text get their colours, signs and links, everywhere in the same way.
+"""How spans of text get their colours, signs and links, the same on every page.
 
-Spans say what they mean (`lineage.drawing.text.Tone`); a theme says how that looks. Every `#id` in
-a span is a link: whatever shows it, a click on it puts that model into focus.
+A span has a tone, which says what it means (`lineage.drawing.text.Tone`); a theme says how a tone
+looks. Every `#id` in a span is a link: a click on it puts that model into focus.
 """
 
 import re
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _ID = re.compile(r"#(\d{1,9})(?!\w)")
 
-_LOOKS: dict[str, tuple[str, str]] = {
+_TONES: dict[str, tuple[str, str]] = {
     "champion": ("warning", "bold"),
     "living": ("success", ""),
     "founder": ("accent", ""),
@@ -47,11 +47,11 @@ _LOOKS: dict[str, tuple[str, str]] = {
     "median": ("primary", ""),
     "bar": ("primary", ""),
 }
-"""By tone: a variable of the theme, and attributes that show without colours too."""
+"""By tone: a colour of the theme, and attributes that show without colours too."""
 
 
 class Piece(NamedTuple):
-    """A span whose tone is one of the screens' own (see `_LOOKS`)."""
+    """A span whose tone is one of the app's own (see `_TONES`)."""
 
     text: str
     tone: str = "plain"
@@ -59,20 +59,20 @@ class Piece(NamedTuple):
 
 @dataclass(frozen=True)
 class Signs:
-    """What screens draw with, each one cell wide (see `lineage.glyphs.Glyphs` for models).
+    """The signs that pages are drawn with, each one cell wide (for models see `lineage.glyphs`).
 
     Attributes:
         cursor: before the row with the cursor.
         mark: before the marked model.
-        up: rows that came in above.
-        down: order from the greatest to the smallest.
-        beats: a campaign that runs.
-        rests: one that does not.
+        up: new rows above, or the ascending order.
+        down: the descending order.
+        running: a campaign that runs.
+        at_rest: one that does not.
         full: a filled part of a bar.
         void: the rest of the bar.
         layers: parts of a whole, one sign each, in turn.
-        steps: heights of a small plot in a row of text.
-        heat: from nothing to much.
+        steps: heights of a plot in one row of text, lowest first.
+        heat: shades, lightest first.
         change: before a row that differs.
         dash: stands for what is not known.
         ellipsis: stands for what was cut off.
@@ -81,7 +81,7 @@ class Signs:
         living: any other that may be picked as a parent.
         fossil: one that is kept as a recipe.
         cross: between parents.
-        spread: how far a number may be off.
+        spread: before half of an interval.
         braille: whether plots may use braille.
     """
 
@@ -89,8 +89,8 @@ class Signs:
     mark: str
     up: str
     down: str
-    beats: str
-    rests: str
+    running: str
+    at_rest: str
     full: str
     void: str
     layers: str
@@ -113,8 +113,8 @@ RICH_SIGNS = Signs(
     mark="⚑",
     up="▲",
     down="▼",
-    beats="●",
-    rests="○",
+    running="●",
+    at_rest="○",
     full="▓",
     void="░",
     layers="█▓▒░▞▚▤▥▦",
@@ -137,8 +137,8 @@ ASCII_SIGNS = Signs(
     mark="m",
     up="^",
     down="v",
-    beats="*",
-    rests="o",
+    running="*",
+    at_rest="o",
     full="#",
     void=".",
     layers="#=+:%&~oc",
@@ -165,7 +165,7 @@ def tone_styles(variables: Mapping[str, str]) -> dict[str, Style]:
     """
     ground = Color.parse(variables["background"])
     styles = {"plain": Style()}
-    for tone, (variable, attributes) in _LOOKS.items():
+    for tone, (variable, attributes) in _TONES.items():
         colour = Color.parse(variables[variable])
         seen = ground.blend(colour, colour.a, 1.0).rich_color
         styles[tone] = Style.parse(attributes or "none") + Style(color=seen)
@@ -173,7 +173,11 @@ def tone_styles(variables: Mapping[str, str]) -> dict[str, Style]:
 
 
 def cursor_styles(variables: Mapping[str, str]) -> tuple[Style, Style, Style]:
-    """How a row looks without the cursor, with it, and with it where keys go to."""
+    """The styles of a row without the cursor, with it, and with it in the focused list.
+
+    Args:
+        variables: of the theme in use.
+    """
     ground = Color.parse(variables["background"])
     blurred, focused = (
         Style(bgcolor=ground.blend(Color.parse(variables["primary"]), part, 1.0).rich_color)
@@ -183,7 +187,7 @@ def cursor_styles(variables: Mapping[str, str]) -> tuple[Style, Style, Style]:
 
 
 def linked(text: str, style: Style) -> list[Segment]:
-    """A text whose `#id`s can be clicked."""
+    """A text as segments, in which every `#id` can be clicked."""
     segments, at = [], 0
     for match in _ID.finditer(text):
         if match.start() > at:
@@ -196,15 +200,15 @@ def linked(text: str, style: Style) -> list[Segment]:
 
 
 def link_to(model: int) -> Style:
-    """What makes a text a link to a model."""
+    """The style that makes a text a link to a model."""
     return Style.from_meta({"@click": f"app.go({model})"})
 
 
 def segments(row: "Iterable[Span | Piece]", styles: Mapping[str, Style]) -> list[Segment]:
-    """A row of spans, painted.
+    """A row of spans as styled segments.
 
-    What shows alike is one segment, and so are the blanks beside it: what painting costs is the
-    number of segments.
+    Neighbours of one tone become one segment, together with blanks beside them, since painting
+    costs time for every segment.
     """
     painted, plain = list[Segment](), styles["plain"]
     pending, pending_tone = "", "plain"
@@ -222,7 +226,7 @@ def segments(row: "Iterable[Span | Piece]", styles: Mapping[str, Style]) -> list
 
 
 def text_of(rows: "Iterable[Iterable[Span | Piece]]", styles: Mapping[str, Style]) -> Text:
-    """Rows of spans as a text for widgets that show one."""
+    """Rows of spans as a Rich text, for widgets that show one."""
     text = Text(no_wrap=True, overflow="crop")
     for number, row in enumerate(rows):
         if number:
@@ -233,7 +237,7 @@ def text_of(rows: "Iterable[Iterable[Span | Piece]]", styles: Mapping[str, Style
 
 
 def cut(text: str, width: int, ellipsis: str) -> str:
-    """A text in exactly so many cells."""
+    """A text in exactly `width` cells: cut off with an ellipsis, or filled with blanks."""
     used = cell_len(text)
     if used > width:
         return set_cell_size(text, max(0, width - 1)) + ellipsis[: min(1, width)]
@@ -241,18 +245,18 @@ def cut(text: str, width: int, ellipsis: str) -> str:
 
 
 def heading(text: str) -> Content:
-    """A title of a frame, or a line of the command palette: nothing in it is markup."""
+    """A text without markup, for the title of a frame or a line of the command palette."""
     return Content(escaped(text))
 
 
 def bar(part: float, width: int, signs: Signs) -> str:
-    """A part of one, as a bar."""
+    """A fraction in [0, 1] as a bar of `width` cells."""
     filled = round(min(max(part, 0.0), 1.0) * width)
     return signs.full * filled + signs.void * (width - filled)
 
 
 def steps(values: "tuple[float, ...]", signs: Signs) -> str:
-    """Numbers as a row of steps, the lowest of them at the bottom."""
+    """A plot of numbers in one row of text: a sign each, scaled from the lowest to the highest."""
     if not values:
         return ""
     low, high = min(values), max(values)

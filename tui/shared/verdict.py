@@ -1,4 +1,4 @@
-"""What came of a match, in words."""
+"""The outcome of a match, in words."""
 
 from typing import TYPE_CHECKING
 
@@ -7,9 +7,9 @@ if TYPE_CHECKING:
 
 
 def verdict(match: "Match") -> str:
-    """Who has won, and by whose word."""
+    """Who has won, and whether by the key or by the jury."""
     if match.outcome is None:
-        return "no verdict: nobody is believed here"
+        return "no verdict: no judge is trusted here"
     by = "key" if match.by_key else "jury"
     who = "tie" if match.winner is None else f"#{match.winner}"
     return f"{who}, by the {by}"

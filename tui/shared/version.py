@@ -1,16 +1,16 @@
-"""Which version of what this is; nothing is loaded to find out."""
+"""The versions of the project and its libraries, found without loading them."""
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
-BESIDE = ("torch", "transformers", "duckdb", "textual")
-"""What a report of a fault should name."""
+LIBRARIES = ("torch", "transformers", "duckdb", "textual")
+"""Libraries whose versions a bug report should name."""
 
 
 def versions() -> str:
     """`colony X.Y.Z`, then Python and the libraries that matter most."""
     lines = [f"python {platform.python_version()}"]
-    lines += [f"{name} {version}" for name in BESIDE if (version := _version(name))]
+    lines += [f"{name} {version}" for name in LIBRARIES if (version := _version(name))]
     return f"colony {_version('model-colony') or 'of a checkout'}\n{', '.join(lines)}"
 
 

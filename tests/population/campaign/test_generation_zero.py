@@ -301,7 +301,7 @@ def test_the_screen_shows_a_generation_in_the_making(tiny: Path, tmp_path: Path)
     stopped(archive, "first population", 7)
     heart = HeartbeatWriter(archive.path)
     heart.step(7, CANDIDATES, "first population", spent=250, step_left_s=130.0)
-    heart.tell(budget=1000)
+    heart.update(budget=1000)
 
     async def look() -> None:
         async with shown(archive.path) as (app, pilot):

@@ -147,7 +147,7 @@ class ArchiveWatcher:
             self._post(HeartbeatRead(self._heartbeat))
         stamp, now = _stamp(self._path), time.monotonic()
         if stamp is None:
-            if self._awaited() or (self._heartbeat is not None and self._heartbeat.beats):
+            if self._awaited() or (self._heartbeat is not None and self._heartbeat.running):
                 return  # a campaign makes its archive once its founders have been read
             raise ArchiveError(f"no archive at {self._path}; it is shown as soon as there is one")
         if self._seen and stamp[0] != self._seen[0]:

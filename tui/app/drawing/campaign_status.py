@@ -31,10 +31,10 @@ def head(
 
 def _state(heartbeat: Heartbeat | None, signs: Signs) -> list[Piece]:
     if heartbeat is None:
-        return [Piece(f"{signs.rests} at rest", "dim")]
-    if heartbeat.beats:
-        return [Piece(f"{signs.beats} running {spoken(time.time() - heartbeat.began)}", "best")]
-    return [Piece(f"{signs.rests} at rest: {heartbeat.ended or 'its process has gone'}", "dim")]
+        return [Piece(f"{signs.at_rest} at rest", "dim")]
+    if heartbeat.running:
+        return [Piece(f"{signs.running} running {spoken(time.time() - heartbeat.began)}", "best")]
+    return [Piece(f"{signs.at_rest} at rest: {heartbeat.ended or 'its process has gone'}", "dim")]
 
 
 def spending(snapshot: "Snapshot", heartbeat: Heartbeat | None) -> tuple[int, int | None, float]:
@@ -45,7 +45,7 @@ def spending(snapshot: "Snapshot", heartbeat: Heartbeat | None) -> tuple[int, in
         budget = heartbeat.budget
     spent = snapshot.spent
     part = spent / budget if budget else 0.0
-    if heartbeat is not None and heartbeat.beats:
+    if heartbeat is not None and heartbeat.running:
         spent = max(spent, heartbeat.spent)
         part = max(part, heartbeat.part, spent / budget if budget else 0.0)
     return spent, budget, min(1.0, part)
@@ -56,7 +56,7 @@ def doing(
 ) -> list[list[Piece]]:
     """What is done at this moment, and how fast."""
     rows: list[list[Piece]] = []
-    if heartbeat is not None and heartbeat.beats:
+    if heartbeat is not None and heartbeat.running:
         done = f"{heartbeat.done}/{heartbeat.total}" if heartbeat.total else ""
         doing = [Piece("doing  ", "dim"), Piece(f"{heartbeat.what} {done}", "strong")]
         if heartbeat.step_left_s is not None and heartbeat.step_left_s >= 1.0:
@@ -87,7 +87,7 @@ def doing(
 
 
 def _left(heartbeat: Heartbeat | None) -> list[Piece]:
-    if heartbeat is None or not heartbeat.beats or heartbeat.left_s is None:
+    if heartbeat is None or not heartbeat.running or heartbeat.left_s is None:
         return []
     end = time.strftime("%H:%M", time.localtime(heartbeat.at + heartbeat.left_s))
     return [Piece("   left ", "dim"), Piece(f"{spoken(heartbeat.left_s)} (until {end})")]

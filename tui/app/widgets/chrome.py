@@ -37,9 +37,9 @@ class TopBar(Horizontal):
     def draw_tabs(self) -> None:
         """Show which page it is, and whether a campaign runs."""
         app, signs = self.app, self.app.signs
-        beats = app.heartbeat is not None and app.heartbeat.beats
+        beats = app.heartbeat is not None and app.heartbeat.running
         text = text_of(
-            [[Piece(f" {signs.beats if beats else signs.rests} ", "best" if beats else "dim")]],
+            [[Piece(f" {signs.running if beats else signs.at_rest} ", "best" if beats else "dim")]],
             app.tones,
         )
         for page in PAGES:

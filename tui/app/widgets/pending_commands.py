@@ -90,7 +90,7 @@ class PendingCommands(Static):
     def draw(self) -> None:
         """Show what is under way now."""
         app = self.app
-        runs = app.heartbeat is not None and app.heartbeat.beats
+        runs = app.heartbeat is not None and app.heartbeat.running
         pieces = pending_pieces(app.asked, app.exporting, runs=runs, signs=app.signs)
         self.display = bool(pieces)
         self.update(text_of([pieces], app.tones), layout=False)
@@ -125,11 +125,11 @@ class CommandsDialog(Dialog[None]):
 
     def draw(self) -> None:
         """Show what was asked by now, and what came of it."""
-        from tui.shared.control_tables import orders_table  # noqa: PLC0415 - few look at it
+        from tui.shared.control_tables import commands_table  # noqa: PLC0415 - few look at it
 
         asked = self.app.asked
         table = self.query_one("#orders", Static)
         if asked is not None and asked.commands:
-            table.update(orders_table(asked.commands[::-1], ascii_only=self.app.settings.ascii))
+            table.update(commands_table(asked.commands[::-1], ascii_only=self.app.settings.ascii))
         else:
             table.update(Text("nothing was asked of this campaign"))
