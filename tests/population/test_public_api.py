@@ -1,6 +1,7 @@
 """What a notebook does: start, iterate, look, go on; with an operator and a rule of one's own."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,7 +14,11 @@ import torch
 
 from lineage import Archive, ArchiveError
 from population import Campaign, Candidates, Config, Extensions, Operator, Recombination
+from population.config import template
 from population.errors import ConfigError
+from population.evolution.extensions import operators_of, survival_rule_of
+from population.evolution.operators import OPERATORS
+from population.evolution.survival import RULES
 from tests.conftest import FOUNDERS, SHIPPED, SMALL
 
 
@@ -89,6 +94,26 @@ def test_a_name_that_is_not_known_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=said):
         config(**search)
+
+
+def test_a_line_in_the_registry_is_enough_for_a_name_to_be_accepted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(OPERATORS, "extrapolate", Operator(middle))
+    monkeypatch.setitem(RULES, "youngest", youngest)
+    search = config(operators={"extrapolate": 1.0}, survival="youngest").search
+    assert operators_of(search, Extensions()) == {"extrapolate": OPERATORS["extrapolate"]}
+    assert survival_rule_of(search, Extensions()) is youngest
+    with pytest.raises(ValueError, match="did you mean 'youngest'"):
+        config(survival="yougest")
+
+
+def test_a_new_configuration_names_every_operator_and_says_what_survival_rules_keep() -> None:
+    text = template("my.toml")
+    assert Config().search.operators == dict.fromkeys(OPERATORS, 1.0)
+    for name, rule in RULES.items():
+        assert re.search(rf"{name}, \w", text), name
+        assert rule.__doc__
 
 
 @pytest.mark.parametrize("thing", [lambda r: r.parents[0], 3])

@@ -1,9 +1,9 @@
 """Recombination operators: a child's genome from its parents' genomes, one file each.
 
-To add one: write a function `(mating) -> genome` and list it in `OPERATORS`; `[search] operators`
-in `population.config` has to know its name. Configurations and archives say "gate" for block
-crossover and "singular" for SVD mutation. The evolution strategy, which makes most children,
-follows a gradient and is no recombination: see `population.evolution.evolution_strategy`.
+To add one: write a function `(mating) -> genome` and list it in `OPERATORS`; campaigns that are
+started from then on use it by default. Configurations and archives say "gate" for block crossover
+and "singular" for SVD mutation. The evolution strategy, which makes most children, follows a
+gradient and is no recombination: see `population.evolution.evolution_strategy`.
 """
 
 from population.evolution.operators import (

@@ -1,13 +1,17 @@
 """The interface of recombination operators."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from lineage.records import Floats
-from population.evolution.spaces import Space
-from population.weights.geometry import Geometry
+
+if TYPE_CHECKING:  # a configuration knows the operators, and spaces are made from a configuration
+    from population.evolution.spaces import Space
+    from population.weights.geometry import Geometry
 
 
 @dataclass(frozen=True)

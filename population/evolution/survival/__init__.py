@@ -1,7 +1,7 @@
 """Survival rules: which models live on, one file each. The others become fossils.
 
-To add one: write a function `(candidates, size) -> rows` and list it in `RULES`; `[search]
-survival` in `population.config` has to know its name. Every rule keeps three promises:
+To add one: write a function `(candidates, size) -> rows` and list it in `RULES`; the first sentence
+of its docstring is its meaning in `colony init`. Every rule keeps three promises:
 
 - No more than `size` survive, and no two of them have the same weights.
 - The protected survive whatever they score, as far as there are places.

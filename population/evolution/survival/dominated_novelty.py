@@ -25,8 +25,9 @@ NEIGHBOURS = 3
 
 
 def novelty(candidates: Candidates, size: int, *, neighbours: int = NEIGHBOURS) -> list[int]:
-    """The protected, then a place for the best of every founder's line, then the most novel.
+    """Dominated novelty search.
 
+    The protected, then a place for the best of every founder's line, then the most novel.
     A founder whose line died out could only come back as itself, from where it started, so what its
     descendants have gained is kept while there is room. See `Rule`.
 

@@ -5,5 +5,8 @@ from population.evolution.survival.tie_breaking import fittest_first, protected,
 
 
 def elitism(candidates: Candidates, size: int) -> list[int]:
-    """The protected, then the fittest; see `Rule`."""
+    """The best by mean score.
+
+    The protected, then the fittest; see `Rule`.
+    """
     return seated(size, protected(candidates), fittest_first(candidates))

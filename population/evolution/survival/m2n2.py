@@ -11,7 +11,9 @@ from population.evolution.survival.tie_breaking import fittest_first, protected,
 
 
 def m2n2(candidates: Candidates, size: int) -> list[int]:
-    """Remove the unprotected of least shared fitness until `size` remain; see `Rule`.
+    """Shared fitness alone, as M2N2 has it.
+
+    Remove the unprotected of least shared fitness until `size` remain; see `Rule`.
 
     Args:
         candidates: who may survive.

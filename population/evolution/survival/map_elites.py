@@ -19,7 +19,9 @@ BINS = 10
 def map_elites(
     candidates: Candidates, size: int, *, groups: Sequence[Sequence[int]] | None = None
 ) -> list[int]:
-    """The protected, then the fittest of every cell, then the fittest of the rest; see `Rule`.
+    """The best of each cell of a grid.
+
+    The protected, then the fittest of every cell, then the fittest of the rest; see `Rule`.
 
     Args:
         candidates: who may survive.

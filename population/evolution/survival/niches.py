@@ -10,7 +10,9 @@ from population.evolution.survival.candidates import Candidates
 
 
 def niches(candidates: Candidates, size: int, *, part: float = 0.25) -> list[int]:
-    """See `Rule`, and `survivors`, which is given the candidates in the order of their births.
+    """Places by mean and by shared fitness.
+
+    See `Rule`, and `survivors`, which is given the candidates in the order of their births.
 
     Args:
         candidates: who may survive.

@@ -1,40 +1,19 @@
-"""The configuration of a campaign: TOML in, validated values out. Loads no torch.
+"""The sections of a configuration: every setting with its default, meaning and bounds.
 
-Every setting has a default, so `colony run` needs no file at all: it breeds the founders that ship
-with the project on the tasks that ship with it. Relative paths are relative to the file.
+The names of operators, survival rules and judges are those in their registries.
 """
 
 import difflib
-import json
-import re
-import tomllib
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, ClassVar, Literal
+from collections.abc import Collection, Iterable
+from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from arena.judges import JUDGES
-from arena.tasks.loading import PLUGIN, is_file_reference
+from arena.tasks.loading import PLUGIN
 from population.bounds import out_of_bounds
-from population.errors import ConfigError
-from population.references import (
-    anchored,
-    exists,
-    expand_user,
-    matching_paths,
-    resolves,
-    split_adapter,
-)
-
-SHIPPED = "shipped:"
-"""The prefix of paths to the founders and tasks that ship with the project."""
-
-OPERATORS = ("blend", "ensemble", "gate", "iso_line", "singular", "slerp", "soup", "split_point")
-SURVIVAL_RULES = ("novelty", "niches", "elitism", "map_elites", "m2n2")
-"""Names of the built-in operators and survival rules; they are in `population.evolution`."""
-
-JUDGE_MODES = tuple(JUDGES)
+from population.evolution.operators import OPERATORS
+from population.evolution.survival import RULES as SURVIVAL_RULES
 
 
 class _Section(BaseModel):
@@ -51,12 +30,21 @@ class _Section(BaseModel):
         return self
 
 
-def _check_names(setting: str, given: Iterable[str], built_in: Sequence[str]) -> None:
+def _check_names(setting: str, given: Iterable[str], built_in: Collection[str]) -> None:
     for name in given:
         if name not in built_in and not name.startswith(PLUGIN):
             close = difflib.get_close_matches(name, built_in, n=1, cutoff=0.5)
             hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(built_in)}"
             raise ValueError(f"{setting}: unknown name {name!r}; {hint}, or {PLUGIN}NAME")
+
+
+def _survival_meanings() -> str:
+    """What the names of the survival rules mean, from the first line of each rule."""
+    meanings = []
+    for name, rule in SURVIVAL_RULES.items():
+        meaning = (rule.__doc__ or "").partition(".")[0]
+        meanings.append(f"{name}, {meaning[:1].lower()}{meaning[1:]}" if meaning else name)
+    return "; ".join(meanings)
 
 
 class Founders(_Section):
@@ -136,16 +124,7 @@ class Search(_Section):
     fine as can be, it goes to the best of the living."""
     shortest: float = Field(0.3, gt=0, le=1)
     """Where progress stalls the evolution strategy's steps get shorter, down to this part."""
-    operators: dict[str, float] = {
-        "blend": 1.0,
-        "ensemble": 1.0,
-        "gate": 1.0,
-        "iso_line": 1.0,
-        "singular": 1.0,
-        "slerp": 1.0,
-        "soup": 1.0,
-        "split_point": 1.0,
-    }
+    operators: dict[str, float] = dict.fromkeys(OPERATORS, 1.0)
     """How often each operator is expected to be taken, relative to the others; 0 is never. One of
     your own is plugin:NAME."""
     bandit: bool = True
@@ -159,9 +138,9 @@ class Search(_Section):
     evenly on a logarithmic scale."""
     sharing: float = Field(1.0, ge=0)
     """Exponent of fitness sharing: 0 is none, more rewards skills that few have."""
-    survival: str = "novelty"
-    """Who lives on: dominated novelty search; places by mean and by shared fitness; the best by
-    mean; the best of each cell of a grid; shared fitness alone, as M2N2 has it; or plugin:NAME."""
+    survival: str = Field(
+        "novelty", description=f"Who lives on: {_survival_meanings()}; or {PLUGIN}NAME."
+    )
     challengers: int = Field(1, ge=1)
     """Leaders per generation that are scored on the selection split for the title of champion."""
     crown: int = Field(5, ge=1)
@@ -236,7 +215,7 @@ class ArenaSettings(_Section):
     """Items of a round: most are of the panel, a quarter is asked nowhere else."""
     checkable: float = Field(0.5, ge=0, le=1)
     """Part of them whose keys may be looked at, so that judges can earn trust there."""
-    modes: list[str] = list(JUDGE_MODES)
+    modes: list[str] = list(JUDGES)
     """How judges judge; plugin:NAME for a judge of one's own."""
     verifier: bool = True
     """Whether keys decide the matches on those items; otherwise judges do everywhere."""
@@ -256,7 +235,7 @@ class ArenaSettings(_Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> "ArenaSettings":
-        _check_names("modes", self.modes, JUDGE_MODES)
+        _check_names("modes", self.modes, JUDGES)
         if len(set(self.modes)) < len(self.modes):
             raise ValueError(f"modes: each once, got {', '.join(self.modes)}")
         return self
@@ -298,201 +277,3 @@ class Config(_Section):
     arena: ArenaSettings = ArenaSettings()
     run: Run = Run()
     weights: Weights = Weights()
-
-
-def load_config(source: Path | str | Mapping[str, Any] | None = None) -> Config:
-    """Read a configuration.
-
-    Args:
-        source: a TOML file, whose relative paths are relative to it; the same as nested mappings,
-            whose paths are relative to where one is; None gives the defaults.
-
-    Raises:
-        ConfigError: the file is missing, not TOML, or a key or value is wrong.
-    """
-    if source is None:
-        return resolve_paths(Config(), Path.cwd())
-    if isinstance(source, Mapping):
-        return resolve_paths(parse_config(dict(source), "the configuration"), Path.cwd())
-    path = Path(source)
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"no configuration at {path}; `colony init {path}` writes one") from None
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror or error}") from None
-    except (ValueError, RecursionError) as error:  # also a number of 5,000 digits
-        raise ConfigError(f"{path}: no TOML that can be read: {error}") from None
-    return resolve_paths(parse_config(content, str(path)), path.resolve().parent)
-
-
-def parse_config(content: dict[str, Any], source: str) -> Config:
-    """Validate the content of a configuration.
-
-    Args:
-        content: as parsed from TOML.
-        source: what messages begin with.
-
-    Raises:
-        ConfigError: a key or a value is wrong; names the nearest known key.
-    """
-    try:
-        return Config.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        if first["type"] != "extra_forbidden":
-            hide_input = first["type"] in {"missing", "value_error"}
-            got = "" if hide_input else f", got {_shortened(repr(first['input']))}"
-            raise ConfigError(f"{source}: {where}: {first['msg']}{got}") from None
-        *section, unknown = (str(part) for part in first["loc"])
-        fields = (
-            type(getattr(Config(), section[0])).model_fields if section else Config.model_fields
-        )
-        close = difflib.get_close_matches(unknown, fields, n=1, cutoff=0.5)
-        hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(fields)}"
-        place = f" in [{section[0]}]" if section else ""
-        raise ConfigError(f"{source}: unknown key {unknown!r}{place}; {hint}") from None
-
-
-def _shortened(text: str, longest: int = 200) -> str:
-    return text if len(text) <= longest else f"{text[:longest]}…"
-
-
-def resolve_paths(config: Config, folder: Path) -> Config:
-    """The same configuration with every path absolute and every glob expanded, in name order.
-
-    Args:
-        config: as it was written.
-        folder: what relative paths are relative to.
-
-    Raises:
-        ConfigError: a path matches nothing.
-    """
-    founders = _expand_patterns(config.founders.paths, folder, "founders")
-    tasks = _expand_patterns(config.tasks.paths, folder, "tasks")
-    base = config.founders.base
-    if base is None and config.founders.paths == Founders().paths:
-        base = "base"
-    return config.model_copy(
-        update={
-            "founders": config.founders.model_copy(update={"paths": founders, "base": base}),
-            "tasks": config.tasks.model_copy(update={"paths": tasks}),
-        }
-    )
-
-
-def shipped_data() -> Path:
-    """The folder of the founders and tasks that ship: beside the code, or inside the wheel."""
-    package = Path(__file__).resolve().parent
-    checkout = package.parent / "data"
-    return checkout if (checkout / "founders").is_dir() else package / "shipped_data"
-
-
-def _expand_patterns(patterns: list[str], folder: Path, section: str) -> list[str]:
-    """The paths that patterns match; a path that exists literally is taken literally."""
-    found: list[str] = []
-    for pattern in patterns:
-        matches = _matches(pattern, folder, section)
-        if not matches:
-            raise ConfigError(_no_match_message(pattern, folder, section))
-        found += [match for match in matches if match not in found]
-    return found
-
-
-def _matches(pattern: str, folder: Path, section: str) -> list[str]:
-    paths = _usable(matching_paths(pattern, folder))
-    if paths:
-        return paths
-    if section == "tasks":
-        if pattern.startswith(PLUGIN):
-            return [pattern]
-        if is_file_reference(pattern):
-            return [str(folder / expand_user(pattern, folder))]
-    if pattern.startswith(SHIPPED):
-        return _usable(matching_paths(pattern.removeprefix(SHIPPED), shipped_data()))
-    return _adapted(pattern, folder) if section == "founders" else []
-
-
-def _adapted(pattern: str, folder: Path) -> list[str]:
-    """BASE+ADAPTER for every adapter that fits; the last `+` counts at which there is a base."""
-    cuts = [(pattern[:at], pattern[at + 1 :]) for at, sign in enumerate(pattern) if sign == "+"]
-    for base, adapter in reversed(cuts):
-        adapters = _usable(matching_paths(adapter, folder)) if base and adapter else []
-        place = anchored(base, folder)
-        if adapters and resolves(base, folder):
-            return [f"{place}+{match}" for match in adapters]
-    return []
-
-
-def _usable(paths: list[Path]) -> list[str]:
-    return [str(path) for path in paths if path.is_dir() or path.suffix == ".gguf"]
-
-
-def _no_match_message(pattern: str, folder: Path, section: str) -> str:
-    """The message about a pattern that matches nothing, with what is expected."""
-    prefix = f"[{section}] paths: {pattern!r}"
-    expected = (
-        "a checkpoint folder, a .gguf file or BASE+ADAPTER"
-        if section == "founders"
-        else "a folder with a task.toml, FILE.py:NAME or plugin:NAME"
-    )
-    files = matching_paths(pattern, folder)
-    if files:
-        return f"{prefix} is a file; expected {expected}"
-    if section == "founders" and "+" in pattern:
-        base, adapter = split_adapter(pattern, folder) or (pattern, "")
-        lacking = adapter if exists(folder / expand_user(base, folder)) else base
-        return (
-            f"{prefix} fits no folder, and as BASE+ADAPTER it lacks {lacking!r} "
-            f"(looked in {folder}); expected {expected}"
-        )
-    hint = ""
-    if section == "founders" and re.fullmatch(r"[\w.-]+/[\w.-]+", pattern):
-        hint = (
-            f". Founders lie on this machine; if it is a hub id: hf download {pattern} "
-            "--local-dir FOLDER"
-        )
-    place = folder / expand_user(pattern, folder)
-    return f"{prefix} fits no folder (looked at {place}); expected {expected}{hint}"
-
-
-TEMPLATE_HEADER = """\
-# A campaign of colony. Every line shows its default: change what you need, delete the rest.
-#
-#   colony run {name} --archive my.duckdb
-"""
-
-
-def template(name: str) -> str:
-    """The text of a configuration file with every setting, its default and its meaning.
-
-    Args:
-        name: the file's name, for the header.
-    """
-    lines = [TEMPLATE_HEADER.format(name=name)]
-    for section, field in Config.model_fields.items():
-        kind = field.annotation
-        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
-            continue
-        lines += ["", f"[{section}]  # {(kind.__doc__ or '').strip()}"]
-        values = kind().model_dump()
-        for key, setting in kind.model_fields.items():
-            if setting.description:
-                lines.append(f"# {' '.join(setting.description.split())}")
-            lines.append(_toml_line(key, values[key]))
-    return "\n".join(lines) + "\n"
-
-
-def _toml_line(key: str, value: object) -> str:
-    if value is None:
-        return f"# {key} ="
-    if isinstance(value, bool | str):
-        return f"{key} = {json.dumps(value)}"
-    if isinstance(value, tuple):
-        return f"{key} = [{', '.join(map(str, value))}]"
-    if isinstance(value, list):
-        return f"{key} = [{', '.join(chr(34) + str(v) + chr(34) for v in value)}]"
-    if isinstance(value, dict):
-        return f"{key} = {{ {', '.join(f'{k} = {v}' for k, v in value.items())} }}"
-    return f"{key} = {value}"
