@@ -14,11 +14,13 @@ class Activity:
         making: how much of it is done, in words; None between two generations.
         closing: whether generation 0 is complete but for its arena round.
         earlier: what earlier processes spent on generation 0.
+        spent_before: item evaluations of the generations before it.
     """
 
     making: str | None = None
     closing: bool = False
     earlier: Effort = field(default_factory=Effort)
+    spent_before: int = 0
 
     def account(self, archive: Archive, dropped: int) -> str:
         """A sentence on what is kept and what is lost of a campaign that is stopped now.

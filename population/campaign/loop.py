@@ -73,7 +73,6 @@ class Campaign:
         self._on_generation, self._on_command = on_generation, on_command
         self._on_trouble = on_trouble
         self._activity = Activity()
-        self._before = 0
         self._session: Session | None = None
 
     @classmethod
@@ -143,7 +142,9 @@ class Campaign:
         """Item evaluations so far, those of the generation in flight among them."""
         if self._session is None:
             return 0
-        return self._before + self._activity.earlier.evaluations + self._session.clock.read()[3]
+        activity = self._activity
+        earlier = activity.spent_before + activity.earlier.evaluations
+        return earlier + self._session.clock.read()[3]
 
     def run(self) -> str:
         """Breed until there is a reason to stop; that reason. Returns at once if there is one.
@@ -215,9 +216,8 @@ class Campaign:
     def _loaded(self, session: Session) -> PopulationState:
         """The population as the last commit left it."""
         session.clock.start()
-        self._activity = Activity()
         population = load_population(self.archive, session.context.space, session.kinship)
-        self._before = population.spent
+        self._activity = Activity(spent_before=population.spent)
         session.keeper.keep(population.champion)
         return population
 

@@ -7,7 +7,7 @@ process left off and another went on: the archive comes to the same rows.
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -83,6 +83,16 @@ def load_parts(
     return StoredParts(tuple(evaluated), on_panel, done.effort)
 
 
+@dataclass
+class _Unwritten:
+    """What was made since the last part was written, and the item evaluations that it took."""
+
+    births: list[Birth] = field(default_factory=list)
+    deaths: list[Death] = field(default_factory=list)
+    scores: list[Scores] = field(default_factory=list)
+    evaluations: int = 0
+
+
 class PartWriter:
     """Writes generation 0 to its archive in parts.
 
@@ -108,7 +118,7 @@ class PartWriter:
         self._few, self._panel = tuple(few), tuple(panel)
         self._spent, self._clock = spent, clock
         self._since, self._at = (0.0, 0.0, 0.0), clock()
-        self._clear()
+        self._unwritten = _Unwritten()
 
     def add_candidate(self, birth: Birth, child: EvaluatedChild, evaluations: int) -> None:
         """Add a candidate that was evaluated.
@@ -118,9 +128,9 @@ class PartWriter:
             child: its scores on the few items.
             evaluations: item evaluations that it took.
         """
-        self._births.append(birth)
+        self._unwritten.births.append(birth)
         if child.cause:
-            self._deaths.append(Death(birth.id, child.cause))
+            self._unwritten.deaths.append(Death(birth.id, child.cause))
         self._add_scores(birth.id, self._few, child.exact, child.probability, evaluations)
 
     def add_panel_scores(
@@ -142,23 +152,23 @@ class PartWriter:
         Raises:
             ArchiveError: the archive cannot be written.
         """
-        self._at = self._clock()
-        if not self._scores:
+        self._at, new = self._clock(), self._unwritten
+        if not new.scores:
             return
         spent = self._spent()
         wall, forward, cpu = (now - then for now, then in zip(spent, self._since, strict=True))
-        asked = {item for scores in self._scores for item in scores.items}
+        asked = {item for scores in new.scores for item in scores.items}
         part = UnfinishedPart(
             self._candidates,
-            Effort(self._evaluations, wall, forward, cpu),
-            tuple(self._births),
-            tuple(self._deaths),
+            Effort(new.evaluations, wall, forward, cpu),
+            tuple(new.births),
+            tuple(new.deaths),
             tuple(i for i in dict.fromkeys((*self._few, *self._panel)) if i.id in asked),
-            tuple(self._scores),
+            tuple(new.scores),
         )
         self._since = spent
         # Before it is written: whatever goes wrong then, nothing is written twice.
-        self._clear()
+        self._unwritten = _Unwritten()
         write_part(self._archive, part)
 
     def flush_after_error(self) -> None:
@@ -175,13 +185,7 @@ class PartWriter:
         evaluations: int,
     ) -> None:
         ids = tuple(item.id for item in items)
-        self._scores.append(Scores((model,), ids, exact[None], probability[None]))
-        self._evaluations += evaluations
+        self._unwritten.scores.append(Scores((model,), ids, exact[None], probability[None]))
+        self._unwritten.evaluations += evaluations
         if self._clock() - self._at >= WRITE_EVERY_S:
             self.flush()
-
-    def _clear(self) -> None:
-        self._births: list[Birth] = []
-        self._deaths: list[Death] = []
-        self._scores: list[Scores] = []
-        self._evaluations = 0
