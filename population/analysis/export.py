@@ -24,9 +24,9 @@ def recipe_of_model(archive: Archive, context: Context, model: Model) -> Recipe:
         Source(path=path, weights_sha256=hashes[founder])
         for founder, path in archive.founder_paths().items()
     ]
-    search, basis, layout = context.config.search, context.basis, context.layout
+    search, basis, layout = context.config.search, context.factory.basis, context.factory.layout
     cut = Blocks(granularity=search.blocks, groups=search.groups)
-    genome, space = genome_of(archive, context, model), context.space
+    genome, space = genome_of(archive, context, model), context.factory.space
     if isinstance(space, ParameterSpace):
         recipe = recipe_of(basis, layout, cut, space.coefficients(genome), sources)
     else:

@@ -132,8 +132,8 @@ def ablate_founders(
     if unknown := [task for task in tasks if task not in task_names]:
         raise PopulationError(f"no task is named {unknown[0]!r}; there are {', '.join(task_names)}")
     items = [item for item in context.split(split) if not tasks or item.task in tasks]
-    coefficients = context.parameter_space.coefficients(genome_of(archive, context, model))
-    masks = block_masks(context.layout, grain)
+    coefficients = context.factory.parameter_space.coefficients(genome_of(archive, context, model))
+    masks = block_masks(context.factory.layout, grain)
     genomes = [
         coefficients,
         *(
@@ -151,14 +151,15 @@ def ablate_founders(
         prepared,
         progress,
         "knocking out",
-        context.materialiser,
+        context.factory.materialiser,
     )
     rows = [row_of[genome.tobytes()] for genome in genomes]
     accuracy_lost = scored.exact[rows[0]] - scored.exact[rows[1:]]
     probability_lost = scored.probability[rows[0]] - scored.probability[rows[1:]]
     task_of_item = [item.task for item in items]
-    sizes = np.array([block.parameters for block in context.layout.blocks], dtype=np.float64)
-    names = [context.founders[vector].name for vector in context.basis.vectors]
+    blocks, vectors = context.factory.layout.blocks, context.factory.basis.vectors
+    sizes = np.array([block.parameters for block in blocks], dtype=np.float64)
+    names = [context.founders[vector].name for vector in vectors]
     knockouts = [
         Ablation(
             name,

@@ -107,13 +107,13 @@ def make_report(archive: Archive, context: Context, progress: Progress = silent)
         for model, genome in zip(rows, genomes, strict=True)
     )
     merges = baselines(
-        context.basis,
-        len(context.layout.blocks),
+        context.factory.basis,
+        len(context.factory.layout.blocks),
         [entry.results["selection"].interval.mean for entry in founders],
         measurements.on_selection,
     )
     merged = [merge.genome.ravel() for merge in merges]
-    measurements.measure(merged, "standard merges", context.materialiser)
+    measurements.measure(merged, "standard merges", context.factory.materialiser)
     entries = tuple(
         measurements.entry(genome, merge.name, merge.detail)
         for merge, genome in zip(merges, merged, strict=True)

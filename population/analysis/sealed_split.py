@@ -10,8 +10,9 @@ from arena.tasks.generators import SPLITS
 from lineage import Archive
 from lineage.records import Floats, Item, Scores
 from population.analysis.report_entry import ReportEntry, Result
-from population.campaign.context import Context, Progress, WeightMaker
+from population.campaign.context import Context, Progress
 from population.campaign.failure_handling import items_with_usable_keys
+from population.campaign.model_factory import WeightMaker
 from population.errors import CampaignError
 from population.evaluation.intervals import Interval, mean_over_tasks, scores_by_task
 from population.weights.materialise import state_sha256
@@ -54,7 +55,7 @@ class SplitMeasurements:
             maker: of their weights; the campaign's own by default.
         """
         context = self._context
-        maker = maker or context.maker
+        maker = maker or context.factory.maker
         unmeasured: list[tuple[Floats, str]] = []
         for number, (genome, state) in enumerate(
             zip(genomes, maker.siblings(genomes), strict=True)
@@ -86,7 +87,7 @@ class SplitMeasurements:
         """
         items = [item for item in self._items if item.split == "selection"]
         prepared = self._context.evaluator.prepare_keys(items)
-        maker = self._context.materialiser
+        maker = self._context.factory.materialiser
         scored = self._context.score(genomes, prepared, self._progress, "standard merges", maker)
         tasks = [item.task for item in items]
         return [mean_over_tasks(row, tasks).mean for row in scored.exact]

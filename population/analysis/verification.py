@@ -130,7 +130,7 @@ def _changed_offspring(
     archive: Archive, context: Context, chosen: list[int], progress: Progress
 ) -> Iterator[Damage]:
     """Offspring whose recipes make other weights than they were born with."""
-    maker = context.maker
+    maker = context.factory.maker
     size = max(1, min(maker.batch, 32))
     for start in range(0, len(chosen), size):
         progress(start, len(chosen), "replaying recipes")

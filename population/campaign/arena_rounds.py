@@ -109,7 +109,7 @@ def arena_memory(
 def arena_rules(context: Context) -> Rules:
     """The rules of rounds, as a configuration sets them."""
     arena = context.config.arena
-    return Rules(arena.judges, arena.voters, arena.pairs, arena.verifier, context.judges)
+    return Rules(arena.judges, arena.voters, arena.pairs, arena.verifier, context.components.judges)
 
 
 def play_round(

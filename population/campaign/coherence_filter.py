@@ -136,7 +136,7 @@ def coherence_filter_of(
     settings = context.config.gate
     if not settings.enabled:
         return None
-    scaled = not isinstance(context.space, ParameterSpace)
+    scaled = not isinstance(context.factory.space, ParameterSpace)
     return open_coherence_filter(
         context,
         sampler.sample_for("gate", CANDIDATE_ITEMS),

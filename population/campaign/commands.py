@@ -232,9 +232,10 @@ def _joined(
             "the jury of this epoch is seated already, and no founder can join what is judged by it"
         )
     newcomer, sha256 = open_newcomer(archive, command.argument or "")
-    basis = Basis((*context.basis.founders, newcomer.name), context.basis.base)
-    founders = (*context.founders, newcomer)
-    joined = Context(context.config, founders, basis, context.layout, extensions=context.extensions)
+    before, extensions = context.factory, context.components.extensions
+    basis = Basis((*before.basis.founders, newcomer.name), before.basis.base)
+    founders = (*before.founders, newcomer)
+    joined = Context(context.config, founders, basis, before.layout, extensions=extensions)
     model = archive.newest_id() + 1
     items = archive.panel(archive.generations()[-1].epoch)
     scored = joined.score(

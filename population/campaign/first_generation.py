@@ -51,7 +51,7 @@ def first_generation(
         CampaignError: what the archive holds was made of other candidates or items, or all failed.
     """
     context, items = session.context, session.items
-    drawn = context.space.initial_genomes(
+    drawn = context.factory.space.initial_genomes(
         generator(seed, "first"), 2 * context.config.search.population
     )
     proposals = Proposals(
@@ -129,7 +129,7 @@ class _Making:
         genomes = {model: context.genome_of_founder(model - 1) for model in founders}
         self._on_panel(genomes, "founders")
         offspring, few_results = self._candidates(stored.candidates)
-        births = births_of(offspring, len(founders) + 1, context.space)
+        births = births_of(offspring, len(founders) + 1, context.factory.space)
         means = task_means(self.few.items, few_results.merit)
         chosen = select_initial_population(offspring, means, context.hashes, search.population)
         genomes |= {births[row].id: self.proposals.children[row].genome for row in chosen}
@@ -149,7 +149,7 @@ class _Making:
             if not known and all(failed):
                 return
             for place, one, cost in held:
-                birth = birth_of(first + place, children[place], one.sha256, context.space)
+                birth = birth_of(first + place, children[place], one.sha256, context.factory.space)
                 self.parts.add_candidate(birth, one, cost)
             held.clear()
             self.activity.making = f"{len(known) + number + 1} of {len(children)} candidates"

@@ -44,7 +44,7 @@ def remake(archive: Archive, context: Context, model: Model) -> State:
     Raises:
         CheckpointError: the recipe makes other weights than were born.
     """
-    (state,) = context.maker.siblings([genome_of(archive, context, model)])
+    (state,) = context.factory.maker.siblings([genome_of(archive, context, model)])
     if state_sha256(state) != model.weights_sha256:
         raise CheckpointError(
             f"{model.label}: its recipe makes other weights than were born; "

@@ -135,7 +135,7 @@ class Campaign:
             ArchiveError: nothing, or more than one model, fits.
         """
         row = self.archive.find(str(reference))
-        return self.context.network(genome_of(self.archive, self.context, row))
+        return self.context.factory.network(genome_of(self.archive, self.context, row))
 
     @property
     def spent(self) -> int:
@@ -216,7 +216,7 @@ class Campaign:
     def _loaded(self, session: Session) -> PopulationState:
         """The population as the last commit left it."""
         session.clock.start()
-        population = load_population(self.archive, session.context.space, session.kinship)
+        population = load_population(self.archive, session.context.factory.space, session.kinship)
         self._activity = Activity(spent_before=population.spent)
         session.keeper.keep(population.champion)
         return population
@@ -317,7 +317,7 @@ def cost_of_next(archive: Archive, session: Session, population: PopulationState
     everybody = len(population.members) + search.finalists
     items = size(config.arena.items)
     return cost + max_evaluations(
-        config.arena, session.context.judges, items, newcomers, everybody, judges
+        config.arena, session.context.components.judges, items, newcomers, everybody, judges
     )
 
 
@@ -336,7 +336,7 @@ def _generation_outcome(
     generation, first = breeding.generation + 1, breeding.next_id
     epoch = session.items.epoch_of(generation)
     few, panel = session.items.offspring(generation).items, session.items.panel(epoch).items
-    births = births_of(offspring, first, session.context.space)
+    births = births_of(offspring, first, session.context.factory.space)
     for birth in births:
         session.kinship.add_birth(birth.id, birth.parents)
     finished = finals.results_of_finishers(race, living)

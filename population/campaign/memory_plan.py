@@ -9,7 +9,14 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
+from population.config import Run
+from population.evaluation.devices import resolve_device, resolve_dtype
+from population.evaluation.pool import usual_size
 from population.memory import available_memory
+from population.models.checkpoints import Checkpoint
+from population.models.config_comparison import text_config
 
 USUAL = 2.8e9
 """Bytes that a campaign may take unless it is told otherwise, if its models are not too large."""
@@ -68,6 +75,32 @@ class MemoryPlan:
             f"work, {_counted(self.batch, 'model')} made at a time, of {size} each"
         ).replace("of small each", "small ones")
         return line if self.enough else f"{line}; that is the least that these founders need"
+
+
+def plan_for(run: Run, founder: Checkpoint) -> MemoryPlan:
+    """The plan for models like a founder, with the memory that is free now.
+
+    Args:
+        run: the device, the number format, and what may be taken.
+        founder: any of them.
+    """
+    device = resolve_device(run.device)
+    stored = getattr(torch, founder.dtype.name)
+    dtype = resolve_dtype(run.dtype, stored, device)
+    model = sum(header.size for header in founder.tensors.values())
+    network = founder.parameters * dtype.itemsize
+    text = text_config(founder.config)
+    vocabulary, hidden = (int(text.get(key) or 0) for key in ("vocab_size", "hidden_size"))
+    tokens = run.batch_tokens or 2048
+    on_cpu = device.type == "cpu"
+    needs = MemoryNeeds(
+        model=model,
+        network=network if on_cpu and dtype != stored else 0,
+        # Logits, half of which are looked at, and what a layer computes.
+        forward=tokens * (3 * vocabulary + 32 * hidden) if on_cpu else 0,
+    )
+    nominal = usual_size(device, run.threads or os.cpu_count() or 1, network)
+    return planned(needs, nominal, run.memory_gb, free_memory())
 
 
 def planned(needs: MemoryNeeds, nominal: int, memory_gb: float | None, free: float) -> MemoryPlan:

@@ -132,6 +132,6 @@ def found_archive(path: Path, context: Context) -> Archive:
         seed=context.config.run.seed,
         config=context.config.model_dump(mode="json"),
         founders=founders,
-        basis=context.basis.vectors,
-        blocks=context.layout.blocks,
+        basis=context.factory.basis.vectors,
+        blocks=context.factory.layout.blocks,
     )

@@ -41,7 +41,7 @@ def check_ready(context: Context, budget: Budget, *, report: bool) -> tuple[str,
     _check_device(context)
     context.split("search")
     context.split("selection")
-    context.maker.siblings([])
+    context.factory.maker.siblings([])
     if report:
         for task in context.tasks:
             _check_sealed(task)
@@ -105,7 +105,7 @@ def cost_of_founding(context: Context, pools: Pools) -> int:
     """Item evaluations that generation 0 takes before the arena, if nobody dies at birth."""
     search, gate = context.config.search, context.config.gate
     founders = len(context.founders)
-    first = len(context.space.initial_genomes(generator(context.config.run.seed, "first"),
+    first = len(context.factory.space.initial_genomes(generator(context.config.run.seed, "first"),
                                      2 * search.population))  # fmt: skip
     panel = len(pools.drawn(0, search.panel))
     cost = first * len(pools.drawn(0, search.items)) + (founders + search.population) * panel

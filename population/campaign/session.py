@@ -85,10 +85,10 @@ def open_session(
         seed,
         search,
         context.config.arena,
-        context.space,
+        context.factory.space,
         context.geometry,
-        context.operators,
-        context.survival_rule,
+        context.components.operators,
+        context.components.survival_rule,
     )
     evaluation = GenerationEvaluator(context, coherence, progress)
     return Session(context, evolver, items, evaluation, writer, keeper, kinship, clock)

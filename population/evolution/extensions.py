@@ -6,12 +6,13 @@ A configuration names them `plugin:NAME`, as it names tasks. Entry points are in
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
 from arena.judges import JUDGES, ComparingJudge, Judge, ReadingJudge
 from arena.tasks.loading import PLUGIN
-from population.config import ArenaSettings, Search
+from population.config import ArenaSettings, Config, Search
 from population.errors import ConfigError
 from population.evolution.operators import OPERATORS, Operator
 from population.evolution.survival import RULES, Rule
@@ -31,6 +32,35 @@ class Extensions:
     operators: Mapping[str, Operator] = field(default_factory=dict)
     survival: Mapping[str, Rule] = field(default_factory=dict)
     judges: Mapping[str, Judge] = field(default_factory=dict)
+
+
+class Components:
+    """The operators, survival rule and judges that a configuration names, from wherever they are.
+
+    They are looked up when they are first needed: who only looks at an archive needs none of them.
+
+    Args:
+        config: names them.
+        extensions: those from outside.
+    """
+
+    def __init__(self, config: Config, extensions: Extensions) -> None:
+        self.extensions, self._config = extensions, config
+
+    @cached_property
+    def operators(self) -> dict[str, Operator]:
+        """The operators that recombine parents, by name."""
+        return operators_of(self._config.search, self.extensions)
+
+    @cached_property
+    def survival_rule(self) -> Rule:
+        """The survival rule."""
+        return survival_rule_of(self._config.search, self.extensions)
+
+    @cached_property
+    def judges(self) -> dict[str, Judge]:
+        """The kinds of judges in the arena, by mode."""
+        return judges_of(self._config.arena, self.extensions)
 
 
 def operators_of(search: Search, extensions: Extensions) -> dict[str, Operator]:

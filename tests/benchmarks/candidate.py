@@ -81,12 +81,12 @@ def cost_of_a_candidate(context: Context, siblings: int, repeat: int) -> Cost:
     """What one candidate costs where `siblings` are made together."""
     evaluator, prepared = context.evaluator, prepared_items(context)
     rng = np.random.default_rng(0)
-    shape = len(context.basis.vectors), len(context.layout.blocks)
+    shape = len(context.factory.basis.vectors), len(context.factory.layout.blocks)
     genomes = [rng.normal(0.3, 0.1, shape) for _ in range(siblings)]
-    state = context.materialiser.one(genomes[0])
+    state = context.factory.materialiser.one(genomes[0])
 
     def make() -> None:
-        for _ in context.materialiser.siblings(genomes):
+        for _ in context.factory.materialiser.siblings(genomes):
             pass
 
     def each(work: Callable[[int, Evaluator, State], object]) -> float:
@@ -116,7 +116,7 @@ def cost_of_a_campaign(config: Config, budget: int, repeat: int) -> dict[str, fl
         context = campaign.context
         prepared = prepared_items(context)
         pool = context.pool
-        states = [context.materialiser.one(context.genome_of_founder(0))] * SIBLINGS
+        states = [context.factory.materialiser.one(context.genome_of_founder(0))] * SIBLINGS
 
         def pass_forward(_number: int, worker: Evaluator, _state: State) -> None:
             worker.score(prepared)

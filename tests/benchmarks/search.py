@@ -35,8 +35,9 @@ from arena.errors import TaskError
 from arena.tasks import sample_panel
 from lineage.records import Floats, Item
 from population.analysis.baselines import baselines, uniform
-from population.campaign.context import Context, WeightMaker
+from population.campaign.context import Context
 from population.campaign.loop import Campaign
+from population.campaign.model_factory import WeightMaker
 from population.campaign.opening_context import found_archive, open_context
 from population.campaign.state import PopulationState, merit, task_means
 from population.config import Budget, Config, load_config
@@ -189,14 +190,16 @@ def colony(experiment: Experiment, variant: Variant, seed: int, told: Callable[[
         archive = found_archive(Path(folder) / "colony.duckdb", context)
         limit = Budget(item_evaluations=experiment.budget)
         Campaign(archive, context, limit, on_generation=note).run()
-    return measured(context, context.maker, trail)
+    return measured(context, context.factory.maker, trail)
 
 
 def rival(experiment: Experiment, name: str, seed: int, told: Callable[[int], None]) -> Run:
     """A rival; it reports the best that it has seen on its panel."""
-    context, basis = experiment.context, experiment.context.basis
-    maker: WeightMaker = context.materialiser
-    founders = np.array([context.parameter_space.founder(f) for f in range(len(basis.founders))])
+    context, basis = experiment.context, experiment.context.factory.basis
+    maker: WeightMaker = context.factory.materialiser
+    founders = np.array(
+        [context.factory.parameter_space.founder(f) for f in range(len(basis.founders))]
+    )
     if name in WEIGHTS:
         maker = flat = FlatMaker(context.founders)
         founders = flat.founders
@@ -212,7 +215,7 @@ def rival(experiment: Experiment, name: str, seed: int, told: Callable[[int], No
     problem = Budgeted(founders, evaluate, len(items), trail)
     with trail.clock(), suppress(Spent):
         if name == "sweep":
-            sweep(problem, basis, len(context.layout.blocks))
+            sweep(problem, basis, len(context.factory.layout.blocks))
         else:
             settings = settings_of(name, experiment, items)
             RIVALS[name.removesuffix("_tuned")](problem, generator(seed, name), settings)
@@ -221,7 +224,7 @@ def rival(experiment: Experiment, name: str, seed: int, told: Callable[[int], No
 
 def settings_of(name: str, experiment: Experiment, items: Sequence[Item]) -> Any:
     """A rival's settings: the published ones, as far as they are not about these models."""
-    space = experiment.context.parameter_space
+    space = experiment.context.factory.parameter_space
     names = [task.name for task in experiment.context.tasks]
     tasks = np.array([names.index(item.task) for item in items])
     even, odd = (np.flatnonzero(tasks % 2 == rest) for rest in (0, 1))

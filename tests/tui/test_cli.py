@@ -91,7 +91,7 @@ def test_a_routes_recipe_is_a_path(space: str, routed_archive: Callable[[str], A
         assert code == 0
         recipe = json.loads(said)["recipe"]
         genome = archive.genomes([model.id])[0]
-        route = context.space.route(genome)
+        route = context.factory.space.route(genome)
         assert recipe["steps"] == [[sources[s.model], s.layer, s.scale] for s in route.steps]
         if space == "flow":
             assert set(recipe) == {"steps"}

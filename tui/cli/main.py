@@ -272,7 +272,7 @@ def export(
         text = (
             model_recipe.text()
             if recipe is RecipeForm.json
-            else to_yaml(with_filters(model_recipe, context.layout))
+            else to_yaml(with_filters(model_recipe, context.factory.layout))
         )
         path.write_text(text, encoding="utf-8")
         out.print(f"the recipe of {escaped(row.label)} is in {path}", soft_wrap=True)

@@ -120,7 +120,7 @@ def run(
                     line.say(f"continuing {archive} after generation {last.generation}")
                 elif begun and not anew:
                     line.say(f"continuing {archive}: {why_no_generation(colony)}")
-                line.say(context.plan.words)
+                line.say(context.factory.plan.words)
                 seconds = None if limits.minutes is None else 60.0 * limits.minutes
                 ends = CampaignEnds(limits.item_evaluations, limits.generations, seconds)
                 shown = CampaignProgress(

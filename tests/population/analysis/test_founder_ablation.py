@@ -61,10 +61,10 @@ def test_who_has_no_coefficient_costs_nothing_and_who_has_costs_what_is_scored(
 ) -> None:
     model = small_archive.models(ids=small_archive.offspring())[-1]
     found = ablate_founders(small_archive, context, model, split="search", grain="layer")
-    whole = context.parameter_space.coefficients(genome_of(small_archive, context, model))
+    whole = context.factory.parameter_space.coefficients(genome_of(small_archive, context, model))
     items = context.split("search")
     prepared = context.evaluator.prepare_keys(items)
-    masks = block_masks(context.layout, "layer")
+    masks = block_masks(context.factory.layout, "layer")
     assert len(masks) > 3
     assert len(found.knockouts) == len(masks) * len(whole)
     chosen = [found.knockouts[1], found.knockouts[-1], found.knockouts[-2]]
@@ -79,12 +79,13 @@ def test_who_has_no_coefficient_costs_nothing_and_who_has_costs_what_is_scored(
 
 
 def test_knocking_out_touches_one_vector_in_its_blocks_alone(context: Context) -> None:
-    layers, blocks = block_masks(context.layout, "layer"), block_masks(context.layout, "block")
+    layout = context.factory.layout
+    layers, blocks = block_masks(layout, "layer"), block_masks(layout, "block")
     for masks in (layers, blocks):
         everything, *parts = masks.values()
         assert everything.all()
         assert np.array_equal(np.sum(parts, axis=0), np.ones(len(everything)))
-    assert len(blocks) == 1 + len(context.layout.blocks)
+    assert len(blocks) == 1 + len(layout.blocks)
     whole = np.arange(1.0, 1.0 + 3 * len(everything)).reshape(3, -1)
     mask = list(layers.values())[2]
     rest = knocked_out(whole, 1, mask)

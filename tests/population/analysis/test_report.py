@@ -186,10 +186,10 @@ def test_an_exported_model_is_a_plain_checkpoint_that_answers_the_same(
             update={"run": context.config.run.model_copy(update={"dtype": "float32"})}
         ),
         context.founders,
-        context.basis,
-        context.layout,
+        context.factory.basis,
+        context.factory.layout,
     ).evaluator
-    own.load_weights(context.materialiser.one(archive.genomes([newest.id])[0]))
+    own.load_weights(context.factory.materialiser.one(archive.genomes([newest.id])[0]))
     for item, answer in zip(items, own.generate(items), strict=True):
         tokens = tokenizer(item.prompt, return_tensors="pt")
         out = model.generate(**tokens, max_new_tokens=24, do_sample=False)
@@ -211,7 +211,7 @@ def test_a_recipe_in_mergekits_language_makes_the_same_weights(
     context = reopen_context(small_archive)
     newest = small_archive.models()[-1]
     recipe = recipe_of_model(small_archive, context, newest)
-    text = to_yaml(with_filters(recipe, context.layout))
+    text = to_yaml(with_filters(recipe, context.factory.layout))
     assert "blocks" not in text
     made = merge(from_yaml(text, "champion.yml"), tmp_path / "merged")
     assert made.weights_sha256 == newest.weights_sha256

@@ -131,8 +131,8 @@ def test_campaigns_of_routes_are_campaigns_too(
     context = reopen_context(whole)
     offspring = [model for model in whole.models() if model.kind == "offspring"]
     genomes = whole.genomes([model.id for model in offspring])
-    assert np.array_equal(context.space.repaired(genomes), genomes)
-    steps = [len(context.space.route(genome).steps) for genome in genomes]
+    assert np.array_equal(context.factory.space.repaired(genomes), genomes)
+    steps = [len(context.factory.space.route(genome).steps) for genome in genomes]
     assert max(steps) <= 6
     deepest = offspring[int(np.argmax(steps))]
     for number, model in enumerate((deepest, whole.find("champion"))):

@@ -43,12 +43,12 @@ def coherence(context: Context, items: list[Item]) -> CoherenceFilter:
 
 def everywhere(context: Context, coefficient: float) -> Floats:
     """Task arithmetic: the same coefficient for every task vector in every block."""
-    shape = len(context.basis.vectors), len(context.layout.blocks)
+    shape = len(context.factory.basis.vectors), len(context.factory.layout.blocks)
     return np.full(shape, coefficient)
 
 
 def base_of(context: Context) -> State:
-    return context.materialiser.one(everywhere(context, 0.0))
+    return context.factory.materialiser.one(everywhere(context, 0.0))
 
 
 def with_head(context: Context, prompt: str, **rows: float) -> State:
@@ -88,7 +88,7 @@ def test_founders_pairs_and_gentle_arithmetic_pass(
     pairs = [(one + other) / 2 for one, other in combinations(founders, 2)]
     genomes = [*founders, *pairs, everywhere(context, 0.3)]
     assert len(genomes) == 9 + 36 + 1
-    for state in context.materialiser.siblings(genomes):
+    for state in context.factory.materialiser.siblings(genomes):
         measures, cause, spent = through(coherence, context, state)
         assert (cause, spent) == (None, 8 + 4)
         assert measures.finite
@@ -116,7 +116,7 @@ def test_finite_weights_may_compute_what_is_not(
 
 
 def test_exploding_task_vectors_read_nothing(coherence: CoherenceFilter, context: Context) -> None:
-    state = context.materialiser.one(everywhere(context, 30.0))
+    state = context.factory.materialiser.one(everywhere(context, 30.0))
     measures, cause, spent = through(coherence, context, state)
     assert (cause, spent) == ("norms exploded", 0)
     assert measures.norm_ratio > 4
@@ -127,7 +127,7 @@ def test_too_much_of_everything_loses_the_language(
     coherence: CoherenceFilter, context: Context, coefficient: float
 ) -> None:
     """Within the gene space (2.0) or outside: the norms are fine, and the texts are Greek to it."""
-    state = context.materialiser.one(everywhere(context, coefficient))
+    state = context.factory.materialiser.one(everywhere(context, coefficient))
     measures, cause, spent = through(coherence, context, state)
     assert (cause, spent) == ("lost its language", 8)
     assert measures.norm_ratio < 2
@@ -173,7 +173,7 @@ def test_going_on_and_on(coherence: CoherenceFilter, context: Context) -> None:
 def test_a_parent_that_is_worse_than_the_founders_sets_the_standard(
     coherence: CoherenceFilter, context: Context
 ) -> None:
-    state = context.materialiser.one(everywhere(context, 2.0))
+    state = context.factory.materialiser.one(everywhere(context, 2.0))
     context.evaluator.load_weights(state)
     measures, cause = coherence.examine(context.evaluator, state)
     assert cause == "lost its language"

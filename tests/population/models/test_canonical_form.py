@@ -151,7 +151,7 @@ def test_a_colony_of_different_files_breeds_resumes_and_grows(
         model.name: model.weights_sha256 for model in archive.models(ids=archive.founder_paths())
     }
     for number, founder in enumerate(context.founders):
-        state = context.maker.siblings([context.genome_of_founder(number)])
+        state = context.factory.maker.siblings([context.genome_of_founder(number)])
         assert state_sha256(next(iter(state))) == founder.sha256() == told[founder.name]
     assert check(archive).damages == ()
     late = tie(write_llama(tmp_path / "late", seed=9), stored=True)
