@@ -296,7 +296,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> search.Experiment:
 
 
 def test_search(small: search.Experiment) -> None:
-    names = ["colony", "sweep", "cma_es", "m2n2"]
+    names = ["colony", "sweep", "cma_es", "m2n2", "gradient", "gradient_per_layer"]
     methods = harness.chosen(search.methods(small), ",".join(names))
 
     def run() -> dict[str, Any]:
@@ -313,6 +313,10 @@ def test_search(small: search.Experiment) -> None:
         assert kept["seconds"][0] > 0.0
         if name in {"cma_es", "m2n2"}:
             assert kept["spent"][0] == BUDGET // 24 * 24
+        if name in search.GRADIENTS:  # the selection split, and steps on eight items of each task
+            assert kept["spent"][0] == 18 + (BUDGET - 18) // (3 * 18) * (3 * 18)
+        assert ("coverage" in kept) == (name == "colony")
+    assert 0.0 < found["colony"]["coverage"][str(BUDGET)][0] <= 1.0
     assert without_times(run()) == without_times(found)
 
 

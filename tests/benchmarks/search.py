@@ -8,7 +8,13 @@ checkpoint it is remembered what each would report, and when a search is over th
 scored on the sealed test split: exact match, as a mean over tasks.
 
 - colony is a campaign as users run it; it decides itself which items it asks, and pays for the
-  arena, the gate and the selection split as well.
+  arena, the gate and the selection split as well. Its coverage is what its living offspring can do
+  together: the mean over tasks of the best of them, chosen on the selection split.
+- gradient descends on the likelihood of the keys, as AdaMerging (arXiv 2310.02575) and aTLAS
+  (arXiv 2407.02880) do, with a coefficient for each founder and tensor; gradient_per_layer has one
+  for each founder and layer. An item counts 3 in a step, as a backward pass costs two forward
+  passes. Both pay for the selection split at every checkpoint and report the best that they have
+  seen there.
 - sweep, random_search, stock_pygad and cma_es search a coefficient for every founder and block, as
   the colony does; m2n2, map_elites and pso have all weights of a model in a row. They score each
   candidate on one fixed panel of search items, by the colony's own merit.
@@ -18,9 +24,9 @@ With --ablations the colony runs with one part taken away at a time.
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -42,11 +48,21 @@ from population.campaign.opening_context import found_archive, open_context
 from population.campaign.state import PopulationState, merit, task_means
 from population.config import Budget, Config, load_config
 from population.errors import PopulationError
+from population.evaluation.backward_pass import COST
 from population.evaluation.evaluator import Evaluator, PreparedItems
+from population.evaluation.pool import EvaluatorPool
+from population.gradient.descent import (
+    START,
+    DescentSettings,
+    descend_together,
+    new_descent,
+    sampler_of,
+)
+from population.models.blocks import Granularity, layout_of
 from population.models.checkpoints import Checkpoint
 from population.randomness import generator
 from population.weights.genomes import Basis
-from population.weights.materialise import State
+from population.weights.materialise import Materialiser, State
 from tests.benchmarks.harness import (
     BenchmarkError,
     Budgeted,
@@ -69,7 +85,7 @@ from tests.benchmarks.rivals.pso import MIDDLE_OF_SWEEP
 from tests.benchmarks.rivals.random_search import RandomSearchSettings
 from tests.benchmarks.rivals.stock_pygad import StockPygadSettings
 
-CHECKPOINTS = (30_000, 60_000, 120_000, 240_000)
+CHECKPOINTS = (3_000, 10_000, 30_000, 60_000, 120_000, 240_000)
 """Item evaluations after which the incumbents are remembered; and at the end."""
 
 PANEL = 240
@@ -83,6 +99,15 @@ MERGES = ("sweep", "random_search", "stock_pygad", "cma_es", "cma_es_tuned")
 
 WEIGHTS = ("m2n2", "map_elites", "pso")
 """They search weights."""
+
+GRADIENTS: dict[str, Granularity] = {"gradient": "tensor", "gradient_per_layer": "layer"}
+"""They descend on coefficients of blocks of that kind."""
+
+GRADIENT_ITEMS, GRADIENT_RATE = 24, 0.03
+"""Search items of a step of theirs, and Adam's step length."""
+
+TOLD_EVERY = 8
+"""Steps of a descent between two messages of progress."""
 
 Variant = Callable[[Config], Config]
 """Another configuration of the colony."""
@@ -125,12 +150,16 @@ class Experiment:
         budget: item evaluations.
         panel: search items that a rival scores every candidate on.
         box: the smallest and the largest coefficient that random_search and stock_pygad draw.
+        gradient_items: search items of a step of gradient descent.
+        gradient_rate: Adam's step length there.
     """
 
     config: Config
     budget: int
     panel: int = PANEL
     box: tuple[float, float] = BOX
+    gradient_items: int = GRADIENT_ITEMS
+    gradient_rate: float = GRADIENT_RATE
 
     @cached_property
     def context(self) -> Context:
@@ -147,6 +176,7 @@ class Experiment:
             "budget": self.budget,
             "panel": self.panel,
             "box": self.box,
+            "gradient": [self.gradient_items, self.gradient_rate],
             "founders": {founder.name: founder.sha256() for founder in self.context.founders},
             "tasks": [task.name for task in self.context.tasks],
             "config": self.config.model_dump(
@@ -169,6 +199,8 @@ def methods(experiment: Experiment) -> dict[str, Method]:
     found: dict[str, Method] = {"colony": partial(colony, experiment, VARIANTS["colony"])}
     for name in (*MERGES, *WEIGHTS):
         found[name] = partial(rival, experiment, name)
+    for name, granularity in GRADIENTS.items():
+        found[name] = partial(gradient, experiment, granularity)
     return found
 
 
@@ -181,16 +213,22 @@ def colony(experiment: Experiment, variant: Variant, seed: int, told: Callable[[
     """A campaign; it reports its champion."""
     context = open_context(changed("run", seed=seed)(variant(experiment.config)))
     trail = experiment.trail(context.genome_of_founder(0), told)
+    living: dict[int, Floats] = {}
 
     def note(state: PopulationState) -> None:
+        members = state.breeding.members
         champion = state.ids.index(state.breeding.champion)
-        trail.tell(state.spent, state.breeding.members.genomes[champion])
+        trail.tell(state.spent, members.genomes[champion])
+        for checkpoint in trail.incumbents:
+            if state.spent <= checkpoint:
+                living[checkpoint] = members.genomes[members.offspring]
 
     with TemporaryDirectory() as folder, trail.clock():
         archive = found_archive(Path(folder) / "colony.duckdb", context)
         limit = Budget(item_evaluations=experiment.budget)
         Campaign(archive, context, limit, on_generation=note).run()
-    return measured(context, context.factory.maker, trail)
+    run = measured(context, context.factory.maker, trail)
+    return replace(run, scores={**run.scores, "coverage": coverage(context, living)})
 
 
 def rival(experiment: Experiment, name: str, seed: int, told: Callable[[int], None]) -> Run:
@@ -220,6 +258,49 @@ def rival(experiment: Experiment, name: str, seed: int, told: Callable[[int], No
             settings = settings_of(name, experiment, items)
             RIVALS[name.removesuffix("_tuned")](problem, generator(seed, name), settings)
     return measured(context, maker, trail)
+
+
+def gradient(
+    experiment: Experiment, granularity: Granularity, seed: int, told: Callable[[int], None]
+) -> Run:
+    """Gradient descent; it reports the best on the selection split, which it pays for."""
+    context = experiment.context
+    founder, threads = context.founders[0], context.config.run.threads
+    shapes = {name: header.shape for name, header in founder.tensors.items()}
+    maker_of = partial(
+        Materialiser,
+        context.founders,
+        context.factory.basis,
+        layout_of(shapes, founder.config, granularity),
+        device=context.evaluator.device,
+        threads=threads,
+    )
+    exact, stored = maker_of(rounded=False), maker_of()
+    # On a CPU a backward pass in bf16 takes a quarter longer than in fp32.
+    pool = EvaluatorPool(context.evaluator.clone("float32"), threads, evaluators=1)
+    sampler = sampler_of(context.split("search"), experiment.gradient_items)
+    settings = DescentSettings(rate=experiment.gradient_rate)
+    cost = COST * len(sampler(seed, 0))
+    selection = context.split("selection")
+    prepared = context.evaluator.prepare_keys(selection)
+    blocks, best = len(stored.layout.blocks), -np.inf
+    descent = new_descent(np.full((len(context.factory.basis.vectors), blocks), START), seed)
+    trail = experiment.trail(context.factory.basis.genome_of_founder(0, blocks).ravel(), told)
+    with trail.clock():
+        for checkpoint in trail.incumbents:
+            room = checkpoint - len(selection)
+            while (steps := min(TOLD_EVERY, (room - trail.spent) // cost)) > 0:
+                (taken,) = descend_together(pool, exact, [descent], sampler, settings, steps)
+                descent = taken[-1].descent
+                trail.pay(cost * steps)
+            if trail.spent > room:
+                continue
+            scores = scored(context, stored, [descent.genome], prepared)
+            trail.pay(len(selection))
+            if (score := float(task_means(selection, merit(*scores))[0])) > best:
+                best = score
+                trail.tell(trail.spent, descent.genome)
+    return measured(context, stored, trail)
 
 
 def settings_of(name: str, experiment: Experiment, items: Sequence[Item]) -> Any:
@@ -320,6 +401,41 @@ def measured(context: Context, maker: WeightMaker, trail: Trail) -> Run:
     exact, _ = scored(context, maker, list(trail.incumbents.values()), prepared)
     reported = zip(map(str, trail.incumbents), task_means(items, exact).tolist(), strict=True)
     return Run({"test": dict(reported)}, trail.seconds, trail.spent)
+
+
+def coverage(context: Context, living: Mapping[int, Floats]) -> dict[str, float]:
+    """What the living can do together, by checkpoint: the mean over tasks of the best on each.
+
+    Who is best on a task is chosen on the selection split, and reported is the test split.
+
+    Args:
+        context: of the campaign.
+        living: offspring, shape (models, genes), by checkpoint.
+    """
+    found = {}
+    for checkpoint, genomes in living.items():
+        selection, test = (
+            by_task(items, scored(context, context.factory.maker, genomes, prepared))
+            for items in (context.split("selection"), context.split("test"))
+            for prepared in [context.evaluator.prepare_keys(items)]
+        )
+        best = {task: int(merit(*scores).argmax()) for task, scores in selection.items()}
+        found[str(checkpoint)] = float(np.mean([test[task][0][of] for task, of in best.items()]))
+    return found
+
+
+def by_task(
+    items: Sequence[Item], scores: tuple[Floats, Floats]
+) -> dict[str, tuple[Floats, Floats]]:
+    """Mean exact match and probability of the key, shape (models,) each, by task."""
+    columns: dict[str, list[int]] = {}
+    for column, item in enumerate(items):
+        columns.setdefault(item.task, []).append(column)
+    exact, probability = scores
+    return {
+        task: (exact[:, of].mean(axis=1), probability[:, of].mean(axis=1))
+        for task, of in columns.items()
+    }
 
 
 # The command line
