@@ -148,11 +148,12 @@ class Search(_Section):
     growing intervals (after generation 1, 2, 3, 5, 8, ...), so that short campaigns crown too."""
     alarms: bool = True
     """Whether a colony that collapses gets more novelty and new blood by itself."""
-    blocks: Literal["layer", "half", "group", "tensor"] = "half"
-    """Where recipes may cut: whole layers; attention and feed-forward; groups within both; or every
-    tensor by itself."""
+    blocks: Literal["layer", "half", "group", "tensor", "slice"] = "half"
+    """Where recipes may cut: whole layers; attention and feed-forward; groups within both; every
+    tensor by itself; or slices of every matrix."""
     groups: int = Field(2, ge=1)
-    """With blocks = "group": how many head groups and neuron groups a layer has."""
+    """With blocks = "group": how many head groups and neuron groups a layer has; with blocks =
+    "slice": how many slices a matrix is cut into."""
     coarse: bool | Literal["auto"] = "auto"
     """Whether the emitter starts with one coefficient per founder and layer, and cuts more finely
     where progress stalls. auto: where genomes have more than 256 coefficients (deep models, many

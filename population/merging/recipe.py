@@ -97,7 +97,7 @@ class Slice(_Strict):
 class Blocks(_Strict):
     """How the blocks of `PerBlock` are cut, see `population.models.blocks`."""
 
-    granularity: Literal["layer", "half", "group", "tensor"] = "half"
+    granularity: Literal["layer", "half", "group", "tensor", "slice"] = "half"
     groups: int = Field(2, ge=1)
 
 

@@ -6,6 +6,7 @@ something only together. A tensor that lies in several blocks is cut into segmen
 dimension. Architectures without a known inner layout are cut by layer half, which needs only names.
 """
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ import numpy.typing as npt
 
 from lineage.records import Block
 
-Granularity = Literal["layer", "half", "group", "tensor"]
+Granularity = Literal["layer", "half", "group", "tensor", "slice"]
 
 OUTSIDE = "outside"
 """The block of what belongs to no layer: embeddings, the last norm, the head."""
@@ -91,19 +92,17 @@ class _Builder:
 
     def add(self, tensor: str, shape: tuple[int, ...], blocks: list[str], dim: int = 0) -> None:
         """Cut a tensor evenly along `dim` into as many segments as there are block names."""
-        width = shape[dim] // len(blocks) if shape else 1
-        total = 1
-        for size in shape:
-            total *= size
+        length = shape[dim] if shape else 1
+        width, row = length // len(blocks), math.prod(shape) // max(1, length)
         cuts = []
         for number, block in enumerate(blocks):
             if block not in self.position:
                 self.position[block] = len(self.position)
                 self.parameters.append(0)
             index = self.position[block]
-            stop = (number + 1) * width if number + 1 < len(blocks) else (shape or (1,))[dim]
+            stop = (number + 1) * width if number + 1 < len(blocks) else length
             cuts.append(Segment(dim, number * width, stop, index))
-            self.parameters[index] += total // len(blocks)
+            self.parameters[index] += (stop - number * width) * row
         self.segments[tensor] = tuple(cuts)
 
     def layout(self) -> Layout:
@@ -131,11 +130,13 @@ def layout_of(
         shapes: the shape of every tensor, by name.
         config: the checkpoint's config.json.
         granularity: a block per layer; per attention and feed-forward half; `groups` blocks in
-            each half (and one for the layer's norms) where the inner layout is known; or a block
-            per tensor, as AdaMerging's (arXiv 2310.02575), which closes no block functionally but
-            is fine where the search follows a gradient.
+            each half (and one for the layer's norms) where the inner layout is known; a block per
+            tensor (AdaMerging works on these or on layers, arXiv 2310.02575); or `groups` slices
+            of every matrix along its first dimension (aTLAS cuts them at random, arXiv 2407.02880).
+            The last two close no block functionally: they are for searches by gradient.
         groups: with "group", how many head groups and neuron groups; lowered to a divisor of the
-            number of key-value heads, since a group shares its keys and values.
+            number of key-value heads, since a group shares its keys and values. With "slice", how
+            many slices a matrix is cut into; one of fewer rows stays whole.
         cuts: the inner layout: for any other module than a known one, declare it here.
     """
     builder = _Builder()
@@ -148,9 +149,12 @@ def layout_of(
         cut = next((cut for cut in cuts if re.search(cut.pattern, name)), None)
         layer_prefix = f"layer {layer.group(1)} " if layer else ""
         half_name = "attention" if _ATTENTION.search(name) else "feed-forward"
-        if granularity == "tensor":
+        if granularity in {"tensor", "slice"}:
             rest = name if layer is None else f"{name[: layer.start()]}.{name[layer.end() :]}"
-            builder.add(name, shape, [layer_prefix + rest.lstrip(".")])
+            whole = layer_prefix + rest.lstrip(".")
+            cut_here = granularity == "slice" and len(shape) > 1 and shape[0] >= groups > 1
+            parts = [f"{whole} {n}" for n in range(groups)] if cut_here else [whole]
+            builder.add(name, shape, parts)
         elif layer and granularity == "layer":
             builder.add(name, shape, [layer_prefix.strip()])
         elif layer and granularity == "half":

@@ -144,7 +144,7 @@ def test_a_parameter_that_lacks_or_leaves_its_range_is_named(ones: Path, tmp_pat
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("granularity", ["layer", "half", "group", "tensor"])
+@pytest.mark.parametrize("granularity", ["layer", "half", "group", "tensor", "slice"])
 def test_a_parameter_may_be_given_for_each_block(
     granularity: str, ones: Path, tmp_path: Path
 ) -> None:

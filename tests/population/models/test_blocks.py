@@ -32,7 +32,7 @@ def shapes_of(kind: str) -> tuple[dict[str, tuple[int, ...]], dict]:
 
 
 @pytest.mark.parametrize("kind", ARCHITECTURES)
-@pytest.mark.parametrize("granularity", ["layer", "half", "group", "tensor"])
+@pytest.mark.parametrize("granularity", ["layer", "half", "group", "tensor", "slice"])
 def test_every_weight_lies_in_exactly_one_block(kind: str, granularity: Granularity) -> None:
     shapes, config = shapes_of(kind)
     layout = layout_of(shapes, config, granularity, groups=2)
@@ -68,6 +68,22 @@ def test_every_tensor_may_be_a_block(kind: str) -> None:
         assert ("layers.1." in name or ".h.1." in name) == block.startswith("layer 1 ")
     inside = [block.name.startswith("layer ") for block in layout.blocks]
     assert len({int(group) for group, one in zip(layers, inside, strict=True) if one}) == 2
+
+
+def test_slices_lie_along_the_first_dimension_of_matrices() -> None:
+    shapes = {"layers.0.mlp.up_proj.weight": (10, 4), "layers.0.norm.weight": (9,), "head": (2, 3)}
+    layout = layout_of(shapes, {}, "slice", groups=3)
+    cuts = [
+        (cut.dim, cut.start, cut.stop) for cut in layout.segments["layers.0.mlp.up_proj.weight"]
+    ]
+    assert cuts == [(0, 0, 3), (0, 3, 6), (0, 6, 10)]
+    assert [(block.name, block.parameters) for block in layout.blocks] == [
+        ("head", 6),
+        ("layer 0 mlp.up_proj.weight 0", 12),
+        ("layer 0 mlp.up_proj.weight 1", 12),
+        ("layer 0 mlp.up_proj.weight 2", 16),
+        ("layer 0 norm.weight", 9),
+    ]
 
 
 def test_a_head_group_holds_its_queries_keys_values_and_what_reads_them() -> None:

@@ -57,7 +57,7 @@ def slowly(maker: Materialiser, genome: np.ndarray, name: str) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("base", [0, 2, None])
-@pytest.mark.parametrize("granularity", ["layer", "half", "group", "tensor"])
+@pytest.mark.parametrize("granularity", ["layer", "half", "group", "tensor", "slice"])
 def test_a_recipe_makes_the_weights_it_says(
     maker: Maker, base: int | None, granularity: Granularity
 ) -> None:
@@ -81,7 +81,7 @@ def gradient_of(made: Materialiser, slopes: dict[str, torch.Tensor]) -> np.ndarr
 
 
 @pytest.mark.parametrize("base", [0, 2, None])
-@pytest.mark.parametrize("granularity", ["layer", "half", "group", "tensor"])
+@pytest.mark.parametrize("granularity", ["layer", "half", "group", "tensor", "slice"])
 def test_the_gradient_by_a_genome_is_what_a_step_along_each_gene_gives(
     maker: Maker, base: int | None, granularity: Granularity
 ) -> None:
