@@ -42,3 +42,15 @@ def read_object(file: Path, owner: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise CheckpointError(f"{owner}: {file} is no JSON object")
     return content
+
+
+def read_optional_object(file: Path) -> dict[str, Any] | None:
+    """Read a file that a model may lack: None if it is missing or holds no JSON object.
+
+    A lone surrogate is no obstacle here: what is read is only looked at, or written as it was.
+    """
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None

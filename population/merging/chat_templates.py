@@ -1,11 +1,11 @@
 """Chat templates by name, as mergekit's `chat_template` has them."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
 from population.errors import RecipeError
+from population.json_files import read_optional_object
 
 NAMED = {
     "chatml": (
@@ -68,8 +68,8 @@ def _own_template(folder: Path) -> str | None:
     try:
         if (folder / "chat_template.jinja").is_file():
             return (folder / "chat_template.jinja").read_text(encoding="utf-8")
-        settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-        template = settings.get("chat_template")
-    except (OSError, ValueError, AttributeError, RecursionError):
+    except (OSError, ValueError):
         return None
+    settings = read_optional_object(folder / "tokenizer_config.json") or {}
+    template = settings.get("chat_template")
     return template if isinstance(template, str) else None

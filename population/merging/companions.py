@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from population.json_files import read_optional_object
 from population.merging.engine import MergePlan
 from population.merging.source_nodes import Leaf
 from population.merging.special_ids import TokenIds, read_token_ids, with_ids
@@ -44,7 +45,7 @@ def write_companions(planned: MergePlan, draft: Path, template: str | None) -> l
     reference, donor = planned.reference, tokenizer_of(planned)
     _write_tokens(planned, donor, draft, template)
     notes: list[str] = []
-    generation = _read(reference.checkpoint.path / GENERATION)
+    generation = read_optional_object(reference.checkpoint.path / GENERATION)
     if planned.recipe.output.tokenizer is not None or donor is not reference:
         donor_ids, own_ids = read_token_ids(draft), read_token_ids(reference.checkpoint.path)
         donor_config = None if donor is reference else dict(donor.checkpoint.config)
@@ -80,7 +81,7 @@ def _write_tokens(planned: MergePlan, donor: Leaf, draft: Path, template: str | 
         copy_files(source, draft, (*TOKENIZER_FILES, *MORE_TOKENIZER_FILES))
         if (source / TEMPLATES).is_dir():
             shutil.copytree(source / TEMPLATES, draft / TEMPLATES, dirs_exist_ok=True)
-    settings = _read(draft / "tokenizer_config.json") or {}
+    settings = read_optional_object(draft / "tokenizer_config.json") or {}
     plain = {key: value for key, value in settings.items() if key != "auto_map"}  # no code comes
     if template is not None:
         (draft / "chat_template.jinja").write_text(template, encoding="utf-8")
@@ -92,7 +93,9 @@ def _write_tokens(planned: MergePlan, donor: Leaf, draft: Path, template: str | 
 def _generation_config(
     settings: dict[str, Any] | None, own: TokenIds, taken: TokenIds, donor: Leaf | None
 ) -> dict[str, Any] | None:
-    donor_settings = None if donor is None else _read(donor.checkpoint.path / GENERATION)
+    donor_settings = (
+        None if donor is None else read_optional_object(donor.checkpoint.path / GENERATION)
+    )
     if settings is None and donor_settings is None:
         return None
     if donor is not None and donor_settings is None:  # its config says when its texts end
@@ -164,7 +167,7 @@ def update_tie_flag(draft: Path) -> None:
     Args:
         draft: the folder of the result.
     """
-    config = _read(draft / CONFIG) or {}
+    config = read_optional_object(draft / CONFIG) or {}
     text = config.get("text_config")
     parts = [config, text] if isinstance(text, Mapping) else [config]
     if not any(part.get("tie_word_embeddings") for part in parts):
@@ -174,14 +177,6 @@ def update_tie_flag(draft: Path) -> None:
         tensors |= open_tensors(file).tensors
     if has_own_head(Checkpoint(draft.name, draft, config, tensors)):
         _write(draft / CONFIG, untied_config(config))
-
-
-def _read(file: Path) -> dict[str, Any] | None:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-    return content if isinstance(content, dict) else None
 
 
 def _write(file: Path, content: Mapping[str, Any]) -> None:

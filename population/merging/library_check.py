@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from population.json_files import read_optional_object
 from population.models.config_comparison import transformers_verbosity
 
 Shapes = Mapping[str, Sequence[int]]
@@ -94,11 +95,8 @@ def _unexpected_tensors(source: Path, shapes: Shapes) -> set[str]:
 def _unknown(folder: Path) -> bool:
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING  # noqa: PLC0415
 
-    try:
-        content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        return content.get("model_type") not in CONFIG_MAPPING
-    except (OSError, ValueError, AttributeError, TypeError):
-        return False
+    config = read_optional_object(folder / "config.json")
+    return config is not None and config.get("model_type") not in CONFIG_MAPPING
 
 
 def _token_faults(folder: Path, config: Any, shapes: Shapes) -> Iterator[tuple[str, str]]:

@@ -6,12 +6,13 @@ id has to become that of the tokenizer that is written, or texts never end.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from population.json_files import read_optional_object
 
 ROLES = ("bos", "eos", "pad")
 _ID = re.compile(r".*_token_(id|index)")
@@ -44,7 +45,7 @@ class TokenIds:
 
 def read_token_ids(folder: Path) -> TokenIds:
     """Read the tokens of a checkpoint folder; files that cannot be read count as missing."""
-    content = _object(folder / "tokenizer.json")
+    content = read_optional_object(folder / "tokenizer.json") or {}
     ids: dict[str, int] = {}
     model = content.get("model")
     vocabulary = model.get("vocab") if isinstance(model, dict) else None
@@ -57,7 +58,7 @@ def read_token_ids(folder: Path) -> TokenIds:
             ids[str(entry.get("content"))] = entry["id"]
     roles = {}
     for file in ("special_tokens_map.json", "tokenizer_config.json"):  # the later one counts
-        settings = _object(folder / file)
+        settings = read_optional_object(folder / file) or {}
         for role in ROLES:
             token = settings.get(f"{role}_token")
             token = token.get("content") if isinstance(token, dict) else token
@@ -124,11 +125,3 @@ def _translated(value: Any, own_ids: TokenIds, donor_ids: TokenIds) -> Any:
         return [item for item in translated if item is not None] or None
     token = own_ids.text(value) if isinstance(value, int) else None
     return None if token is None else donor_ids.ids.get(token)
-
-
-def _object(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}
