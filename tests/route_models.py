@@ -101,8 +101,8 @@ def pair(kind: str, sharp: bool = True, **changes: Any) -> list[PreTrainedModel]
     return [tiny(config, 1), tiny(config, 2)]
 
 
-def routed(models: Sequence[PreTrainedModel], route: Route, **outside: int) -> dict[str, Any]:
+def routed(models: Sequence[PreTrainedModel], route: Route) -> dict[str, Any]:
     configs = [model.config.to_dict() for model in models]
     architecture = architecture_of(configs[0])
     assert architecture is not None
-    return route_config(route, architecture, configs, **outside)
+    return route_config(route, architecture, configs)

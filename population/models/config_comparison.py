@@ -124,11 +124,6 @@ def config_differences(
     return tuple(sorted(differences, key=lambda d: (rank.get(d.key, len(rank)), d.key)))
 
 
-def same_architecture(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two configs describe one architecture of one size."""
-    return not config_differences(one, other)
-
-
 def known_to_transformers(model_type: object) -> bool:
     """Whether transformers has code of its own for an architecture."""
     try:  # a table by itself, which does not start torch

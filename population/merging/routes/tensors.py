@@ -1,6 +1,5 @@
 """Where the tensors of a routed model come from, by their names."""
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +19,6 @@ def sources_of(
     config: Mapping[str, Any],
     names_per_model: Sequence[Collection[str]],
     outside: int = 0,
-    outside_head: int | None = None,
 ) -> dict[str, TensorSource]:
     """Where each tensor of the routed model comes from.
 
@@ -30,8 +28,6 @@ def sources_of(
         config: the config of one of them.
         names_per_model: the names of each source model's tensors.
         outside: the model that gives what belongs to no layer.
-        outside_head: the model that gives the last norm and the head, if another one. The head of a
-            model that ties it to its embeddings is those embeddings.
 
     Returns:
         By the name of the output tensor: model, tensor, change. Named as in model `outside`.
@@ -41,12 +37,11 @@ def sources_of(
             there, so that the scale would be lost.
     """
     folded = fold(route, architecture, config)
-    head = outside if outside_head is None else outside_head
-    for model in (outside, head, *(step.model for step in route.steps)):
+    for model in (outside, *(step.model for step in route.steps)):
         if not 0 <= model < len(names_per_model):
             raise RecipeError(f"there is no model {model}, only {len(names_per_model)} models")
     layers: dict[int, _Layers] = {}
-    for model in {outside, head} | {step.model for step in route.steps}:
+    for model in {outside} | {step.model for step in route.steps}:
         layers[model] = _Layers.of(architecture, names_per_model[model], model)
 
     sources: dict[str, TensorSource] = {}
@@ -62,7 +57,13 @@ def sources_of(
             )
         for suffix, name in tensors.items():
             sources[f"{start}.{number}.{suffix}"] = (step.model, name, change.affine(suffix))
-    return sources | _outside(architecture, names_per_model, layers, (outside, head), folded.end)
+    names, base = names_per_model[outside], layers[outside].base
+    changes, lacking = _outside(architecture, names, base, folded.end)
+    if lacking:
+        raise RecipeError(
+            f"model {outside} has no tensor like {lacking[0]}, which has to take the sign"
+        )
+    return sources | {name: (outside, name, change) for name, change in changes.items()}
 
 
 @dataclass(frozen=True)
@@ -89,42 +90,20 @@ class _Layers:
 
 
 def _outside(
-    architecture: Architecture,
-    names_per_model: Sequence[Collection[str]],
-    layers: Mapping[int, _Layers],
-    models: tuple[int, int],
-    end: LayerFold,
-) -> dict[str, TensorSource]:
-    """Where what belongs to no layer comes from; the last norm and the head from their model."""
-    first, last = models
+    architecture: Architecture, names: Collection[str], base: str, end: LayerFold
+) -> tuple[dict[str, FoldedScale], list[str]]:
+    """The change of each tensor that belongs to no layer; what should take a change and is missing.
+
+    Only the last norm is changed: it takes the sign of the stream.
+    """
     final = architecture.final_norm
-    if final is None and first != last:
-        raise RecipeError(
-            f"it is not known which tensors are the last norm and the head of a "
-            f"{architecture.name}; take them from the model that gives the embeddings"
-        )
-    sources: dict[str, TensorSource] = {}
+    changes: dict[str, FoldedScale] = {}
     ends: list[str] = []
-    for model in dict.fromkeys(models):
-        base = layers[model].base
-        for name in names_per_model[model]:
-            if place_of(architecture, name) is not None:
-                continue
-            suffix = name.removeprefix(base)
-            norm = final is not None and suffix in (f"{final.name}.weight", f"{final.name}.bias")
-            is_last = norm or re.fullmatch(architecture.head, name) is not None
-            if model != (last if is_last else first):
-                continue
-            output_name = layers[first].base + suffix if norm else name
-            sources[output_name] = (model, name, end.affine(suffix) if norm else IDENTITY)
-            ends += [suffix] if norm else []
-    if missing := end.missing(ends):
-        raise RecipeError(
-            f"model {last} has no tensor like {missing[0]}, which has to take the sign"
-        )
-    if first != last and not any(re.fullmatch(architecture.head, name) for name in sources):
-        tied = layers[last].base + architecture.embedding
-        if tied not in names_per_model[last]:
-            raise RecipeError(f"model {last} has neither a head nor {tied}")
-        sources["lm_head.weight"] = (last, tied, IDENTITY)
-    return sources
+    for name in names:
+        if place_of(architecture, name) is not None:
+            continue
+        suffix = name.removeprefix(base)
+        norm = final is not None and suffix in (f"{final.name}.weight", f"{final.name}.bias")
+        changes[name] = end.affine(suffix) if norm else IDENTITY
+        ends += [suffix] if norm else []
+    return changes, end.missing(ends)

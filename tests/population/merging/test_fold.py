@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from population.errors import RecipeError
-from population.merging.routes import IDENTITY, Route, RouteStep, sources_of
+from population.merging.routes import Route, RouteStep, sources_of
 from population.models.architectures import architecture_of
 from tests.route_models import EAGER, KINDS, ROUTE, pair, routed
 
@@ -93,15 +93,13 @@ def copied(models: Sequence[PreTrainedModel], route: Route, config: Any) -> PreT
     return model
 
 
-def folded(
-    models: Sequence[PreTrainedModel], route: Route, config: Any, **outside: int
-) -> PreTrainedModel:
+def folded(models: Sequence[PreTrainedModel], route: Route, config: Any) -> PreTrainedModel:
     """The plain model that a route makes."""
     model = empty(config)
     states = [source.state_dict() for source in models]
     architecture = architecture_of(models[0].config.to_dict())
     assert architecture is not None
-    sources = sources_of(route, architecture, models[0].config.to_dict(), states, **outside)
+    sources = sources_of(route, architecture, models[0].config.to_dict(), states)
     state = {name: change(states[i][source]) for name, (i, source, change) in sources.items()}
     model.load_state_dict(state, strict=True)
     return model
@@ -199,28 +197,3 @@ def test_an_unscaled_route_of_one_model_is_that_model() -> None:
     config = routed(models, route)
     assert config["layer_types"] == models[0].config.layer_types
     assert torch.equal(logits(folded(models, route, config)), logits(models[0]))
-
-
-@pytest.mark.parametrize(("kind", "tied"), [("llama", False), ("llama", True), ("gpt2", True)])
-def test_the_head_may_come_from_another_model(kind: str, tied: bool) -> None:
-    models = pair(kind, tie_word_embeddings=tied)
-    config = routed(models, ROUTE, outside_head=1)
-    assert config["tie_word_embeddings"] is False
-    reference = copied(models, ROUTE, config)
-    heads = [model.get_output_embeddings() for model in (reference, models[1])]
-    norms = [getattr(model.base_model, "ln_f" if kind == "gpt2" else "norm")
-             for model in (reference, models[1])]  # fmt: skip
-    for ours, theirs in (heads, norms):
-        ours.load_state_dict(theirs.state_dict())
-    with scaled(reference, ROUTE):
-        expected = logits(reference)
-    assert error(logits(folded(models, ROUTE, config, outside_head=1)), expected) < 1e-12
-
-    # A tied model has no head on disk.
-    names = [[name for name in model.state_dict() if "lm_head" not in name] for model in models]
-    architecture = architecture_of(config)
-    assert architecture is not None
-    sources = sources_of(ROUTE, architecture, config, names, outside_head=1)
-    embedding = "transformer.wte.weight" if kind == "gpt2" else "model.embed_tokens.weight"
-    assert sources["lm_head.weight"] == (1, embedding, IDENTITY)
-    assert sources[embedding] == (0, embedding, IDENTITY)

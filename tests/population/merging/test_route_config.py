@@ -97,6 +97,10 @@ def test_another_vocabulary_matters_only_to_the_head() -> None:
     assert architecture is not None
     assert route_config(ROUTE, architecture, [one, other])["vocab_size"] == 31
     assert route_config(ROUTE, architecture, [one, other], outside=1)["vocab_size"] == 99
+    tied = one | {"tie_word_embeddings": True}
+    assert route_config(ROUTE, architecture, [tied, tied])["tie_word_embeddings"]
+    two_ends = route_config(ROUTE, architecture, [tied, tied], outside_head=1)
+    assert not two_ends["tie_word_embeddings"]
     with pytest.raises(RecipeError, match="embeddings of 31 tokens, model 1 a head for 99"):
         route_config(ROUTE, architecture, [one, other], outside_head=1)
 

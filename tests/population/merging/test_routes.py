@@ -43,14 +43,13 @@ def test_names_follow_the_model_that_gives_the_embeddings() -> None:
     long = ["transformer.wte.weight", "transformer.h.0.ln_1.weight", "transformer.ln_f.weight"]
     short = ["wte.weight", "h.0.ln_1.weight", "h.0.attn.bias", "ln_f.weight"]
     route = Route((RouteStep(1, 0), RouteStep(0, 0)))
-    sources = sources_of(route, architecture, config, [long, short], outside_head=1)
+    sources = sources_of(route, architecture, config, [long, short])
     assert sources == {
         "transformer.wte.weight": (0, "transformer.wte.weight", IDENTITY),
         "transformer.h.0.ln_1.weight": (1, "h.0.ln_1.weight", IDENTITY),
         "transformer.h.0.attn.bias": (1, "h.0.attn.bias", IDENTITY),
         "transformer.h.1.ln_1.weight": (0, "transformer.h.0.ln_1.weight", IDENTITY),
-        "transformer.ln_f.weight": (1, "ln_f.weight", IDENTITY),
-        "lm_head.weight": (1, "wte.weight", IDENTITY),
+        "transformer.ln_f.weight": (0, "transformer.ln_f.weight", IDENTITY),
     }
     assert layer_of(architecture, "transformer.h.11.mlp.c_fc.weight") == 11
     assert layer_of(architecture, "transformer.wte.weight") is None
