@@ -13,7 +13,7 @@ import numpy as np
 
 from arena.judges import Slate, Votes
 from arena.judges.votes import SILENT
-from arena.ratings import NO_JUDGE, Matches
+from arena.ratings import Matches
 from arena.reliability.kin import closer_side
 from arena.reliability.trust import VerdictWeights
 from lineage.records import Floats, MatchOutcome
@@ -61,7 +61,7 @@ def decided(slate: Slate, benches: Sequence[Judges], verifier: bool) -> Matches:
             (first[judged], second[judged], np.full(int(judged.sum()), column), score[judged])
         )
     a, b, item, score = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return Matches(a, b, item, score, np.ones(len(a)), np.full(len(a), NO_JUDGE))
+    return Matches(a, b, item, score, np.ones(len(a)))
 
 
 def _odds(

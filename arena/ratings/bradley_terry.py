@@ -1,4 +1,4 @@
-"""The fit of strengths, ties, the prior's variance and the judges' discriminations.
+"""The fit of strengths, ties and the prior's variance.
 
 Checkpoints do not change, so skill does not drift and the order of matches must not matter: ratings
 are refitted from all matches rather than updated one by one as Elo does.
@@ -11,9 +11,8 @@ from scipy.sparse import csr_array
 
 from arena.judges.votes import Integers
 from arena.ratings.davidson import score_moments
-from arena.ratings.discrimination import updated_discriminations
 from arena.ratings.graph import Curvature, Graph
-from arena.ratings.matches import NO_JUDGE, Matches, Pairs, pairs_of
+from arena.ratings.matches import Matches, Pairs, pairs_of
 from arena.ratings.prior_variance import PriorVariance
 from arena.ratings.standard_errors import standard_errors
 from lineage.records import Floats
@@ -23,7 +22,7 @@ DECIDED = 1.0
 succession): if all matches are ties, the likelihood of nu has no maximum."""
 
 ITERATIONS = 200
-"""At most; ten to twenty are usual, and more where judges decided few matches."""
+"""At most; ten to twenty are usual."""
 
 CLOSE = 1e-2
 """Relative tolerance of the linear solve within a step of Newton's method; the next step corrects
@@ -39,47 +38,39 @@ class Ratings:
         deviation: shape `[contestants]`: standard error of each strength, in logits.
         spread: standard deviation of strengths around the means of their priors, in logits.
         nu: Davidson's tie parameter: odds of a tie between equals, a win of either being 1.
-        slopes: shape `[judges + 1]`: discrimination of each judge; the last one is that of matches
-            that no single judge decided, so that `slopes[judge]` is right for `NO_JUDGE` as well.
     """
 
     strength: Floats
     deviation: Floats
     spread: float
     nu: float
-    slopes: Floats
 
 
 def fit(
     results: Matches | Pairs,
     prior: Floats,
     *,
-    judges: Floats | None = None,
     anchors: Integers | None = None,
     start: Floats | None = None,
     tolerance: float = 1e-4,
 ) -> Ratings:
     """Find the maximum-a-posteriori strengths for some results.
 
-    For contestants i and k before judge j, with d = g_j (theta_i - theta_k),
+    For contestants i and k, with d = theta_i - theta_k,
 
         P(win) = e^{d/2} / Z,  P(tie) = nu / Z,  Z = e^{d/2} + e^{-d/2} + nu
-        theta_i ~ N(prior_i, spread^2),  log g_j ~ N(log judges_j, 0.7^2)
+        theta_i ~ N(prior_i, spread^2)
 
     The first line is Bradley and Terry (1952, Biometrika 39: 324-345) with the ties of Davidson
-    (1970, Journal of the American Statistical Association 65: 317-328); the discriminations g_j are
-    those of BT-sigma (arXiv 2602.16610). nu maximises the likelihood, and the spread the marginal
-    likelihood, with strengths integrated out (empirical Bayes, see
-    `arena.ratings.prior_variance`). The mean discrimination, weighted by what each judge decided,
-    is held at that of `judges`, since strengths could double while discriminations halve.
+    (1970, Journal of the American Statistical Association 65: 317-328). nu maximises the
+    likelihood, and the spread the marginal likelihood, with strengths integrated out (empirical
+    Bayes, see `arena.ratings.prior_variance`).
 
     Args:
         results: matches, whose items give clustered standard errors; or sums by pair, whose
             standard errors are right only as far as matches are independent.
         prior: shape `[contestants]`: the mean of each contestant's prior in logits (an offspring
             starts at its parents' mean).
-        judges: shape `[judges]`: a guess of each judge's discrimination, above 0; by default 1 for
-            all, and not fitted.
         anchors: rows whose mean strength is the zero of the scale, shape `[anchors]`; by default
             all contestants.
         start: shape `[contestants]`: initial strengths, such as those of an earlier fit.
@@ -88,39 +79,32 @@ def fit(
     Raises:
         ValueError: a row is out of range, a contestant meets itself, or a score is out of bounds.
     """
-    named = np.ones(1 + results.judge.max(initial=NO_JUDGE)) if judges is None else judges
-    guess = np.append(named, 1.0)
-    by_judge = judges is not None
-    _check(results, len(prior), len(named))
-    pairs = pairs_of(results, by_judge=by_judge) if isinstance(results, Matches) else results
+    _check(results, len(prior))
+    pairs = pairs_of(results) if isinstance(results, Matches) else results
     graph = Graph(pairs, len(prior))
     nu = 2.0 * float(pairs.ties.sum() / (np.sum(pairs.weight - pairs.ties) + DECIDED))
-    strength, spread, slopes = prior if start is None else start, PriorVariance(), guess
+    strength, spread = prior if start is None else start, PriorVariance()
     for _ in range(ITERATIONS):
-        before = (spread.width, slopes)
-        curvature, step, tied = _newton(graph, prior, strength, spread, nu, slopes)
+        before = spread.width
+        curvature, step, tied = _newton(graph, prior, strength, spread, nu)
         strength = strength + step
         nu *= float(np.exp(tied))
-        if by_judge:
-            slopes = updated_discriminations(graph, strength, nu, slopes, guess)
-        moved = (step, tied, spread.width - before[0], slopes - before[1])
+        moved = (step, tied, spread.width - before)
         if max(np.abs(change).max(initial=0.0) for change in moved) < tolerance:
             break
     home = np.arange(len(prior)) if anchors is None else anchors
-    scores = _scores(results, strength, nu, slopes)
+    scores = _scores(results, strength, nu)
     deviation = standard_errors(curvature, scores, home)
-    return Ratings(strength - strength[home].mean(), deviation, spread.width, nu, slopes)
+    return Ratings(strength - strength[home].mean(), deviation, spread.width, nu)
 
 
-def _check(results: Matches | Pairs, contestants: int, judges: int) -> None:
+def _check(results: Matches | Pairs, contestants: int) -> None:
     """Refuse wrong input, which would only fail later, or not at all."""
-    for name, rows, least, size in (
-        ("contestants", np.concatenate([results.a, results.b]), 0, contestants),
-        ("judges", results.judge, NO_JUDGE, judges),
-    ):
-        if len(rows) and not (rows.min() >= least and rows.max() < size):
-            given = f"got {rows.min()} to {rows.max()}"
-            raise ValueError(f"expected {name} in rows {least} to {size - 1}, {given}")
+    rows = np.concatenate([results.a, results.b])
+    if len(rows) and not (rows.min() >= 0 and rows.max() < contestants):
+        raise ValueError(
+            f"expected contestants in rows 0 to {contestants - 1}, got {rows.min()} to {rows.max()}"
+        )
     if (both := results.a[results.a == results.b]).size:
         raise ValueError(f"expected two contestants in a match, but {both[0]} meets itself")
     most = results.weight * (1.0 + 1e-9) if isinstance(results, Pairs) else 1.0
@@ -131,7 +115,7 @@ def _check(results: Matches | Pairs, contestants: int, judges: int) -> None:
 
 
 def _newton(
-    graph: Graph, prior: Floats, strength: Floats, spread: PriorVariance, nu: float, slopes: Floats
+    graph: Graph, prior: Floats, strength: Floats, spread: PriorVariance, nu: float
 ) -> tuple[Curvature, Floats, float]:
     """A step of Newton's method for the strengths and log nu together.
 
@@ -142,15 +126,15 @@ def _newton(
     Returns:
         the curvature, and the steps of strength and log nu.
     """
-    pairs, slope = graph.pairs, slopes[graph.pairs.judge]
-    mean, variance, tie = score_moments(slope * graph.gaps(strength), nu)
-    gradient = graph.balance(slope * (pairs.score - pairs.weight * mean))
-    skew = slope * pairs.weight * (0.5 - mean)
+    pairs = graph.pairs
+    mean, variance, tie = score_moments(graph.gaps(strength), nu)
+    gradient = graph.balance(pairs.score - pairs.weight * mean)
+    skew = pairs.weight * (0.5 - mean)
     coupling = graph.balance(skew * tie)
-    free, distance = graph.curvature(slope**2 * pairs.weight * variance), strength - prior
+    free, distance = graph.curvature(pairs.weight * variance), strength - prior
     information, unsure = free.diagonal, 1.0 / (free.diagonal + 1.0 / spread.width**2)
     # The mean of a strength lies where its mode would lie if the third derivative pulled as well.
-    third = slope**2 * skew * (tie / 8.0 - variance) * (unsure[pairs.a] + unsure[pairs.b])
+    third = skew * (tie / 8.0 - variance) * (unsure[pairs.a] + unsure[pairs.b])
     spread.approach(information * distance + gradient + graph.balance(third), information)
     curvature = free.held(1.0 / spread.width**2)
     gradient -= distance / spread.width**2
@@ -161,7 +145,7 @@ def _newton(
         step, tied = _both(curvature, gradient, coupling, float(missing), float(known))
     else:
         step, tied = curvature.solve(gradient[:, None], CLOSE)[:, 0], 0.0
-    length = max(float(slopes.max() * np.ptp(step)) + abs(tied), 1e-12)
+    length = max(float(np.ptp(step)) + abs(tied), 1e-12)
     damped = float(np.log1p(length)) / length
     return curvature, damped * step, damped * tied
 
@@ -175,13 +159,12 @@ def _both(
     return step - tied * follow, tied
 
 
-def _scores(results: Matches | Pairs, strength: Floats, nu: float, slopes: Floats) -> csr_array:
+def _scores(results: Matches | Pairs, strength: Floats, nu: float) -> csr_array:
     """Each item's gradient, shape (items, contestants); sums by pair have no items."""
     if isinstance(results, Pairs):
         return csr_array((0, len(strength)))
-    slope = slopes[results.judge]
-    mean, _, _ = score_moments(slope * (strength[results.a] - strength[results.b]), nu)
-    surprise = slope * results.weight * (results.score - mean)
+    mean, _, _ = score_moments(strength[results.a] - strength[results.b], nu)
+    surprise = results.weight * (results.score - mean)
     items, row = np.unique(results.item, return_inverse=True)
     values = np.concatenate([surprise, -surprise])
     places = np.concatenate([row, row]), np.concatenate([results.a, results.b])

@@ -8,41 +8,35 @@ import evalica
 import numpy as np
 import pytest
 
-from arena.ratings import NO_JUDGE, Matches, Pairs, Ratings, fit, pairs_of
+from arena.ratings import Matches, Pairs, Ratings, fit, pairs_of
 from arena.ratings.graph import Graph
 from arena.ratings.standard_errors import inverse_diagonal
 from lineage.records import Floats
 from tests.benchmarks.ratings import cached_answers, coverage, fill, from_matches, from_sums
 
 
-def played(
-    strength: Floats, count: int, *, nu: float = 0.0, slopes: Floats | None = None, seed: int = 0
-) -> Matches:
+def played(strength: Floats, count: int, *, nu: float = 0.0, seed: int = 0) -> Matches:
     """Independent matches between random contestants, as the model has it."""
     rng = np.random.default_rng(seed)
     a = rng.integers(0, len(strength), count)
     b = (a + rng.integers(1, len(strength), count)) % len(strength)
-    judge = np.full(count, NO_JUDGE) if slopes is None else rng.integers(0, len(slopes), count)
-    slope = 1.0 if slopes is None else slopes[judge]
-    odds = np.exp(slope * (strength[a] - strength[b]) / 2.0)
+    odds = np.exp((strength[a] - strength[b]) / 2.0)
     drawn = rng.random(count) * (odds + 1.0 / odds + nu)
     score = np.where(drawn < odds, 1.0, np.where(drawn < odds + nu, 0.5, 0.0))
-    return Matches(a, b, rng.integers(0, 40, count), score, np.ones(count), judge)
+    return Matches(a, b, rng.integers(0, 40, count), score, np.ones(count))
 
 
-def mixed(seed: int = 0) -> tuple[Matches, Floats, Floats]:
-    """Everything at once: ties, fractions, weights, judges and none; priors and guessed slopes."""
+def mixed(seed: int = 0) -> tuple[Matches, Floats]:
+    """Everything at once: ties, fractions and weights; and priors."""
     rng = np.random.default_rng(seed)
-    matches = played(rng.normal(size=9), 600, nu=0.7, slopes=np.array([0.5, 1.0, 2.0]), seed=seed)
+    matches = played(rng.normal(size=9), 600, nu=0.7, seed=seed)
     return (
         replace(
             matches,
             score=np.where(rng.random(600) < 0.2, rng.random(600), matches.score),
             weight=rng.uniform(0.0, 3.0, 600),
-            judge=np.where(rng.random(600) < 0.2, NO_JUDGE, matches.judge),
         ),
         rng.normal(size=9),
-        np.array([0.8, 1.0, 1.5]),
     )
 
 
@@ -77,13 +71,10 @@ def test_strengths_and_ties_are_those_of_evalica_with_ties() -> None:
     assert ours.nu == pytest.approx(2.0 * theirs.v, abs=1e-4)
 
 
-def log_posterior(
-    matches: Matches, prior: Floats, guess: Floats, rated: Ratings, at: Floats
-) -> float:
-    """What `fit` maximises at strengths, log nu and log slopes, by its definition."""
-    size = len(prior)
-    strength, nu, slopes = at[:size], np.exp(at[size]), np.exp(at[size + 1 :])
-    gap = slopes[matches.judge] * (strength[matches.a] - strength[matches.b])
+def log_posterior(matches: Matches, prior: Floats, rated: Ratings, at: Floats) -> float:
+    """What `fit` maximises at strengths and log nu, by its definition."""
+    strength, nu = at[:-1], np.exp(at[-1])
+    gap = strength[matches.a] - strength[matches.b]
     total = np.exp(gap / 2) + np.exp(-gap / 2) + nu
     win, tie, loss = np.exp(gap / 2) / total, nu / total, np.exp(-gap / 2) / total
     y = matches.score
@@ -92,33 +83,25 @@ def log_posterior(
         np.sum(matches.weight * fair)
         - np.log(2 + nu)  # one decided match between equals, where there are ties
         - np.sum((strength - prior) ** 2) / (2 * rated.spread**2)
-        - np.sum(np.log(slopes / guess) ** 2) / (2 * 0.7**2)
     )
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_gradient_is_zero_at_the_optimum(seed: int) -> None:
-    matches, prior, judges = mixed(seed)
-    guess = np.append(judges, 1.0)
-    rated = fit(matches, prior, judges=judges, tolerance=1e-9)
+    matches, prior = mixed(seed)
+    rated = fit(matches, prior, tolerance=1e-9)
     # Where the likelihood does not care, the prior decides where zero is.
     strength = rated.strength + np.mean(prior - rated.strength)
-    at = np.concatenate([strength, [np.log(rated.nu)], np.log(rated.slopes)])
+    at = np.append(strength, np.log(rated.nu))
     step = 1e-5
     gradient = np.array(
         [
-            log_posterior(matches, prior, guess, rated, at + step * unit)
-            - log_posterior(matches, prior, guess, rated, at - step * unit)
+            log_posterior(matches, prior, rated, at + step * unit)
+            - log_posterior(matches, prior, rated, at - step * unit)
             for unit in np.eye(len(at))
         ]
     ) / (2 * step)
-    np.testing.assert_allclose(gradient[:10], 0.0, atol=1e-4)
-    # Slopes could only gain together, and their mean is given.
-    heard = np.bincount(matches.judge % 4, matches.weight)
-    assert heard @ rated.slopes == pytest.approx(heard @ guess)
-    normal = heard * rated.slopes
-    along = normal * (normal @ gradient[10:]) / (normal @ normal)
-    np.testing.assert_allclose(gradient[10:], along, atol=1e-3)
+    np.testing.assert_allclose(gradient, 0.0, atol=1e-4)
 
 
 def test_known_strengths_ties_and_spread_are_found() -> None:
@@ -132,7 +115,7 @@ def test_known_strengths_ties_and_spread_are_found() -> None:
 
 @pytest.mark.parametrize("far", [-30.0, 8.0])
 def test_where_it_starts_does_not_matter(far: float) -> None:
-    matches, prior, _ = mixed()
+    matches, prior = mixed()
     rated = fit(matches, prior, tolerance=1e-7)
     same(rated, fit(matches, prior, start=rated.strength, tolerance=1e-7))
     same(rated, fit(matches, prior, start=np.linspace(far, -far, 9), tolerance=1e-7))
@@ -142,41 +125,38 @@ def test_where_it_starts_does_not_matter(far: float) -> None:
 
 
 def test_neither_order_nor_sides_nor_halves_of_matches_matter() -> None:
-    matches, prior, judges = mixed()
-    rated = fit(matches, prior, judges=judges)
+    matches, prior = mixed()
+    rated = fit(matches, prior)
     order = np.random.default_rng(3).permutation(600)
     shuffled = Matches(*(column[order] for column in vars(matches).values()))
-    same(rated, fit(shuffled, prior, judges=judges))
+    same(rated, fit(shuffled, prior))
     swapped = replace(matches, a=matches.b, b=matches.a, score=1.0 - matches.score)
-    same(rated, fit(swapped, prior, judges=judges))
+    same(rated, fit(swapped, prior))
     twice = Matches(*(np.tile(column, 2) for column in vars(matches).values()))
-    same(rated, fit(replace(twice, weight=twice.weight / 2), prior, judges=judges))
+    same(rated, fit(replace(twice, weight=twice.weight / 2), prior))
     assert fit(matches, prior).deviation.tolist() == fit(matches, prior).deviation.tolist()
 
 
-@pytest.mark.parametrize("judges", [None, np.array([0.8, 1.0, 1.5])])
-def test_sums_by_pair_are_all_that_strengths_need(judges: Floats | None) -> None:
-    matches, prior, _ = mixed()
-    if judges is None:
-        matches = replace(matches, judge=np.full(600, NO_JUDGE))
-    sums = pairs_of(matches, by_judge=judges is not None)
+def test_sums_by_pair_are_all_that_strengths_need() -> None:
+    matches, prior = mixed()
+    sums = pairs_of(matches)
     assert sums.weight.sum() == pytest.approx(matches.weight.sum())
     assert len(sums.a) < len(matches.a)
     assert (sums.a < sums.b).all()
-    rated = fit(matches, prior, judges=judges)
-    same(rated, fit(sums, prior, judges=judges), deviations=False)
-    turned = Pairs(sums.b, sums.a, sums.judge, sums.weight, sums.weight - sums.score, sums.ties)
-    same(fit(sums, prior, judges=judges), fit(turned, prior, judges=judges))
+    rated = fit(matches, prior)
+    same(rated, fit(sums, prior), deviations=False)
+    turned = Pairs(sums.b, sums.a, sums.weight, sums.weight - sums.score, sums.ties)
+    same(fit(sums, prior), fit(turned, prior))
 
 
 def test_a_database_sums_to_the_same() -> None:
-    matches, _, trust = mixed()
-    matches = replace(matches, judge=np.abs(matches.judge), weight=np.ones(600))
+    matches = replace(mixed()[0], weight=np.ones(600))
+    judge, trust = np.arange(600) % 3, np.array([0.8, 1.0, 1.5])
     with duckdb.connect(config={"threads": 1}) as db:
-        fill(db, "matches", **vars(matches))
+        fill(db, "matches", **vars(matches), judge=judge)
         fill(db, "trust", judge=np.arange(3), trust=trust)
         summed, listed = from_sums(db, 9), from_matches(db, 9)
-    weighted = replace(matches, weight=trust[matches.judge], judge=np.full(600, NO_JUDGE))
+    weighted = replace(matches, weight=trust[judge])
     same(listed, fit(weighted, np.zeros(9)))
     same(summed, fit(pairs_of(weighted), np.zeros(9)))
 
@@ -197,7 +177,7 @@ def test_the_undefeated_stay_finite_and_the_unmet_keep_their_prior() -> None:
 
 
 def test_nothing_but_priors_is_an_answer_too() -> None:
-    nobody = Matches(*(np.zeros(0, int),) * 3, np.zeros(0), np.zeros(0), np.zeros(0, int))
+    nobody = Matches(*(np.zeros(0, int),) * 3, np.zeros(0), np.zeros(0))
     rated = fit(nobody, np.array([1.0, -1.0]))
     assert rated.strength.tolist() == [1.0, -1.0]
     assert (rated.deviation > 0.5).all()
@@ -214,8 +194,6 @@ def test_what_cannot_be_is_refused() -> None:
     matches = played(np.zeros(4), 20)
     with pytest.raises(ValueError, match="contestants in rows 0 to 2, got 0 to 3"):
         fit(matches, np.zeros(3))
-    with pytest.raises(ValueError, match="judges in rows -1 to 0, got 7 to 7"):
-        fit(replace(matches, judge=np.full(20, 7)), np.zeros(4), judges=np.ones(1))
     with pytest.raises(ValueError, match="meets itself"):
         fit(replace(matches, b=matches.a), np.zeros(4))
     with pytest.raises(ValueError, match="scores from 0 to 1"):
@@ -224,30 +202,11 @@ def test_what_cannot_be_is_refused() -> None:
         fit(replace(matches, score=np.full(20, np.nan)), np.zeros(4))
 
 
-# Judges and anchors
-
-
-def test_judges_that_see_more_have_steeper_slopes() -> None:
-    true = np.array([0.0, 0.5, 1.0, 4.0])
-    strength = np.random.default_rng(1).normal(size=30)
-    matches = played(strength, 12_000, slopes=true, seed=1)
-    rated = fit(matches, np.zeros(30), judges=np.ones(4))
-    assert np.all(np.diff(rated.slopes[:4]) > 0)
-    assert rated.slopes[0] < 0.1
-    np.testing.assert_allclose(rated.slopes[1:4], true[1:] / true.mean(), rtol=0.15)
-    alike = fit(matches, np.zeros(30))
-    assert alike.slopes.tolist() == [1.0] * 5
-    assert _error(rated, strength) < 0.8 * _error(alike, strength)
-
-
-def _error(rated: Ratings, strength: Floats) -> float:
-    """What is left of the truth when the best line through it is taken away."""
-    line = np.polyfit(rated.strength, strength, 1)
-    return float(np.std(strength - np.polyval(line, rated.strength)))
+# Anchors
 
 
 def test_anchors_are_the_zero_of_the_scale() -> None:
-    matches, prior, _ = mixed()
+    matches, prior = mixed()
     everybody = fit(matches, prior)
     anchored = fit(matches, prior, anchors=np.array([2, 5]))
     assert anchored.strength[[2, 5]].mean() == pytest.approx(0.0)
@@ -288,9 +247,9 @@ def test_messages_along_a_tree_make_the_diagonal_of_the_inverse() -> None:
     rng = np.random.default_rng(4)
     child = np.arange(1, 120)
     parent = rng.integers(np.maximum(0, child - 3), child)
-    # Judges put links side by side, which are one link.
-    a, b, judge = np.tile(child, 2), np.tile(parent, 2), np.repeat([0, 1], len(child))
-    sums = Pairs(a, b, judge, np.ones(len(a)), np.ones(len(a)), np.zeros(len(a)))
+    # Links side by side are one link.
+    a, b = np.tile(child, 2), np.tile(parent, 2)
+    sums = Pairs(a, b, np.ones(len(a)), np.ones(len(a)), np.zeros(len(a)))
     curvature = Graph(sums, 120).curvature(rng.uniform(1.0, 20.0, len(a))).held(0.05)
     expected = np.diag(np.linalg.inv(curvature.dense()))
     np.testing.assert_allclose(inverse_diagonal(curvature), expected, rtol=1e-2)

@@ -33,7 +33,8 @@ import duckdb
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from arena.ratings import NO_JUDGE, Matches, Pairs, Ratings, fit, pairs_of
+from arena.judges.votes import Integers
+from arena.ratings import Matches, Pairs, Ratings, fit, pairs_of
 from lineage.records import Floats
 from tests.benchmarks.harness import positive, told
 
@@ -63,8 +64,8 @@ with threadpool_limits(1):
 # Matches
 
 
-def random_matches(size: int) -> tuple[Matches, Floats]:
-    """Independent matches between random contestants, and how much each judge is trusted."""
+def random_matches(size: int) -> tuple[Matches, Integers, Floats]:
+    """Independent matches between random contestants, who judged them, and the trust in judges."""
     rng = np.random.default_rng(size)
     strength = rng.normal(size=size)
     a = rng.integers(0, size, MATCHES)
@@ -73,7 +74,7 @@ def random_matches(size: int) -> tuple[Matches, Floats]:
     drawn = rng.random(MATCHES) * (odds + 1.0 / odds + NU)
     score = np.where(drawn < odds, 1.0, np.where(drawn < odds + NU, 0.5, 0.0))
     item, judge = rng.integers(0, ITEMS, MATCHES), rng.integers(0, JUDGES, MATCHES)
-    return Matches(a, b, item, score, np.ones(MATCHES), judge), rng.uniform(0.2, 1.0, JUDGES)
+    return Matches(a, b, item, score, np.ones(MATCHES)), judge, rng.uniform(0.2, 1.0, JUDGES)
 
 
 def cached_answers(
@@ -94,9 +95,8 @@ def cached_answers(
     found = strength + noise
     i, k = np.triu_indices(contestants, 1)
     score = (found[:, :, i] > found[:, :, k]).astype(np.float64)
-    item, judge, pair = (axis.ravel() for axis in np.indices(score.shape))
-    ones = np.ones(score.size)
-    return strength, Matches(i[pair], k[pair], item, score.ravel(), ones, judge)
+    item, _, pair = (axis.ravel() for axis in np.indices(score.shape))
+    return strength, Matches(i[pair], k[pair], item, score.ravel(), np.ones(score.size))
 
 
 # What we take
@@ -128,8 +128,8 @@ def refit(
     """CPU seconds, the median of some times, from a table of matches to ratings."""
     took = []
     with duckdb.connect(config={"threads": 1}) as db, threadpool_limits(1):
-        matches, trust = random_matches(size)
-        fill(db, "matches", **vars(matches))
+        matches, judge, trust = random_matches(size)
+        fill(db, "matches", **vars(matches), judge=judge)
         fill(db, "trust", judge=np.arange(JUDGES), trust=trust)
         for _ in range(times):
             start = time.process_time()
@@ -148,15 +148,14 @@ def fill(db: duckdb.DuckDBPyConnection, table: str, **columns: Any) -> None:
 def from_sums(db: duckdb.DuckDBPyConnection, size: int) -> Ratings:
     """Rate from what the database summed by pair."""
     found = db.execute(BY_PAIR).fetchnumpy()
-    return fit(Pairs(judge=np.full(len(found["a"]), NO_JUDGE), **found), np.zeros(size))
+    return fit(Pairs(**found), np.zeros(size))
 
 
 def from_matches(db: duckdb.DuckDBPyConnection, size: int) -> Ratings:
     """Rate from every match, with its item."""
     found = db.execute(MATCH_BY_MATCH).fetchnumpy()
     weight = found.pop("trust")
-    nobody = np.full(len(weight), NO_JUDGE)
-    return fit(Matches(weight=weight, judge=nobody, **found), np.zeros(size))
+    return fit(Matches(weight=weight, **found), np.zeros(size))
 
 
 # Whether intervals hold
@@ -177,18 +176,18 @@ def coverage(seeds: int = 20, contestants: int = 40) -> tuple[float, float]:
 # What others take
 
 
-def evalica(matches: Matches, trust: Floats) -> float:
+def evalica(matches: Matches, judge: Integers, trust: Floats) -> float:
     """CPU seconds of evalica's fit with ties, from the kind of columns that it takes."""
     library = import_module("evalica")
     win, loss, tie = library.Winner.X, library.Winner.Y, library.Winner.Draw
     winners = [win if s == 1.0 else loss if s == 0.0 else tie for s in matches.score.tolist()]
-    a, b, weights = matches.a.tolist(), matches.b.tolist(), trust[matches.judge].tolist()
+    a, b, weights = matches.a.tolist(), matches.b.tolist(), trust[judge].tolist()
     start = time.process_time()
     library.newman(a, b, winners, weights=weights)
     return time.process_time() - start
 
 
-def arena_rank(matches: Matches, trust: Floats) -> float:
+def arena_rank(matches: Matches, judge: Integers, trust: Floats) -> float:
     """CPU seconds of arena-rank, which weighs nothing and takes ties for half a win."""
     models = import_module("arena_rank.models.bradley_terry")
     data = import_module("arena_rank.utils.data_utils")
