@@ -59,6 +59,21 @@ MAX_HEIGHT = 200
 """Steps that may be nested in each other, each computed within the next."""
 
 
+class _Expansions:
+    """Parts of a combination over its leaves, each computed by the first thread that asks."""
+
+    def __init__(self) -> None:
+        self._of_part: dict[int, Expansion] = {}
+        self._lock = Lock()
+
+    def of(self, step: MergeStep, part: Part, backend: Backend) -> Expansion:
+        """The expansion of a part of a step."""
+        with self._lock:
+            if id(part) not in self._of_part:
+                self._of_part[id(part)] = expand(step, part, backend)
+            return self._of_part[id(part)]
+
+
 class MergeStep(MethodResult):
     """The result of a merge method.
 
@@ -74,21 +89,22 @@ class MergeStep(MethodResult):
     def __init__(self, step: Step, nodes: Mapping[str, Node], *, compat: bool) -> None:
         self.name = step.name
         self.method: Method = METHODS[step.method]
-        self._step, self._nodes, self._compat = step, nodes, compat
+        self._step, self._nodes = step, nodes
         self._copied_from: dict[str, int] = {}
         if step.slices:
-            self.config, self.tensors, self.parts = self._from_slices()
+            self.config, self.tensors, self.parts = self._from_slices(compat=compat)
         else:
-            self.config, self.tensors, self.parts = self._from_models()
+            self.config, self.tensors, self.parts = self._from_models(compat=compat)
         method = self.method
         together = isinstance(method, Combination) and all(
             part.same_names and method.axis(part.settings) == "tensor" for part in self.parts
         )
         self.height = _height(step, nodes, 0 if together else 1)
-        self._expansions: dict[int, Expansion] = {}
-        self._expanding = Lock()
+        self._expansions = _Expansions()
 
-    def _from_models(self) -> tuple[Mapping[str, Any], Mapping[str, Spec], list[Part]]:
+    def _from_models(
+        self, *, compat: bool
+    ) -> tuple[Mapping[str, Any], Mapping[str, Spec], list[Part]]:
         step = self._step
         base, models, parameters = self._roles(step.base, step.models)
         reference = base or models[0]
@@ -123,9 +139,7 @@ class MergeStep(MethodResult):
         depths = np.array([reference.depths[name] for name in unit_names])
         units = Units(unit_names, depths, blocks)
         where = f"step {step.name!r}"
-        settings = resolve(
-            self.method, units, [step.parameters], parameters, where, compat=self._compat
-        )
+        settings = resolve(self.method, units, [step.parameters], parameters, where, compat=compat)
         part = Part(base, models, names, inputs, units, segments, settings, self.copied)
         if same_tensors:
             return reference.config, reference.tensors, [part]
@@ -139,7 +153,9 @@ class MergeStep(MethodResult):
         same = self.tensors is reference.tensors
         return reference.depths if same else depths_of(self.tensors, self.config)
 
-    def _from_slices(self) -> tuple[Mapping[str, Any], Mapping[str, Spec], list[Part]]:
+    def _from_slices(
+        self, *, compat: bool
+    ) -> tuple[Mapping[str, Any], Mapping[str, Spec], list[Part]]:
         step = self._step
         parts: list[Part] = []
         tensors: dict[str, Spec] = {}
@@ -176,7 +192,7 @@ class MergeStep(MethodResult):
                 [slice_.parameters, step.parameters],
                 parameters,
                 where,
-                compat=self._compat,
+                compat=compat,
             )
             part = Part(
                 base,
@@ -272,7 +288,7 @@ class MergeStep(MethodResult):
         return self._single(part, tensor, backend)
 
     def _combination(self, part: Part, tensor: str, backend: Backend) -> LazyTensor:
-        expansion = self.expansion(part, backend)
+        expansion = self._expansions.of(self, part, backend)
         place, rows = part.index[tensor], part.rows[tensor]
         operands = [rereadable(node, names[place], backend) for node, names in expansion.leaves]
         segments = [part.segments[row] for row in rows]
@@ -285,13 +301,6 @@ class MergeStep(MethodResult):
             ],
         )
 
-    def expansion(self, part: Part, backend: Backend) -> Expansion:
-        """A part of this combination over its leaves; computed by the first thread that asks."""
-        with self._expanding:
-            if id(part) not in self._expansions:
-                self._expansions[id(part)] = expand(self, part, backend)
-            return self._expansions[id(part)]
-
     def _single(self, part: Part, tensor: str, backend: Backend) -> LazyTensor:
         place, rows = part.index[tensor], part.rows[tensor]
         if len(rows) > 1:
@@ -300,7 +309,8 @@ class MergeStep(MethodResult):
                 "whole tensors (granularity tensor, half or layer)"
             )
         settings = Settings(
-            {name: values[rows] for name, values in part.settings.values.items()}, self._compat
+            {name: values[rows] for name, values in part.settings.values.items()},
+            part.settings.compat,
         )
         operands = [
             rereadable(node, names[place], backend)
