@@ -21,7 +21,8 @@ from population.evaluation.batching import (
 from population.evaluation.evaluator import Evaluator
 from population.evaluation.networks import Networks
 from population.models.blocks import Granularity, layout_of
-from population.models.checkpoints import Checkpoint, open_checkpoint
+from population.models.checkpoints import Checkpoint
+from population.models.opening import open_checkpoint
 from population.weights.genomes import Basis
 from population.weights.materialise import Materialiser
 from tests.route_models import config_of, tiny

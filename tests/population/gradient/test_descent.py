@@ -23,7 +23,7 @@ from population.gradient.descent import (
     sampler_of,
 )
 from population.models.blocks import layout_of
-from population.models.checkpoints import open_checkpoint
+from population.models.opening import open_checkpoint
 from population.weights.genomes import Basis
 from population.weights.materialise import Materialiser
 from tests.conftest import SHIPPED
