@@ -45,7 +45,7 @@ def answer_loss(
             checkpointing, Chen et al. 2016, arXiv 1604.06174): less memory, a third more time.
     """
     batches = prepared.batches
-    tokens = sum(int(batch.target_mask.sum()) for batch in batches)
+    tokens = sum(len(batch.target_positions) for batch in batches)
     count = tokens if per_token else sum(len(batch.rows) for batch in batches)
     total = 0.0
     with (
@@ -60,8 +60,8 @@ def answer_loss(
                     hand_on = partial(_hand_on, take, name)
                     hook = leaf.register_post_accumulate_grad_hook(hand_on)  # type: ignore[no-untyped-call]
                     hooks.callback(hook.remove)
-            logits = logits_at(model, batch.tokens, batch.logit_mask)
-            logs = log_probabilities(logits, batch.targets[batch.target_mask])
+            logits = logits_at(model, batch.tokens, batch.logit_positions)
+            logs = log_probabilities(logits, batch.targets.flatten()[batch.target_positions])
             loss = -logs.sum() / count
             loss.backward()  # type: ignore[no-untyped-call]
             total += float(loss.detach())

@@ -50,15 +50,19 @@ class Batch:
         rows: shape (sequences,): index of each among all that were prepared.
         tokens: shape (sequences, length).
         targets: shape (sequences, tail): the tokens to predict at the last `tail` positions.
-        target_mask: shape (sequences, tail): which of them count.
-        logit_mask: shape (sequences, length): the positions in `tokens` that predict them.
+        target_positions: shape (predictions,): which of them count, as indices into the flat
+            `targets`.
+        logit_positions: shape (predictions,): the positions that predict them, as indices into the
+            flat `tokens`.
+        answer_start: shape (sequences,): where in `targets` a sequence's first prediction stands.
     """
 
     rows: np.ndarray[Any, np.dtype[np.int64]]
     tokens: torch.Tensor
     targets: torch.Tensor
-    target_mask: torch.Tensor
-    logit_mask: torch.Tensor
+    target_positions: torch.Tensor
+    logit_positions: torch.Tensor
+    answer_start: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -209,10 +213,12 @@ def _batch(rows: Sequence[TokenSequence], device: torch.device) -> Batch:
         logit_mask[place, first : first + len(row.continuation)] = True
         first -= length - tail
         targets[place, first : first + len(row.continuation)] = torch.tensor(row.continuation)
+    target_mask = logit_mask[:, length - tail :]
     return Batch(
         rows=np.array([row.number for row in rows]),
         tokens=tokens.to(device),
         targets=targets.to(device),
-        target_mask=logit_mask[:, length - tail :].to(device),
-        logit_mask=logit_mask.to(device),
+        target_positions=target_mask.flatten().nonzero()[:, 0].to(device),
+        logit_positions=logit_mask.flatten().nonzero()[:, 0].to(device),
+        answer_start=target_mask.int().argmax(dim=1).to(device),
     )

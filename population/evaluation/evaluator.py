@@ -216,12 +216,12 @@ class Evaluator:
             prepared: texts from `prepare_texts`, at least one; or anything else that was prepared,
                 of which the answers are read.
         """
-        tokens = sum(int(batch.target_mask.sum()) for batch in prepared.batches)
+        tokens = sum(len(batch.target_positions) for batch in prepared.batches)
         return -float(self._read(prepared).log_likelihood.sum()) / tokens
 
     def _read(self, prepared: PreparedItems) -> AnswersRead:
         with self.meter.forward(prepared.size):
-            return read_answers(self._model, prepared)
+            return read_answers(self._model, prepared, self._networks.reader)
 
     def loss(
         self,

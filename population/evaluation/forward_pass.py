@@ -5,6 +5,7 @@ answer, in ONE forward pass over prompt and answer, is the answer's token. So sc
 items is a few batched passes and no decoding.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +13,13 @@ import numpy as np
 import torch
 
 from lineage.records import Floats
-from population.evaluation.batching import PreparedItems
+from population.evaluation.batching import Batch, PreparedItems
 from population.evaluation.output_head import log_probabilities, logits_at
 
 Integers = np.ndarray[Any, np.dtype[np.int64]]
+
+
+Reader = Callable[[Any, PreparedItems], torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class AnswersRead:
     instead: Integers
 
 
-def read_answers(model: Any, prepared: PreparedItems) -> AnswersRead:
+def read_answers(model: Any, prepared: PreparedItems, reader: Reader | None = None) -> AnswersRead:
     """Let a network read all prepared answers.
 
     Batches are made once and shared by all models, which also fixes the arithmetic: the same
@@ -46,25 +50,50 @@ def read_answers(model: Any, prepared: PreparedItems) -> AnswersRead:
     Args:
         model: a causal language model of transformers, on the device of the batches.
         prepared: answers, or running texts.
+        reader: does what `read_batches` does, in another way.
     """
     exact = np.zeros(prepared.size)
     log_likelihood = np.full(prepared.size, -np.inf)
     matched, instead = np.zeros((2, prepared.size), dtype=np.int64)
-    with torch.inference_mode():
-        for batch in prepared.batches:
-            logits = logits_at(model, batch.tokens, batch.logit_mask)
-            mask = batch.target_mask
-            greedy, targets = batch.targets.clone(), batch.targets[mask]
-            greedy[mask] = logits.argmax(dim=-1)
-            logs = torch.zeros_like(batch.targets, dtype=torch.float32)
-            logs[mask] = log_probabilities(logits, targets)
-            total = torch.nan_to_num(logs.sum(dim=1), nan=-torch.inf)
-            differs = greedy != batch.targets
-            all_match = ~differs.any(dim=1) & torch.isfinite(total)
-            first_difference = differs.int().argmax(dim=1)
-            answer_start = mask.int().argmax(dim=1)
-            exact[batch.rows] = all_match.double().cpu().numpy()
-            log_likelihood[batch.rows] = total.double().cpu().numpy()
-            matched[batch.rows] = (first_difference - answer_start).cpu().numpy()
-            instead[batch.rows] = greedy.gather(1, first_difference[:, None])[:, 0].cpu().numpy()
+    if prepared.batches:
+        with torch.inference_mode():
+            # One transfer: each of them waits for the device.
+            read = (reader or read_batches)(model, prepared).cpu().double().numpy()
+        rows = np.concatenate([batch.rows for batch in prepared.batches])
+        exact[rows], log_likelihood[rows], matched[rows], instead[rows] = read
     return AnswersRead(exact, log_likelihood, matched, instead)
+
+
+def read_batches(
+    model: Any, prepared: PreparedItems, cache: Callable[[], Any] = lambda: None
+) -> torch.Tensor:
+    """What a network makes of all batches, on its device: fp32, shape (4, sequences).
+
+    Rows are those of `AnswersRead`: whether an answer is exact, its log-likelihood, the tokens that
+    match, and the token instead. Nothing here waits for the device.
+
+    Args:
+        model: a causal language model of transformers.
+        prepared: answers, or running texts; one at least.
+        cache: makes an empty key-value cache for each batch; by default there is none.
+    """
+    batches = [_read_batch(model, batch, cache()) for batch in prepared.batches]
+    return torch.cat(batches, dim=1)
+
+
+def _read_batch(model: Any, batch: Batch, cache: Any) -> torch.Tensor:
+    options = {} if cache is None else {"past_key_values": cache}
+    logits = logits_at(model, batch.tokens, batch.logit_positions, **options)
+    targets, places = batch.targets, batch.target_positions
+    greedy = targets.flatten().index_copy(0, places, logits.argmax(dim=-1)).view_as(targets)
+    logs = torch.zeros_like(targets, dtype=torch.float32).flatten()
+    logs = logs.index_copy(0, places, log_probabilities(logits, targets.flatten()[places]))
+    total = torch.nan_to_num(logs.view_as(targets).sum(dim=1), nan=-torch.inf)
+    differs = greedy != targets
+    exact = ~differs.any(dim=1) & torch.isfinite(total)
+    first_difference = differs.int().argmax(dim=1)
+    instead = greedy.gather(1, first_difference[:, None])[:, 0]
+    # A token's number is exact in fp32: no vocabulary has 2^24 tokens.
+    return torch.stack(
+        [exact.float(), total, (first_difference - batch.answer_start).float(), instead.float()]
+    )

@@ -15,6 +15,7 @@ from torch.overrides import TorchFunctionMode
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from population.errors import CheckpointError
+from population.evaluation.replay import ReplayingReader
 from population.models.architectures import architecture_of
 from population.weights.materialise import State
 from population.weights.materialise_routes import RoutedState
@@ -56,6 +57,11 @@ class Networks:
         self._founders = self._working = Network(module.to(device), _aliases(module))
         self._founders_kinds = layer_kinds(config.to_dict())
         self._shells: dict[str, Network] = {}
+        self.reader = self._new_reader()
+        """Reads with the network at work; None for the plain way."""
+
+    def _new_reader(self) -> ReplayingReader | None:
+        return ReplayingReader() if self._device.type == "cuda" else None
 
     def anew(self, dtype: torch.dtype) -> "Networks":
         """Other networks of the same architecture, in another dtype."""
@@ -76,6 +82,9 @@ class Networks:
         if network is not self._working:
             _drop_weights(self.working)
             self._working = network
+        elif self._replaced(state):
+            return
+        self.reader = self._new_reader()
         placed = {
             name: tensor.to(self._device, self._dtype if tensor.is_floating_point() else None)
             for name, tensor in state.items()
@@ -99,6 +108,23 @@ class Networks:
             for name in self.working.state_dict()
             if name in state or aliases.get(name) in state
         }
+
+    def _replaced(self, state: State) -> bool:
+        """Copy weights over those at work, on a GPU, if they are of the same shapes.
+
+        Then they stay where they are in memory, and recorded passes can be replayed.
+        """
+        own = self.working.state_dict(keep_vars=True)
+        names = [name for name in own if name in state]
+        if self._device.type != "cuda" or len(names) != len(state):
+            return False
+        covered = {self._working.aliases.get(name) for name in names} | set(names)
+        pairs = [(own[name], state[name]) for name in names]
+        if set(own) - covered or any(a.shape != b.shape or a.is_meta for a, b in pairs):
+            return False
+        with torch.inference_mode():
+            torch._foreach_copy_([a for a, _ in pairs], [b for _, b in pairs], non_blocking=True)
+        return True
 
     def _network(self, state: State) -> Network:
         """The network that fits a model: the founders', unless its config has other layers."""

@@ -8,7 +8,7 @@ or on how deep its ancestry is, and are those that `population.merging` makes fr
 Rounding to the founders' dtype happens once, at the end.
 
 On a CPU a compiled loop does it (`sibling_kernel`), over tensors mapped from the founders' files
-and on several threads; on an accelerator torch does (`device_sums`), over founders that stay there.
+and on several threads; on an accelerator `device_sums` does, over founders that stay there.
 
 The way back is as simple, since weights are linear in a genome: the gradient of anything by the
 coefficient of a task vector in a block is the inner product of that task vector with the gradient
@@ -20,7 +20,6 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -32,7 +31,7 @@ from lineage.records import Floats
 from population.models.blocks import Layout, Segment
 from population.models.checkpoints import Checkpoint, weights_sha256
 from population.models.dtypes import BF16, BY_NAME, F16, F32, F64, Dtype, Raw, narrow, to_torch
-from population.weights.device_sums import DeviceFounders
+from population.weights.device_sums import Coefficients, DeviceFounders
 from population.weights.genomes import Basis
 from population.weights.sibling_kernel import addresses, inner_products, weighted_sums
 
@@ -49,20 +48,6 @@ ROWS = 256
 """Slabs begin at multiples of so many rows: adapters compute that many together."""
 
 State = dict[str, torch.Tensor]
-
-
-@dataclass(frozen=True)
-class _Sums:
-    """What siblings are, tensor by tensor.
-
-    Attributes:
-        weights: of the founders, shape (siblings, founders, blocks).
-        alone: shape (siblings, blocks): the founder that a sibling is in a block, bit by bit; -1
-            where it is a sum.
-    """
-
-    weights: Floats
-    alone: npt.NDArray[np.int64]
 
 
 class Materialiser:
@@ -97,7 +82,7 @@ class Materialiser:
         first = founders[0]
         self._device = None
         if device is not None and device.type != "cpu":
-            self._device = DeviceFounders(founders, device)
+            self._device = DeviceFounders(founders, layout.segments, device)
         self._threads = threads or os.cpu_count() or 1
         self._kept: dict[str, list[Raw]] | None = None
         if 4 * first.parameters * len(founders) <= KEEP_IN_MEMORY:
@@ -125,7 +110,7 @@ class Materialiser:
 
     def tensor(self, genome: Floats, name: str) -> torch.Tensor:
         """One tensor of a genome of shape [vectors, blocks]; no other is computed."""
-        return self._merged(name, self._sums([genome]))[0]
+        return self._merged([name], self._coefficients([genome]))[0][name]
 
     def add_gradient(self, name: str, by_tensor: torch.Tensor, gradient: Floats) -> None:
         """Add what one tensor gives to the gradient by a genome (of something, by the chain rule).
@@ -158,40 +143,51 @@ class Materialiser:
         gradient += self.basis.gradient(products)
 
     def _together(self, genomes: Sequence[Floats]) -> list[State]:
-        sums = self._sums(genomes)
-        names = list(self.founders[0].tensors)
-        work = map if self._device else _workers(self._threads).map
-        states: list[State] = [{} for _ in genomes]
-        made = work(lambda name: self._merged(name, sums), names)
-        for name, tensors in zip(names, made, strict=True):
-            for state, tensor in zip(states, tensors, strict=True):
-                state[name] = tensor
-        return states
+        return self._merged(list(self.founders[0].tensors), self._coefficients(genomes))
 
-    def _sums(self, genomes: Sequence[Floats]) -> _Sums:
-        shape = (len(self.basis.vectors), len(self.layout.blocks))
+    def _coefficients(self, genomes: Sequence[Floats]) -> Coefficients:
+        shape, base = (len(self.basis.vectors), len(self.layout.blocks)), self.basis.base or 0
         weights = np.stack([self.basis.weights(genome.reshape(shape)) for genome in genomes])
         # Who has one founder's task vector whole, and no other's, is that founder.
-        others = np.delete(weights, self.basis.base or 0, axis=1).astype(np.float32)
+        others = np.delete(weights, base, axis=1).astype(np.float32)
         single = (others != 0).sum(axis=1) == 1
         whole = np.abs(weights - 1) < 1e-14
-        whole[:, self.basis.base or 0] = False
+        whole[:, base] = False
         alone = np.where(single & whole.any(axis=1), whole.argmax(axis=1), -1)
-        return _Sums(weights, alone)
+        return Coefficients(weights, alone, base)
 
-    def _merged(self, name: str, sums: _Sums) -> list[torch.Tensor]:
-        """One tensor of every sibling."""
-        header = self.founders[0].tensors[name]
-        count, first = len(sums.weights), self.basis.base or 0
-        if not header.dtype.floating:
-            return [self._copied(name)] * count
-        segments = self.layout.segments[name]
-        dtype = header.dtype
-        if not self._rounded:
-            dtype = F64 if dtype is F64 else F32
+    def _merged(self, names: Sequence[str], coefficients: Coefficients) -> list[State]:
+        """Some tensors of every sibling."""
+        headers = self.founders[0].tensors
+        dtypes = {name: self._dtype(name) for name in names if headers[name].dtype.floating}
         if self._device:
-            return self._device.merged(name, segments, sums.weights, sums.alone, first, dtype)
-        into = [np.empty(header.shape, _computed(dtype).raw) for _ in range(count)]
+            states = self._device.siblings(dtypes, coefficients)
+        else:
+            made = _workers(self._threads).map(
+                lambda name: self._merged_on_cpu(name, coefficients), dtypes
+            )
+            states = [{} for _ in range(len(coefficients))]
+            for name, tensors in zip(dtypes, made, strict=True):
+                for state, tensor in zip(states, tensors, strict=True):
+                    state[name] = tensor
+        for name in set(names) - set(dtypes):
+            copied = self._copied(name)
+            for state in states:
+                state[name] = copied
+        return states
+
+    def _dtype(self, name: str) -> Dtype:
+        """Of a tensor of the siblings."""
+        stored = self.founders[0].tensors[name].dtype
+        if self._rounded:
+            return stored
+        return F64 if stored is F64 else F32
+
+    def _merged_on_cpu(self, name: str, coefficients: Coefficients) -> list[torch.Tensor]:
+        """One tensor of every sibling."""
+        header, dtype = self.founders[0].tensors[name], self._dtype(name)
+        segments = self.layout.segments[name]
+        into = [np.empty(header.shape, _computed(dtype).raw) for _ in range(len(coefficients))]
         for start, stop in _slabs(header.shape, whole=self._mapped(name)):
             sources, wide = self._wide_sources(name, start, stop)
             weighted_sums(
@@ -199,9 +195,9 @@ class Materialiser:
                 addresses([target[start:stop] if target.ndim else target for target in into]),
                 sources[0].size,
                 _runs(header.shape, segments, start, stop),
-                sums.weights.astype(wide),
-                sums.alone,
-                first,
+                coefficients.weights.astype(wide),
+                coefficients.alone,
+                coefficients.first,
                 np.empty(0, sources[0].dtype),
                 np.empty(0, wide),
                 np.empty(0, into[0].dtype),

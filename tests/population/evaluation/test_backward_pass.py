@@ -95,8 +95,8 @@ def log_likelihood(run: Callable[..., Any], prepared: PreparedItems) -> torch.Te
     """The definition: the log-probability of each answer's tokens, from all logits, in sum."""
     total = torch.zeros((), dtype=torch.float64)
     for batch in prepared.batches:
-        logs = run(batch.tokens).logits.log_softmax(dim=-1)[batch.logit_mask]
-        total = total + logs.gather(-1, batch.targets[batch.target_mask][:, None]).sum()
+        logs = run(batch.tokens).logits.log_softmax(dim=-1).flatten(0, 1)[batch.logit_positions]
+        total = total + logs.gather(-1, batch.targets.flatten()[batch.target_positions][:, None]).sum()
     return total
 
 

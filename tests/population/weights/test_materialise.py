@@ -210,5 +210,5 @@ def test_an_accelerator_makes_the_bits_that_the_compiled_loop_makes(
     genomes[1][:] = 0.0
     genomes[1][0] = 1.0
     compiled = [state_sha256(state) for state in made.siblings(genomes)]
-    made._device = DeviceFounders(founders, torch.device("cpu"))
+    made._device = DeviceFounders(founders, made.layout.segments, torch.device("cpu"))
     assert [state_sha256(state) for state in made.siblings(genomes)] == compiled

@@ -1,0 +1,53 @@
+"""The fingerprint of a model's weights: 128 bits that tell models apart, cheaply, anywhere.
+
+Each tensor is read as words of 64 bits, the last one filled up with zeros. A word is mixed with its
+index, bijectively, and the results are added up modulo 2^64, twice with different mixing. Sums can
+be taken in any order, so many threads, or an accelerator where the weights lie, compute them at the
+speed of memory; the sums of all tensors, with their names, dtypes and shapes, are hashed by SHA-256
+and cut. Equal weights have equal fingerprints, on every device. Different ones have different
+fingerprints but by chance (2^-128), or if somebody makes them so on purpose: where that matters,
+there is the SHA-256 of the weights.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from population.models.dtypes import BY_NAME
+from population.weights.word_sums import word_sums
+
+
+def fingerprint(weights: Mapping[str, torch.Tensor]) -> str:
+    """The fingerprint of weights, in 32 hexadecimal digits, computed on the device they are on.
+
+    >>> ones, twos = torch.ones(3), torch.full((3,), 2.0)
+    >>> fingerprint({"a": ones, "b": twos}) == fingerprint({"b": twos.clone(), "a": ones.clone()})
+    True
+    >>> fingerprint({"a": ones, "b": twos}) == fingerprint({"a": twos, "b": ones})
+    False
+
+    Args:
+        weights: by name; the order does not matter.
+    """
+    names = sorted(weights)
+    tensors = [weights[name].detach().contiguous() for name in names]
+    digest = hashlib.sha256()
+    for name, tensor, sums in zip(names, tensors, _sums_of(tensors), strict=True):
+        code = BY_NAME[str(tensor.dtype).removeprefix("torch.")].code
+        digest.update(f"{name} {code} {list(tensor.shape)} {sums[0]:x} {sums[1]:x}\n".encode())
+    return digest.hexdigest()[:32]
+
+
+def _sums_of(tensors: Sequence[torch.Tensor]) -> npt.NDArray[np.uint64]:
+    """The two sums of each tensor, shape (tensors, 2)."""
+    if tensors and tensors[0].device.type == "cuda":
+        try:
+            from population.weights import triton_kernels  # noqa: PLC0415
+        except ImportError:  # Triton is not made for every system
+            pass
+        else:
+            return triton_kernels.word_sums(tensors)
+    return word_sums(tensors)
