@@ -77,10 +77,10 @@ class ReplayingReader:
         config = model.config
 
         def read() -> torch.Tensor:
-            # Given a cache, transformers does not look at positions on the device, which would wait.
+            # Given a cache, transformers does not look at positions, which would wait for the GPU.
             return read_batches(model, recording.prepared, lambda: DynamicCache(config=config))
 
-        stream = torch.cuda.Stream()
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             read()  # whatever starts lazily must not start within a recording
