@@ -59,36 +59,41 @@ class ReplayingReader:
             self._recordings[id(prepared)] = _Recording(prepared)
             while len(self._recordings) > KEPT:
                 self._recordings.popitem(last=False)
-            return read_batches(model, prepared)
+            return _read(model, prepared)
         self._recordings.move_to_end(id(prepared))
         if not known.tried:
             known.tried = True
-            plain = read_batches(model, prepared)
-            with contextlib.suppress(RuntimeError, TypeError, ValueError, AttributeError):
+            plain = _read(model, prepared)
+            with contextlib.suppress(RuntimeError):
                 self._record(model, known, plain)
             return plain
         if known.graph is None or known.read is None:
-            return read_batches(model, prepared)
+            return _read(model, prepared)
         known.graph.replay()
         return known.read
 
     def _record(self, model: Any, recording: _Recording, plain: torch.Tensor) -> None:
         """Record the calls, and keep them if they give what the plain ones gave."""
-        config = model.config
-
-        def read() -> torch.Tensor:
-            # Given a cache, transformers does not look at positions, which would wait for the GPU.
-            return read_batches(model, recording.prepared, lambda: DynamicCache(config=config))
-
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
-            read()  # whatever starts lazily must not start within a recording
+            _read(model, recording.prepared)  # what starts lazily must not start in a recording
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
-            result = read()
+            result = _read(model, recording.prepared)
         self._pool = self._pool or graph.pool()
         graph.replay()
         if torch.equal(result, plain):
             recording.graph, recording.read = graph, result
+
+
+def _read(model: Any, prepared: PreparedItems) -> torch.Tensor:
+    """As `read_batches`, without waiting for the GPU in between.
+
+    Given an empty cache, transformers does not ask the GPU whether positions are of several texts.
+    """
+    try:
+        return read_batches(model, prepared, lambda: DynamicCache(config=model.config))
+    except (TypeError, ValueError, AttributeError):  # not every model has such a cache
+        return read_batches(model, prepared)

@@ -7,7 +7,6 @@ on its own (`enable_fp_fusion=False`), in the order of `sibling_kernel`, so the 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -131,17 +130,17 @@ def weighted_sums(
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _weighted_sums(
-    sources: Any,
-    targets: Any,
-    chunk_tensor: Any,
-    chunk_start: Any,
-    shapes: Any,
-    block_of_step: Any,
-    weights: Any,
-    alone: Any,
-    siblings: Any,
-    blocks: Any,
+def _weighted_sums(  # type: ignore[no-untyped-def]
+    sources,
+    targets,
+    chunk_tensor,
+    chunk_start,
+    shapes,
+    block_of_step,
+    weights,
+    alone,
+    siblings,
+    blocks,
     founders: tl.constexpr,
     first: tl.constexpr,
     source: tl.constexpr,
@@ -209,12 +208,12 @@ def word_sums(tensors: Sequence[torch.Tensor]) -> npt.NDArray[np.uint64]:
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _word_sums(
-    chunk_tensor: Any,
-    chunk_start: Any,
-    tensors: Any,
-    sizes: Any,
-    sums: Any,
+def _word_sums(  # type: ignore[no-untyped-def]
+    chunk_tensor,
+    chunk_start,
+    tensors,
+    sizes,
+    sums,
     golden: tl.constexpr,
     offset: tl.constexpr,
     first: tl.constexpr,
