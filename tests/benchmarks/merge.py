@@ -243,7 +243,7 @@ def copying(
 def siblings(founders: Sequence[Path], repeat: int) -> dict[str, float]:
     """Sixteen children of one founder set, beside one."""
     from population.models.blocks import layout_of  # noqa: PLC0415
-    from population.models.checkpoints import open_checkpoint  # noqa: PLC0415
+    from population.models.opening import open_checkpoint  # noqa: PLC0415
     from population.weights.genomes import Basis  # noqa: PLC0415
     from population.weights.materialise import Materialiser  # noqa: PLC0415
 

@@ -96,7 +96,9 @@ def log_likelihood(run: Callable[..., Any], prepared: PreparedItems) -> torch.Te
     total = torch.zeros((), dtype=torch.float64)
     for batch in prepared.batches:
         logs = run(batch.tokens).logits.log_softmax(dim=-1).flatten(0, 1)[batch.logit_positions]
-        total = total + logs.gather(-1, batch.targets.flatten()[batch.target_positions][:, None]).sum()
+        total = (
+            total + logs.gather(-1, batch.targets.flatten()[batch.target_positions][:, None]).sum()
+        )
     return total
 
 

@@ -121,7 +121,7 @@ def test_the_gradient_has_the_same_bits_however_founders_are_read(
     monkeypatch.setattr(materialise, "KEEP_IN_MEMORY", 0)
     streamed = maker()
     assert np.array_equal(gradient_of(streamed, slopes), found)
-    streamed._device = DeviceFounders(made.founders, torch.device("cpu"))
+    streamed._device = DeviceFounders(made.founders, made.layout.segments, torch.device("cpu"))
     on_device = gradient_of(streamed, slopes)
     np.testing.assert_allclose(on_device, found, atol=1e-5 * np.abs(found).max())
 

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 import numpy as np, torch
 from population.models.blocks import layout_of
-from population.models.checkpoints import open_checkpoint
+from population.models.opening import open_checkpoint
 from population.weights import triton_kernels, word_sums
 from population.weights.device_sums import DeviceFounders
 from population.weights.genomes import Basis
