@@ -1,6 +1,9 @@
-"""Drafts: files are made aside and get their name when they are whole."""
+"""Drafts: files and folders are made aside and get their name when they are whole."""
 
+import glob
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,12 +34,45 @@ def whole_file(target: Path, *, durable: bool = False) -> Iterator[Path]:
             _sync(target.parent)
 
 
+@contextmanager
+def whole_folder(target: Path, *, only: str | None = None) -> Iterator[Path]:
+    """An empty folder to fill, which becomes `target` when all went well, and is gone otherwise.
+
+    What killed processes left of their attempts at the same target is removed first.
+
+    Args:
+        target: its final path, where there may be an empty folder; parents are made.
+        only: move only this file to the final path.
+
+    Raises:
+        OSError: it cannot be made, or there is something at the final path.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for leftover in target.parent.glob(f".{glob.escape(target.name)}.*.*"):
+        if _died(leftover.name.removeprefix(f".{target.name}.").partition(".")[0]):
+            shutil.rmtree(leftover, ignore_errors=True)
+    with tempfile.TemporaryDirectory(
+        dir=target.parent, prefix=f".{target.name}.{os.getpid()}.", ignore_cleanup_errors=True
+    ) as scratch:
+        draft = Path(scratch) / "whole"
+        draft.mkdir()
+        yield draft
+        if target.exists():
+            target.rmdir()
+        (draft / only if only else draft).rename(target)
+
+
 def sweep_drafts(folder: Path) -> None:
     """Remove what killed processes left of files that they were writing in a folder."""
     for draft in folder.glob(f".*{DRAFT}"):
-        owner = draft.name.removesuffix(DRAFT).rpartition(".")[2]
-        if Path("/proc").exists() and not Path(f"/proc/{owner}").exists():
+        if _died(draft.name.removesuffix(DRAFT).rpartition(".")[2]):
             draft.unlink(missing_ok=True)
+
+
+def _died(process: str) -> bool:
+    """Whether no process has this id; False where nobody can tell, or it is no id."""
+    known = Path("/proc").exists() and process.isdecimal()
+    return known and not Path(f"/proc/{process}").exists()
 
 
 def _sync(path: Path) -> None:

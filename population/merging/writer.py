@@ -6,12 +6,10 @@ why the format is written here and not by the safetensors library, which wants w
 library reads every header back before the folder gets its name.
 """
 
-import glob
 import json
 import os
 import shutil
 import struct
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lineage.storage.atomic_file import whole_folder
 from population.errors import PopulationError
 from population.merging.nodes import Spec
 from population.models.dtypes import Raw
@@ -180,7 +179,7 @@ def check_unused(folder: Path) -> None:
 
 @contextmanager
 def new_folder(folder: Path, only: str | None = None) -> Iterator[Path]:
-    """A folder that appears complete or not at all: filled under another name, then renamed.
+    """A new folder that appears complete or not at all, see `whole_folder`.
 
     Args:
         folder: the final path.
@@ -191,29 +190,11 @@ def new_folder(folder: Path, only: str | None = None) -> Iterator[Path]:
     """
     check_unused(folder)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(folder)
-        prefix = f".{folder.name}.{os.getpid()}."
-        with tempfile.TemporaryDirectory(
-            dir=folder.parent, prefix=prefix, ignore_cleanup_errors=True
-        ) as scratch:
-            draft = Path(scratch) / "model"
-            draft.mkdir()
+        with whole_folder(folder, only=only) as draft:
             yield draft
-            if folder.exists():
-                folder.rmdir()
-            (draft / only if only else draft).rename(folder)
     except OSError as error:
         reason = error.strerror or str(error)
         raise PopulationError(f"cannot write {folder}: {reason}") from None
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what a killed process left of its attempt at the same folder."""
-    for leftover in folder.parent.glob(f".{glob.escape(folder.name)}.*.*"):
-        owner = leftover.name.removeprefix(f".{folder.name}.").split(".")[0]
-        if owner.isdecimal() and not Path(f"/proc/{owner}").exists() and Path("/proc").exists():
-            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def copy_files(source: Path, into: Path, names: Sequence[str]) -> None:

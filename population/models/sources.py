@@ -12,10 +12,10 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from lineage.storage.atomic_file import whole_folder
 from population.errors import CheckpointError
 from population.models.adapters import apply_adapter
 from population.models.checkpoints import Checkpoint
@@ -124,7 +124,6 @@ def _convert_gguf(path: Path, say: Callable[[str], None]) -> Path:
     if (target / "config.json").is_file():
         return target
     say(f"converting {path.name} (once; it will be in {target})")
-    target.parent.mkdir(parents=True, exist_ok=True)
     try:
         import torch  # noqa: PLC0415
         from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: PLC0415
@@ -141,11 +140,9 @@ def _convert_gguf(path: Path, say: Callable[[str], None]) -> Path:
         plain = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
         plain.load_state_dict(state)
         plain.tie_weights()
-        with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-            draft = Path(scratch) / "model"
+        with whole_folder(target) as draft:
             plain.save_pretrained(draft)
             tokenizer.save_pretrained(draft)
-            draft.rename(target)
     except ImportError as error:
         raise CheckpointError(f"{path}: GGUF needs two more packages: {error}") from None
     except Exception as error:  # noqa: BLE001 - what is no GGUF may break its reader anywhere

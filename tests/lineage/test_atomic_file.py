@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lineage.storage.atomic_file import DRAFT, sweep_drafts, whole_file
+from lineage.storage.atomic_file import DRAFT, sweep_drafts, whole_file, whole_folder
 
 
 @pytest.mark.parametrize("durable", [False, True])
@@ -37,3 +37,37 @@ def test_drafts_of_killed_processes_alone_are_swept(tmp_path: Path) -> None:
     sweep_drafts(tmp_path)
     if Path("/proc").exists():  # elsewhere nobody can tell who is alive
         assert list(tmp_path.iterdir()) == [mine]
+
+
+@pytest.mark.parametrize("only", [None, "a.txt"])
+def test_a_folder_gets_its_name_when_it_is_whole(only: str | None, tmp_path: Path) -> None:
+    target = tmp_path / "new" / "model"
+    with whole_folder(target, only=only) as draft:
+        (draft / "a.txt").write_text("a")
+        assert not target.exists()
+    assert (target if only else target / "a.txt").read_text() == "a"
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_folder_that_fails_or_is_in_use_leaves_nothing_new(tmp_path: Path) -> None:
+    target = tmp_path / "model"
+    with pytest.raises(ZeroDivisionError), whole_folder(target) as draft:
+        (draft / "a.txt").write_text("half")
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []
+    target.mkdir()
+    (target / "mine.txt").write_text("mine")
+    with pytest.raises(OSError, match="not empty"), whole_folder(target) as draft:
+        (draft / "a.txt").write_text("a")
+    assert [path.name for path in target.iterdir()] == ["mine.txt"]
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_folders_of_killed_processes_alone_are_swept(tmp_path: Path) -> None:
+    mine, left = (tmp_path / f".model.{owner}.x1" for owner in (os.getpid(), 999999999))
+    for draft in (mine, left):
+        (draft / "whole").mkdir(parents=True)
+    with whole_folder(tmp_path / "model"):
+        pass
+    if Path("/proc").exists():  # elsewhere nobody can tell who is alive
+        assert {path.name for path in tmp_path.iterdir()} == {mine.name, "model"}

@@ -12,6 +12,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from lineage.storage.atomic_file import whole_file
+
 EVERY_S = 0.25
 """Least time between two writes of the file, in seconds; watchers redraw as often."""
 
@@ -119,13 +121,8 @@ class HeartbeatWriter:
             return
         self._written = now
         self._heartbeat = replace(self._heartbeat, at=time.time())
-        draft = self._path.with_name(f"{self._path.name}.{os.getpid()}")
-        try:
+        with suppress(OSError), whole_file(self._path) as draft:
             draft.write_text(json.dumps(asdict(self._heartbeat)), encoding="utf-8")
-            draft.replace(self._path)
-        except OSError:
-            with suppress(OSError):
-                draft.unlink()
 
 
 def _is_running(pid: int) -> bool:
