@@ -135,10 +135,10 @@ def test_a_snapshot_knows_models_as_the_archive_does(archive: Archive) -> None:
         assert list(snapshot.parents(model.id)) == [parent.id for parent in model.parents]
         assert snapshot.children[model.id] == counts.get(model.id, 0)
         assert snapshot.cause(model.id) == model.cause
-        assert snapshot.lives(model.id) == model.living
+        assert snapshot.is_living(model.id) == model.living
     line = snapshot.line(last.champion)
     assert line[0] == last.champion
-    assert snapshot.founder(line[-1])
+    assert snapshot.is_founder(line[-1])
     generations, champions = snapshot.reigns
     assert champions[-1] == last.champion
     assert generations[0] == 0

@@ -1,4 +1,4 @@
-"""What lenses are made of, without a screen: kin, lines, pedigrees, maps and heat strips."""
+"""What views are made of, without a screen: kin, lines, pedigrees, maps and heat strips."""
 
 import numpy as np
 import pytest
@@ -13,13 +13,13 @@ from tui.app.data.snapshot import Snapshot, with_shares
 from tui.app.drawing.heat import heat
 from tui.app.drawing.lineage_rows import LineRows
 from tui.app.drawing.lineage_views import (
-    births_of,
-    graph_of,
-    line_of,
-    map_of,
-    pedigree_of,
-    way_between,
-    way_of,
+    count_births,
+    graph_view,
+    line_view,
+    map_view,
+    path_between,
+    path_view,
+    pedigree_view,
 )
 from tui.shared.styling import ASCII_SIGNS, RICH_SIGNS
 
@@ -45,7 +45,7 @@ def text(rows: LineRows, width: int) -> list[str]:
 def test_ancestors_are_those_of_the_whole_pedigree(snapshot: Snapshot, depth: int) -> None:
     for model in (champion(snapshot), snapshot.newest, 1):
         found, reached = ancestors(snapshot, model, depth, most=10_000)
-        expected = {model, *snapshot.descent.ancestors(model, depth).tolist()}
+        expected = {model, *snapshot.ancestry.ancestors(model, depth).tolist()}
         assert set(found.tolist()) == expected
         assert found.tolist() == sorted(expected, reverse=True)
         assert reached <= depth
@@ -55,13 +55,13 @@ def test_too_many_ancestors_are_fewer_generations(snapshot: Snapshot) -> None:
     model = champion(snapshot)
     few, reached = ancestors(snapshot, model, 50, most=10)
     assert len(few) <= 10
-    assert set(few.tolist()) == {model, *snapshot.descent.ancestors(model, reached).tolist()}
+    assert set(few.tolist()) == {model, *snapshot.ancestry.ancestors(model, reached).tolist()}
 
 
 def test_children_are_all_there_and_the_fittest_come_first(snapshot: Snapshot) -> None:
     for model in (1, 2, champion(snapshot), snapshot.newest):
         found = children(snapshot, model)
-        assert sorted(found.tolist()) == snapshot.descent.descendants(model, 1).tolist()
+        assert sorted(found.tolist()) == snapshot.ancestry.descendants(model, 1).tolist()
         fitness = np.nan_to_num(snapshot.columns.fitness[found], nan=-1.0)
         assert np.all(fitness[1:] <= fitness[:-1])
 
@@ -71,7 +71,7 @@ def test_a_line_drawn_row_by_row_says_what_the_whole_drawing_says(
     snapshot: Snapshot, width: int
 ) -> None:
     model = champion(snapshot)
-    rows, said = line_of(snapshot, model, UNICODE)
+    rows, said = line_view(snapshot, model, UNICODE)
     assert isinstance(rows, LineRows)
     whole = plain(drawn_line(family_of(snapshot, rows.order.tolist()), model, style=Style(200)))
     assert f"{len(rows) - 1:,} step" in said
@@ -85,7 +85,7 @@ def test_a_line_drawn_row_by_row_says_what_the_whole_drawing_says(
 
 
 def test_a_line_knows_where_everybody_is(snapshot: Snapshot) -> None:
-    rows, _ = line_of(snapshot, champion(snapshot), UNICODE)
+    rows, _ = line_view(snapshot, champion(snapshot), UNICODE)
     assert [rows.row_of(rows.key(row)) for row in range(len(rows))] == list(range(len(rows)))
     strangers = set(range(-1, snapshot.newest + 9)) - set(rows.order.tolist())
     assert {rows.row_of(model) for model in strangers} == {None}
@@ -104,7 +104,7 @@ def test_the_spots_of_a_pedigree_are_where_its_slots_are_drawn(
     snapshot: Snapshot, width: int
 ) -> None:
     for model in range(6, snapshot.newest, 7):
-        chart, _ = pedigree_of(snapshot, model, 4, Style(width))
+        chart, _ = pedigree_view(snapshot, model, 4, Style(width))
         across, down = chart.size
         drawn = [plain([list(chart.row(row))]) for row in range(down)]
         slots = [slot for slot in range(1, 64) if chart.has(slot)]
@@ -123,7 +123,7 @@ def test_one_walks_on_a_pedigree_from_child_to_parent_and_along_a_generation(
     snapshot: Snapshot,
 ) -> None:
     model = next(m for m in range(snapshot.newest, 0, -1) if len(snapshot.parents(m)) == 2)
-    chart, _ = pedigree_of(snapshot, model, 2, Style(200))
+    chart, _ = pedigree_view(snapshot, model, 2, Style(200))
     fitter, other = family_of(snapshot, [model]).parents(model)
     assert chart.model(chart.beside(1, 1, 0)) == fitter
     assert chart.model(chart.beside(2, 0, 1)) == other
@@ -132,7 +132,7 @@ def test_one_walks_on_a_pedigree_from_child_to_parent_and_along_a_generation(
 
 
 def test_every_model_of_a_map_is_in_the_cell_where_it_is_drawn(snapshot: Snapshot) -> None:
-    chart, said = map_of(births_of(snapshot, (37, 11)), champion(snapshot), UNICODE)
+    chart, said = map_view(count_births(snapshot, (37, 11)), champion(snapshot), UNICODE)
     assert f"{snapshot.newest:,} births" in said
     found = np.concatenate([chart.models(spot) for spot in range(37 * 11)])
     scored_ones = np.flatnonzero(np.isfinite(snapshot.columns.fitness[1:])) + 1
@@ -155,16 +155,16 @@ def test_every_model_of_a_map_is_in_the_cell_where_it_is_drawn(snapshot: Snapsho
 
 def test_the_way_between_two_models_is_drawn_whole(snapshot: Snapshot) -> None:
     model = champion(snapshot)
-    path = way_between(snapshot, model, snapshot.newest)
+    path = path_between(snapshot, model, snapshot.newest)
     assert path is not None
-    rows, said = way_of(snapshot, path, Style(80))
+    rows, said = path_view(snapshot, path, Style(80))
     assert rows.order.tolist() == sorted(path.tolist(), reverse=True)
     assert f"{len(path) - 1:,} step" in said
-    assert way_between(snapshot, 1, 2) is None  # two founders
+    assert path_between(snapshot, 1, 2) is None  # two founders
 
 
 def test_a_graph_has_a_row_for_everybody(snapshot: Snapshot) -> None:
-    rows, said = graph_of(snapshot, champion(snapshot), 3, Style(80, ASCII))
+    rows, said = graph_view(snapshot, champion(snapshot), 3, Style(80, ASCII))
     assert f"{len(rows):,} models" in said
     for row in range(len(rows)):
         model = rows.key(row)

@@ -34,7 +34,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return finished(tmp_path_factory.mktemp("lineage"))
 
 
-def room(app: ColonyApp) -> LineagePane:
+def pane(app: ColonyApp) -> LineagePane:
     return app.screen.query_one(LineagePane)
 
 
@@ -144,11 +144,11 @@ def test_children_are_listed_and_one_goes_to_them(archive: Path) -> None:
                 assert oldest in snapshot.parents(child)
                 assert (app.focused_on.model, page.root) == (child, snapshot.champion)
                 await pressed(pilot, "escape")
-                assert room(app).rows.has_focus
+                assert pane(app).rows.has_focus
                 await pressed(pilot, "c", "enter")
                 assert page.root is not None
                 assert oldest in snapshot.parents(page.root)
-                assert room(app).rows.has_focus
+                assert pane(app).rows.has_focus
 
     run(test())
 
@@ -177,7 +177,7 @@ def test_a_pedigree_is_walked_by_slots(archive: Path) -> None:
             assert "1 generation" in frame(app)
             await pressed(pilot, "plus")
             assert "2 generations" in frame(app)
-            chart = room(app).chart
+            chart = pane(app).chart
             assert chart.charted is not None
             row, column, _ = chart.charted.place(1)
             await pilot.click(chart, offset=(column, row))
@@ -193,8 +193,8 @@ def test_the_map_lists_the_models_of_a_cell(archive: Path) -> None:
     async def test() -> None:
         async with shown(archive) as (app, pilot):
             await pressed(pilot, "4", "a")
-            await until(pilot, lambda: room(app).cell is not None)
-            there = room(app).cell
+            await until(pilot, lambda: pane(app).cell is not None)
+            there = pane(app).cell
             assert there is not None
             assert app.snapshot is not None
             assert app.snapshot.champion in there
@@ -203,8 +203,8 @@ def test_the_map_lists_the_models_of_a_cell(archive: Path) -> None:
             assert kin.has_focus
             assert {kin.rows.key(row) for row in range(len(kin.rows))} == set(there.tolist())
             await pressed(pilot, "escape", "up", "left", "left", "down", "right")
-            assert room(app).chart.has_focus
-            now = room(app).cell
+            assert pane(app).chart.has_focus
+            now = pane(app).cell
             assert now is not None
             if len(now):
                 assert app.focused_on.model in now
@@ -220,8 +220,8 @@ def test_the_graph_shows_the_way_to_the_mark(archive: Path) -> None:
             await pressed(pilot, "4", "end", "m", "home", "g")
             assert "ancestors of" in frame(app)
             await pressed(pilot, "w")
-            await until(pilot, lambda: "way from" in frame(app))
-            rows = room(app).rows.rows
+            await until(pilot, lambda: "path from" in frame(app))
+            rows = pane(app).rows.rows
             keys = {rows.key(row) for row in range(len(rows))}
             assert {app.focused_on.mark, lineage(app).root} <= keys
             await pressed(pilot, "w")
@@ -240,7 +240,7 @@ def test_a_model_is_opened_and_left(archive: Path) -> None:
             assert isinstance(page, ModelPage)
             model = page.root
             await asked(app, pilot, "sha256")
-            assert snapshot.founder(model or 0)
+            assert snapshot.is_founder(model or 0)
             await pressed(pilot, "c", "down", "up")
             child = app.focused_on.model
             assert page.root == model != child
@@ -265,7 +265,7 @@ def test_changes_are_walked_along_alone_and_from_either_side(archive: Path) -> N
             await pressed(pilot, "4", "m", "p", "p", "d")
             page = app.screen
             assert isinstance(page, DiffPage)
-            await until(pilot, lambda: page._compared is not None)
+            await until(pilot, lambda: page._comparison is not None)
             await quiet(pilot)
             changed = [line.key for line in page._lines if line.changed]
             assert changed
@@ -313,14 +313,14 @@ def test_a_child_stands_between_its_parents(archive: Path) -> None:
     run(test())
 
 
-LENSES = ("l", "t", "g", "a")
+VIEWS = ("l", "t", "g", "a")
 
 
 def test_pages_shrink_to_nearly_nothing_and_back(archive: Path) -> None:
     async def test() -> None:
         async with shown(archive) as (app, pilot):
             await pressed(pilot, "4")
-            for keys in (*LENSES, ("l", "enter"), ("escape", "p", "d")):
+            for keys in (*VIEWS, ("l", "enter"), ("escape", "p", "d")):
                 await pressed(pilot, *keys)
                 await quiet(pilot)
                 for size in ((20, 5), (1, 1), (120, 40)):
@@ -333,7 +333,7 @@ def test_pages_shrink_to_nearly_nothing_and_back(archive: Path) -> None:
 
 @pytest.mark.parametrize("seed", range(2))
 def test_no_key_on_these_pages_crashes_them(seed: int, archive: Path) -> None:
-    """What is pressed leads among lenses, models and comparisons, without waiting for any."""
+    """What is pressed leads among views, models and comparisons, without waiting for any."""
     keys = (
         *"lltggaapPcbhswmmdnNoy", "enter", "enter", "escape", "plus", "minus", "up", "down", "left",
         "right", "pageup", "pagedown", "home", "end", "tab", "4", "left_square_bracket",

@@ -42,13 +42,13 @@ def said(app: ColonyApp) -> list[str]:
 def offered(app: ColonyApp) -> set[str]:
     """Hands in the help, the palette and, if they are to be, the footer."""
     active = app.screen.active_bindings.values()
-    kinds = {hand.kind for hand in ACTIONS}
+    kinds = {action.kind for action in ACTIONS}
     found = {a.binding.action.removeprefix("campaign('").removesuffix("')") for a in active}
     return {kind for kind in found if kind in kinds}
 
 
 async def typed(pilot: Pilot[None], text: str) -> None:
-    """Type something into what asks, and hand it on."""
+    """Type something into what asks, and submit it."""
     pilot.app.screen.query_one(Input).value = text
     await pressed(pilot, "enter")
 
@@ -65,16 +65,20 @@ def test_every_hand_gives_its_order(colony: Archive) -> None:
                 kind: str, models: tuple[int, ...] = (), argument: object = None
             ) -> None:
                 wanted.append((kind, models, argument))
-                await until(pilot, lambda: app.asked and len(app.asked.commands) == len(wanted))
-                order = app.asked.commands[-1]  # type: ignore[union-attr]
-                assert (order.kind, order.models, order.argument) == wanted[-1]
+                await until(
+                    pilot,
+                    lambda: app.command_state and len(app.command_state.commands) == len(wanted),
+                )
+                command = app.command_state.commands[-1]  # type: ignore[union-attr]
+                assert (command.kind, command.models, command.argument) == wanted[-1]
                 waits = "no campaign is running, so it waits for colony run"
                 await until(
-                    pilot, lambda: said(app)[-1] == f"command {order.id}: {order.words}; {waits}"
+                    pilot,
+                    lambda: said(app)[-1] == f"command {command.id}: {command.words}; {waits}",
                 )
                 assert isinstance(app.screen, Page)
 
-            await until(pilot, lambda: app.asked is not None)
+            await until(pilot, lambda: app.command_state is not None)
             await pressed(pilot, "Z")
             await given("pause")
             await pressed(pilot, "Z")
@@ -105,7 +109,7 @@ def test_every_hand_gives_its_order(colony: Archive) -> None:
             assert "asked: pause, resume and 7 more; waits for colony run" in frame(app)
 
     run(test())
-    told = [(order.kind, order.models, order.argument) for order in all_commands(colony)]
+    told = [(command.kind, command.models, command.argument) for command in all_commands(colony)]
     assert told == wanted
 
 
@@ -124,14 +128,14 @@ def test_the_screen_objects_to_what_the_archive_would_refuse(colony: Archive) ->
                 now = command_state(db)
                 for model in range(1, newest + 1):
                     focus = Focus().to(third).marked().to(model)
-                    for hand in ACTIONS:
-                        models, kind = hand.models(focus), hand.kind
+                    for action in ACTIONS:
+                        models, kind = action.models(focus), action.kind
                         if models is None or kind == "export":
                             continue
-                        order = Command(9, kind, models, hand.example or None, given_at, 3)
-                        why = refusal(db, order, ahead=True)
+                        command = Command(9, kind, models, action.example or None, given_at, 3)
+                        why = refusal(db, command, ahead=True)
                         if kind != "budget":  # its example is one to be typed over
-                            assert objection(hand, now, app.snapshot, focus) == why
+                            assert objection(action, now, app.snapshot, focus) == why
                             compared.add((kind, why is None))
 
     run(test())
@@ -146,7 +150,7 @@ def test_what_makes_no_sense_is_not_offered_and_its_key_says_why(colony: Archive
 
     async def test() -> None:
         async with shown(colony.path) as (app, pilot):
-            await until(pilot, lambda: app.asked is not None)
+            await until(pilot, lambda: app.command_state is not None)
             app.action_go(1)
             assert offered(app) == {*always, "pause", "export"}
             for key, reason in (
@@ -160,7 +164,7 @@ def test_what_makes_no_sense_is_not_offered_and_its_key_says_why(colony: Archive
             app.action_go(last.champion)
             assert offered(app) == {*always, "pause", "export", "pin", "mate"} - (
                 {"pin"}
-                if objection(BY_KIND["pin"], app.asked, app.snapshot, app.focused_on)
+                if objection(BY_KIND["pin"], app.command_state, app.snapshot, app.focused_on)
                 else set()
             )
             await pressed(pilot, "X")
@@ -175,7 +179,7 @@ def test_what_makes_no_sense_is_not_offered_and_its_key_says_why(colony: Archive
             assert "Let the campaign wait" not in frame(app)
 
     run(test())
-    assert [order.kind for order in all_commands(colony)] == ["pause"]
+    assert [command.kind for command in all_commands(colony)] == ["pause"]
 
 
 def test_why_it_was_refused_is_said_where_one_types(colony: Archive) -> None:
@@ -183,7 +187,7 @@ def test_why_it_was_refused_is_said_where_one_types(colony: Archive) -> None:
 
     async def test() -> None:
         async with shown(colony.path, (80, 24)) as (app, pilot):
-            await until(pilot, lambda: app.asked is not None)
+            await until(pilot, lambda: app.command_state is not None)
             await pressed(pilot, "B")
             await typed(pilot, "many")
             await until(pilot, lambda: "a budget is a positive number" in frame(app))
@@ -193,14 +197,14 @@ def test_why_it_was_refused_is_said_where_one_types(colony: Archive) -> None:
             await pressed(pilot, "A")
             await typed(pilot, "/nowhere/poet")
             await until(pilot, lambda: "no folder at /nowhere/poet" in frame(app))
-            app.clear_notifications()  # of the order before, which go when their time is up
+            app.clear_notifications()  # of the command before, which go when their time is up
             await quiet(pilot)
             check_golden("ask", (80, 24), frame(app))
             await pressed(pilot, "escape")
             assert isinstance(app.screen, Page)
 
     run(test())
-    assert [order.argument for order in all_commands(colony)] == ["77"]
+    assert [command.argument for command in all_commands(colony)] == ["77"]
 
 
 def test_an_archive_that_is_held_is_named_and_nothing_is_lost(
@@ -211,7 +215,7 @@ def test_an_archive_that_is_held_is_named_and_nothing_is_lost(
 
     async def test() -> None:
         async with shown(colony.path) as (app, pilot):
-            await until(pilot, lambda: app.asked is not None)
+            await until(pilot, lambda: app.command_state is not None)
             app.action_go(one.id)
             with beside(HOLDER, colony.path) as holder:
                 assert holder.stdout is not None
@@ -227,7 +231,9 @@ def test_an_archive_that_is_held_is_named_and_nothing_is_lost(
             await until(pilot, lambda: isinstance(app.screen, Page))
 
     run(test())
-    assert [(order.kind, order.argument) for order in all_commands(colony)] == [("budget", "4321")]
+    assert [(command.kind, command.argument) for command in all_commands(colony)] == [
+        ("budget", "4321")
+    ]
 
 
 def test_what_came_of_an_order_is_told_as_it_is_settled(colony: Archive) -> None:
@@ -258,8 +264,8 @@ def test_a_hand_takes_its_key_along_with_whatever_shares_it(colony: Archive) -> 
     (one, *_) = commoners(colony)
 
     async def test() -> None:
-        async with shown(colony.path, keys={"hand.pin": "f9"}) as (app, pilot):
-            await until(pilot, lambda: app.asked is not None)
+        async with shown(colony.path, keys={"action.pin": "f9"}) as (app, pilot):
+            await until(pilot, lambda: app.command_state is not None)
             app.action_go(one.id)
             await pressed(pilot, "K")
             assert said(app) == []
@@ -272,7 +278,7 @@ def test_a_hand_takes_its_key_along_with_whatever_shares_it(colony: Archive) -> 
             assert "founders keep their place" in said(app)[-1]
 
     run(test())
-    assert [order.kind for order in all_commands(colony)] == ["pin", "unpin"]
+    assert [command.kind for command in all_commands(colony)] == ["pin", "unpin"]
 
 
 def test_the_model_in_focus_is_exported_by_a_process_that_tells_how_far_it_is(
@@ -325,7 +331,7 @@ def test_a_campaign_that_is_running_is_paused_and_resumed(
             await until(pilot, lambda: does() == PAUSED, 60)
             outcome = "command 1 (pause) done: the campaign waits until it is told to resume"
             await until(pilot, lambda: said(app)[-1] == outcome)
-            given = "command 1: pause; heard between two generations"
+            given = "command 1: pause; carried out between two generations"
             await until(pilot, lambda: given in said(app))  # it may be told after the outcome
             assert paused(colony)
             await until(pilot, lambda: "paused until it is told to resume" in frame(app))

@@ -15,7 +15,7 @@ from lineage.archive.fork import fork
 from tests.benchmarks.lineage import found
 from tests.screen_helpers import FIXTURES, finished, frame, pressed, run, shown, until
 from tui.app.app import ColonyApp
-from tui.app.data import archive_watcher as reader
+from tui.app.data import archive_watcher
 from tui.app.widgets.virtual_list import VirtualList
 from tui.shared.heartbeat import HeartbeatWriter
 
@@ -24,8 +24,8 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "AT_LEAST_EVERY_S", 0.3)
-    monkeypatch.setattr(reader, "AFTER_TROUBLE_S", 0.2)
+    monkeypatch.setattr(archive_watcher, "AT_LEAST_EVERY_S", 0.3)
+    monkeypatch.setattr(archive_watcher, "AFTER_TROUBLE_S", 0.2)
 
 
 @contextmanager

@@ -311,6 +311,21 @@ def test_the_palette_offers_what_can_be_done_now(archive: Path, tmp_path: Path) 
     run(test())
 
 
+def test_an_answer_is_taken_once(archive: Path) -> None:
+    answers: list[int] = []
+
+    async def test() -> None:
+        async with shown(archive) as (app, pilot):
+            await until(pilot, lambda: app.page is not None)
+            assert app.page is not None
+            app.page.ask("newest", lambda queried: queried.newest_id(), answers.append, 0.0)
+            await until(pilot, lambda: bool(answers))
+            await quiet(pilot)
+
+    run(test())
+    assert len(answers) == 1
+
+
 # What people set
 
 
@@ -318,9 +333,11 @@ def test_keys_can_be_given_other_names(
     archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "tui.toml"
-    path.write_text('theme = "colony-light"\n[keys]\n"page.board" = "b"\n"list.down" = "x,down"\n')
+    keys = '"page.board" = "b"\n"list.down" = "x,down"\n"hand.pin" = "f9"\n'
+    path.write_text(f'theme = "colony-light"\n[keys]\n{keys}')
     monkeypatch.setenv("COLONY_TUI_CONFIG", str(path))
     settings = load_settings()
+    assert settings.keys["action.pin"] == "f9"  # also under its former name
 
     async def test() -> None:
         async with shown(archive, theme=settings.theme, keys=settings.keys) as (app, pilot):
@@ -401,7 +418,7 @@ def test_no_key_in_any_state_crashes_it(
     monkeypatch.chdir(tmp_path)  # where screenshots go
 
     async def test() -> None:
-        async with shown(path, SIZES[seed], keys={"hand.export": "f12"}) as (app, pilot):
+        async with shown(path, SIZES[seed], keys={"action.export": "f12"}) as (app, pilot):
             monkeypatch.setattr(app, "exit", lambda *_: None)  # the palette can leave as well
             said = await monkey(app, pilot, seed, PRESSES)
             await quiet(pilot)

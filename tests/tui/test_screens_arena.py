@@ -283,7 +283,7 @@ def test_a_round_shows_when_it_has_been_played(archive: Path, tmp_path: Path) ->
                 )
             )
             after = before.round + 1
-            await until(pilot, lambda: f"round {after} of {after}, a tournament" in frame(app))
+            await until(pilot, lambda: f"round {after} of {after}, offline" in frame(app))
             assert keys(app, "matches") == [f"{a}-{b}@{item}"]
             assert app.snapshot is not None
             assert app.snapshot.rating(a) == (points(1.0), spread(0.5))

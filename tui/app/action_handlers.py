@@ -1,4 +1,4 @@
-"""Carries out campaign actions from any page: asks what is missing, gives commands, exports."""
+"""Carries out campaign actions from any page: prompts, submits commands, exports."""
 
 import itertools
 from functools import partial
@@ -28,28 +28,28 @@ if TYPE_CHECKING:
     from tui.app.data.snapshot import Snapshot
     from tui.shared.heartbeat import Heartbeat
 
-LONG_S = 10.0
-"""How long it is shown what came of something that was waited for."""
+NOTICE_S = 10.0
+"""How long a notice of an outcome is shown, in seconds."""
 
 
 class ActionHandlers(App[None]):
-    """What an app needs for campaign actions, and the state that they are checked against.
+    """An app with campaign actions, and the state that they are checked against.
 
     Attributes:
-        archive: of the colony.
-        snapshot: of it; None before it was read.
-        heartbeat: what a campaign told last; None where none did.
-        focused_on: the model that everything is about, and the mark.
-        giving: gives orders, beside all questions: hashing a founder takes its time.
-        asked: what was asked of the campaign; None before the archive was read.
-        exporting: the export that is running.
+        archive: its path.
+        snapshot: of the archive; None before it was read.
+        heartbeat: the last of a campaign; None if there never was one.
+        focused_on: the model in focus, and the mark.
+        command_worker: submits commands, apart from queries: hashing a founder takes long.
+        command_state: commands given so far; None before the archive was read.
+        exporting: the export that is running, if one is.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings(),
         Binding(
             "O", "orders", "Commands", id="action.orders", show=False,
-            tooltip="What was asked of the campaign, and what came of it",
+            tooltip="The commands given to the campaign, and their outcomes",
         ),
     ]  # fmt: skip
 
@@ -57,93 +57,95 @@ class ActionHandlers(App[None]):
     snapshot: "Snapshot | None"
     heartbeat: "Heartbeat | None"
     focused_on: "Focus"
-    giving: QueryWorker
-    asked: "CommandState | None" = None
+    command_worker: QueryWorker
+    command_state: "CommandState | None" = None
     exporting: Export | None = None
     _numbers = itertools.count()
 
     @property
     def page(self) -> Page | None:
-        """The page that is seen, once it is there to be drawn on; one that comes draws itself."""
-        screen = self._seen
+        """The page on top, once it is mounted; None while a dialog or nothing is on top."""
+        screen = self._top_screen
         return screen if isinstance(screen, Page) else None
 
     @property
-    def _seen(self) -> Screen[object] | None:
-        """What is seen; an app that ends prunes what it shows, and has no screen at last."""
+    def _top_screen(self) -> Screen[object] | None:
+        """The screen on top; None before one is mounted and while the app ends."""
         screen = self.screen_stack[-1] if self.is_running and self.screen_stack else None
         return screen if screen and screen.is_mounted else None
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer the actions that make sense now."""
+        """Whether an action can be done now; Textual offers only those."""
         if action == "campaign":
             return self._objection(BY_KIND[parameters[0]]) is None  # type: ignore[index]
         return True
 
     def action_campaign(self, kind: str) -> None:
-        """Do something, once what has to be typed or to be sure of is known."""
+        """Do an action, after a dialog where something has to be typed or confirmed."""
         action = BY_KIND[kind]
         if self._objection(action):
             self.action_why(kind)
             return
         models = action.models(self.focused_on) or ()
-        if not action.example and not action.sure:
-            self._take(action, models)
+        if not action.example and not action.confirmation:
+            self._execute(action, models)
             return
         named = " ".join(self.snapshot.name(model) for model in models) if self.snapshot else ""
-        words = action.sure.format(named) or f"{action.about}."
+        explanation = action.confirmation.format(named) or f"{action.description}."
         value = str(self._budget() or "") if action.kind == "budget" else ""
         title = f"{action.title.lower()} {named}".strip()
         self.push_screen(
-            PromptDialog(title, words, partial(self._take, action, models), action.example, value)
+            PromptDialog(
+                title, explanation, partial(self._execute, action, models), action.example, value
+            )
         )
 
     def action_why(self, kind: str) -> None:
-        """Say why something cannot be done now."""
+        """Show why an action cannot be done now."""
         if reason := self._objection(BY_KIND[kind]):
             self.notify(reason, severity="warning", markup=False)
 
     def action_orders(self) -> None:
-        """Show what was asked, and what came of it."""
+        """Show all commands and their outcomes."""
         self.push_screen(CommandsDialog())
 
     def draw_pending(self) -> None:
-        """Show what is under way, wherever one looks."""
-        screen = self._seen
+        """Draw open commands and the export again, on a page or in the dialog on top."""
+        screen = self._top_screen
         if isinstance(screen, Page):
             screen.draw_pending()
         elif isinstance(screen, CommandsDialog):
             screen.draw()
 
-    # What comes in
+    # Messages
 
     @on(CommandsRead)
-    def _hear(self, message: CommandsRead) -> None:
-        before, self.asked = self.asked, message.asked
-        for order in settled_between(before, message.asked):
+    def _store_command_state(self, message: CommandsRead) -> None:
+        before, self.command_state = self.command_state, message.command_state
+        for command in settled_between(before, message.command_state):
             self.notify(
-                outcome_line(order),
-                severity="information" if order.outcome == "done" else "warning",
-                timeout=LONG_S, markup=False,
+                outcome_line(command),
+                severity="information" if command.outcome == "done" else "warning",
+                timeout=NOTICE_S, markup=False,
             )  # fmt: skip
         self.draw_pending()
         self.refresh_bindings()
 
     def on_answered(self, message: Answered) -> None:
-        """An order was given, or refused."""
+        """Handle that a command was accepted or refused."""
         message.take(message.answer)
 
-    # Orders
+    # Commands
 
     def _objection(self, action: CampaignAction) -> str | None:
-        return objection(action, self.asked, self.snapshot, self.focused_on)
+        return objection(action, self.command_state, self.snapshot, self.focused_on)
 
     def _budget(self) -> int | None:
         from tui.app.drawing.campaign_status import spending  # noqa: PLC0415 - NumPy, after the first paint
 
         return spending(self.snapshot, self.heartbeat)[1] if self.snapshot else None
 
-    def _take(
+    def _execute(
         self,
         action: CampaignAction,
         models: tuple[int, ...],
@@ -151,42 +153,42 @@ class ActionHandlers(App[None]):
         screen: PromptDialog | None = None,
     ) -> None:
         if action.kind != "export":
-            self._give(action.kind, models, typed or None, screen)
+            self._submit(action.kind, models, typed or None, screen)
         elif screen is not None:
             self._export(models[0], typed, screen)
 
-    def _give(
+    def _submit(
         self,
         kind: "CommandKind",
         models: tuple[int, ...],
         argument: str | None,
         screen: PromptDialog | None,
     ) -> None:
-        """Give an order; whoever asked for it may have left the screen by the time it is given."""
-        self.giving.ask(
+        """Submit a command in a thread; its dialog may be closed before the answer comes."""
+        self.command_worker.ask(
             self,
-            f"order {next(self._numbers)}",  # each is given, however many wait
-            partial(_given, kind, models, argument),
-            partial(self._say_given, screen),
-            partial(self._say_refused, screen),
+            f"command {next(self._numbers)}",  # a name of its own, so that none replaces another
+            partial(_submitted, kind, models, argument),
+            partial(self._notify_submitted, screen),
+            partial(self._notify_refused, screen),
         )
 
-    def _say_given(self, screen: PromptDialog | None, given: "tuple[Command, bool]") -> None:
-        order, runs = given
+    def _notify_submitted(self, screen: PromptDialog | None, given: "tuple[Command, bool]") -> None:
+        command, runs = given
         if screen is not None and screen.is_current:
             screen.dismiss()
         when = (
-            "heard between two generations"
+            "carried out between two generations"
             if runs
             else "no campaign is running, so it waits for colony run"
         )
-        self.notify(f"command {order.id}: {order.words}; {when}", markup=False)
+        self.notify(f"command {command.id}: {command.words}; {when}", markup=False)
 
-    def _say_refused(self, screen: PromptDialog | None, reason: str) -> None:
+    def _notify_refused(self, screen: PromptDialog | None, reason: str) -> None:
         if screen is not None and screen.is_current:
             screen.refuse(reason)
         else:
-            self.notify(reason, severity="warning", timeout=LONG_S, markup=False)
+            self.notify(reason, severity="warning", timeout=NOTICE_S, markup=False)
 
     # Exports
 
@@ -197,41 +199,41 @@ class ActionHandlers(App[None]):
             screen.refuse(f"#{self.exporting.model} is being exported; one at a time")
         else:
             folder = Path(expand_user(typed))
-            self.giving.ask(
+            self.command_worker.ask(
                 self,
                 "export",
-                partial(_unused, folder),
+                partial(_check_folder, folder),
                 lambda _: self._begin_export(model, folder, screen),
-                partial(self._say_refused, screen),
+                partial(self._notify_refused, screen),
             )
 
     def _begin_export(self, model: int, folder: Path, screen: PromptDialog) -> None:
         if not screen.is_current:
-            return  # whoever left before it began does not want it
+            return  # closing the dialog cancels it
         screen.dismiss()
         self.exporting = Export(self.archive, model, folder)
         self.draw_pending()
-        self.run_worker(self._see_out(self.exporting), group="export")
+        self.run_worker(self._await_export(self.exporting), group="export")
 
-    async def _see_out(self, export: Export) -> None:
+    async def _await_export(self, export: Export) -> None:
         try:
-            done, words = await export.run(self.draw_pending)
+            done, explanation = await export.run(self.draw_pending)
         finally:
             self.exporting = None
         self.notify(
-            words if done else f"#{export.model} was not exported: {words}",
-            severity="information" if done else "error", timeout=LONG_S, markup=False,
+            explanation if done else f"#{export.model} was not exported: {explanation}",
+            severity="information" if done else "error", timeout=NOTICE_S, markup=False,
         )  # fmt: skip
         self.draw_pending()
 
 
-def _unused(folder: Path, _: "Archive") -> None:
-    """Make sure that an export overwrites nothing. In a thread, for what it has to load.
+def _check_folder(folder: Path, _: "Archive") -> None:
+    """Check, in a thread, that an export overwrites nothing.
 
     Raises:
-        ArchiveError: something is there.
+        ArchiveError: something is there already, or cannot be read.
     """
-    from lineage.errors import ArchiveError  # noqa: PLC0415 - see _given
+    from lineage.errors import ArchiveError  # noqa: PLC0415 - see _submitted
     from population.merging.writer import check_unused  # noqa: PLC0415
 
     try:
@@ -240,13 +242,13 @@ def _unused(folder: Path, _: "Archive") -> None:
         raise ArchiveError(str(error)) from None
 
 
-def _given(
+def _submitted(
     kind: "CommandKind", models: tuple[int, ...], argument: str | None, archive: "Archive"
 ) -> "tuple[Command, bool]":
-    """Give an order; it, and whether a campaign is there to hear it. In a thread.
+    """Submit a command, in a thread; returns it, and whether a campaign is running.
 
     Raises:
-        OrderError: it makes no sense.
+        CommandError: it was refused.
         ArchiveError: the archive cannot be written.
     """
     from lineage.commands.definitions import submit  # noqa: PLC0415
@@ -261,5 +263,5 @@ def _given(
         except (PopulationError, OSError) as error:
             raise CommandError(str(error)) from None
         argument = newcomer.reference
-    order = submit(archive, kind, models, argument)
-    return order, campaign_holder(archive.path) is not None
+    command = submit(archive, kind, models, argument)
+    return command, campaign_holder(archive.path) is not None

@@ -1,9 +1,9 @@
-"""Hands: what a person can do to a colony from the screen, and which of it makes sense now.
+"""Campaign actions: what a person can do to a campaign from the app, and what can be done now.
 
-All of it but an export is an order (`lineage.commands.definitions`): the campaign carries it out
-between two generations, and the app itself changes nothing. What speaks against an order is what
-the archive would say (`lineage.commands.validation.objection`), worked out from what is known,
-without a lease.
+All of them but the export are commands (`lineage.commands.definitions`): the campaign carries them
+out between two generations, and the app itself changes nothing. Whether a command is refused is
+decided by the same function as in the archive (`lineage.commands.validation.objection`), from the
+snapshot and without a lease.
 """
 
 from collections.abc import Iterator
@@ -22,41 +22,41 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CampaignAction:
-    """Something that can be done.
+    """An action that a key does.
 
     Attributes:
-        kind: of order, or "export".
+        kind: of command, or "export".
         key: that does it.
         title: as people read it.
-        about: a line for the help and the palette.
-        names: how many models it is about: the one in focus, and the marked one before it.
+        description: a line for the help and the palette.
+        model_count: how many models it takes: 1 for that in focus, 2 for the marked one as well.
         example: of what has to be typed first; empty if nothing has.
-        sure: what is said before it is done, with `{}` for the model, where it cannot be taken
-            back; empty where it can be.
-        key_name: by which its key is given another one; actions with one key share it.
-        shown: whether the footer shows it while it makes sense.
+        confirmation: what the dialog says first, with `{}` for the model, if the action cannot be
+            undone; else empty.
+        key_name: of its key in the settings, if not `kind`; actions with one key share it.
+        shown: whether the footer shows it while it can be done.
     """
 
     kind: "CommandKind | Literal['export']"
     key: str
     title: str
-    about: str
-    names: int = 0
+    description: str
+    model_count: int = 0
     example: str = ""
-    sure: str = ""
+    confirmation: str = ""
     key_name: str = ""
     shown: bool = False
 
     @property
     def id(self) -> str:
-        """The name of its binding, which people write in their settings."""
-        return f"hand.{self.key_name or self.kind}"
+        """The id of its binding, which people write in their settings."""
+        return f"action.{self.key_name or self.kind}"
 
     def models(self, focus: "Focus") -> tuple[int, ...] | None:
-        """Ids of those whom it is about; None if there is no such focus or mark."""
-        wanted = {0: (), 1: (focus.model,), 2: (focus.mark, focus.model)}[self.names]
-        found = tuple(model for model in wanted if model is not None)
-        return found if len(found) == self.names else None
+        """Ids of the models that it takes, the marked one first; None if one is missing."""
+        wanted = {0: (), 1: (focus.model,), 2: (focus.mark, focus.model)}[self.model_count]
+        present = tuple(model for model in wanted if model is not None)
+        return present if len(present) == self.model_count else None
 
 
 ACTIONS = (
@@ -70,7 +70,7 @@ ACTIONS = (
     ),
     CampaignAction(
         "cull", "X", "Cull", "Take the model in focus from among the living", 1,
-        sure="{} becomes a fossil: its recipe stays, its line is cut off.",
+        confirmation="{} becomes a fossil: its recipe stays, its line is cut off.",
     ),
     CampaignAction(
         "mate", "M", "Mate", "Let the marked model and the one in focus have a child", 2,
@@ -84,28 +84,27 @@ ACTIONS = (
         "budget", "B", "Budget", "Change what the campaign may spend in all", example="500000"
     ),
     CampaignAction(
-        "tournament", "R", "Tournament", "Let all the living meet on items nobody has seen"
+        "tournament", "R", "Arena round", "Play an arena round on items that no model has seen"
     ),
     CampaignAction(
         "export", "E", "Export", "Write the model in focus as a checkpoint", 1,
         example="a folder that does not exist yet",
     ),
 )  # fmt: skip
-"""All of them. Of two with one key never more than one makes sense."""
+"""All actions. Of two that share a key, never more than one can be done."""
 
 BY_KIND: dict[str, CampaignAction] = {action.kind: action for action in ACTIONS}
 
 
 def bindings() -> Iterator[Binding]:
-    """A binding for every action; behind those of each key, one that says why none of them works.
+    """A binding for every action; behind those of each key, one that shows why none can be done.
 
-    Whether an action works is for `check_action` to say; the footer, the help and the palette show
-    those that do.
+    `check_action` decides which can be done; the footer, the help and the palette show those.
     """
     for action in ACTIONS:
         yield Binding(
             action.key, f"campaign({action.kind!r})", action.title, id=action.id, show=action.shown,
-            tooltip=action.about,
+            tooltip=action.description,
         )  # fmt: skip
     for key in dict.fromkeys(action.key for action in ACTIONS):
         actions = [action for action in ACTIONS if action.key == key]
@@ -114,19 +113,19 @@ def bindings() -> Iterator[Binding]:
 
 def objection(
     action: CampaignAction,
-    asked: "CommandState | None",
+    command_state: "CommandState | None",
     snapshot: "Snapshot | None",
     focus: "Focus",
 ) -> str | None:
-    """Why something cannot be done now, in a line; None if it can.
+    """Why an action cannot be done now, in a line; None if it can.
 
     Args:
-        action: what.
-        asked: of the campaign so far; None before the archive has been read.
-        snapshot: of the colony; likewise.
-        focus: whom it would be about.
+        action: to be done.
+        command_state: commands given so far; None before the archive has been read.
+        snapshot: of the archive; likewise.
+        focus: the model in focus and the mark.
     """
-    if asked is None or snapshot is None:
+    if command_state is None or snapshot is None:
         return "the archive has not been read yet"
     models = action.models(focus)
     if models is None:
@@ -134,15 +133,21 @@ def objection(
         return f"{action.kind}: no model is {missing}"
     if action.kind == "export":
         return None
-    from lineage.commands.validation import objection as against  # noqa: PLC0415 - after the first paint
+    from lineage.commands.validation import objection as command_objection  # noqa: PLC0415 - after the first paint
 
-    # Whatever is typed later, the example would do.
-    return against(asked.context, action.kind, models, _Known(snapshot), action.example or None)
+    # What will be typed is not known yet; the example is a valid argument.
+    return command_objection(
+        command_state.context,
+        action.kind,
+        models,
+        _SnapshotModels(snapshot),
+        action.example or None,
+    )
 
 
 @dataclass(frozen=True)
-class _Known:
-    """Knows models from a snapshot, as the rules for orders want to know them."""
+class _SnapshotModels:
+    """Looks up models in a snapshot, in the form that the validation of commands takes."""
 
     snapshot: "Snapshot"
 
@@ -153,5 +158,5 @@ class _Known:
         if not s.has(model):
             return None
         label = s.columns.names.get(model, f"#{model}")
-        died = None if s.lives(model) else int(s.columns.died[model])
-        return NamedModel(model, s.founder(model), label, died, s.cause(model))
+        died = None if s.is_living(model) else int(s.columns.died[model])
+        return NamedModel(model, s.is_founder(model), label, died, s.cause(model))

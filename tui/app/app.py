@@ -1,6 +1,6 @@
-"""The app: it holds what is known and where one looks; pages show it, the reader brings it.
+"""The app: it holds the snapshot, the heartbeat and the focus, and pages show them.
 
-Nothing here waits. A reader follows the archive in a thread and posts snapshots; questions are
+Nothing here waits. A watcher follows the archive in a thread and posts snapshots; queries are
 answered in another; pages draw what they are given.
 """
 
@@ -45,18 +45,18 @@ class ColonyApp(ActionHandlers):
     """Shows a colony, live or at rest.
 
     Args:
-        archive: where it lives, or will.
+        archive: its path; it need not exist yet.
         settings: the user's.
-        campaign: that was started with the screen; None if somebody else runs it, or nobody.
+        campaign: the process that was started with the app; None if there is none.
 
     Attributes:
-        snapshot: the colony as it was read last; None before that.
-        heartbeat: what a campaign told last; None where none did.
+        snapshot: the archive as it was read last; None before that.
+        heartbeat: the last of a campaign; None if there never was one.
         trouble: why the archive cannot be read; None if it can.
-        focused_on: the model that everything is about, how one came to it, and the mark.
+        focused_on: the model in focus, the history, and the mark.
         tones: the style of every tone in the theme in use.
-        cursor_styles: how rows look without the cursor, with it, and with it in focus.
-        signs: what is drawn with.
+        cursor_styles: of rows without the cursor, with it, and with it in the focused list.
+        signs: that pages are drawn with.
     """
 
     TITLE = "colony"
@@ -71,7 +71,7 @@ class ColonyApp(ActionHandlers):
         *(
             Binding(
                 page.key, f"page({page.name!r})", page.title, id=f"page.{page.name}", show=False,
-                tooltip=page.about[0].upper() + page.about[1:],
+                tooltip=page.description[0].upper() + page.description[1:],
             )
             for page in PAGES if page.key
         ),
@@ -112,58 +112,61 @@ class ColonyApp(ActionHandlers):
         self._watcher = ArchiveWatcher(
             archive, self.post_message, lambda: campaign is not None and campaign.runs
         )
-        self.questions, self.giving = QueryWorker(self._watcher), QueryWorker(self._watcher)
+        self.query_worker, self.command_worker = (
+            QueryWorker(self._watcher),
+            QueryWorker(self._watcher),
+        )
         for theme in THEMES:
             self.register_theme(theme)
         theme_exists = self.settings.theme in self.available_themes
         self.theme = self.settings.theme if theme_exists else THEMES[0].name
         self.set_keymap(self.settings.keys)
         self.set_class(self.settings.ascii, "-ascii")
-        self._dress(self.current_theme)
+        self._apply_theme(self.current_theme)
 
-    # What comes in
+    # Messages
 
     def on_mount(self) -> None:
-        """Begin to read, once the first frame is there."""
-        self.theme_changed_signal.subscribe(self, self._dress)
+        """Start the watcher, once the first frame is painted."""
+        self.theme_changed_signal.subscribe(self, self._apply_theme)
         for number in (signal.SIGTERM, signal.SIGHUP):
-            # Who ends it from outside gets the terminal back as who presses q does.
+            # The terminal is restored as it is after q.
             asyncio.get_running_loop().add_signal_handler(number, self.exit)
         self.call_after_refresh(self._watcher.start)
         if self.settings.theme not in self.available_themes:
             self.notify(f"no theme is called {self.settings.theme!r}", severity="warning")
 
     def on_unmount(self) -> None:
-        """Read no longer."""
+        """Stop the watcher."""
         self._watcher.stop()
         gc.unfreeze()
 
     @on(SnapshotRead)
-    def _hold(self, message: SnapshotRead) -> None:
+    def _store_snapshot(self, message: SnapshotRead) -> None:
         first = self.snapshot is None
         self.snapshot = message.snapshot
-        # Another archive may have come to be at this path.
+        # Another archive may have been put at this path.
         self.focused_on = self.focused_on.within(self.snapshot.newest)
         if self.page:
             self.page.renew()
         if first:
-            # What was just read stays: the collector need not walk over it at every key press.
+            # The snapshot stays, so the garbage collector need not visit it at every key press.
             self.call_after_refresh(gc.freeze)
 
     @on(HeartbeatRead)
-    def _feel(self, message: HeartbeatRead) -> None:
-        beat = (self.heartbeat and self.heartbeat.running) != (
+    def _store_heartbeat(self, message: HeartbeatRead) -> None:
+        changed = (self.heartbeat and self.heartbeat.running) != (
             message.heartbeat and message.heartbeat.running
         )
         self.heartbeat = message.heartbeat
         if self.page:
             self.page.draw_heartbeat(self.heartbeat)
-            if beat:
+            if changed:
                 self.page.draw_tabs()
                 self.page.draw_pending()
 
     @on(ArchiveTrouble)
-    def _warn(self, message: ArchiveTrouble) -> None:
+    def _show_trouble(self, message: ArchiveTrouble) -> None:
         self.trouble = message.words
         if self.page:
             self.page.draw_trouble(self.trouble)
@@ -177,17 +180,17 @@ class ColonyApp(ActionHandlers):
         timeout: float | None = None,
         markup: bool = False,
     ) -> None:
-        """Tell something in passing; whatever it says, it is no markup."""
+        """Show a notice; nothing in it is markup."""
         words = escaped(message, keep="\n")
         super().notify(words, title=title, severity=severity, timeout=timeout, markup=False)
 
     # The focus
 
-    def look(self, focus: Focus) -> None:
-        """Change the focus, and show that it has changed."""
+    def set_model_focus(self, focus: Focus) -> None:
+        """Set the focus, and draw what depends on it."""
         if focus == self.focused_on:
             return
-        offered = self._offered()
+        available = self._available_focus_keys()
         before, self.focused_on = self.focused_on, focus
         marked = focus.mark != before.mark
         if self.page:
@@ -196,44 +199,44 @@ class ColonyApp(ActionHandlers):
             self.page.draw_focus(focus)
             if marked:
                 self.page.repaint_lines()
-        if self._offered() != offered:
+        if self._available_focus_keys() != available:
             self.refresh_bindings()
 
-    def _offered(self) -> list[bool | None]:
-        """Which keys about the focus there are; the footer is made anew only where that changes."""
+    def _available_focus_keys(self) -> list[bool | None]:
+        """Which keys about the focus work; the footer is built again only if that changes."""
         return [self.check_action(action, ()) for action in ("mark", "diff")]
 
     def glance(self, model: int) -> None:
-        """Put a model into focus in passing."""
-        self.look(self.focused_on.at(model))
+        """Put a model into focus without adding it to the history."""
+        self.set_model_focus(self.focused_on.at(model))
 
     def open(self, model: int) -> None:
-        """Go to a model, and show everything about it."""
+        """Go to a model, and show its page."""
         self.action_go(model)
-        self._lay("model")
+        self._push_page("model")
 
     def action_go(self, model: int) -> None:
-        """Go to a model: a click on its id, or its id typed, from any page."""
+        """Put a model into focus: after a click on its id, or its id typed, on any page."""
         if self.snapshot is None or not self.snapshot.has(model):
             newest = 0 if self.snapshot is None else self.snapshot.newest
             self.notify(f"no model #{model}; the newest is #{newest}", severity="warning")
             return
-        self.look(self.focused_on.to(model))
+        self.set_model_focus(self.focused_on.to(model))
 
     def action_step(self, by: int) -> None:
         """Go back or forward in the history."""
-        self.look(self.focused_on.step(by))
+        self.set_model_focus(self.focused_on.step(by))
 
     def action_mark(self) -> None:
         """Mark the model in focus."""
-        self.look(self.focused_on.marked())
+        self.set_model_focus(self.focused_on.marked())
 
     def action_diff(self) -> None:
         """Compare the model in focus with the marked one, or with its parents."""
-        self._lay("diff")
+        self._push_page("diff")
 
-    def _lay(self, name: str) -> None:
-        """Lay a page on top, unless it lies there already: it follows the focus."""
+    def _push_page(self, name: str) -> None:
+        """Push a page on top, unless it is there already: it follows the focus."""
         if type(top := new_page(name)) is not type(self.screen):
             self.push_screen(top)
 
@@ -243,17 +246,17 @@ class ColonyApp(ActionHandlers):
             self.copy_to_clipboard(f"#{self.focused_on.model}")
             self.notify(f"copied #{self.focused_on.model}", timeout=2)
 
-    # The rest
+    # Pages and dialogs
 
     def action_page(self, name: str) -> None:
-        """Show a page, without what was laid on top of it."""
+        """Show a page, without any page on top of it."""
         if name != self.current_mode:
             self.switch_mode(name)
         while len(self.screen_stack) > 1:
             self.pop_screen()
 
     def action_command_palette(self) -> None:
-        """Offer everything that can be done now."""
+        """Open the command palette."""
         if not isinstance(self.screen, ModalScreen):
             self.push_screen(Palette(id="--command-palette"))
 
@@ -263,25 +266,25 @@ class ColonyApp(ActionHandlers):
             self.push_screen(Help())
 
     async def action_quit(self) -> None:
-        """Leave; whose campaign is running is asked what is to become of it."""
+        """Quit; if a campaign was started with the app, ask whether to stop it."""
         if self.campaign is None or not self.campaign.runs:
             self.exit()
             return
         from tui.app.widgets.quit import Quit  # noqa: PLC0415 - once, at the end
 
         if not isinstance(self.screen, Quit):
-            self.push_screen(Quit(), self._leave)
+            self.push_screen(Quit(), self._act_on_choice)
 
-    def _leave(self, choice: "Choice | None") -> None:
+    def _act_on_choice(self, choice: "Choice | None") -> None:
         if choice == "leave":
             self.exit()
         elif choice == "stop" and (campaign := self.campaign):
             campaign.stop()
-            self.notify("stopping after the model in hand; q again stops at once", timeout=60)
+            self.notify("stopping after the current model; q again stops at once", timeout=60)
             self.set_interval(0.1, lambda: None if campaign.runs else self.exit())
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer what makes sense: nothing about a focus or a mark that is not there."""
+        """Whether an action can be done now; Textual offers only those."""
         if action in ("mark", "copy"):
             return self.focused_on.model is not None
         if action == "diff":
@@ -292,7 +295,7 @@ class ColonyApp(ActionHandlers):
         return super().check_action(action, parameters)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """What is no key: themes and screenshots; keys are offered by `Commands`."""
+        """Palette entries without a key: themes and screenshots. `Commands` adds the others."""
         yield SystemCommand("Theme", "Choose and preview colours", self.action_change_theme)
         yield SystemCommand(
             "Screenshot",
@@ -301,12 +304,12 @@ class ColonyApp(ActionHandlers):
         )
 
     def get_key_display(self, binding: Binding) -> str:
-        """How a key is called; in words where signs may be missing."""
+        """The name of a key; in words where signs may be missing."""
         shown = super().get_key_display(binding)
         return shown.translate(_IN_WORDS) if self.settings.ascii else shown
 
-    def _dress(self, theme: Theme) -> None:
-        """Take on the colours of a theme."""
+    def _apply_theme(self, theme: Theme) -> None:
+        """Use the colours of a theme."""
         self.tones = tone_styles(self.get_css_variables())
         self.cursor_styles = cursor_styles(self.get_css_variables())
         if self.is_running and self.page:

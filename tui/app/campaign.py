@@ -1,4 +1,4 @@
-"""The campaign behind the screen: a process of its own, which outlives the screen if one wants."""
+"""The campaign that the app starts: a process of its own, which can outlive the app."""
 
 import os
 import signal
@@ -10,18 +10,16 @@ from pathlib import Path
 from types import TracebackType
 
 LAST_LINES = 2
-"""Lines at the end of the log that say how a campaign came to its end."""
+"""Lines at the end of the log that say how a campaign ended."""
 
 
 class CampaignProcess:
-    """Starts `colony run --headless` and knows how it fares.
-
-    What it tells goes to `ARCHIVE.log`, and its report to a file without a name.
+    """Runs `colony run --headless`; stderr goes to `ARCHIVE.log`, the report to a temporary file.
 
     Args:
-        archive: of the campaign.
+        archive: path of the campaign's archive.
         arguments: of the command, without `--headless`.
-        width: cells that its report may take.
+        width: of its report, in cells.
     """
 
     def __init__(self, archive: Path, arguments: Sequence[str], width: int) -> None:
@@ -37,7 +35,7 @@ class CampaignProcess:
                 stdout=self._report,
                 stderr=log,
                 env={**os.environ, "COLUMNS": str(self._width)},
-                start_new_session=True,  # the end of the terminal is not the end of it
+                start_new_session=True,  # it survives the end of the terminal
             )
         return self
 
@@ -51,7 +49,7 @@ class CampaignProcess:
 
     @property
     def runs(self) -> bool:
-        """Whether it has not ended."""
+        """Whether the process is running."""
         return self._process.poll() is None
 
     def code(self) -> int | None:
@@ -59,16 +57,16 @@ class CampaignProcess:
         return self._process.poll()
 
     def stop(self) -> None:
-        """Ask it to stop after the model in hand; asked again, it stops at once."""
+        """Ask it to stop after the current model; asked again, it stops at once."""
         if self.runs:
             self._process.send_signal(signal.SIGTERM)
 
     def report(self) -> str:
-        """What it reported at its end."""
+        """The report that it printed at its end; empty if it printed none."""
         self._report.seek(0)
         return self._report.read().decode("utf-8", "replace")
 
     def last_lines(self) -> list[str]:
-        """How it came to its end, in its own words."""
+        """The last lines of its log, which say how it ended."""
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
         return lines[-LAST_LINES:] if self.code() == 0 else lines[-1:]

@@ -1,4 +1,4 @@
-"""The command palette: what can be done at this moment, and every model by its id or name."""
+"""The command palette: what can be done now, and every model by its id or name."""
 
 import re
 from collections.abc import AsyncIterator
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Commands(Provider):
-    """Commands of the page, the list and the app that work now; models where ids are typed."""
+    """Palette entries: keys of the page, the list and the app that work now, and models."""
 
     def _active(self) -> list[ActiveBinding]:
         return [
@@ -26,7 +26,7 @@ class Commands(Provider):
         ]
 
     async def discover(self) -> Hits:
-        """Everything that works now."""
+        """All keys that work now."""
         for active in self._active():
             binding = active.binding
             yield DiscoveryHit(
@@ -34,7 +34,7 @@ class Commands(Provider):
             )
 
     async def search(self, query: str) -> Hits:
-        """What fits what is typed."""
+        """The entries that match what is typed."""
         matcher = self.matcher(query)
         for active in self._active():
             binding = active.binding

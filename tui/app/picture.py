@@ -1,4 +1,4 @@
-"""A picture of a page as SVG, without a terminal: for the README, and for who writes about a run.
+"""A picture of a page as SVG, without a terminal: for the README and for reports.
 
 python -m tui.app.picture colony.duckdb tui/colony.svg --size 120x36 --press 1
 """
@@ -13,7 +13,13 @@ from tui.app.data.settings import ScreenSettings
 
 
 async def picture(archive: Path, size: tuple[int, int], keys: Sequence[str]) -> str:
-    """What is shown of an archive, once it has been read and some keys have been pressed."""
+    """The SVG of what the app shows of an archive, once it has been read and keys were pressed.
+
+    Args:
+        archive: its path.
+        size: columns and rows.
+        keys: to press, as Textual names them.
+    """
     app = ColonyApp(archive, ScreenSettings())
     async with app.run_test(size=size) as pilot:
         while app.snapshot is None or app.snapshot.shares is None:
@@ -25,7 +31,7 @@ async def picture(archive: Path, size: tuple[int, int], keys: Sequence[str]) -> 
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write the picture."""
+    """Write the picture that the command line asks for."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,4 +1,4 @@
-"""Themes of our own; Textual's are there as well. The palette changes and previews them."""
+"""The app's own themes, beside those of Textual. The palette changes and previews them."""
 
 from textual.theme import Theme
 

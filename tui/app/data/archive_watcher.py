@@ -1,9 +1,8 @@
-"""The reader: follows an archive and its campaign from a thread of its own, and posts messages.
+"""The archive watcher: follows an archive and its campaign in a thread, and posts messages.
 
 It looks at the files ten times a second, which takes microseconds, and leases the archive when it
 has changed, and now and then in any case. The libraries that it needs are loaded here, after the
-first paint. The thread is a daemon, since waiting for a lock that somebody else holds must not keep
-anybody from quitting.
+first paint. The thread is a daemon, so that quitting never waits for a lock of another process.
 """
 
 import os
@@ -25,20 +24,20 @@ if TYPE_CHECKING:
     from tui.app.data.snapshot import Snapshot
 
 EVERY_S = 0.1
-"""How often the files are looked at: a birth shows within a second, and idling costs nothing."""
+"""Seconds between two looks at the files: a birth shows within a second, idling costs nothing."""
 
 AT_LEAST_EVERY_S = 5.0
-"""When the archive is read again even if its file seems to be as it was: clocks of file systems are
-coarse. Each time that nothing had changed it takes twice as long to the next, up to a minute."""
+"""Seconds after which the archive is read even if its file seems unchanged: clocks of file systems
+are coarse. Each time that nothing had changed this doubles, up to a minute."""
 
 REST_S = 0.25
-"""Between two leases: a campaign that commits all the time must not be read all the time."""
+"""Least seconds between two leases, so that a campaign that commits often is not held up."""
 
 AFTER_TROUBLE_S = 1.0
-"""Before an archive that could not be read is tried again."""
+"""Seconds before an archive that could not be read is tried again."""
 
-PARTING_S = 0.3
-"""How long whoever quits waits for a lease in flight."""
+STOP_S = 0.3
+"""Seconds that quitting waits for a lease in flight."""
 
 Stamp = tuple[int, int, int] | None
 """What tells that a file has changed: inode, time and size; None if there is no file."""
@@ -53,15 +52,15 @@ class SnapshotRead(Message):
 
 
 class CommandsRead(Message):
-    """Something was asked of the campaign, or came of it."""
+    """A command was given, carried out or refused."""
 
     def __init__(self, command_state: "CommandState") -> None:
         super().__init__()
-        self.asked = command_state
+        self.command_state = command_state
 
 
 class HeartbeatRead(Message):
-    """The campaign has told what it does; None where no campaign ever did."""
+    """There is a new heartbeat; None if there is no file any more."""
 
     def __init__(self, heartbeat: Heartbeat | None) -> None:
         super().__init__()
@@ -80,89 +79,89 @@ class ArchiveWatcher:
     """Follows an archive.
 
     Args:
-        path: the archive; it need not be there yet.
+        path: the archive; it need not exist yet.
         post: takes messages, from any thread.
-        awaited: whether somebody is about to make the archive, so that it may be missing.
+        expected: whether a campaign is about to create the archive, so that it may be missing.
     """
 
     def __init__(
-        self, path: Path, post: Callable[[Message], object], awaited: Callable[[], bool]
+        self, path: Path, post: Callable[[Message], object], expected: Callable[[], bool]
     ) -> None:
-        self._path, self._post, self._awaited = path, post, awaited
+        self._path, self._post, self._expected = path, post, expected
         self._archive: Archive | None = None
         self._snapshot: Snapshot | None = None
-        self._asked: CommandState | None = None
-        self._seen: Stamp = None
-        self._beat: Stamp = None
+        self._command_state: CommandState | None = None
+        self._archive_stamp: Stamp = None
+        self._heartbeat_stamp: Stamp = None
         self._heartbeat: Heartbeat | None = None
         self._read_at = -AT_LEAST_EVERY_S
         self._patience_s = AT_LEAST_EVERY_S
-        self._said: str | None = None
-        self._over = threading.Event()
-        self._there = threading.Lock()
-        self._thread = threading.Thread(target=self._follow, name="reader", daemon=True)
+        self._posted_trouble: str | None = None
+        self._stopped = threading.Event()
+        self._archive_lock = threading.Lock()
+        self._thread = threading.Thread(target=self._follow, name="archive watcher", daemon=True)
 
     def start(self) -> None:
-        """Begin to follow."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Follow no longer, and let go of the archive unless a lease of it takes too long."""
-        self._over.set()
+        """Stop the thread, and close the archive unless a lease takes longer than `STOP_S`."""
+        self._stopped.set()
         if self._thread.is_alive():
-            self._thread.join(PARTING_S)
+            self._thread.join(STOP_S)
         if not self._thread.is_alive():
-            self._forget()
+            self._reset()
 
     def archive(self) -> "Archive":
-        """The archive, for questions; any thread may ask.
+        """The archive, for queries from any thread.
 
         Raises:
-            ArchiveError: it is missing, held by somebody, damaged, or no archive.
+            ArchiveError: it is missing, held by another process, damaged, or no archive.
         """
-        with self._there:
+        with self._archive_lock:
             if self._archive is None:
                 from lineage import Archive  # noqa: PLC0415 - see the module's docstring
 
-                self._archive = Archive(self._path, self._say)
+                self._archive = Archive(self._path, self._post_trouble)
             return self._archive
 
     def _follow(self) -> None:
-        while not self._over.is_set():
+        while not self._stopped.is_set():
             pause = EVERY_S
             try:
-                self._look()
+                self._check_files()
             except ArchiveBusyError as error:
-                self._say(str(error))
+                self._post_trouble(str(error))
             except ArchiveError as error:
-                self._say(str(error))
-                self._forget()
+                self._post_trouble(str(error))
+                self._reset()
                 pause = AFTER_TROUBLE_S
-            self._over.wait(pause)
+            self._stopped.wait(pause)
 
-    def _look(self) -> None:
-        beat = _stamp(heartbeat_path(self._path))
-        if beat != self._beat:
-            self._beat, self._heartbeat = beat, read_heartbeat(self._path)
+    def _check_files(self) -> None:
+        heartbeat_stamp = _stamp(heartbeat_path(self._path))
+        if heartbeat_stamp != self._heartbeat_stamp:
+            self._heartbeat_stamp, self._heartbeat = heartbeat_stamp, read_heartbeat(self._path)
             self._post(HeartbeatRead(self._heartbeat))
         stamp, now = _stamp(self._path), time.monotonic()
         if stamp is None:
-            if self._awaited() or (self._heartbeat is not None and self._heartbeat.running):
-                return  # a campaign makes its archive once its founders have been read
+            if self._expected() or (self._heartbeat is not None and self._heartbeat.running):
+                return  # a campaign creates its archive after reading its founders
             raise ArchiveError(f"no archive at {self._path}; it is shown as soon as there is one")
-        if self._seen and stamp[0] != self._seen[0]:
-            self._forget()
-        waited, same = now - self._read_at, stamp == self._seen
+        if self._archive_stamp and stamp[0] != self._archive_stamp[0]:
+            self._reset()
+        waited, same = now - self._read_at, stamp == self._archive_stamp
         if waited < REST_S or (same and waited < self._patience_s):
             return
         self._patience_s = min(60.0, 2 * self._patience_s) if same else AT_LEAST_EVERY_S
-        self._seen = stamp
-        self._read()
-        self._hear()
+        self._archive_stamp = stamp
+        self._read_snapshot()
+        self._read_commands()
         self._read_at = time.monotonic()
-        self._say(None)
+        self._post_trouble(None)
 
-    def _read(self) -> None:
+    def _read_snapshot(self) -> None:
         from lineage.queries.columns import empty_columns, is_outdated, updated, with_fitness  # noqa: PLC0415
         from tui.app.data.snapshot import Snapshot, with_shares  # noqa: PLC0415
 
@@ -177,35 +176,35 @@ class ArchiveWatcher:
         settings = older.settings if older else archive.campaign()[1]
         snapshot = Snapshot(columns, older.shares if older else None, settings)
         if older is None:
-            # What a person sees first is there at once; the sums over everybody follow.
+            # The first view is shown at once; sums over all models follow.
             self._post(SnapshotRead(snapshot))
-            self._over.wait(REST_S)
+            self._stopped.wait(REST_S)
             with archive.reading() as db:
                 snapshot = replace(snapshot, columns=with_fitness(db, columns))
         self._snapshot = replace(snapshot, shares=with_shares(older, snapshot))
         self._post(SnapshotRead(self._snapshot))
 
-    def _hear(self) -> None:
+    def _read_commands(self) -> None:
         from lineage.commands.definitions import command_state  # noqa: PLC0415 - see the module's docstring
 
         with self.archive().reading() as db:
             now = command_state(db)
-        if now != self._asked:
-            self._asked = now
+        if now != self._command_state:
+            self._command_state = now
             self._post(CommandsRead(now))
 
-    def _forget(self) -> None:
-        """Read everything anew next time: it may be another archive, or another state of it."""
-        with self._there:
+    def _reset(self) -> None:
+        """Read everything again next time: it may be another archive, or another state of it."""
+        with self._archive_lock:
             if self._archive is not None:
                 self._archive.close()
             self._archive = None
-        self._snapshot, self._asked = None, None
-        self._seen, self._read_at = None, -AT_LEAST_EVERY_S
+        self._snapshot, self._command_state = None, None
+        self._archive_stamp, self._read_at = None, -AT_LEAST_EVERY_S
 
-    def _say(self, words: str | None) -> None:
-        if words != self._said:
-            self._said = words
+    def _post_trouble(self, words: str | None) -> None:
+        if words != self._posted_trouble:
+            self._posted_trouble = words
             self._post(ArchiveTrouble(words))
 
 

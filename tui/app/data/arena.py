@@ -1,4 +1,4 @@
-"""What the page Arena asks the archive, in a thread: whatever takes its time is here."""
+"""What the Arena page asks the archive, in a thread."""
 
 from dataclasses import dataclass, field
 
@@ -15,15 +15,15 @@ from lineage.records import Trust
 from tui.app.data.snapshot import Snapshot
 
 LISTED = 1000
-"""Matches of a round that are listed: those of the best rated come first, and nobody scrolls on."""
+"""Matches of a round that are listed, those of the best rated first."""
 
-KIN_UP_TO = 50_000
-"""Models of an archive in which it is worked out whose kin a judge is; too long in others."""
+MOST_MODELS_FOR_KIN = 50_000
+"""Models of the largest archive in which the kin of judges is computed; else it takes too long."""
 
 
 @dataclass(frozen=True)
 class ArenaQuery:
-    """What the page is to show.
+    """What the page shows.
 
     Attributes:
         round: its number; None for the last one, whichever that is.
@@ -41,66 +41,79 @@ class ArenaView:
     """A round, its matches and its judges.
 
     Attributes:
-        played: the round; None where none was played yet.
+        summary: of the round; None where none was played yet.
         matches: those of the best rated first, `LISTED` at most.
-        judges: by judge and mode, of the task that was asked for or of all.
-        trust: what is known of judges, by mode, task and stratum.
-        planted: the canaries of the round.
+        judges: by judge and mode, on the task of the query or on all.
+        trust: of judges, by mode, task and stratum.
+        canaries: of the round, with who preferred them.
     """
 
-    played: RoundSummary | None = None
+    summary: RoundSummary | None = None
     matches: tuple[Match, ...] = ()
     judges: dict[int, dict[str, Reliability]] = field(default_factory=dict)
     trust: tuple[Trust, ...] = ()
-    planted: tuple[CanaryResult, ...] = ()
+    canaries: tuple[CanaryResult, ...] = ()
 
     @property
     def newest(self) -> int:
-        """The highest id in it."""
+        """The highest model id in it."""
         return max([0, *self.judges, *(match.b.model for match in self.matches)])
 
 
-def arena_view(archive: Archive, asked: ArenaQuery) -> ArenaView:
-    """What there is to see of a round."""
-    about = round_summary(archive, asked.round)
-    if about is None:
+def arena_view(archive: Archive, query: ArenaQuery) -> ArenaView:
+    """The round, matches and judges that a query asks for; empty where none was played.
+
+    Raises:
+        ArchiveError: there is no such round, or the archive cannot be read.
+    """
+    summary = round_summary(archive, query.round)
+    if summary is None:
         return ArenaView()
-    reliability = reliabilities(archive, asked.task)
+    reliability = reliabilities(archive, query.task)
     newest = max((one.round for modes in reliability.values() for one in modes.values()), default=0)
-    seated = min(about.round, newest)
+    judging_round = min(summary.round, newest)
     return ArenaView(
-        about,
+        summary,
         tuple(
-            matches(archive, model=asked.model, task=asked.task, round=about.round, limit=LISTED)
+            matches(archive, model=query.model, task=query.task, round=summary.round, limit=LISTED)
         ),
         {
             judge: modes
             for judge, modes in reliability.items()
-            if any(one.round >= seated for one in modes.values())
+            if any(one.round >= judging_round for one in modes.values())
         },
         tuple(
             entry
             for entry in trust_record(archive)
-            if asked.task is None or entry.task == asked.task
+            if query.task is None or entry.task == query.task
         ),
-        tuple(canary_results(archive, about.round)),
+        tuple(canary_results(archive, summary.round)),
     )
 
 
-def heard(
+def match_with_kin(
     archive: Archive, name: MatchName, snapshot: Snapshot
 ) -> tuple[MatchDetail, dict[int, int | None]]:
-    """A match, and by judge whom of the two it is closer kin to, where that is worked out."""
+    """A match, and by judge the contestant that it is closer kin to, if that is computed.
+
+    Raises:
+        ArchiveError: there is no such match.
+    """
     detail = match_detail(archive, name)
     judges = sorted({judgement.judge for judgement in detail.judgements})
     models = [*judges, name.a, name.b]
-    if snapshot.newest > KIN_UP_TO or not all(snapshot.has(model) for model in models):
+    if snapshot.newest > MOST_MODELS_FOR_KIN or not all(snapshot.has(model) for model in models):
         return detail, {}
-    return detail, closer_kin(snapshot.descent, judges, name.a, name.b)
+    return detail, closer_kin(snapshot.ancestry, judges, name.a, name.b)
 
 
 def reason(mode: str, judge: Reliability) -> str:
-    """Why a judge is listened to or not, in words."""
+    """Why the votes of a judge count or not, in words.
+
+    Args:
+        mode: in which it judges.
+        judge: its reliability there.
+    """
     if judge.admitted:
         return "listened to"
     favours = "" if judge.favour is None else f" (p {judge.favour:.1g})"

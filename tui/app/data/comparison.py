@@ -1,4 +1,4 @@
-"""Two models side by side, or a child between its parents: asked for in a thread."""
+"""Two models side by side, or a child between its parents: computed in a thread."""
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -11,18 +11,17 @@ if TYPE_CHECKING:
     from population.analysis.difference import Difference
 
 MOST = 5_000
-"""Ancestors of either up to which kinship is worked out; it takes a second for so many."""
+"""Ancestors of either model up to which kinship is computed; it takes a second for so many."""
 
 
 @dataclass(frozen=True)
-class Compared:
+class ModelComparison:
     """Models side by side.
 
     Attributes:
-        difference: what they are made of and what they can do.
-        child: which of them is the child of the others, if one is.
-        relation: how the two that were asked about are related; None where they have too many
-            ancestors to work it out while somebody waits.
+        difference: of their recipes, blocks and scores.
+        child: the index of the child among them; None if none is.
+        relation: of the two models; None where they have more than `MOST` ancestors.
     """
 
     difference: "Difference"
@@ -31,10 +30,10 @@ class Compared:
 
     @property
     def middle(self) -> int:
-        """Which of them the others are compared with: the child, or the first."""
+        """The index of the model that the others are compared with: the child, or the first."""
         return 0 if self.child is None else self.child
 
-    def swapped(self) -> "Compared":
+    def swapped(self) -> "ModelComparison":
         """The same with its sides in the opposite order."""
         last = len(self.difference.sides) - 1
         difference = replace(self.difference, sides=self.difference.sides[::-1])
@@ -43,13 +42,22 @@ class Compared:
         )
 
 
-def compared(archive: "Archive", snapshot: Snapshot, one: int, two: int | None) -> Compared:
-    """Put a model beside another, or beside its parents."""
+def compare_models(
+    archive: "Archive", snapshot: Snapshot, one: int, two: int | None
+) -> ModelComparison:
+    """Compare a model with another, or with its parents.
+
+    Args:
+        archive: holds them.
+        snapshot: knows their ancestry.
+        one: id of the model.
+        two: id of the other; None for the parents of `one`.
+    """
     from population.analysis.difference import difference, models_to_compare  # noqa: PLC0415 - when first asked
 
     rows = {row.id: row for row in archive.models(ids=[one] if two is None else [one, two])}
     models, child = models_to_compare(archive, rows[one], None if two is None else rows[two])
     pair = (models[0].id, models[-1].id) if two is None else (one, two)
-    few = all(len(snapshot.descent.ancestors(model)) <= MOST for model in pair)
-    kin = relation(snapshot.descent, *pair) if few else None
-    return Compared(difference(archive, models), child, kin)
+    few = all(len(snapshot.ancestry.ancestors(model)) <= MOST for model in pair)
+    kin = relation(snapshot.ancestry, *pair) if few else None
+    return ModelComparison(difference(archive, models), child, kin)

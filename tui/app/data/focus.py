@@ -1,4 +1,4 @@
-"""The focus: the one model that every screen is about, how one came to it, and the mark."""
+"""The focus: the one model that every page is about, the history, and the mark."""
 
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -9,14 +9,14 @@ REMEMBERED = 500
 
 @dataclass(frozen=True)
 class Focus:
-    """Where somebody looks, as a value: every step gives a new one.
+    """The model in focus as a value: every step gives a new one.
 
-    A cursor that passes over models only glances at them. Those that were clicked, opened or asked
-    for make the history, in which one goes back and forward as in a browser.
+    A model that a cursor passes over is in focus too, as a glance. Models that were clicked, opened
+    or typed make the history, in which one goes back and forward as in a browser.
 
     Attributes:
-        trail: models that were gone to, oldest first.
-        place: where in the trail one is; -1 if it is empty.
+        trail: the history: model ids, oldest first.
+        place: the current index in the trail; -1 if it is empty.
         glance: the model under the cursor, if it is not the one at `place`.
         mark: the model that others are compared with.
     """
@@ -42,7 +42,7 @@ class Focus:
         return replace(self, trail=trail, place=len(trail) - 1, glance=None)
 
     def at(self, model: int) -> "Focus":
-        """Look at a model in passing."""
+        """Put a model into focus without adding it to the history."""
         return replace(self, glance=model)
 
     def step(self, by: int) -> "Focus":
@@ -66,6 +66,6 @@ class Focus:
         if max(*self.trail, self.glance or 0, self.mark or 0, 0) <= newest:
             return self
         still_there = (model for model in self.trail if model <= newest)
-        trail = tuple(model for model, _ in groupby(still_there))  # who is left may meet itself
+        trail = tuple(model for model, _ in groupby(still_there))  # neighbours may be equal now
         mark = self.mark if self.mark is not None and self.mark <= newest else None
         return Focus(trail, len(trail) - 1, None, mark)

@@ -1,4 +1,4 @@
-"""Kin: who is around a model, from a snapshot alone and fast enough for a key press."""
+"""Kin of a model, from a snapshot alone and fast enough for a key press."""
 
 from collections.abc import Iterable
 
@@ -10,11 +10,11 @@ from lineage.records import Floats, Model, Parent
 from tui.app.data.snapshot import Snapshot
 
 MOST = 400
-"""Models that are drawn as a graph at most; beyond, nobody follows an edge."""
+"""Models in a drawn graph at most; with more, edges cannot be followed by eye."""
 
 
 def family_of(snapshot: Snapshot, ids: Iterable[int]) -> Family:
-    """Some models with what drawings say of them and of their parents.
+    """Models with what drawings show of them and of their parents.
 
     Hashes and the roles of parents are not in a snapshot, and no drawing shows them.
     """
@@ -31,7 +31,7 @@ def family_of(snapshot: Snapshot, ids: Iterable[int]) -> Family:
 
 
 def _model(s: Snapshot, model: int) -> Model:
-    founder = s.founder(model)
+    founder = s.is_founder(model)
     return Model(
         model,
         "founder" if founder else "offspring",
@@ -39,16 +39,20 @@ def _model(s: Snapshot, model: int) -> Model:
         int(s.columns.generation[model]),
         s.operator(model),
         "",
-        None if s.lives(model) else int(s.columns.died[model]),
+        None if s.is_living(model) else int(s.columns.died[model]),
         s.cause(model),
         tuple(Parent(parent, share, "") for parent, share in s.parents(model).items()),
     )
 
 
 def ancestors(snapshot: Snapshot, model: int, depth: int, most: int = MOST) -> tuple[Ids, int]:
-    """A model and its ancestors up to a depth, the youngest first; and the depth that was reached.
+    """A model and its ancestors, ids with the youngest first, and the depth that was reached.
 
-    Goes no deeper than `most` models allow.
+    Args:
+        snapshot: knows the parents.
+        model: id.
+        depth: generations of ancestors.
+        most: models at most; the depth is smaller if there would be more.
     """
     members, edge = {model}, [model]
     for reached in range(depth):
@@ -65,26 +69,26 @@ def _descending(ids: Iterable[int]) -> Ids:
 
 
 def children(snapshot: Snapshot, model: int) -> Ids:
-    """The children of a model, the fittest first; a millisecond among a million."""
+    """Ids of the children of a model, shape (children,), fittest first; 1 ms among a million."""
     links = snapshot.columns.parent_edges
     return fittest_first(snapshot, links.child[links.parent == np.int32(model)])
 
 
 def fittest_first(snapshot: Snapshot, ids: Ids) -> Ids:
-    """Models by fitness; of equals the younger comes first, and last who was never scored."""
+    """Ids by fitness, shape (models,); of equals the younger first, unscored models last."""
     fitness = np.nan_to_num(snapshot.columns.fitness[ids], nan=-np.inf)
     return np.asarray(ids[np.lexsort((-ids, -fitness))])
 
 
 def gains(snapshot: Snapshot, line: Ids) -> Floats:
-    """What each model of a line won over the next, shape (models,); NaN where nobody knows."""
+    """The fitness of each model of a line minus that of the next, shape (models,), or NaN."""
     fitness = snapshot.columns.fitness[line].astype(np.float64)
     return np.append(fitness[:-1] - fitness[1:], np.nan)
 
 
 def by_gain(snapshot: Snapshot, model: int) -> list[int]:
-    """Those of the line of a model that won something over their fitter parent, the most first."""
+    """Ids in the line of a model that beat their fitter parent, the largest gain first."""
     line = np.array(snapshot.line(model), np.int32)
-    won = gains(snapshot, line)
-    order = np.argsort(-np.nan_to_num(won), kind="stable")
-    return [int(line[at]) for at in order if won[at] > 0]
+    gain = gains(snapshot, line)
+    order = np.argsort(-np.nan_to_num(gain), kind="stable")
+    return [int(line[at]) for at in order if gain[at] > 0]

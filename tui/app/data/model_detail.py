@@ -1,4 +1,4 @@
-"""The portrait: what the archive alone knows of one model, asked for in a thread."""
+"""Details of one model that are not in a snapshot, read in a thread."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModelDetail:
-    """A model between its parents.
+    """A model beside its parents.
 
     Attributes:
         sides: the model, then its two fittest parents, as far as it has them.
-        ratings: (generation, rating), oldest first.
-        descendants: how many descend from it, and how many of them are alive.
+        ratings: (generation, rating in logits), oldest first.
+        descendants: how many it has, and how many of them live.
     """
 
     sides: "Difference"
@@ -29,14 +29,18 @@ class ModelDetail:
 
 
 def model_detail_of(archive: "Archive", snapshot: Snapshot, model: int) -> ModelDetail:
-    """Everything about a model."""
+    """The details of a model.
+
+    Raises:
+        ArchiveError: the archive cannot be read.
+    """
     from population.analysis.difference import difference  # noqa: PLC0415 - when first asked
 
     chosen = [model, *family_of(snapshot, [model]).parents(model)[:2]]
     rows = {row.id: row for row in archive.models(ids=chosen)}
-    below = snapshot.descent.descendants(model)
+    below = snapshot.ancestry.descendants(model)
     return ModelDetail(
         difference(archive, [rows[side] for side in chosen]),
         tuple(ratings_of(archive, model)),
-        (len(below), sum(map(snapshot.lives, below.tolist()))),
+        (len(below), sum(map(snapshot.is_living, below.tolist()))),
     )

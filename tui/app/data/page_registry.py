@@ -17,14 +17,14 @@ class PageEntry:
         key: that shows it; None where it is opened from other pages.
         title: as people read it.
         where: "module:class"; loaded when it is first shown.
-        about: a line for the help and the palette.
+        description: a line for the help and the palette.
     """
 
     name: str
     key: str | None
     title: str
     where: str
-    about: str
+    description: str
 
     def load(self) -> "Page":
         """A new page of this kind."""
@@ -35,7 +35,7 @@ class PageEntry:
 PAGES = (
     PageEntry(
         "colony", "1", "Colony", "tui.app.pages.colony:ColonyPage",
-        "the campaign as it lives: fitness, what is done now, champions, events, diversity",
+        "the campaign: fitness, what is done now, champions, events, diversity",
     ),
     PageEntry(
         "board", "2", "Board", "tui.app.pages.board:BoardPage",
@@ -43,11 +43,11 @@ PAGES = (
     ),
     PageEntry(
         "arena", "3", "Arena", "tui.app.pages.arena:ArenaPage",
-        "matches with what every judge made of them, and which judges are believed how far",
+        "matches with every judge's vote, and how reliable each judge is",
     ),
     PageEntry(
         "lineage", "4", "Lineage", "tui.app.pages.lineage:LineagePage",
-        "where a model comes from: its line, its pedigree, a graph, the map of everybody",
+        "where a model comes from: its line, its pedigree, a graph, the map of all births",
     ),
     PageEntry(
         "sources", "5", "Sources", "tui.app.pages.sources:SourcesPage",
@@ -67,5 +67,9 @@ and are pushed on top: "model" by enter, "diff" by d."""
 
 
 def new_page(name: str) -> "Page":
-    """A new page of this name."""
+    """A new page of this name.
+
+    Raises:
+        StopIteration: there is none.
+    """
     return next(page for page in PAGES if page.name == name).load()

@@ -1,9 +1,9 @@
-"""Questions: what screens ask of the archive beyond the snapshot, answered beside the event loop.
+"""Queries: what pages ask the archive beyond the snapshot, answered beside the event loop.
 
-A screen gives a function of the archive and one that takes the answer. The first runs in a thread,
-the second in the screen: threads never touch widgets, they post messages. Of several questions of
-one kind that wait, only the last is asked. Orders are given in the same way: what is asked may
-lease the archive for writing.
+A page gives a function of the archive and one that takes the answer. The first runs in a thread,
+the second in the page: threads never touch widgets, they post messages. Of several queries of one
+kind that wait, only the last is run. Commands are submitted in the same way: a query may lease the
+archive for writing.
 """
 
 import threading
@@ -20,18 +20,16 @@ if TYPE_CHECKING:
     from tui.app.data.archive_watcher import ArchiveWatcher
 
 
-class Answered(Message):
-    """An answer, for whoever asked."""
-
-    bubble = False
+class Answered(Message, bubble=False):
+    """The answer to a query, for the widget that asked."""
 
     def __init__(self, take: Callable[[Any], None], answer: Any) -> None:
         super().__init__()
         self.take, self.answer = take, answer
 
 
-class Refused(Message):
-    """A question had no answer; in words."""
+class Refused(Message, bubble=False):
+    """A query had no answer; says why."""
 
     def __init__(self, words: str) -> None:
         super().__init__()
@@ -39,14 +37,14 @@ class Refused(Message):
 
 
 class QueryWorker:
-    """Asks an archive, one question at a time.
+    """Runs queries in a thread, one at a time.
 
     Args:
-        reader: has the archive.
+        watcher: of the archive.
     """
 
-    def __init__(self, reader: "ArchiveWatcher") -> None:
-        self._watcher = reader
+    def __init__(self, watcher: "ArchiveWatcher") -> None:
+        self._watcher = watcher
         self._waiting: dict[
             tuple[int, str],
             tuple[
@@ -56,8 +54,8 @@ class QueryWorker:
                 Callable[[str], None] | None,
             ],
         ] = {}
-        self._news = threading.Condition()
-        self._begun = False
+        self._changed = threading.Condition()
+        self._started = False
 
     def ask(
         self,
@@ -67,28 +65,28 @@ class QueryWorker:
         take: Callable[[Any], None],
         refuse: Callable[[str], None] | None = None,
     ) -> None:
-        """Ask, instead of what the same asker asked of the same kind and still waits for.
+        """Queue a query, in place of a waiting one of the same asker and kind.
 
         Args:
             asker: gets `Answered`, or `Refused` where the archive cannot be used.
-            kind: of question.
-            question: asked in a thread; must not touch widgets.
+            kind: of query.
+            question: runs in a thread; must not touch widgets.
             take: gets the answer, in the asker.
-            refuse: gets instead, in words, why there is none; without it the asker gets `Refused`.
+            refuse: gets the reason if there is no answer; without it the asker gets `Refused`.
         """
-        with self._news:
+        with self._changed:
             self._waiting.pop((id(asker), kind), None)
             self._waiting[id(asker), kind] = asker, question, take, refuse
-            self._news.notify()
-            if not self._begun:
-                self._begun = True
-                threading.Thread(target=self._answer, name="questions", daemon=True).start()
+            self._changed.notify()
+            if not self._started:
+                self._started = True
+                threading.Thread(target=self._answer, name="queries", daemon=True).start()
 
     def _answer(self) -> None:
         while True:
-            with self._news:
+            with self._changed:
                 while not self._waiting:
-                    self._news.wait()
+                    self._changed.wait()
                 asker, question, take, refuse = self._waiting.pop(next(iter(self._waiting)))
             try:
                 message: Message = Answered(take, question(self._watcher.archive()))

@@ -1,4 +1,4 @@
-"""What people can set: the theme, plain signs, and other keys, in `colony/tui.toml`.
+"""The user's settings of the app: theme, plain signs and keys, in `colony/tui.toml`.
 
 ::
 
@@ -11,6 +11,7 @@
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,7 @@ from population.errors import ConfigError
 
 @dataclass(frozen=True)
 class ScreenSettings:
-    """What somebody has set.
+    """The user's settings of the app.
 
     Attributes:
         theme: by name.
@@ -34,7 +35,7 @@ class ScreenSettings:
 
 
 def settings_path() -> Path:
-    """Where settings are: `COLONY_TUI_CONFIG`, or in the user's folder of configurations."""
+    """The settings file: `COLONY_TUI_CONFIG`, or `colony/tui.toml` in the user's config folder."""
     given = os.environ.get("COLONY_TUI_CONFIG")
     if given:
         return Path(given)
@@ -46,7 +47,8 @@ def load_settings() -> ScreenSettings:
     """The user's settings; the defaults where there is no file.
 
     Raises:
-        ConfigError: the file says what cannot be; names it and what was expected.
+        ConfigError: the file cannot be read, or has a setting that does not exist or has the wrong
+            type.
     """
     path = settings_path()
     try:
@@ -71,4 +73,6 @@ def load_settings() -> ScreenSettings:
         raise ConfigError(f"{path}: expected a text as theme, and true or false as ascii")
     if not isinstance(keys, dict) or not all(isinstance(key, str) for key in keys.values()):
         raise ConfigError(f'{path}: expected keys such as "list.down" = "j" in [keys]')
-    return ScreenSettings(**given)
+    # Actions had the prefix "hand." before; people's settings keep working.
+    keys = {re.sub(r"^hand\.", "action.", name): key for name, key in keys.items()}
+    return ScreenSettings(**{**given, "keys": keys})

@@ -1,8 +1,8 @@
-"""The snapshot: a colony at one moment, as every screen sees it. Screens read it, never the file.
+"""The snapshot: an archive at one moment. Pages read it, and never the file.
 
-It holds everybody's columns (see `lineage.queries.columns`) and works out what is asked of it once.
-What takes longer than a frame at a million models says so; such things belong into a question (see
-`tui.app.data.query_worker`) and not into a handler of a key.
+It holds the columns of all models (see `lineage.queries.columns`) and computes derived values once.
+What takes longer than a frame with a million models says so; it belongs into a query (see
+`tui.app.data.query_worker`) and not into the handler of a key.
 """
 
 from collections.abc import Mapping
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
     from lineage.ancestry.ancestry import Ancestry
 
 ONE_BY_ONE = 5_000
-"""Newcomers whose founder shares are summed up one after the other; for more, all are."""
+"""New models whose founder shares are summed one after the other; for more, all are computed."""
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A colony at one moment.
+    """An archive at one moment.
 
     Attributes:
-        columns: everybody.
-        shares: each founder's part in everybody by descent, shape (newest + 1, founders), in the
-            order of `columns.parent_edges.founders`; None while it is being computed.
+        columns: of all models.
+        shares: each founder's share in each model, shape (newest + 1, founders), rows by id, in
+            the order of `columns.parent_edges.founders`; None while it is being computed.
         settings: the configuration that the archive was started with.
     """
 
@@ -54,13 +54,13 @@ class Snapshot:
 
     @property
     def champion(self) -> int | None:
-        """The best of the living, by the selection split."""
+        """Id of the best of the living by the selection split; None before generation 0."""
         past = self.columns.history["champion"]
         return int(past[-1]) if len(past) else None
 
     @cached_property
     def living(self) -> Ids:
-        """Ids of the living, ascending."""
+        """Ids of the living, ascending: shape (living,)."""
         return np.flatnonzero(self.columns.died == LIVING).astype(np.int32)
 
     @cached_property
@@ -70,7 +70,7 @@ class Snapshot:
 
     @cached_property
     def reigns(self) -> tuple[Ids, Ids]:
-        """When somebody became champion, and who did: generations and models, oldest first."""
+        """Generations with a new champion, and its ids: shape (reigns,) each, oldest first."""
         past = self.columns.history["champion"]
         new = np.flatnonzero(np.r_[True, past[1:] != past[:-1]][: len(past)])
         return new.astype(np.int32), past[new].astype(np.int32)
@@ -92,76 +92,76 @@ class Snapshot:
         return float(self.columns.history["wall_s"].sum())
 
     @cached_property
-    def descent(self) -> "Ancestry":
-        """Who descends from whom; when first asked for, half a second for a million models."""
-        # Snapshots change while one looks, and arrays are ready before a graph would be.
+    def ancestry(self) -> "Ancestry":
+        """The ancestry of all models; the first call takes half a second for a million."""
+        # Snapshots change all the time, and arrays are ready sooner than a graph would be.
         from lineage.ancestry.sparse import SparseAncestry  # noqa: PLC0415 - SciPy
 
         return SparseAncestry(self.columns.parent_edges)
 
     @cached_property
     def latest(self) -> Generation | None:
-        """The last committed generation."""
+        """The last committed generation; None before the first."""
         if self.last < 0:
             return None
         return Generation(**{n: past[-1].item() for n, past in self.columns.history.items()})
 
     def has(self, model: int) -> bool:
-        """Whether there is such a model."""
+        """Whether there is a model with this id."""
         return 0 < model <= self.newest
 
-    def lives(self, model: int) -> bool:
-        """Whether it may be picked as a parent."""
+    def is_living(self, model: int) -> bool:
+        """Whether a model lives, so that it may be picked as a parent."""
         return bool(self.columns.died[model] == LIVING)
 
-    def founder(self, model: int) -> bool:
-        """Whether it was brought in."""
+    def is_founder(self, model: int) -> bool:
+        """Whether a model is a founder."""
         return model in self.columns.names
 
     def name(self, model: int) -> str:
-        """How people refer to it: `#12`, and a founder's name beside, fit to be shown."""
+        """The label of a model: `#12`, with the name of a founder; safe to print."""
         name = self.columns.names.get(model)
         return f"#{model} {shown(name)}" if name else f"#{model}"
 
     def sign(self, model: int, signs: Signs) -> str:
-        """What it is, as one sign that says it without colours."""
+        """The sign of a model: champion, founder, living or fossil."""
         if model == self.champion:
             return signs.champion
-        if self.founder(model):
+        if self.is_founder(model):
             return signs.founder
-        return signs.living if self.lives(model) else signs.fossil
+        return signs.living if self.is_living(model) else signs.fossil
 
     def tone(self, model: int) -> str:
-        """What it is, as a tone (see `tui.shared.styling`)."""
+        """The tone of a model (see `tui.shared.styling`)."""
         if model == self.champion:
             return "champion"
-        if self.founder(model):
+        if self.is_founder(model):
             return "founder"
-        return "living" if self.lives(model) else "fossil"
+        return "living" if self.is_living(model) else "fossil"
 
     def operator(self, model: int) -> str:
-        """How it was made, fit to be shown."""
+        """The operator that made a model; safe to print."""
         return shown(self.columns.vocabulary[int(self.columns.operator[model])])
 
     def cause(self, model: int) -> str | None:
-        """What it died of; None of the living."""
+        """The cause of death of a model; None for the living."""
         code = int(self.columns.cause[model])
         return None if code < 0 else self.columns.vocabulary[code]
 
     def fitness(self, model: int) -> float | None:
-        """See `lineage.queries.fitness`; None of who was never scored."""
+        """The fitness of a model in [0, 1], see `lineage.queries.fitness`; None if never scored."""
         value = float(self.columns.fitness[model])
         return None if np.isnan(value) else value
 
     def rating(self, model: int) -> tuple[float, float] | None:
-        """The arena's rating and half of its 95 % interval, in points; None of who has none."""
+        """A rating and half of its 95 % interval, in Elo points; None if a model has none."""
         value = float(self.columns.rating[model])
         if np.isnan(value):
             return None
         return points(value), spread(float(self.columns.deviation[model]))
 
     def parents(self, model: int) -> dict[int, float]:
-        """A model's parents and their shares, the greatest share first."""
+        """The shares of a model's parents by id, the greatest first; they sum to 1."""
         links = self.columns.parent_edges
         # Of the same type, lest NumPy converts the whole column at every call.
         start, end = np.searchsorted(links.child, np.array([model, model + 1], links.child.dtype))
@@ -169,7 +169,7 @@ class Snapshot:
         return dict(sorted(pairs, key=lambda pair: (-pair[1], pair[0])))
 
     def founders_of(self, model: int) -> list[tuple[int, float]]:
-        """The founders that a model descends from and their parts, the greatest first."""
+        """The founders of a model by descent: (id, share), greatest first; [] if not computed."""
         if self.shares is None:
             return []
         parts = self.shares[model]
@@ -178,26 +178,30 @@ class Snapshot:
         return [(int(founders[at]), float(parts[at])) for at in order if parts[at] > 0]
 
     def line(self, model: int) -> list[int]:
-        """A model, its fitter parent (of equals the greater share), and so on to a founder."""
-        found = [model]
-        while parents := self.parents(found[-1]):
+        """Ids of a model, its fitter parent (of equals that with the greater share), and so on."""
+        line = [model]
+        while parents := self.parents(line[-1]):
             fitness = self.columns.fitness
-            found.append(
+            line.append(
                 max(parents, key=lambda p: (np.nan_to_num(fitness[p], nan=-1.0), parents[p], -p))
             )
-        return found
+        return line
 
 
 def with_shares(older: Snapshot | None, snapshot: Snapshot) -> Singles:
-    """Founder shares of everybody: those of newcomers alone, where an older snapshot has the rest.
+    """Founder shares of all models, shape (newest + 1, founders), reusing those of an older one.
 
-    Takes two seconds for a million models that nothing is known of.
+    Takes two seconds for a million models without an older snapshot.
+
+    Args:
+        older: of the same archive, if there is one.
+        snapshot: whose shares are wanted.
     """
     columns = snapshot.columns
     older_shares = None if older is None else older.shares
     fits = older_shares is not None and older_shares.shape[1] == len(columns.parent_edges.founders)
     if not fits or older_shares is None or snapshot.newest + 1 - len(older_shares) > ONE_BY_ONE:
-        return snapshot.descent.founder_shares()
+        return snapshot.ancestry.founder_shares()
     first = len(older_shares)
     shares = np.concatenate(
         [older_shares, np.zeros((snapshot.newest + 1 - first, older_shares.shape[1]), "f4")]

@@ -1,4 +1,4 @@
-"""What the page Sources asks the archive, in a thread: what can be merged, and what should be."""
+"""What the Sources page asks the archive, in a thread: what can and what should be merged."""
 
 from dataclasses import dataclass
 
@@ -11,36 +11,42 @@ from population.analysis.source_attribution import (
     member_sources,
     sources_for,
 )
-from tui.app.data.arena import KIN_UP_TO
+from tui.app.data.arena import MOST_MODELS_FOR_KIN
 from tui.app.data.snapshot import Snapshot
 
 
 @dataclass(frozen=True)
-class SourceStock:
-    """What can be merged, and for what.
+class SourceList:
+    """What can be merged, and the tasks that it could be merged for.
 
     Attributes:
         sources: founders first, then the living.
-        tasks: that were ever asked.
+        tasks: names of all that were ever asked.
     """
 
     sources: tuple[AvailableSource, ...]
     tasks: tuple[str, ...]
 
 
-def stock(archive: Archive) -> SourceStock:
-    """What can be merged."""
-    sources = (*founder_sources(archive), *member_sources(archive))
-    return SourceStock(sources, tuple(tasks_of(archive)))
+def available_sources(archive: Archive) -> SourceList:
+    """Founders and living models as sources of merges.
 
-
-def choices(archive: Archive, task: str, snapshot: Snapshot) -> tuple[RecommendedSource, ...]:
-    """The living that should be merged for a task, the best first.
-
-    None where nothing was asked of all of them, and where it would take too long to work out whose
-    kin they are.
+    Raises:
+        ArchiveError: the archive cannot be read.
     """
-    descent = snapshot.descent
-    if snapshot.newest > KIN_UP_TO or archive.newest_id() > descent.newest:
+    sources = (*founder_sources(archive), *member_sources(archive))
+    return SourceList(sources, tuple(tasks_of(archive)))
+
+
+def recommended_sources(
+    archive: Archive, task: str, snapshot: Snapshot
+) -> tuple[RecommendedSource, ...]:
+    """The living models that should be merged for a task, the best first.
+
+    Empty if no items of the task were asked of all of them, and in archives of more than
+    `MOST_MODELS_FOR_KIN` models, where kinship takes too long.
+    """
+    ancestry = snapshot.ancestry
+    if snapshot.newest > MOST_MODELS_FOR_KIN or archive.newest_id() > ancestry.newest:
         return ()
-    return sources_for(archive, task, descent)
+    return sources_for(archive, task, ancestry)

@@ -1,1 +1,1 @@
-"""What pages show, as rows of text and plots: pure functions of a snapshot or an answer."""
+"""What pages show, as rows of text and plots: pure functions of a snapshot or of an answer."""

@@ -1,4 +1,4 @@
-"""What the page Arena draws of matches: all that are listed, and one with what was said of it."""
+"""Rows of matches on the Arena page: all that are listed, and one with its judgements."""
 
 from collections.abc import Hashable, Mapping, Sequence
 
@@ -7,18 +7,18 @@ from lineage.queries.match_detail import MatchDetail
 from lineage.queries.matches import Match, Side
 from tui.app.data.snapshot import Snapshot
 from tui.app.drawing.judge_rows import rate
-from tui.app.drawing.labelled_text import Drawn, cropped, gap, wrapped
+from tui.app.drawing.labelled_text import DrawnRow, cropped, gap, wrapped
 from tui.app.drawing.rows import ListedRows
 from tui.shared.styling import Piece, Signs
 from tui.shared.verdict import verdict
 
 
 class MatchRows:
-    """A row a match; its key is the match's name, and it is about the winner.
+    """A row for each match; its key is the match's name, its model the winner.
 
     Args:
         matches: top down, each once.
-        signs: what to draw with.
+        signs: to draw with.
     """
 
     def __init__(self, matches: Sequence[Match], signs: Signs) -> None:
@@ -35,18 +35,20 @@ class MatchRows:
         return str(self.matches[row].name)
 
     def row_of(self, key: Hashable) -> int | None:
-        """Where a match is, or the first one of a model."""
+        """The row of a match by its name, or the first match of a model by its id; None if none."""
         if isinstance(key, int):
-            return next((row for row, match in enumerate(self.matches) if _met(match, key)), None)
+            return next(
+                (row for row, match in enumerate(self.matches) if _took_part(match, key)), None
+            )
         return self._places.get(str(key))
 
     def model(self, row: int) -> int:
-        """The winner; the older one where nobody has won."""
+        """The winner; the older model where there is none."""
         match = self.matches[row]
         return match.winner or match.a.model
 
     def draw(self, row: int, width: int) -> list[Span | Piece]:
-        """Who met whom on what, what they said and how it went."""
+        """The contestants, their answers, the outcome and the task, in `width` cells."""
         match = self.matches[row]
         task = 16 if width >= 80 else 9
         room = min(28, max(4, (width - 2 * self._digits - task - 24) // 2))
@@ -55,9 +57,9 @@ class MatchRows:
         a, b = match.a, match.b
         spans: list[Span | Piece] = [
             Piece(f"#{a.model}".rjust(self._digits) + " ", tones[0]),
-            Piece(padded(self._said(a, room), room, right=True) + " ", tones[0]),
-            Piece(f"{_part(a.support)} {sign} {_part(b.support)} ", "dim"),
-            Piece(padded(self._said(b, room), room) + " ", tones[1]),
+            Piece(padded(self._answer(a, room), room, right=True) + " ", tones[0]),
+            Piece(f"{_two_digits(a.support)} {sign} {_two_digits(b.support)} ", "dim"),
+            Piece(padded(self._answer(b, room), room) + " ", tones[1]),
             Piece(f"#{b.model}".ljust(self._digits) + " ", tones[1]),
         ]
         by = "key" if match.by_key else "jury"
@@ -66,7 +68,7 @@ class MatchRows:
             Piece(padded(cropped(match.task, task, self._signs), task) + f" {by}", "dim"),
         ]
 
-    def _said(self, side: Side, room: int) -> str:
+    def _answer(self, side: Side, room: int) -> str:
         return cropped(answer_of(side), room, self._signs)
 
 
@@ -77,11 +79,19 @@ def match_rows(
     signs: Signs,
     width: int,
 ) -> ListedRows:
-    """One match: what was asked and said, who has won, and what every judge made of it."""
+    """One match: prompt, answers, outcome and every judgement.
+
+    Args:
+        detail: the match.
+        closer: by judge, the contestant that it is closer kin to; None for neither.
+        snapshot: knows the models.
+        signs: to draw with.
+        width: of a row, in cells.
+    """
     match = detail.match
     tones = _tones(match)
     hidden = ", asked nowhere else" if detail.hidden else ""
-    rows: list[Drawn] = [
+    rows: list[DrawnRow] = [
         *wrapped("match", str(match.name), width),
         *wrapped("round", f"{match.round}, after generation {detail.generation}{hidden}", width),
     ]
@@ -102,7 +112,7 @@ def match_rows(
         rows += wrapped(f" {letter}", answer_of(side), width, tone)
     rows.append(gap("won"))
     rows += wrapped("won", verdict(match), width, "strong")
-    rows += wrapped("judges", _counted(detail), width)
+    rows += wrapped("judges", _vote_count(detail), width)
     return ListedRows(rows + _judgements(detail, closer, snapshot, signs, width))
 
 
@@ -112,7 +122,7 @@ def _judgements(
     snapshot: Snapshot,
     signs: Signs,
     width: int,
-) -> list[Drawn]:
+) -> list[DrawnRow]:
     heads = ("", "mode", "prefers", "trust", "on task", "kin of", "")
     table = [[Span(head, "dim") for head in heads]]
     for one in detail.judgements:
@@ -125,7 +135,7 @@ def _judgements(
             f"{one.trust:.2f}",
             rate(one.hits, one.misses, signs),
             ("neither" if closer else signs.dash) if kin is None else f"#{kin}",
-            "" if one.admitted else "not heard",
+            "" if one.admitted else "not used",
         )
         table.append([Span(text, tone) for text in cells_of])
     drawn = columns(table, (0, 1, 0, 2, 3, 4, 0), width)
@@ -133,12 +143,12 @@ def _judgements(
     return [(key, model, list(spans)) for (key, model), spans in zip(keys, drawn, strict=True)]
 
 
-def _counted(detail: MatchDetail) -> str:
-    """How many that were listened to were for whom."""
+def _vote_count(detail: MatchDetail) -> str:
+    """How many of the votes that count were for each contestant."""
     admitted = [one for one in detail.judgements if one.admitted]
     a, b = (sum(one.prefers == side.model for one in admitted) for side in _sides(detail.match))
     silent = len(detail.judgements) - len(admitted)
-    more = f", {silent} not listened to" if silent else ""
+    more = f", {silent} not counted" if silent else ""
     return f"{a} for #{detail.match.a.model}, {b} for #{detail.match.b.model}{more}"
 
 
@@ -147,20 +157,20 @@ def _sides(match: Match) -> tuple[Side, Side]:
 
 
 def _tones(match: Match) -> tuple[str, str]:
-    """How the two look: who has won stands out."""
+    """The tones of the two contestants: the winner is bold."""
     plain = "dim" if match.winner else "plain"
     a, b = ("strong" if match.winner == side.model else plain for side in _sides(match))
     return a, b
 
 
 def answer_of(side: Side) -> str:
-    """What a contestant said."""
+    """The answer of a contestant; "(nothing)" if it is empty."""
     return side.answer or "(nothing)"
 
 
-def _part(value: float) -> str:
+def _two_digits(value: float) -> str:
     return f"{value:.2f}"
 
 
-def _met(match: Match, model: int) -> bool:
+def _took_part(match: Match, model: int) -> bool:
     return model in (match.a.model, match.b.model)

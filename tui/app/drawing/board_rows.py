@@ -1,4 +1,4 @@
-"""The board's table: which columns there are, what they say, and which fit."""
+"""The board's table: its columns, their cells, and which columns fit."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from tui.app.drawing.model_rows import ModelRows
 from tui.shared.styling import Piece, Signs, cut, steps
 
 MADE_OF = 18
-"""Cells of the bar of founder shares."""
+"""Width of the bar of founder shares, in cells."""
 
 LAYERS = ("primary", "success", "warning", "secondary", "accent", "error")
 """Tones of the founders in turn; their signs differ as well."""
@@ -22,7 +22,7 @@ LAYERS = ("primary", "success", "warning", "secondary", "accent", "error")
 
 @dataclass(frozen=True)
 class SortOrder:
-    """What a board can be sorted by: its name, and the value of everybody, highest first."""
+    """A sort order of the board: its name, and a function that gives a value by model id."""
 
     name: str
     of: Callable[[Snapshot], Singles]
@@ -37,7 +37,14 @@ ORDERS = (
 
 
 def sorted_by(order: SortOrder, upwards: bool, snapshot: Snapshot, ids: Ids) -> Ids:
-    """Models in an order; who has no value comes last, of equals the younger comes first."""
+    """Ids in a sort order, shape (models,); without a value last, of equals the younger first.
+
+    Args:
+        order: by what.
+        upwards: the smallest first.
+        snapshot: knows the values.
+        ids: of the models, ascending, shape (models,).
+    """
     values = order.of(snapshot)[ids[::-1]]
     sortable = np.where(np.isnan(values), -np.inf if not upwards else np.inf, values)
     return ids[::-1][np.argsort(sortable if upwards else -sortable, kind="stable")]
@@ -45,11 +52,18 @@ def sorted_by(order: SortOrder, upwards: bool, snapshot: Snapshot, ids: Ids) -> 
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its title, its width, how much it matters (0 always stays), and its place."""
+    """A column of the board.
+
+    Attributes:
+        title: above it.
+        width: in cells.
+        priority: columns with the largest number are left out first; 0 always stays.
+        right: whether it is aligned right.
+    """
 
     title: str
     width: int
-    matters: int
+    priority: int
     right: bool = False
 
 
@@ -71,18 +85,18 @@ COLUMNS = (
 
 @lru_cache(maxsize=8)
 def fitting(width: int) -> tuple[int, ...]:
-    """The columns, as places in `COLUMNS`, that fit into so many cells."""
+    """The columns that fit into `width` cells, as indices of `COLUMNS`."""
     used = list(range(len(COLUMNS)))
     while sum(COLUMNS[at].width + 1 for at in used) > width:
-        least = max(used, key=lambda at: COLUMNS[at].matters)
-        if COLUMNS[least].matters == 0:
+        least = max(used, key=lambda at: COLUMNS[at].priority)
+        if COLUMNS[least].priority == 0:
             break
         used.remove(least)
     return tuple(used)
 
 
 def heads(width: int, order: SortOrder, upwards: bool, signs: Signs) -> list[Piece]:
-    """The titles above the columns; the one that is sorted by has a sign."""
+    """The titles of the columns that fit; the one that is sorted by has a sign."""
     pieces = []
     for at in fitting(width):
         column = COLUMNS[at]
@@ -96,12 +110,12 @@ def heads(width: int, order: SortOrder, upwards: bool, signs: Signs) -> list[Pie
 
 
 class BoardRows(ModelRows):
-    """Models with what is known of each.
+    """The rows of the board.
 
     Args:
-        snapshot: knows them.
-        order: their ids, top down.
-        signs: what to draw with.
+        snapshot: knows the models.
+        order: their ids, top down, shape (models,).
+        signs: to draw with.
     """
 
     def __init__(self, snapshot: Snapshot, order: Ids, signs: Signs) -> None:
@@ -109,7 +123,7 @@ class BoardRows(ModelRows):
         self._signs = signs
 
     def draw(self, row: int, width: int) -> list[Span | Piece]:
-        """A row of the columns that fit."""
+        """A row of the columns that fit into `width` cells."""
         model, spans = self.model(row), list[Span | Piece]()
         for at in fitting(width):
             column = COLUMNS[at]
@@ -172,12 +186,17 @@ class BoardRows(ModelRows):
 
 
 def layer(founder: int, signs: Signs) -> str:
-    """The sign of a founder, by its place among the founders."""
+    """The sign of a founder, by its index among the founders."""
     return signs.layers[founder % len(signs.layers)]
 
 
 def apportioned(parts: Singles, cells: int) -> list[int]:
-    """Cells by parts of one, whole and exactly so many: largest remainders get what is left."""
+    """Whole numbers of cells in proportion to parts: largest remainders get what is left.
+
+    Args:
+        parts: shape (founders,), summing to 1.
+        cells: their sum.
+    """
     exact = parts.astype(np.float64) * cells
     counts = np.floor(exact).astype(np.int64)
     left = max(0, cells - int(counts.sum()))
@@ -186,7 +205,7 @@ def apportioned(parts: Singles, cells: int) -> list[int]:
 
 
 def legend(snapshot: Snapshot, signs: Signs, width: int) -> list[Piece]:
-    """Which sign stands for which founder, as far as there is room."""
+    """The signs of the founders with their names, as many as fit into `width` cells."""
     pieces, used = list[Piece](), 0
     for place, founder in enumerate(snapshot.columns.parent_edges.founders.tolist()):
         name = shown(snapshot.columns.names[founder], 12)

@@ -16,7 +16,7 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Curve:
-    """What is drawn: points from left to right, joined.
+    """A curve: points from left to right, joined.
 
     Attributes:
         name: in the legend.
@@ -33,7 +33,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Frame:
-    """The part of the plane that is seen."""
+    """The part of the plane that is drawn, in the units of the axes."""
 
     left: float
     right: float
@@ -41,12 +41,12 @@ class Frame:
     top: float
 
     def column(self, x: float, across: int) -> int:
-        """The column that x falls into, of so many."""
+        """The column that x falls into, of `across` columns."""
         return int((x - self.left) / (self.right - self.left) * (across - 1) + 0.5)
 
 
 def frame_of(curves: Sequence[Curve]) -> Frame:
-    """The smallest frame that shows all of some curves."""
+    """The smallest frame that holds all curves."""
     seen = [curve for curve in curves if len(curve.x)]
     if not seen:
         return Frame(0.0, 1.0, 0.0, 1.0)
@@ -56,7 +56,7 @@ def frame_of(curves: Sequence[Curve]) -> Frame:
 
 
 def dots(curve: Curve, frame: Frame, across: int, up: int) -> Bools:
-    """The dots of a curve, shape (up, across), the highest row first.
+    """The dots of a curve, booleans of shape (up, across), the highest row first.
 
     Where several points share a column all between the lowest and the highest is drawn, so nothing
     is lost of a curve that has more points than the plot has columns.
@@ -93,10 +93,10 @@ def plot(
 
     Args:
         curves: what to draw.
-        frame: the part of the plane that is seen.
-        width: cells of a row.
-        height: rows.
-        braille: eight dots a cell, or one sign.
+        frame: the part of the plane that is drawn.
+        width: of a row, in cells.
+        height: number of rows.
+        braille: eight dots a cell; else one sign.
     """
     down, beside = (4, 2) if braille else (1, 1)
     bits = np.zeros((height, width), np.int64)

@@ -1,4 +1,4 @@
-"""How a campaign stands, in words and bars: what is done now, what is spent, what is left."""
+"""The status of a campaign in words and bars: what is done now, what is spent, what is left."""
 
 import time
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,15 @@ if TYPE_CHECKING:
 def head(
     name: str, snapshot: "Snapshot | None", heartbeat: Heartbeat | None, signs: Signs, width: int
 ) -> list[Piece]:
-    """One line over everything: whose colony, whether it runs, how far it is."""
+    """The first line of the page: the archive, whether its campaign runs, how far it is.
+
+    Args:
+        name: of the archive's file.
+        snapshot: of the archive; None before it was read.
+        heartbeat: the last; None if there never was one.
+        signs: to draw with.
+        width: of the line, in cells.
+    """
     pieces = [Piece(f" {name}  ", "strong"), *_state(heartbeat, signs)]
     if snapshot is None:
         return pieces
@@ -33,12 +41,14 @@ def _state(heartbeat: Heartbeat | None, signs: Signs) -> list[Piece]:
     if heartbeat is None:
         return [Piece(f"{signs.at_rest} at rest", "dim")]
     if heartbeat.running:
-        return [Piece(f"{signs.running} running {spoken(time.time() - heartbeat.began)}", "best")]
+        return [
+            Piece(f"{signs.running} running {duration_text(time.time() - heartbeat.began)}", "best")
+        ]
     return [Piece(f"{signs.at_rest} at rest: {heartbeat.ended or 'its process has gone'}", "dim")]
 
 
 def spending(snapshot: "Snapshot", heartbeat: Heartbeat | None) -> tuple[int, int | None, float]:
-    """Item evaluations spent and in all, and how much of the campaign is over."""
+    """Item evaluations spent, and in all (None: no limit); the fraction over, in [0, 1]."""
     limits: Any = snapshot.settings.get("budget", {})
     budget = limits.get("item_evaluations")
     if heartbeat is not None and heartbeat.budget is not None:
@@ -51,16 +61,23 @@ def spending(snapshot: "Snapshot", heartbeat: Heartbeat | None) -> tuple[int, in
     return spent, budget, min(1.0, part)
 
 
-def doing(
+def activity(
     snapshot: "Snapshot | None", heartbeat: Heartbeat | None, signs: Signs, width: int
 ) -> list[list[Piece]]:
-    """What is done at this moment, and how fast."""
+    """What is done at this moment, and how fast, as rows.
+
+    Args:
+        snapshot: of the archive; None before it was read.
+        heartbeat: the last; None if there never was one.
+        signs: to draw with.
+        width: of a row, in cells.
+    """
     rows: list[list[Piece]] = []
     if heartbeat is not None and heartbeat.running:
         done = f"{heartbeat.done}/{heartbeat.total}" if heartbeat.total else ""
         doing = [Piece("doing  ", "dim"), Piece(f"{heartbeat.what} {done}", "strong")]
         if heartbeat.step_left_s is not None and heartbeat.step_left_s >= 1.0:
-            doing.append(Piece(f"   {spoken(heartbeat.step_left_s)} to go", "dim"))
+            doing.append(Piece(f"   {duration_text(heartbeat.step_left_s)} to go", "dim"))
         rows.append(doing)
         part = heartbeat.done / heartbeat.total if heartbeat.total else 0.0
         rows.append([Piece("       "), Piece(bar(part, min(width - 8, 40), signs), "bar")])
@@ -82,7 +99,9 @@ def doing(
     if seconds > 0:
         pace = f"{born / seconds:.1f} births/s, {seconds / len(recent):.1f} s a generation"
         rows.append([Piece("pace   ", "dim"), Piece(pace)])
-    rows.append([Piece("worked ", "dim"), Piece(spoken(snapshot.worked_s)), *_left(heartbeat)])
+    rows.append(
+        [Piece("worked ", "dim"), Piece(duration_text(snapshot.worked_s)), *_left(heartbeat)]
+    )
     return rows
 
 
@@ -90,11 +109,11 @@ def _left(heartbeat: Heartbeat | None) -> list[Piece]:
     if heartbeat is None or not heartbeat.running or heartbeat.left_s is None:
         return []
     end = time.strftime("%H:%M", time.localtime(heartbeat.at + heartbeat.left_s))
-    return [Piece("   left ", "dim"), Piece(f"{spoken(heartbeat.left_s)} (until {end})")]
+    return [Piece("   left ", "dim"), Piece(f"{duration_text(heartbeat.left_s)} (until {end})")]
 
 
-def spoken(seconds: float) -> str:
-    """A time as people say it: the two greatest units."""
+def duration_text(seconds: float) -> str:
+    """A duration in its two largest units, such as "3h 5m"."""
     whole = max(0, int(seconds))
     for name, size, lower, part in (
         ("d", 86400, "h", 3600),

@@ -1,4 +1,4 @@
-"""What charts show of a lineage: a pedigree, and the map of everybody."""
+"""The two drawings that charts show: a pedigree, and the map of all births."""
 
 from functools import cached_property
 
@@ -13,7 +13,7 @@ from tui.app.data.snapshot import Snapshot
 
 
 class PedigreeChart:
-    """A pedigree; its spots are the numbers of its slots.
+    """A pedigree; its spots are its slot numbers.
 
     Args:
         layout: see `lineage.drawing.pedigree`.
@@ -38,7 +38,7 @@ class PedigreeChart:
         return self._layout.places[spot]
 
     def beside(self, spot: int, across: int, down: int) -> int:
-        """The fitter parent to the right, the child to the left, up and down its generation."""
+        """The next slot: the fitter parent to the right, the child to the left, or up and down."""
         slots = self._layout.slots
         if across:
             ways = (2 * spot, 2 * spot + 1) if across > 0 else (spot // 2,)
@@ -47,22 +47,22 @@ class PedigreeChart:
         return same[min(max(same.index(spot) + down, 0), len(same) - 1)]
 
     def at(self, column: int, row: int) -> int | None:
-        """The slot whose text covers a cell."""
+        """The slot whose text covers a cell; None if none does."""
         for number, (line, first, width) in self._layout.places.items():
             if line == row and first <= column < first + width:
                 return number
         return None
 
     def model(self, spot: int) -> int:
-        """Who stands in a slot."""
+        """The id of the model in a slot."""
         return self._layout.slots[spot].model
 
     def spot_of(self, model: int) -> int | None:
-        """The first slot of a model."""
+        """The first slot of a model; None if it has none."""
         return self._spots.get(model)
 
     def first(self, model: int | None, spot: int | None) -> int:
-        """Where the cursor goes when this is shown: it stays in its slot, or goes to a model."""
+        """The slot where the cursor starts: the one it was on, or that of a model."""
         slots = self._layout.slots
         if spot in slots and slots[spot].model == model:
             return spot
@@ -79,8 +79,8 @@ class MapChart:
     Args:
         snapshot: knows the models.
         field: the births in their cells.
-        line: ids of the models of the line.
-        glyphs: what to draw with.
+        line: ids of the models of the line, shape (steps,).
+        glyphs: to draw with.
     """
 
     def __init__(self, snapshot: Snapshot, field: BirthField, line: Ids, glyphs: Glyphs) -> None:
@@ -109,44 +109,44 @@ class MapChart:
         return spot // self._across, AXIS + spot % self._across, 1
 
     def beside(self, spot: int, across: int, down: int) -> int:
-        """The next cell."""
+        """The next cell in a direction; the same at the edge."""
         row, column = divmod(spot, self._across)
         row = min(max(row + down, 0), self._up - 1)
         return int(row * self._across + min(max(column + across, 0), self._across - 1))
 
     def at(self, column: int, row: int) -> int | None:
-        """The cell."""
+        """The cell at a place of the drawing; None beside the map."""
         within = AXIS <= column < AXIS + self._across and row < self._up
         return row * self._across + column - AXIS if within else None
 
     def models(self, spot: int) -> Ids:
-        """Who was born there, ascending: only births of the cell's column are looked at."""
+        """Ids of the models born in a cell, ascending, shape (models,)."""
         first, last = self._births(spot)
         there = np.flatnonzero(self._field.cell[first:last] == spot)
         return there.astype(np.int32) + np.int32(first + 1)
 
     def model(self, spot: int) -> int | None:
-        """The fittest who was born there."""
+        """Id of the fittest model born in a cell; None if it is empty."""
         there = self.models(spot)
         if not len(there):
             return None
         return int(there[np.argmax(self._snapshot.columns.fitness[there])])
 
     def spot_of(self, model: int) -> int | None:
-        """The cell that a model was born in; None for who was never scored."""
+        """The cell that a model was born in; None if it was never scored."""
         if not 0 < model <= len(self._field.cell):
             return None
         cell = int(self._field.cell[model - 1])
         return None if cell < 0 else cell
 
     def first(self, model: int | None, spot: int | None) -> int:
-        """Where the cursor goes when this is shown: it stays in its cell, or goes to a model's."""
+        """The cell where the cursor starts: the one it was on, or that of a model."""
         if spot is not None and spot < self._up * self._across:
             return spot
         return (None if model is None else self.spot_of(model)) or 0
 
     def describe(self, spot: int) -> list[str]:
-        """What a cell stands for, and how many were born there."""
+        """The births and fitness that a cell stands for, and how many models are in it."""
         row, _ = divmod(spot, self._across)
         first, last = self._births(spot)
         field, many = self._field, len(self.models(spot))

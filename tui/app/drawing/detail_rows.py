@@ -1,4 +1,4 @@
-"""What the page of a model says: its recipe, what it is made of, its scores, its rating."""
+"""Rows of the Model page: recipe, founders by block, scores, rating."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -21,11 +21,18 @@ if TYPE_CHECKING:
 Rows = list[tuple[str, int | None, list[Span | Piece]]]
 
 SCORE = 8
-"""Cells of a score."""
+"""Width of a score, in cells."""
 
 
 def head(snapshot: Snapshot, model: int, detail: ModelDetail | None, signs: Signs) -> list[Piece]:
-    """The most important in one row."""
+    """The first row of the page: what the model is, its fate, its offspring.
+
+    Args:
+        snapshot: knows it.
+        model: its id.
+        detail: of it; None before it was read.
+        signs: to draw with.
+    """
     parts = [f"  {fate(snapshot, model)}", made(snapshot, model)]
     children = int(snapshot.children[model])
     if detail is not None:
@@ -35,7 +42,7 @@ def head(snapshot: Snapshot, model: int, detail: ModelDetail | None, signs: Sign
 
 
 def recipe(detail: ModelDetail, snapshot: Snapshot, signs: Signs) -> ListedRows:
-    """How a model was made: by what, of whom, along which path, and its hash."""
+    """The recipe of a model: operator, parents, path through layers, hash, cause of death."""
     mine = detail.sides.sides[0]
     model = mine.model
     rows: Rows = [
@@ -78,7 +85,13 @@ def recipe(detail: ModelDetail, snapshot: Snapshot, signs: Signs) -> ListedRows:
 
 
 def made_of(detail: ModelDetail, signs: Signs, width: int) -> ListedRows:
-    """The weights of the founders by block, or that a path alone has none."""
+    """The weights of the founders by block; one remark for a model that is only a path.
+
+    Args:
+        detail: of the model.
+        signs: to draw with.
+        width: of a row, in cells.
+    """
     sides = detail.sides
     mine = sides.sides[0]
     if mine.weights is None:
@@ -90,7 +103,13 @@ def made_of(detail: ModelDetail, signs: Signs, width: int) -> ListedRows:
 
 
 def scores(detail: ModelDetail, signs: Signs, width: int) -> ListedRows:
-    """Exact match by task beside that of the parents, first on the split that most were asked."""
+    """Exact match by task beside that of the parents, the split with most models first.
+
+    Args:
+        detail: of the model.
+        signs: to draw with.
+        width: of a row, in cells.
+    """
     sides = detail.sides.sides
     splits = [split for split in ("selection", "search") if sides[0].scores[split]]
     asked = {split: sum(bool(side.scores[split]) for side in sides) for split in splits}
@@ -117,7 +136,7 @@ def _split(sides: "Sequence[ModelSide]", split: str, signs: Signs, width: int) -
             Piece(bar(value, room, signs), "bar"),
             Piece(_score(value, signs), "strong"),
             *(Piece(_score(score, signs), "dim") for score in theirs),
-            beats(value, theirs, signs),
+            rank_sign(value, theirs, signs),
         ]
         rows.append((f"{split} {task}", None, list(spans)))
     means = [float(np.mean(list(mine.values()))) if mine else None for mine in (own, *others)]
@@ -125,7 +144,7 @@ def _split(sides: "Sequence[ModelSide]", split: str, signs: Signs, width: int) -
         Piece(cut("mean over tasks", name, signs.ellipsis), "dim"),
         Piece(bar(means[0] or 0.0, room, signs), "dim"),
         *(Piece(_score(mean, signs), "strong") for mean in means),
-        beats(means[0] or 0.0, means[1:], signs),
+        rank_sign(means[0] or 0.0, means[1:], signs),
     ]
     return [*rows, (f"{split} mean", None, list(spans))]
 
@@ -134,8 +153,8 @@ def _score(score: float | None, signs: Signs) -> str:
     return f"{signs.dash:>{SCORE}}" if score is None else f"{score:>{SCORE}.3f}"
 
 
-def beats(value: float, others: Sequence[float | None], signs: Signs) -> Piece:
-    """A sign for a score above all others, or below them."""
+def rank_sign(value: float, others: Sequence[float | None], signs: Signs) -> Piece:
+    """A sign that says whether a score is above all others, or below all; blank else."""
     scores = [score for score in others if score is not None]
     if scores and value > max(scores):
         return Piece(f" {signs.up}", "gain")
@@ -145,7 +164,7 @@ def beats(value: float, others: Sequence[float | None], signs: Signs) -> Piece:
 
 
 def rating(detail: ModelDetail) -> list[Curve]:
-    """The rating in points over generations, between the ends of its 95 % interval."""
+    """The rating over generations in Elo points, and the ends of its 95 % interval, as curves."""
     if not detail.ratings:
         return []
     generations = np.array([generation for generation, _ in detail.ratings], np.float64)

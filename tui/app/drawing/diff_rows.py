@@ -1,4 +1,4 @@
-"""What the page of a comparison says, row by row, and which rows are changes."""
+"""Rows of the Diff page, and which of them are changes."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,24 +6,31 @@ from dataclasses import dataclass
 import numpy as np
 
 from lineage.drawing.text import Span, shown
-from tui.app.data.comparison import Compared
+from tui.app.data.comparison import ModelComparison
 from tui.app.data.snapshot import Snapshot
-from tui.app.drawing.detail_rows import beats
+from tui.app.drawing.detail_rows import rank_sign
 from tui.app.drawing.heat import shade
 from tui.app.drawing.model_summary import kind
 from tui.app.drawing.rows import ListedRows
 from tui.shared.styling import Piece, Signs, bar, cut
 
 NAME = 22
-"""Cells of what a row is about."""
+"""Width of the name of a row, in cells."""
 
 SAME = 0.005
-"""Weights that are less apart than this are told to be the same."""
+"""Weights that differ by no more than this count as the same."""
 
 
 @dataclass(frozen=True)
 class DiffLine:
-    """A row: what it is about, a cell for each side, and whether they differ; a title has none."""
+    """A row of the comparison.
+
+    Attributes:
+        section: that it belongs to.
+        name: what is compared.
+        cells: one for each model; none for a title.
+        changed: whether the models differ.
+    """
 
     section: str
     name: str
@@ -32,30 +39,43 @@ class DiffLine:
 
     @property
     def key(self) -> tuple[str, str]:
-        """Names the row, whatever is shown around it."""
+        """The key of the row, whichever others are shown."""
         return self.section, self.name
 
 
-def heads(compared: Compared, snapshot: Snapshot, signs: Signs, width: int) -> list[Span | Piece]:
-    """The models above their columns."""
+def heads(
+    comparison: ModelComparison, snapshot: Snapshot, signs: Signs, width: int
+) -> list[Span | Piece]:
+    """The models as titles of their columns, `width` cells in all."""
     spans: list[Span | Piece] = [Piece(" " * NAME)]
-    for at, side in enumerate(compared.difference.sides):
-        role = "" if compared.child is None else "  child" if at == compared.child else "  parent"
+    for at, side in enumerate(comparison.difference.sides):
+        role = (
+            "" if comparison.child is None else "  child" if at == comparison.child else "  parent"
+        )
         spans += _in_cell(
-            [*kind(snapshot, side.model.id, signs), Piece(role, "dim")], _cell(compared, width)
+            [*kind(snapshot, side.model.id, signs), Piece(role, "dim")], _cell(comparison, width)
         )
     return spans
 
 
-def rows(lines: Sequence[DiffLine], compared: Compared, width: int, signs: Signs) -> ListedRows:
-    """The rows as a list."""
+def rows(
+    lines: Sequence[DiffLine], comparison: ModelComparison, width: int, signs: Signs
+) -> ListedRows:
+    """Lines as rows for a list.
+
+    Args:
+        lines: top down.
+        comparison: that they are of.
+        width: of a row, in cells.
+        signs: to draw with.
+    """
     drawn: list[tuple[tuple[str, str], None, list[Span | Piece]]] = []
     for row in lines:
         if not row.cells:
             drawn.append((row.key, None, [Piece(row.name, "head")]))
             continue
-        # A remark that is alone in its row has all of it.
-        cell = _cell(compared, width) if len(row.cells) > 1 else width - NAME
+        # A remark that is the only cell takes the whole row.
+        cell = _cell(comparison, width) if len(row.cells) > 1 else width - NAME
         name = cut(shown(row.name), NAME - 3, signs.ellipsis)
         sign = signs.change if row.changed else " "
         spans: list[Span | Piece] = [
@@ -68,19 +88,19 @@ def rows(lines: Sequence[DiffLine], compared: Compared, width: int, signs: Signs
 
 
 def only_changes(lines: Sequence[DiffLine]) -> list[DiffLine]:
-    """The rows that differ, below their titles."""
+    """The lines that differ, with their titles."""
     sections = {row.section for row in lines if row.changed}
     return [row for row in lines if row.changed or (not row.cells and row.section in sections)]
 
 
-def all_rows(compared: Compared, snapshot: Snapshot, signs: Signs) -> list[DiffLine]:
-    """Everything that is compared."""
+def all_rows(comparison: ModelComparison, snapshot: Snapshot, signs: Signs) -> list[DiffLine]:
+    """All lines of a comparison."""
     parts = (_recipe, _founders, _blocks, _path, _scores, _kin)
-    return [row for part in parts for row in part(compared, snapshot, signs)]
+    return [row for part in parts for row in part(comparison, snapshot, signs)]
 
 
-def _recipe(compared: Compared, snapshot: Snapshot, signs: Signs) -> Iterator[DiffLine]:
-    sides = compared.difference.sides
+def _recipe(comparison: ModelComparison, snapshot: Snapshot, signs: Signs) -> Iterator[DiffLine]:
+    sides = comparison.difference.sides
     yield DiffLine("recipe", "recipe")
     parents = [
         f" {signs.cross} ".join(
@@ -102,8 +122,8 @@ def _recipe(compared: Compared, snapshot: Snapshot, signs: Signs) -> Iterator[Di
         yield DiffLine("recipe", name, cells, len(set(texts)) > 1)
 
 
-def _founders(compared: Compared, _: Snapshot, signs: Signs) -> Iterator[DiffLine]:
-    difference = compared.difference
+def _founders(comparison: ModelComparison, _: Snapshot, signs: Signs) -> Iterator[DiffLine]:
+    difference = comparison.difference
     if not any(side.shares for side in difference.sides):
         return
     yield DiffLine("founders", "weight of founders")
@@ -116,8 +136,8 @@ def _founders(compared: Compared, _: Snapshot, signs: Signs) -> Iterator[DiffLin
             yield DiffLine("founders", founder, cells, max(parts) - min(parts) > SAME)
 
 
-def _blocks(compared: Compared, _: Snapshot, signs: Signs) -> Iterator[DiffLine]:
-    difference, middle = compared.difference, compared.middle
+def _blocks(comparison: ModelComparison, _: Snapshot, signs: Signs) -> Iterator[DiffLine]:
+    difference, middle = comparison.difference, comparison.middle
     if not any(side.weights is not None for side in difference.sides):
         return
     most = max(
@@ -139,8 +159,8 @@ def _blocks(compared: Compared, _: Snapshot, signs: Signs) -> Iterator[DiffLine]
         yield DiffLine("blocks", block, cells, max(far) > SAME)
 
 
-def _path(compared: Compared, _: Snapshot, signs: Signs) -> Iterator[DiffLine]:
-    paths = [side.steps or [] for side in compared.difference.sides]
+def _path(comparison: ModelComparison, _: Snapshot, signs: Signs) -> Iterator[DiffLine]:
+    paths = [side.steps or [] for side in comparison.difference.sides]
     if not any(paths):
         return
     yield DiffLine("path", "path through layers")
@@ -154,8 +174,8 @@ def _path(compared: Compared, _: Snapshot, signs: Signs) -> Iterator[DiffLine]:
         yield DiffLine("path", f"step {step}", cells, len(set(texts)) > 1)
 
 
-def _scores(compared: Compared, _: Snapshot, signs: Signs) -> Iterator[DiffLine]:
-    sides, middle = compared.difference.sides, compared.middle
+def _scores(comparison: ModelComparison, _: Snapshot, signs: Signs) -> Iterator[DiffLine]:
+    sides, middle = comparison.difference.sides, comparison.middle
     for split in ("selection", "search"):
         if sum(bool(side.scores[split]) for side in sides) < 2:
             continue
@@ -169,16 +189,16 @@ def _scores(compared: Compared, _: Snapshot, signs: Signs) -> Iterator[DiffLine]
             ]
             own = values[middle]
             if own is not None:
-                cells[middle].append(beats(own, values[:middle] + values[middle + 1 :], signs))
+                cells[middle].append(rank_sign(own, values[:middle] + values[middle + 1 :], signs))
             present = [value for value in values if value is not None]
             yield DiffLine(split, task, cells, len(set(present)) > 1)
 
 
-def _kin(compared: Compared, snapshot: Snapshot, _: Signs) -> Iterator[DiffLine]:
-    kin = compared.relation
+def _kin(comparison: ModelComparison, snapshot: Snapshot, _: Signs) -> Iterator[DiffLine]:
+    kin = comparison.relation
     yield DiffLine("kin", "kinship")
     if kin is None:
-        remark = "too many ancestors to work out here: colony kin does"
+        remark = "too many ancestors to compute it here; colony kin does"
         yield DiffLine("kin", "relationship", ([Piece(remark, "dim")],))
         return
     one, other = (snapshot.name(model) for model in kin.models)
@@ -195,12 +215,12 @@ def _kin(compared: Compared, snapshot: Snapshot, _: Signs) -> Iterator[DiffLine]
         )
 
 
-def _cell(compared: Compared, width: int) -> int:
-    return max(8, (width - NAME) // len(compared.difference.sides))
+def _cell(comparison: ModelComparison, width: int) -> int:
+    return max(8, (width - NAME) // len(comparison.difference.sides))
 
 
 def _in_cell(parts: Sequence[Span | Piece], width: int) -> list[Span | Piece]:
-    """Parts in so many cells."""
+    """Spans in exactly `width` cells."""
     spans, left = list[Span | Piece](), width - 1
     for part in parts:
         text = part.text[:left]

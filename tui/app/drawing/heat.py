@@ -14,25 +14,25 @@ from lineage.records import Floats
 from tui.shared.styling import Piece, Signs, cut
 
 NAME = 12
-"""Cells of a founder's name."""
+"""Width of a founder's name, in cells."""
 
 SIGN, NUMBER = 2, 7
-"""Cells of a block: a sign with its minus, or with its number."""
+"""Width of a block in cells: a sign with its minus, or with its number."""
 
 
 def heat(
     founders: Sequence[str], blocks: Sequence[str], weights: Floats, shares: Floats,
     signs: Signs, width: int,
 ) -> list[list[Span | Piece]]:  # fmt: skip
-    """A row for the blocks, then one for each founder that has a part.
+    """A row of block names, then one for each founder that has a weight.
 
     Args:
         founders: their names.
         blocks: their names.
         weights: shape (founders, blocks).
         shares: of each founder in the whole model, shape (founders,).
-        signs: what to draw with.
-        width: cells of a row; what does not fit is averaged over neighbouring blocks.
+        signs: to draw with.
+        width: of a row, in cells; what does not fit is averaged over neighbouring blocks.
     """
     room = max(SIGN, width - NAME - 7)
     cell = NUMBER if len(blocks) * NUMBER <= room else SIGN
@@ -59,7 +59,7 @@ def heat(
 
 
 def shade(part: float, signs: Signs) -> str:
-    """A sign for a part of one, darker for more."""
+    """A sign for a number in [-1, 1], darker the further it is from 0."""
     steps = signs.heat
     return steps[min(len(steps) - 1, int(np.ceil(abs(part) * (len(steps) - 1))))]
 

@@ -1,22 +1,22 @@
-"""What the page Arena draws of judges: all of them, and one with its record."""
+"""Rows of judges on the Arena page: all of them, and one with its record."""
 
 from arena.reliability.kin import STRATA
 from lineage.drawing.text import Span, cells, columns, padded
 from lineage.queries.judges import Reliability
 from tui.app.data.arena import ArenaView, by_task, reason
 from tui.app.data.snapshot import Snapshot
-from tui.app.drawing.labelled_text import Drawn, cropped, gap, wrapped
+from tui.app.drawing.labelled_text import DrawnRow, cropped, gap, wrapped
 from tui.app.drawing.rows import ListedRows
 from tui.shared.styling import Piece, Signs
 
 
 def judge_rows(view: ArenaView, snapshot: Snapshot, signs: Signs) -> ListedRows:
-    """All judges, the most trusted first: trust by mode, and who is not listened to."""
+    """All judges, the most trusted first: trust by mode, in brackets if votes do not count."""
     modes = modes_of(view)
     order = sorted(
         view.judges, key=lambda j: (-max(one.trust for one in view.judges[j].values()), j)
     )
-    rows: list[Drawn] = []
+    rows: list[DrawnRow] = []
     for judge in order:
         by_mode = view.judges[judge]
         spans: list[Span | Piece] = [
@@ -39,16 +39,24 @@ def judge_heads(view: ArenaView) -> list[Piece]:
 
 
 def modes_of(view: ArenaView) -> list[str]:
-    """In which modes anybody judges."""
+    """The modes in which any model judges, sorted."""
     return sorted({mode for modes in view.judges.values() for mode in modes})
 
 
 def one_judge_rows(
     view: ArenaView, judge: int, snapshot: Snapshot, signs: Signs, width: int
 ) -> ListedRows:
-    """A judge: why it is listened to or not, how often it was right, which canaries it liked."""
+    """A judge: whether its votes count and why, how often it was right, and its canaries.
+
+    Args:
+        view: of the arena.
+        judge: its id.
+        snapshot: knows the models.
+        signs: to draw with.
+        width: of a row, in cells.
+    """
     by_mode = view.judges.get(judge, {})
-    rows: list[Drawn] = [
+    rows: list[DrawnRow] = [
         (
             "judge",
             judge,
@@ -73,14 +81,16 @@ def one_judge_rows(
     return ListedRows(rows + _canaries(view, judge, signs, width))
 
 
-def _canaries(view: ArenaView, judge: int, signs: Signs, width: int) -> list[Drawn]:
-    """What was planted, and whether this judge fell for it."""
-    read = [canary for canary in view.planted if judge in canary.readers]
-    if not view.planted:
+def _canaries(view: ArenaView, judge: int, signs: Signs, width: int) -> list[DrawnRow]:
+    """The canaries that a judge read, and whether it preferred them."""
+    read = [canary for canary in view.canaries if judge in canary.readers]
+    if not view.canaries:
         return []
     fooled = sum(judge in canary.fooled for canary in read)
-    summary = f"read {len(read)} of {len(view.planted)}, fell for {fooled}" if read else "read none"
-    rows: list[Drawn] = [
+    summary = (
+        f"read {len(read)} of {len(view.canaries)}, fell for {fooled}" if read else "read none"
+    )
+    rows: list[DrawnRow] = [
         gap("canaries"),
         *wrapped("canaries", summary, width, "alarm" if fooled else "plain"),
     ]
@@ -106,6 +116,6 @@ def _tone_of(one: Reliability | None) -> str:
 
 
 def rate(hits: float, misses: float, signs: Signs) -> str:
-    """How often a judge was right, of how often it could have been."""
+    """Hits of all that could be checked, such as "7/9"; a dash if none could."""
     total = hits + misses
     return f"{round(hits, 1):g}/{round(total, 1):g}" if total else signs.dash

@@ -1,4 +1,4 @@
-"""Written: a name and what is told of it, as rows of a list; for panes about one thing."""
+"""A label and its text as rows of a list, for panes about one thing."""
 
 import textwrap
 from collections.abc import Hashable
@@ -12,35 +12,35 @@ from tui.shared.styling import Piece, Signs
 if TYPE_CHECKING:
     from lineage.drawing.text import Span
 
-Drawn = tuple[Hashable, int | None, "list[Span | Piece]"]
-"""A row with what it is about, as `ListedRows` takes it."""
+DrawnRow = tuple[Hashable, int | None, "list[Span | Piece]"]
+"""A row as `ListedRows` takes it: its key, its model or None, its spans."""
 
-NAMED = 8
-"""Cells of a name, with the blank after it."""
+LABEL_WIDTH = 8
+"""Width of a label with the blank after it, in cells."""
 
 LONGEST = 4000
-"""Signs of a text that are shown: a prompt may be a book."""
+"""Characters of a text that are shown at most: prompts may be very long."""
 
 
-def gap(key: Hashable) -> Drawn:
+def gap(key: Hashable) -> DrawnRow:
     """An empty row."""
     return ("gap", key), None, []
 
 
 def cropped(text: str, width: int, signs: Signs) -> str:
-    """A text of unknown origin in so many cells at most; what is cut off is said so."""
+    """A text of unknown origin in `width` cells at most, with an ellipsis if it is cut off."""
     safe = shown(text, LONGEST)
     if cells(safe) <= width:
         return safe
     return set_cell_size(safe, max(0, width - 1)).rstrip() + signs.ellipsis
 
 
-def wrapped(name: str, text: str, width: int, tone: str = "plain") -> list[Drawn]:
-    """A name and what is told of it, in as many rows as that takes.
+def wrapped(name: str, text: str, width: int, tone: str = "plain") -> list[DrawnRow]:
+    """A label and its text, wrapped into rows of `width` cells.
 
-    A name that begins with a blank is only a key.
+    A label that begins with a blank is only a key and is not shown.
     """
-    indent = max(NAMED, len(name) + 1)
+    indent = max(LABEL_WIDTH, len(name) + 1)
     room = max(8, width - indent)
     parts = [
         part
@@ -55,7 +55,7 @@ def wrapped(name: str, text: str, width: int, tone: str = "plain") -> list[Drawn
 
 
 def _parts(line: str, width: int) -> list[str]:
-    """A line in parts, between words where it has signs of one cell each."""
+    """A line in parts of `width` cells, split between words where all signs are one cell wide."""
     if cells(line) != len(line):
         return chop_cells(line, width)
     return textwrap.wrap(line, width)

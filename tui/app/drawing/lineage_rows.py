@@ -1,4 +1,4 @@
-"""Rows of the lenses that are lists: the line, the graph, and models around somebody."""
+"""Rows of the lineage views that are lists: the line, the graph, and lists of kin."""
 
 from collections.abc import Hashable
 from functools import lru_cache
@@ -17,24 +17,24 @@ from tui.app.drawing.model_rows import ModelRows
 from tui.shared.styling import Piece, Signs, cut
 
 
-class Descending(ModelRows):
-    """Models from the youngest to the oldest."""
+class YoungestFirstRows(ModelRows):
+    """Models in the order of their ids, the youngest first."""
 
     def row_of(self, key: Hashable) -> int | None:
-        """Where a model is; None if it is not among these."""
+        """The row of a model; None if it is not among these."""
         if not isinstance(key, int) or not len(self.order):
             return None
         row = len(self.order) - 1 - int(np.searchsorted(self.order[::-1], np.int32(key)))
         return row if row >= 0 and int(self.order[row]) == key else None
 
 
-class LineRows(Descending):
+class LineRows(YoungestFirstRows):
     """A model, its fitter parent, and so on to a founder; steps are drawn as they come into sight.
 
     Args:
         snapshot: knows them.
-        line: their ids, the model first.
-        glyphs: what to draw with.
+        line: their ids, the model first, shape (steps,).
+        glyphs: to draw with.
     """
 
     def __init__(self, snapshot: Snapshot, line: Ids, glyphs: Glyphs) -> None:
@@ -46,7 +46,7 @@ class LineRows(Descending):
         self._widths = self._bounds()
 
     def _bounds(self) -> list[int]:
-        """What each column takes at most, without drawing all rows to see it."""
+        """The largest width of each column in cells, found without drawing all rows."""
         s, line = self.snapshot, self.order
         names = [cells(shown(name)) for name in s.columns.names.values()]
         labels = max([1 + len(str(line[0])), *names])
@@ -79,14 +79,14 @@ def _fitting(widths: tuple[int, ...], width: int) -> list[int]:
     return fitting(widths, PRIORITY, width)
 
 
-class GraphRows(Descending):
+class GraphRows(YoungestFirstRows):
     """Some models with edges to their parents, as `lineage.drawing.lanes` draws them.
 
     Args:
         snapshot: knows them.
-        ids: the models, the youngest first.
-        focus: whose line keeps lane 0.
-        style: how wide, and with which signs.
+        ids: of the models, the youngest first, shape (models,).
+        focus: id of the model whose line keeps lane 0.
+        style: width and signs.
     """
 
     def __init__(self, snapshot: Snapshot, ids: Ids, focus: int, style: Style) -> None:
@@ -98,15 +98,15 @@ class GraphRows(Descending):
         return list(self._drawn[row])
 
 
-class FewRows(ModelRows):
-    """Models with little of each, for a list beside something else."""
+class BriefModelRows(ModelRows):
+    """Models in short rows, for a list beside something else."""
 
     def __init__(self, snapshot: Snapshot, order: Ids, signs: Signs) -> None:
         super().__init__(snapshot, order)
         self._signs = signs
 
     def draw(self, row: int, width: int) -> list[Span | Piece]:
-        """A model: what it is, its fitness, when and how it was born."""
+        """A model: its sign, label, fitness, generation and operator."""
         s, model = self.snapshot, self.model(row)
         fitness = s.fitness(model)
         return [

@@ -1,4 +1,4 @@
-"""The lenses: what each shows of the lineage of a model, and how it says so in a title."""
+"""The four views of a lineage: what each shows of a model, and its title."""
 
 from dataclasses import dataclass
 
@@ -12,16 +12,22 @@ from lineage.glyphs import Glyphs
 from tui.app.data.kin import ancestors, family_of
 from tui.app.data.snapshot import Snapshot
 from tui.app.drawing.charts import MapChart, PedigreeChart
-from tui.app.drawing.lineage_rows import Descending, GraphRows, LineRows
+from tui.app.drawing.lineage_rows import GraphRows, LineRows, YoungestFirstRows
 from tui.shared.styling import Signs
 
 LOWEST, NARROWEST = 3, 8
-"""Cells that a map has at least."""
+"""Least height and width of a map, in cells."""
 
 
 @dataclass(frozen=True)
-class Counted:
-    """The births of a snapshot in the cells of a map."""
+class BirthCounts:
+    """The births of a snapshot in the cells of a map.
+
+    Attributes:
+        snapshot: with the births.
+        size: cells across and up.
+        field: the births in their cells.
+    """
 
     snapshot: Snapshot
     size: tuple[int, int]
@@ -29,22 +35,29 @@ class Counted:
 
 
 def glyphs_for(signs: Signs) -> Glyphs:
-    """What drawings are made of where screens are made of `signs`."""
+    """The glyphs of drawings that go with the signs of a page."""
     return UNICODE if signs.braille else ASCII
 
 
-def line_of(snapshot: Snapshot, model: int, glyphs: Glyphs) -> tuple[Descending, str]:
-    """The line of a model."""
+def line_view(snapshot: Snapshot, model: int, glyphs: Glyphs) -> tuple[YoungestFirstRows, str]:
+    """The rows of the line of a model, and a title."""
     line = np.array(snapshot.line(model), np.int32)
     summary = f"{_many(len(line) - 1, 'step')} back to {snapshot.name(int(line[-1]))}"
     summary = summary if len(line) > 1 else "a founder, nobody before it"
     return LineRows(snapshot, line, glyphs), f"line of {snapshot.name(model)}: {summary}"
 
 
-def pedigree_of(
+def pedigree_view(
     snapshot: Snapshot, model: int, depth: int, style: Style
 ) -> tuple[PedigreeChart, str]:
-    """The pedigree of a model, as deep as there is room for."""
+    """The chart of the pedigree of a model, and a title.
+
+    Args:
+        snapshot: knows the models.
+        model: its id.
+        depth: generations at most; fewer are drawn if they do not fit.
+        style: width and signs.
+    """
     near, _ = ancestors(snapshot, model, min(depth, DEEPEST))
     drawn = layout(family_of(snapshot, near.tolist()), model, depth, style)
     deep = max(number.bit_length() for number in drawn.slots) - 1
@@ -53,23 +66,38 @@ def pedigree_of(
     return PedigreeChart(drawn), f"pedigree of {snapshot.name(model)}: {summary}"
 
 
-def graph_of(snapshot: Snapshot, model: int, depth: int, style: Style) -> tuple[Descending, str]:
-    """The nearest ancestors of a model with their edges; fewer generations if they are too many."""
+def graph_view(
+    snapshot: Snapshot, model: int, depth: int, style: Style
+) -> tuple[YoungestFirstRows, str]:
+    """The rows of the graph of the nearest ancestors of a model, and a title.
+
+    Args:
+        snapshot: knows the models.
+        model: its id.
+        depth: generations at most; fewer if there were too many models.
+        style: width and signs.
+    """
     near, reached = ancestors(snapshot, model, depth)
     summary = f"{_many(reached, 'generation')}, {_many(len(near), 'model')}"
     rows = GraphRows(snapshot, near, model, style)
     return rows, f"ancestors of {snapshot.name(model)}: {summary}"
 
 
-def way_of(snapshot: Snapshot, path: Ids, style: Style) -> tuple[Descending, str]:
-    """The way from a model to another, through their nearest common ancestor."""
+def path_view(snapshot: Snapshot, path: Ids, style: Style) -> tuple[YoungestFirstRows, str]:
+    """The rows of a path between two models, and a title.
+
+    Args:
+        snapshot: knows the models.
+        path: ids from one to the other, through their nearest common ancestor, shape (steps,).
+        style: width and signs.
+    """
     first, last, top = (snapshot.name(int(at)) for at in (path[0], path[-1], path.min()))
-    summary = f"way from {first} to {last}: {_many(len(path) - 1, 'step')} through {top}"
+    summary = f"path from {first} to {last}: {_many(len(path) - 1, 'step')} through {top}"
     return GraphRows(snapshot, np.sort(path)[::-1], int(path[0]), style), summary
 
 
-def map_of(births: Counted, model: int, glyphs: Glyphs) -> tuple[MapChart, str]:
-    """All births, and the line of a model over them."""
+def map_view(births: BirthCounts, model: int, glyphs: Glyphs) -> tuple[MapChart, str]:
+    """The chart of all births with the line of a model over them, and a title."""
     snapshot = births.snapshot
     line = np.array(snapshot.line(model), np.int32)
     summary = f"all {snapshot.newest:,} births, and the line of {snapshot.name(model)}"
@@ -77,19 +105,32 @@ def map_of(births: Counted, model: int, glyphs: Glyphs) -> tuple[MapChart, str]:
 
 
 def map_size(style: Style, height: int) -> tuple[int, int]:
-    """Cells across and up of a map in so much room, which has to hold its axes too."""
+    """Cells across and up of a map with its axes.
+
+    Args:
+        style: has the width in cells.
+        height: in rows.
+    """
     return max(NARROWEST, style.width - AXIS), max(LOWEST, height - 2)
 
 
-def births_of(snapshot: Snapshot, size: tuple[int, int]) -> Counted:
-    """All births in the cells of a map; 40 ms for a million, so ask for it in a thread."""
+def count_births(snapshot: Snapshot, size: tuple[int, int]) -> BirthCounts:
+    """The births in the cells of a map; takes 40 ms for a million, so run it in a thread.
+
+    Args:
+        snapshot: with the births.
+        size: cells across and up.
+    """
     fitness = snapshot.columns.fitness[1:].astype(np.float64)
-    return Counted(snapshot, size, birth_field(fitness, *size))
+    return BirthCounts(snapshot, size, birth_field(fitness, *size))
 
 
-def way_between(snapshot: Snapshot, model: int, other: int) -> Ids | None:
-    """The way from a model to another; half a second among a million, so ask in a thread."""
-    path = snapshot.descent.path(model, other)
+def path_between(snapshot: Snapshot, model: int, other: int) -> Ids | None:
+    """Ids on the path between two models, shape (steps,); None if they share no ancestor.
+
+    Takes half a second for a million models, so run it in a thread.
+    """
+    path = snapshot.ancestry.path(model, other)
     return None if path is None else np.array(path, np.int32)
 
 

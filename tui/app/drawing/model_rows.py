@@ -1,4 +1,4 @@
-"""Rows of models: any order of any of them, up to everybody."""
+"""Rows of models: any of them, in any order."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable
@@ -13,11 +13,11 @@ from tui.shared.styling import Piece
 
 
 class ModelRows(ABC):
-    """A row a model.
+    """A row for each model.
 
     Args:
-        snapshot: knows them.
-        order: their ids, top down, each once.
+        snapshot: knows the models.
+        order: their ids, top down, each once, shape (models,).
     """
 
     def __init__(self, snapshot: Snapshot, order: Ids) -> None:
@@ -33,15 +33,15 @@ class ModelRows(ABC):
         return len(self.order)
 
     def key(self, row: int) -> int:
-        """The model."""
+        """The id of the model in a row."""
         return int(self.order[row])
 
     def model(self, row: int) -> int:
-        """The model."""
+        """The id of the model in a row."""
         return int(self.order[row])
 
     def row_of(self, key: Hashable) -> int | None:
-        """Where a model is; None if it is not among these."""
+        """The row of a model; None if it is not among these."""
         if not isinstance(key, int) or not 0 < key < len(self._places):
             return None
         row = int(self._places[key])
@@ -49,4 +49,4 @@ class ModelRows(ABC):
 
     @abstractmethod
     def draw(self, row: int, width: int) -> list[Span | Piece]:
-        """A row, in so many cells at most."""
+        """The spans of a row, in `width` cells at most."""

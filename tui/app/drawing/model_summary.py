@@ -1,4 +1,4 @@
-"""What a snapshot knows of one model, in a few rows."""
+"""A summary of one model in a few rows, from a snapshot."""
 
 from lineage.drawing.text import Span, shown
 from tui.app.data.kin import family_of
@@ -7,37 +7,37 @@ from tui.app.drawing.board_rows import LAYERS, layer
 from tui.shared.styling import Piece, Signs, bar, cut
 
 NAMES = 12
-"""Cells of a founder's name."""
+"""Width of a founder's name, in cells."""
 
 PARENTS = 4
 """Parents that have a row each."""
 
 
 def kind(snapshot: Snapshot, model: int, signs: Signs) -> list[Piece]:
-    """What a model is and what it is called, with a link to it."""
+    """The sign and the label of a model, with a link to it."""
     sign, tone = snapshot.sign(model, signs), snapshot.tone(model)
     return [Piece(f"{sign} ", tone), Piece(shown(snapshot.name(model)), "strong")]
 
 
 def fate(snapshot: Snapshot, model: int) -> str:
-    """What became of a model."""
+    """Whether a model is the champion or lives; else when it died, and of what."""
     if model == snapshot.champion:
         return "the champion"
-    if snapshot.lives(model):
+    if snapshot.is_living(model):
         return "alive"
     return f"died in {snapshot.columns.died[model]} of: {shown(snapshot.cause(model) or '')}"
 
 
 def made(snapshot: Snapshot, model: int) -> str:
-    """How and when it came about."""
-    if snapshot.founder(model):
+    """The operator and the generation of a model."""
+    if snapshot.is_founder(model):
         return "a founder: it was brought in"
     how, when = shown(snapshot.operator(model)), snapshot.columns.generation[model]
     return f"born in {when} by {how}"
 
 
-def about(snapshot: Snapshot, model: int, signs: Signs, width: int) -> list[list[Span | Piece]]:
-    """A model in rows of so many cells: what it is, how good, whose child, made of what."""
+def summary(snapshot: Snapshot, model: int, signs: Signs, width: int) -> list[list[Span | Piece]]:
+    """The summary in rows of `width` cells: label, fate, fitness, rating, parents, founders."""
     family = family_of(snapshot, [model])
     parents, shares = family.parents(model), snapshot.parents(model)
     children = int(snapshot.children[model])
@@ -66,7 +66,15 @@ def about(snapshot: Snapshot, model: int, signs: Signs, width: int) -> list[list
 def founders(
     snapshot: Snapshot, model: int, signs: Signs, width: int, head: str = "descends from"
 ) -> list[list[Span | Piece]]:
-    """The founders a model descends from, with bars."""
+    """The founders of a model by descent, with bars, in rows of `width` cells.
+
+    Args:
+        snapshot: knows the model.
+        model: its id.
+        signs: to draw with.
+        width: of a row, in cells.
+        head: title above them.
+    """
     order = snapshot.columns.parent_edges.founders.tolist()
     rows: list[list[Span | Piece]] = [[Piece(head, "head")]]
     for founder, part in snapshot.founders_of(model):

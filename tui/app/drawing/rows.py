@@ -1,4 +1,4 @@
-"""What a list shows: rows that are drawn as they come into sight, each about somebody."""
+"""What a list shows: rows that are drawn when they are scrolled into view."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Hashable, Sequence
@@ -11,29 +11,29 @@ if TYPE_CHECKING:
 
 
 class Rows(Protocol):
-    """What a list shows. A value: whoever has other rows gives the list another one."""
+    """The rows of a list. A value: to show other rows, give the list another one."""
 
     def __len__(self) -> int: ...
 
     def key(self, row: int) -> Hashable:
-        """Who or what a row is about: a model's id wherever it is about a model."""
+        """The key of a row: a model's id if it is about a model."""
         ...
 
     def row_of(self, key: Hashable) -> int | None:
-        """Where somebody is; None if nowhere."""
+        """The row with a key; None if there is none."""
         ...
 
     def model(self, row: int) -> int | None:
-        """The model that a row is about, if it is about one."""
+        """Id of the model that a row is about; None if it is about none."""
         ...
 
     def draw(self, row: int, width: int) -> "list[Span | Piece]":
-        """A row, in so many cells at most."""
+        """The spans of a row, in `width` cells at most."""
         ...
 
 
 class ListedRows:
-    """A few rows that are drawn already, with what each is about.
+    """Rows that are drawn already.
 
     Args:
         rows: (key, model or None, spans), top down.
@@ -49,28 +49,28 @@ class ListedRows:
         return len(self._rows)
 
     def key(self, row: int) -> Hashable:
-        """Who or what a row is about."""
+        """The key of a row."""
         return self._rows[row][0]
 
     def row_of(self, key: Hashable) -> int | None:
-        """Where somebody is; None if nowhere."""
+        """The row with a key; None if there is none."""
         return self._places.get(key)
 
     def model(self, row: int) -> int | None:
-        """The model that a row is about."""
+        """Id of the model that a row is about; None if it is about none."""
         return self._rows[row][1]
 
     def draw(self, row: int, width: int) -> "list[Span | Piece]":
-        """The row as it is; the list cuts it off."""
+        """The spans of a row; the list cuts them off."""
         return self._rows[row][2]
 
 
 class Hits:
-    """Rows that were found, to walk along.
+    """The rows that a search found, for stepping from one to the next.
 
     Args:
         rows: all rows.
-        found: keys, of which some may be among them.
+        keys: that were found; some may not be among the rows.
     """
 
     def __init__(self, rows: Rows, keys: Collection[Hashable] = ()) -> None:
@@ -85,6 +85,6 @@ class Hits:
         return at < len(self._places) and self._places[at] == row
 
     def beyond(self, row: int, by: int) -> int:
-        """The next hit below a row (1) or above it (-1); after the last comes the first."""
+        """The next hit below a row (`by` is 1) or above it (-1); after the last comes the first."""
         at = bisect_right(self._places, row) if by > 0 else bisect_left(self._places, row) - 1
         return self._places[at % len(self._places)]

@@ -1,4 +1,4 @@
-"""What the page Sources draws: what can be merged, one of it, and what should be for a task."""
+"""Rows of the Sources page: all sources, one of them, and the recommended ones."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from population.analysis.recommendation import RecommendedSource
 from population.analysis.source_attribution import AvailableSource
 from population.merging.preflight import format_size
 from tui.app.data.snapshot import Snapshot
-from tui.app.drawing.labelled_text import Drawn, cropped, wrapped
+from tui.app.drawing.labelled_text import DrawnRow, cropped, wrapped
 from tui.app.drawing.rows import ListedRows
 from tui.shared.styling import Piece, Signs
 
@@ -15,7 +15,14 @@ from tui.shared.styling import Piece, Signs
 def source_rows(
     sources: Sequence[AvailableSource], snapshot: Snapshot, signs: Signs, width: int
 ) -> ListedRows:
-    """All sources: founders with what their files say, then the living."""
+    """A row for each source: founders with what their files say, then the living.
+
+    Args:
+        sources: top down.
+        snapshot: knows the models.
+        signs: to draw with.
+        width: of a row, in cells.
+    """
     table = [
         [
             Span(f"{snapshot.sign(one.model, signs)} {cropped(one.name, 20, signs)}"),
@@ -33,22 +40,29 @@ def source_rows(
 
 
 def place(source: AvailableSource) -> str:
-    """Where its weights are, in a word or two."""
+    """Whether the weights of a source are a founder's, kept, or made from the recipe."""
     if source.path is None:
         return "recipe"
     return "weights kept" if source.profile is None and source.trouble is None else "founder"
 
 
 def size(source: AvailableSource) -> str:
-    """Bytes of its tensors, for people."""
+    """The size of the tensors of a source, such as "5.1 MB"; empty if not known."""
     return "" if source.profile is None else format_size(source.profile.size)
 
 
 def one_source_rows(
     source: AvailableSource, snapshot: Snapshot, signs: Signs, width: int
 ) -> ListedRows:
-    """A source: where it lies, what it is, whether it fits."""
-    rows: list[Drawn] = [
+    """One source: where it lies, its shape and size, whether it fits.
+
+    Args:
+        source: to show.
+        snapshot: knows the models.
+        signs: to draw with.
+        width: of a row, in cells.
+    """
+    rows: list[DrawnRow] = [
         (
             "name",
             source.model,
@@ -80,8 +94,8 @@ def one_source_rows(
 def choice_rows(
     chosen: Sequence[RecommendedSource], snapshot: Snapshot, signs: Signs, width: int
 ) -> ListedRows:
-    """The selected models with the reasons."""
-    rows: list[Drawn] = []
+    """The recommended sources with the reasons, in rows of `width` cells."""
+    rows: list[DrawnRow] = []
     for place, one in enumerate(chosen, start=1):
         head = [
             Piece(f"{place}  ", "head"),

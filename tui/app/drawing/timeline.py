@@ -1,4 +1,4 @@
-"""What has happened in a colony, as curves and rows: fitness, champions, events, diversity."""
+"""The history of a campaign as curves and rows: fitness, champions, events, diversity."""
 
 from typing import NamedTuple
 
@@ -15,19 +15,19 @@ from tui.app.drawing.rows import ListedRows
 from tui.shared.styling import Piece, Signs, cut, steps
 
 RECENT = 60
-"""Generations that events are told of; older ones are in `colony lineage` and the other pages."""
+"""Generations whose events are listed."""
 
 MOST = 3_000
-"""Births that events are told of: in a colony of great broods fewer generations are told of."""
+"""Births whose events are listed at most: with many births a generation, fewer are listed."""
 
 MANY = 6
-"""Models that an event names one by one."""
+"""Models that an event lists one by one, at most."""
 
 Models = npt.NDArray[np.int64]
 
 
 class TimelineEntry(NamedTuple):
-    """Something that happened: of what kind, to whom, how it looks, and in words."""
+    """An event: its kind, the model it is about, its tone and its text."""
 
     kind: str
     model: int | None
@@ -36,7 +36,10 @@ class TimelineEntry(NamedTuple):
 
 
 def fitness(snapshot: Snapshot) -> tuple[list[Curve], list[float]]:
-    """Best, median and the best founder over births, and the births of champions."""
+    """Curves of best, median and best founder over births, and the births of new champions.
+
+    Fitness is in [0, 1]; the x axis is the number of births.
+    """
     past, births = snapshot.columns.history, snapshot.births.astype(np.float64)
     if not len(births):
         return [], []
@@ -52,13 +55,13 @@ def fitness(snapshot: Snapshot) -> tuple[list[Curve], list[float]]:
 
 
 class Champions(ModelRows):
-    """Every champion, the newest first, with the score that crowned it and what that won.
+    """Every champion, the newest first, with its selection score and the gain over the one before.
 
-    One that was dethroned and came back is listed where it came to reign last.
+    A model that was champion twice is listed where it became champion last.
 
     Args:
         snapshot: knows them.
-        signs: what to draw with.
+        signs: to draw with.
     """
 
     def __init__(self, snapshot: Snapshot, signs: Signs) -> None:
@@ -72,7 +75,7 @@ class Champions(ModelRows):
         self._signs = signs
 
     def draw(self, row: int, width: int) -> list[Span | Piece]:
-        """Who, by which score, since when, and from whom."""
+        """The champion, its score and gain, the generation, the operator and the parents."""
         s, signs, model = self.snapshot, self._signs, self.model(row)
         reign = self._reigns[row]
         score, won = float(self._scores[reign]), round(float(self._won[reign]), 6)
@@ -90,7 +93,7 @@ class Champions(ModelRows):
 
 
 def events(snapshot: Snapshot, signs: Signs) -> ListedRows:
-    """What happened in the last generations, the newest first."""
+    """The events of the last `RECENT` generations, the newest first."""
     columns, last = snapshot.columns, snapshot.last
     young = max(1, snapshot.newest - MOST)
     first = max(0, last - RECENT, min(last, int(columns.generation[young])))
@@ -105,8 +108,10 @@ def events(snapshot: Snapshot, signs: Signs) -> ListedRows:
                 TimelineEntry(event.kind, event.model, tone, words)
             )
     rows: list[tuple[tuple[int, str, int], int | None, list[Span | Piece]]] = []
-    born_in = _by(columns.generation, born, first, last)
-    died_in = _by(columns.died, died[columns.generation[died] < columns.died[died]], first, last)
+    born_in = _by_generation(columns.generation, born, first, last)
+    died_in = _by_generation(
+        columns.died, died[columns.generation[died] < columns.died[died]], first, last
+    )
     for generation in range(last, first - 1, -1):
         mine, gone = born_in[generation - first], died_in[generation - first]
         entries = by_generation.get(generation, [])
@@ -120,10 +125,10 @@ def events(snapshot: Snapshot, signs: Signs) -> ListedRows:
     return ListedRows(rows)
 
 
-def _by(moment: Ids, models: Models, first: int, last: int) -> list[Models]:
-    """Models by the generation in which something befell them, from the first to the last."""
-    models = models[np.argsort(moment[models], kind="stable")]
-    return np.split(models, np.searchsorted(moment[models], np.arange(first + 1, last + 1)))
+def _by_generation(generation_of: Ids, models: Models, first: int, last: int) -> list[Models]:
+    """Models by generation, from the first to the last; `generation_of` has one by model id."""
+    models = models[np.argsort(generation_of[models], kind="stable")]
+    return np.split(models, np.searchsorted(generation_of[models], np.arange(first + 1, last + 1)))
 
 
 def _born(s: Snapshot, models: Models) -> list[TimelineEntry]:
@@ -156,7 +161,7 @@ def _with_fitness(s: Snapshot, model: int) -> str:
 
 
 def diversity(snapshot: Snapshot, signs: Signs, width: int) -> list[list[Piece]]:
-    """How varied the living are, how that came about, and the last alarm."""
+    """Measures of diversity in rows of `width` cells, with their trends, and the last alarm."""
     past = snapshot.columns.history
     rows = []
     for name, column in (

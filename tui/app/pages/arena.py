@@ -1,4 +1,4 @@
-"""The arena: who met whom and what was said, and which judges are believed how far."""
+"""The Arena page: matches with their judgements, and how reliable each judge is."""
 
 from collections.abc import Collection, Hashable
 from dataclasses import replace
@@ -30,7 +30,7 @@ class ArenaPage(Page):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("v", "turn", "Judges", id="arena.view", tooltip="Matches, or judges"),
         Binding(
-            "F", "filter", "Task", id="arena.filter", tooltip="Show what happened on one task alone"
+            "F", "filter", "Task", id="arena.filter", tooltip="Show one task alone"
         ),
         Binding(
             "o", "only", "Only", id="arena.only",
@@ -42,7 +42,7 @@ class ArenaPage(Page):
         ),
         Binding(
             "full_stop", "newer", "Newer", id="arena.newer", key_display=".",
-            tooltip="The round after; past the last one, whatever comes",
+            tooltip="The round after; past the last one, follow new rounds",
         ),
     ]  # fmt: skip
 
@@ -70,12 +70,12 @@ class ArenaPage(Page):
 
     def __init__(self) -> None:
         super().__init__()
-        self._asked: ArenaQuery | None = None
+        self._query: ArenaQuery | None = None
         self._view: ArenaView | None = None
-        self._heard: tuple[MatchDetail, dict[int, int | None]] | None = None
+        self._match: tuple[MatchDetail, dict[int, int | None]] | None = None
 
     def panes(self) -> ComposeResult:
-        """What is shown; matches and one of them; judges and one of them."""
+        """The round; matches and one of them; judges and one of them."""
         yield Static(id="round", markup=False)
         with Container(id="arena"):
             yield framed("matches", "no round of the arena was played yet")
@@ -83,19 +83,19 @@ class ArenaPage(Page):
             with Container(id="judging", classes="pane") as judging:
                 judging.border_title = "judges: trust by mode, 0 for guessing"
                 yield Static(id="heads", markup=False)
-                yield VirtualList(id="judges", nothing="nobody has judged")
+                yield VirtualList(id="judges", nothing="no model has judged")
             yield framed("judge", "no judge is chosen")
 
     def draw(self, snapshot: "Snapshot") -> None:
-        """Ask for the round that is looked at."""
+        """Ask for the round that is shown."""
         from tui.app.data.arena import ArenaQuery  # noqa: PLC0415 - numpy, after the first paint
 
-        if self._asked is None:
-            self._asked = ArenaQuery()
-        self._look(self._asked)
+        if self._query is None:
+            self._query = ArenaQuery()
+        self._ask_for_round(self._query)
 
     def draw_focus(self, focus: "Focus") -> None:
-        """Go to a match and to the judge that the model in focus is, if it was gone to."""
+        """Put the cursors on a match and a judge of the model in focus, unless it is a glance."""
         if focus.model is None or self._view is None:
             return
         judges, matches = (
@@ -103,22 +103,22 @@ class ArenaPage(Page):
             self.query_one("#matches", VirtualList),
         )
         if judges.key != focus.model and judges.go(focus.model):
-            self._inspect()
-        if focus.glance is None and not self._meets(focus.model) and matches.go(focus.model):
-            self._listen()
+            self._show_judge()
+        if focus.glance is None and not self._is_in_match(focus.model) and matches.go(focus.model):
+            self._ask_for_match()
 
     def on_resize(self) -> None:
-        """Other words fit."""
+        """Draw what fits."""
         if self._view is not None:
             self._show(self._view)
 
-    # What is asked, and what comes of it
+    # Queries and answers
 
-    def _look(self, asked: "ArenaQuery") -> None:
+    def _ask_for_round(self, query: "ArenaQuery") -> None:
         from tui.app.data.arena import arena_view  # noqa: PLC0415 - see draw
 
-        self._asked = asked
-        self.ask("arena", partial(arena_view, asked=asked), self._show)
+        self._query = query
+        self.ask("arena", partial(arena_view, query=query), self._show)
 
     def _show(self, view: "ArenaView") -> None:
         from tui.app.drawing.arena_rows import MatchRows  # noqa: PLC0415 - see draw
@@ -131,45 +131,46 @@ class ArenaPage(Page):
         self.query_one("#matches", VirtualList).show(MatchRows(view.matches, self.app.signs))
         self.query_one("#judges", VirtualList).show(judge_rows(view, snapshot, self.app.signs))
         self.put("#heads", [[Piece(" " * GUTTER), *judge_heads(view)]])
-        self._say(view)
-        self._listen()
-        self._inspect()
+        self._draw_round(view)
+        self._ask_for_match()
+        self._show_judge()
 
-    def _say(self, view: "ArenaView") -> None:
-        about, asked = view.played, self._asked
+    def _draw_round(self, view: "ArenaView") -> None:
+        summary, query = view.summary, self._query
         pieces = [Piece("  no round yet", "dim")]
-        if about is not None and asked is not None:
-            kind = "a tournament" if about.epoch is None else f"of generation {about.generation}"
+        if summary is not None and query is not None:
+            kind = "offline" if summary.epoch is None else f"of generation {summary.generation}"
             pieces = [
-                Piece(f"  round {about.round}", "strong"),
-                Piece(f" of {about.last}, {kind}   "),
+                Piece(f"  round {summary.round}", "strong"),
+                Piece(f" of {summary.last}, {kind}   "),
                 Piece(
-                    f"{about.items} items, {about.checkable} with keys, {about.hidden} hidden   "
-                    f"{about.contestants} contestants   {about.tokens:,} tokens "
-                    f"({about.predicted:,} expected)",
+                    f"{summary.items} items, {summary.checkable} with keys, "
+                    f"{summary.hidden} hidden   "
+                    f"{summary.contestants} contestants   {summary.tokens:,} tokens "
+                    f"({summary.predicted:,} expected)",
                     "dim",
                 ),
             ]
-            if asked.task is not None:
-                pieces.insert(2, Piece(f"only {asked.task}   ", "bar"))
-            if asked.model is not None:
-                pieces.insert(2, Piece(f"only #{asked.model}   ", "bar"))
+            if query.task is not None:
+                pieces.insert(2, Piece(f"only {query.task}   ", "bar"))
+            if query.model is not None:
+                pieces.insert(2, Piece(f"only #{query.model}   ", "bar"))
         self.put("#round", [pieces])
 
-    def _listen(self) -> None:
-        """Ask for everything about the match under the cursor."""
-        from tui.app.data.arena import heard  # noqa: PLC0415 - see draw
+    def _ask_for_match(self) -> None:
+        """Ask for the details of the match under the cursor."""
+        from tui.app.data.arena import match_with_kin  # noqa: PLC0415 - see draw
 
-        snapshot, match = self.app.snapshot, self._met()
+        snapshot, match = self.app.snapshot, self._match_under_cursor()
         if snapshot is None or match is None:
-            self._heard = None
+            self._match = None
             self._show_match()
         else:
-            asked = partial(heard, name=match.name, snapshot=snapshot)
-            self.ask("match", asked, self._hear)
+            query = partial(match_with_kin, name=match.name, snapshot=snapshot)
+            self.ask("match", query, self._store_match)
 
-    def _hear(self, answer: "tuple[MatchDetail, dict[int, int | None]]") -> None:
-        self._heard = answer
+    def _store_match(self, answer: "tuple[MatchDetail, dict[int, int | None]]") -> None:
+        self._match = answer
         self._show_match()
 
     def _show_match(self) -> None:
@@ -177,14 +178,14 @@ class ArenaPage(Page):
         from tui.app.drawing.rows import ListedRows  # noqa: PLC0415
 
         lines, snapshot = self.query_one("#match", VirtualList), self.app.snapshot
-        answer = self._heard
+        answer = self._match
         if answer is None or snapshot is None or answer[0].newest > snapshot.newest:
             lines.show(ListedRows())
         else:
             lines.show(match_rows(*answer, snapshot, self.app.signs, lines.room))
 
-    def _inspect(self) -> None:
-        """Show everything about the judge under the cursor."""
+    def _show_judge(self) -> None:
+        """Show the judge under the cursor."""
         from tui.app.drawing.judge_rows import one_judge_rows  # noqa: PLC0415 - see draw
         from tui.app.drawing.rows import ListedRows  # noqa: PLC0415
 
@@ -197,14 +198,14 @@ class ArenaPage(Page):
             return
         lines.show(one_judge_rows(self._view, judge, snapshot, self.app.signs, lines.room))
 
-    def _met(self) -> "Match | None":
+    def _match_under_cursor(self) -> "Match | None":
         """The match under the cursor."""
         row = self.query_one("#matches", VirtualList).row
         listed = self._view.matches if self._view is not None else ()
         return listed[row] if row < len(listed) else None
 
-    def _meets(self, model: int) -> bool:
-        match = self._met()
+    def _is_in_match(self, model: int) -> bool:
+        match = self._match_under_cursor()
         return match is not None and model in (match.a.model, match.b.model)
 
     # Cursors
@@ -212,19 +213,19 @@ class ArenaPage(Page):
     def on_virtual_list_moved(self, message: VirtualList.Moved) -> None:
         """Show what the cursor is on."""
         if message.lines.id == "matches":
-            self._listen()
+            self._ask_for_match()
         elif message.lines.id == "judges":
-            self._inspect()
+            self._show_judge()
 
     def on_virtual_list_opened(self, message: VirtualList.Opened) -> None:
-        """From a match to those who played and judged it, and from there to a model."""
+        """Move the focus from a match or judge to its details."""
         detail = {"matches": "#match", "judges": "#judge"}.get(message.lines.id or "")
         if detail is not None:
-            message.prevent_default()  # which is to open the model's page
+            message.prevent_default()  # of opening the model's page
             self.query_one(detail, VirtualList).focus()
 
     def keys_of(self, ids: Collection[int]) -> Collection[Hashable]:
-        """The matches in which models that were found took part."""
+        """The keys of matches in which models that were found took part."""
         lines = self.lines
         if lines is None or lines.id != "matches" or self._view is None:
             return ids
@@ -245,43 +246,43 @@ class ArenaPage(Page):
 
     def action_filter(self) -> None:
         """Ask for a task."""
-        task = self._asked.task if self._asked else None
-        self.query_one(PromptLine).open("task (empty shows all)", self._keep, task or "")
+        task = self._query.task if self._query else None
+        self.query_one(PromptLine).open("task (empty shows all)", self._filter_by, task or "")
 
-    def _keep(self, text: str) -> None:
+    def _filter_by(self, text: str) -> None:
         from lineage.queries.tasks import check_task  # noqa: PLC0415 - see draw
 
         task = text.strip() or None
         if task is None:
-            self._keep_known(None)
+            self._show_task(None)
         else:
-            self.ask("task", partial(check_task, task=task), lambda _: self._keep_known(task), 0.0)
+            self.ask("task", partial(check_task, task=task), lambda _: self._show_task(task), 0.0)
 
-    def _keep_known(self, task: str | None) -> None:
-        if self._asked is not None:
-            self._look(replace(self._asked, task=task))
+    def _show_task(self, task: str | None) -> None:
+        if self._query is not None:
+            self._ask_for_round(replace(self._query, task=task))
 
     def action_only(self) -> None:
         """Show the matches of the model in focus alone, or all again."""
-        if self._asked is not None:
-            model = None if self._asked.model is not None else self.app.focused_on.model
-            self._look(replace(self._asked, model=model))
+        if self._query is not None:
+            model = None if self._query.model is not None else self.app.focused_on.model
+            self._ask_for_round(replace(self._query, model=model))
 
     def action_older(self) -> None:
         """Show the round before."""
-        about = self._view.played if self._view else None
-        if about is not None and self._asked is not None and about.round > 1:
-            self._look(replace(self._asked, round=about.round - 1))
+        summary = self._view.summary if self._view else None
+        if summary is not None and self._query is not None and summary.round > 1:
+            self._ask_for_round(replace(self._query, round=summary.round - 1))
 
     def action_newer(self) -> None:
-        """Show the round after, and from the last one on whatever comes."""
-        about = self._view.played if self._view else None
-        if about is not None and self._asked is not None:
-            after = about.round + 1
-            self._look(replace(self._asked, round=after if after < about.last else None))
+        """Show the round after; after the last one, follow new rounds."""
+        summary = self._view.summary if self._view else None
+        if summary is not None and self._query is not None:
+            after = summary.round + 1
+            self._ask_for_round(replace(self._query, round=after if after < summary.last else None))
 
     def _find(self, text: str) -> None:
-        """Go to a match that is typed by its name; whatever else is typed finds models."""
+        """Go to a match by its name; any other text finds models."""
         from lineage.queries.matches import MatchName  # noqa: PLC0415 - see draw
 
         try:
@@ -290,6 +291,6 @@ class ArenaPage(Page):
             super()._find(text)
             return
         if self.query_one("#matches", VirtualList).go(str(name)):
-            self._listen()
+            self._ask_for_match()
         else:
             self.notify(f"{name} is not among the matches that are listed", severity="warning")

@@ -1,4 +1,4 @@
-"""The board: all living models, sorted and filtered as one likes."""
+"""The Board page: all living models, sorted and filtered."""
 
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
@@ -23,7 +23,7 @@ class BoardPage(Page):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("s", "sort", "Sort", id="board.sort", tooltip="Sort by the next column"),
-        Binding("S", "turn", "Turn", id="board.turn", show=False, tooltip="Turn the order round"),
+        Binding("S", "turn", "Turn", id="board.turn", show=False, tooltip="Reverse the order"),
         Binding(
             "F", "filter", "Filter", id="board.filter",
             tooltip="Show only some, such as task:kanji>0.8 and founder:sum>20%",
@@ -35,20 +35,20 @@ class BoardPage(Page):
     ]  # fmt: skip
 
     DEFAULT_CSS = """
-    BoardPage #said, BoardPage #heads, BoardPage #legend { height: 1; text-wrap: nowrap; }
+    BoardPage #title, BoardPage #heads, BoardPage #legend { height: 1; text-wrap: nowrap; }
     BoardPage #legend { color: $foreground-muted; }
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._order, self._upwards, self._everyone = 0, False, False
-        self._filter, self._kept = "", frozenset[int]()
+        self._filter, self._matching = "", frozenset[int]()
 
     def panes(self) -> ComposeResult:
-        """What is shown, the titles, the list, and what the bars mean."""
-        yield Static(id="said", markup=False)
+        """The count, the titles, the list, and the legend of the bars."""
+        yield Static(id="title", markup=False)
         yield Static(id="heads", markup=False)
-        yield VirtualList(id="board", nothing="nobody")
+        yield VirtualList(id="board", nothing="no models")
         yield Static(id="legend", markup=False)
 
     def draw(self, snapshot: "Snapshot") -> None:
@@ -61,26 +61,26 @@ class BoardPage(Page):
         if self._everyone:
             ids = np.arange(1, snapshot.newest + 1, dtype=np.int32)
         if self._filter:
-            ids = ids[np.isin(ids, np.fromiter(self._kept, np.int32))]
+            ids = ids[np.isin(ids, np.fromiter(self._matching, np.int32))]
         order = sorted_by(ORDERS[self._order], self._upwards, snapshot, ids)
         lines = self.query_one(VirtualList)
         lines.show(BoardRows(snapshot, order, self.app.signs))
         signs = legend(snapshot, self.app.signs, self.app.size.width - GUTTER)
         self.put("#legend", [[Piece(" " * GUTTER), *signs]])
-        self._say(snapshot)
+        self._draw_title(snapshot)
 
     def draw_focus(self, focus: "Focus") -> None:
         """Put the cursor on the model in focus."""
         if focus.model is not None:
             self.query_one(VirtualList).go(focus.model)
 
-    def on_virtual_list_told(self) -> None:
-        """Show that there are new rows above, or that there are none."""
+    def on_virtual_list_news_changed(self) -> None:
+        """Show how many new rows are above the cursor."""
         if self.app.snapshot is not None:
-            self._say(self.app.snapshot)
+            self._draw_title(self.app.snapshot)
 
     def on_resize(self) -> None:
-        """Other columns fit."""
+        """Draw the columns that fit."""
         self.repaint()
 
     def action_sort(self) -> None:
@@ -91,7 +91,7 @@ class BoardPage(Page):
         self.repaint()
 
     def action_turn(self) -> None:
-        """Turn the order round."""
+        """Reverse the order."""
         self._upwards = not self._upwards
         self.repaint()
 
@@ -101,22 +101,26 @@ class BoardPage(Page):
         self.repaint()
 
     def action_filter(self) -> None:
-        """Ask whom to show."""
-        self.query_one(PromptLine).open("filter (empty shows all)", self._keep, self._filter)
+        """Ask for a filter."""
+        self.query_one(PromptLine).open(
+            "filter (empty shows all)", self._apply_filter, self._filter
+        )
 
-    def _keep(self, text: str) -> None:
+    def _apply_filter(self, text: str) -> None:
         text = text.strip()
         if not text:
             self._filter = ""
             self.repaint()
         else:
-            self.ask("filter", partial(_fitting, text=text), partial(self._kept_are, text), 0.0)
+            self.ask(
+                "filter", partial(_fitting, text=text), partial(self._store_matching, text), 0.0
+            )
 
-    def _kept_are(self, text: str, ids: frozenset[int]) -> None:
-        self._filter, self._kept = text, ids
+    def _store_matching(self, text: str, ids: frozenset[int]) -> None:
+        self._filter, self._matching = text, ids
         self.repaint()
 
-    def _say(self, snapshot: "Snapshot") -> None:
+    def _draw_title(self, snapshot: "Snapshot") -> None:
         from tui.app.drawing.board_rows import ORDERS, heads  # noqa: PLC0415 - see draw
 
         signs, lines, order = self.app.signs, self.query_one(VirtualList), ORDERS[self._order]
@@ -130,7 +134,7 @@ class BoardPage(Page):
         if lines.news:
             parts.append(Piece(f"   {signs.up} {lines.news} new above (f follows)", "champion"))
         titles = heads(self.app.size.width - GUTTER, order, self._upwards, signs)
-        self.put("#said", [parts])
+        self.put("#title", [parts])
         self.put("#heads", [[Piece(" " * GUTTER), *titles]])
 
 

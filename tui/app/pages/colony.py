@@ -1,4 +1,4 @@
-"""The colony: the campaign as it lives, on one screen that can stay open for days."""
+"""The Colony page: the whole campaign on one page that can stay open for days."""
 
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ class ColonyPage(Page):
     """Fitness over births, what is done now, champions, events, diversity."""
 
     def panes(self) -> ComposeResult:
-        """Everything at once."""
+        """Fitness, what is done now, diversity, champions and events."""
         yield Static(id="head", markup=False)
         with Container(id="grid"):
             with Container(id="fitness", classes="pane") as fitness:
@@ -43,30 +43,32 @@ class ColonyPage(Page):
 
     def draw(self, snapshot: "Snapshot") -> None:
         """Show a snapshot."""
-        from tui.app.drawing import timeline as told  # noqa: PLC0415 - numpy, after the first paint
+        from tui.app.drawing import timeline  # noqa: PLC0415 - numpy, after the first paint
 
         signs = self.app.signs
-        self.query_one(Plot).show(*told.fitness(snapshot), "no generation is complete yet")
-        self.query_one("#champions", VirtualList).show(told.Champions(snapshot, signs))
-        self.query_one("#events", VirtualList).show(told.events(snapshot, signs))
+        self.query_one(Plot).show(*timeline.fitness(snapshot), "no generation is complete yet")
+        self.query_one("#champions", VirtualList).show(timeline.Champions(snapshot, signs))
+        self.query_one("#events", VirtualList).show(timeline.events(snapshot, signs))
         width = self.query_one("#measures").size.width
-        self.put("#measures", told.diversity(snapshot, signs, max(20, width)))
+        self.put("#measures", timeline.diversity(snapshot, signs, max(20, width)))
 
     def draw_heartbeat(self, heartbeat: "Heartbeat | None") -> None:
         """Show what is done now, and how far the campaign is."""
-        from tui.app.drawing import campaign_status as standing  # noqa: PLC0415 - see draw
+        from tui.app.drawing import campaign_status  # noqa: PLC0415 - see draw
 
         app, snapshot = self.app, self.app.snapshot
         name = app.archive.name
-        self.put("#head", [standing.head(name, snapshot, heartbeat, app.signs, app.size.width)])
+        self.put(
+            "#head", [campaign_status.head(name, snapshot, heartbeat, app.signs, app.size.width)]
+        )
         width = self.query_one("#doing").size.width
-        self.put("#doing", standing.doing(snapshot, heartbeat, app.signs, max(20, width)))
+        self.put("#doing", campaign_status.activity(snapshot, heartbeat, app.signs, max(20, width)))
 
     def draw_focus(self, focus: "Focus") -> None:
-        """Put the cursor on the model in focus, where it was champion."""
+        """Put the cursor on the model in focus, if it was champion."""
         if focus.model is not None:
             self.query_one("#champions", VirtualList).go(focus.model)
 
     def on_resize(self) -> None:
-        """What has room has changed."""
+        """Draw what fits."""
         self.call_after_refresh(self.repaint)

@@ -1,4 +1,4 @@
-"""The comparison: the model in focus beside the marked one, or between its parents."""
+"""The Diff page: the model in focus beside the marked one, or between its parents."""
 
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
@@ -12,20 +12,20 @@ from tui.app.widgets.virtual_list import GUTTER, VirtualList
 from tui.shared.styling import Piece, text_of
 
 if TYPE_CHECKING:
-    from tui.app.data.comparison import Compared
+    from tui.app.data.comparison import ModelComparison
     from tui.app.data.focus import Focus
     from tui.app.data.snapshot import Snapshot
     from tui.app.drawing.diff_rows import DiffLine
 
 
 class ChangeList(VirtualList, inherit_bindings=False):
-    """A list on a page where `n` and `N` walk along changes."""
+    """A list on a page where `n` and `N` go from change to change."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        known
-        for known in VirtualList.BINDINGS
-        if isinstance(known, Binding)
-        and known.id not in ("list.next", "list.before", "list.follow", "list.open")
+        binding
+        for binding in VirtualList.BINDINGS
+        if isinstance(binding, Binding)
+        and binding.id not in ("list.next", "list.before", "list.follow", "list.open")
     ]
 
 
@@ -39,7 +39,7 @@ class DiffPage(Page):
         Binding("o", "only", "Only changes", id="diff.only", tooltip="Only changes, or all"),
         Binding("s", "swap", "Swap", id="diff.swap", tooltip="Swap the sides"),
         Binding("escape,backspace", "app.pop_screen", "Back", id="diff.back", key_display="esc",
-                tooltip="To where one came from"),
+                tooltip="Back to the page before"),
     ]  # fmt: skip
 
     DEFAULT_CSS = "DiffPage #heads { height: 1; text-wrap: nowrap; background: $surface; }"
@@ -47,64 +47,66 @@ class DiffPage(Page):
     def __init__(self) -> None:
         super().__init__()
         self._pair: tuple[int | None, int | None] | None = None
-        self._compared: Compared | None = None
+        self._comparison: ModelComparison | None = None
         self._lines: list[DiffLine] = []
         self._only = False
 
     def panes(self) -> ComposeResult:
-        """The models, and a row for all that is compared."""
+        """The models, and a row for everything that is compared."""
         yield Static(id="heads", markup=False)
         yield ChangeList(id="rows", nothing="asking the archive")
 
     def draw(self, snapshot: "Snapshot") -> None:
-        """Compare in a newer colony."""
+        """Compare again in a newer snapshot."""
         self._pair = None
         self.draw_focus(self.app.focused_on)
 
     def draw_focus(self, focus: "Focus") -> None:
-        """Compare whoever is in focus now."""
+        """Compare the model that is in focus now."""
         snapshot, model = self.app.snapshot, focus.model
         mark = None if focus.mark == model else focus.mark
         if snapshot is None or model is None or self._pair == (model, mark):
             return
         self._pair = model, mark
         if mark is None and not snapshot.parents(model):
-            self._say(f"{snapshot.name(model)} has no parents; mark another model with m")
+            self._show_message(f"{snapshot.name(model)} has no parents; mark another model with m")
             return
-        from tui.app.data.comparison import compared  # noqa: PLC0415 - numpy, after the first paint
+        from tui.app.data.comparison import compare_models  # noqa: PLC0415 - numpy, after the first paint
 
-        question = partial(compared, snapshot=snapshot, one=model, two=mark)
-        self.ask("diff", question, partial(self._take, self._pair))
+        question = partial(compare_models, snapshot=snapshot, one=model, two=mark)
+        self.ask("diff", question, partial(self._store_comparison, self._pair))
 
     def on_resize(self) -> None:
         """Draw what fits."""
         self.call_after_refresh(self._draw_rows)
 
-    def _take(self, pair: tuple[int | None, int | None], compared: "Compared") -> None:
+    def _store_comparison(
+        self, pair: tuple[int | None, int | None], comparison: "ModelComparison"
+    ) -> None:
         if pair == self._pair:
-            self._compared = compared
+            self._comparison = comparison
             self._draw_rows()
 
-    def _say(self, words: str) -> None:
+    def _show_message(self, words: str) -> None:
         from tui.app.drawing.rows import ListedRows  # noqa: PLC0415 - see draw_focus
 
-        self._compared = None
+        self._comparison = None
         self.query_one("#heads", Static).update("", layout=False)
         self.query_one(ChangeList).show(ListedRows([("none", None, [Piece(words, "dim")])]))
 
     def _draw_rows(self) -> None:
-        snapshot, compared = self.app.snapshot, self._compared
-        if snapshot is None or compared is None:
+        snapshot, comparison = self.app.snapshot, self._comparison
+        if snapshot is None or comparison is None:
             return
         from tui.app.drawing import diff_rows  # noqa: PLC0415 - see draw_focus
 
         lines, signs = self.query_one(ChangeList), self.app.signs
         width = lines.size.width - GUTTER - 1
-        all_lines = diff_rows.all_rows(compared, snapshot, signs)
+        all_lines = diff_rows.all_rows(comparison, snapshot, signs)
         self._lines = diff_rows.only_changes(all_lines) if self._only else all_lines
-        heads = [Piece(" " * GUTTER), *diff_rows.heads(compared, snapshot, signs, width)]
+        heads = [Piece(" " * GUTTER), *diff_rows.heads(comparison, snapshot, signs, width)]
         self.query_one("#heads", Static).update(text_of([heads], self.app.tones), layout=False)
-        lines.show(diff_rows.rows(self._lines, compared, width, signs))
+        lines.show(diff_rows.rows(self._lines, comparison, width, signs))
 
     def action_change(self, by: int) -> None:
         """Go to the next change, or to the one before; past the last is the first."""
@@ -121,7 +123,7 @@ class DiffPage(Page):
         self._draw_rows()
 
     def action_swap(self) -> None:
-        """Put the sides the other way round."""
-        if self._compared is not None:
-            self._compared = self._compared.swapped()
+        """Swap the sides."""
+        if self._comparison is not None:
+            self._comparison = self._comparison.swapped()
             self._draw_rows()

@@ -1,7 +1,7 @@
-"""The lineage: four lenses on the model in focus, and steps from it to its kin.
+"""The Lineage page: four views of the model in focus, and keys that go to its kin.
 
-A lens has a root. Moving the cursor in it glances at others and keeps the root; enter makes the
-model under the cursor the root, and enter on the root opens it.
+A view has a root. Moving the cursor keeps the root; enter makes the model under the cursor the
+root, and enter on the root opens its page.
 """
 
 from functools import partial
@@ -36,13 +36,13 @@ class LineagePage(PinnedPage):
     """The lineage of the model in focus."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("l", "lens('line')", "Line", id="lineage.line", show=False,
+        Binding("l", "view('line')", "Line", id="lineage.line", show=False,
                 tooltip="The line: the fitter parent of the fitter parent, down to a founder"),
-        Binding("t", "lens('pedigree')", "Pedigree", id="lineage.pedigree", show=False,
+        Binding("t", "view('pedigree')", "Pedigree", id="lineage.pedigree", show=False,
                 tooltip="The pedigree: both parents of everybody, numbered"),
-        Binding("g", "lens('graph')", "Graph", id="lineage.graph", show=False,
+        Binding("g", "view('graph')", "Graph", id="lineage.graph", show=False,
                 tooltip="The nearest ancestors with their edges"),
-        Binding("a", "lens('map')", "Map", id="lineage.map", show=False,
+        Binding("a", "view('map')", "Map", id="lineage.map", show=False,
                 tooltip="All births by fitness, with the line over them"),
         Binding("p", "parent(0)", "Parent", id="lineage.parent", tooltip="The fitter parent"),
         Binding("P", "parent(1)", "Other parent", id="lineage.other", show=False,
@@ -57,15 +57,15 @@ class LineagePage(PinnedPage):
                 show=False, tooltip="One generation less"),
         Binding("s", "slot", "Slot", id="lineage.slot",
                 tooltip="Go to a slot of the pedigree by its number"),
-        Binding("w", "way", "Way", id="lineage.way",
-                tooltip="The way to the marked model in the graph, or its ancestors again"),
+        Binding("w", "path", "Path", id="lineage.way",
+                tooltip="The path to the marked model in the graph, or its ancestors again"),
         Binding("escape", "back", "Back", id="lineage.back", show=False,
-                tooltip="From a list beside the lens back to it"),
+                tooltip="From a list beside the view back to it"),
     ]  # fmt: skip
 
     AUTO_FOCUS = "#rows"
     DEFAULT_CSS = """
-    LineagePage #lenses { height: 1; text-wrap: nowrap; }
+    LineagePage #views { height: 1; text-wrap: nowrap; }
     LineagePage #kin { display: none; width: 100%; }
     LineagePage.-kin #kin { display: block; }
     LineagePage.-kin LineagePane { display: none; }
@@ -84,29 +84,29 @@ class LineagePage(PinnedPage):
     def __init__(self) -> None:
         super().__init__()
         self._kin = KinList(id="kin", nothing="none")
-        self._room, self._facts = LineagePane(), StaticRows(id="about", classes="pane")
+        self._pane, self._summary = LineagePane(), StaticRows(id="about", classes="pane")
         self._mark: int | None = None
-        self._resting: Timer | None = None
+        self._children_timer: Timer | None = None
 
     def panes(self) -> ComposeResult:
-        """Kin on the left, the lens, and what is known of the model under the cursor."""
-        yield Static(id="lenses", markup=False)
+        """A list of kin, the view, and a summary of the model under the cursor."""
+        yield Static(id="views", markup=False)
         with Horizontal():
             self._kin.add_class("pane")
-            self._facts.border_title = "about"
+            self._summary.border_title = "about"
             yield self._kin
-            yield self._room
-            yield self._facts
+            yield self._pane
+            yield self._summary
 
     @property
     def lines(self) -> VirtualList | None:
         """The list that is searched."""
-        return self._kin if self._kin.has_focus else self._room.rows
+        return self._kin if self._kin.has_focus else self._pane.rows
 
-    # What is shown
+    # Drawing
 
     def draw(self, snapshot: "Snapshot") -> None:
-        """Show the lineage in a newer colony."""
+        """Show the lineage in a newer snapshot."""
         if self.app.focused_on.model is None and snapshot.newest:
             self.app.glance(snapshot.champion or snapshot.newest)
         self.draw_root()
@@ -114,69 +114,72 @@ class LineagePage(PinnedPage):
         self.draw_cursor()
 
     def draw_focus(self, focus: "Focus") -> None:
-        """Root the lens at the model in focus, or show the way to another mark."""
+        """Make the model in focus the root, or show the path to another mark."""
         mark, self._mark = self._mark, focus.mark
-        self._room.cursor = focus.model
+        self._pane.cursor = focus.model
         super().draw_focus(focus)
-        if self._room.by_way and mark != focus.mark:
+        if self._pane.shows_path and mark != focus.mark:
             self.draw_root()
 
     def draw_root(self) -> None:
         """Show the lineage of the root."""
-        self._room.draw_lens(self.root)
+        self._pane.draw_view(self.root)
 
     def repaint_lines(self) -> None:
-        """Paint lists, the chart and the facts anew."""
+        """Paint lists, the chart and the summary anew."""
         super().repaint_lines()
-        self._room.chart.repaint()
-        self._facts.refresh()
+        self._pane.chart.repaint()
+        self._summary.refresh()
 
     def _draw_tabs(self) -> None:
         text, tones = Text(" "), self.app.tones
         for name, title in TABS.items():
-            link = Style.from_meta({"@click": f"screen.lens({name!r})"})
-            text.append(f" {title} ", tones["here" if name == self._room.lens else "plain"] + link)
-        self.query_one("#lenses", Static).update(text, layout=False)
+            link = Style.from_meta({"@click": f"screen.view({name!r})"})
+            text.append(f" {title} ", tones["here" if name == self._pane.view else "plain"] + link)
+        self.query_one("#views", Static).update(text, layout=False)
 
     def on_lineage_pane_fitted(self) -> None:
-        """Say as much as there is room for."""
+        """Draw what fits."""
         self.draw_cursor()
 
     def draw_cursor(self) -> None:
-        """Tell of the model under the cursor, and list its children where there is room."""
-        snapshot, model, facts = self.app.snapshot, self.cursor, self._facts
+        """Summarise the model under the cursor, and list its children if there is room."""
+        snapshot, model, summary = self.app.snapshot, self.cursor, self._summary
         if snapshot is None or model is None or not snapshot.has(model):
             return
-        from tui.app.drawing.model_summary import about  # noqa: PLC0415 - numpy, after the first paint
+        from tui.app.drawing.model_summary import summary as summary_rows  # noqa: PLC0415 - numpy, after the first paint
 
-        if facts.display and facts.size:
-            facts.show(
-                [*self._room.describe(), *about(snapshot, model, self.app.signs, facts.size.width)]
+        if summary.display and summary.size:
+            summary.show(
+                [
+                    *self._pane.describe(),
+                    *summary_rows(snapshot, model, self.app.signs, summary.size.width),
+                ]
             )
-        if self._resting is not None:
-            self._resting.stop()
+        if self._children_timer is not None:
+            self._children_timer.stop()
         if self._kin.display and not self._kin.has_focus and not self.has_class("-kin"):
             listed = partial(self._list_children, model)
-            self._resting = self.set_timer(SETTLED_S, listed)
+            self._children_timer = self.set_timer(SETTLED_S, listed)
 
     def _list_children(self, model: int) -> None:
         from tui.app.data.kin import children  # noqa: PLC0415 - see draw_cursor
 
         snapshot = self.app.snapshot
         if snapshot is not None and snapshot.has(model):
-            self._kin.tell(snapshot, children(snapshot, model), f"children of #{model}")
+            self._kin.show_models(snapshot, children(snapshot, model), f"children of #{model}")
 
     def _beside(self, models: "Ids", title: str) -> None:
-        """List models beside the lens, and go there."""
+        """List models beside the view, and focus the list."""
         assert self.app.snapshot is not None
-        self._kin.tell(self.app.snapshot, models, title)
+        self._kin.show_models(self.app.snapshot, models, title)
         self.add_class("-kin")
         self.set_focus(self._kin)
 
-    # Who moves
+    # Messages
 
     def on_chart_moved(self) -> None:
-        """Tell of where the cursor is, also where nobody is."""
+        """Summarise what is under the cursor, also on an empty spot."""
         self.draw_cursor()
 
     def opened(self, model: int, lines: VirtualList) -> None:
@@ -189,33 +192,33 @@ class LineagePage(PinnedPage):
 
     def on_chart_opened(self, message: Chart.Opened) -> None:
         """Make the model under the cursor the root, open the root; list a cell of the map."""
-        there, snapshot = self._room.cell, self.app.snapshot
+        there, snapshot = self._pane.cell, self.app.snapshot
         if there is None or snapshot is None:
             if message.model is not None:
-                self.opened(message.model, self._room.rows)
+                self.opened(message.model, self._pane.rows)
         elif len(there):
             from tui.app.data.kin import fittest_first  # noqa: PLC0415 - see draw_cursor
 
             self._beside(fittest_first(snapshot, there), "born in this cell")
 
     def _step(self, model: int) -> None:
-        """Go to a model: the cursor where the lens shows it, else the lens."""
-        if self._room.go(model):
+        """Put the cursor on a model if the view shows it; else make it the root."""
+        if self._pane.go(model):
             self.app.glance(model)
         else:
             self.enter(model)
 
     # Keys
 
-    def action_lens(self, name: str) -> None:
-        """Look through a lens."""
-        room = self._room
-        had = room.seen.has_focus or self.focused is None
-        room.lens = name
+    def action_view(self, name: str) -> None:
+        """Show another view."""
+        pane = self._pane
+        had = pane.seen.has_focus or self.focused is None
+        pane.view = name
         self.draw_root()
         self._draw_tabs()
         if had:
-            self.set_focus(room.seen)
+            self.set_focus(pane.seen)
         self.refresh_bindings()
         self.draw_cursor()
 
@@ -264,37 +267,37 @@ class LineagePage(PinnedPage):
 
     def action_deepen(self, by: int) -> None:
         """Show a generation more, or one less."""
-        self._room.deepen(by)
+        self._pane.deepen(by)
 
     def action_slot(self) -> None:
         """Ask for the number of a slot."""
         self.query_one(PromptLine).open("number of a slot", self._to_slot)
 
     def _to_slot(self, text: str) -> None:
-        if not (text.strip().isdecimal() and self._room.to_slot(int(text))):
+        if not (text.strip().isdecimal() and self._pane.to_slot(int(text))):
             self.notify(f"no slot {text.strip()!r} in this pedigree", severity="warning")
 
-    def action_way(self) -> None:
-        """Show the way from the model under the cursor to the mark, or ancestors again."""
-        room = self._room
-        room.by_way = not (room.by_way and room.lens == "graph")
-        self.root = self.cursor if room.by_way else self.root
-        self.action_lens("graph")
+    def action_path(self) -> None:
+        """Show the path from the model under the cursor to the mark, or ancestors again."""
+        pane = self._pane
+        pane.shows_path = not (pane.shows_path and pane.view == "graph")
+        self.root = self.cursor if pane.shows_path else self.root
+        self.action_view("graph")
 
     def action_back(self) -> None:
-        """Leave the list beside the lens."""
+        """Leave the list beside the view."""
         self.remove_class("-kin")
-        self.set_focus(self._room.seen)
-        if (pointed := self._room.pointed) is not None:
+        self.set_focus(self._pane.seen)
+        if (pointed := self._pane.pointed) is not None:
             self.app.glance(pointed)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer what the lens can do."""
+        """Whether the view has an action; Textual offers only those."""
         if action == "slot":
-            return self._room.lens == "pedigree"
+            return self._pane.view == "pedigree"
         if action == "deepen":
-            return self._room.lens in ("pedigree", "graph")
-        if action == "way":
+            return self._pane.view in ("pedigree", "graph")
+        if action == "path":
             mark = self.app.focused_on.mark
-            return self._room.by_way or mark not in (None, self.cursor)
+            return self._pane.shows_path or mark not in (None, self.cursor)
         return True

@@ -1,4 +1,4 @@
-"""The model: everything about the one in focus."""
+"""The Model page: everything about the model in focus."""
 
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
@@ -27,7 +27,7 @@ class ModelPage(PinnedPage):
         Binding("P", "parent(1)", "Other parent", id="model.other", show=False,
                 tooltip="The other parent"),
         Binding("escape,backspace", "app.pop_screen", "Back", id="model.back", key_display="esc",
-                tooltip="To where one came from"),
+                tooltip="Back to the page before"),
     ]  # fmt: skip
 
     AUTO_FOCUS = "#recipe"
@@ -64,7 +64,7 @@ class ModelPage(PinnedPage):
                     yield Plot(id="rating", nothing="asking the archive")
 
     def draw(self, snapshot: "Snapshot") -> None:
-        """Show the model in a newer colony."""
+        """Show the model in a newer snapshot."""
         if self.root is not None and snapshot.has(self.root):
             self.draw_root()
 
@@ -75,24 +75,24 @@ class ModelPage(PinnedPage):
             return
         from tui.app.data.kin import children  # noqa: PLC0415 - numpy, after the first paint
         from tui.app.data.model_detail import model_detail_of  # noqa: PLC0415
-        from tui.app.drawing.lineage_rows import FewRows  # noqa: PLC0415
+        from tui.app.drawing.lineage_rows import BriefModelRows  # noqa: PLC0415
 
         lines, child_ids = self.query_one("#children", VirtualList), children(snapshot, model)
-        alive = sum(map(snapshot.lives, child_ids.tolist()))
+        alive = sum(map(snapshot.is_living, child_ids.tolist()))
         count = f": {len(child_ids):,}, {alive:,} alive" if len(child_ids) else ""
         lines.border_title = heading(f"children{count}")
-        lines.show(FewRows(snapshot, child_ids, self.app.signs))
+        lines.show(BriefModelRows(snapshot, child_ids, self.app.signs))
         if self._detail is not None and self._detail.sides.sides[0].model.id != model:
             self._detail = None
         self._draw_detail()
         question = partial(model_detail_of, snapshot=snapshot, model=model)
-        self.ask("portrait", question, self._take)
+        self.ask("detail", question, self._store_detail)
 
     def on_resize(self) -> None:
         """Draw what fits."""
         self.call_after_refresh(self._draw_detail)
 
-    def _take(self, detail: "ModelDetail") -> None:
+    def _store_detail(self, detail: "ModelDetail") -> None:
         if detail.sides.sides[0].model.id == self.root:
             self._detail = detail
             self._draw_detail()
@@ -101,21 +101,21 @@ class ModelPage(PinnedPage):
         snapshot, model, detail = self.app.snapshot, self.root, self._detail
         if snapshot is None or model is None or not snapshot.has(model):
             return
-        from tui.app.drawing import detail_rows as told  # noqa: PLC0415 - see draw_root
+        from tui.app.drawing import detail_rows  # noqa: PLC0415 - see draw_root
 
         signs = self.app.signs
-        head = text_of([told.head(snapshot, model, detail, signs)], self.app.tones)
+        head = text_of([detail_rows.head(snapshot, model, detail, signs)], self.app.tones)
         self.query_one("#head", Static).update(head, layout=False)
         if detail is None:
             return
         recipe, made, scores = (
             self.query_one(f"#{name}", VirtualList) for name in ("recipe", "made", "scores")
         )
-        recipe.show(told.recipe(detail, snapshot, signs))
-        made.show(told.made_of(detail, signs, made.content_size.width - GUTTER - 1))
+        recipe.show(detail_rows.recipe(detail, snapshot, signs))
+        made.show(detail_rows.made_of(detail, signs, made.content_size.width - GUTTER - 1))
         width = scores.content_size.width - GUTTER - 1
-        scores.show(told.scores(detail, signs, width))
-        self.query_one(Plot).show(told.rating(detail), nothing="never rated")
+        scores.show(detail_rows.scores(detail, signs, width))
+        self.query_one(Plot).show(detail_rows.rating(detail), nothing="never rated")
 
     def action_children(self) -> None:
         """Go to the list of children."""

@@ -1,15 +1,15 @@
-"""The page: what every screen of the app has in common.
+"""The page: what all pages of the app have in common.
 
-A page draws a snapshot, and hears of what changes; it never waits. Its methods, in the order in
-which they matter to whoever writes one:
+A page draws a snapshot, and is called when something changes; it never waits. Its methods, the most
+important for the author of a page first:
 
 - `panes()`: its widgets, between the top bar and the footer;
-- `draw(snapshot)`: show it; called with every new snapshot while the page is seen, and when it
-  comes to be seen again;
-- `draw_pulse(pulse)`: the campaign tells what it does, up to five times a second;
+- `draw(snapshot)`: show it; called with every new snapshot while the page is on top, and when it
+  comes to the top again;
+- `draw_heartbeat(heartbeat)`: what the campaign does now, up to four times a second;
 - `draw_focus(focus)`: the model in focus, or the mark, has changed;
 - `put(where, rows)`: rows of text into a `Static`;
-- `ask(kind, question, take)`: a question to the archive, answered beside the event loop;
+- `ask(kind, question, take)`: a query of the archive, answered beside the event loop;
 - `lines`: the list that `/`, `n` and `N` search.
 """
 
@@ -42,11 +42,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 SETTLED_S = 0.04
-"""Details follow a cursor that has rested for so long: who holds a key down sees the list move."""
+"""Seconds that a cursor rests before details are asked for, so that a held key moves it fast."""
 
 
 class Page(Screen[None]):
-    """A screen about a colony."""
+    """A page about an archive."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
@@ -63,7 +63,7 @@ class Page(Screen[None]):
         self._settling: dict[str, Timer] = {}
         self._put: dict[str, Sequence[Sequence[Span | Piece]]] = {}
 
-    # What pages are made of
+    # To be defined by pages
 
     def panes(self) -> ComposeResult:
         """The page's own widgets."""
@@ -87,7 +87,7 @@ class Page(Screen[None]):
         lists = self.query(VirtualList)
         return lists.first() if lists else None
 
-    # What they can do
+    # For use by pages
 
     def ask(
         self,
@@ -96,33 +96,33 @@ class Page(Screen[None]):
         take: Callable[[T], None],
         after_s: float = SETTLED_S,
     ) -> None:
-        """Ask the archive, once nothing of this kind was asked for a moment.
+        """Run a query, unless another of this kind follows within a moment.
 
         Args:
-            kind: of question; a later one takes the place of an earlier one.
-            question: asked in a thread; must not touch widgets.
+            kind: of query; a later one replaces an earlier one.
+            question: runs in a thread; must not touch widgets.
             take: shows the answer.
-            after_s: how long to wait for another question of this kind; 0 asks at once.
+            after_s: seconds to wait for another query of this kind; 0 runs it at once.
         """
         if kind in self._settling:
             self._settling.pop(kind).stop()
-        asking = partial(self.app.questions.ask, self, kind, question, take)
+        asking = partial(self.app.query_worker.ask, self, kind, question, take)
         if after_s:
             self._settling[kind] = self.set_timer(after_s, asking)
         else:
             asking()
 
     def put(self, where: str, rows: "Sequence[Sequence[Span | Piece]]") -> None:
-        """Show rows of text in a `Static`; what is shown already is not painted again."""
+        """Show rows of text in the `Static` of a selector; equal rows are not painted again."""
         if self._put.get(where) != rows:
             self._put[where] = rows
             text = text_of(rows, self.app.tones)
             self.query_one(where, Static).update(text, layout=False)
 
-    # What it does by itself
+    # Common to all pages
 
     def compose(self) -> ComposeResult:
-        """The top bar, what is wrong, the page's panes, what is under way, prompt and footer."""
+        """The top bar, the banner, the page's panes, pending commands, prompt and footer."""
         yield TopBar()
         yield Static(id="banner", markup=False)
         yield from self.panes()
@@ -135,7 +135,7 @@ class Page(Screen[None]):
         self.renew()
 
     def on_screen_resume(self) -> None:
-        """Show what has changed while another page was seen."""
+        """Show what has changed while another page was on top."""
         if self.is_mounted:
             self.renew()
 
@@ -165,19 +165,19 @@ class Page(Screen[None]):
             lines.repaint()
 
     def draw_tabs(self) -> None:
-        """Show where one is."""
+        """Draw the tabs of the top bar."""
         self.query_one(TopBar).draw_tabs()
 
     def draw_trail(self) -> None:
-        """Show whom one has gone to, and who is marked."""
+        """Draw the focus and the mark in the top bar."""
         self.query_one(TopBar).draw_trail()
 
     def draw_pending(self) -> None:
-        """Show what was asked for and is not done yet."""
+        """Draw the pending commands and the export."""
         self.query_one(PendingCommands).draw()
 
     def draw_trouble(self, words: str | None) -> None:
-        """Show what is wrong, or that nothing is."""
+        """Show why the archive cannot be read; None hides the banner."""
         banner = self.query_one("#banner", Static)
         banner.display = words is not None
         banner.update(escaped(words or ""), layout=False)
@@ -198,7 +198,7 @@ class Page(Screen[None]):
     # Finding
 
     def action_find(self) -> None:
-        """Ask whom to find."""
+        """Ask for a model or a filter."""
         self.query_one(PromptLine).open("find", self._find)
 
     def _find(self, text: str) -> None:
@@ -217,22 +217,24 @@ class Page(Screen[None]):
             self.ask("find", partial(_found, text=text), self._show_found, after_s=0.0)
 
     def keys_of(self, ids: Collection[int]) -> Collection[Hashable]:
-        """The keys of models that were found, in the list that is searched."""
+        """The keys, in the list that is searched, of models that were found."""
         return ids
 
     def _show_found(self, ids: list[int]) -> None:
         lines = self.lines
         hits = 0 if lines is None else lines.search(self.keys_of(ids))
-        here = f", {hits:,} of them here: n and N walk along" if hits else ", none of them here"
+        here = (
+            f", {hits:,} of them here: n and N go through them" if hits else ", none of them here"
+        )
         self.notify(f"{len(ids):,} found{here if ids else ''}", timeout=4)
 
 
 def framed(name: str, nothing: str) -> VirtualList:
-    """A list in a frame that has its name as the title.
+    """A list in a frame.
 
     Args:
-        name: and its id.
-        nothing: what to say where there are no rows.
+        name: its id and title.
+        nothing: text shown while there are no rows.
     """
     lines = VirtualList(id=name, nothing=nothing)
     lines.border_title = heading(name)

@@ -1,7 +1,7 @@
-"""Pages about one model on which a cursor passes over others.
+"""Pages about one model, with a cursor that moves over others.
 
-What such a page shows follows the model in focus, its root. But moving the cursor on the page only
-glances at others: the page would change under the cursor if it followed that too.
+Such a page shows the model in focus, its root. Moving the cursor on the page changes the focus too,
+but not the root: else the page would change under the cursor.
 """
 
 from abc import abstractmethod
@@ -19,7 +19,7 @@ class PinnedPage(Page):
 
     Attributes:
         root: the model that it is about; None before there is one.
-        cursor: the model that was looked at last: the root, or another one on this page.
+        cursor: the model under the cursor: the root, or another one on this page.
     """
 
     def __init__(self) -> None:
@@ -33,19 +33,19 @@ class PinnedPage(Page):
         """Show the root."""
 
     def draw_cursor(self) -> None:
-        """Show what there is to say of the model under the cursor.
+        """Show what belongs to the model under the cursor.
 
-        At once, in the paint that moves the cursor: a second paint would take as long as the first.
+        At once, together with the moved cursor: a second paint would take as long as the first.
         """
 
     def renew(self) -> None:
-        """Show everything that is known; who was looked at on another page is the root here."""
+        """Show everything again; the model in focus on another page becomes the root."""
         self._comes = True
         super().renew()
         self._comes = False
 
     def draw_focus(self, focus: "Focus") -> None:
-        """Root the page at the model in focus, unless it is only the cursor that moved."""
+        """Make the model in focus the root, unless only the cursor moved."""
         snapshot, model = self.app.snapshot, focus.model
         if snapshot is None or model is None or not snapshot.has(model):
             return
@@ -57,20 +57,20 @@ class PinnedPage(Page):
         self.draw_cursor()
 
     def enter(self, model: int) -> None:
-        """Make a model the root, also if it is in focus already; the history keeps both."""
+        """Make a model the root, also if it is in focus already; both go into the history."""
         if self.root is not None:
-            self.cursor = self.root  # nothing is drawn on the way
+            self.cursor = self.root  # nothing is drawn in between
             self.app.action_go(self.root)
         self.root = None
         self.app.action_go(model)
         self.draw_focus(self.app.focused_on)
 
     def on_virtual_list_opened(self, message: VirtualList.Opened) -> None:
-        """Turn to a model."""
+        """Make a model that was opened the root."""
         message.prevent_default()
         if message.model is not None:
             self.opened(message.model, message.lines)
 
     def opened(self, model: int, lines: VirtualList) -> None:
-        """Turn to a model that was opened in a list."""
+        """Make a model that was opened in a list the root."""
         self.enter(model)

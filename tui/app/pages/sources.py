@@ -1,4 +1,4 @@
-"""Sources: what can be merged, where it lies and whether it fits; and what should be for a task."""
+"""The Sources page: what can be merged and whether it fits, and what should be for a task."""
 
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from population.analysis.recommendation import RecommendedSource
     from tui.app.data.focus import Focus
     from tui.app.data.snapshot import Snapshot
-    from tui.app.data.sources import SourceStock
+    from tui.app.data.sources import SourceList
 
 
 class SourcesPage(Page):
-    """Founders and the living as sources, and three of them for a task."""
+    """Founders and the living as sources of merges, and three of them for a task."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
@@ -32,11 +32,11 @@ class SourcesPage(Page):
     ]  # fmt: skip
 
     DEFAULT_CSS = """
-    SourcesPage #stock { layout: grid; grid-size: 1 3; grid-rows: 1fr 6 8; }
+    SourcesPage #panes { layout: grid; grid-size: 1 3; grid-rows: 1fr 6 8; }
     SourcesPage #sources, SourcesPage #source, SourcesPage #choices { height: 100%; }
     SourcesPage.-narrow .pane { padding: 0; }
 
-    SourcesPage.-wide #stock, SourcesPage.-very-wide #stock {
+    SourcesPage.-wide #panes, SourcesPage.-very-wide #panes {
         grid-size: 2 2; grid-columns: 1fr 1fr; grid-rows: 1fr 2fr;
     }
     SourcesPage.-wide #sources, SourcesPage.-very-wide #sources { row-span: 2; }
@@ -44,72 +44,72 @@ class SourcesPage(Page):
 
     def __init__(self) -> None:
         super().__init__()
-        self._stock: SourceStock | None = None
+        self._available: SourceList | None = None
         self._chosen_for: str | None = None
 
     def panes(self) -> ComposeResult:
         """All sources, one of them, and those that should be merged."""
-        with Container(id="stock"):
+        with Container(id="panes"):
             yield framed("sources", "reading headers")
             yield framed("source", "none is chosen")
             yield framed(
-                "choices", "not worked out: nobody was asked, or there are too many models"
+                "choices", "not computed: no model was asked, or there are too many models"
             )
 
     def draw(self, snapshot: "Snapshot") -> None:
-        """Ask what there is."""
-        from tui.app.data.sources import stock  # noqa: PLC0415 - numpy, after the first paint
+        """Ask for the sources."""
+        from tui.app.data.sources import available_sources  # noqa: PLC0415 - numpy, after the first paint
 
-        self.ask("stock", stock, self._show)
+        self.ask("sources", available_sources, self._show)
 
     def draw_focus(self, focus: "Focus") -> None:
         """Put the cursor on the model in focus."""
         if focus.model is not None and self.query_one("#sources", VirtualList).go(focus.model):
-            self._inspect()
+            self._show_source()
 
     def on_resize(self) -> None:
-        """Other columns fit."""
-        if self._stock is not None:
-            self._show(self._stock)
+        """Draw what fits."""
+        if self._available is not None:
+            self._show(self._available)
 
-    def _show(self, stock: "SourceStock") -> None:
+    def _show(self, available: "SourceList") -> None:
         from tui.app.drawing.sources_rows import source_rows  # noqa: PLC0415 - see draw
 
         snapshot, lines = self.app.snapshot, self.query_one("#sources", VirtualList)
         if snapshot is None:
             return
-        self._stock = stock
-        sources = [one for one in stock.sources if snapshot.has(one.model)]
+        self._available = available
+        sources = [one for one in available.sources if snapshot.has(one.model)]
         lines.show(source_rows(sources, snapshot, self.app.signs, lines.room))
-        if self._chosen_for not in stock.tasks:
-            self._chosen_for = stock.tasks[0] if stock.tasks else None
-        self._inspect()
-        self._select()
+        if self._chosen_for not in available.tasks:
+            self._chosen_for = available.tasks[0] if available.tasks else None
+        self._show_source()
+        self._ask_for_choices()
 
-    def _inspect(self) -> None:
+    def _show_source(self) -> None:
         """Show everything about the source under the cursor."""
         from tui.app.drawing.rows import ListedRows  # noqa: PLC0415 - see draw
         from tui.app.drawing.sources_rows import one_source_rows  # noqa: PLC0415
 
         lines, snapshot = self.query_one("#source", VirtualList), self.app.snapshot
         key = self.query_one("#sources", VirtualList).key
-        if self._stock is None or snapshot is None:
+        if self._available is None or snapshot is None:
             return
-        source = next((one for one in self._stock.sources if one.model == key), None)
+        source = next((one for one in self._available.sources if one.model == key), None)
         if source is None or not snapshot.has(source.model):
             lines.show(ListedRows())
         else:
             lines.show(one_source_rows(source, snapshot, self.app.signs, lines.room))
 
-    def _select(self) -> None:
-        """Ask what should be merged for the task."""
-        from tui.app.data.sources import choices  # noqa: PLC0415 - see draw
+    def _ask_for_choices(self) -> None:
+        """Ask which sources should be merged for the task."""
+        from tui.app.data.sources import recommended_sources  # noqa: PLC0415 - see draw
 
         lines, snapshot = self.query_one("#choices", VirtualList), self.app.snapshot
         if self._chosen_for is None or snapshot is None:
             return
         lines.border_title = heading(f"what to merge for {self._chosen_for}")
-        asked = partial(choices, task=self._chosen_for, snapshot=snapshot)
+        asked = partial(recommended_sources, task=self._chosen_for, snapshot=snapshot)
         self.ask("choices", asked, self._show_choices)
 
     def _show_choices(self, chosen: "tuple[RecommendedSource, ...]") -> None:
@@ -122,12 +122,12 @@ class SourcesPage(Page):
     def on_virtual_list_moved(self, message: VirtualList.Moved) -> None:
         """Show what the cursor is on."""
         if message.lines.id == "sources":
-            self._inspect()
+            self._show_source()
 
     def action_turn(self, by: int) -> None:
         """Go to another task."""
-        if self._stock is None or self._chosen_for is None:
+        if self._available is None or self._chosen_for is None:
             return
-        tasks = self._stock.tasks
+        tasks = self._available.tasks
         self._chosen_for = tasks[(tasks.index(self._chosen_for) + by) % len(tasks)]
-        self._select()
+        self._ask_for_choices()

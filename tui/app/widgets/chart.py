@@ -1,7 +1,7 @@
-"""The chart: a drawing with a cursor that goes from spot to spot, wherever they are on it.
+"""The chart: a drawing with a cursor that goes from spot to spot.
 
-Lists go by rows (`tui.app.widgets.virtual_list`); a pedigree and a map have somebody anywhere in a
-row.
+The cursor of a list is on a row (`tui.app.widgets.virtual_list`); a pedigree and a map have models
+anywhere in a row.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class ChartContent(Protocol):
-    """What a chart shows, as a value. A spot has a number and stands for a model, or for nobody."""
+    """What a chart shows, as a value. A spot has a number and stands for a model, or for none."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -44,20 +44,20 @@ class ChartContent(Protocol):
         ...
 
     def at(self, column: int, row: int) -> int | None:
-        """The spot that covers a cell."""
+        """The spot that covers a cell; None if none does."""
         ...
 
     def model(self, spot: int) -> int | None:
-        """Who stands there."""
+        """Id of the model at a spot; None if it is empty."""
         ...
 
     def spot_of(self, model: int) -> int | None:
-        """Where a model stands; None if nowhere."""
+        """The spot of a model; None if it has none."""
         ...
 
 
 class Chart(ScrollView, can_focus=True):
-    """A drawing that one walks on."""
+    """A drawing with a cursor."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left", "walk(-1, 0)", "Left", id="chart.left", show=False, tooltip="To the left"),
@@ -87,7 +87,7 @@ class Chart(ScrollView, can_focus=True):
             return self.chart
 
     class Opened(Moved):
-        """Somebody was asked for more about a spot."""
+        """The spot under the cursor was opened."""
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
@@ -103,7 +103,7 @@ class Chart(ScrollView, can_focus=True):
 
     @property
     def spot(self) -> int:
-        """Where the cursor is."""
+        """The spot under the cursor."""
         return self._spot
 
     def show(self, charted: ChartContent, spot: int) -> None:
@@ -124,7 +124,7 @@ class Chart(ScrollView, can_focus=True):
         return True
 
     def to(self, spot: int) -> None:
-        """Put the cursor on a spot, and say so."""
+        """Put the cursor on a spot, and post `Moved`."""
         if self._charted is None or spot == self._spot:
             return
         before = self._charted.place(self._spot)[0]
@@ -138,12 +138,12 @@ class Chart(ScrollView, can_focus=True):
         self.post_message(self.Moved(self, spot, model))
 
     def repaint(self) -> None:
-        """Paint all of it anew: colours have changed."""
+        """Paint all of it again: colours have changed."""
         self._strips.clear()
         self.refresh()
 
     def notify_style_update(self) -> None:
-        """Paint all of it anew in other colours."""
+        """Paint all of it again in other colours."""
         super().notify_style_update()
         self._strips.clear()
         self._base = None
@@ -154,7 +154,7 @@ class Chart(ScrollView, can_focus=True):
             self.to(self._charted.beside(self._spot, across, down))
 
     def action_open(self) -> None:
-        """Say that somebody wants to know more."""
+        """Post `Opened` for the spot under the cursor."""
         if self._charted is not None:
             model = self._charted.model(self._spot)
             self.post_message(self.Opened(self, self._spot, model))
@@ -171,11 +171,11 @@ class Chart(ScrollView, can_focus=True):
                 self.action_open()
 
     def on_focus(self) -> None:
-        """The cursor looks different."""
+        """Paint the cursor again."""
         self.refresh()
 
     def on_blur(self) -> None:
-        """The cursor looks different."""
+        """Paint the cursor again."""
         self.refresh()
 
     def _into_sight(self) -> None:

@@ -1,4 +1,4 @@
-"""What is above and below every page: where one is, and where one types."""
+"""What is above and below every page: the top bar and the prompt."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
@@ -30,12 +30,12 @@ class TopBar(Horizontal):
     app: "ColonyApp"
 
     def compose(self) -> ComposeResult:
-        """Two texts, what is on the left hardly ever changes."""
+        """The tabs, which hardly ever change, and the focus."""
         yield Static(id="tabs", markup=False)
         yield Static(id="trail", markup=False)
 
     def draw_tabs(self) -> None:
-        """Show which page it is, and whether a campaign runs."""
+        """Show the tabs of all pages, and whether a campaign runs."""
         app, signs = self.app, self.app.signs
         beats = app.heartbeat is not None and app.heartbeat.running
         text = text_of(
@@ -51,10 +51,10 @@ class TopBar(Horizontal):
         self.query_one("#tabs", Static).update(text, layout=False)
 
     def draw_trail(self) -> None:
-        """Show whom one has gone to last, and who is marked.
+        """Show the last model of the history, and the marked one.
 
-        Not whom a cursor passes over: that is seen where the cursor is, and painting a second place
-        at every key press takes as long as the first.
+        The model under the cursor is not shown here: painting a second place at every key press
+        takes as long as the first.
         """
         focus, snapshot, signs = self.app.focused_on, self.app.snapshot, self.app.signs
         pieces = []
@@ -75,7 +75,7 @@ def model_sign(app: "ColonyApp", model: int) -> list[Piece]:
 
 
 class PromptLine(Input):
-    """A line to type into; hidden until somebody is asked for something."""
+    """A line to type into; hidden until it is opened."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "close", "Leave", id="prompt.close", show=False)
@@ -95,12 +95,12 @@ class PromptLine(Input):
         self._before: Widget | None = None
 
     def open(self, what: str, take: Callable[[str], None], value: str = "") -> None:
-        """Ask for something.
+        """Show the line and focus it.
 
         Args:
-            what: as it stands where nothing is typed yet.
+            what: the placeholder.
             take: gets what was typed.
-            value: what stands there already.
+            value: text to start with.
         """
         self._take, self._before = take, self.screen.focused
         self.placeholder = what
@@ -110,13 +110,13 @@ class PromptLine(Input):
         self.focus()
 
     def action_close(self) -> None:
-        """Ask no longer."""
+        """Hide the line."""
         self.display = False
         self.can_focus = False
         self.screen.set_focus(self._before)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Hand on what was typed."""
+        """Pass on what was typed."""
         event.stop()
         self.action_close()
         if self._take is not None:

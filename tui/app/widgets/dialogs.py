@@ -1,4 +1,4 @@
-"""Screens on top of pages, which are left once, however fast keys come."""
+"""Dialogs on top of pages, which close only once, however fast keys are pressed."""
 
 from contextlib import suppress
 from typing import TypeVar
@@ -11,10 +11,10 @@ T = TypeVar("T")
 
 
 class Dialog(ModalScreen[T]):
-    """A question or an answer on top of a page."""
+    """A dialog on top of a page."""
 
     def dismiss(self, result: T | None = None) -> AwaitComplete:
-        """Leave it; who has left it already does not leave what is below as well."""
+        """Close it; if it is closed already, the screen below stays."""
         return super().dismiss(result) if self.is_current else AwaitComplete()
 
 
@@ -22,7 +22,7 @@ class Palette(CommandPalette):
     """Textual's command palette, for people who type faster than it lists."""
 
     def dismiss(self, result: None = None) -> AwaitComplete:
-        """Leave it, once."""
+        """Close it, once."""
         return super().dismiss(result) if self.is_current else AwaitComplete()
 
     def _action_command_list(self, action: str) -> None:

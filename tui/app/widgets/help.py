@@ -1,4 +1,4 @@
-"""What every key does here: made from the bindings of whatever has the focus, its page and the app.
+"""What every key does: made from the bindings of the focused widget, its page and the app.
 
 Each has a name, by which `[keys]` in the settings gives it another key.
 """
@@ -47,7 +47,7 @@ class Help(Dialog[None]):
         explained: dict[tuple[str, str], Binding] = {}
         for active in below.active_bindings.values():
             binding = active.binding
-            # What Textual binds by itself has no name, and nobody asks for it.
+            # Bindings of Textual itself have no id, and are not listed.
             if active.enabled and binding.description and binding.id:
                 name_of_binding = type(active.node).__name__, binding.id
                 keys.setdefault(name_of_binding, []).append(self.app.get_key_display(binding))

@@ -1,4 +1,4 @@
-"""Lists of kin: those that lenses are, and the one beside a lens."""
+"""Lists of kin: the views that are lists, and the list beside a view."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
@@ -14,24 +14,30 @@ if TYPE_CHECKING:
 
 
 class KinVirtualList(VirtualList, inherit_bindings=False):
-    """A list on a page where `g` is a lens, and nothing comes in above."""
+    """A list on a page where `g` shows a view, and no new rows come in above."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        replace(known, key="home") if known.id == "list.first" else known
-        for known in VirtualList.BINDINGS
-        if isinstance(known, Binding) and known.id != "list.follow"
+        replace(binding, key="home") if binding.id == "list.first" else binding
+        for binding in VirtualList.BINDINGS
+        if isinstance(binding, Binding) and binding.id != "list.follow"
     ]
 
 
 class KinList(KinVirtualList):
-    """Models beside a lens: somebody's children, or those of a cell of the map."""
+    """Models beside a view: the children of one, or those of a cell of the map."""
 
-    def tell(self, snapshot: "Snapshot", models: "Ids", title: str) -> None:
-        """Show models, and say in the title how many they are and how many of them live."""
+    def show_models(self, snapshot: "Snapshot", models: "Ids", title: str) -> None:
+        """Show models, with their number and how many of them live in the title.
+
+        Args:
+            snapshot: knows them.
+            models: their ids, top down, shape (models,).
+            title: what they are.
+        """
         from lineage.queries.columns import LIVING  # noqa: PLC0415 - numpy, after the first paint
-        from tui.app.drawing.lineage_rows import FewRows  # noqa: PLC0415
+        from tui.app.drawing.lineage_rows import BriefModelRows  # noqa: PLC0415
 
         living = int((snapshot.columns.died[models] == LIVING).sum())
         self.border_title = heading(f"{title}: {len(models):,}, {living:,} alive")
-        self.follows = True  # a list about somebody else begins at its top
-        self.show(FewRows(snapshot, models, self.app.signs))
+        self.follows = True  # a list of other models begins at its top
+        self.show(BriefModelRows(snapshot, models, self.app.signs))

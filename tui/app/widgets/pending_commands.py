@@ -1,4 +1,4 @@
-"""What is under way: open orders and an export, on a line of every page; and all orders."""
+"""Pending commands and the export, on a line of every page; and a dialog with all commands."""
 
 from typing import TYPE_CHECKING, ClassVar
 
@@ -17,37 +17,39 @@ if TYPE_CHECKING:
     from tui.app.app import ColonyApp
     from tui.app.exporting import Export
 
-NAMED = 2
-"""Open orders that the line names; of more it says how many."""
+MOST_NAMED = 2
+"""Open commands that the line names, at most; for more it says how many."""
 
 
 def settled_between(before: "CommandState | None", now: "CommandState") -> "list[Command]":
-    """Orders that were settled in between; none where now it is another archive."""
+    """Commands that were carried out or refused between two states; none for another archive."""
     older = before.commands if before else ()
     same = [(o.id, o.given_at) for o in older] == [
         (o.id, o.given_at) for o in now.commands[: len(older)]
     ]
     if before is None or not same:
         return []
-    settled_before = {order.id for order in older if order.outcome}
-    return [order for order in now.commands if order.outcome and order.id not in settled_before]
+    settled_before = {command.id for command in older if command.outcome}
+    return [
+        command for command in now.commands if command.outcome and command.id not in settled_before
+    ]
 
 
-def outcome_line(order: "Command") -> str:
-    """What came of an order, in a line."""
-    return f"command {order.id} ({order.words}) {order.outcome}: {order.answer}"
+def outcome_line(command: "Command") -> str:
+    """The outcome of a command, in a line."""
+    return f"command {command.id} ({command.words}) {command.outcome}: {command.answer}"
 
 
 def pending_pieces(
-    asked: "CommandState | None", export: "Export | None", *, runs: bool, signs: Signs
+    command_state: "CommandState | None", export: "Export | None", *, runs: bool, signs: Signs
 ) -> list[Piece]:
-    """What somebody waits for, as a line; empty if nobody does.
+    """Open commands and a running export, as a line; empty if there are none.
 
     Args:
-        asked: of the campaign.
-        export: that is running.
+        command_state: commands given so far; None before the archive was read.
+        export: that is running, if one is.
         runs: whether a campaign does.
-        signs: what to draw with.
+        signs: to draw with.
     """
     pieces: list[Piece] = []
     if export is not None:
@@ -56,24 +58,28 @@ def pending_pieces(
             Piece(bar(export.part, 10, signs), "bar"),
             Piece(f" {export.part:.0%}   ", "strong"),
         ]
-    if asked is None:
+    if command_state is None:
         return pieces
-    if orders := asked.open:
-        named = ", ".join(order.words for order in orders[:NAMED])
-        more = f" and {len(orders) - NAMED} more" if len(orders) > NAMED else ""
-        when = "heard between two generations" if runs else "waits for colony run"
+    if open_commands := command_state.open:
+        named = ", ".join(command.words for command in open_commands[:MOST_NAMED])
+        more = (
+            f" and {len(open_commands) - MOST_NAMED} more"
+            if len(open_commands) > MOST_NAMED
+            else ""
+        )
+        when = "carried out between two generations" if runs else "waits for colony run"
         pieces += [
             Piece("asked: ", "dim"),
             Piece(named + more, "strong"),
             Piece(f"; {when}", "dim"),
         ]
-    elif asked.context.paused:
+    elif command_state.context.paused:
         pieces += [Piece("paused", "warning"), Piece(" until it is told to resume", "dim")]
     return pieces
 
 
 class PendingCommands(Static):
-    """A line above the footer, that is there as long as something is under way."""
+    """A line above the footer, shown while a command or an export is pending."""
 
     DEFAULT_CSS = """
     PendingCommands {
@@ -88,16 +94,16 @@ class PendingCommands(Static):
         super().__init__(markup=False)
 
     def draw(self) -> None:
-        """Show what is under way now."""
+        """Show what is pending now."""
         app = self.app
         runs = app.heartbeat is not None and app.heartbeat.running
-        pieces = pending_pieces(app.asked, app.exporting, runs=runs, signs=app.signs)
+        pieces = pending_pieces(app.command_state, app.exporting, runs=runs, signs=app.signs)
         self.display = bool(pieces)
         self.update(text_of([pieces], app.tones), layout=False)
 
 
 class CommandsDialog(Dialog[None]):
-    """Everything that was asked of the campaign, the newest first, as it comes about."""
+    """All commands given to the campaign, the newest first; updated as they are carried out."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,O,q", "dismiss", "Close", id="orders.close", key_display="esc")
@@ -116,20 +122,22 @@ class CommandsDialog(Dialog[None]):
     def compose(self) -> ComposeResult:
         """One table."""
         with VerticalScroll(can_focus=True) as box:
-            box.border_title = "orders"
-            yield Static(id="orders", markup=False)
+            box.border_title = "commands"
+            yield Static(id="commands", markup=False)
 
     def on_mount(self) -> None:
         """Show what is known already."""
         self.draw()
 
     def draw(self) -> None:
-        """Show what was asked by now, and what came of it."""
+        """Show all commands and their outcomes."""
         from tui.shared.control_tables import commands_table  # noqa: PLC0415 - few look at it
 
-        asked = self.app.asked
-        table = self.query_one("#orders", Static)
-        if asked is not None and asked.commands:
-            table.update(commands_table(asked.commands[::-1], ascii_only=self.app.settings.ascii))
+        command_state = self.app.command_state
+        table = self.query_one("#commands", Static)
+        if command_state is not None and command_state.commands:
+            table.update(
+                commands_table(command_state.commands[::-1], ascii_only=self.app.settings.ascii)
+            )
         else:
             table.update(Text("nothing was asked of this campaign"))

@@ -1,4 +1,4 @@
-"""The plot: curves over births with an axis, a legend, and stars below for what was an event."""
+"""The plot: curves over births with axes, a legend, and stars below for events."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tui.app.drawing.braille import Curve
 
 AXIS = 6
-"""Cells that the vertical axis takes."""
+"""Width of the vertical axis, in cells."""
 
 
 class Plot(Widget):
@@ -22,7 +22,7 @@ class Plot(Widget):
 
     Args:
         id: as of any widget.
-        nothing: what to say where there is nothing to draw.
+        nothing: text shown while there are no curves.
     """
 
     DEFAULT_CSS = "Plot { height: 1fr; width: 1fr; }"
@@ -42,14 +42,14 @@ class Plot(Widget):
 
         Args:
             curves: the first is drawn over the others.
-            stars: places on the horizontal axis.
-            nothing: what to say where there is nothing to draw.
+            stars: values on the horizontal axis.
+            nothing: text shown if there are no curves.
         """
         self._curves, self._stars, self._nothing = curves, stars, nothing
         self.refresh()
 
     def render(self) -> Text:
-        """The plot in the room that it has."""
+        """The plot, in the size of the widget."""
         width, height = self.content_size
         if not self._curves or width < AXIS + 8 or height < 3:
             return Text(self._nothing if height else "", "dim")

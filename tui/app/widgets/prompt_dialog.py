@@ -1,4 +1,4 @@
-"""Asking: a line to type into, or a question to be sure of, before something is done."""
+"""The dialog before an action: a line to type into, or a confirmation."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 class PromptDialog(Dialog[None]):
-    """Asks, and stays until it is told that what was typed will do; escape leaves.
+    """Asks, and stays until what was typed is accepted; escape closes it.
 
     Args:
-        title: what is to be done.
-        words: what will come of it.
-        example: of what is to be typed; without one there is only a yes or a no.
-        value: what stands there already.
-        take: gets what was typed, and this screen, for `refuse` or `dismiss`.
+        title: the action.
+        explanation: what it will do.
+        take: gets what was typed, and this dialog, for `refuse` or `dismiss`.
+        example: of what is to be typed; without one there is only yes or no.
+        value: text to start with.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -53,55 +53,55 @@ class PromptDialog(Dialog[None]):
     def __init__(
         self,
         title: str,
-        words: str,
+        explanation: str,
         take: "Callable[[str, PromptDialog], None]",
         example: str = "",
         value: str = "",
     ) -> None:
         super().__init__()
-        self._title, self._words, self._take = title, words, take
+        self._title, self._explanation, self._take = title, explanation, take
         self._example, self._value = example, value
-        self._waits = False
+        self._pending = False
 
     def compose(self) -> ComposeResult:
-        """What it is about, the line, why not, and two answers."""
+        """The explanation, the line, the reason of a refusal, and two buttons."""
         with Vertical() as box:
             box.border_title = heading(self._title)
-            yield Static(escaped(self._words), markup=False)
+            yield Static(escaped(self._explanation), markup=False)
             if self._example:
                 yield Input(self._value, self._example)
             yield Static(id="reason", markup=False)
             with Horizontal():
-                # What cannot be taken back is not what enter does by itself.
+                # Enter alone does not confirm what cannot be undone.
                 yes, no = ("enter", "esc") if self._example else ("y", "n")
                 yield Button(f"{yes}  Do it", variant="warning", id="go", compact=True)
                 yield Button(f"{no}  Cancel", id="leave", compact=True)
 
     def on_mount(self) -> None:
-        """Begin where one types, or on what does nothing."""
+        """Focus the line, or the button that does nothing."""
         self.query_one("Input" if self._example else "#leave").focus()
 
     def refuse(self, reason: str) -> None:
-        """Say why it cannot be done; what was typed stays."""
-        self._waits = False
-        self._say(reason)
+        """Show why it cannot be done; what was typed stays."""
+        self._pending = False
+        self._show_reason(reason)
 
     def action_go(self) -> None:
-        """Hand on what was typed, unless the last is still waited for."""
-        if self._waits:
+        """Submit what was typed, unless an earlier submission is pending."""
+        if self._pending:
             return
-        self._waits = True
-        self._say("")
+        self._pending = True
+        self._show_reason("")
         self._take(self.query_one(Input).value.strip() if self._example else "", self)
-        if self._waits and self.is_current:
-            self._say("a moment ...")
+        if self._pending and self.is_current:
+            self._show_reason("a moment ...")
 
     def action_leave(self) -> None:
-        """Do nothing; what was handed on already takes its course, and is told."""
+        """Close the dialog; what was submitted already is still carried out."""
         self.dismiss()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Enter does it."""
+        """Submit on enter."""
         event.stop()
         self.action_go()
 
@@ -112,7 +112,7 @@ class PromptDialog(Dialog[None]):
         else:
             self.action_leave()
 
-    def _say(self, words: str) -> None:
+    def _show_reason(self, reason_text: str) -> None:
         reason = self.query_one("#reason", Static)
-        reason.display = bool(words)
-        reason.update(escaped(words, keep="\n"))
+        reason.display = bool(reason_text)
+        reason.update(escaped(reason_text, keep="\n"))

@@ -1,4 +1,4 @@
-"""Leaving the screen while its campaign runs: what is to become of it?"""
+"""The dialog of quitting while the campaign of the app runs: stop it, or let it run on."""
 
 from typing import ClassVar, Literal
 
@@ -38,7 +38,7 @@ class Quit(Dialog[Choice]):
         with Vertical() as box:
             box.border_title = "the campaign is running"
             yield Static(
-                "Stopped, it ends after the model in hand; everything committed stays, and "
+                "Stopped, it ends after the current model; everything committed stays, and "
                 "colony run goes on from there. Left, it runs on by itself.",
                 markup=False,
             )

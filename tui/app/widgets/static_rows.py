@@ -1,4 +1,4 @@
-"""Facts: rows of text beside a list, of which only those that change are painted anew."""
+"""Rows of text beside a list, of which only those that change are painted again."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 class StaticRows(Widget):
-    """What is known of whatever a cursor is on."""
+    """Rows of text, such as a summary of what a cursor is on."""
 
-    DEFAULT_CSS = "Facts { height: 1fr; width: 1fr; }"
+    DEFAULT_CSS = "StaticRows { height: 1fr; width: 1fr; }"
 
     app: "ColonyApp"
 

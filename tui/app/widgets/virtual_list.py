@@ -1,7 +1,7 @@
-"""Lines: the one list that all screens share. It holds a million rows and paints those in sight.
+"""The one list that all pages share: it holds a million rows and paints those in view.
 
-The cursor sits on a key (a model, mostly) and not on a row: when rows come and go, the row under
-the cursor stays where it is on the screen and the others move. A key press paints two lines anew.
+The cursor is on a key (mostly a model), not on a row: when rows come and go, the row under the
+cursor stays where it is on the screen and the others move. A key press paints two lines.
 """
 
 from collections import OrderedDict
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from tui.app.app import ColonyApp
 
 KEPT = 400
-"""Painted lines that are kept: some screens full, back and forth."""
+"""Painted lines that are cached."""
 
 GUTTER = 2
-"""Cells before each row, for the cursor and the mark."""
+"""Width of the gutter before each row, for the cursor and the mark, in cells."""
 
 
 class VirtualList(ScrollView, can_focus=True):
@@ -35,7 +35,7 @@ class VirtualList(ScrollView, can_focus=True):
 
     Args:
         id: as of any widget.
-        nothing: what to say where there are no rows.
+        nothing: text shown while there are no rows.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -48,7 +48,7 @@ class VirtualList(ScrollView, can_focus=True):
         Binding("enter", "open", "Open", id="list.open", tooltip="Open what the cursor is on"),
         Binding(
             "f", "follow", "Follow", id="list.follow", show=False,
-            tooltip="Go to the top and stay there, whatever comes",
+            tooltip="Go to the top and stay there when rows come in",
         ),
         Binding("n", "hit(1)", "Next", id="list.next", show=False, tooltip="Next that was found"),
         Binding("N", "hit(-1)", "Before", id="list.before", show=False, tooltip="The one before"),
@@ -61,7 +61,7 @@ class VirtualList(ScrollView, can_focus=True):
     app: "ColonyApp"
 
     class Moved(Message):
-        """The cursor sits on somebody else."""
+        """The cursor is on another key."""
 
         def __init__(self, lines: "VirtualList", key: Hashable, model: int | None) -> None:
             super().__init__()
@@ -73,10 +73,10 @@ class VirtualList(ScrollView, can_focus=True):
             return self.lines
 
     class Opened(Moved):
-        """Somebody was asked for more about what the cursor is on."""
+        """The row under the cursor was opened."""
 
-    class Told(Message):
-        """There are new rows above the cursor (`news`), or no more."""
+    class NewsChanged(Message):
+        """The number of new rows above the cursor (`news`) has changed."""
 
     def __init__(self, *, id: str | None = None, nothing: str = "") -> None:  # noqa: A002
         super().__init__(id=id)
@@ -84,7 +84,7 @@ class VirtualList(ScrollView, can_focus=True):
         self._nothing = nothing
         self._row = 0
         self._key: Hashable = None
-        self._went: Hashable = None
+        self._last_target: Hashable = None
         self._hits = Hits(self._rows)
         self._found: Collection[Hashable] = ()
         self._strips: OrderedDict[tuple[Any, ...], Strip] = OrderedDict()
@@ -101,7 +101,7 @@ class VirtualList(ScrollView, can_focus=True):
     def news(self, count: int) -> None:
         if count != self._news:
             self._news = count
-            self.post_message(self.Told())
+            self.post_message(self.NewsChanged())
 
     # What it shows
 
@@ -112,7 +112,7 @@ class VirtualList(ScrollView, can_focus=True):
 
     @property
     def key(self) -> Hashable:
-        """Whom the cursor sits on; None in an empty list."""
+        """The key under the cursor; None in an empty list."""
         return self._key
 
     @property
@@ -122,13 +122,13 @@ class VirtualList(ScrollView, can_focus=True):
 
     @property
     def room(self) -> int:
-        """Cells of a row, beside the cursor and a scrollbar; for rows that are drawn beforehand."""
+        """Width of a row without gutter and scrollbar, in cells."""
         return max(20, self.size.width - GUTTER - 1)
 
     def show(self, rows: Rows) -> None:
-        """Show other rows; the cursor stays with whom it is on, at the same height.
+        """Show other rows; the cursor stays on its key, at the same height.
 
-        Who follows sees the top; to others it is told how many rows came in above (`news`).
+        A list that follows shows the top; else `news` counts the rows that came in above.
         """
         before, self._rows = self._row, rows
         height = self._row - self.scroll_offset.y
@@ -147,38 +147,38 @@ class VirtualList(ScrollView, can_focus=True):
         self.refresh()
 
     def go(self, key: Hashable) -> bool:
-        """Put the cursor on somebody; False if they are not in the list.
+        """Put the cursor on a key; False if it is not in the list.
 
-        Asked again for the same, it does nothing: the cursor may have been moved since, and who
-        follows the top is not called back by every new snapshot.
+        The same key again does nothing: the cursor may have been moved since, and a list that
+        follows the top must not jump back with every new snapshot.
         """
-        if key == self._went:
+        if key == self._last_target:
             return True
         row = self._rows.row_of(key)
         if row is None:
             return False
         if row != self._row or key != self._key:
             self._shift(row)
-        self._went = key
+        self._last_target = key
         return True
 
     def search(self, keys: Collection[Hashable]) -> int:
-        """Let `n` and `N` walk along some keys, from the next one on; how many are in the list."""
+        """Let `n` and `N` step through keys, from the next one on; how many are in the list."""
         self._found = keys
         self._hits = Hits(self._rows, keys)
         if self._hits and self._row not in self._hits:
-            self._to(self._hits.beyond(self._row, 1))
+            self._move_to(self._hits.beyond(self._row, 1))
         self._strips.clear()
         self.refresh()
         return len(self._hits)
 
     def repaint(self) -> None:
-        """Paint all rows anew: something that they are painted with has changed."""
+        """Paint all rows again: something that they are painted with has changed."""
         self._forget_paint()
         self.refresh()
 
     def notify_style_update(self) -> None:
-        """Paint all rows anew in other colours."""
+        """Paint all rows again in other colours."""
         super().notify_style_update()
         self._forget_paint()
 
@@ -186,29 +186,29 @@ class VirtualList(ScrollView, can_focus=True):
 
     def action_move(self, by: int) -> None:
         """Move the cursor by rows."""
-        self._to(self._row + by)
+        self._move_to(self._row + by)
 
     def action_leaf(self, by: int) -> None:
         """Move the list by pages; the cursor stays at its height."""
         page = by * max(1, self.size.height - 1)
-        self._to(self._row + page, self.scroll_offset.y + page)
+        self._move_to(self._row + page, self.scroll_offset.y + page)
 
     def action_end(self, which: int) -> None:
         """Move the cursor to the first or the last row."""
-        self._to(0 if which < 0 else len(self._rows) - 1)
+        self._move_to(0 if which < 0 else len(self._rows) - 1)
 
     def action_hit(self, by: int) -> None:
         """Move the cursor to the next or the previous row that was found."""
         if self._hits:
-            self._to(self._hits.beyond(self._row, by))
+            self._move_to(self._hits.beyond(self._row, by))
 
     def action_follow(self) -> None:
         """Go to the top and stay there."""
-        self._to(0)
+        self._move_to(0)
         self.follows, self.news = True, 0
 
     def action_open(self) -> None:
-        """Say that somebody wants to know more."""
+        """Post `Opened` for the row under the cursor."""
         if self._key is not None:
             self.post_message(self.Opened(self, self._key, self._rows.model(self._row)))
 
@@ -216,12 +216,12 @@ class VirtualList(ScrollView, can_focus=True):
         """Put the cursor where the mouse is; twice opens."""
         row = event.get_content_offset_capture(self).y + self.scroll_offset.y
         if row < len(self._rows):
-            self._to(row)
+            self._move_to(row)
             if event.chain == 2:
                 self.action_open()
 
     def on_focus(self) -> None:
-        """The cursor looks different."""
+        """Paint the cursor again."""
         self.refresh_line(self._row)
 
     on_blur = on_focus
@@ -231,14 +231,14 @@ class VirtualList(ScrollView, can_focus=True):
         self._strips.clear()
         self._place(self._row, self.scroll_offset.y)
 
-    # Its parts
+    # Moving and painting
 
-    def _to(self, row: int, top: int | None = None) -> None:
-        """Move the cursor for somebody who wants it moved: what is under it is in focus."""
+    def _move_to(self, row: int, top: int | None = None) -> None:
+        """Move the cursor after a key or a click, and put what is under it into focus."""
         if not len(self._rows):
             return
         self._shift(min(max(row, 0), len(self._rows) - 1), top)
-        self._went = self._key
+        self._last_target = self._key
         model = self._rows.model(self._row)
         if model is not None:
             self.app.glance(model)
@@ -252,10 +252,10 @@ class VirtualList(ScrollView, can_focus=True):
         self.refresh_line(self._row)
 
     def _place(self, row: int, top: int) -> None:
-        """Put the cursor on a row; the list begins at `top`, unless the row were out of sight.
+        """Put the cursor on a row; the list begins at `top`, unless the row would be out of view.
 
-        Then the row comes into the middle: who walks on sees what comes, and the whole list is
-        painted once in half a page and not at every step.
+        Then the row comes into the middle, so that the whole list is painted once in half a page
+        and not at every step.
         """
         self._row = row
         self._key = self._rows.key(row) if row < len(self._rows) else None
