@@ -296,7 +296,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> search.Experiment:
 
 
 def test_search(small: search.Experiment) -> None:
-    names = ["colony", "sweep", "cma_es", "m2n2", "gradient", "gradient_per_layer"]
+    names = ["colony", "sweep", "cma_es", "m2n2", *search.GRADIENTS]
     methods = harness.chosen(search.methods(small), ",".join(names))
 
     def run() -> dict[str, Any]:

@@ -12,9 +12,9 @@ scored on the sealed test split: exact match, as a mean over tasks.
   together: the mean over tasks of the best of them, chosen on the selection split.
 - gradient descends on the likelihood of the keys, as AdaMerging (arXiv 2310.02575) and aTLAS
   (arXiv 2407.02880) do, with a coefficient for each founder and tensor; gradient_per_layer has one
-  for each founder and layer. An item counts 3 in a step, as a backward pass costs two forward
-  passes. Both pay for the selection split at every checkpoint and report the best that they have
-  seen there.
+  for each founder and layer, gradient_per_slice one for each founder and sixteenth of the rows of a
+  matrix. An item counts 3 in a step, as a backward pass costs two forward passes. All three pay for
+  the selection split at every checkpoint and report the best that they have seen there.
 - sweep, random_search, stock_pygad and cma_es search a coefficient for every founder and block, as
   the colony does; m2n2, map_elites and pso have all weights of a model in a row. They score each
   candidate on one fixed panel of search items, by the colony's own merit.
@@ -100,8 +100,12 @@ MERGES = ("sweep", "random_search", "stock_pygad", "cma_es", "cma_es_tuned")
 WEIGHTS = ("m2n2", "map_elites", "pso")
 """They search weights."""
 
-GRADIENTS: dict[str, Granularity] = {"gradient": "tensor", "gradient_per_layer": "layer"}
-"""They descend on coefficients of blocks of that kind."""
+GRADIENTS: dict[str, tuple[Granularity, int]] = {
+    "gradient": ("tensor", 1),
+    "gradient_per_layer": ("layer", 1),
+    "gradient_per_slice": ("slice", 16),
+}
+"""They descend on coefficients of blocks of that kind, so many to a matrix."""
 
 GRADIENT_ITEMS, GRADIENT_RATE = 24, 0.03
 """Search items of a step of theirs, and Adam's step length."""
@@ -199,8 +203,8 @@ def methods(experiment: Experiment) -> dict[str, Method]:
     found: dict[str, Method] = {"colony": partial(colony, experiment, VARIANTS["colony"])}
     for name in (*MERGES, *WEIGHTS):
         found[name] = partial(rival, experiment, name)
-    for name, granularity in GRADIENTS.items():
-        found[name] = partial(gradient, experiment, granularity)
+    for name, (granularity, groups) in GRADIENTS.items():
+        found[name] = partial(gradient, experiment, granularity, groups)
     return found
 
 
@@ -261,7 +265,11 @@ def rival(experiment: Experiment, name: str, seed: int, told: Callable[[int], No
 
 
 def gradient(
-    experiment: Experiment, granularity: Granularity, seed: int, told: Callable[[int], None]
+    experiment: Experiment,
+    granularity: Granularity,
+    groups: int,
+    seed: int,
+    told: Callable[[int], None],
 ) -> Run:
     """Gradient descent; it reports the best on the selection split, which it pays for."""
     context = experiment.context
@@ -271,7 +279,7 @@ def gradient(
         Materialiser,
         context.founders,
         context.factory.basis,
-        layout_of(shapes, founder.config, granularity),
+        layout_of(shapes, founder.config, granularity, groups),
         device=context.evaluator.device,
         threads=threads,
     )
