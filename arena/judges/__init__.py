@@ -15,12 +15,12 @@ from collections.abc import Mapping
 from arena.judges.consensus import Consensus
 from arena.judges.judge import (
     ComparingJudge,
-    Heard,
     Judge,
     Proof,
     Question,
     ReadingJudge,
-    heard_by_mode,
+    Replies,
+    replies_by_mode,
 )
 from arena.judges.likelihood import Likelihood
 from arena.judges.preference import Preference
@@ -49,16 +49,16 @@ def comparing(judges: Modes) -> dict[str, ComparingJudge]:
 __all__ = [
     "JUDGES",
     "ComparingJudge",
-    "Heard",
     "Judge",
     "Modes",
     "Proof",
     "Question",
     "ReadingJudge",
+    "Replies",
     "Slate",
     "Votes",
     "comparing",
-    "heard_by_mode",
     "reading",
+    "replies_by_mode",
     "slate_of",
 ]

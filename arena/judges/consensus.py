@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from arena.judges.judge import Heard
+from arena.judges.judge import Replies
 from arena.judges.votes import SILENT, Slate, Votes, preferences
 from lineage.records import Evidence
 
@@ -18,7 +18,7 @@ class Consensus:
 
     evidence: Evidence = "answers"
 
-    def votes(self, slate: Slate, heard: Heard) -> Votes:
+    def votes(self, slate: Slate, replies: Replies) -> Votes:
         """All voters, on everything that they answered."""
         return own_answers(slate)
 

@@ -25,8 +25,8 @@ class Proof:
 
 
 @dataclass(frozen=True)
-class Heard:
-    """What the judges of one mode were asked and said, in this round and before.
+class Replies:
+    """What the judges of one mode replied, in this round and before.
 
     Attributes:
         readings: log-likelihoods by (item, judge), then by answer.
@@ -40,20 +40,21 @@ class Heard:
     )
 
 
-def heard_by_mode(
+def replies_by_mode(
     readings: Iterable[Reading], comparisons: Iterable[PairComparison]
-) -> dict[str, Heard]:
-    """What was said, by mode."""
-    read: dict[str, dict[tuple[str, int], dict[str, float]]] = {}
+) -> dict[str, Replies]:
+    """What judges replied, by mode."""
+    likelihoods: dict[str, dict[tuple[str, int], dict[str, float]]] = {}
     for r in readings:
-        of_judge = read.setdefault(r.mode, {}).setdefault((r.item, r.judge), {})
-        of_judge[r.answer] = r.log_likelihood
-    compared: dict[str, dict[tuple[str, int], dict[tuple[str, str], tuple[float, float]]]] = {}
+        by_answer = likelihoods.setdefault(r.mode, {}).setdefault((r.item, r.judge), {})
+        by_answer[r.answer] = r.log_likelihood
+    odds: dict[str, dict[tuple[str, int], dict[tuple[str, str], tuple[float, float]]]] = {}
     for c in comparisons:
-        pairs = compared.setdefault(c.mode, {}).setdefault((c.item, c.judge), {})
-        pairs[c.better, c.worse] = (c.first, c.second)
+        by_pair = odds.setdefault(c.mode, {}).setdefault((c.item, c.judge), {})
+        by_pair[c.better, c.worse] = (c.first, c.second)
     return {
-        mode: Heard(read.get(mode, {}), compared.get(mode, {})) for mode in {**read, **compared}
+        mode: Replies(likelihoods.get(mode, {}), odds.get(mode, {}))
+        for mode in {**likelihoods, **odds}
     }
 
 
@@ -65,12 +66,12 @@ class Judge(Protocol):
     def evidence(self) -> Evidence:
         """What its votes follow from; `votes` unless it is one of the kinds below."""
 
-    def votes(self, slate: Slate, heard: Heard) -> Votes:
+    def votes(self, slate: Slate, replies: Replies) -> Votes:
         """How its judges vote on the answers of a round.
 
         Args:
-            slate: the answers. Judges are models of the archive: `slate.voters`, or who was heard.
-            heard: what the jury said in this mode, where it was asked.
+            slate: the answers. Judges are models of the archive: `slate.voters`, or who replied.
+            replies: what the jury replied in this mode, where it was asked.
         """
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from arena.judges.judge import Heard, Question
+from arena.judges.judge import Question, Replies
 from arena.judges.votes import Slate, Votes, preferences
 from arena.tasks.answers import judge_question
 from lineage.records import Evidence, Item
@@ -24,17 +24,17 @@ class Likelihood:
         """How likely is the answer?"""
         return judge_question(item, answer)
 
-    def votes(self, slate: Slate, heard: Heard) -> Votes:
+    def votes(self, slate: Slate, replies: Replies) -> Votes:
         """The judges that read answers, on those that they have read."""
-        return by_reading(slate, heard)
+        return by_reading(slate, replies)
 
 
-def by_reading(slate: Slate, heard: Heard) -> Votes:
+def by_reading(slate: Slate, replies: Replies) -> Votes:
     """The votes of all judges that read answers for those that they find more likely."""
-    judges = tuple(sorted({judge for _, judge in heard.readings}))
+    judges = tuple(sorted({judge for _, judge in replies.readings}))
     signs = []
     for item, answers in zip(slate.items, slate.answers, strict=True):
-        read = [heard.readings.get((item, judge), {}) for judge in judges]
+        read = [replies.readings.get((item, judge), {}) for judge in judges]
         votes = np.array([[of.get(answer, np.nan) for answer in answers] for of in read])
         signs.append(preferences(votes.reshape(len(judges), len(answers))))
     return Votes(judges, tuple(signs))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from arena.judges.judge import Heard, Proof, Question
+from arena.judges.judge import Proof, Question, Replies
 from arena.judges.votes import Slate, Votes
 from lineage.records import Evidence, Item
 
@@ -47,22 +47,22 @@ class Preference:
         question = replace(item, prompt=prompt, key=None, plain=True)
         return [(question, letter) for letter in LETTERS]
 
-    def votes(self, slate: Slate, heard: Heard) -> Votes:
+    def votes(self, slate: Slate, replies: Replies) -> Votes:
         """The judges that compared answers, on the pairs that they compared."""
-        return by_comparison(slate, heard)
+        return by_comparison(slate, replies)
 
 
-def by_comparison(slate: Slate, heard: Heard) -> Votes:
+def by_comparison(slate: Slate, replies: Replies) -> Votes:
     """The votes of all judges that compared answers, where they agree with themselves."""
-    judges = tuple(sorted({judge for _, judge in heard.comparisons}))
+    judges = tuple(sorted({judge for _, judge in replies.comparisons}))
     signs = []
     for item, answers in zip(slate.items, slate.answers, strict=True):
         place = {answer: index for index, answer in enumerate(answers)}
         table = np.zeros((len(judges), len(answers), len(answers)), dtype=np.int8)
         for row, judge in enumerate(judges):
-            said: Mapping[tuple[str, str], tuple[float, float]]
-            said = heard.comparisons.get((item, judge), {})
-            for (one, other), orders in said.items():
+            odds: Mapping[tuple[str, str], tuple[float, float]]
+            odds = replies.comparisons.get((item, judge), {})
+            for (one, other), orders in odds.items():
                 if one in place and other in place and np.sign(orders[0]) == np.sign(orders[1]):
                     table[row, place[one], place[other]] = np.sign(orders[0])
                     table[row, place[other], place[one]] = -np.sign(orders[0])

@@ -85,11 +85,11 @@ def slate_of(
     choice = np.full((len(models), len(items)), SILENT, dtype=np.int64)
     right: list[Floats | None] = []
     for column, (item, _) in enumerate(items):
-        said = {row: given[item, m] for row, m in enumerate(models) if (item, m) in given}
+        answer_of = {row: given[item, m] for row, m in enumerate(models) if (item, m) in given}
         planted = [*wrong.get(item, ()), *([keys[item]] if keys and item in keys else ())]
-        distinct = tuple(sorted({*said.values(), *planted}))
+        distinct = tuple(sorted({*answer_of.values(), *planted}))
         place = {answer: index for index, answer in enumerate(distinct)}
-        for row, answer in said.items():
+        for row, answer in answer_of.items():
             choice[row, column] = place[answer]
         values = [verify(item, answer) for answer in distinct]
         known = [value for value in values if value is not None]

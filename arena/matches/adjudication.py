@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from arena.judges import JUDGES, ComparingJudge, Heard, Judge, Modes, Proof, Slate, Votes
+from arena.judges import JUDGES, ComparingJudge, Judge, Modes, Proof, Replies, Slate, Votes
 from arena.matches.outcomes import Judges, decided
 from arena.ratings import Matches
 from arena.reliability.audit import SUSPICIOUS, favouritism
@@ -59,7 +59,7 @@ def adjudicate(
     record: Record,
     *,
     verifier: bool,
-    heard: Mapping[str, Heard] | None = None,
+    replies: Mapping[str, Replies] | None = None,
     judges: Modes = JUDGES,
     audit: bool = True,
 ) -> Adjudication:
@@ -70,7 +70,7 @@ def adjudicate(
         relationship: of every judge to all contestants, shape `[contestants]` each.
         record: what is known of the judges from other items.
         verifier: whether keys decide where they may be looked at.
-        heard: what judges said of the answers, by mode.
+        replies: what judges replied about the answers, by mode.
         judges: the kinds of judges.
         audit: whether to look for judges that favour somebody.
     """
@@ -78,7 +78,7 @@ def adjudicate(
     of = np.array([tasks.index(task) for task in slate.tasks])
     benches, votes, trust, audits = [], [], [], []
     for mode, judge in judges.items():
-        ballots = judge.votes(slate, (heard or {}).get(mode, Heard()))
+        ballots = judge.votes(slate, (replies or {}).get(mode, Replies()))
         if not ballots.judges:
             continue
         related = np.array([relationship[judge] for judge in ballots.judges])

@@ -47,10 +47,10 @@ def predicted(
         return Cost()
     prompts = sum(count(item.prompt) for item in items)
     keys = [count(item.key) for item in items if item.key is not None]
-    said = len(items) * (sum(keys) / len(keys) if keys else prompts / len(items))
+    answers = len(items) * (sum(keys) / len(keys) if keys else prompts / len(items))
     return Cost(
-        answering=round(newcomers * (prompts + said)),
-        reading=round(unread * distinct * (prompts + said)),
+        answering=round(newcomers * (prompts + answers)),
+        reading=round(unread * distinct * (prompts + answers)),
     )
 
 

@@ -1,4 +1,4 @@
-"""Whom a round is put before: who sits in the jury, and what its members have not heard yet."""
+"""Whom a round is put before: the jury, and what its members were not asked yet."""
 
 from collections.abc import Mapping, Sequence
 
@@ -54,7 +54,7 @@ def unread(
     mode: str, slate: Slate, jury: Sequence[int], memory: Memory, items: Mapping[str, Item]
 ) -> dict[int, list[tuple[Item, str]]]:
     """By judge, the distinct answers that it has not read in a mode."""
-    heard = {
+    known_replies = {
         (reading.judge, reading.item, reading.answer)
         for reading in memory.readings
         if reading.mode == mode
@@ -65,7 +65,7 @@ def unread(
             for item, answers in zip(slate.items, slate.answers, strict=True)
             if len(answers) > 1
             for answer in answers
-            if (judge, item, answer) not in heard
+            if (judge, item, answer) not in known_replies
         ]
         for judge in jury
     }
@@ -84,7 +84,7 @@ def uncompared(
 
     Pairs are of answers that are given most, so that a comparison decides many matches.
     """
-    heard = {(c.judge, c.item, c.better, c.worse) for c in memory.comparisons if c.mode == mode}
+    compared = {(c.judge, c.item, c.better, c.worse) for c in memory.comparisons if c.mode == mode}
     good = passed(memory.trust, mode, kind.proof)
     pairs: dict[int, list[tuple[Item, str, str]]] = {}
     for judge in jury if most else ():
@@ -103,7 +103,7 @@ def uncompared(
             choices += [
                 (turn, items[item], answers[order[0]], answers[other])
                 for turn, other in enumerate(order[1:])
-                if (judge, item, answers[order[0]], answers[other]) not in heard
+                if (judge, item, answers[order[0]], answers[other]) not in compared
             ]
         choices.sort(key=lambda choice: choice[0])
         pairs[judge] = [choice[1:] for choice in choices[:most]]

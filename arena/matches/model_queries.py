@@ -32,26 +32,28 @@ def answers(
         missing: by model, the items that it has not answered.
         solved: models and items where greedy decoding is known to give the key.
     """
-    known = set(solved)
-    fresh: list[Answer] = []
+    solved_pairs = set(solved)
+    new_answers: list[Answer] = []
     open_items: dict[int, list[Item]] = {}
     for model, items in missing.items():
         for item in items:
             # Where a task takes more than the key for right, who is right may have said anything.
             literal = is_literal(tasks[item.task])
-            if item.key is not None and literal and (model, item.id) in known:
-                fresh.append(Answer(item.id, model, tasks[item.task].extract(item, item.key)))
+            if item.key is not None and literal and (model, item.id) in solved_pairs:
+                new_answers.append(Answer(item.id, model, tasks[item.task].extract(item, item.key)))
             else:
                 open_items.setdefault(model, []).append(item)
-    said = lend(list(open_items), lambda model, player: player.generate(open_items[model]))
-    for (model, items), texts in zip(open_items.items(), said, strict=True):
+    texts_by_model = lend(
+        list(open_items), lambda model, player: player.generate(open_items[model])
+    )
+    for (model, items), texts in zip(open_items.items(), texts_by_model, strict=True):
         if texts is None:
             continue  # who failed has not answered
-        fresh += [
+        new_answers += [
             Answer(item.id, model, tasks[item.task].extract(item, text))
             for item, text in zip(items, texts, strict=True)
         ]
-    return fresh
+    return new_answers
 
 
 def readings(
@@ -68,10 +70,12 @@ def readings(
     unread = {judge: pairs for judge, pairs in unread.items() if pairs}
     # Made before any model is lent: if this fails, it is no model's fault.
     questions = {judge: [kind.question(*pair) for pair in unread[judge]] for judge in unread}
-    heard = lend(list(unread), lambda judge, player: player.loglikelihood(questions[judge]))
+    values_by_judge = lend(
+        list(unread), lambda judge, player: player.loglikelihood(questions[judge])
+    )
     return [
         Reading(item.id, judge, mode, answer, max(value, FLOOR))
-        for (judge, pairs), values in zip(unread.items(), heard, strict=True)
+        for (judge, pairs), values in zip(unread.items(), values_by_judge, strict=True)
         if values is not None
         for (item, answer), value in zip(pairs, values, strict=True)
     ]
@@ -101,15 +105,17 @@ def comparisons(
         ]
         for judge, pairs in open_pairs.items()
     }
-    heard = lend(list(open_pairs), lambda judge, player: player.loglikelihood(questions[judge]))
-    said = []
-    for (judge, pairs), values in zip(open_pairs.items(), heard, strict=True):
+    values_by_judge = lend(
+        list(open_pairs), lambda judge, player: player.loglikelihood(questions[judge])
+    )
+    compared = []
+    for (judge, pairs), values in zip(open_pairs.items(), values_by_judge, strict=True):
         if values is None:
             continue  # who failed has compared nothing
         table = np.maximum(np.array(values).reshape(len(pairs), 2, 2), FLOOR / 4)
         for (item, one, other), orders in zip(pairs, table, strict=True):
             first, second = orders[0, 0] - orders[0, 1], orders[1, 1] - orders[1, 0]
-            said.append(
+            compared.append(
                 PairComparison(item.id, judge, mode, one, other, float(first), float(second))
             )
-    return said
+    return compared

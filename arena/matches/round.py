@@ -1,15 +1,15 @@
 """A round of the arena: who has not answered answers, a jury reads, and everyone is rated anew.
 
 What was answered or read before is taken from the archive, so a round costs what newcomers cost.
-The models are lent; this file decides what they are asked and what follows from what they say.
+The models are lent; this file decides what they are asked and what follows from their replies.
 """
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from arena.judges import Heard, Slate, comparing, heard_by_mode, reading, slate_of
-from arena.matches import model_queries as asking
+from arena.judges import Replies, Slate, comparing, reading, replies_by_mode, slate_of
+from arena.matches import model_queries
 from arena.matches.adjudication import Adjudication, adjudicate, record_of
 from arena.matches.cost import PLANTED, Cost, Count, counted, predicted
 from arena.matches.items import RoundItems, hopeless
@@ -44,7 +44,7 @@ class Arena:
         tasks: by name.
         count: tokens of a text.
         rules: how it is played.
-        panel: on what.
+        panel: the items that it is played on.
         hidden: ids of items that nothing else asks.
     """
 
@@ -68,15 +68,15 @@ class Arena:
 
     def cost(self, who: Contestants, memory: Memory) -> Cost:
         """What the round is expected to cost, if everybody climbs all rungs."""
-        known = {answer.model for answer in memory.answers}
+        answered = {answer.model for answer in memory.answers}
         readers = {reading.judge for reading in memory.readings} & set(who.everybody)
         texts = {(answer.item, answer.answer) for answer in memory.answers}
-        asked = len({answer.item for answer in memory.answers})
-        distinct = PLANTED + (len(texts) / asked if asked else USUAL_DISTINCT)
+        items = len({answer.item for answer in memory.answers})
+        distinct = PLANTED + (len(texts) / items if items else USUAL_DISTINCT)
         # Known judges read what newcomers add; a new judge reads everything.
-        newcomers = len(set(who.models) - known)
-        unread = max(0, self._rules.judges - len(readers))
-        cost = predicted(self._count, self._panel.items, newcomers, unread, distinct)
+        newcomers = len(set(who.models) - answered)
+        new_judges = max(0, self._rules.judges - len(readers))
+        cost = predicted(self._count, self._panel.items, newcomers, new_judges, distinct)
         more = predicted(
             self._count, self._panel.items, 0, len(readers), min(float(newcomers), distinct)
         )
@@ -95,12 +95,12 @@ class Arena:
             self._read(silent, jury, memory),
             self._compared(silent, jury, memory),
         )
-        heard = heard_by_mode(
+        replies = replies_by_mode(
             [r for r in (*memory.readings, *readings) if r.judge in jury],
             [c for c in (*memory.comparisons, *comparisons) if c.judge in jury],
         )
         slate = self._slate(who, answers, canaries=planted)
-        outcome = self._judged(slate, heard, who, memory)
+        outcome = self._judged(slate, replies, who, memory)
         fitted = _fit(outcome.matches, who)
         support = supports(slate, outcome.matches)
         spent = counted(self._count, self._by_id, fresh, readings, comparisons, self._rules.modes)
@@ -139,9 +139,9 @@ class Arena:
     def _read(self, silent: Slate, jury: Sequence[int], memory: Memory) -> list[Reading]:
         """Let the jury read what it has not."""
         return [
-            said
+            one
             for mode, kind in reading(self._rules.modes).items()
-            for said in asking.readings(
+            for one in model_queries.readings(
                 self._lend, mode, kind, unread(mode, silent, jury, memory, self._by_id)
             )
         ]
@@ -150,9 +150,9 @@ class Arena:
         """Let the jury compare what it has not."""
         most = self._rules.pairs
         return [
-            said
+            comparison
             for mode, kind in comparing(self._rules.modes).items()
-            for said in asking.comparisons(
+            for comparison in model_queries.comparisons(
                 self._lend,
                 mode,
                 kind,
@@ -163,7 +163,7 @@ class Arena:
     def _judged(
         self,
         slate: Slate,
-        heard: Mapping[str, Heard],
+        replies: Mapping[str, Replies],
         who: Contestants,
         memory: Memory,
         *,
@@ -177,7 +177,7 @@ class Arena:
             related,
             record,
             verifier=verifier,
-            heard=heard,
+            replies=replies,
             judges=self._rules.modes,
             audit=audit,
         )
@@ -219,49 +219,49 @@ class Arena:
 
         `answers`, those that were known, grow by those that are returned.
         """
-        known = {(answer.model, answer.item) for answer in answers}
-        kept = {who.models[row] for row in who.anchors}
-        still = set(who.models)
+        answered = {(answer.model, answer.item) for answer in answers}
+        anchors = {who.models[row] for row in who.anchors}
+        remaining = set(who.models)
         fresh: list[Answer] = []
         for rung in self._panel.rungs():
             asked = {
                 model: [
                     item
-                    for item in self._panel.items[: None if model in kept else rung]
-                    if (model, item.id) not in known
+                    for item in self._panel.items[: None if model in anchors else rung]
+                    if (model, item.id) not in answered
                 ]
                 for model in who.models
-                if model in still
+                if model in remaining
             }
             missing = {model: items for model, items in asked.items() if items}
-            said = asking.answers(self._lend, self._tasks, missing, who.solved)
-            known |= {(answer.model, answer.item) for answer in said}
-            answers += said
-            fresh += said
+            new_answers = model_queries.answers(self._lend, self._tasks, missing, who.solved)
+            answered |= {(answer.model, answer.item) for answer in new_answers}
+            answers += new_answers
+            fresh += new_answers
             ahead = self._panel.items[rung:]
-            climbing = {m for m in still if any((m, item.id) not in known for item in ahead)}
+            climbing = {m for m in remaining if any((m, item.id) not in answered for item in ahead)}
             if climbing:
                 slate = self._slate(who, answers, memory.canaries)
-                heard = heard_by_mode(memory.readings, ())
-                matches = self._judged(slate, heard, who, memory, audit=False).matches
+                replies = replies_by_mode(memory.readings, ())
+                matches = self._judged(slate, replies, who, memory, audit=False).matches
                 fitted = _fit(matches, who)
                 out = hopeless(fitted.strength, fitted.deviation)
                 lost = {model for model, gone in zip(who.models, out, strict=True) if gone}
-                still -= lost & climbing
+                remaining -= lost & climbing
         return fresh
 
     def _planted(self, answers: Sequence[Answer], memory: Memory) -> list[Canary]:
         """Canaries for checkable items that have none yet."""
-        has = {canary.item for canary in memory.canaries}
-        given: dict[str, set[str]] = {}
+        with_canary = {canary.item for canary in memory.canaries}
+        texts: dict[str, set[str]] = {}
         for answer in answers:
-            given.setdefault(answer.item, set()).add(answer.answer)
+            texts.setdefault(answer.item, set()).add(answer.answer)
         items = [
             item
             for item in self._panel.items
-            if item.id in self._panel.checkable and item.id not in has
+            if item.id in self._panel.checkable and item.id not in with_canary
         ]
-        answers_by_item = [sorted(given.get(item.id, ())) for item in items]
+        answers_by_item = [sorted(texts.get(item.id, ())) for item in items]
         return plant_canaries(self._tasks, items, answers_by_item)
 
 

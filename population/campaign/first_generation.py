@@ -136,26 +136,26 @@ class _Making:
         self._on_panel(genomes, "first panel")
         return _Population(genomes, births, offspring, chosen)
 
-    def _candidates(self, known: Sequence[EvaluatedChild]) -> tuple[Offspring, Results]:
+    def _candidates(self, stored: Sequence[EvaluatedChild]) -> tuple[Offspring, Results]:
         """All candidates; some may be evaluated already, others are stored as they come."""
         context, children = self.session.context, self.proposals.children
         first = len(context.founders) + 1
-        held: list[tuple[int, EvaluatedChild, int]] = []
+        unstored: list[tuple[int, EvaluatedChild, int]] = []
 
         def taken(number: int, row: EvaluatedChild, evaluations: int) -> None:
-            held.append((len(known) + number, row, evaluations))
+            unstored.append((len(stored) + number, row, evaluations))
             # What fails for everybody stops the campaign, and none of that is to be kept.
-            failed = [(one.cause or "").startswith(FAILURE_PREFIX) for _, one, _ in held]
-            if not known and all(failed):
+            failed = [(one.cause or "").startswith(FAILURE_PREFIX) for _, one, _ in unstored]
+            if not stored and all(failed):
                 return
-            for place, one, cost in held:
+            for place, one, cost in unstored:
                 birth = birth_of(first + place, children[place], one.sha256, context.factory.space)
                 self.parts.add_candidate(birth, one, cost)
-            held.clear()
-            self.activity.making = f"{len(known) + number + 1} of {len(children)} candidates"
+            unstored.clear()
+            self.activity.making = f"{len(stored) + number + 1} of {len(children)} candidates"
 
         return self.session.evaluation.evaluate(
-            self.proposals, self.few, "first population", known, taken
+            self.proposals, self.few, "first population", stored, taken
         )
 
     def _on_panel(self, genomes: Mapping[int, Floats], what: str) -> None:

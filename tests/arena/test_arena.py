@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arena.judges import JUDGES, Heard, Slate, heard_by_mode, slate_of
+from arena.judges import JUDGES, Replies, Slate, replies_by_mode, slate_of
 from arena.judges.consensus import own_answers
 from arena.judges.likelihood import by_reading
 from arena.judges.preference import by_comparison
@@ -32,7 +32,7 @@ from tests.arena_players import Honest, Numbers, panel_of, played, skills
 ITEMS = [(f"q{n}", "sums") for n in range(12)]
 
 
-def slate(
+def slate_with(
     table: dict[int, list[str]],
     checkable: int = 0,
 ) -> Slate:
@@ -52,20 +52,22 @@ def slate(
     )
 
 
-def heard(readings: Sequence[Reading] = (), comparisons: Sequence[PairComparison] = ()) -> Heard:
-    """What the judges of the one mode said that there is."""
-    (spoken,) = heard_by_mode(readings, comparisons).values()
-    return spoken
+def replies_to(
+    readings: Sequence[Reading] = (), comparisons: Sequence[PairComparison] = ()
+) -> Replies:
+    """What the judges of the one mode replied that there is."""
+    (replies,) = replies_by_mode(readings, comparisons).values()
+    return replies
 
 
 def strangers(models: int) -> dict[int, Floats]:
     return dict(enumerate(np.eye(models), start=1))
 
 
-def support_of(laid: Slate, relationship: dict[int, Floats] | None = None) -> Floats:
+def support_of(slate: Slate, relationship: dict[int, Floats] | None = None) -> Floats:
     """Everybody's mean result on every item, judges deciding."""
-    related = relationship or strangers(len(laid.models))
-    return supports(laid, adjudicate(laid, related, {}, verifier=False).matches)
+    related = relationship or strangers(len(slate.models))
+    return supports(slate, adjudicate(slate, related, {}, verifier=False).matches)
 
 
 # What judges see
@@ -99,11 +101,11 @@ def test_canaries_are_wrong_and_nobodys() -> None:
 
 
 def test_consensus_believes_the_many_and_nobody_votes_for_itself() -> None:
-    support = support_of(slate({1: ["a"] * 3, 2: ["a"] * 3, 3: ["a"] * 3, 4: ["b"] * 3}))
+    support = support_of(slate_with({1: ["a"] * 3, 2: ["a"] * 3, 3: ["a"] * 3, 4: ["b"] * 3}))
     assert support[0] == pytest.approx(support[1])
     assert (support[0] > 0.5).all()
     assert (support[3] < 0.5).all()
-    alone = adjudicate(slate({1: ["a"], 2: ["b"]}), strangers(2), {}, verifier=False)
+    alone = adjudicate(slate_with({1: ["a"], 2: ["b"]}), strangers(2), {}, verifier=False)
     assert len(alone.matches.a) == 0
 
 
@@ -114,25 +116,25 @@ def test_likelihood_ranks_within_judge_and_item() -> None:
         for judge, level in ((1, -1.0), (2, -500.0))
         for text, gap in (("a", 0.0), ("b", 1.0), ("c", 2.0))
     ]
-    laid = slate({1: ["a"], 2: ["b"], 3: ["c"]})
-    (signs,) = by_reading(laid, heard(readings)).signs
+    slate = slate_with({1: ["a"], 2: ["b"], 3: ["c"]})
+    (signs,) = by_reading(slate, replies_to(readings)).signs
     assert signs[0].tolist() == signs[1].tolist() == [[0, 1, 1], [-1, 0, 1], [-1, -1, 0]]
 
 
 def test_a_judge_says_nothing_of_what_it_has_not_read() -> None:
-    laid = slate({1: ["a"], 2: ["b"], 3: ["c"]})
+    slate = slate_with({1: ["a"], 2: ["b"], 3: ["c"]})
     read = [Reading("q0", 1, "likelihood", t, -1.0) for t in "ab"]
-    (signs,) = by_reading(laid, heard(read)).signs
+    (signs,) = by_reading(slate, replies_to(read)).signs
     assert signs[0, :, 2].tolist() == signs[0, 2, :].tolist() == [0, 0, 0]
 
 
 def test_a_preference_that_depends_on_the_order_is_none() -> None:
-    said = [
+    compared = [
         PairComparison("q0", 1, "preference", "a", "b", 2.0, 1.0),
         PairComparison("q1", 1, "preference", "a", "b", 2.0, -1.0),
     ]
-    laid = slate({1: ["a", "a"], 2: ["b", "b"]})
-    agreed, torn = by_comparison(laid, heard(comparisons=said)).signs
+    slate = slate_with({1: ["a", "a"], 2: ["b", "b"]})
+    agreed, torn = by_comparison(slate, replies_to(comparisons=compared)).signs
     assert agreed[0].tolist() == [[0, 1], [-1, 0]]
     assert not torn.any()
 
@@ -140,11 +142,11 @@ def test_a_preference_that_depends_on_the_order_is_none() -> None:
 def test_every_kind_of_judge_is_antisymmetric() -> None:
     """Whoever prefers a to b does not prefer b to a."""
     readings = [Reading("q0", 1, "likelihood", text, -float(n)) for n, text in enumerate("abc")]
-    said = [PairComparison("q0", 2, "preference", "a", "c", -1.0, -2.0)]
-    laid = slate({1: ["a"], 2: ["b"], 3: ["c"]})
-    spoken = heard_by_mode(readings, said)
+    compared = [PairComparison("q0", 2, "preference", "a", "c", -1.0, -2.0)]
+    slate = slate_with({1: ["a"], 2: ["b"], 3: ["c"]})
+    replies = replies_by_mode(readings, compared)
     for mode, kind in JUDGES.items():
-        for signs in kind.votes(laid, spoken.get(mode, Heard())).signs:
+        for signs in kind.votes(slate, replies.get(mode, Replies())).signs:
             np.testing.assert_array_equal(signs, -signs.swapaxes(1, 2))
 
 
@@ -155,17 +157,17 @@ def test_trust_earned_on_keys_outvotes_a_wrong_majority() -> None:
     """Three models share their mistakes; where keys are known they are found out."""
     wrong, right = ["wrong"] * 12, ["right"] * 12
     table = {1: wrong, 2: wrong, 3: wrong, 4: right, 5: right}
-    blind = support_of(slate(table))
+    blind = support_of(slate_with(table))
     assert (blind[0] > blind[3]).all()
-    seeing = support_of(slate(table, checkable=8))
+    seeing = support_of(slate_with(table, checkable=8))
     assert (seeing[3, 8:] > seeing[0, 8:]).all()
 
 
 def test_an_item_is_never_judged_with_the_trust_it_gave() -> None:
     """The only item of which a key is known: its evidence is left out there."""
-    laid = slate({1: ["right"], 2: ["wrong"], 3: ["right"]}, checkable=1)
-    ballots = own_answers(laid)
-    hits, misses = hits_and_misses(laid, ballots, np.eye(3))
+    slate = slate_with({1: ["right"], 2: ["wrong"], 3: ["right"]}, checkable=1)
+    ballots = own_answers(slate)
+    hits, misses = hits_and_misses(slate, ballots, np.eye(3))
     assert hits[:, 0, STRANGERS].tolist() == [1.0, 0.0, 1.0]
     assert misses[:, 0, STRANGERS].tolist() == [0.0, 0.0, 0.0]  # nobody judges its own match
     told = verdict_weights(hits, misses, np.array([0]), hits, misses)
@@ -182,8 +184,10 @@ def test_trust_is_counted_by_whose_kin_is_wrong() -> None:
         for item, _ in ITEMS
         for text, value in (("right", -2.0), ("wrong", -1.0), ("third", -3.0))
     ]
-    laid = slate({1: ["right"] * 12, 2: ["wrong"] * 12, 3: ["third"] * 12}, 12)
-    hits, misses = hits_and_misses(laid, by_reading(laid, heard(readings)), relationship[[2]])
+    slate = slate_with({1: ["right"] * 12, 2: ["wrong"] * 12, 3: ["third"] * 12}, 12)
+    hits, misses = hits_and_misses(
+        slate, by_reading(slate, replies_to(readings)), relationship[[2]]
+    )
     assert hits[0, :, WRONG_IS_KIN].sum() == 0.0
     assert misses[0, :, WRONG_IS_KIN].sum() == 12.0
     assert misses[0, :, STRANGERS].sum() == misses[0, :, RIGHT_IS_KIN].sum() == 0.0
@@ -230,20 +234,20 @@ def test_who_is_closer_to_neither_is_closer_to_nobody() -> None:
 
 
 def test_keys_decide_where_they_may_be_looked_at() -> None:
-    laid = slate({1: ["wrong"] * 2, 2: ["wrong"] * 2, 3: ["right"] * 2}, checkable=1)
-    matches = decided(laid, [], verifier=True)
+    slate = slate_with({1: ["wrong"] * 2, 2: ["wrong"] * 2, 3: ["right"] * 2}, checkable=1)
+    matches = decided(slate, [], verifier=True)
     assert set(matches.item.tolist()) == {0}
     for a, b, score in zip(matches.a, matches.b, matches.score, strict=True):
         assert score == (1.0 if a == 2 else 0.0 if b == 2 else 0.5)
-    assert len(decided(laid, [], verifier=False).a) == 0
+    assert len(decided(slate, [], verifier=False).a) == 0
 
 
 def test_who_was_not_asked_plays_no_match() -> None:
     answers = [Answer("q0", 1, "a"), Answer("q0", 2, "b"), Answer("q0", 4, "b")]
-    laid = slate_of([1, 2, 3, 4], ITEMS[:1], answers)
-    result = adjudicate(laid, strangers(4), {}, verifier=False)
+    slate = slate_of([1, 2, 3, 4], ITEMS[:1], answers)
+    result = adjudicate(slate, strangers(4), {}, verifier=False)
     assert 2 not in {*result.matches.a.tolist(), *result.matches.b.tolist()}
-    assert np.isnan(supports(laid, result.matches)[2]).all()
+    assert np.isnan(supports(slate, result.matches)[2]).all()
 
 
 def test_the_jury_is_trusted_and_from_distant_lines() -> None:

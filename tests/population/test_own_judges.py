@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from arena.judges import Heard, Judge, Question, Slate, Votes
+from arena.judges import Judge, Question, Replies, Slate, Votes
 from arena.judges.likelihood import by_reading
 from arena.judges.votes import SILENT, preferences
 from lineage import Archive
@@ -43,7 +43,7 @@ class Nearness:
 
     evidence: Evidence = "votes"
 
-    def votes(self, slate: Slate, heard: Heard) -> Votes:
+    def votes(self, slate: Slate, replies: Replies) -> Votes:
         signs = []
         for choice, answers in zip(slate.choice.T, slate.answers, strict=True):
             near = np.full((len(slate.voters), len(answers)), np.nan)
@@ -66,8 +66,8 @@ class Yes:
     def question(self, item: Item, answer: str) -> Question:
         return replace(item, prompt=f"{item.prompt}{answer}. right", key=None), " yes"
 
-    def votes(self, slate: Slate, heard: Heard) -> Votes:
-        return by_reading(slate, heard)
+    def votes(self, slate: Slate, replies: Replies) -> Votes:
+        return by_reading(slate, replies)
 
 
 OWN = {"near": Nearness(), "yes": Yes()}
