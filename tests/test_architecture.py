@@ -91,3 +91,77 @@ def test_no_class_has_the_name_of_another() -> None:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 owners.setdefault(node.name, []).append(name)
     assert {cls: where for cls, where in owners.items() if len(where) > 1} == {}
+
+
+MAX_ATTRIBUTES = 12
+
+PLAIN_RECORDS = {
+    "Architecture": "a row of a table: where things lie in one family of models",
+    "Columns": "the columns of the table of models",
+    "Glyphs": "a set of characters",
+    "Heartbeat": "the content of a file",
+    "Round": "what the archive stores of an arena round",
+    "Signs": "a set of characters",
+}
+"""Data classes that list what a table or a file has; to nest them would not make them simpler."""
+
+
+def is_decorated(node: ast.ClassDef | ast.FunctionDef, name: str) -> bool:
+    decorators = (getattr(one, "func", one) for one in node.decorator_list)
+    return any(name in {getattr(one, "id", None), getattr(one, "attr", None)} for one in decorators)
+
+
+def attributes(node: ast.ClassDef) -> set[str]:
+    """Fields of a data class; what `__init__` binds to `self`; and properties that are kept."""
+    found = set()
+    for part in node.body:
+        if isinstance(part, ast.AnnAssign) and is_decorated(node, "dataclass"):
+            if "ClassVar" not in ast.unparse(part.annotation):
+                found.add(ast.unparse(part.target))
+        elif isinstance(part, ast.FunctionDef) and is_decorated(part, "cached_property"):
+            found.add(part.name)
+        elif isinstance(part, ast.FunctionDef) and part.name == "__init__":
+            found |= {
+                target.attr
+                for target in ast.walk(part)
+                if isinstance(target, ast.Attribute)
+                and isinstance(target.ctx, ast.Store)
+                and ast.unparse(target.value) == "self"
+            }
+    return found
+
+
+def test_no_class_has_more_attributes_than_a_reader_can_hold() -> None:
+    large = {
+        node.name: sorted(names)
+        for path in modules().values()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef) and len(names := attributes(node)) > MAX_ATTRIBUTES
+    }
+    assert {name: names for name, names in large.items() if name not in PLAIN_RECORDS} == {}
+    assert PLAIN_RECORDS.keys() <= large.keys()
+
+
+def test_attributes_are_counted_wherever_they_are_bound() -> None:
+    source = """
+class Plain:
+    limit = 3
+    def __init__(self, a):
+        self.a, self.b = a, [0]
+        self.c: int = 1
+        other.d = 1
+    @cached_property
+    def e(self): ...
+    @property
+    def f(self): ...
+
+@dataclass(frozen=True)
+class Fields:
+    g: int
+    h: ClassVar[int] = 0
+"""
+    plain, fields = ast.parse(source).body
+    assert isinstance(plain, ast.ClassDef)
+    assert isinstance(fields, ast.ClassDef)
+    assert attributes(plain) == {"a", "b", "c", "e"}
+    assert attributes(fields) == {"g"}
