@@ -9,7 +9,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,6 +75,16 @@ class ArchiveTrouble(Message):
         self.words = words
 
 
+@dataclass
+class _Posted:
+    """What was posted last, of each kind."""
+
+    snapshot: "Snapshot | None" = None
+    command_state: "CommandState | None" = None
+    heartbeat: Heartbeat | None = None
+    trouble: str | None = None
+
+
 class ArchiveWatcher:
     """Follows an archive.
 
@@ -89,14 +99,11 @@ class ArchiveWatcher:
     ) -> None:
         self._path, self._post, self._expected = path, post, expected
         self._archive: Archive | None = None
-        self._snapshot: Snapshot | None = None
-        self._command_state: CommandState | None = None
+        self._posted = _Posted()
         self._archive_stamp: Stamp = None
         self._heartbeat_stamp: Stamp = None
-        self._heartbeat: Heartbeat | None = None
         self._read_at = -AT_LEAST_EVERY_S
         self._patience_s = AT_LEAST_EVERY_S
-        self._posted_trouble: str | None = None
         self._stopped = threading.Event()
         self._archive_lock = threading.Lock()
         self._thread = threading.Thread(target=self._follow, name="archive watcher", daemon=True)
@@ -142,11 +149,13 @@ class ArchiveWatcher:
     def _check_files(self) -> None:
         heartbeat_stamp = _stamp(heartbeat_path(self._path))
         if heartbeat_stamp != self._heartbeat_stamp:
-            self._heartbeat_stamp, self._heartbeat = heartbeat_stamp, read_heartbeat(self._path)
-            self._post(HeartbeatRead(self._heartbeat))
+            self._heartbeat_stamp = heartbeat_stamp
+            self._posted.heartbeat = read_heartbeat(self._path)
+            self._post(HeartbeatRead(self._posted.heartbeat))
         stamp, now = _stamp(self._path), time.monotonic()
         if stamp is None:
-            if self._expected() or (self._heartbeat is not None and self._heartbeat.running):
+            heartbeat = self._posted.heartbeat
+            if self._expected() or (heartbeat is not None and heartbeat.running):
                 return  # a campaign creates its archive after reading its founders
             raise ArchiveError(f"no archive at {self._path}; it is shown as soon as there is one")
         if self._archive_stamp and stamp[0] != self._archive_stamp[0]:
@@ -165,7 +174,7 @@ class ArchiveWatcher:
         from lineage.queries.columns import empty_columns, is_outdated, updated, with_fitness  # noqa: PLC0415
         from tui.app.data.snapshot import Snapshot, with_shares  # noqa: PLC0415
 
-        archive, older = self.archive(), self._snapshot
+        archive, older = self.archive(), self._posted.snapshot
         columns = older.columns if older else empty_columns()
         with archive.reading() as db:
             if older and not is_outdated(db, columns):
@@ -181,16 +190,17 @@ class ArchiveWatcher:
             self._stopped.wait(REST_S)
             with archive.reading() as db:
                 snapshot = replace(snapshot, columns=with_fitness(db, columns))
-        self._snapshot = replace(snapshot, shares=with_shares(older, snapshot))
-        self._post(SnapshotRead(self._snapshot))
+        snapshot = replace(snapshot, shares=with_shares(older, snapshot))
+        self._posted.snapshot = snapshot
+        self._post(SnapshotRead(snapshot))
 
     def _read_commands(self) -> None:
         from lineage.commands.definitions import command_state  # noqa: PLC0415 - see the module's docstring
 
         with self.archive().reading() as db:
             now = command_state(db)
-        if now != self._command_state:
-            self._command_state = now
+        if now != self._posted.command_state:
+            self._posted.command_state = now
             self._post(CommandsRead(now))
 
     def _reset(self) -> None:
@@ -199,12 +209,12 @@ class ArchiveWatcher:
             if self._archive is not None:
                 self._archive.close()
             self._archive = None
-        self._snapshot, self._command_state = None, None
+        self._posted.snapshot, self._posted.command_state = None, None
         self._archive_stamp, self._read_at = None, -AT_LEAST_EVERY_S
 
     def _post_trouble(self, words: str | None) -> None:
-        if words != self._posted_trouble:
-            self._posted_trouble = words
+        if words != self._posted.trouble:
+            self._posted.trouble = words
             self._post(ArchiveTrouble(words))
 
 
