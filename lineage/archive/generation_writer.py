@@ -107,7 +107,7 @@ def insert(db: duckdb.DuckDBPyConnection, statement: str, **columns: Any) -> Non
 
 
 def texts(values: Iterable[str | None]) -> np.ndarray[Any, np.dtype[np.object_]]:
-    """Texts as a column for `insert`: an array of objects, so that None becomes NULL."""
+    """Texts as a column for `insert`: objects of shape (texts,), so that None becomes NULL."""
     return np.array(list(values), dtype=object)
 
 

@@ -24,7 +24,7 @@ app = typer.Typer()
 
 @app.command(
     help=help_text(
-        "Whom the living descend from most, how diverse they are, which lines died and of what.",
+        "Show whom the living descend from, how diverse they are, and which lines died out.",
         "colony ancestry",
         "colony ancestry --limit 30",
         "colony ancestry --json | jq '.founders[] | select(.state == \"died\")'",
@@ -52,7 +52,7 @@ def ancestry(
 
 @app.command(
     help=help_text(
-        "How two models are related: how closely, through whom, and the way between them.",
+        "Show how two models are related: how closely, through whom, and the path between them.",
         "colony kin champion 40",
         "colony kin kanji champion --limit 3",
         "colony kin 40 60 --json | jq .relationship",

@@ -29,8 +29,8 @@ TargetArgument = Annotated[
 
 @app.command(
     help=help_text(
-        "Branch a colony at a generation, into an archive that goes on from there. "
-        "Run on, it makes what the original made; with another budget or hand, something else.",
+        "Copy an archive up to a generation, to continue from there. "
+        "Continued as it is, it makes the same models; with another budget or commands, others.",
         "colony fork branch.duckdb --at 120",
         "colony fork backup.duckdb              (as it is now, also while it runs)",
         "colony run --archive branch.duckdb --budget 2000000",
@@ -104,8 +104,8 @@ def compare(first: FirstArgument, second: SecondArgument, as_json: JsonOption = 
 @app.command(
     "merge-archives",
     help=help_text(
-        "Put two campaigns on the same base into one archive. Founders that are the same become "
-        "one, everybody else keeps a row of their own; the first campaign's history stays.",
+        "Merge the archives of two campaigns on the same base into a new one. Equal founders "
+        "become one, all other models keep a row of their own; the first history stays.",
         "colony merge-archives mine.duckdb theirs.duckdb all.duckdb",
         'colony find "task:kanji>0.8" --archive all.duckdb',
     ),

@@ -27,7 +27,7 @@ TaskOption = Annotated[str | None, typer.Option(help="Only what happened on this
 
 @app.command(
     help=help_text(
-        "How all are rated, what came of their matches, and how far they are trusted as judges.",
+        "Show ratings, results of matches, and how far each model is trusted as a judge.",
         "colony leaderboard",
         "colony leaderboard --task kanji",
         "colony leaderboard --all --json | jq '.[:3] | .[].rating'",
@@ -59,7 +59,7 @@ def leaderboard(
 
 @app.command(
     help=help_text(
-        "List matches by name: of the last round, those of the best rated first.",
+        "List the matches of a round, those of the best rated first.",
         "colony matches",
         "colony matches --model champion --task kanji",
         "colony matches --round 3 --limit 99 --json | jq -r '.[] | select(.winner) | .match'",
@@ -95,7 +95,7 @@ def matches(
 
 @app.command(
     help=help_text(
-        "One match: the prompt, both answers, and what every judge made of them.",
+        "Show one match: the prompt, both answers, and the vote of every judge.",
         "colony match A-B@ITEM              (as colony matches names them)",
         "colony match \"$(colony matches --limit 1 --json | jq -r '.[0].match')\"",
     )
@@ -124,7 +124,7 @@ def match(
 
 @app.command(
     help=help_text(
-        "What can be merged, where it lies, whether it fits; and what to merge for a task.",
+        "List what can be merged and whether it fits; with --task, recommend three models.",
         "colony sources",
         "colony sources --task kanji",
         "colony sources --task kanji --json | jq '.choices[].model'",

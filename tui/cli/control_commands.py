@@ -39,7 +39,7 @@ MOST_EVALUATIONS = (1 << 63) - 1
 
 @app.command(
     help=help_text(
-        "Let the campaign wait after the generation in flight, until it is told to resume.",
+        "Pause the campaign after the current generation, until it is resumed.",
         "colony pause",
         "colony pause --archive my.duckdb --json | jq .running",
     )
@@ -50,7 +50,7 @@ def pause(archive: ArchiveOption = DEFAULT_ARCHIVE, as_json: JsonOption = False)
 
 @app.command(
     help=help_text(
-        "Let a paused campaign go on.",
+        "Resume a paused campaign.",
         "colony resume",
     )
 )
@@ -73,7 +73,7 @@ def pin(
 
 @app.command(
     help=help_text(
-        "Let a pinned model earn its place again.",
+        "Let a pinned model compete for its place again.",
         "colony unpin ID",
     )
 )
@@ -85,7 +85,7 @@ def unpin(
 
 @app.command(
     help=help_text(
-        "Take a model from among the living; it stays as a fossil that colony revive brings back.",
+        "Remove a model from the living; it stays as a fossil that colony revive brings back.",
         "colony cull ID                (an id that colony models lists)",
         "colony cull ID --json | jq .id   (the number that colony commands has it under)",
     )
@@ -98,7 +98,7 @@ def cull(
 
 @app.command(
     help=help_text(
-        "Let two have a child in the next generation; whether it lives, its scores decide.",
+        "Let two models have a child in the next generation; its scores decide whether it lives.",
         "colony mate champion kanji",
         "colony mate kanji champion && colony commands",
     )
@@ -115,8 +115,8 @@ def mate(
 @app.command(
     "add-founder",
     help=help_text(
-        "Bring in another founder. It has to fit those that are there, and they need a base; "
-        "everybody's recipe stays what it was.",
+        "Add a founder. It has to fit the others, and they need a base; all recipes stay "
+        "what they were.",
         "colony add-founder models/poet",
         "colony add-founder models/base+adapters/chat --archive my.duckdb",
     ),
@@ -164,9 +164,9 @@ def budget(
 
 @app.command(
     help=help_text(
-        "What was asked of the campaign, and what came of it.",
+        "List the commands given to the campaign, with their outcomes.",
         "colony commands",
-        "colony commands --json | jq '.[] | select(.outcome == null)'   (what is still open)",
+        "colony commands --json | jq '.[] | select(.outcome == null)'   (those still open)",
     )
 )
 def commands(archive: ArchiveOption = DEFAULT_ARCHIVE, as_json: JsonOption = False) -> None:

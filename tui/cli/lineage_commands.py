@@ -225,7 +225,7 @@ def _as_json(
 
 @app.command(
     help=help_text(
-        "Find models, living and fossil, by what is known of them.",
+        "Find models, living and fossil, by a filter.",
         'colony find "gen>100 and task:kanji>0.8 and founder:kanji>10%"',
         'colony find "fossil and cause~language"',
         'colony find "descendant-of:#40 and not (operator=emitter or fitness<0.5)" --json',
@@ -282,7 +282,7 @@ def find(
 
 @app.command(
     help=help_text(
-        "Put two models side by side: recipes, blocks, scores. A child stands between its parents.",
+        "Compare two models, or a child with its parents: recipes, blocks and scores.",
         "colony diff 40 champion",
         "colony diff champion               (a model and its two main parents)",
         "colony diff 40 60 --json | jq '.models[1].distance'",

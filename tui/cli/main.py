@@ -85,7 +85,7 @@ def colony(
 
 @app.command(
     help=help_text(
-        "Champion, founders and standard merges on every task, all splits side by side.",
+        "Report on champion, founders and standard merges: every task, all splits.",
         "colony report",
         "colony report --archive my.duckdb --json | jq .champion.test.mean",
     )
@@ -143,7 +143,7 @@ def models(
 
 @app.command(
     help=help_text(
-        "Everything about one model: parents, scores, rating and recipe.",
+        "Show everything about one model: parents, scores, rating and recipe.",
         "colony show champion",
         "colony show 40 --json",
     )
@@ -206,7 +206,7 @@ def _recipe(colony: "Archive", model: "Model") -> dict[str, Any]:
 
 @app.command(
     help=help_text(
-        "What the colony has learned of its operators, which recombine parents.",
+        "Show how often each operator is used, what it costs and how well it does.",
         "colony operators",
         "colony operators --archive my.duckdb --json | jq '.[] | select(.living > 0)'",
     )
@@ -280,7 +280,7 @@ def export(
 
 @app.command(
     help=help_text(
-        "Write a configuration in which every setting stands with its default and its meaning.",
+        "Write a configuration file with every setting, its default and its meaning.",
         "colony init",
         "colony init my.toml",
     )

@@ -24,7 +24,7 @@ app = typer.Typer()
 
 @app.command(
     help=help_text(
-        "Merge models as a recipe says: ours (JSON) or a mergekit YAML.",
+        "Merge models by a recipe: our JSON or a mergekit YAML.",
         "colony merge soup.json ./soup",
         "colony merge ties.yml ./merged --seed 7",
         "colony merge ties.yml ./merged --dry-run        (check everything, write nothing)",
@@ -123,7 +123,7 @@ def merge(
 
 @app.command(
     help=help_text(
-        "What checkpoints are, and whether they can be merged with the first; exit code 1 if not.",
+        "Show checkpoints, and whether they can be merged with the first; exit code 1 if not.",
         "colony inspect models/a models/b",
         "colony inspect base base+adapter --json",
     )
@@ -152,7 +152,7 @@ def inspect(
 
 @app.command(
     help=help_text(
-        "All merge methods with their parameters and defaults.",
+        "List all merge methods with their parameters and defaults.",
         "colony methods",
         "colony methods --json",
     )

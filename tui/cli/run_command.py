@@ -39,11 +39,11 @@ app = typer.Typer()
 
 @app.command(
     help=help_text(
-        "Start a campaign, or continue the one in the archive; ends with a report.",
+        "Start a campaign, or continue the one in the archive; at the end, report.",
         "colony run",
         "colony run my.toml --archive my.duckdb --seed 3",
         "colony run --archive my.duckdb --budget 2000000   (continue, with more budget)",
-        "colony run --headless > report.txt                (no screen; a line per generation)",
+        "colony run --headless > report.txt                (no app; a line per generation)",
     )
 )
 def run(

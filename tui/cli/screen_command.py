@@ -31,7 +31,7 @@ app = typer.Typer()
 @app.command(
     name="tui",
     help=help_text(
-        "Watch a colony on a screen, live or at rest; ? there says what every key does.",
+        "Watch a campaign in the terminal app, live or at rest; ? lists the keys.",
         "colony tui",
         "colony tui my.duckdb",
         "NO_COLOR=1 colony tui --ascii",

@@ -45,9 +45,8 @@ class Grain(StrEnum):
 
 @app.command(
     help=help_text(
-        "Which founder a skill came from: what accuracy is lost when a founder is taken out. "
-        "That tells what this model needs; losses do not add up, as founders may stand in for "
-        "each other or only work together.",
+        "Measure which founder each skill came from, as the accuracy lost without that founder. "
+        "Losses do not add up, as founders may stand in for each other or only work together.",
         "colony skills champion",
         "colony skills 40 --task cipher --by layer      (and where in the network)",
         "colony skills champion --json | jq '.knockouts[] | {founder, share, loss}'",

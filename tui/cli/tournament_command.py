@@ -27,7 +27,7 @@ app = typer.Typer()
 
 @app.command(
     help=help_text(
-        "Play rounds among the living of an archive at rest, on items that nobody has seen.",
+        "Play arena rounds on an archive at rest, on items that no model has seen.",
         "colony arena",
         "colony arena --rounds 5 --items 120",
         "colony arena --archive my.duckdb --json | jq '.[].tokens'",

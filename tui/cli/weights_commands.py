@@ -29,7 +29,7 @@ app = typer.Typer()
 
 @app.command(
     help=help_text(
-        "Replay recipes, hash founders and kept weights; exit code 1 if something is damaged.",
+        "Check founders, recipes and kept weights by their hashes; exit code 1 if one is damaged.",
         "colony check",
         "colony check --sample 100 --json",
         "colony check --sample 1 --repair     (make damaged weights again)",
@@ -81,7 +81,7 @@ def check(
 
 @app.command(
     help=help_text(
-        "Bring a model back, living or fossil, and prove its hash.",
+        "Make the weights of a model again, living or fossil, and verify their hash.",
         "colony revive 40               (its weights, to those kept beside the archive)",
         "colony revive 40  ./fossil     (a plain checkpoint, as colony export writes it)",
         "colony revive champion --json | jq -r .file",

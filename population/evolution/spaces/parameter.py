@@ -64,7 +64,7 @@ class ParameterSpace:
         return self.space.repaired(genomes)
 
     def initial_genomes(self, rng: np.random.Generator, size: int) -> list[InitialGenome]:
-        """Standard merges and random mixtures, see `initial_genomes.initial_merges`."""
+        """Standard merges and random mixtures, shape (genes,) each; see `initial_genomes`."""
         rows = len(self.vectors)
         merges = initial_merges(rng, rows, self.blocks, size, base=rows < self.founders)
         return [

@@ -104,5 +104,5 @@ class SearchSpace(Protocol):
         ...
 
     def initial_genomes(self, rng: np.random.Generator, size: int) -> list[InitialGenome]:
-        """At least `size` genomes for the first population, as far as there are so many."""
+        """At least `size` genomes, shape (genes,), for the first population."""
         ...
