@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import duckdb
 
 from lineage.records import Block, Founder
-from lineage.storage.schema import ORDERS, RECIPES, SCHEMA_VERSION, TABLES, VIEWS
+from lineage.storage.schema import COMMANDS, RECIPES, SCHEMA_VERSION, TABLES, VIEWS
 
 
 def create_tables(
@@ -18,7 +18,7 @@ def create_tables(
         basis: for each row of a genome, the id of the founder whose task vector it scales.
         blocks: the columns of a genome.
     """
-    for script in (TABLES, VIEWS, ORDERS, RECIPES):
+    for script in (TABLES, VIEWS, COMMANDS, RECIPES):
         db.execute(script)
     db.execute("INSERT INTO meta VALUES ('schema_version', ?)", [str(SCHEMA_VERSION)])
     for position, founder in enumerate(basis):

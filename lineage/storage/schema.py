@@ -263,7 +263,7 @@ CREATE TABLE report_scores (
 );
 """
 
-ORDERS = """
+COMMANDS = """
 -- Commands to the campaign. Each is carried out or refused between two generations.
 CREATE TABLE orders (
     id       INTEGER PRIMARY KEY CHECK (id > 0),
