@@ -101,16 +101,23 @@ def small_config(tmp_path_factory: pytest.TempPathFactory, tasks_folder: Path) -
     return path
 
 
+def small_settings(tasks: Path, /, **changes: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The small campaign, with some settings changed by section."""
+    paths = {
+        "founders": {"paths": [str(SHIPPED / "founders" / name) for name in FOUNDERS]},
+        "tasks": {"paths": [str(tasks / "*")]},
+    }
+    return {
+        section: {**SMALL.get(section, {}), **paths.get(section, {}), **changes.get(section, {})}
+        for section in (*SMALL, "tasks")
+    }
+
+
 def small_toml(tasks: Path, /, **changes: dict[str, Any]) -> str:
     """The small campaign as TOML, with some settings changed by section."""
     lines = []
-    for section in (*SMALL, "tasks"):
+    for section, settings in small_settings(tasks, **changes).items():
         lines.append(f"[{section}]")
-        settings = {**SMALL.get(section, {}), **changes.get(section, {})}
-        if section == "founders":
-            settings.setdefault("paths", [str(SHIPPED / "founders" / name) for name in FOUNDERS])
-        if section == "tasks":
-            settings.setdefault("paths", [str(tasks / "*")])
         lines += [f"{key} = {_toml(value)}" for key, value in settings.items()]
     return "\n".join(lines) + "\n"
 
@@ -140,8 +147,12 @@ def campaign(config: Config, path: Path, generations: int) -> Archive:
 
     context = open_context(config)
     archive = Archive(path) if path.exists() else found_archive(path, context)
-    limits = Budget(item_evaluations=10**9, generations=generations)
-    Campaign(archive, context, limits).run()
+    limits = Budget(item_evaluations=10**9, generations=max(generations, 1))
+    breeding = Campaign(archive, context, limits)
+    if generations:
+        breeding.run()
+    else:  # no limit is as low: it is left where it would go on
+        next(iter(breeding))
     return archive
 
 

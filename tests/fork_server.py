@@ -10,11 +10,12 @@ import importlib
 import json
 import os
 import pkgutil
+import runpy
 import select
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -60,6 +61,12 @@ class ForkServer:
             unsent = unsent[self._process.stdin.write(unsent) :]
         self._unanswered = self._answer()
         return self._unanswered
+
+    def script(self, path: Path, *arguments: object, said: Path) -> int:
+        """Run a script in a process of its own; its exit code. What it says goes to a file."""
+        words = list(map(str, arguments))
+        self.request("tests.fork_server", path=str(path), arguments=words, said=str(said))
+        return self.exit_code()
 
     def exit_code(self) -> int:
         """Wait until it has ended; its exit code, negative if a signal ended it."""
@@ -122,13 +129,24 @@ def colony(arguments: Sequence[str]) -> int:
     """Do what the interpreter does with the console script; its exit code."""
     from tui.cli.main import main
 
+    return interpreted(main, "colony", *arguments)
+
+
+def run(path: str, arguments: Sequence[str], said: str) -> int:
+    """What a forked process does that runs a script; its exit code."""
+    say_into(Path(said), 1, 2)
+    return interpreted(lambda: runpy.run_path(path, run_name="__main__"), path, *arguments)
+
+
+def interpreted(program: Callable[[], object], *arguments: str) -> int:
+    """Do what the interpreter does with a program; its exit code."""
     # Where the tests run in the background of a script, SIGINT is ignored by whatever they start.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # what comes there are the requests
-    sys.argv = ["colony", *arguments]
+    sys.argv = list(arguments)
     code: object = 0
     try:
-        main()
+        program()
     except SystemExit as done:
         code = done.code or 0
     except BaseException:  # noqa: BLE001 - as the interpreter does

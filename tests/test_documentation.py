@@ -11,7 +11,8 @@ import pytest
 from arena.tasks import load_task
 from lineage import Archive
 from lineage.records import Item
-from tests.conftest import small_toml
+from population.config import Config, load_config
+from tests.conftest import small_settings, small_toml
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("arena", "data", "lineage", "population", "tests", "tui")
@@ -101,8 +102,18 @@ def test_the_python_lines_of_a_page_run(
     small_archive: Archive,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """In a folder with the files that they speak of: a configuration and a finished campaign."""
-    (tmp_path / "my.toml").write_text(small_toml(tasks_folder))
+    """In a folder with the files that they speak of: a configuration and a finished campaign.
+
+    Whatever they leave to the defaults is small.
+    """
+    (tmp_path / "my.toml").write_text(small_toml(tasks_folder, budget={"generations": 1}))
+
+    def small(source: str | dict[str, dict[str, Any]]) -> Config:
+        if isinstance(source, dict):
+            source = small_settings(tasks_folder, **source)
+        return load_config(source)
+
+    monkeypatch.setattr("population.load_config", small)
     shutil.copy(small_archive.path, tmp_path / "colony.duckdb")
     (tmp_path / "my_tasks.py").write_text(code)
     monkeypatch.chdir(tmp_path)

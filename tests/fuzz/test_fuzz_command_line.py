@@ -239,12 +239,13 @@ def test_a_command_given_anything(
 
 
 def of_the_readme() -> list[list[str]]:
-    """The commands that the READMEs show, without `colony` and remarks."""
+    """The commands that the READMEs show, each once, without `colony` and remarks."""
     root = Path(__file__).parents[2]
     pages = (root / "README.md", *sorted(root.glob("*/README.md")))
     lines = [line for page in pages for line in page.read_text(encoding="utf-8").splitlines()]
     shown = [shlex.split(line, comments=True) for line in lines if line.startswith("colony ")]
-    return [words[1:] for words in shown if "|" not in words and ">" not in words]
+    whole = [words[1:] for words in shown if "|" not in words and ">" not in words]
+    return [list(words) for words in dict.fromkeys(map(tuple, whole))]
 
 
 NEEDS_NOTHING = {"--help", "init", "methods"}
@@ -265,6 +266,13 @@ def test_the_commands_of_the_readme_in_an_empty_folder(calls: Calls, tmp_path: P
         assert left == ({"my.toml"} if words[0] == "init" else set()), told(ran, f"left {left}")
 
 
+def for_scripts(name: str) -> tuple[str, ...]:
+    """The option by which a command speaks to scripts, if it has one."""
+    parameters = COMMANDS[name].params if name in COMMANDS else ()
+    known = {option for parameter in parameters for option in parameter.opts}
+    return next(((option,) for option in ("--headless", "--json") if option in known), ())
+
+
 def test_the_commands_of_the_readme_beside_an_archive(
     calls: Calls, grown: Path, yard: Yard, tmp_path: Path
 ) -> None:
@@ -274,9 +282,7 @@ def test_the_commands_of_the_readme_beside_an_archive(
         for name in ("colony.duckdb", "my.duckdb", "mine.duckdb", "a.duckdb"):
             shutil.copy(grown, folder / name)
         (folder / "my.toml").write_text(toml(yard.config()))
-        ran = calls(*words, "--headless" if words[0] == "run" else "--json", folder=folder)
-        if ran.code == 2:  # it has no --json
-            ran = calls(*words, folder=folder)
+        ran = calls(*words, *for_scripts(words[0]), folder=folder)
         wrong = wrong_with(ran, answers=words[0] in ANSWERING)
         assert wrong is None, told(ran, wrong)
         assert ran.code != 2, told(ran, "a usage error")

@@ -1,6 +1,6 @@
 """Judges of one's own: passed in or installed, in real campaigns, and seen wherever judges are."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from pathlib import Path
@@ -17,24 +17,21 @@ from lineage.queries.match_detail import match_detail
 from lineage.queries.matches import matches
 from lineage.queries.rounds import excluded_judges, readers_by_generation
 from lineage.records import Evidence, Item
-from population import Campaign, Config, Extensions
+from population import Campaign, Config, Extensions, load_config
 from population.errors import ConfigError
-from tests.conftest import FOUNDERS, SHIPPED, SMALL
+from tests.conftest import FOUNDERS, small_settings
+
+Configured = Callable[..., Config]
 
 
-def config(*modes: str) -> Config:
-    return Config.model_validate(
-        SMALL
-        | {
-            "founders": {
-                "paths": [str(SHIPPED / "founders" / f) for f in FOUNDERS],
-                "base": "base",
-            },
-            "tasks": {"paths": [str(SHIPPED / "tasks" / task) for task in ("capital", "double")]},
-            "budget": {"generations": 2},
-            "arena": {"modes": modes},
-        }
-    )
+@pytest.fixture(scope="module")
+def config(tasks_folder: Path) -> Configured:
+    """Makes the configuration of a small campaign with some modes of judging."""
+
+    def made(*modes: str) -> Config:
+        return load_config(small_settings(tasks_folder, arena={"modes": modes, "judges": 3}))
+
+    return made
 
 
 @dataclass(frozen=True)
@@ -73,16 +70,19 @@ class Yes:
 OWN = {"near": Nearness(), "yes": Yes()}
 
 
-def run(path: Path, asked: Config, judges: dict[str, Judge]) -> Archive:
+def run(path: Path, asked: Config, judges: dict[str, Judge], last: int = 0) -> Archive:
+    """A campaign until a generation is complete."""
     campaign = Campaign.start(path, asked, extensions=Extensions(judges=judges))
-    campaign.run()
+    for population in campaign:
+        if population.generation == last:
+            break
     return campaign.archive
 
 
 @pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
+def archive(config: Configured, tmp_path_factory: pytest.TempPathFactory) -> Archive:
     asked = config("consensus", "likelihood", "plugin:near", "plugin:yes")
-    return run(tmp_path_factory.mktemp("own") / "colony.duckdb", asked, dict(OWN))
+    return run(tmp_path_factory.mktemp("own") / "colony.duckdb", asked, dict(OWN), 1)
 
 
 def modes_of(archive: Archive, table: str) -> set[str]:
@@ -102,7 +102,7 @@ def test_they_vote_are_trusted_and_audited_like_the_others(archive: Archive) -> 
 
 def test_their_single_votes_are_seen_in_a_match(archive: Archive) -> None:
     seen: set[str] = set()
-    for match in matches(archive, limit=40):
+    for match in matches(archive, limit=15):
         for judgement in match_detail(archive, match.name).judgements:
             seen.add(judgement.mode)
             if judgement.mode == "plugin:near":
@@ -124,15 +124,15 @@ def answer_of(archive: Archive, item: str, model: int) -> str:
     return str(answer)
 
 
-def test_who_reads_in_any_mode_has_a_seat(tmp_path: Path) -> None:
-    only = run(tmp_path / "only.duckdb", config("plugin:yes"), {"yes": Yes()})
+def test_who_reads_in_any_mode_has_a_seat(config: Configured, tmp_path: Path) -> None:
+    only = run(tmp_path / "only.duckdb", config("plugin:yes"), {"yes": Yes()}, 1)
     assert modes_of(only, "audits") == {"plugin:yes"}
     assert set(map(len, readers_by_generation(only).values())) == {3}
     assert excluded_judges(only) == frozenset()
 
 
 def test_one_that_is_installed_is_found_by_its_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    config: Configured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The class is named, as with tasks; the same votes follow as where it was passed in."""
     info = tmp_path / "near-1.dist-info"
@@ -161,7 +161,7 @@ class Confused(Nearness):
     ],
 )
 def test_what_is_no_judge_is_refused_before_anybody_is_born(
-    judges: dict[str, Judge], said: str, tmp_path: Path
+    judges: dict[str, Judge], said: str, config: Configured, tmp_path: Path
 ) -> None:
     path = tmp_path / "colony.duckdb"
     with pytest.raises(ConfigError, match=said):
@@ -176,6 +176,8 @@ def test_what_is_no_judge_is_refused_before_anybody_is_born(
         (["consensus", "consensus"], "modes: each once"),
     ],
 )
-def test_modes_that_cannot_be_are_refused(modes: Sequence[str], said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_modes_that_cannot_be_are_refused(
+    modes: Sequence[str], said: str, config: Configured
+) -> None:
+    with pytest.raises(ConfigError, match=said):
         config(*modes)

@@ -13,6 +13,7 @@ import pytest
 
 from arena import TaskError, load_tasks
 from lineage import Archive
+from lineage.archive.fork import fork
 from lineage.queries import rounds
 from population.analysis.export import export
 from population.analysis.verification import check
@@ -26,7 +27,7 @@ from population.evolution.alarms import Alarm
 from population.evolution.operators import OPERATORS
 from population.models.opening import open_checkpoint
 from tests.command_helpers import failure
-from tests.conftest import SHIPPED, campaign, routed_config, small_toml
+from tests.conftest import SHIPPED, campaign, small_toml
 from tests.forks import Forks, headless
 
 RunSmall = Callable[..., Archive]
@@ -66,10 +67,16 @@ def test_the_same_seed_gives_the_same_archive_and_another_seed_another(
 ) -> None:
     """With one core or with two: a pool only shares the work."""
     assert_same(run_small(tmp_path / "again.duckdb", threads=2), small_archive)
-    other = run_small(tmp_path / "other.duckdb", generations=1, seed=1)
+    other = run_small(tmp_path / "other.duckdb", generations=0, seed=1)
     mine = {model.weights_sha256 for model in small_archive.models()}
     theirs = {model.weights_sha256 for model in other.models() if model.kind == "offspring"}
     assert len(theirs - mine) > len(theirs) / 2
+
+
+@pytest.fixture
+def begun(small_archive: Archive, tmp_path: Path) -> Archive:
+    """The small campaign when generation 0 is complete."""
+    return fork(small_archive, 0, tmp_path / "begun.duckdb")
 
 
 def interrupt(archive: Archive, when: str, generation: int) -> None:
@@ -87,21 +94,18 @@ def interrupt(archive: Archive, when: str, generation: int) -> None:
     assert len(archive.generations()) == generation
 
 
-def test_a_resumed_campaign_is_an_uninterrupted_one(
-    small_archive: Archive, tmp_path: Path, small_config: Path
-) -> None:
-    """Stopped in the middle of anything that takes its time, and run to the end."""
-    context = open_context(load_config(small_config))
-    archive = found_archive(tmp_path / "resumed.duckdb", context)
-    interrupt(archive, "first population", 0)
-    interrupt(archive, "first panel", 0)
-    interrupt(archive, "offspring", 1)
-    interrupt(archive, "finalists", 1)
-    interrupt(archive, "the living, again", 2)
-    interrupt(archive, "arena", 2)
-    interrupt(archive, "offspring", 3)
-    assert Campaign(archive, reopen_context(archive), ENDLESS).run() == ALL_BRED
-    assert_same(archive, small_archive)
+def test_a_resumed_campaign_is_an_uninterrupted_one(begun: Archive, small_archive: Archive) -> None:
+    """Stopped in the middle of anything that takes its time, and run to the end.
+
+    As for generation 0, see `test_generation_zero.py`.
+    """
+    interrupt(begun, "offspring", 1)
+    interrupt(begun, "finalists", 1)
+    interrupt(begun, "the living, again", 2)
+    interrupt(begun, "arena", 2)
+    interrupt(begun, "offspring", 3)
+    assert Campaign(begun, reopen_context(begun), ENDLESS).run() == ALL_BRED
+    assert_same(begun, small_archive)
 
 
 @pytest.mark.parametrize(
@@ -112,13 +116,11 @@ def test_campaigns_of_routes_are_campaigns_too(
     when: str,
     generation: int,
     routed_archive: Callable[[str], Archive],
-    tasks_folder: Path,
     tmp_path: Path,
 ) -> None:
     """Resumed exactly, replayed exactly, exported exactly."""
     whole = routed_archive(space)
-    config = load_config(routed_config(tmp_path, tasks_folder, space))
-    archive = found_archive(tmp_path / "resumed.duckdb", open_context(config))
+    archive = fork(whole, generation - 1, tmp_path / "resumed.duckdb")
     interrupt(archive, when, generation)
     Campaign(archive, reopen_context(archive), ENDLESS).run()
     assert_same(archive, whole)
@@ -263,11 +265,8 @@ def test_the_budget_is_never_exceeded(small_config: Path, tmp_path: Path) -> Non
     assert archive.generations() == history
 
 
-def test_a_campaign_stops_for_the_first_reason_and_names_it(
-    small_config: Path, tmp_path: Path
-) -> None:
-    context = open_context(load_config(small_config))
-    archive = found_archive(tmp_path / "reasons.duckdb", context)
+def test_a_campaign_stops_for_the_first_reason_and_names_it(begun: Archive) -> None:
+    archive, context = begun, reopen_context(begun)
 
     def stopped(**limits: float) -> str:
         budget = Budget.model_validate({"item_evaluations": 10**9, **limits})
@@ -295,7 +294,7 @@ def test_who_has_lost_its_language_dies_at_birth_of_it(tasks_folder: Path, tmp_p
     path = tmp_path / "many.toml"
     everybody = {"paths": [str(SHIPPED / "founders" / "*")]}
     path.write_text(small_toml(tasks_folder, founders=everybody))
-    archive = campaign(load_config(path), tmp_path / "many.duckdb", generations=1)
+    archive = campaign(load_config(path), tmp_path / "many.duckdb", generations=0)
     first = [m for m in archive.models() if m.kind == "offspring" and m.generation == 0]
     lost = [model for model in first if model.cause == "lost its language"]
     assert lost
@@ -383,7 +382,7 @@ def test_a_colony_may_start_with_fewer_than_it_has_places_for(
     assert sizes == sorted(sizes)
     assert sizes[0] < sizes[-1]
     assert born == sizes[:3]
-    archive = found_archive(tmp_path / "resumed.duckdb", open_context(config))
+    archive = fork(whole, 1, tmp_path / "resumed.duckdb")
     interrupt(archive, "offspring", 2)
     Campaign(archive, reopen_context(archive), ENDLESS).run()
     assert_same(archive, whole)
@@ -403,15 +402,13 @@ def test_founders_without_coherent_offspring_are_no_colony(
 
 
 def test_alarms_are_events_and_do_not_keep_a_campaign_from_going_on(
-    small_config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    begun: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     raised = [Alarm("coverage", "much is lost"), Alarm("kinship", "all are kin")]
     monkeypatch.setattr("population.evolution.evolver.diversity_alarms", lambda signs, best: raised)
-    config = load_config(small_config)
-    archive = found_archive(tmp_path / "alarmed.duckdb", open_context(config))
-    interrupt(archive, "offspring", 2)  # what is raised by then is raised again, and told once
-    Campaign(archive, reopen_context(archive), ENDLESS).run()
-    told = [(g, event.detail) for g, event in archive.events() if event.kind == "alarm"]
+    interrupt(begun, "offspring", 2)  # what is raised by then is raised again, and told once
+    Campaign(begun, reopen_context(begun), ENDLESS).run()
+    told = [(g, event.detail) for g, event in begun.events() if event.kind == "alarm"]
     assert told == [(g, alarm.detail) for g in (1, 2, 3) for alarm in raised]
 
 
@@ -424,10 +421,10 @@ def test_a_campaign_never_opens_the_sealed_split(tasks_folder: Path) -> None:
 
 
 def test_ctrl_c_saves_everything_and_says_how_to_go_on(
-    forks: Forks, small_archive: Archive, small_config: Path, tmp_path: Path
+    forks: Forks, begun: Archive, small_archive: Archive, small_config: Path, tmp_path: Path
 ) -> None:
-    path, said = tmp_path / "stopped.duckdb", tmp_path / "said"
-    for generation, number in enumerate((signal.SIGINT, signal.SIGTERM)):
+    path, said = begun.path, tmp_path / "said"
+    for generation, number in enumerate((signal.SIGINT, signal.SIGTERM), start=1):
         said.unlink(missing_ok=True)
         pid = forks.start(*headless(path, small_config), said=said)
         forks.wait_for_generation(said, generation)
@@ -443,10 +440,12 @@ def test_ctrl_c_saves_everything_and_says_how_to_go_on(
     assert_same(Archive(path), small_archive)
 
 
-def test_one_campaign_at_a_time(forks: Forks, small_config: Path, tmp_path: Path) -> None:
-    path, said = tmp_path / "busy.duckdb", tmp_path / "said"
+def test_one_campaign_at_a_time(
+    forks: Forks, begun: Archive, small_config: Path, tmp_path: Path
+) -> None:
+    path, said = begun.path, tmp_path / "said"
     pid = forks.start(*headless(path, small_config), said=said)
-    forks.wait_for_generation(said, 0)
+    forks.wait_for(said, "continuing")
     assert f"PID {pid}" in failure(*headless(path, small_config))
     os.kill(pid, signal.SIGKILL)
     forks.wait()
