@@ -128,7 +128,7 @@ def test_keys_walk_from_model_to_model(archive: Path) -> None:
 
 def test_children_are_listed_and_one_goes_to_them(archive: Path) -> None:
     async def test() -> None:
-        for size in SIZES:
+        for size in (SIZES[0], SIZES[-1]):
             async with shown(archive, size) as (app, pilot):
                 await pressed(pilot, "4", "end")
                 snapshot, page = app.snapshot, lineage(app)

@@ -82,31 +82,35 @@ async def typed(app: ColonyApp, pilot: Pilot[None], text: str) -> None:
     await pressed(pilot, "enter")
 
 
-FRAMES = {"arena": ("down",), "arena-judges": ("v", "down"), "sources": ("down", "t")}
+WALKS = ({"arena": ("down",), "sources": ("down", "t")}, {"arena-judges": ("v", "down")})
+"""Frames by name, with the keys that lead there from where one comes to their page."""
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
-@pytest.mark.parametrize("name", FRAMES)
-def test_frames_are_as_they_were(name: str, size: tuple[int, int], archive: Path) -> None:
+@pytest.mark.parametrize("walk", WALKS, ids="-".join)
+def test_frames_are_as_they_were(
+    walk: dict[str, tuple[str, ...]], size: tuple[int, int], archive: Path
+) -> None:
     async def test() -> None:
         async with shown(archive, size) as (app, pilot):
-            await (on_sources if name == "sources" else on_arena)(app, pilot)
-            await pressed(pilot, *FRAMES[name])
-            text = steady(await settled(app, pilot), archive)
-            assert all(len(line) <= size[0] for line in text.splitlines())
-            check_golden(name, size, text)
+            for name, keys in walk.items():
+                await (on_sources if name == "sources" else on_arena)(app, pilot)
+                await pressed(pilot, *keys)
+                text = steady(await settled(app, pilot), archive)
+                assert all(len(line) <= size[0] for line in text.splitlines())
+                check_golden(name, size, text)
 
     run(test())
 
 
-@pytest.mark.parametrize("name", ["arena", "sources"])
-def test_ascii_is_ascii_but_for_what_models_said(name: str, archive: Path) -> None:
+def test_ascii_is_ascii_but_for_what_models_said(archive: Path) -> None:
+    said = {sign for (answer,) in _rows(archive, "SELECT answer FROM answers") for sign in answer}
+
     async def test() -> None:
         async with shown(archive, (120, 40), ascii=True) as (app, pilot):
-            await (on_sources if name == "sources" else on_arena)(app, pilot)
-            said = {sign for (answer,) in _rows(archive, "SELECT answer FROM answers")
-                    for sign in answer}  # fmt: skip
-            assert {sign for sign in frame(app) if not sign.isascii()} <= said
+            for there in (on_arena, on_sources):
+                await there(app, pilot)
+                assert {sign for sign in frame(app) if not sign.isascii()} <= said
 
     run(test())
 
