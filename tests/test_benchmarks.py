@@ -265,8 +265,8 @@ def test_merges_of_networks() -> None:
 # Language models
 
 
-BUDGET = 560
-"""Item evaluations: for a few generations, or 23 candidates of a rival."""
+BUDGET = 360
+"""Item evaluations: for a few generations, or 15 candidates of a rival."""
 
 
 @pytest.fixture(scope="module")

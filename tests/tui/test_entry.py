@@ -92,6 +92,7 @@ def test_who_has_interrupts_ignored_is_not_interrupted() -> None:
     assert signal.getsignal(signal.SIGINT) is not None
 
 
+@pytest.mark.slow
 def test_streams_that_are_closed_or_full() -> None:
     colony = "from tui.entry import main\nmain()"
     assert ended(colony, shell='"$0" -c "$1" methods >&-')[::2] == (0, "")

@@ -103,7 +103,6 @@ def test_a_resumed_campaign_is_an_uninterrupted_one(begun: Archive, small_archiv
     interrupt(begun, "finalists", 1)
     interrupt(begun, "the living, again", 2)
     interrupt(begun, "arena", 2)
-    interrupt(begun, "offspring", 3)
     assert Campaign(begun, reopen_context(begun), ENDLESS).run() == ALL_BRED
     assert_same(begun, small_archive)
 

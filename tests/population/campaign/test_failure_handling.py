@@ -34,6 +34,15 @@ def resumed(archive: Archive, config: Config, generations: int) -> str:
     return Campaign(archive, reopen_context(archive), budget).run()
 
 
+def on_few_items(founders: list[Path], task: Path, **sections: dict[str, object]) -> Config:
+    """A campaign whose failures do not hang on what is asked."""
+    few: dict[str, dict[str, object]] = {
+        "search": {"panel": 8, "items": 4},
+        "arena": {"items": 4},
+    }
+    return config_of(founders, [task], **few, **sections)
+
+
 # Items
 
 
@@ -150,7 +159,7 @@ def test_who_fails_dies_or_is_passed_over_and_the_campaign_goes_on(
     monkeypatch: pytest.MonkeyPatch,
     method: str,
 ) -> None:
-    config = config_of(founders, [write_task(tmp_path, "t", 12)], gate={"enabled": False})
+    config = on_few_items(founders, write_task(tmp_path, "t", 12), gate={"enabled": False})
     # Of judges there is one; of the others a third fails.
     breaks = Breaks(monkeypatch, method, 1 if method == "loglikelihood" else 3)
     archive, _ = run(config, tmp_path / "a.duckdb", 1)
@@ -171,7 +180,7 @@ def test_what_fails_for_everybody_stops_the_campaign_which_goes_on_once_it_is_me
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    config = config_of(founders, [write_task(tmp_path, "t", 12)], gate={"enabled": False})
+    config = on_few_items(founders, write_task(tmp_path, "t", 12), gate={"enabled": False})
     archive, _ = run(config, tmp_path / "a.duckdb", 1)
     with monkeypatch.context() as patch:
         Breaks(patch, "score", 1)
@@ -189,7 +198,7 @@ def test_founders_that_cannot_be_examined_are_one_line(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    config = config_of(founders, [write_task(tmp_path, "t", 12)])
+    config = on_few_items(founders, write_task(tmp_path, "t", 12))
     Breaks(monkeypatch, "answer_freely", 1)
     with pytest.raises(CampaignError, match=r"founders cannot be examined: RuntimeError: prob"):
         run(config, tmp_path / "a.duckdb", 1)
@@ -240,7 +249,7 @@ def test_an_order_that_fails_is_refused_and_not_tried_again(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    config = config_of(founders, [write_task(tmp_path, "t", 12)])
+    config = on_few_items(founders, write_task(tmp_path, "t", 12))
     archive, _ = run(config, tmp_path / "a.duckdb", 1)
 
     def fails(*_: Any, **__: Any) -> None:

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +23,7 @@ from population.campaign.opening_context import found_archive, open_context, reo
 from population.config import Budget, load_config
 from population.errors import CampaignError, Interrupted
 from tests.command_helpers import colony, failure
-from tests.conftest import SHIPPED, small_toml
+from tests.conftest import SHIPPED, checkpoints_in, small_toml
 from tests.forks import Forks, headless
 from tests.killing import Kill
 from tests.population.campaign.test_campaign import assert_same, content
@@ -37,11 +36,12 @@ CANDIDATES = 24
 """With a population of 6: twice as many are asked for, and made twice over."""
 
 
-@pytest.fixture
-def tiny(make_checkpoint: Callable[..., Path], tasks_folder: Path, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory, tasks_folder: Path) -> Path:
     """A configuration whose founders take no time."""
-    path = tmp_path / "tiny.toml"
-    founders = [str(make_checkpoint(name, seed)) for seed, name in enumerate(("a", "b", "c"))]
+    folder = tmp_path_factory.mktemp("tiny")
+    path, checkpoint = folder / "tiny.toml", checkpoints_in(folder)
+    founders = [str(checkpoint(name, seed)) for seed, name in enumerate(("a", "b", "c"))]
     few = {"items": 6, "panel": 6, "rotate": 40, "rounds": 1}
     path.write_text(
         small_toml(
@@ -56,11 +56,11 @@ def tiny(make_checkpoint: Callable[..., Path], tasks_folder: Path, tmp_path: Pat
     return path
 
 
-@pytest.fixture
-def whole(tiny: Path, tmp_path: Path) -> Archive:
+@pytest.fixture(scope="module")
+def whole(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Archive:
     """What nobody disturbs."""
     context = open_context(load_config(tiny))
-    archive = found_archive(tmp_path / "whole.duckdb", context)
+    archive = found_archive(tmp_path_factory.mktemp("whole") / "whole.duckdb", context)
     Campaign(archive, context, ONE).run()
     return archive
 
@@ -287,10 +287,11 @@ def test_a_report_that_is_interrupted_leaves_the_campaign_complete(
     for task in sealed.iterdir():
         lines = (SHIPPED / "tasks" / task.name / "test.jsonl").read_text().splitlines()
         (task / "test.jsonl").write_text("\n".join(lines[:4]) + "\n")
-    tiny.write_text(tiny.read_text().replace(str(tasks_folder), str(sealed)))
+    config = tmp_path / "sealed.toml"
+    config.write_text(tiny.read_text().replace(str(tasks_folder), str(sealed)))
     interrupting(monkeypatch, "standard merges", 0)
     archive = tmp_path / "done.duckdb"
-    code, _, error = colony("run", tiny, "-a", archive, "--headless", "--generations", 1)
+    code, _, error = colony("run", config, "-a", archive, "--headless", "--generations", 1)
     assert code == 130, error
     assert "the campaign is complete and kept, its report is not made" in error.splitlines()[-1]
     assert len(Archive(archive).generations()) == 2

@@ -156,6 +156,7 @@ def test_fossils_come_back(mine: Archive, tmp_path: Path) -> None:
     assert state_sha256(load_file(answer["file"])) == fossil.weights_sha256
 
 
+@pytest.mark.slow
 def test_founders_and_routes_come_back_too(
     mine: Archive, routed_archive: Callable[[str], Archive]
 ) -> None:
