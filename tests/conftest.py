@@ -16,6 +16,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command line does
 
 from lineage import Archive
 from population.config import Budget, Config, load_config, shipped_data
+from population.memory import available_memory
 from tests.fork_server import ForkServer
 from tests.forks import Forks
 
@@ -45,6 +46,23 @@ SMALL: dict[str, dict[str, Any]] = {
     "run": {"threads": 1},
 }
 """A campaign of seconds: real founders, real tasks, few of everything."""
+
+
+MEMORY = Path("/dev/shm")
+ROOM = 4 << 30
+"""Bytes: several times what the files of a run take at once."""
+
+
+def pytest_configure() -> None:
+    """Have the files of tests lie in memory, where there is room for them.
+
+    Archives are on the disk before a commit returns. No test can tell, but all would wait for it.
+    """
+    if "PYTEST_XDIST_WORKER" in os.environ or not MEMORY.is_dir():
+        return
+    free = os.statvfs(MEMORY)
+    if min(free.f_bavail * free.f_frsize, available_memory() or 0) > ROOM:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
 @pytest.fixture(scope="session")
@@ -203,6 +221,11 @@ def forks(fork_server: ForkServer) -> Forks:
 @pytest.fixture
 def make_checkpoint(tmp_path: Path) -> Callable[..., Path]:
     """Makes tiny random Llama checkpoints with the shipped tokenizer."""
+    return checkpoints_in(tmp_path / "checkpoints")
+
+
+def checkpoints_in(parent: Path) -> Callable[..., Path]:
+    """As `make_checkpoint`, for fixtures that live longer than a test."""
     import torch
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
@@ -223,7 +246,7 @@ def make_checkpoint(tmp_path: Path) -> Callable[..., Path]:
             "bos_token_id": None,
         }
         torch.manual_seed(seed)
-        folder = tmp_path / "checkpoints" / name
+        folder = parent / name
         LlamaForCausalLM(LlamaConfig(**settings | changes)).save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         return folder
@@ -259,9 +282,19 @@ SLOW = (
 """What whole campaigns, screens, kills and the fuzz are in: most of the time of the suite."""
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """`make test-fast` does not even load what it leaves out."""
+    left_out = config.option.markexpr == "not slow" and slow(collection_path)
+    return left_out or None  # None: whatever else there is to say
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """`-m "not slow"` leaves out what begins with one of these (`make test-fast`)."""
-    here = Path(__file__).parent
+    """What begins with one of these is slow, besides the tests that are marked one by one."""
     for item in items:
-        if item.path.relative_to(here).as_posix().startswith(SLOW):
+        if slow(item.path):
             item.add_marker("slow")
+
+
+def slow(path: Path) -> bool:
+    here = Path(__file__).parent
+    return path.is_relative_to(here) and path.relative_to(here).as_posix().startswith(SLOW)
