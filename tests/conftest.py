@@ -258,7 +258,7 @@ SLOW = (
     "fuzz/",
     "arena/test_arena_attacks.py",
     "lineage/test_commands.py",
-    "lineage/test_connection.py",
+    "lineage/test_lease.py",
     "lineage/test_merge_archives.py",
     "lineage/test_migrations.py",
     "population/analysis/test_report.py",

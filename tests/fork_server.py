@@ -105,10 +105,15 @@ def load() -> None:
     import typer
     from transformers import AutoTokenizer, LlamaForCausalLM  # noqa: F401 - by name, or not at all
 
-    for name in ("arena", "lineage", "population", "tui"):
+    ours = ("arena", "lineage", "population", "tui")
+    for name in ours:
         package = importlib.import_module(name)
         for found in pkgutil.walk_packages(package.__path__, f"{name}."):
-            importlib.import_module(found.name)
+            try:
+                importlib.import_module(found.name)
+            except ModuleNotFoundError as missing:  # such as triton, where there is no GPU
+                if str(missing.name).split(".")[0] in ours:
+                    raise
     typer.main.get_command(importlib.import_module("tui.cli.main").app)
     gc.freeze()  # what is loaded is not looked through, and so not copied, in every process
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import networkx as nx
 
+from tests.conftest import SLOW
+
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("lineage", "arena", "population", "tui")
 
@@ -165,3 +167,9 @@ class Fields:
     assert isinstance(fields, ast.ClassDef)
     assert attributes(plain) == {"a", "b", "c", "e"}
     assert attributes(fields) == {"g"}
+
+
+def test_whatever_is_called_slow_exists() -> None:
+    """Or a file that was renamed would come back into the fast half."""
+    tests = [path.relative_to(ROOT / "tests").as_posix() for path in ROOT.glob("tests/**/*.py")]
+    assert [name for name in SLOW if not any(test.startswith(name) for test in tests)] == []

@@ -66,6 +66,7 @@ def test_a_thousand_linear_steps_are_one(tmp_path: Path) -> None:
         np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_thousand_slerp_steps_are_replayed_as_they_were(tmp_path: Path) -> None:
     steps = chain(
         1000,

@@ -304,6 +304,7 @@ vocabularies = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(vocabularies, st.data())
 def test_any_slice_is_a_slice_of_the_whole(
