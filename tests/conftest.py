@@ -263,7 +263,7 @@ SLOW = (
     "lineage/test_migrations.py",
     "population/analysis/test_report.py",
     "population/campaign/",
-    "population/evaluation/test_encoding.py",
+    "population/evaluation/test_prompt_tokenizer.py",
     "population/merging/test_merge_companions.py",
     "population/merging/test_merge_killed.py",
     "population/merging/test_method_properties.py",

@@ -161,7 +161,6 @@ SENTENCES = [
 ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", SPACED)
 def test_who_says_every_sentence_scores_one_whatever_the_form_of_the_key(
     kind: str, tmp_path: Path
@@ -199,7 +198,6 @@ def test_a_stop_text_is_heard_in_whatever_tokens_it_comes(kind: str, tmp_path: P
             assert all(answer.ended for answer in answers)
 
 
-@pytest.mark.slow
 def test_company_changes_no_answer(tmp_path: Path) -> None:
     speaker(tmp_path, "llama", 4)
     items = [item_of(" ".join(WORDS[: n % 9 + 1]), None, n) for n in range(12)]
