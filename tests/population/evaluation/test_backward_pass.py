@@ -243,8 +243,19 @@ def test_no_more_than_one_gradient_is_kept_where_one_batch_is_all(
     assert sorted(seen) == sorted(state)
 
 
+def test_integers_want_no_gradient(tried: Callable[..., Tried]) -> None:
+    models, prepared = tried("llama"), answers(1000)
+    state = models.maker.one(models.genome)
+    models.networks.working.register_buffer("counter", torch.tensor(3))
+    models.networks.load_weights(state | {"counter": torch.tensor(5)})
+    model, seen = models.networks.working, []
+    names = models.networks.names(state | {"counter": torch.tensor(5)})
+    answer_loss(model, names, prepared, lambda name, _: seen.append(name))
+    assert "counter" in names
+    assert sorted(seen) == sorted(state)
+
+
 def test_an_evaluator_counts_three_for_each_item(make_checkpoint: Callable[..., Path]) -> None:
-    """What is stored as integers, or nowhere in the network, has no gradient."""
     founder = open_checkpoint(make_checkpoint("a"))
     evaluator = Evaluator(founder.path, stored=torch.float32, dtype="float32", device="cpu")
     items = [Item(f"t/search/{n}", "t", "search", f"{n}+1=", str(n + 1)) for n in range(5)]

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM
 
 from population.models.blocks import Granularity, layout_of
@@ -105,6 +106,29 @@ def test_the_gradient_by_a_genome_is_what_a_step_along_each_gene_gives(
         steps[gene] = value(moved) - value(genome)
     found = gradient_of(made, slopes)
     np.testing.assert_allclose(found, steps, atol=2e-5 * np.abs(steps).max())
+
+
+def test_what_is_the_same_in_all_founders_or_no_float_has_no_gradient(tmp_path: Path) -> None:
+    founders = []
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text('{"model_type": "llama"}')
+        tensors = {
+            "counter": torch.arange(4),
+            "frozen": numbers(0, 700),
+            "learned": numbers(ord(name), 700),
+        }
+        save_file(tensors, tmp_path / name / "model.safetensors")
+        founders.append(open_checkpoint(tmp_path / name))
+    shapes = {name: header.shape for name, header in founders[0].tensors.items()}
+    layout = layout_of(shapes, {}, "tensor")
+    made = Materialiser(founders, Basis(("a", "b"), 0), layout)
+    slopes = {name: torch.ones(shape) for name, shape in shapes.items()}
+    moved = {
+        layout.blocks[block].name: value for block, value in enumerate(gradient_of(made, slopes)[0])
+    }
+    assert moved["counter"] == moved["frozen"] == 0.0
+    assert moved["learned"] != 0.0
 
 
 def test_the_gradient_has_the_same_bits_however_founders_are_read(
