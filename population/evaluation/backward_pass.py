@@ -30,7 +30,6 @@ def answer_loss(
     prepared: PreparedItems,
     take: TakeGradient,
     *,
-    per_token: bool = False,
     recompute: bool = False,
 ) -> float:
     """The mean negative log-likelihood of all prepared answers, in nats, and its gradient.
@@ -40,13 +39,11 @@ def answer_loss(
         names: of the weights in the network's state dict, and what `take` calls them.
         prepared: answers; those of no token count nothing.
         take: called with the gradient of each weight.
-        per_token: the mean over tokens instead of answers.
         recompute: what layers compute again on the way back instead of keeping it (activation
             checkpointing, Chen et al. 2016, arXiv 1604.06174): less memory, a third more time.
     """
     batches = prepared.batches
-    tokens = sum(len(batch.target_positions) for batch in batches)
-    count = tokens if per_token else sum(len(batch.rows) for batch in batches)
+    count = sum(len(batch.rows) for batch in batches)
     total = 0.0
     with (
         _leaves(model, names) as leaves,

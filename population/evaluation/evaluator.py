@@ -229,7 +229,6 @@ class Evaluator:
         prepared: PreparedItems,
         take: TakeGradient,
         *,
-        per_token: bool = False,
         recompute: bool = False,
     ) -> float:
         """Become a model, and take the gradient of the negative log-likelihood of given answers.
@@ -241,7 +240,6 @@ class Evaluator:
             prepared: by `prepare` or `prepare_keys`.
             take: called with the name of each weight in the state and its gradient; a tied weight
                 comes once for each of its places if the network keeps them apart.
-            per_token: the loss is a mean over tokens instead of answers.
             recompute: spare memory for time, see `answer_loss`.
 
         Returns:
@@ -254,7 +252,6 @@ class Evaluator:
                 self._networks.names(state),
                 prepared,
                 take,
-                per_token=per_token,
                 recompute=recompute,
             )
 

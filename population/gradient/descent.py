@@ -37,14 +37,12 @@ class DescentSettings:
 
     Attributes:
         rate: Adam's step length, in units of a coefficient.
-        per_token: the loss is a mean over tokens instead of answers.
         recompute: spare memory for time, see `answer_loss`.
         low: the smallest coefficient.
         high: the largest.
     """
 
     rate: float = 0.03
-    per_token: bool = False
     recompute: bool = False
     low: float = -np.inf
     high: float = np.inf
@@ -138,7 +136,6 @@ def gradient_at(
         maker.one(genome),
         evaluator.prepare_keys(items),
         lambda name, by_tensor: maker.add_gradient(name, by_tensor, gradient),
-        per_token=settings.per_token,
         recompute=settings.recompute,
     )
     return loss, gradient.ravel()

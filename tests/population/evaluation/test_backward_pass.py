@@ -199,15 +199,6 @@ def test_layers_may_be_computed_again(tried: Callable[..., Tried], kind: str) ->
     assert all("forward" not in vars(layer) for layer in layers)
 
 
-def test_the_mean_may_be_over_tokens(tried: Callable[..., Tried]) -> None:
-    models, prepared = tried("llama"), answers(1000)
-    (loss, gradient), (by_token, of_tokens) = (
-        models.loss(models.genome, prepared, per_token=flag) for flag in (False, True)
-    )
-    assert by_token == pytest.approx(loss / 2)  # six answers, twelve tokens
-    np.testing.assert_allclose(of_tokens, gradient / 2)
-
-
 def test_nothing_is_left_in_the_network(tried: Callable[..., Tried]) -> None:
     models, prepared = tried("llama"), answers(40)
 
