@@ -40,6 +40,7 @@ SMALL: dict[str, dict[str, Any]] = {
         "rounds": 2,
         "crown": 1,
     },
+    "gradient": {"steps": 0},
     "gate": {"texts": 2, "answers": 2},
     "arena": {"items": 12, "judges": 2},
     "budget": {"generations": 3},

@@ -190,7 +190,7 @@ class Campaign:
 
         proposals = session.evolver.ask(population.breeding)
         self._activity.making = "offspring"
-
+        proposals = session.local_search.improve(proposals, population.breeding, population.panel)
         offspring, few_results = session.evaluation.evaluate(proposals, few, "offspring")
         living = session.evaluation.score_living(population, panel_items, fresh=fresh)
         panel = panel_of(living, panel_items)
@@ -308,7 +308,7 @@ def cost_of_next(archive: Archive, session: Session, population: PopulationState
     search = config.search
     newcomers = search.finalists + sum(model not in population.ratings for model in population.ids)
     cost = search.brood * (size(search.items) + config.gate.texts)
-    cost += search.finalists * (panel + config.gate.answers)
+    cost += search.finalists * (panel + config.gate.answers) + session.local_search.cost
     if session.items.epoch_of(population.generation + 1) != population.epoch:
         cost += len(population.members) * size(search.panel)
         newcomers += len(population.members)

@@ -18,6 +18,7 @@ from population.campaign.generation import GenerationEvaluator
 from population.campaign.generation_commit import GenerationWriter
 from population.campaign.item_sampling import ItemSampler, item_pools
 from population.campaign.kept_weights import ChampionKeeper
+from population.campaign.local_search import LocalSearch
 from population.campaign.scoring import scorer_of
 from population.errors import CampaignError, PopulationError
 from population.evolution.evolver import Evolver
@@ -32,6 +33,7 @@ class Session:
         context: the founders, tasks and evaluators.
         evolver: proposes offspring, and learns from their scores.
         items: samples items.
+        local_search: improves offspring before they are scored.
         evaluation: makes and scores models.
         writer: builds the record of a generation.
         keeper: keeps champions' weights on disk.
@@ -42,6 +44,7 @@ class Session:
     context: Context
     evolver: Evolver
     items: ItemSampler
+    local_search: LocalSearch
     evaluation: GenerationEvaluator
     writer: GenerationWriter
     keeper: ChampionKeeper
@@ -91,7 +94,10 @@ def open_session(
         context.components.survival_rule,
     )
     evaluation = GenerationEvaluator(context, coherence, progress)
-    return Session(context, evolver, items, evaluation, writer, keeper, kinship, clock)
+    local_search = LocalSearch(context, seed, progress)
+    return Session(
+        context, evolver, items, local_search, evaluation, writer, keeper, kinship, clock
+    )
 
 
 def _coherence(context: Context, items: ItemSampler, progress: Progress) -> CoherenceFilter | None:

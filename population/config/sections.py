@@ -5,7 +5,7 @@ The names of operators, survival rules and judges are those in their registries.
 
 import difflib
 from collections.abc import Collection, Iterable
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -96,7 +96,7 @@ class Search(_Section):
     does, where tasks have no keys or none may be used."""
     population: int = Field(28, ge=4)
     """Living offspring. Founders live forever beside them."""
-    brood: int = Field(28, ge=4)
+    brood: int = Field(28, ge=2)
     """Offspring born per generation; no more than the living."""
     items: int = Field(36, ge=2)
     """Search items that a brood is scored on: fresh ones for every generation, the same for all."""
@@ -187,6 +187,25 @@ class Search(_Section):
         return self
 
 
+class GradientSettings(_Section):
+    """Local search: recombined children take gradient steps on their coefficients before they are
+    judged. It needs keys and recipes in parameter space; without these it is off."""
+
+    section = "gradient"
+
+    steps: int = Field(24, ge=0)
+    """Steps that a child takes; 0 leaves children as they were recombined. Unless a file says
+    otherwise, [search] and [budget] have other defaults without gradients: larger broods, most of
+    them by an evolution strategy, of coarser recipes, for a larger budget."""
+    items: int = Field(24, ge=1)
+    """Search items of a step, fresh ones each time. Each counts three item evaluations: forward and
+    backward."""
+    rate: float = Field(0.03, gt=0)
+    """Length of a step (Adam's): about how far each coefficient moves."""
+    niches: float = Field(0.25, ge=0, le=1)
+    """Part of the children that are improved on one task alone, one that nobody solves well."""
+
+
 class CoherenceSettings(_Section):
     """The coherence filter: offspring that have lost their language die at birth."""
 
@@ -267,6 +286,16 @@ class Weights(_Section):
     `colony revive` brings back. The least recently used make room, champions last. 0 keeps none."""
 
 
+SEARCH_WITH_GRADIENTS: dict[str, Any] = {
+    "brood": 6,
+    "emitter": 0.0,
+    "blocks": "slice",
+    "groups": 32,
+    "mutation": (0.002, 0.02),
+}
+"""Defaults of [search] where children take gradient steps."""
+
+
 class Config(_Section):
     """All settings of a campaign."""
 
@@ -274,7 +303,29 @@ class Config(_Section):
     tasks: Tasks = Tasks()
     budget: Budget = Budget()
     search: Search = Search()
+    gradient: GradientSettings = GradientSettings()
     gate: CoherenceSettings = CoherenceSettings()
     arena: ArenaSettings = ArenaSettings()
     run: Run = Run()
     weights: Weights = Weights()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_the_search(cls, given: Any) -> Any:
+        """Choose the defaults that suit a search with gradients, or one without."""
+        if not isinstance(given, dict):
+            return given
+        search = given.get("search", {})
+        if not isinstance(search, dict):
+            return given
+        gradient = given.get("gradient", {})
+        # Archives name every section; one without this one was begun before it existed.
+        if "gradient" not in given and given.keys() >= cls.model_fields.keys() - {"gradient"}:
+            gradient = {"steps": 0}
+        possible = search.get("space", "parameter") == "parameter"
+        possible = possible and search.get("merit", "keys") == "keys"
+        if isinstance(gradient, dict) and not possible:
+            gradient = {**gradient, "steps": 0}
+        if isinstance(gradient, dict) and gradient.get("steps") != 0:
+            search = {**SEARCH_WITH_GRADIENTS, **search}
+        return {**given, "search": search, "gradient": gradient}

@@ -179,9 +179,10 @@ def descend_together(
     pool: EvaluatorPool,
     maker: Materialiser,
     descents: Sequence[Descent],
-    sampler: ItemSampler,
+    samplers: Sequence[ItemSampler],
     settings: DescentSettings,
     steps: int,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> list[list[DescentStep]]:
     """Some steps of several descents, each on an evaluator of its own.
 
@@ -189,9 +190,10 @@ def descend_together(
         pool: of evaluators; the bits do not depend on how many there are.
         maker: of the weights.
         descents: they share nothing but the maker.
-        sampler: of items.
+        samplers: of the items of each.
         settings: of all.
         steps: how many each takes.
+        progress: called with the number of descents that have ended; may raise to stop.
 
     Returns:
         The steps of each descent.
@@ -201,7 +203,7 @@ def descend_together(
         taken: list[DescentStep] = []
         for _ in range(steps):
             before = taken[-1].descent if taken else descents[number]
-            taken.append(descend(evaluator, maker, before, sampler, settings))
+            taken.append(descend(evaluator, maker, before, samplers[number], settings))
         return taken
 
-    return pool.map(maker.siblings([descent.genome for descent in descents]), work)
+    return pool.map(maker.siblings([descent.genome for descent in descents]), work, progress)

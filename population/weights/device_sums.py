@@ -181,12 +181,17 @@ class DeviceFounders:
             products: shape (founders, blocks); see `sibling_kernel.inner_products`.
         """
         stored = self._sources(name)
-        for segment in segments:
-            slope = _part(gradient, segment)
-            wide = torch.promote_types(torch.float32, stored[first].dtype)
-            base = _part(stored[first], segment).to(wide)
-            sums = [((_part(s, segment).to(wide) - base) * slope).sum() for s in stored]
-            products[:, segment.block] += torch.stack(sums).cpu().double().numpy()
+        wide = torch.promote_types(torch.float32, stored[first].dtype)
+        base, dim = stored[first].to(wide), segments[0].dim
+        others = [other for other in range(gradient.dim()) if other != dim]
+        sums = []
+        for founder in stored:
+            product = (founder.to(wide) - base) * gradient
+            sums.append(product.sum(dim=others) if others else product.reshape(-1))
+        by_step = torch.stack(sums).double().cpu().numpy()
+        by_segment = np.add.reduceat(by_step, [segment.start for segment in segments], axis=1)
+        for column, segment in enumerate(segments):
+            products[:, segment.block] += by_segment[:, column]
 
     def _sources(self, name: str) -> list[torch.Tensor]:
         """A tensor of every founder, all of one dtype."""

@@ -298,7 +298,7 @@ def gradient(
         for checkpoint in trail.incumbents:
             room = checkpoint - len(selection)
             while (steps := min(TOLD_EVERY, (room - trail.spent) // cost)) > 0:
-                (taken,) = descend_together(pool, exact, [descent], sampler, settings, steps)
+                (taken,) = descend_together(pool, exact, [descent], [sampler], settings, steps)
                 descent = taken[-1].descent
                 trail.pay(cost * steps)
             if trail.spent > room:

@@ -1,0 +1,158 @@
+"""Local search: recombined children take some gradient steps before they are judged.
+
+What two parents give a child is a point to start from. Where scores can be differentiated, a few
+steps of Adam on its coefficients, on fresh search items, show what the point is good for; then it
+competes for a place, and what it came to is what it hands on. Evolutionary algorithms of this kind
+are called memetic, this one Lamarckian (Moscato 1989, "On evolution, search, optimization, genetic
+algorithms and martial arts"); a quality-diversity search with gradient steps is PGA-MAP-Elites
+(Nilsson and Cully 2021).
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+
+import numpy as np
+
+from lineage.records import Floats, Item
+from population.campaign.context import Context, Progress
+from population.config import GradientSettings
+from population.evaluation.backward_pass import COST
+from population.evaluation.devices import resolve_device
+from population.evaluation.pool import EvaluatorPool
+from population.evolution.population_state import BreedingState
+from population.evolution.proposals import CENTRE, EMITTER, Proposals
+from population.gradient.descent import (
+    Descent,
+    DescentSettings,
+    ItemSampler,
+    descend_together,
+    new_descent,
+    sampler_of,
+)
+from population.randomness import generator
+from population.weights.materialise import Materialiser
+
+
+class LocalSearch:
+    """Improves the genomes of recombined children by gradient descent.
+
+    Args:
+        context: with the founders and the search items.
+        seed: the campaign's.
+        progress: called while models work; may raise to stop.
+    """
+
+    def __init__(self, context: Context, seed: int, progress: Progress) -> None:
+        self._context, self._seed, self._progress = context, seed, progress
+        self._settings: GradientSettings = context.config.gradient
+
+    @property
+    def cost(self) -> int:
+        """Item evaluations that the children of a generation take at most."""
+        settings, search = self._settings, self._context.config.search
+        tasks = len(self._context.tasks)
+        items = max(1, round(settings.items / tasks)) * tasks
+        return search.brood * settings.steps * items * COST
+
+    def improve(
+        self, proposals: Proposals, state: BreedingState, panel: Sequence[Item]
+    ) -> Proposals:
+        """The proposals with better genomes for the children that operators made of parents.
+
+        Args:
+            proposals: the children of a generation.
+            state: the population that bred.
+            panel: the items that its members were scored on.
+        """
+        rows = [
+            row
+            for row, child in enumerate(proposals.children)
+            if child.operator not in {CENTRE, EMITTER}
+        ]
+        if not self._settings.steps or not rows:
+            return proposals
+        search, generation = self._context.config.search, state.generation + 1
+        rates = DescentSettings(self._settings.rate, low=search.lowest, high=search.highest)
+        samplers = [self._sampler(self._niche(row, state, panel)) for row in rows]
+        descents = [
+            new_descent(
+                proposals.children[row].genome,
+                int(generator(self._seed, "descent", generation, row).integers(1 << 31)),
+            )
+            for row in rows
+        ]
+        ends = self._descended(descents, samplers, rates)
+        children = list(proposals.children)
+        for row, end in zip(rows, ends, strict=True):
+            children[row] = replace(children[row], genome=end.genome)
+        return replace(proposals, children=tuple(children))
+
+    def _descended(
+        self,
+        descents: Sequence[Descent],
+        samplers: Sequence[ItemSampler],
+        settings: DescentSettings,
+    ) -> list[Descent]:
+        taken = descend_together(
+            self._pool,
+            self._maker,
+            descents,
+            samplers,
+            settings,
+            self._settings.steps,
+            lambda done: self._progress(done, len(descents), "local search"),
+        )
+        return [steps[-1].descent for steps in taken]
+
+    def _niche(self, row: int, state: BreedingState, panel: Sequence[Item]) -> tuple[str, ...]:
+        """The tasks that a child is improved on: all, or one that is solved badly by everybody."""
+        rng = generator(self._seed, "niche", state.generation + 1, row)
+        tasks = [task.name for task in self._context.tasks]
+        if len(tasks) < 2 or rng.random() >= self._settings.niches:
+            return tuple(tasks)
+        lacking = 0.02 + 1.0 - best_by_task(state.members.scores, panel, tasks)
+        return (tasks[int(rng.choice(len(tasks), p=lacking / lacking.sum()))],)
+
+    def _sampler(self, tasks: Sequence[str]) -> ItemSampler:
+        items = [item for item in self._items if item.task in tasks]
+        return sampler_of(items, self._settings.items)
+
+    @cached_property
+    def _items(self) -> list[Item]:
+        return [item for item in self._context.split("search") if item.key is not None]
+
+    @cached_property
+    def _maker(self) -> Materialiser:
+        """Makes unrounded weights: a step may be smaller than what rounding keeps."""
+        factory, run = self._context.factory, self._context.config.run
+        return Materialiser(
+            factory.founders,
+            factory.basis,
+            factory.layout,
+            1,
+            resolve_device(run.device),
+            threads=run.threads,
+            rounded=False,
+        )
+
+    @cached_property
+    def _pool(self) -> EvaluatorPool:
+        # On a CPU a backward pass in bf16 takes a quarter longer than in fp32.
+        evaluator = self._context.evaluator.clone("float32")
+        return EvaluatorPool(evaluator, self._context.config.run.threads)
+
+
+def best_by_task(scores: Floats, panel: Sequence[Item], tasks: Sequence[str]) -> Floats:
+    """The best mean score that a member has on each task; 1 for tasks without an item.
+
+    Args:
+        scores: shape (members, items).
+        panel: the items.
+        tasks: names.
+
+    Returns:
+        Shape (tasks,).
+    """
+    of_task = [np.array([item.task == name for item in panel], bool) for name in tasks]
+    return np.array([scores[:, mask].mean(axis=1).max() if mask.any() else 1.0 for mask in of_task])
