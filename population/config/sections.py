@@ -188,19 +188,21 @@ class Search(_Section):
 
 
 class GradientSettings(_Section):
-    """Local search: recombined children take gradient steps on their coefficients before they are
-    judged. It needs keys and recipes in parameter space; without these it is off."""
+    """Local search: recombined children take gradient steps before they are judged.
+
+    It needs keys and recipes in parameter space; without these it is off.
+    """
 
     section = "gradient"
 
-    steps: int = Field(24, ge=0)
+    steps: int = Field(48, ge=0)
     """Steps that a child takes; 0 leaves children as they were recombined. Unless a file says
     otherwise, [search] and [budget] have other defaults without gradients: larger broods, most of
     them by an evolution strategy, of coarser recipes, for a larger budget."""
-    items: int = Field(24, ge=1)
+    items: int = Field(12, ge=1)
     """Search items of a step, fresh ones each time. Each counts three item evaluations: forward and
     backward."""
-    rate: float = Field(0.03, gt=0)
+    rate: float = Field(0.06, gt=0)
     """Length of a step (Adam's): about how far each coefficient moves."""
     niches: float = Field(0.25, ge=0, le=1)
     """Part of the children that are improved on one task alone, one that nobody solves well."""
@@ -287,7 +289,8 @@ class Weights(_Section):
 
 
 SEARCH_WITH_GRADIENTS: dict[str, Any] = {
-    "brood": 6,
+    "population": 12,
+    "brood": 4,
     "emitter": 0.0,
     "blocks": "slice",
     "groups": 32,

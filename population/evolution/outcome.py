@@ -76,7 +76,8 @@ def _candidates(state: BreedingState, offspring: Offspring, panel: Panel, race: 
     born = np.array(
         [*(members.ids[row] for row in old), *(state.next_id + row for row in race.finishers)]
     )
-    keep = (state.champion, origin, _newest_centre(state, offspring), *state.pinned)
+    searching = (origin, _newest_centre(state, offspring)) if len(offspring.proposals.steps) else ()
+    keep = (state.champion, *searching, *state.pinned)
     return Candidates(
         scores=scores,
         means=scores @ panel.weights,
@@ -151,8 +152,11 @@ def _with_origin(
 
     As long as its centres improve on their origin, the newest is the origin. When they have not for
     a while, genomes are cut more finely, or if that is done the steps get shorter. If one of the
-    living is significantly better, the emitter starts anew from it.
+    living is significantly better, the emitter starts anew from it. One that does not search has no
+    place to keep: its origin is the champion.
     """
+    if not len(offspring.proposals.steps):
+        return emitter, state.champion
     row_of: dict[int | None, int] = {int(model): row for row, model in enumerate(candidates.born)}
     centre = row_of.get(_newest_centre(state, offspring))
     origin = state.search.origin
