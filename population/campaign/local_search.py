@@ -73,7 +73,9 @@ class LocalSearch:
         if not self._settings.steps or not rows:
             return proposals
         search, generation = self._context.config.search, state.generation + 1
-        rates = DescentSettings(self._settings.rate, low=search.lowest, high=search.highest)
+        settings = DescentSettings(
+            self._settings.rate, self._settings.steps, low=search.lowest, high=search.highest
+        )
         samplers = [self._sampler(self._niche(row, state, panel)) for row in rows]
         descents = [
             new_descent(
@@ -82,7 +84,7 @@ class LocalSearch:
             )
             for row in rows
         ]
-        ends = self._descended(descents, samplers, rates)
+        ends = self._descended(descents, samplers, settings)
         children = list(proposals.children)
         for row, end in zip(rows, ends, strict=True):
             children[row] = replace(children[row], genome=end.genome)

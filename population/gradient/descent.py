@@ -37,12 +37,14 @@ class DescentSettings:
 
     Attributes:
         rate: Adam's step length, in units of a coefficient.
+        decay: steps over which it falls to nothing, linearly; None keeps it.
         recompute: spare memory for time, see `answer_loss`.
         low: the smallest coefficient.
         high: the largest.
     """
 
     rate: float = 0.03
+    decay: int | None = None
     recompute: bool = False
     low: float = -np.inf
     high: float = np.inf
@@ -157,7 +159,10 @@ def adam_step(descent: Descent, gradient: Floats, settings: DescentSettings) -> 
     mean = MOMENTUM * descent.gradient + (1 - MOMENTUM) * gradient
     square = DAMPING * descent.square + (1 - DAMPING) * gradient**2
     length = np.sqrt(square / (1 - DAMPING**steps)) + EPSILON
-    moved = descent.genome - settings.rate * mean / (1 - MOMENTUM**steps) / length
+    rate = settings.rate
+    if settings.decay is not None:
+        rate *= max(0.0, 1.0 - descent.steps / settings.decay)
+    moved = descent.genome - rate * mean / (1 - MOMENTUM**steps) / length
     genome = np.clip(moved, settings.low, settings.high)
     return replace(descent, genome=genome, gradient=mean, square=square, steps=steps)
 

@@ -1,4 +1,4 @@
-"""Recombined children take gradient steps before they are judged; a campaign stays exact with it."""
+"""Children take gradient steps before they are judged, and a campaign stays exact."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +10,7 @@ import pytest
 from lineage import Archive
 from lineage.records import Item
 from population.analysis.verification import check
-from population.campaign.context import Context
+from population.campaign.context import Context, silent
 from population.campaign.local_search import LocalSearch, best_by_task
 from population.campaign.loop import Campaign
 from population.campaign.opening_context import found_archive, open_context, reopen_context
@@ -44,24 +44,30 @@ def archive(config: Config, made_once: Callable[..., Path]) -> Archive:
 @pytest.fixture(scope="module")
 def opened(archive: Archive) -> tuple[Context, Session, PopulationState]:
     context = reopen_context(archive)
-    session = open_session(archive, context, lambda done, total, what: None)
+    session = open_session(archive, context, silent)
     return context, session, load_population(archive, context.factory.space, session.kinship)
 
 
+def with_gradient(config: Config, **settings: Any) -> Config:
+    return config.model_copy(update={"gradient": config.gradient.model_copy(update=settings)})
+
+
 def test_children_answer_better_after_their_steps(
-    opened: tuple[Context, Session, PopulationState],
+    opened: tuple[Context, Session, PopulationState], config: Config
 ) -> None:
-    context, session, population = opened
+    _, session, population = opened
+    context = open_context(with_gradient(config, steps=8, niches=0.0))
+    search = LocalSearch(context, 0, silent)
     proposals = session.evolver.ask(population.breeding)
     meter = context.evaluator.meter
     before = meter.evaluations
-    improved = session.local_search.improve(proposals, population.breeding, population.panel)
+    improved = search.improve(proposals, population.breeding, population.panel)
     spent = meter.evaluations - before
-    assert 0 < spent <= session.local_search.cost
+    assert 0 < spent <= search.cost
     assert [child.parents for child in improved.children] == [
         child.parents for child in proposals.children
     ]
-    items, maker = context.split("search"), session.local_search._maker
+    items, maker = context.split("search"), search._maker
     falls = []
     for old, new in zip(proposals.children, improved.children, strict=True):
         if old.operator in {CENTRE, EMITTER}:
@@ -109,7 +115,7 @@ def test_every_recipe_makes_its_model_again(archive: Archive) -> None:
 
 
 def test_the_best_of_each_task() -> None:
-    panel = [Item(str(n), task, "", "") for n, task in enumerate("aab")]
+    panel = [Item(str(n), task, "search", "", "") for n, task in enumerate("aab")]
     scores = np.array([[1.0, 0.0, 0.2], [0.4, 0.4, 0.1]])
     assert best_by_task(scores, panel, ["a", "b", "c"]).tolist() == [0.5, 0.2, 1.0]
 

@@ -272,8 +272,15 @@ def test_everyone_who_does_not_live_died_of_something() -> None:
 
 def test_champion_and_origin_live_whatever_they_score() -> None:
     stock = stock_of(0, 1, 2, 3, 4, origin=4)
-    found, _ = judged(stock, brood_of("blend", scores=few(0.5)), {0: 8}, population=3)
+    found, _ = judged(stock, brood_of(*EMITTED, scores=few(*[0.5] * 7)), {0: 8}, population=3)
     assert found.living == (3, 4, 20)
+
+
+def test_an_origin_that_no_strategy_searches_from_gives_way() -> None:
+    stock = stock_of(0, 1, 2, 3, 4, origin=4)
+    found, _ = judged(stock, brood_of("blend", scores=few(0.5)), {0: 8}, population=3)
+    assert found.living == (3, 7, 20)
+    assert found.search.origin == 3
 
 
 def test_the_newest_centre_lives_whatever_it_scores() -> None:

@@ -156,7 +156,9 @@ def test_descents_side_by_side_share_nothing(
         torch.set_num_threads(1)
         alone = [steps_of(first, maker, descent, sampler, 2) for descent in begun]
         pool = EvaluatorPool(first, cores)
-        together = descend_together(pool, maker, begun, sampler, DescentSettings(), 2)
+        together = descend_together(
+            pool, maker, begun, [sampler] * len(begun), DescentSettings(), 2
+        )
     finally:
         torch.set_num_threads(threads)
     for mine, theirs in zip(alone, together, strict=True):
