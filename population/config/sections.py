@@ -196,14 +196,15 @@ class GradientSettings(_Section):
     section = "gradient"
 
     steps: int = Field(48, ge=0)
-    """Steps that a child takes; 0 leaves children as they were recombined. Unless a file says
-    otherwise, [search] and [budget] have other defaults without gradients: larger broods, most of
-    them by an evolution strategy, of coarser recipes, for a larger budget."""
+    """Steps that a child takes; 0 leaves children as they were recombined. Without gradients,
+    [search] and [budget] have other defaults: broods of 28, most of them by an evolution strategy,
+    of coarser recipes, and four times the budget."""
     items: int = Field(12, ge=1)
     """Search items of a step, fresh ones each time. Each counts three item evaluations: forward and
     backward."""
-    rate: float = Field(0.06, gt=0)
-    """Length of a step (Adam's): about how far each coefficient moves."""
+    rate: float = Field(0.08, gt=0)
+    """Length of the first step (Adam's): about how far each coefficient moves. Steps get shorter
+    towards the last."""
     niches: float = Field(0.25, ge=0, le=1)
     """Part of the children that are improved on one task alone, one that nobody solves well."""
 
@@ -298,6 +299,9 @@ SEARCH_WITH_GRADIENTS: dict[str, Any] = {
 }
 """Defaults of [search] where children take gradient steps."""
 
+BUDGET_WITH_GRADIENTS: dict[str, Any] = {"item_evaluations": 60_000}
+"""The default of [budget] there."""
+
 
 class Config(_Section):
     """All settings of a campaign."""
@@ -331,4 +335,6 @@ class Config(_Section):
             gradient = {**gradient, "steps": 0}
         if isinstance(gradient, dict) and gradient.get("steps") != 0:
             search = {**SEARCH_WITH_GRADIENTS, **search}
+            if isinstance(budget := given.get("budget", {}), dict):
+                given = {**given, "budget": {**BUDGET_WITH_GRADIENTS, **budget}}
         return {**given, "search": search, "gradient": gradient}

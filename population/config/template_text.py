@@ -24,8 +24,8 @@ def template(name: str) -> str:
         kind = field.annotation
         if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
             continue
-        lines += ["", f"[{section}]  # {(kind.__doc__ or '').strip()}"]
-        values = kind().model_dump()
+        lines += ["", f"[{section}]  # {' '.join((kind.__doc__ or '').split())}"]
+        values = getattr(Config(), section).model_dump()
         for key, setting in kind.model_fields.items():
             if setting.description:
                 lines.append(f"# {' '.join(setting.description.split())}")
