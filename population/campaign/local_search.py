@@ -19,6 +19,7 @@ from population.campaign.context import Context, Progress
 from population.config import GradientSettings
 from population.evaluation.backward_pass import COST
 from population.evaluation.devices import resolve_device
+from population.evaluation.evaluator import Evaluator
 from population.evaluation.pool import EvaluatorPool
 from population.evolution.population_state import BreedingState
 from population.evolution.proposals import CENTRE, EMITTER, Proposals
@@ -32,6 +33,17 @@ from population.gradient.descent import (
 )
 from population.randomness import generator
 from population.weights.materialise import Materialiser
+
+
+ROOM = 4e9
+"""Bytes that networks with their gradients may take, unless `[run] memory_gb` says otherwise."""
+
+PER_NETWORK = 3
+"""What a network with gradients takes, in sizes of its weights in fp32: those that were made, those
+at work, and the gradients, which are dropped one by one."""
+
+LARGE = 1 << 28
+"""Networks of more bytes compute what their layers keep again on the way back."""
 
 
 class LocalSearch:
@@ -74,7 +86,11 @@ class LocalSearch:
             return proposals
         search, generation = self._context.config.search, state.generation + 1
         settings = DescentSettings(
-            self._settings.rate, self._settings.steps, low=search.lowest, high=search.highest
+            self._settings.rate,
+            self._settings.steps,
+            recompute=self._evaluator.bytes > LARGE,
+            low=search.lowest,
+            high=search.highest,
         )
         samplers = [self._sampler(self._niche(row, state, panel)) for row in rows]
         descents = [
@@ -139,10 +155,16 @@ class LocalSearch:
         )
 
     @cached_property
-    def _pool(self) -> EvaluatorPool:
+    def _evaluator(self) -> Evaluator:
         # On a CPU a backward pass in bf16 takes a quarter longer than in fp32.
-        evaluator = self._context.evaluator.clone("float32")
-        return EvaluatorPool(evaluator, self._context.config.run.threads)
+        return self._context.evaluator.clone("float32")
+
+    @cached_property
+    def _pool(self) -> EvaluatorPool:
+        run = self._context.config.run
+        room = ROOM if run.memory_gb is None else 1e9 * run.memory_gb
+        evaluators = max(1, int(room / (PER_NETWORK * self._evaluator.bytes)))
+        return EvaluatorPool(self._evaluator, run.threads, evaluators)
 
 
 def best_by_task(scores: Floats, panel: Sequence[Item], tasks: Sequence[str]) -> Floats:
