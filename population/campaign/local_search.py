@@ -34,7 +34,6 @@ from population.gradient.descent import (
 from population.randomness import generator
 from population.weights.materialise import Materialiser
 
-
 ROOM = 4e9
 """Bytes that networks with their gradients may take, unless `[run] memory_gb` says otherwise."""
 
