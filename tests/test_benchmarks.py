@@ -1,5 +1,6 @@
 """The benchmarks of search count honestly, resume, and come to the same from the same seed."""
 
+import dataclasses
 import importlib
 import json
 from collections.abc import Iterator
@@ -286,6 +287,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> search.Experiment:
         },
         "tasks": {"paths": [str(folder / "*")]},
         "search": {"population": 4, "brood": 4, "items": 6, "panel": 12, "rotate": 3},
+        "gradient": {"steps": 1, "items": 3},
         "arena": {"items": 3, "judges": 1},
         "gate": {"texts": 2, "answers": 1},
         "run": {"threads": 1},
@@ -296,7 +298,8 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> search.Experiment:
 
 
 def test_search(small: search.Experiment) -> None:
-    names = ["colony", "sweep", "cma_es", "m2n2", *search.GRADIENTS]
+    descents = [*search.GRADIENTS, "fine_tuning"]
+    names = ["colony", "sweep", "cma_es", "m2n2", *descents]
     methods = harness.chosen(search.methods(small), ",".join(names))
 
     def run() -> dict[str, Any]:
@@ -313,11 +316,27 @@ def test_search(small: search.Experiment) -> None:
         assert kept["seconds"][0] > 0.0
         if name in {"cma_es", "m2n2"}:
             assert kept["spent"][0] == BUDGET // 24 * 24
-        if name in search.GRADIENTS:  # the selection split, and steps on eight items of each task
+        if name in descents:  # the selection split, and steps on eight items of each task
             assert kept["spent"][0] == 18 + (BUDGET - 18) // (3 * 18) * (3 * 18)
         assert ("coverage" in kept) == (name == "colony")
-    assert 0.0 < found["colony"]["coverage"][str(BUDGET)][0] <= 1.0
+        assert mean_over_tasks(kept, "test") == pytest.approx(kept["test"][str(BUDGET)][0])
+    together = found["colony"]["coverage"][str(BUDGET)][0]
+    assert 0.0 < together <= 1.0
+    assert mean_over_tasks(found["colony"], "coverage") == pytest.approx(together)
     assert without_times(run()) == without_times(found)
+
+
+def mean_over_tasks(kept: dict[str, Any], what: str) -> float:
+    tasks = [f"{what}/{task}" for task in ("capital", "double", "reverse")]
+    return float(np.mean([kept[task][str(BUDGET)][0] for task in tasks]))
+
+
+def test_fine_tuning_learns_more_than_the_merge_that_it_starts_at(small: search.Experiment) -> None:
+    short, longer = (
+        search.fine_tuning(dataclasses.replace(small, budget=budget), 0, lambda spent: None)
+        for budget in (18, 18 + 12 * 54)
+    )
+    assert longer.scores["test"]["666"] > short.scores["test"]["18"] + 0.05
 
 
 def test_what_results_depend_on_names_no_folder(small: search.Experiment) -> None:
@@ -335,15 +354,26 @@ def test_flat_weights_make_the_founders_again(small: search.Experiment) -> None:
         for name, tensor in state.items():
             assert tensor.dtype == founder.tensor(name).dtype
             assert torch.equal(tensor, founder.tensor(name))
+    exact = search.FlatMaker(small.context.founders, rounded=False)
+    weights = exact.one(exact.founders[1])
+    assert {tensor.dtype for tensor in weights.values()} == {torch.float32}
+    np.testing.assert_array_equal(exact.flat(weights), exact.founders[1])
 
 
 @pytest.mark.parametrize("name", [name for name in search.VARIANTS if name != "colony"])
 def test_a_variant_takes_one_part_away(name: str) -> None:
     usual = Config().model_dump()
     variant = search.VARIANTS[name](Config()).model_dump()
-    assert [section for section in usual if usual[section] != variant[section]] == [
-        {"no_arena": "arena", "no_gate": "gate"}.get(name, "search")
-    ]
+    sections = {
+        "no_arena": ["arena"],
+        "no_gate": ["gate"],
+        "no_niches": ["gradient"],
+        "no_gradient": ["search", "gradient"],
+        "parents_by_chance": ["search", "arena"],
+    }
+    assert [section for section in usual if usual[section] != variant[section]] == sections.get(
+        name, ["search"]
+    )
 
 
 # What a candidate costs

@@ -133,11 +133,11 @@ def champion_on_test(config: Config, generations: int, blind: bool) -> float:
 
 def arena_minus_random(config: Config, seeds: int, generations: int) -> dict[str, Any]:
     """The arena alone against chance, seed by seed."""
-    alone = changed("search", merit="jury", rotate=10)(config)
-    alone = changed("arena", verifier=False)(alone)
+    alone = changed(search={"merit": "jury", "rotate": 10})(config)
+    alone = changed(arena={"verifier": False})(alone)
     champions: dict[str, list[float]] = {"arena": [], "random": []}
     for seed in range(seeds):
-        seeded = changed("run", seed=seed)(alone)
+        seeded = changed(run={"seed": seed})(alone)
         for name, blind in (("arena", False), ("random", True)):
             champions[name].append(champion_on_test(seeded, generations, blind))
             sys.stderr.write(f"seed {seed} {name}: {champions[name][-1]:.3f}\n")
@@ -172,7 +172,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--threads", type=positive, default=1)
     parser.add_argument("--json", type=Path, help="write the result there as well")
     chosen = parser.parse_args(arguments)
-    config = changed("run", threads=chosen.threads)(load_config(None))
+    config = changed(run={"threads": chosen.threads})(load_config(None))
     with TemporaryDirectory() as folder:
         path = chosen.archive
         if path is None:

@@ -111,7 +111,7 @@ def cost_of_a_campaign(config: Config, budget: int, repeat: int) -> dict[str, fl
     """A campaign's wall time beside that of its forward passes."""
     with TemporaryDirectory() as folder:
         campaign = Campaign.start(
-            Path(folder) / "colony.duckdb", changed("budget", item_evaluations=budget)(config)
+            Path(folder) / "colony.duckdb", changed(budget={"item_evaluations": budget})(config)
         )
         context = campaign.context
         prepared = prepared_items(context)
@@ -176,7 +176,7 @@ def founders_of_chance(shape: str, folder: Path, count: int = 4) -> list[Path]:
 def measured(config: Config, founders: Sequence[Path], siblings: int, repeat: int) -> Cost:
     """The cost of a candidate of some founders, the first of which is the base."""
     paths = [str(path.resolve()) for path in founders]
-    own = changed("founders", paths=paths, base=founders[0].name)(config)
+    own = changed(founders={"paths": paths, "base": founders[0].name})(config)
     return cost_of_a_candidate(open_context(own), siblings, repeat)
 
 
@@ -196,7 +196,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--json", type=Path, help="where results go; printed in any case")
     given = parser.parse_args(arguments)
-    config = changed("run", device=given.device, threads=given.threads)(load_config())
+    config = changed(run={"device": given.device, "threads": given.threads})(load_config())
     shipped = [Path(path) for path in config.founders.paths]
     shipped.sort(key=lambda path: path.name != "base")
     candidates = {"shipped": measured(config, shipped, given.siblings, given.repeat)}

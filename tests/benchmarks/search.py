@@ -1,11 +1,12 @@
 """Merging language models: a campaign and its rivals on the founders and tasks that ship.
 
-    python -m tests.benchmarks.search --budget 240000 --seeds 5 --json OUT
-    python -m tests.benchmarks.search --ablations --budget 120000 --seeds 3 --json OUT
+    python -m tests.benchmarks.search --budget 60000 --seeds 5 --json OUT
+    python -m tests.benchmarks.search --ablations --budget 60000 --seeds 5 --json OUT
 
 Everyone may spend the same number of item evaluations: one model on one item counts 1. At every
 checkpoint it is remembered what each would report, and when a search is over these models are
-scored on the sealed test split: exact match, as a mean over tasks.
+scored on the sealed test split: exact match, as a mean over tasks ("test") and on each of them
+("test/sum").
 
 - colony is a campaign as users run it; it decides itself which items it asks, and pays for the
   arena, the gate and the selection split as well. Its coverage is what its living offspring can do
@@ -13,11 +14,12 @@ scored on the sealed test split: exact match, as a mean over tasks.
 - gradient descends on the likelihood of the keys, as AdaMerging (arXiv 2310.02575) and aTLAS
   (arXiv 2407.02880) do, with a coefficient for each founder and tensor; gradient_per_layer has one
   for each founder and layer, gradient_per_slice one for each founder and sixteenth of the rows of a
-  matrix. An item counts 3 in a step, as a backward pass costs two forward passes. All three pay for
-  the selection split at every checkpoint and report the best that they have seen there.
-- sweep, random_search, stock_pygad and cma_es search a coefficient for every founder and block, as
-  the colony does; m2n2, map_elites and pso have all weights of a model in a row. They score each
-  candidate on one fixed panel of search items, by the colony's own merit.
+  matrix. fine_tuning moves all floating weights, in fp32. Both start at a task arithmetic with 0.3.
+  An item counts 3 in a step, as a backward pass costs two forward passes. All four pay for the
+  selection split at every checkpoint and report the best that they have seen there.
+- sweep, random_search, stock_pygad and cma_es search a coefficient for every founder and half of a
+  layer; m2n2, map_elites and pso have all weights of a model in a row. They score each candidate on
+  one fixed panel of search items, by the colony's own merit.
 
 With --ablations the colony runs with one part taken away at a time.
 """
@@ -53,7 +55,10 @@ from population.evaluation.evaluator import Evaluator, PreparedItems
 from population.evaluation.pool import EvaluatorPool
 from population.gradient.descent import (
     START,
+    Descent,
     DescentSettings,
+    ItemSampler,
+    adam_step,
     descend_together,
     new_descent,
     sampler_of,
@@ -110,6 +115,12 @@ GRADIENTS: dict[str, tuple[Granularity, int]] = {
 GRADIENT_ITEMS, GRADIENT_RATE = 24, 0.03
 """Search items of a step of theirs, and Adam's step length."""
 
+FINE_TUNING_RATE = 1e-4
+"""Adam's step length where all weights move: the best of 1e-4, 3e-4 and 1e-3."""
+
+RIVAL_BLOCKS = "half"
+"""Where the recipes of rivals that see scores alone may cut: 72 coefficients they can search."""
+
 TOLD_EVERY = 8
 """Steps of a descent between two messages of progress."""
 
@@ -117,12 +128,13 @@ Variant = Callable[[Config], Config]
 """Another configuration of the colony."""
 
 
-def changed(section: str, **settings: Any) -> Variant:
-    """The variant with some settings of a section changed."""
+def changed(**sections: Mapping[str, Any]) -> Variant:
+    """The variant with some settings of some sections changed."""
 
     def change(config: Config) -> Config:
         content = config.model_dump()
-        content[section] |= settings
+        for section, settings in sections.items():
+            content[section] |= settings
         return Config.model_validate(content)
 
     return change
@@ -130,19 +142,27 @@ def changed(section: str, **settings: Any) -> Variant:
 
 VARIANTS: dict[str, Variant] = {
     "colony": lambda config: config,
-    "no_blocks": changed("search", blocks="layer"),
-    "no_attraction": changed("search", attraction=False),
-    "no_sharing": changed("search", sharing=0.0),
-    "no_arena": changed("arena", weight=0.0, judges=0),
-    "race": changed("search", rounds=4),
-    "no_bandit": changed("search", bandit=False),
-    "no_emitter": changed("search", emitter=0.0),
-    "no_recombination": changed("search", emitter=1.0),
-    "no_gate": changed("gate", enabled=False),
-    "survival_niches": changed("search", survival="niches"),
-    "survival_elitism": changed("search", survival="elitism"),
+    "no_gradient": changed(
+        gradient={"steps": 0},
+        search=Config.model_validate({"gradient": {"steps": 0}}).search.model_dump(),
+    ),
+    "no_niches": changed(gradient={"niches": 0.0}),
+    "parents_by_chance": changed(
+        search={"attraction": False}, arena={"weight": 0.0, "judges": 0, "tournament": 1}
+    ),
+    "no_attraction": changed(search={"attraction": False}),
+    "no_arena": changed(arena={"weight": 0.0, "judges": 0}),
+    "no_sharing": changed(search={"sharing": 0.0}),
+    "no_bandit": changed(search={"bandit": False}),
+    "blocks_tensor": changed(search={"blocks": "tensor"}),
+    "no_gate": changed(gate={"enabled": False}),
+    "survival_niches": changed(search={"survival": "niches"}),
+    "survival_elitism": changed(search={"survival": "elitism"}),
 }
-"""The colony, and the colony without one of its parts."""
+"""The colony, and the colony without one of its parts.
+
+What remains of it with one line only, which nobody else joins, is the method gradient_per_slice.
+"""
 
 
 @dataclass(frozen=True)
@@ -156,6 +176,7 @@ class Experiment:
         box: the smallest and the largest coefficient that random_search and stock_pygad draw.
         gradient_items: search items of a step of gradient descent.
         gradient_rate: Adam's step length there.
+        fine_tuning_rate: its step length where all weights move.
     """
 
     config: Config
@@ -164,11 +185,12 @@ class Experiment:
     box: tuple[float, float] = BOX
     gradient_items: int = GRADIENT_ITEMS
     gradient_rate: float = GRADIENT_RATE
+    fine_tuning_rate: float = FINE_TUNING_RATE
 
     @cached_property
     def context(self) -> Context:
         """Where rivals work."""
-        return open_context(self.config)
+        return open_context(changed(search={"blocks": RIVAL_BLOCKS})(self.config))
 
     def trail(self, first: Floats, told: Callable[[int], None]) -> Trail:
         """A trail that starts at a founder."""
@@ -180,7 +202,7 @@ class Experiment:
             "budget": self.budget,
             "panel": self.panel,
             "box": self.box,
-            "gradient": [self.gradient_items, self.gradient_rate],
+            "gradient": [self.gradient_items, self.gradient_rate, self.fine_tuning_rate],
             "founders": {founder.name: founder.sha256() for founder in self.context.founders},
             "tasks": [task.name for task in self.context.tasks],
             "config": self.config.model_dump(
@@ -205,7 +227,7 @@ def methods(experiment: Experiment) -> dict[str, Method]:
         found[name] = partial(rival, experiment, name)
     for name, (granularity, groups) in GRADIENTS.items():
         found[name] = partial(gradient, experiment, granularity, groups)
-    return found
+    return found | {"fine_tuning": partial(fine_tuning, experiment)}
 
 
 def ablations(experiment: Experiment) -> dict[str, Method]:
@@ -215,7 +237,7 @@ def ablations(experiment: Experiment) -> dict[str, Method]:
 
 def colony(experiment: Experiment, variant: Variant, seed: int, told: Callable[[int], None]) -> Run:
     """A campaign; it reports its champion."""
-    context = open_context(changed("run", seed=seed)(variant(experiment.config)))
+    context = open_context(changed(run={"seed": seed})(variant(experiment.config)))
     trail = experiment.trail(context.genome_of_founder(0), told)
     living: dict[int, Floats] = {}
 
@@ -232,7 +254,7 @@ def colony(experiment: Experiment, variant: Variant, seed: int, told: Callable[[
         limit = Budget(item_evaluations=experiment.budget)
         Campaign(archive, context, limit, on_generation=note).run()
     run = measured(context, context.factory.maker, trail)
-    return replace(run, scores={**run.scores, "coverage": coverage(context, living)})
+    return replace(run, scores={**run.scores, **coverage(context, living)})
 
 
 def rival(experiment: Experiment, name: str, seed: int, told: Callable[[int], None]) -> Run:
@@ -271,44 +293,91 @@ def gradient(
     seed: int,
     told: Callable[[int], None],
 ) -> Run:
-    """Gradient descent; it reports the best on the selection split, which it pays for."""
+    """Gradient descent on coefficients of the founders in blocks."""
     context = experiment.context
-    founder, threads = context.founders[0], context.config.run.threads
+    founder, basis = context.founders[0], context.factory.basis
     shapes = {name: header.shape for name, header in founder.tensors.items()}
     maker_of = partial(
         Materialiser,
         context.founders,
-        context.factory.basis,
+        basis,
         layout_of(shapes, founder.config, granularity, groups),
         device=context.evaluator.device,
-        threads=threads,
+        threads=context.config.run.threads,
     )
     exact, stored = maker_of(rounded=False), maker_of()
-    # On a CPU a backward pass in bf16 takes a quarter longer than in fp32.
-    pool = EvaluatorPool(context.evaluator.clone("float32"), threads, evaluators=1)
-    sampler = sampler_of(context.split("search"), experiment.gradient_items)
     settings = DescentSettings(rate=experiment.gradient_rate)
-    cost = COST * len(sampler(seed, 0))
+    blocks = len(stored.layout.blocks)
+
+    def advance(pool: EvaluatorPool, descent: Descent, sampler: ItemSampler, steps: int) -> Descent:
+        (taken,) = descend_together(pool, exact, [descent], [sampler], settings, steps)
+        return taken[-1].descent
+
+    start = new_descent(np.full((len(basis.vectors), blocks), START), seed)
+    trail = experiment.trail(basis.genome_of_founder(0, blocks).ravel(), told)
+    return descended(experiment, trail, start, advance, stored)
+
+
+def fine_tuning(experiment: Experiment, seed: int, told: Callable[[int], None]) -> Run:
+    """Gradient descent on all floating weights, from the task arithmetic with 0.3."""
+    context = experiment.context
+    basis, layout = context.factory.basis, context.factory.layout
+    exact, stored = FlatMaker(context.founders, rounded=False), FlatMaker(context.founders)
+    merge = Materialiser(context.founders, basis, layout, rounded=False)
+    merged = merge.one(np.full((len(basis.vectors), len(layout.blocks)), START))
+    settings = DescentSettings(rate=experiment.fine_tuning_rate)
+
+    def advance(pool: EvaluatorPool, descent: Descent, sampler: ItemSampler, steps: int) -> Descent:
+        def work(number: int, evaluator: Evaluator, state: State) -> Descent:
+            now = descent
+            for _ in range(steps):
+                prepared = evaluator.prepare_keys(sampler(now.seed, now.steps))
+                slope = exact.zeros()
+
+                def add(name: str, by_tensor: torch.Tensor, slope: State = slope) -> None:
+                    slope[name].add_(by_tensor.cpu())
+
+                evaluator.loss(exact.one(now.genome), prepared, add)
+                now = adam_step(now, exact.flat(slope), settings)
+            return now
+
+        return pool.map(exact.siblings([descent.genome]), work)[0]
+
+    trail = experiment.trail(stored.founders[0], told)
+    return descended(experiment, trail, new_descent(exact.flat(merged), seed), advance, stored)
+
+
+Advance = Callable[[EvaluatorPool, Descent, ItemSampler, int], Descent]
+"""Takes so many steps of a descent."""
+
+
+def descended(
+    experiment: Experiment, trail: Trail, descent: Descent, advance: Advance, maker: WeightMaker
+) -> Run:
+    """Go down; what is reported is the best on the selection split, which is paid for."""
+    context = experiment.context
+    # On a CPU a backward pass in bf16 takes a quarter longer than in fp32.
+    evaluator = context.evaluator.clone("float32")
+    pool = EvaluatorPool(evaluator, context.config.run.threads, evaluators=1)
+    sampler = sampler_of(context.split("search"), experiment.gradient_items)
+    cost = COST * len(sampler(descent.seed, 0))
     selection = context.split("selection")
     prepared = context.evaluator.prepare_keys(selection)
-    blocks, best = len(stored.layout.blocks), -np.inf
-    descent = new_descent(np.full((len(context.factory.basis.vectors), blocks), START), seed)
-    trail = experiment.trail(context.factory.basis.genome_of_founder(0, blocks).ravel(), told)
+    best = -np.inf
     with trail.clock():
         for checkpoint in trail.incumbents:
             room = checkpoint - len(selection)
             while (steps := min(TOLD_EVERY, (room - trail.spent) // cost)) > 0:
-                (taken,) = descend_together(pool, exact, [descent], [sampler], settings, steps)
-                descent = taken[-1].descent
+                descent = advance(pool, descent, sampler, steps)
                 trail.pay(cost * steps)
             if trail.spent > room:
                 continue
-            scores = scored(context, stored, [descent.genome], prepared)
+            scores = scored(context, maker, [descent.genome], prepared)
             trail.pay(len(selection))
             if (score := float(task_means(selection, merit(*scores))[0])) > best:
                 best = score
                 trail.tell(trail.spent, descent.genome)
-    return measured(context, stored, trail)
+    return measured(context, maker, trail)
 
 
 def settings_of(name: str, experiment: Experiment, items: Sequence[Item]) -> Any:
@@ -353,11 +422,13 @@ class FlatMaker:
 
     Args:
         founders: compatible checkpoints.
+        rounded: whether weights have the founders' dtype; otherwise they stay in fp32.
     """
 
     batch = 1
 
-    def __init__(self, founders: Sequence[Checkpoint]) -> None:
+    def __init__(self, founders: Sequence[Checkpoint], *, rounded: bool = True) -> None:
+        self._rounded = rounded
         first = founders[0]
         self._headers = {
             name: header for name, header in sorted(first.tensors.items()) if header.dtype.floating
@@ -374,14 +445,29 @@ class FlatMaker:
         )
 
     def siblings(self, genomes: Sequence[Floats], /) -> Iterator[State]:
-        """The weights for each vector, rounded to the founders' dtype."""
+        """The weights for each vector."""
         sizes = [header.parameters for header in self._headers.values()]
         for vector in genomes:
             parts = torch.split_with_sizes(torch.from_numpy(vector.astype(np.float32)), sizes)
             yield self._others | {
-                name: part.view(header.shape).to(getattr(torch, header.dtype.name))
+                name: part.view(header.shape).to(
+                    getattr(torch, header.dtype.name) if self._rounded else torch.float32
+                )
                 for (name, header), part in zip(self._headers.items(), parts, strict=True)
             }
+
+    def one(self, vector: Floats) -> State:
+        """The weights for one vector."""
+        return next(self.siblings([vector]))
+
+    def zeros(self) -> State:
+        """Nothing for every floating tensor, in fp32."""
+        return {name: torch.zeros(header.shape) for name, header in self._headers.items()}
+
+    def flat(self, state: State) -> Floats:
+        """The vector of some weights."""
+        parts = [state[name].double().numpy().ravel() for name in self._headers]
+        return np.concatenate(parts)
 
 
 # Scoring
@@ -406,21 +492,30 @@ def measured(context: Context, maker: WeightMaker, trail: Trail) -> Run:
     """What a search came to: only now the test split is opened."""
     items = context.split("test")
     prepared = context.evaluator.prepare_keys(items)
-    exact, _ = scored(context, maker, list(trail.incumbents.values()), prepared)
-    reported = zip(map(str, trail.incumbents), task_means(items, exact).tolist(), strict=True)
-    return Run({"test": dict(reported)}, trail.seconds, trail.spent)
+    scores = scored(context, maker, list(trail.incumbents.values()), prepared)
+    exact = {task: found for task, (found, _) in by_task(items, scores).items()}
+    reported = {"test": task_means(items, scores[0])}
+    reported |= {f"test/{task}": found for task, found in exact.items()}
+    names = [str(checkpoint) for checkpoint in trail.incumbents]
+    by_checkpoint = {
+        what: dict(zip(names, found.tolist(), strict=True)) for what, found in reported.items()
+    }
+    return Run(by_checkpoint, trail.seconds, trail.spent)
 
 
-def coverage(context: Context, living: Mapping[int, Floats]) -> dict[str, float]:
-    """What the living can do together, by checkpoint: the mean over tasks of the best on each.
+def coverage(context: Context, living: Mapping[int, Floats]) -> dict[str, dict[str, float]]:
+    """What the living can do together: the best on each task, and the mean of that over tasks.
 
     Who is best on a task is chosen on the selection split, and reported is the test split.
 
     Args:
         context: of the campaign.
         living: offspring, shape (models, genes), by checkpoint.
+
+    Returns:
+        By "coverage" or "coverage/TASK", and by checkpoint.
     """
-    found = {}
+    found: dict[str, dict[str, float]] = {}
     for checkpoint, genomes in living.items():
         selection, test = (
             by_task(items, scored(context, context.factory.maker, genomes, prepared))
@@ -428,7 +523,11 @@ def coverage(context: Context, living: Mapping[int, Floats]) -> dict[str, float]
             for prepared in [context.evaluator.prepare_keys(items)]
         )
         best = {task: int(merit(*scores).argmax()) for task, scores in selection.items()}
-        found[str(checkpoint)] = float(np.mean([test[task][0][of] for task, of in best.items()]))
+        exact = {task: float(test[task][0][of]) for task, of in best.items()}
+        means = {"coverage": float(np.mean(list(exact.values())))}
+        means |= {f"coverage/{task}": score for task, score in exact.items()}
+        for what, score in means.items():
+            found.setdefault(what, {})[str(checkpoint)] = score
     return found
 
 
@@ -459,7 +558,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--ablations", action="store_true", help="compare variants of the colony")
     args = parser.parse_args(arguments)
     try:
-        config = changed("run", threads=args.threads)(load_config(None))
+        config = changed(run={"threads": args.threads})(load_config(None))
         experiment = Experiment(config, args.budget, box=tuple(args.box))
         known = ablations(experiment) if args.ablations else methods(experiment)
         results = Results(args.json, experiment.settings())
