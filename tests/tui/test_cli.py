@@ -292,7 +292,7 @@ def test_the_template_is_the_default(tmp_path: Path) -> None:
         ({"serch": {}}, "unknown key 'serch'; did you mean 'search'"),
         ({"search": {"popluation": 4}}, r"unknown key 'popluation' in \[search\]; did you mean"),
         ({"search": {"population": 1}}, "search.population: .* greater than or equal to 4, got 1"),
-        ({"search": {"blocks": "atoms"}}, "search.blocks: .*'layer', 'half' or 'group'"),
+        ({"search": {"blocks": "atoms"}}, "search.blocks: .*'layer', 'half', .* or 'slice'"),
         ({"search": {"brood": 99}}, r"search: .*brood \(99\) cannot exceed population \(\d+\)$"),
         ({"search": {"items": 1}}, "search.items: .* greater than or equal to 2, got 1"),
         ({"search": {"mutation": [0.0, 0.1]}}, "search: .*mutation .* must be positive"),

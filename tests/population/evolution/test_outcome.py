@@ -272,7 +272,9 @@ def test_everyone_who_does_not_live_died_of_something() -> None:
 
 def test_champion_and_origin_live_whatever_they_score() -> None:
     stock = stock_of(0, 1, 2, 3, 4, origin=4)
-    found, _ = judged(stock, brood_of(*EMITTED, scores=few(*[0.5] * 7)), {0: 8}, population=3)
+    found, _ = judged(
+        stock, brood_of(*EMITTED, scores=few(*[0.5] * 7)), {0: 8, 1: 0, 2: 0}, population=3
+    )
     assert found.living == (3, 4, 20)
 
 
