@@ -27,9 +27,9 @@ def graph(models: Iterable[Model]) -> nx.DiGraph:
 
     All attributes are plain values and none is None, so that `nx.write_graphml`, `nx.nx_pydot`,
     `nx.node_link_data` and whatever else takes a graph can use it at once. Nodes have `label`,
-    `kind`, `generation`, `operator`, `living`, `weights_sha256`, and where they apply `died` and
-    `cause`; edges have `share` and `role`. Parents that are not among `models` are left
-    out.
+    `kind`, `generation`, `operator`, `living`, and where they apply `weights_sha256`,
+    `fingerprint`, `died` and `cause`; edges have `share` and `role`. Parents that are not among
+    `models` are left out.
 
     Args:
         models: in any order.
@@ -70,6 +70,7 @@ def _attributes(model: Model) -> dict[str, Any]:
         "died": model.died,
         "cause": model.cause,
         "weights_sha256": model.weights_sha256,
+        "fingerprint": model.fingerprint,
     }
     return {name: value for name, value in attributes.items() if value is not None}
 

@@ -20,6 +20,7 @@ from lineage.archive.generation_writer import (
     last_generation,
     write_generation,
     write_round,
+    write_sha256,
 )
 from lineage.archive.integrity import contradictions
 from lineage.archive.model_rows import find_model, read_models
@@ -187,6 +188,15 @@ class Archive:
         with self._store.write() as db:
             write_report_scores(db, weights_sha256, items, scored)
 
+    def save_sha256(self, model: int, sha256: str) -> None:
+        """Keep the SHA-256 of a model's weights, which births are recorded without.
+
+        Raises:
+            ArchiveError: the archive cannot be written.
+        """
+        with self._store.write() as db:
+            write_sha256(db, model, sha256)
+
     # The campaign
 
     def campaign(self) -> tuple[int, dict[str, Any]]:
@@ -258,7 +268,7 @@ class Archive:
 
         Args:
             reference: an id, `#id`, a founder's name, `champion`, or at least 4 first characters of
-                a hash.
+                a SHA-256 or a fingerprint.
 
         Raises:
             ArchiveError: no model fits, or more than one.
@@ -358,8 +368,15 @@ class Archive:
         ]
 
     def with_weights(self, sha256: str) -> list[Model]:
-        """Models with these weights, by id; different recipes may make the same weights."""
-        ids = self._rows("SELECT id FROM models WHERE weights_sha256 = ?", [sha256])
+        """Models with these weights, by id; different recipes may make the same weights.
+
+        Those whose SHA-256 was never computed are recognised by the fingerprint of one that has it.
+        """
+        ids = self._rows(
+            "SELECT id FROM models WHERE weights_sha256 = $sha OR (weights_sha256 IS NULL AND "
+            "fingerprint IN (SELECT fingerprint FROM models WHERE weights_sha256 = $sha))",
+            {"sha": sha256},
+        )
         return self.models(ids=[row[0] for row in ids])
 
     def keyframes(self) -> list[str]:
@@ -368,9 +385,16 @@ class Archive:
             row[0]
             for row in self._rows(
                 "SELECT DISTINCT weights_sha256 FROM models "
-                "WHERE id IN (SELECT champion FROM generations) ORDER BY ALL"
+                "WHERE id IN (SELECT champion FROM generations) AND weights_sha256 IS NOT NULL "
+                "ORDER BY ALL"
             )
         ]
+
+    def founder_hashes(self) -> dict[int, str]:
+        """SHA-256 of the founders' weights, by model id; every founder has one."""
+        return dict(
+            self._rows("SELECT id, weights_sha256 FROM models WHERE kind = 'founder' ORDER BY id")
+        )
 
     def founder_paths(self) -> dict[int, str]:
         """Paths of the founders' checkpoints, by model id."""

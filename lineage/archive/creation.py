@@ -39,7 +39,14 @@ def insert_founder(
         generation: the last one that was complete when it was added.
     """
     db.execute(
-        "INSERT INTO models VALUES (?, 'founder', ?, ?, 'founding', ?, [], [], [], 'source', ?, "
+        "INSERT INTO models VALUES (?, 'founder', ?, ?, 'founding', ?, ?, [], [], [], 'source', ?, "
         "NULL, NULL, NULL)",
-        [model, founder.name, generation, founder.weights_sha256, founder.path],
+        [
+            model,
+            founder.name,
+            generation,
+            founder.fingerprint,
+            founder.weights_sha256,
+            founder.path,
+        ],
     )

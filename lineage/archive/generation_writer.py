@@ -42,6 +42,8 @@ def write_generation(db: duckdb.DuckDBPyConnection, record: GenerationRecord) ->
     """
     summary = record.summary
     insert_births(db, record.births, summary.generation)
+    if record.champion_sha256:
+        write_sha256(db, summary.champion, record.champion_sha256)
     write_deaths(db, record.deaths, summary.generation)
     insert_items(db, record.items)
     _insert_panel(db, record)
@@ -136,7 +138,8 @@ def insert_births(db: duckdb.DuckDBPyConnection, births: Sequence[Birth], genera
         """
         INSERT INTO models BY NAME SELECT
             unnest($ids) AS id, 'offspring' AS kind, $generation AS generation,
-            unnest($operators) AS operator, unnest($hashes) AS weights_sha256,
+            unnest($operators) AS operator, unnest($fingerprints::VARCHAR[]) AS fingerprint,
+            unnest($hashes::VARCHAR[]) AS weights_sha256,
             unnest($parents) AS parents, unnest($shares) AS shares, unnest($roles) AS roles,
             unnest($methods) AS method, unnest($genomes) AS genome
         """,
@@ -144,6 +147,7 @@ def insert_births(db: duckdb.DuckDBPyConnection, births: Sequence[Birth], genera
             "ids": [birth.id for birth in births],
             "generation": generation,
             "operators": [birth.operator for birth in births],
+            "fingerprints": [birth.fingerprint for birth in births],
             "hashes": [birth.weights_sha256 for birth in births],
             "parents": [[parent.id for parent in birth.parents] for birth in births],
             "shares": [[parent.share for parent in birth.parents] for birth in births],
@@ -151,6 +155,14 @@ def insert_births(db: duckdb.DuckDBPyConnection, births: Sequence[Birth], genera
             "methods": [birth.method for birth in births],
             "genomes": [birth.genome.ravel().tolist() for birth in births],
         },
+    )
+
+
+def write_sha256(db: duckdb.DuckDBPyConnection, model: int, sha256: str) -> None:
+    """Write the SHA-256 of a model's weights; one that is there already stays."""
+    db.execute(
+        "UPDATE models SET weights_sha256 = ? WHERE id = ? AND weights_sha256 IS NULL",
+        [sha256, model],
     )
 
 

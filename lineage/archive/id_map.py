@@ -49,12 +49,6 @@ class ModelOrigin:
         return re.sub(r"#(\d{1,9})\b", lambda match: f"#{self.renumbered(int(match[1]))}", words)
 
 
-def founder_hashes(archive: Archive) -> dict[int, str]:
-    """SHA-256 of the weights of an archive's founders, by id."""
-    rows = archive.models(ids=archive.founder_paths())
-    return {model.id: model.weights_sha256 for model in rows}
-
-
 def origin_of(
     schema: str, archive: Archive, union: Sequence[str], before: int, blocks: int
 ) -> ModelOrigin:
@@ -67,7 +61,7 @@ def origin_of(
         before: the new id before that of its first offspring.
         blocks: columns of a genome.
     """
-    places = {model: union.index(sha) + 1 for model, sha in founder_hashes(archive).items()}
+    places = {model: union.index(sha) + 1 for model, sha in archive.founder_hashes().items()}
     if len(places) == len(union):
         return ModelOrigin(schema, places, before, "r.genome")
     rows = {places[founder]: number for number, founder in enumerate(archive.basis())}

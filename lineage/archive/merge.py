@@ -19,13 +19,27 @@ import duckdb
 from lineage.archive.archive import Archive
 from lineage.archive.creation import create_tables, insert_founder
 from lineage.archive.fork import copy_archive
-from lineage.archive.id_map import ModelOrigin, founder_hashes, origin_of
+from lineage.archive.id_map import ModelOrigin, origin_of
 from lineage.archive.unfinished import refuse_unfinished
 from lineage.errors import ArchiveError
 from lineage.records import Founder
 from lineage.storage.atomic_file import discard, drafted
 
 CAUSE = "came from another archive"
+
+_SAME_WEIGHTS = """
+WITH earlier AS (FROM models WHERE id <= $new),
+     later AS (FROM models WHERE id > $new AND kind = 'offspring')
+SELECT copy, min(one) FROM (
+    SELECT later.id AS copy, earlier.id AS one
+    FROM later JOIN earlier USING (weights_sha256)
+    UNION ALL
+    SELECT later.id, earlier.id FROM later JOIN earlier USING (fingerprint)
+    WHERE later.weights_sha256 IS NULL OR earlier.weights_sha256 IS NULL
+) GROUP BY copy ORDER BY copy
+"""
+"""Offspring of the second archive, and the first model with their weights in the first archive: by
+SHA-256 where both have one, else by fingerprint."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +117,7 @@ def _union(first: Archive, second: Archive) -> list[str]:
     """
     if first.blocks() != second.blocks():
         raise ArchiveError(f"{first.path} and {second.path} were bred on different blocks")
-    first_hashes, second_hashes = founder_hashes(first), founder_hashes(second)
+    first_hashes, second_hashes = first.founder_hashes(), second.founder_hashes()
     bases = [
         {sha for model, sha in hashes.items() if model not in set(archive.basis())}
         for archive, hashes in ((first, first_hashes), (second, second_hashes))
@@ -146,7 +160,7 @@ def _write_merged(
 ) -> int:
     """Write the merged archive; returns how many offspring of the second are duplicates."""
     blocks = first.blocks()
-    first_founders = founder_hashes(first)
+    first_founders = first.founder_hashes()
     born = first.newest_id() - len(first_founders)
     sides = (
         origin_of("a", first, union, len(union), len(blocks)),
@@ -166,7 +180,8 @@ def _write_merged(
         db.execute(
             f"""
             INSERT INTO models BY NAME SELECT {side.new("id")} AS id, kind, generation, operator,
-                weights_sha256, list_transform(parents, lambda p: {side.new("p")}) AS parents,
+                fingerprint, weights_sha256,
+                list_transform(parents, lambda p: {side.new("p")}) AS parents,
                 shares, roles::VARCHAR[] AS roles, m.method AS method, {side.genome} AS genome,
                 {fate} AS died, {cause} AS cause
             FROM {side.schema}.models m JOIN {side.schema}.recipes r ON r.model = m.id
@@ -186,16 +201,17 @@ def _insert_founders(
     written: set[str] = set()
     taken: set[str] = set()
     for archive in (first, second):
-        paths = archive.founder_paths()
+        paths, hashes = archive.founder_paths(), archive.founder_hashes()
         for model in archive.models(ids=paths):
-            if model.weights_sha256 not in written:
+            sha = hashes[model.id]
+            if sha not in written:
                 name = model.label
                 while name in taken:  # another model of the same name
                     name += "'"
                 taken.add(name)
-                written.add(model.weights_sha256)
-                place = union.index(model.weights_sha256) + 1
-                founder = Founder(name, paths[model.id], model.weights_sha256)
+                written.add(sha)
+                place = union.index(sha) + 1
+                founder = Founder(name, paths[model.id], sha, model.fingerprint)
                 insert_founder(db, place, founder)
 
 
@@ -305,9 +321,7 @@ def _record_duplicates(
     """Record as events which offspring of the second have the weights of a model of the first."""
     old = second.offspring()
     rows = db.execute(
-        "SELECT copy.id, min(one.id) FROM models copy JOIN models one USING (weights_sha256) "
-        "WHERE copy.kind = 'offspring' AND copy.id > $new AND one.id <= $new GROUP BY copy.id "
-        "ORDER BY copy.id",
+        _SAME_WEIGHTS,
         {"new": side.before},
     ).fetchall()
     for copy, one in rows:

@@ -13,7 +13,7 @@ from lineage.records import Model, Parent
 
 _MODELS = """
 SELECT id, kind, name, generation, operator, weights_sha256, died, cause,
-       parents, shares, roles::VARCHAR[]
+       fingerprint, parents, shares, roles::VARCHAR[]
 FROM models
 WHERE ($ids IS NULL OR id IN $ids) AND ($living IS NULL OR (died IS NULL) = $living)
 ORDER BY id
@@ -24,7 +24,8 @@ MIN_HASH = 4
 
 _BY_NAME_OR_HASH = f"""
 SELECT id FROM models WHERE name IN ($name, $text)
-    OR (length($text) >= {MIN_HASH} AND starts_with(weights_sha256, $text))
+    OR (length($text) >= {MIN_HASH} AND (starts_with(weights_sha256, $text)
+                                         OR starts_with(fingerprint, $text)))
 """  # noqa: S608 - a constant of ours
 
 
@@ -49,7 +50,8 @@ def find_model(db: duckdb.DuckDBPyConnection, path: Path, reference: str) -> Mod
     Args:
         db: a lease of the archive.
         path: of the archive, for messages.
-        reference: an id, `#id`, a founder's name, `champion`, or the beginning of a hash.
+        reference: an id, `#id`, a founder's name, `champion`, or the beginning of a SHA-256
+            or a fingerprint.
 
     Raises:
         ArchiveError: no model fits, or more than one.
@@ -90,6 +92,7 @@ def _hint(db: duckdb.DuckDBPyConnection, number: str) -> str:
 
 def _model(row: tuple[Any, ...]) -> Model:
     """A row of `_MODELS`; the parent with the greatest share comes first."""
-    *own, parents, shares, roles = row
+    *own, fingerprint, parents, shares, roles = row
     links = sorted(zip(parents, shares, roles, strict=True), key=lambda link: (-link[1], link[0]))
-    return replace(Model(*own), parents=tuple(Parent(*link) for link in links))
+    parents = tuple(Parent(*link) for link in links)
+    return replace(Model(*own), parents=parents, fingerprint=fingerprint)

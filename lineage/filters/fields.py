@@ -95,7 +95,12 @@ FIELDS = {
     "operator": FilterField("text", "how it was made", "m.operator"),
     "cause": FilterField("text", "what it died of", "m.cause"),
     "name": FilterField("text", "a founder's name", "m.name"),
-    "hash": FilterField("text", "SHA-256 of its weights", "m.weights_sha256"),
+    "hash": FilterField(
+        "text",
+        "SHA-256 of its weights, or their fingerprint where it was not computed",
+        "coalesce(m.weights_sha256, m.fingerprint)",
+    ),
+    "fingerprint": FilterField("text", "fingerprint of its weights", "m.fingerprint"),
     "living": FilterField("flag", "may be picked as a parent", "m.died IS NULL"),
     "fossil": FilterField("flag", "kept as a recipe only", "m.died IS NOT NULL"),
     "offspring": FilterField("flag", "was bred, not brought in", "m.kind = 'offspring'"),

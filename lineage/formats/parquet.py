@@ -20,6 +20,7 @@ _TYPES = {
     "fitness": "DOUBLE",
     "children": "INTEGER",
     "weights_sha256": "VARCHAR",
+    "fingerprint": "VARCHAR",
     "parents": "INTEGER[]",
     "shares": "DOUBLE[]",
 }

@@ -8,7 +8,7 @@ from lineage.records import Model
 
 
 def facts(model: Model) -> dict[str, Any]:
-    """The attributes of a model by name, except its parents and hash; None where none applies."""
+    """The attributes of a model by name, except its parents and hashes; None where none applies."""
     return {
         "id": model.id,
         "label": model.label,
@@ -30,6 +30,7 @@ def nodes(family: Family) -> list[dict[str, Any]]:
             "fitness": family.fitness.get(model.id),
             "children": family.children.get(model.id, 0),
             "weights_sha256": model.weights_sha256,
+            "fingerprint": model.fingerprint,
         }
         for model in sorted(family.models.values(), key=lambda model: model.id)
     ]

@@ -16,11 +16,18 @@ from lineage.migrations.to_3 import to_3
 from lineage.migrations.to_4 import to_4
 from lineage.migrations.to_5 import to_5
 from lineage.migrations.to_6 import to_6
+from lineage.migrations.to_7 import to_7
 from lineage.storage.lease import ArchiveConnection
 from lineage.storage.lock import campaign_lock
 from lineage.storage.schema import SCHEMA_VERSION
 
-STEPS: dict[int, Callable[[duckdb.DuckDBPyConnection], None]] = {2: to_3, 3: to_4, 4: to_5, 5: to_6}
+STEPS: dict[int, Callable[[duckdb.DuckDBPyConnection], None]] = {
+    2: to_3,
+    3: to_4,
+    4: to_5,
+    5: to_6,
+    6: to_7,
+}
 """By the schema that a step starts from."""
 
 

@@ -23,7 +23,8 @@ class KnownAnswers:
 
 _SAME_WEIGHTS = """
 FROM {table} t JOIN models o ON o.id = t.{column}
-JOIN models m ON m.weights_sha256 = o.weights_sha256
+JOIN models m ON coalesce(m.fingerprint, m.weights_sha256)
+               = coalesce(o.fingerprint, o.weights_sha256)
 WHERE t.item IN $items AND m.id IN $models
 GROUP BY ALL ORDER BY ALL
 """

@@ -92,7 +92,10 @@ class SearchRecord:
 
 @dataclass(frozen=True)
 class GenerationRecord:
-    """Everything one generation adds to the archive: it is committed whole or not at all."""
+    """Everything one generation adds to the archive: it is committed whole or not at all.
+
+    `champion_sha256` is that of the champion's weights, where the archive may not have it yet.
+    """
 
     summary: Generation
     births: tuple[Birth, ...] = ()
@@ -106,3 +109,4 @@ class GenerationRecord:
     command_outcomes: tuple[CommandOutcome, ...] = ()
     search: SearchRecord | None = None
     operators: tuple[OperatorRecord, ...] = ()
+    champion_sha256: str | None = None

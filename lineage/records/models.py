@@ -21,11 +21,13 @@ class Founder:
         name: unique among the founders.
         path: of its checkpoint, as `colony run` takes it.
         weights_sha256: of its weights, in hexadecimal.
+        fingerprint: of its weights; None where models are known by their SHA-256.
     """
 
     name: str
     path: str
     weights_sha256: str
+    fingerprint: str | None = None
 
 
 def parent_roles(count: int) -> tuple[str, ...]:
@@ -61,16 +63,18 @@ class Birth:
         operator: that made it.
         parents: with their shares.
         genome: shape `[genes]`.
-        weights_sha256: of its weights, in hexadecimal.
+        weights_sha256: of its weights, in hexadecimal, where it was computed.
         method: what the genome means: `linear` (coefficients) or `route` (a path through layers).
+        fingerprint: of its weights, in hexadecimal. One of the two has to be there.
     """
 
     id: int
     operator: str
     parents: tuple[Parent, ...]
     genome: Floats
-    weights_sha256: str
+    weights_sha256: str | None = None
     method: str = "linear"
+    fingerprint: str | None = None
 
 
 @dataclass(frozen=True)
@@ -83,17 +87,26 @@ class Death:
 
 @dataclass(frozen=True)
 class Model:
-    """A row of the archive: a founder or an offspring, living or fossil."""
+    """A row of the archive: a founder or an offspring, living or fossil.
+
+    Of `weights_sha256` and `fingerprint` at least one is there, see `lineage.storage.schema`.
+    """
 
     id: int
     kind: str
     name: str | None
     generation: int
     operator: str
-    weights_sha256: str
+    weights_sha256: str | None
     died: int | None = None
     cause: str | None = None
     parents: tuple[Parent, ...] = field(default=())
+    fingerprint: str | None = None
+
+    @property
+    def identity(self) -> str:
+        """What tells its weights from others in its archive: the fingerprint, else the SHA-256."""
+        return self.fingerprint or self.weights_sha256 or ""
 
     @property
     def living(self) -> bool:

@@ -10,7 +10,7 @@
       │             who      id, name or number, generation, operator
       │             whence   parents[], shares[], roles[]   ── view `parents`, a row per edge
       │             how      method, path or genome[]       ── view `recipes`, a row per model
-      │             what     weights_sha256                 ── a file of the cache, if kept
+      │             what     fingerprint, weights_sha256    ── a file of the cache, if kept
       │             fate     died, cause                    ── view `chronicle`, with the events
       │
       ├── scores ────── items ── panels                     who solves what, of which epoch
@@ -29,9 +29,15 @@ a birth cannot be recorded by half, and the row itself refuses what cannot be. I
 and have no gaps (`lineage.archive.generation_writer` sees to that, in the transaction of the
 birth), so `parent < child` proves that the ancestry has no cycle and that every parent exists.
 
-At a million models the row costs about 37 bytes for the hash, 7 to 8 bytes a gene and 20 for all
-else (`python -m tests.benchmarks.lineage`): hexadecimal text, which any shell can show, takes no
-more on disk than a BLOB, as DuckDB packs it. The one index on `models` is that of the primary key.
+A birth is known by the fingerprint of its weights, which is cheap. Their SHA-256, which takes
+longer than a forward pass where models are large, is there for founders and for whoever was
+crowned, revived or exported. Archives of schema 6 and earlier have it for everybody, and no
+fingerprints; campaigns that go on in them go on with SHA-256.
+
+At a million models the row costs about 37 bytes for a SHA-256, half of that for a fingerprint, 7 to
+8 bytes a gene and 20 for all else (`python -m tests.benchmarks.lineage`): hexadecimal text, which
+any shell can show, takes no more on disk than a BLOB, as DuckDB packs it. The one index on `models`
+is that of the primary key.
 
 A linear recipe is a genome: one coefficient per (basis vector, block), row-major over `basis` and
 `blocks`. The weights of block b are `origin_b + sum_v genome[v, b] * (founder_v - origin)_b`. Who
@@ -40,7 +46,7 @@ was born before a founder came has no coefficients for it: its row stays as it w
 through layers, with scales.
 """
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 ROUND_TABLES = (
     "round_items",
@@ -78,7 +84,8 @@ CREATE TABLE models (
     name           VARCHAR UNIQUE,            -- founders have one, offspring need none
     generation     INTEGER NOT NULL CHECK (generation >= 0),
     operator       VARCHAR NOT NULL,
-    weights_sha256 VARCHAR NOT NULL CHECK (regexp_full_match(weights_sha256, '[0-9a-f]{64}')),
+    fingerprint    VARCHAR CHECK (regexp_full_match(fingerprint, '[0-9a-f]{32}')),
+    weights_sha256 VARCHAR CHECK (regexp_full_match(weights_sha256, '[0-9a-f]{64}')),
     parents        INTEGER[] NOT NULL,        -- each once, all older than their child
     shares         DOUBLE[] NOT NULL,         -- of each parent, in the same order; they sum to 1
     roles          parent_role[] NOT NULL,    -- of each parent, in the same order
@@ -87,6 +94,7 @@ CREATE TABLE models (
     genome         DOUBLE[],                  -- what an offspring is made by
     died           INTEGER,                   -- the generation it became a fossil in
     cause          VARCHAR,
+    CHECK (weights_sha256 IS NOT NULL OR (kind = 'offspring' AND fingerprint IS NOT NULL)),
     CHECK ((kind = 'founder') = (name IS NOT NULL)),
     CHECK ((kind = 'founder') = (method = 'source')),
     CHECK ((kind = 'founder') = (len(parents) = 0)),

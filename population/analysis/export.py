@@ -9,6 +9,7 @@ from lineage.drawing.tree import tree
 from lineage.queries.family import family_of
 from lineage.records import Model
 from population.campaign.context import Context, genome_of
+from population.campaign.kept_weights import with_sha256
 from population.evolution.spaces.parameter import ParameterSpace
 from population.merging.engine import Progress
 from population.merging.merge import Merged, merge
@@ -18,8 +19,12 @@ from population.weights.genomes import recipe_of, route_recipe
 
 
 def recipe_of_model(archive: Archive, context: Context, model: Model) -> Recipe:
-    """The recipe of a model, founder or offspring, living or fossil."""
-    hashes = {row.id: row.weights_sha256 for row in archive.models(ids=archive.founder_paths())}
+    """The recipe of a model, founder or offspring, living or fossil, with its weights' SHA-256.
+
+    Raises:
+        CheckpointError: it has no SHA-256 yet, and its recipe makes other weights than were born.
+    """
+    hashes, model = archive.founder_hashes(), with_sha256(archive, context, model)
     sources = [
         Source(path=path, weights_sha256=hashes[founder])
         for founder, path in archive.founder_paths().items()

@@ -4,7 +4,6 @@ Only headers are read, and torch is not needed.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from lineage import Archive
 from lineage.ancestry.ancestry import Ancestry
@@ -65,10 +64,10 @@ def member_sources(archive: Archive) -> list[AvailableSource]:
     sources = []
     for model in archive.models(living=True):
         if model.kind == "offspring":
-            file: Path = weights_file(archive.path, model.weights_sha256)
-            sources.append(
-                AvailableSource(model.id, model.label, str(file) if file.is_file() else None)
-            )
+            sha256 = model.weights_sha256  # without one, nothing is kept
+            file = None if sha256 is None else weights_file(archive.path, sha256)
+            kept = file is not None and file.is_file()
+            sources.append(AvailableSource(model.id, model.label, str(file) if kept else None))
     return sources
 
 

@@ -2,9 +2,10 @@
 
 How things are compared:
 
-- **Weights: bit by bit, by SHA-256, everywhere.** The hash runs over name, dtype, shape and bytes
-  of every tensor in the founders' dtype (`population.models.checkpoints.weights_sha256`), not over
-  a file, so it is the same however weights are stored. They are made on the CPU, whatever device a
+- **Weights: bit by bit, by fingerprint and by SHA-256, whichever the archive has.** Both run over
+  name, dtype, shape and bytes of every tensor in the founders' dtype
+  (`population.weights.fingerprint`, `population.models.checkpoints.weights_sha256`), not over a
+  file, so they are the same however weights are stored. They are made on the CPU, whatever device a
   campaign scores on: in fp32, in a fixed order, every product and every sum rounded on its own, and
   rounded once to the founders' dtype (fp64, fp32, bf16 or fp16). Nothing in that depends on the
   number of threads, on which siblings are made together, or on the processor, as long as it rounds
@@ -27,7 +28,8 @@ from population.errors import CheckpointError, PopulationError
 from population.models.canonical_form import form_with_hash
 from population.models.sources import open_source
 from population.weights.cache import WeightsCache
-from population.weights.materialise import state_sha256
+from population.weights.fingerprint import checkpoint_fingerprint
+from population.weights.identity import is_as_born
 
 
 @dataclass(frozen=True)
@@ -115,13 +117,16 @@ def check(
 
 def _damaged_founders(archive: Archive, progress: Progress) -> Iterator[Damage]:
     paths = archive.founder_paths()
-    founders = {model.id: model for model in archive.models(ids=paths)}
+    founders, hashes = {one.id: one for one in archive.models(ids=paths)}, archive.founder_hashes()
     for number, (model, path) in enumerate(paths.items()):
         row = founders[model]
         progress(number, len(paths), f"founder {row.label}")
         try:
-            if form_with_hash(open_source(path, row.name), row.weights_sha256) is None:
+            form = form_with_hash(open_source(path, row.name), hashes[model])
+            if form is None:
                 yield Damage(f"founder {row.label}", f"the weights in {path} changed")
+            elif row.fingerprint not in (None, checkpoint_fingerprint(form)):
+                yield Damage(f"founder {row.label}", "its fingerprint in the archive is another's")
         except CheckpointError as error:
             yield Damage(f"founder {row.label}", str(error))
 
@@ -137,7 +142,7 @@ def _changed_offspring(
         batch = archive.models(ids=chosen[start : start + size])
         genomes = archive.genomes([model.id for model in batch])
         for model, state in zip(batch, maker.siblings(list(genomes)), strict=True):
-            if state_sha256(state) != model.weights_sha256:
+            if not is_as_born(model, state):
                 yield Damage(model.label, "its recipe makes other weights than were born")
 
 
@@ -159,19 +164,19 @@ def _damaged_files(
             yield Damage(what, detail)
             continue
         cache.remove(file.sha256)  # what is damaged must not stay, whether or not it can be remade
-        repaired, outcome = _remade(archive, cache, context, owners)
+        repaired, outcome = _remade(archive, cache, context, file.sha256, owners)
         yield Damage(what, f"{detail}; {outcome}", repaired)
 
 
 def _remade(
-    archive: Archive, cache: WeightsCache, context: Context, owners: list[Model]
+    archive: Archive, cache: WeightsCache, context: Context, sha256: str, owners: list[Model]
 ) -> tuple[bool, str]:
     """Whether removed weights could be replaced or were not needed, and what was done."""
     if not owners:
         return True, "removed"
     try:
         state = remake(archive, context, owners[0])
-        cache.put(owners[0].weights_sha256, state, archive.keyframes())
+        cache.put(sha256, state, archive.keyframes())
     except PopulationError as error:
         return False, f"removed, but not made again: {error}"
     return True, f"made again from the recipe of {owners[0].label}"

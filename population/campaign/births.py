@@ -4,30 +4,34 @@ from lineage.records import Birth
 from population.evolution.proposals import Offspring, Proposal
 from population.evolution.spaces import SearchSpace
 from population.evolution.spaces.parameter import ParameterSpace
+from population.weights.fingerprint import FINGERPRINT_DIGITS
 
 
-def birth_of(number: int, child: Proposal, weights_sha256: str, space: SearchSpace) -> Birth:
+def birth_of(number: int, child: Proposal, identity: str, space: SearchSpace) -> Birth:
     """The birth of a child.
 
     Args:
         number: its id.
         child: genome and parents.
-        weights_sha256: of its weights.
+        identity: of its weights, a fingerprint or a SHA-256, see `Context.identify`.
         space: what its genome means.
     """
     method = "linear" if isinstance(space, ParameterSpace) else "route"
-    return Birth(number, child.operator, child.parents, child.genome, weights_sha256, method)
+    sha256, print_ = (None, identity) if len(identity) == FINGERPRINT_DIGITS else (identity, None)
+    return Birth(number, child.operator, child.parents, child.genome, sha256, method, print_)
 
 
 def births_of(offspring: Offspring, first: int, space: SearchSpace) -> tuple[Birth, ...]:
     """The births of some offspring.
 
     Args:
-        offspring: made, so that the hashes of their weights are known.
+        offspring: made, so that the identities of their weights are known.
         first: the id of the first of them.
         space: what their genomes mean.
     """
     return tuple(
-        birth_of(first + row, child, sha, space)
-        for row, (child, sha) in enumerate(zip(offspring.children, offspring.hashes, strict=True))
+        birth_of(first + row, child, identity, space)
+        for row, (child, identity) in enumerate(
+            zip(offspring.children, offspring.hashes, strict=True)
+        )
     )

@@ -235,7 +235,8 @@ def _joined(
     before, extensions = context.factory, context.components.extensions
     basis = Basis((*before.basis.founders, newcomer.name), before.basis.base)
     founders = (*before.founders, newcomer)
-    joined = Context(context.config, founders, basis, before.layout, extensions=extensions)
+    hashes = context.hashes.joined(newcomer, sha256)
+    joined = Context(context.config, founders, basis, before.layout, hashes, extensions)
     model = archive.newest_id() + 1
     items = archive.panel(archive.generations()[-1].epoch)
     scored = joined.score(
@@ -250,7 +251,7 @@ def _joined(
         archive,
         settled,
         new_founder=NewFounder(
-            Founder(newcomer.name, newcomer.reference, sha256),
+            Founder(newcomer.name, newcomer.reference, sha256, hashes.stored_fingerprints[-1]),
             Scores((model,), tuple(i.id for i in items), scored.exact, scored.probability),
             len(items),
         ),

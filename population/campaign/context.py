@@ -27,11 +27,13 @@ from population.evolution.extensions import Components, Extensions
 from population.evolution.spaces.parameter import ParameterSpace
 from population.failures import FailureLog
 from population.models.blocks import Layout
+from population.models.checked_hashes import checked_sha256
 from population.models.checkpoints import Checkpoint
-from population.models.fingerprints import fingerprint
+from population.weights.fingerprint import checkpoint_fingerprint
 from population.weights.genomes import Basis
 from population.weights.geometry import Geometry, geometry_of
-from population.weights.materialise import State, state_sha256
+from population.weights.identity import FounderHashes, identity_of
+from population.weights.materialise import State
 
 T = TypeVar("T")
 
@@ -48,12 +50,12 @@ class ScoredModels:
     """Scores of some models on the same items.
 
     Attributes:
-        hashes: SHA-256 of each model's weights.
+        identities: of each model's weights, see `Context.identify`.
         exact: shape (models, items).
         probability: shape (models, items).
     """
 
-    hashes: tuple[str, ...]
+    identities: tuple[str, ...]
     exact: Floats
     probability: Floats
 
@@ -66,7 +68,7 @@ class Context:
         founders: the checkpoints, compatible with each other, in archive order.
         basis: what the rows of a genome mean.
         layout: what its columns mean.
-        hashes: of the founders' weights, where they are known already.
+        hashes: of the founders' weights, of an archive that exists.
         extensions: operators, survival rules and judges from outside the project.
     """
 
@@ -76,11 +78,12 @@ class Context:
         founders: Sequence[Checkpoint],
         basis: Basis,
         layout: Layout,
-        hashes: Sequence[str] | None = None,
+        hashes: FounderHashes | None = None,
         extensions: Extensions | None = None,
     ) -> None:
+        self._by_fingerprint = hashes is None or hashes.fingerprints is not None
         if hashes is not None:
-            self.hashes = tuple(hashes)
+            self.hashes = hashes
         self.progress: Progress = silent
         """Called while something is made that takes time when it is first needed."""
         self.config = config
@@ -102,9 +105,16 @@ class Context:
         return self.factory.founders
 
     @cached_property
-    def hashes(self) -> tuple[str, ...]:
+    def hashes(self) -> FounderHashes:
         """Of the founders' weights."""
-        return tuple(fingerprint(founder) for founder in self.founders)
+        return FounderHashes(
+            tuple(checked_sha256(founder) for founder in self.founders),
+            tuple(checkpoint_fingerprint(founder) for founder in self.founders),
+        )
+
+    def identify(self, state: State) -> str:
+        """What tells weights from others in the archive: their fingerprint, else their SHA-256."""
+        return identity_of(state, by_fingerprint=self._by_fingerprint)
 
     @property
     def tasks(self) -> Sequence[Task]:
@@ -182,11 +192,11 @@ class Context:
 
         def score(number: int, evaluator: Evaluator, state: State) -> tuple[str, Floats, Floats]:
             own = prepared if isinstance(prepared, PreparedItems) else prepared[number]
-            return state_sha256(state), *evaluator.score(own)
+            return self.identify(state), *evaluator.score(own)
 
         rows = self.map_models(genomes, score, progress, label, maker)
         return ScoredModels(
-            hashes=tuple(sha for sha, _, _ in rows),
+            identities=tuple(identity for identity, _, _ in rows),
             exact=np.array([exact for _, exact, _ in rows]),
             probability=np.array([probability for _, _, probability in rows]),
         )

@@ -19,7 +19,7 @@ from population.errors import CampaignError, CheckpointError, Interrupted
 from population.evaluation.batching import PreparedItems
 from population.evaluation.evaluator import Evaluator
 from population.failures import ITEM_FAILURES, one_line
-from population.weights.materialise import State, state_sha256
+from population.weights.materialise import State
 
 T = TypeVar("T")
 
@@ -114,7 +114,7 @@ def score_tolerantly(
             scores = np.zeros(own.size if own.answer_credit is None else len(own.answer_credit))
             return scores, scores
 
-        return state_sha256(state), *tolerant(score, zeros)(number, evaluator, state)
+        return context.identify(state), *tolerant(score, zeros)(number, evaluator, state)
 
     rows = context.map_models(genomes, score_model, progress, label)
     if not all_may_fail:
@@ -123,7 +123,7 @@ def score_tolerantly(
         if cause:
             context.failures.add(f"#{model} ({label}) {cause}; it counts as having no score")
     return ScoredModels(
-        tuple(sha for sha, *_ in rows),
+        tuple(identity for identity, *_ in rows),
         np.array([exact for _, exact, _ in rows]),
         np.array([probability for *_, probability in rows]),
     )

@@ -131,7 +131,9 @@ class _Making:
         offspring, few_results = self._candidates(stored.candidates)
         births = births_of(offspring, len(founders) + 1, context.factory.space)
         means = task_means(self.few.items, few_results.merit)
-        chosen = select_initial_population(offspring, means, context.hashes, search.population)
+        chosen = select_initial_population(
+            offspring, means, context.hashes.identities, search.population
+        )
         genomes |= {births[row].id: self.proposals.children[row].genome for row in chosen}
         self._on_panel(genomes, "first panel")
         return _Population(genomes, births, offspring, chosen)
@@ -149,7 +151,9 @@ class _Making:
             if not stored and all(failed):
                 return
             for place, one, cost in unstored:
-                birth = birth_of(first + place, children[place], one.sha256, context.factory.space)
+                birth = birth_of(
+                    first + place, children[place], one.identity, context.factory.space
+                )
                 self.parts.add_candidate(birth, one, cost)
             unstored.clear()
             self.activity.making = f"{len(stored) + number + 1} of {len(children)} candidates"

@@ -22,7 +22,7 @@ from population.evaluation.evaluator import Evaluator
 from population.evaluation.results import Results, stacked
 from population.evolution.finals import Race
 from population.evolution.proposals import Offspring, Panel, Proposals
-from population.weights.materialise import State, state_sha256
+from population.weights.materialise import State
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,13 @@ class EvaluatedChild:
     """A child that was made and scored on a few items.
 
     Attributes:
-        sha256: hash of its weights.
+        identity: of its weights, see `Context.identify`.
         cause: of its death at birth, or None.
         exact: shape (items,): verdicts on its answers; 0 if it died.
         probability: shape (items,): of the right answers; 0 if it died.
     """
 
-    sha256: str
+    identity: str
     cause: str | None
     exact: Floats
     probability: Floats
@@ -98,7 +98,8 @@ class GenerationEvaluator:
         def evaluate_child(number: int, evaluator: Evaluator, state: State) -> EvaluatedChild:
             # A child whose work raises an error, whatever it is, dies of it.
             survives = tolerant(score, lambda number, cause: (cause, zeros, zeros))
-            return EvaluatedChild(state_sha256(state), *survives(number, evaluator, state))
+            identity = self.context.identify(state)
+            return EvaluatedChild(identity, *survives(number, evaluator, state))
 
         children = [
             *evaluated,
@@ -118,8 +119,8 @@ class GenerationEvaluator:
             np.array([child.exact for child in children]),
             np.array([child.probability for child in children]),
         )
-        hashes = tuple(child.sha256 for child in children)
-        return Offspring(proposals, hashes, results.merit, causes), results
+        identities = tuple(child.identity for child in children)
+        return Offspring(proposals, identities, results.merit, causes), results
 
     def _report_failures(self, causes: Sequence[str | None], label: str) -> None:
         failures = {cause for cause in causes if cause and cause.startswith(FAILURE_PREFIX)}
@@ -149,8 +150,8 @@ class GenerationEvaluator:
             "the living, again",
             state.ids,
         )
-        for model, sha in zip(state.members, scored.hashes, strict=True):
-            if model.kind == "offspring" and sha != model.weights_sha256:
+        for model, identity in zip(state.members, scored.identities, strict=True):
+            if model.kind == "offspring" and identity != model.identity:
                 raise CampaignError(
                     f"{model.label} was born with other weights than its recipe makes now; "
                     "`colony check` tells what has changed"

@@ -29,10 +29,13 @@ from population.campaign.context import Context, Progress
 from population.campaign.item_sampling import ItemSampler
 from population.campaign.readiness import shortages
 from population.campaign.state import PopulationState, task_means
+from population.errors import CampaignError
 from population.evaluation.results import Results
 from population.evolution.alarms import diversity_of
 from population.evolution.population_state import SearchState
 from population.evolution.proposals import CENTRE
+from population.weights.fingerprint import fingerprint
+from population.weights.materialise import state_sha256
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,7 @@ class GenerationWriter:
             self._kinship.relationship(offspring),
             end.standing.merit[founders:],
         )
+        sha256 = self._sha256_of_new(champion, before, end)
         wall_s, forward_s, cpu_s, evaluations = self._clock.read()
         return GenerationRecord(
             summary=Generation(
@@ -158,7 +162,25 @@ class GenerationWriter:
             operators=tuple(
                 OperatorRecord(name, **vars(arm)) for name, arm in end.search.bandit.items()
             ),
+            champion_sha256=sha256,
         )
+
+    def _sha256_of_new(
+        self, champion: int, before: PopulationState | None, end: GenerationOutcome
+    ) -> str | None:
+        """The SHA-256 of the champion's weights, if the archive has none: it is to be kept."""
+        members = () if before is None else before.members
+        unhashed = {one.id: one.fingerprint for one in members if not one.weights_sha256}
+        unhashed |= {one.id: one.fingerprint for one in end.births if not one.weights_sha256}
+        if champion not in unhashed:
+            return None
+        (state,) = self._context.factory.maker.siblings([end.genomes[champion]])
+        if fingerprint(state) != unhashed[champion]:
+            raise CampaignError(
+                f"#{champion} was born with other weights than its recipe makes now; "
+                "`colony check` tells what has changed"
+            )
+        return state_sha256(state)
 
     def _shortages(self, before: PopulationState | None) -> tuple[str, ...]:
         """What tasks are too small for: told once, as the campaign begins."""

@@ -21,18 +21,18 @@ def open_newcomer(archive: Archive, reference: str) -> tuple[Checkpoint, str]:
     """
     newcomer = open_source(reference)
     paths = archive.founder_paths()
-    founders = archive.models(ids=paths)
+    founders, hashes = archive.models(ids=paths), archive.founder_hashes()
     if newcomer.name in [founder.name for founder in founders]:
         raise CheckpointError(
             f"a founder is named {newcomer.name!r} already; rename the folder of the new one"
         )
     first = open_source(paths[founders[0].id], founders[0].name)
-    first = form_with_hash(first, founders[0].weights_sha256) or first
+    first = form_with_hash(first, hashes[founders[0].id]) or first
     newcomer = form_like(first, newcomer)
     check_compatible([first, newcomer])
     newcomer.check_finite()
     sha256 = newcomer.sha256()
-    twins = [founder.label for founder in founders if founder.weights_sha256 == sha256]
+    twins = [founder.label for founder in founders if hashes[founder.id] == sha256]
     if twins:
         raise CheckpointError(f"{newcomer.name!r} has the weights of the founder {twins[0]!r}")
     return newcomer, sha256

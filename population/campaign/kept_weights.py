@@ -1,16 +1,22 @@
-"""Weights of models: kept on disk or made again from recipes, both proven by hash."""
+"""Weights of models: kept on disk or made again from recipes, both proven by hash.
 
-from dataclasses import dataclass
+Files are named by SHA-256, which births are recorded without: it is computed here for whoever needs
+one, and kept in the archive.
+"""
+
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from lineage import Archive
+from lineage import Archive, ArchiveError
 from lineage.records import Model
 from population.campaign.context import Context, Progress, genome_of, silent
 from population.campaign.opening_context import reopen_context
 from population.config import parse_config
 from population.errors import CheckpointError, PopulationError
 from population.weights.cache import WeightsCache
+from population.weights.identity import is_as_born
 from population.weights.materialise import State, state_sha256
 
 
@@ -20,10 +26,12 @@ class Revived:
 
     Attributes:
         file: where they lie.
+        sha256: of the weights.
         found: whether they were kept, remade, or kept but damaged and therefore remade.
     """
 
     file: Path
+    sha256: str
     found: Literal["kept", "remade", "repaired"]
 
 
@@ -45,12 +53,37 @@ def remake(archive: Archive, context: Context, model: Model) -> State:
         CheckpointError: the recipe makes other weights than were born.
     """
     (state,) = context.factory.maker.siblings([genome_of(archive, context, model)])
-    if state_sha256(state) != model.weights_sha256:
+    if not is_as_born(model, state):
         raise CheckpointError(
             f"{model.label}: its recipe makes other weights than were born; "
             "`colony check` tells what has changed"
         )
     return state
+
+
+def with_sha256(archive: Archive, context: Context, model: Model) -> Model:
+    """A model with the SHA-256 of its weights, which is kept in the archive if that can be written.
+
+    Args:
+        archive: of the campaign.
+        context: with the founders.
+        model: founder or offspring, living or fossil.
+
+    Raises:
+        CheckpointError: it has no SHA-256 yet, and its recipe makes other weights than were born.
+    """
+    if model.weights_sha256 is not None:
+        return model
+    sha256 = state_sha256(remake(archive, context, model))
+    _note(archive, model, sha256)
+    return replace(model, weights_sha256=sha256)
+
+
+def _note(archive: Archive, model: Model, sha256: str) -> None:
+    """Keep a SHA-256 in the archive, if the model has none there and the file can be written."""
+    if model.weights_sha256 is None:
+        with suppress(ArchiveError):  # somebody else's archive: it is computed again next time
+            archive.save_sha256(model.id, sha256)
 
 
 def revive(archive: Archive, model: Model, progress: Progress = silent) -> Revived:
@@ -65,20 +98,22 @@ def revive(archive: Archive, model: Model, progress: Progress = silent) -> Reviv
         CheckpointError: it is not kept and cannot be remade with the hash that it was born with.
         PopulationError: the cache has no room for it or cannot be written.
     """
-    cache, sha = cache_of(archive), model.weights_sha256
+    cache, known = cache_of(archive), model.weights_sha256
     damaged = False
     try:
-        if cache.load(sha) is not None:
-            return Revived(cache.file(sha), "kept")
+        if known is not None and cache.load(known) is not None:
+            return Revived(cache.file(known), known, "kept")
     except CheckpointError:
         damaged = True
     state = remake(archive, reopen_context(archive, progress), model)
+    sha = known or state_sha256(state)
+    _note(archive, model, sha)
     if not cache.put(sha, state, [*archive.keyframes(), sha]):
         raise PopulationError(
             f"{model.label} takes more than the quota of {cache.folder}, which is "
             f"{cache.quota / 1e9:g} GB; raise [weights] quota_gb, or name a folder to write it to"
         )
-    return Revived(cache.file(sha), "repaired" if damaged else "remade")
+    return Revived(cache.file(sha), sha, "repaired" if damaged else "remade")
 
 
 class ChampionKeeper:
@@ -95,9 +130,9 @@ class ChampionKeeper:
             CheckpointError: its recipe makes other weights than were born.
             PopulationError: the cache cannot be written.
         """
-        sha = champion.weights_sha256
-        if champion.kind == "founder":
+        sha = champion.weights_sha256  # the commit that crowned it wrote one
+        if champion.kind == "founder" or sha is None or not self._cache.quota:
             return
-        if self._cache.quota and not self._cache.file(sha).is_file():
+        if not self._cache.file(sha).is_file():
             state = remake(self._archive, self._context, champion)
             self._cache.put(sha, state, self._archive.keyframes())

@@ -12,12 +12,14 @@ from population.errors import CampaignError, CheckpointError, ConfigError
 from population.evolution.extensions import Extensions
 from population.models.blocks import Layout, layout_of
 from population.models.canonical_form import form_with_hash, with_equal_tensors
+from population.models.checked_hashes import ReadProgress, checked_sha256
 from population.models.checkpoints import Checkpoint
 from population.models.compatibility import check_compatible
-from population.models.fingerprints import ReadProgress, fingerprint
 from population.models.near_copies import near_copies
 from population.models.sources import open_source
+from population.weights.fingerprint import checkpoint_fingerprint
 from population.weights.genomes import Basis
+from population.weights.identity import FounderHashes
 
 
 def open_context(
@@ -54,15 +56,17 @@ def open_context(
         raise ConfigError("[founders] a colony needs at least two founders")
     founders = with_equal_tensors(founders)
     check_compatible(founders)
-    hashes = [
-        fingerprint(founder, _reading(progress, f"checking {founder.name}")) for founder in founders
-    ]
+    sha256 = tuple(
+        checked_sha256(founder, _reading(progress, f"checking {founder.name}"))
+        for founder in founders
+    )
     base = None if config.founders.base is None else names.index(config.founders.base)
     for line in near_copies(
         founders, base, lambda done, total: progress(done, total, "comparing the founders")
     ):
         say(f"note: {line}")
     basis, layout = Basis(tuple(names), base), _layout(config, founders[0])
+    hashes = FounderHashes(sha256, tuple(checkpoint_fingerprint(founder) for founder in founders))
     return Context(config, founders, basis, layout, hashes, extensions)
 
 
@@ -84,12 +88,13 @@ def reopen_context(
     config = parse_config(content, str(archive.path))
     paths = archive.founder_paths()
     models = {model.id: model for model in archive.models(ids=paths)}
+    sha256 = archive.founder_hashes()
     founders = []
     for number, (model, path) in enumerate(paths.items()):
         row = models[model]
         progress(number, len(paths), f"opening {row.label}")
-        hashed = partial(fingerprint, progress=_reading(progress, f"checking {row.label}"))
-        founder = form_with_hash(open_source(path, row.name), row.weights_sha256, hashed)
+        hashed = partial(checked_sha256, progress=_reading(progress, f"checking {row.label}"))
+        founder = form_with_hash(open_source(path, row.name), sha256[model], hashed)
         if founder is None:
             raise CheckpointError(
                 f"founder {row.label!r} at {path} has other weights than when this archive was "
@@ -103,8 +108,18 @@ def reopen_context(
         raise CampaignError(
             f"{archive.path} was bred on other blocks than this version of colony cuts"
         )
-    hashes = [models[model].weights_sha256 for model in paths]
+    hashes = founder_hashes(archive)
     return Context(config, founders, Basis(names, base), layout, hashes, extensions)
+
+
+def founder_hashes(archive: Archive) -> FounderHashes:
+    """The hashes of an archive's founders."""
+    founders = archive.models(ids=archive.founder_paths())
+    fingerprints = tuple(one.fingerprint for one in founders if one.fingerprint is not None)
+    return FounderHashes(
+        tuple(archive.founder_hashes().values()),
+        fingerprints if len(fingerprints) == len(founders) else None,
+    )
 
 
 def _reading(progress: Progress, what: str) -> ReadProgress:
@@ -123,9 +138,12 @@ def _layout(config: Config, founder: Checkpoint) -> Layout:
 
 def found_archive(path: Path, context: Context) -> Archive:
     """Start an archive with the founders of a context."""
+    hashes = context.hashes
     founders = [
-        Founder(founder.name, founder.reference, sha256)
-        for founder, sha256 in zip(context.founders, context.hashes, strict=True)
+        Founder(founder.name, founder.reference, sha256, fingerprint)
+        for founder, sha256, fingerprint in zip(
+            context.founders, hashes.sha256, hashes.stored_fingerprints, strict=True
+        )
     ]
     return Archive.create(
         path,

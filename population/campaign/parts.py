@@ -77,7 +77,7 @@ def load_parts(
             )
         if first:
             few_scores = exact[:first], probability[:first]
-            evaluated.append(EvaluatedChild(model.weights_sha256, model.cause, *few_scores))
+            evaluated.append(EvaluatedChild(model.identity, model.cause, *few_scores))
         if ids[first:]:
             on_panel[model.id] = exact[first:], probability[first:]
     return StoredParts(tuple(evaluated), on_panel, done.effort)

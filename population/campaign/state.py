@@ -136,7 +136,7 @@ def _members(
         ids=ids,
         founders=founders,
         genomes=genomes,
-        hashes=tuple(model.weights_sha256 for model in models),
+        hashes=tuple(model.identity for model in models),
         scores=scores,
         means=scores @ task_weights(panel),
         relationship=kinship.relationship(ids),

@@ -22,7 +22,7 @@ class Members:
         ids: of the models.
         founders: how many of them are founders.
         genomes: shape (members, genes).
-        hashes: of their weights.
+        hashes: what tells their weights apart, see `lineage.records.Model.identity`.
         scores: shape (members, items) in [0, 1]: on the current panel.
         means: shape (members,): what `scores` come to.
         relationship: shape (members, members), coefficients of relationship.

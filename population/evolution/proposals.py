@@ -73,7 +73,7 @@ class Offspring:
 
     Attributes:
         proposals: genomes and parents.
-        hashes: of their weights.
+        hashes: what tells their weights apart, see `lineage.records.Model.identity`.
         scores: shape (children, items) in [0, 1]; 0 for those that died at birth.
         causes: of death at birth, or None.
     """

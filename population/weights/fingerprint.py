@@ -10,14 +10,21 @@ there is the SHA-256 of the weights.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from population.models.checkpoints import Checkpoint
 from population.models.dtypes import BY_NAME
 from population.weights.word_sums import word_sums
+
+FINGERPRINT_DIGITS = 32
+"""Hexadecimal digits of a fingerprint; a SHA-256 has twice as many."""
+
+Sums = npt.NDArray[np.uint64]
+"""The two sums of a tensor, shape (2,), or of several, shape (tensors, 2)."""
 
 
 def fingerprint(weights: Mapping[str, torch.Tensor]) -> str:
@@ -34,14 +41,35 @@ def fingerprint(weights: Mapping[str, torch.Tensor]) -> str:
     """
     names = sorted(weights)
     tensors = [weights[name].detach().contiguous() for name in names]
+    return _digest(zip(names, tensors, _sums_of(tensors), strict=True))
+
+
+def checkpoint_fingerprint(checkpoint: Checkpoint) -> str:
+    """The fingerprint of a checkpoint's weights, of which one tensor at a time is in memory.
+
+    Raises:
+        CheckpointError: a file has vanished or is damaged.
+    """
+
+    def rows() -> Iterator[tuple[str, torch.Tensor, Sums]]:
+        for name in sorted(checkpoint.tensors):
+            tensor = checkpoint.tensor(name)
+            yield name, tensor, word_sums([tensor])[0]
+            checkpoint.release(name)
+
+    return _digest(rows())
+
+
+def _digest(rows: Iterable[tuple[str, torch.Tensor, Sums]]) -> str:
+    """The fingerprint of tensors with their names and sums, sorted by name."""
     digest = hashlib.sha256()
-    for name, tensor, sums in zip(names, tensors, _sums_of(tensors), strict=True):
+    for name, tensor, sums in rows:
         code = BY_NAME[str(tensor.dtype).removeprefix("torch.")].code
         digest.update(f"{name} {code} {list(tensor.shape)} {sums[0]:x} {sums[1]:x}\n".encode())
-    return digest.hexdigest()[:32]
+    return digest.hexdigest()[:FINGERPRINT_DIGITS]
 
 
-def _sums_of(tensors: Sequence[torch.Tensor]) -> npt.NDArray[np.uint64]:
+def _sums_of(tensors: Sequence[torch.Tensor]) -> Sums:
     """The two sums of each tensor, shape (tensors, 2)."""
     if tensors and tensors[0].device.type == "cuda":
         try:

@@ -4,15 +4,16 @@
     python -m tests.benchmarks.candidate --shapes 135m --device cuda --json OUT
 
 - `candidate`: seconds for one candidate of a generation of 28, on 36 items: `make_s` (weights from
-  the recipe), `identify_s` (SHA-256), `place_s` (into the network), `forward_s` (the floor: weights
-  that are there already), all cores at work on 28 of them. `overhead` is their sum divided by
-  `forward_s`.
+  the recipe), `identify_s` (fingerprint), `place_s` (into the network), `forward_s` (the floor:
+  weights that are there already read the items and their keys; weights of chance would decode for
+  ever), all cores at work on 28 of them. `overhead` is their sum divided by `forward_s`.
 - `campaign`: a campaign on the shipped founders: `wall_s`, and `floor_s`, what its item evaluations
   take if every evaluator does nothing but forward passes on weights that it has. `ratio` is wall to
   floor; `forward_fraction` is the share of the wall time in which a forward pass was running.
 
 Founders are the shipped ones, folders of your own (`--founders`), or weights of chance in the shape
-of larger models (`--shapes`), made on the spot and thrown away. Each time is the least of
+of larger models (`--shapes`), made on the spot and thrown away; `--tokens` gives those longer items.
+Each time is the least of
 `--repeat` runs.
 """
 
@@ -21,7 +22,8 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -32,13 +34,15 @@ import numpy as np
 import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
+from lineage.records import Item
 from population.campaign.context import Context
 from population.campaign.loop import Campaign
 from population.campaign.opening_context import open_context
 from population.config import Config, load_config
 from population.evaluation.batching import PreparedItems
 from population.evaluation.evaluator import Evaluator
-from population.weights.materialise import State, state_sha256
+from population.weights.fingerprint import fingerprint
+from population.weights.materialise import State
 from tests.benchmarks.harness import told
 from tests.benchmarks.search import changed
 from tests.conftest import SHIPPED
@@ -77,9 +81,9 @@ class Cost:
     overhead: float
 
 
-def cost_of_a_candidate(context: Context, siblings: int, repeat: int) -> Cost:
+def cost_of_a_candidate(context: Context, siblings: int, repeat: int, tokens: int = 0) -> Cost:
     """What one candidate costs where `siblings` are made together."""
-    evaluator, prepared = context.evaluator, prepared_items(context)
+    evaluator, prepared = context.evaluator, prepared_items(context, tokens)
     rng = np.random.default_rng(0)
     shape = len(context.factory.basis.vectors), len(context.factory.layout.blocks)
     genomes = [rng.normal(0.3, 0.1, shape) for _ in range(siblings)]
@@ -95,16 +99,28 @@ def cost_of_a_candidate(context: Context, siblings: int, repeat: int) -> Cost:
 
     make_s = least(make, evaluator, repeat) / siblings
     place_s = each(lambda number, worker, state: None)
-    identify_s = each(lambda number, worker, state: state_sha256(state)) - place_s
-    forward_s = each(lambda number, worker, state: worker.score(prepared)) - place_s
+    identify_s = each(lambda number, worker, state: fingerprint(state)) - place_s
+    forward_s = each(lambda number, worker, state: worker.surprise(prepared)) - place_s
     total = make_s + identify_s + place_s + forward_s
     return Cost(make_s, identify_s, place_s, forward_s, total / forward_s)
 
 
-def prepared_items(context: Context) -> PreparedItems:
-    """Items of all tasks, as a generation samples them."""
+def prepared_items(context: Context, tokens: int = 0) -> PreparedItems:
+    """Items of all tasks, as a generation samples them, with prompts of at least so many tokens."""
     items = context.split("search")
-    return context.evaluator.prepare_keys(items[:: max(1, len(items) // ITEMS)][:ITEMS])
+    items = items[:: max(1, len(items) // ITEMS)][:ITEMS]
+    return context.evaluator.prepare_keys(
+        [longer(context.evaluator, items, number, tokens) for number in range(len(items))]
+    )
+
+
+def longer(evaluator: Evaluator, items: Sequence[Item], number: int, tokens: int) -> Item:
+    """An item with the prompts of others in front of its own, until it has so many tokens."""
+    item, others = items[number], cycle((*items[number + 1 :], *items[:number]))
+    prompt = item.prompt
+    while evaluator.count_tokens(prompt) < tokens:
+        prompt = f"{next(others).prompt}\n{prompt}"
+    return replace(item, prompt=prompt)
 
 
 def cost_of_a_campaign(config: Config, budget: int, repeat: int) -> dict[str, float]:
@@ -173,11 +189,13 @@ def founders_of_chance(shape: str, folder: Path, count: int = 4) -> list[Path]:
     return paths
 
 
-def measured(config: Config, founders: Sequence[Path], siblings: int, repeat: int) -> Cost:
+def measured(
+    config: Config, founders: Sequence[Path], siblings: int, repeat: int, tokens: int = 0
+) -> Cost:
     """The cost of a candidate of some founders, the first of which is the base."""
     paths = [str(path.resolve()) for path in founders]
     own = changed(founders={"paths": paths, "base": founders[0].name})(config)
-    return cost_of_a_candidate(open_context(own), siblings, repeat)
+    return cost_of_a_candidate(open_context(own), siblings, repeat, tokens)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -189,6 +207,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--founders", nargs="+", type=Path, help="folders, the base first")
     parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=[], help="to be made")
+    parser.add_argument("--tokens", type=int, default=0, help="of prompts for --shapes, about")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, help="CPU threads; all by default")
     parser.add_argument("--siblings", type=int, default=SIBLINGS, help="made together")
@@ -206,7 +225,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for shape in given.shapes:
         with TemporaryDirectory() as folder:
             made = founders_of_chance(shape, Path(folder))
-            candidates[shape] = measured(config, made, given.siblings, given.repeat)
+            candidates[shape] = measured(config, made, given.siblings, given.repeat, given.tokens)
     results: dict[str, Any] = {
         "candidate": {name: asdict(cost) for name, cost in candidates.items()},
         "device": given.device,

@@ -76,6 +76,7 @@ def found_rows(result: "FoundModel", models: "Sequence[Model]") -> list[dict[str
         {
             **facts(model),
             "weights_sha256": model.weights_sha256,
+            "fingerprint": model.fingerprint,
             "fields": {name: result.values[name][at] for name in result.fields},
         }
         for at, model in enumerate(by_id[identity] for identity in result.ids)

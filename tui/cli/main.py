@@ -178,6 +178,7 @@ def _facts(colony: "Archive", reference: str) -> dict[str, Any]:
         "generation": row.generation,
         "state": "living" if row.living else f"fossil since generation {row.died}: {row.cause}",
         "weights_sha256": row.weights_sha256,
+        "fingerprint": row.fingerprint,
         "parents": [{"id": p.id, "share": p.share, "role": p.role} for p in row.parents],
         "score": selection_scores(colony).get(row.id),
         "rating": tables.rating_json(rating),

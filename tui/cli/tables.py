@@ -123,6 +123,7 @@ def model_rows(
                 for parent in model.parents
             ],
             "weights_sha256": model.weights_sha256,
+            "fingerprint": model.fingerprint,
         }
         for model in models
     ]
@@ -166,7 +167,8 @@ def model_view(facts: dict[str, Any]) -> RenderableType:
         facts: the dictionary that `colony show --json` prints.
     """
     head = Table.grid(padding=(0, 2))
-    for name in ("id", "name", "kind", "operator", "generation", "state", "weights_sha256"):
+    identity = "fingerprint" if facts["weights_sha256"] is None else "weights_sha256"
+    for name in ("id", "name", "kind", "operator", "generation", "state", identity):
         if facts[name] is not None:
             head.add_row(Text(name.removesuffix("_sha256"), style="dim"), safe(facts[name], 100))
     if facts["parents"]:

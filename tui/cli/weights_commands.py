@@ -105,7 +105,7 @@ def revive(
 
                 stop.begin_writing()
                 made = revive_weights(colony, row, stop.checked(progress))
-                path, origin = made.file, made.found
+                path, origin, sha256 = made.file, made.found, made.sha256
             else:
                 from population.analysis.export import export
                 from population.campaign.opening_context import reopen_context
@@ -116,20 +116,21 @@ def revive(
         if folder is not None:
             folder = expand_home(folder)
             with bytes_bar() as progress:
-                export(colony, context, row, folder, stop.checked(progress), hint)
-            path, origin = folder, "remade"
+                merged = export(colony, context, row, folder, stop.checked(progress), hint)
+            path, origin, sha256 = folder, "remade", merged.weights_sha256
         if as_json:
             print_json(
                 {
                     "model": row.id,
                     "file": str(path),
                     "found": origin,
-                    "weights_sha256": row.weights_sha256,
+                    "weights_sha256": sha256,
+                    "fingerprint": row.fingerprint,
                 }
             )
             return
         out.print(
-            f"{escaped(row.label)} is {origin}, its hash {row.weights_sha256[:12]}… proven: {path}",
+            f"{escaped(row.label)} is {origin}, its hash {sha256[:12]}… proven: {path}",
             highlight=False,
             soft_wrap=True,
             markup=False,

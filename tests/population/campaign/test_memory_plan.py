@@ -16,7 +16,7 @@ from population.campaign.memory_plan import MemoryNeeds, free_memory, planned
 from population.errors import CheckpointError
 from population.models import fingerprints
 from population.models.blocks import layout_of
-from population.models.fingerprints import fingerprint
+from population.models.checked_hashes import checked_sha256
 from population.models.opening import open_checkpoint
 from population.weights import materialise
 from population.weights.genomes import Basis
@@ -144,7 +144,7 @@ def test_a_hash_is_written_down_until_the_file_is_another(
     reads: list[int] = []
 
     def known() -> str:
-        return fingerprint(open_checkpoint(folder), lambda done, total: reads.append(done))
+        return checked_sha256(open_checkpoint(folder), lambda done, total: reads.append(done))
 
     truth = opened.sha256()
     assert known() == truth
@@ -171,11 +171,11 @@ def test_a_hash_is_written_down_until_the_file_is_another(
     monkeypatch.setattr(fingerprints, "MAX_ENTRIES", 2)
     for copy in ("two", "three", "four"):
         shutil.copytree(folder, tmp_path / copy)
-        fingerprint(open_checkpoint(tmp_path / copy))
+        checked_sha256(open_checkpoint(tmp_path / copy))
     assert len(list((tmp_path / "cache" / "colony" / "fingerprints").iterdir())) == 2
 
 
-def test_weights_that_are_no_numbers_have_no_fingerprint(
+def test_weights_that_are_no_numbers_have_no_checked_sha256(
     make_checkpoint: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -187,4 +187,4 @@ def test_weights_that_are_no_numbers_have_no_fingerprint(
     file.write_bytes(content)
     for _ in range(2):
         with pytest.raises(CheckpointError, match="holds NaN or infinity"):
-            fingerprint(open_checkpoint(file.parent))
+            checked_sha256(open_checkpoint(file.parent))

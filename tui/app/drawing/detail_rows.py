@@ -7,6 +7,7 @@ import numpy as np
 
 from lineage.drawing.text import Span, shown
 from lineage.points import points, spread
+from lineage.records import Model
 from tui.app.data.model_detail import ModelDetail
 from tui.app.data.snapshot import Snapshot
 from tui.app.drawing.braille import Curve
@@ -48,7 +49,7 @@ def recipe(detail: ModelDetail, snapshot: Snapshot, signs: Signs) -> ListedRows:
     rows: Rows = [
         ("how", None, [Piece("made by   ", "dim"), Piece(shown(model.operator), "strong")]),
         ("when", None, [Piece("born in   ", "dim"), Piece(f"generation {model.generation}")]),
-        ("hash", None, [Piece("sha256    ", "dim"), Piece(model.weights_sha256)]),
+        ("hash", None, _hash(model)),
     ]
     for number, parent in enumerate(sorted(model.parents, key=lambda p: (-p.share, p.id))):
         fitness = snapshot.fitness(parent.id)
@@ -100,6 +101,13 @@ def made_of(detail: ModelDetail, signs: Signs, width: int) -> ListedRows:
     shares = np.array([mine.shares[founder] for founder in sides.founders])
     drawn = heat(sides.founders, sides.blocks, mine.weights, shares, signs, width)
     return ListedRows([(str(number), None, row) for number, row in enumerate(drawn)])
+
+
+def _hash(model: Model) -> list[Span | Piece]:
+    """The SHA-256 of its weights if it was computed, else the fingerprint."""
+    if model.weights_sha256 is not None:
+        return [Piece("sha256    ", "dim"), Piece(model.weights_sha256)]
+    return [Piece("fingerprint ", "dim"), Piece(model.fingerprint or "")]
 
 
 def scores(detail: ModelDetail, signs: Signs, width: int) -> ListedRows:

@@ -1,4 +1,4 @@
-"""Fingerprints: hashes of checkpoints' weights, cached by the identity of their files.
+"""SHA-256 of checkpoints' weights that were checked to be finite, cached by their files.
 
 Reading a gigabyte takes seconds and expanding adapters longer, so a hash is kept in the user's
 cache under the identity of the files: path, size, inode, and the times of the last change of
@@ -35,7 +35,9 @@ MAX_ENTRIES = 1000
 """Checkpoints in the cache at most; the oldest entries are removed."""
 
 
-def fingerprint(checkpoint: Checkpoint, progress: ReadProgress = lambda done, total: None) -> str:
+def checked_sha256(
+    checkpoint: Checkpoint, progress: ReadProgress = lambda done, total: None
+) -> str:
     """The hash of a checkpoint's weights (`Checkpoint.sha256`), which are checked to be finite.
 
     Args:
