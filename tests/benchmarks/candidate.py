@@ -12,9 +12,8 @@
   floor; `forward_fraction` is the share of the wall time in which a forward pass was running.
 
 Founders are the shipped ones, folders of your own (`--founders`), or weights of chance in the shape
-of larger models (`--shapes`), made on the spot and thrown away; `--tokens` gives those longer items.
-Each time is the least of
-`--repeat` runs.
+of larger models (`--shapes`), made on the spot and thrown away; `--tokens` gives those longer
+items. Each time is the least of `--repeat` runs.
 """
 
 import argparse

@@ -253,8 +253,8 @@ def test_a_founder_that_joins_takes_part_and_nobody_changes(
 
     before = [m for m in ordered.models() if m.kind == "offspring" and m.id < joined.id]
     assert not of_newcomer(before).any()
-    known = {model.id: model.weights_sha256 for model in small_archive.models()}
-    assert [model.weights_sha256 for model in before] == [known[model.id] for model in before]
+    known = {model.id: model.identity for model in small_archive.models()}
+    assert [model.identity for model in before] == [known[model.id] for model in before]
     child = ordered.find(str(all_commands(ordered)[-1].answer).split()[0])
     assert {parent.id for parent in child.parents} == {joined.id, 2}
     emitted = [m for m in ordered.models() if m.operator == "emitter" and m.id > joined.id]
@@ -280,7 +280,7 @@ def test_unions_know_of_founders_that_joined(ordered: Archive, tmp_path: Path) -
 
     def named(archive: Archive) -> list[str]:
         ids = [model for order in all_commands(archive) for model in order.models]
-        return [archive.models(ids=[model])[0].weights_sha256 for model in ids]
+        return [archive.models(ids=[model])[0].identity for model in ids]
 
     for one, other in ((early, ordered), (ordered, early)):
         made = merge_archives(one, other, tmp_path / f"{one.path.stem}-first.duckdb")

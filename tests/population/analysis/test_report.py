@@ -17,6 +17,7 @@ from population.analysis.export import export, recipe_of_model
 from population.analysis.report import Report, make_report
 from population.analysis.verification import check
 from population.campaign.context import Context
+from population.campaign.kept_weights import with_sha256
 from population.campaign.opening_context import found_archive, open_context, reopen_context
 from population.config import load_config, shipped_data
 from population.errors import CampaignError, CheckpointError, PopulationError
@@ -26,6 +27,7 @@ from population.merging.mergekit import from_yaml, to_yaml
 from population.merging.recipe_files import read_recipe
 from population.models.opening import open_checkpoint
 from population.weights.genomes import Basis, with_filters
+from tests.archives import copied
 from tests.conftest import campaign, routed_config, small_toml
 
 
@@ -172,9 +174,9 @@ def test_intervals_cover_the_truth() -> None:
 def test_an_exported_model_is_a_plain_checkpoint_that_answers_the_same(
     reported: tuple[Archive, Report], tmp_path: Path
 ) -> None:
-    archive, _ = reported
+    archive = copied(reported[0], tmp_path / "mine.duckdb")
     context = reopen_context(archive)
-    newest = archive.models()[-1]
+    newest = with_sha256(archive, context, archive.models()[-1])
     folder = tmp_path / "exported"
     export(archive, context, newest, folder)
     assert open_checkpoint(folder).sha256() == newest.weights_sha256
@@ -208,13 +210,14 @@ def test_an_exported_model_is_a_plain_checkpoint_that_answers_the_same(
 def test_a_recipe_in_mergekits_language_makes_the_same_weights(
     small_archive: Archive, tmp_path: Path
 ) -> None:
-    context = reopen_context(small_archive)
-    newest = small_archive.models()[-1]
-    recipe = recipe_of_model(small_archive, context, newest)
+    archive = copied(small_archive, tmp_path / "mine.duckdb")
+    context = reopen_context(archive)
+    newest = archive.models()[-1]
+    recipe = recipe_of_model(archive, context, newest)
     text = to_yaml(with_filters(recipe, context.factory.layout))
     assert "blocks" not in text
     made = merge(from_yaml(text, "champion.yml"), tmp_path / "merged")
-    assert made.weights_sha256 == newest.weights_sha256
+    assert made.weights_sha256 == archive.models()[-1].weights_sha256 is not None
 
 
 def test_an_exported_founder_is_the_founder(small_archive: Archive, tmp_path: Path) -> None:
@@ -234,15 +237,14 @@ def test_export_overwrites_nothing(small_archive: Archive, tmp_path: Path) -> No
 
 
 @pytest.fixture
-def copied(small_archive: Archive, tmp_path: Path) -> Callable[[str], Archive]:
+def damaged(small_archive: Archive, tmp_path: Path) -> Callable[[str], Archive]:
     """The small archive, changed by a statement behind its back."""
 
     def change(statement: str) -> Archive:
-        path = tmp_path / "changed.duckdb"
-        path.write_bytes(small_archive.path.read_bytes())
-        with duckdb.connect(str(path)) as db:
+        archive = copied(small_archive, tmp_path / "changed.duckdb")
+        with duckdb.connect(str(archive.path)) as db:
             db.execute(statement)
-        return Archive(path)
+        return archive
 
     return change
 
@@ -255,6 +257,8 @@ def copied(small_archive: Archive, tmp_path: Path) -> Callable[[str], Archive]:
             "#15",
         ),
         (f"UPDATE models SET weights_sha256 = '{'0' * 64}' WHERE id = 12", "#12"),
+        (f"UPDATE models SET fingerprint = '{'0' * 32}' WHERE id = 13", "#13"),
+        (f"UPDATE models SET fingerprint = '{'0' * 32}' WHERE id = 2", "founder"),
         (f"UPDATE models SET weights_sha256 = '{'0' * 64}' WHERE id = 2", "founder"),
         ("UPDATE models SET path = '/nowhere' WHERE id = 1", "founder base"),
         ("DELETE FROM models WHERE id = 14", "row"),
@@ -264,9 +268,9 @@ def copied(small_archive: Archive, tmp_path: Path) -> Callable[[str], Archive]:
     ],
 )
 def test_damage_is_found_and_named(
-    copied: Callable[[str], Archive], statement: str, what: str
+    damaged: Callable[[str], Archive], statement: str, what: str
 ) -> None:
-    damages = check(copied(statement)).damages
+    damages = check(damaged(statement)).damages
     assert any(damage.what.startswith(what) for damage in damages), damages
 
 
@@ -276,8 +280,8 @@ def test_a_sample_replays_only_some(small_archive: Archive) -> None:
 
 
 def test_a_founder_that_changed_stops_a_campaign(
-    copied: Callable[[str], Archive],
+    damaged: Callable[[str], Archive],
 ) -> None:
-    archive = copied(f"UPDATE models SET weights_sha256 = '{'0' * 64}' WHERE id = 2")
+    archive = damaged(f"UPDATE models SET weights_sha256 = '{'0' * 64}' WHERE id = 2")
     with pytest.raises(CheckpointError, match="has other weights than when this archive was"):
         reopen_context(archive)

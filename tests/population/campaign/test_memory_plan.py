@@ -14,7 +14,7 @@ import pytest
 
 from population.campaign.memory_plan import MemoryNeeds, free_memory, planned
 from population.errors import CheckpointError
-from population.models import fingerprints
+from population.models import checked_hashes
 from population.models.blocks import layout_of
 from population.models.checked_hashes import checked_sha256
 from population.models.opening import open_checkpoint
@@ -138,7 +138,7 @@ def test_a_hash_is_written_down_until_the_file_is_another(
     make_checkpoint: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(fingerprints, "MIN_CACHED_BYTES", 1)
+    monkeypatch.setattr(checked_hashes, "MIN_CACHED_BYTES", 1)
     folder = make_checkpoint("one")
     opened = open_checkpoint(folder)
     reads: list[int] = []
@@ -150,7 +150,7 @@ def test_a_hash_is_written_down_until_the_file_is_another(
     assert known() == truth
     assert reads
     assert not (tmp_path / "cache").exists(), "it was written a moment ago: who knows"
-    monkeypatch.setattr(fingerprints, "SETTLED_S", 0.0)
+    monkeypatch.setattr(checked_hashes, "SETTLED_S", 0.0)
     assert known() == truth
     reads.clear()
     assert known() == truth
@@ -168,7 +168,7 @@ def test_a_hash_is_written_down_until_the_file_is_another(
     for place in (tmp_path / "cache" / "colony" / "fingerprints").iterdir():
         place.write_text("nonsense")
     assert known() == changed
-    monkeypatch.setattr(fingerprints, "MAX_ENTRIES", 2)
+    monkeypatch.setattr(checked_hashes, "MAX_ENTRIES", 2)
     for copy in ("two", "three", "four"):
         shutil.copytree(folder, tmp_path / copy)
         checked_sha256(open_checkpoint(tmp_path / copy))
@@ -179,8 +179,8 @@ def test_weights_that_are_no_numbers_have_no_checked_sha256(
     make_checkpoint: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(fingerprints, "MIN_CACHED_BYTES", 1)
-    monkeypatch.setattr(fingerprints, "SETTLED_S", 0.0)
+    monkeypatch.setattr(checked_hashes, "MIN_CACHED_BYTES", 1)
+    monkeypatch.setattr(checked_hashes, "SETTLED_S", 0.0)
     file = make_checkpoint("nan") / "model.safetensors"
     content = bytearray(file.read_bytes())
     content[-4:] = b"\xff\xff\xff\x7f"

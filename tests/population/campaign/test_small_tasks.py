@@ -239,8 +239,8 @@ def test_resumed_between_two_epochs_they_are_the_same(founders: list[Path], tmp_
     Campaign(halves, reopen_context(halves), budget).run()
     assert len(whole.generations()) == 3
     # The last generation of a campaign has a challenge more, so what came before is compared.
-    assert [model.weights_sha256 for model in halves.models()] == [
-        model.weights_sha256 for model in whole.models()
+    assert [model.identity for model in halves.models()] == [
+        model.identity for model in whole.models()
     ]
     assert halves.panel(2) == whole.panel(2)
 

@@ -52,8 +52,8 @@ def test_a_colony_of_adapters(adapters: Path, tasks_folder: Path, tmp_path: Path
     assert check(archive).damages == ()
     newest = archive.models()[-1]
     made = export(archive, reopen_context(archive), newest, tmp_path / "champion")
-    assert made.weights_sha256 == newest.weights_sha256
-    assert open_checkpoint(tmp_path / "champion").sha256() == newest.weights_sha256
+    assert made.weights_sha256 == archive.models()[-1].weights_sha256 is not None
+    assert open_checkpoint(tmp_path / "champion").sha256() == made.weights_sha256
 
 
 def test_an_adapters_weights_do_not_depend_on_how_they_are_read(adapters: Path) -> None:

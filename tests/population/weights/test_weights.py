@@ -17,7 +17,9 @@ from population.campaign.kept_weights import cache_of, revive
 from population.errors import CheckpointError, PopulationError
 from population.models.opening import open_checkpoint
 from population.weights.cache import WeightsCache
+from population.weights.fingerprint import fingerprint
 from population.weights.materialise import State, state_sha256
+from tests.archives import copied
 from tests.command_helpers import colony, failure
 
 SIZE = 4000
@@ -124,9 +126,7 @@ def test_damaged_files_are_named_and_never_used(cache: WeightsCache) -> None:
 @pytest.fixture
 def mine(small_archive: Archive, tmp_path: Path) -> Archive:
     """A copy of a finished campaign, with what it kept."""
-    path = tmp_path / "mine.duckdb"
-    path.write_bytes(small_archive.path.read_bytes())
-    archive = Archive(path)
+    archive = copied(small_archive, tmp_path / "mine.duckdb")
     shutil.copytree(cache_of(small_archive).folder, cache_of(archive).folder)
     return archive
 
@@ -140,32 +140,34 @@ def test_a_campaign_keeps_its_champions(mine: Archive) -> None:
 
 
 def test_fossils_come_back(mine: Archive, tmp_path: Path) -> None:
-    fossil = next(m for m in mine.models(living=False) if m.weights_sha256 not in mine.keyframes())
+    fossil = next(m for m in mine.models(living=False) if m.weights_sha256 is None)
     where = ("--archive", mine.path)
     code, said, _ = colony("revive", fossil.id, *where, "--json")
     answer = json.loads(said)
     assert (code, answer["found"]) == (0, "remade")
-    assert state_sha256(load_file(answer["file"])) == fossil.weights_sha256
+    sha256 = mine.models(ids=[fossil.id])[0].weights_sha256
+    assert sha256 is not None
+    assert state_sha256(load_file(answer["file"])) == answer["weights_sha256"] == sha256
+    assert fingerprint(load_file(answer["file"])) == answer["fingerprint"] == fossil.fingerprint
     assert json.loads(colony("revive", fossil.id, *where, "--json")[1])["found"] == "kept"
     code, said, _ = colony("revive", fossil.id, tmp_path / "fossil", *where)
     assert code == 0
-    assert fossil.weights_sha256[:12] in said
-    assert open_checkpoint(tmp_path / "fossil").sha256() == fossil.weights_sha256
+    assert sha256[:12] in said
+    assert open_checkpoint(tmp_path / "fossil").sha256() == sha256
     Path(answer["file"]).write_bytes(b"nonsense")
     assert json.loads(colony("revive", fossil.id, *where, "--json")[1])["found"] == "repaired"
-    assert state_sha256(load_file(answer["file"])) == fossil.weights_sha256
+    assert state_sha256(load_file(answer["file"])) == sha256
 
 
 @pytest.mark.slow
 def test_founders_and_routes_come_back_too(
-    mine: Archive, routed_archive: Callable[[str], Archive]
+    mine: Archive, routed_archive: Callable[[str], Archive], tmp_path: Path
 ) -> None:
-    for archive, model in (
-        (mine, mine.find("capital")),
-        (routed_archive("flow"), routed_archive("flow").models()[-1]),
-    ):
+    routed = copied(routed_archive("flow"), tmp_path / "routed.duckdb")
+    for archive, model in ((mine, mine.find("capital")), (routed, routed.models()[-1])):
         made = revive(archive, model)
-        assert state_sha256(load_file(made.file)) == model.weights_sha256
+        (row,) = archive.models(ids=[model.id])
+        assert state_sha256(load_file(made.file)) == made.sha256 == row.weights_sha256
 
 
 def test_a_keyframe_outlives_its_founders(mine: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
