@@ -29,9 +29,9 @@ test-fast: $(READY) ## the tests that run no campaign and no fuzz
 bench: $(READY)  ## every benchmark in its quick form, as JSON in $(OUT)
 	mkdir -p $(OUT)
 	$(BIN)/python -m tests.benchmarks.digits --passes 200 --seeds 1 --methods colony,cma_es --json $(OUT)/digits.json
-	$(BIN)/python -m tests.benchmarks.search --budget 15000 --seeds 1 --methods colony,cma_es --json $(OUT)/search.json
-	$(BIN)/python -m tests.benchmarks.arena --budget 15000 --items 60 --seeds 1 --generations 1 --json $(OUT)/arena.json
-	$(BIN)/python -m tests.benchmarks.candidate --budget 16000 --repeat 2 --json $(OUT)/candidate.json
+	$(BIN)/python -m tests.benchmarks.search --budget 24000 --seeds 1 --methods colony,cma_es --json $(OUT)/search.json
+	$(BIN)/python -m tests.benchmarks.arena --budget 24000 --items 60 --seeds 1 --generations 1 --json $(OUT)/arena.json
+	$(BIN)/python -m tests.benchmarks.candidate --budget 24000 --repeat 2 --json $(OUT)/candidate.json
 	$(BIN)/python -m tests.benchmarks.ratings --seeds 2 --json $(OUT)/ratings.json
 	$(BIN)/python -m tests.benchmarks.lineage --models 20000 --json $(OUT)/lineage.json
 	$(BIN)/python -m tests.benchmarks.tui --models 20000 --json $(OUT)/tui.json

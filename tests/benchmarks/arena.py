@@ -47,7 +47,7 @@ from population.evaluation.evaluator import Evaluator, PreparedItems
 from tests.arena_players import MODELS, RULES, gain, with_ring, worst
 from tests.benchmarks import ratings
 from tests.benchmarks.harness import interval, positive, told
-from tests.benchmarks.search import changed
+from tests.benchmarks.search import VARIANTS, changed
 
 PANELS = (36, 120, 480)
 """Items on which agreement is measured, up to those that are asked for."""
@@ -133,8 +133,8 @@ def champion_on_test(config: Config, generations: int, blind: bool) -> float:
 
 def arena_minus_random(config: Config, seeds: int, generations: int) -> dict[str, Any]:
     """The arena alone against chance, seed by seed."""
-    alone = changed(search={"merit": "jury", "rotate": 10})(config)
-    alone = changed(arena={"verifier": False})(alone)
+    jury = changed(search={"merit": "jury", "rotate": 10}, arena={"verifier": False})
+    alone = jury(VARIANTS["no_gradient"](config))
     champions: dict[str, list[float]] = {"arena": [], "random": []}
     for seed in range(seeds):
         seeded = changed(run={"seed": seed})(alone)
