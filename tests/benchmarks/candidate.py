@@ -163,8 +163,8 @@ def least(work: Callable[[], object], evaluator: Evaluator, repeat: int) -> floa
     return min(times[1:])
 
 
-def founders_of_chance(shape: str, folder: Path, count: int = 4) -> list[Path]:
-    """A base and others beside it, in bf16, with the shipped tokenizer."""
+def founders_of_chance(shape: str, folder: Path, count: int = 4, device: str = "cpu") -> list[Path]:
+    """A base and others beside it, in bf16, with the shipped tokenizer; drawn on a device."""
     tokenizer = AutoTokenizer.from_pretrained(SHIPPED / "founders" / "base")
     settings = {"vocab_size": len(tokenizer), "num_attention_heads": 4, "num_key_value_heads": 2}
     config = LlamaConfig(
@@ -175,7 +175,8 @@ def founders_of_chance(shape: str, folder: Path, count: int = 4) -> list[Path]:
         tie_word_embeddings=True,
     )
     torch.manual_seed(0)
-    module = LlamaForCausalLM._from_config(config, dtype=torch.bfloat16)
+    with torch.device(device):
+        module = LlamaForCausalLM._from_config(config, dtype=torch.bfloat16)
     paths = []
     for number in range(count):
         path = folder / f"founder-{number}"
@@ -221,9 +222,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.founders:
         own = measured(config, given.founders, given.siblings, given.repeat)
         candidates[given.founders[0].name] = own
+    device = "cpu" if given.device == "auto" else given.device
     for shape in given.shapes:
         with TemporaryDirectory() as folder:
-            made = founders_of_chance(shape, Path(folder))
+            made = founders_of_chance(shape, Path(folder), device=device)
             candidates[shape] = measured(config, made, given.siblings, given.repeat, given.tokens)
     results: dict[str, Any] = {
         "candidate": {name: asdict(cost) for name, cost in candidates.items()},

@@ -9,7 +9,8 @@ cd "$(dirname "$0")/../.."
 OUT=${1:-bench/gpu}
 PYTHON=${PYTHON:-python}
 mkdir -p "$OUT"
-$PYTHON -m tests.benchmarks.candidate --device cuda --shapes 135m --budget 16000 --json "$OUT/135m.json"
-$PYTHON -m tests.benchmarks.candidate --device cuda --shapes 1.6b --siblings 4 --repeat 2 --budget 0 \
-    --json "$OUT/1.6b.json"
-$PYTHON -m tests.benchmarks.candidate --device cpu --budget 16000 --json "$OUT/cpu.json"
+RUN="$PYTHON -m tests.benchmarks.candidate"
+$RUN --device cuda --budget 16000 --repeat 2 --json "$OUT/shipped.json"
+$RUN --device cuda --shapes 135m --tokens 193 --budget 0 --repeat 2 --json "$OUT/135m.json"
+$RUN --device cuda --shapes 1.6b --tokens 193 --siblings 4 --budget 0 --repeat 2 --json "$OUT/1.6b.json"
+$RUN --device cpu --budget 16000 --repeat 2 --json "$OUT/cpu.json"
