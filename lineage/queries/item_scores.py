@@ -5,11 +5,26 @@ import numpy as np
 from lineage.archive.archive import Archive
 from lineage.records import Floats, Model
 
+_OF_REPORTS = """
+SELECT task, item, exact FROM report_scores
+WHERE split = $split AND weights_sha256 IN (
+    SELECT weights_sha256 FROM report_scores WHERE split = $split
+    GROUP BY weights_sha256 HAVING count(*) = (
+        SELECT max(items) FROM (
+            SELECT count(*) AS items FROM report_scores WHERE split = $split
+            GROUP BY weights_sha256
+        )
+    )
+) AND weights_sha256 = $sha
+"""
+"""Only where the whole split was measured: reports ask some models the items of single tasks."""
+
 
 def item_scores(archive: Archive, model: Model, split: str) -> dict[tuple[str, str], float]:
     """Exact match of a model on a split, by (task, item), from the campaign or from a report.
 
-    Search items differ from generation to generation, so of those only a report knows all.
+    Search items differ from generation to generation, so of those only a report knows all. What a
+    report measured of a model counts where it measured the whole split.
     """
     with archive.reading() as db:
         rows = (
@@ -18,11 +33,7 @@ def item_scores(archive: Archive, model: Model, split: str) -> dict[tuple[str, s
                 "WHERE model = $model AND split = $split AND split <> 'search' GROUP BY task, item",
                 {"model": model.id, "split": split},
             ).fetchall()
-            or db.execute(
-                "SELECT task, item, exact FROM report_scores "
-                "WHERE weights_sha256 = $sha AND split = $split",
-                {"sha": model.weights_sha256, "split": split},
-            ).fetchall()
+            or db.execute(_OF_REPORTS, {"sha": model.weights_sha256, "split": split}).fetchall()
         )
     return {(task, item): exact for task, item, exact in rows}
 

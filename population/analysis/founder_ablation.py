@@ -20,6 +20,7 @@ from population.config import parse_config
 from population.errors import PopulationError
 from population.evaluation.intervals import Interval, mean_by_task, mean_over_tasks, scores_by_task
 from population.models.blocks import Layout, levels_of
+from population.weights.founder_shares import vector_shares
 
 Masks = dict[str, npt.NDArray[np.bool_]]
 """Blocks that are knocked out together, by name: shape (blocks,) each."""
@@ -211,21 +212,6 @@ def knocked_out(coefficients: Floats, row: int, mask: npt.NDArray[np.bool_]) -> 
     result = coefficients.copy()
     result[row, mask] = 0.0
     return result
-
-
-def vector_shares(coefficients: Floats, sizes: Floats) -> Floats:
-    """Each task vector's part in all that is added to the base: shape [vectors], sums to 1.
-
-    >>> vector_shares(np.array([[1.0, 0.0], [0.0, -3.0]]), np.array([1.0, 1.0])).tolist()
-    [0.25, 0.75]
-
-    Args:
-        coefficients: shape [vectors, blocks].
-        sizes: parameters of the blocks, shape [blocks].
-    """
-    mass = np.abs(coefficients) @ sizes
-    total = mass.sum()
-    return np.asarray(mass / total if total > 0.0 else mass)
 
 
 def means_by_task(scores: Floats, tasks: Sequence[str]) -> dict[str, float]:

@@ -4,18 +4,55 @@ Scores are exact match under greedy decoding, on items that have keys; means are
 every task counts the same. `sealed_split` measures; this module puts the results together.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from arena.tasks.generators import SPLITS
 from lineage import Archive
+from lineage.ancestry.pedigree_size import PedigreeSize, pedigree_size
 from lineage.archive.unfinished import why_no_generation
+from lineage.records import Generation, Model
 from population.analysis.baselines import baselines
+from population.analysis.coverage import Coverage
 from population.analysis.report_entry import ReportEntry
 from population.analysis.sealed_split import SplitMeasurements
 from population.campaign.context import Context, Progress, genome_of, silent
 from population.errors import CampaignError
 from population.evaluation.intervals import Interval
+from population.weights.founder_shares import FounderShares, founder_shares
+
+
+@dataclass(frozen=True)
+class CampaignSpending:
+    """What a campaign spent.
+
+    Attributes:
+        item_evaluations: of its budget; the report's own are not among them.
+        wall_s: seconds that it ran.
+        forward_fraction: the fraction of that time with a forward pass running.
+        cores_busy: processor cores at work, on average.
+        generations: how many it ran.
+    """
+
+    item_evaluations: int
+    wall_s: float
+    forward_fraction: float
+    cores_busy: float
+    generations: int
+
+
+@dataclass(frozen=True)
+class ChampionOrigin:
+    """Where a champion came from.
+
+    Attributes:
+        pedigree: how large its pedigree is.
+        founders: their parts in its weights; None for a path through layers.
+    """
+
+    pedigree: PedigreeSize
+    founders: FounderShares | None
 
 
 @dataclass(frozen=True)
@@ -24,29 +61,25 @@ class Report:
 
     Attributes:
         champion: the best living model by the selection split.
+        origin: of the champion.
+        coverage: the best living offspring of every task; None if no offspring lives.
         founders: all founders.
         baselines: the standard merges of the same founders.
         over_founder: the champion's gain over the founder that is best on the test split.
         over_merge: its gain over the standard merge that is best on the test split.
         composites: tasks that no founder was made for.
-        item_evaluations: that the campaign spent.
-        wall_s: seconds that it ran.
-        forward_fraction: the fraction of that time with a forward pass running.
-        cores_busy: processor cores at work, on average.
-        generations: how many it ran.
+        spent: by the campaign.
     """
 
     champion: ReportEntry
+    origin: ChampionOrigin
+    coverage: Coverage | None
     founders: tuple[ReportEntry, ...]
     baselines: tuple[ReportEntry, ...]
     over_founder: Interval
     over_merge: Interval
     composites: tuple[str, ...]
-    item_evaluations: int
-    wall_s: float
-    forward_fraction: float
-    cores_busy: float
-    generations: int
+    spent: CampaignSpending
 
     @property
     def best_founder(self) -> ReportEntry:
@@ -64,8 +97,15 @@ class Report:
         def splits(entry: ReportEntry) -> dict[str, Any]:
             return {split: entry.results[split].as_json() for split in reversed(SPLITS)}
 
+        founders, spent = self.origin.founders, self.spent
         return {
-            "champion": {"id": self.champion.id, **splits(self.champion)},
+            "champion": {
+                "id": self.champion.id,
+                **splits(self.champion),
+                "pedigree": vars(self.origin.pedigree),
+                "founders_by_weight": founders.as_json() if founders else None,
+            },
+            "coverage": self.coverage.as_json() if self.coverage else None,
             "founders": [
                 {"id": entry.id, "name": entry.name, **splits(entry)} for entry in self.founders
             ],
@@ -77,18 +117,18 @@ class Report:
                 "over_best_founder": vars(self.over_founder),
                 "over_best_merge": vars(self.over_merge),
             },
-            "budget": {"item_evaluations": self.item_evaluations},
+            "budget": {"item_evaluations": spent.item_evaluations},
             "time": {
-                "wall_s": self.wall_s,
-                "forward_fraction": self.forward_fraction,
-                "cores_busy": self.cores_busy,
+                "wall_s": spent.wall_s,
+                "forward_fraction": spent.forward_fraction,
+                "cores_busy": spent.cores_busy,
             },
-            "generations": self.generations,
+            "generations": spent.generations,
         }
 
 
 def make_report(archive: Archive, context: Context, progress: Progress = silent) -> Report:
-    """Measure champion, founders and baselines on all three splits.
+    """Measure champion, founders and baselines on all three splits, and who is best at each task.
 
     What was measured before is taken from the archive, by the hash of the weights.
 
@@ -118,31 +158,51 @@ def make_report(archive: Archive, context: Context, progress: Progress = silent)
         measurements.entry(genome, merge.name, merge.detail)
         for merge, genome in zip(merges, merged, strict=True)
     )
-    champion = _champion(archive, history[-1].champion, measurements, context)
-    wall_s = sum(generation.wall_s for generation in history)
+    (crowned,) = archive.models(ids=[history[-1].champion])
+    champion = _champion(archive, crowned, measurements, context)
+    offspring = [one.id for one in archive.models(living=True) if one.kind == "offspring"]
     best_founder = max(founders, key=lambda entry: entry.test.interval.mean)
     best_merge = max(entries, key=lambda entry: entry.test.interval.mean)
     return Report(
         champion=champion,
+        origin=_origin(archive, crowned, context),
+        coverage=measurements.coverage(offspring),
         founders=founders,
         baselines=entries,
         over_founder=measurements.gain(champion, best_founder),
         over_merge=measurements.gain(champion, best_merge),
         composites=tuple(task.name for task in context.tasks if task.kind == "composite"),
+        spent=_spending(history),
+    )
+
+
+def _spending(history: Sequence[Generation]) -> CampaignSpending:
+    wall_s = sum(generation.wall_s for generation in history)
+    per_second = 1.0 / wall_s if wall_s else 0.0
+    return CampaignSpending(
         item_evaluations=sum(generation.evaluations for generation in history),
         wall_s=wall_s,
-        forward_fraction=sum(generation.forward_s for generation in history) / wall_s
-        if wall_s
-        else 0.0,
-        cores_busy=sum(generation.cpu_s for generation in history) / wall_s if wall_s else 0.0,
+        forward_fraction=sum(generation.forward_s for generation in history) * per_second,
+        cores_busy=sum(generation.cpu_s for generation in history) * per_second,
         generations=history[-1].generation,
     )
 
 
+def _origin(archive: Archive, champion: Model, context: Context) -> ChampionOrigin:
+    factory, shares = context.factory, None
+    if context.geometry is not None:
+        shares = founder_shares(
+            [context.founders[vector].name for vector in factory.basis.vectors],
+            factory.parameter_space.coefficients(genome_of(archive, context, champion)),
+            context.geometry.lengths,
+            "length",
+        )
+    return ChampionOrigin(pedigree_size(archive.ancestry(), champion.id), shares)
+
+
 def _champion(
-    archive: Archive, model: int, measurements: SplitMeasurements, context: Context
+    archive: Archive, model: Model, measurements: SplitMeasurements, context: Context
 ) -> ReportEntry:
-    (row,) = archive.models(ids=[model])
-    genome = genome_of(archive, context, row)
+    genome = genome_of(archive, context, model)
     measurements.measure([genome], "champion")
-    return measurements.entry(genome, row.label, row.operator, row.id)
+    return measurements.entry(genome, model.label, model.operator, model.id)

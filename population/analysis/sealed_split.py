@@ -1,14 +1,19 @@
 """Opens the sealed test split: the only place that reads its items, for reports alone.
 
-Champion, founders and standard merges are measured here on the items of all three splits. Scores
-are kept in the archive by the hash of the weights, so that no model is measured twice.
+Champion, founders and standard merges are measured here on the items of all three splits; of other
+offspring those that are best at a task, on the test items of that task. Scores are kept in the
+archive by the hash of the weights, so that no model is measured twice.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 
 from arena.tasks.generators import SPLITS
 from lineage import Archive
 from lineage.records import Floats, Item, Scores
+from population.analysis.coverage import BestOffspring, Coverage, best_of_each_task
+from population.analysis.offspring_scores import OffspringScores
 from population.analysis.report_entry import ReportEntry, Result
 from population.campaign.context import Context, Progress
 from population.campaign.failure_handling import items_with_usable_keys
@@ -91,6 +96,62 @@ class SplitMeasurements:
         scored = self._context.score(genomes, prepared, self._progress, "standard merges", maker)
         tasks = [item.task for item in items]
         return [mean_over_tasks(row, tasks).mean for row in scored.exact]
+
+    def coverage(self, models: Sequence[int]) -> Coverage | None:
+        """The best of some offspring for every task, chosen on the selection split.
+
+        Chosen by the score that crowns champions: where several solve all of the few selection
+        items of a task, the probability of the key tells them apart. A model that fails is passed
+        over, and why is reported.
+
+        Args:
+            models: ids of offspring.
+
+        Returns:
+            None if there are none, or no task has items in both splits.
+        """
+        selection, test = self._by_task("selection"), self._by_task("test")
+        tasks = [task for task in test if task in selection]
+        items = [item for task in tasks for item in selection[task]]
+        if not models or not items:
+            return None
+        offspring = OffspringScores(self._archive, self._context, self._progress, models)
+        scored = offspring.on(dict.fromkeys(models, items))
+        if not scored:
+            return None
+        ids = list(scored)
+        merit = np.array([(scored[one].exact[0] + scored[one].probability[0]) / 2 for one in ids])
+        best = {
+            task: ids[row]
+            for task, row in best_of_each_task(merit, [item.task for item in items]).items()
+        }
+        measured = offspring.on(
+            {
+                model: [item for task in tasks if best[task] == model for item in test[task]]
+                for model in dict.fromkeys(best.values())
+            }
+        )
+        exact = {
+            item: score
+            for scores in measured.values()
+            for item, score in zip(scores.items, scores.exact[0].tolist(), strict=True)
+        }
+        tested = [item for task in tasks if best[task] in measured for item in test[task]]
+        if not tested:
+            return None
+        on_test, task_of_item = [exact[item.id] for item in tested], [item.task for item in tested]
+        by_task = sorted(scores_by_task(np.array(on_test), task_of_item).items())
+        return Coverage(
+            mean_over_tasks(np.array(on_test), task_of_item),
+            {task: BestOffspring(best[task], float(own.mean())) for task, own in by_task},
+        )
+
+    def _by_task(self, split: str) -> dict[str, list[Item]]:
+        items = [item for item in self._items if item.split == split]
+        return {
+            task: [item for item in items if item.task == task]
+            for task in dict.fromkeys(item.task for item in items)
+        }
 
     def entry(
         self, genome: Floats, name: str, detail: str, model: int | None = None

@@ -25,8 +25,13 @@ class Interval:
     low: float
     high: float
 
+    @property
+    def half_width(self) -> float:
+        """Half the width of the interval: what stands behind ± in tables."""
+        return (self.high - self.low) / 2
+
     def __str__(self) -> str:
-        return f"{self.mean:.3f} ±{(self.high - self.low) / 2:.3f}"
+        return f"{self.mean:.3f} ±{self.half_width:.3f}"
 
 
 def scores_by_task(scores: Floats, tasks: Sequence[str]) -> dict[str, Floats]:

@@ -28,6 +28,11 @@ class Geometry:
 
     vectors: Floats
 
+    @property
+    def lengths(self) -> Floats:
+        """Lengths of the task vectors in every block: shape [vectors, blocks]."""
+        return np.sqrt(np.diagonal(self.vectors, axis1=1, axis2=2).T)
+
     def angles(self, one: Floats, other: Floats) -> Floats:
         """Angles between the task vectors of two genomes, in radians: shape [blocks]."""
         return np.arccos(self._cosines(*self._products(one, other)))

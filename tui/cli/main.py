@@ -180,6 +180,7 @@ def _facts(colony: "Archive", reference: str) -> dict[str, Any]:
         "weights_sha256": row.weights_sha256,
         "fingerprint": row.fingerprint,
         "parents": [{"id": p.id, "share": p.share, "role": p.role} for p in row.parents],
+        "founders_by_weight": _founders_by_weight(colony, row),
         "score": selection_scores(colony).get(row.id),
         "rating": tables.rating_json(rating),
         **{
@@ -188,6 +189,16 @@ def _facts(colony: "Archive", reference: str) -> dict[str, Any]:
         },
         "recipe": _recipe(colony, row) if row.kind == "offspring" else None,
     }
+
+
+def _founders_by_weight(colony: "Archive", model: "Model") -> dict[str, Any] | None:
+    """What an offspring's weights hold of each founder; paths through layers have no such parts."""
+    if model.kind == "founder":
+        return None
+    from population.analysis.stored_shares import stored_shares
+
+    shares = stored_shares(colony, model)
+    return None if shares is None else shares.as_json()
 
 
 def _recipe(colony: "Archive", model: "Model") -> dict[str, Any]:

@@ -40,7 +40,10 @@ def report_view(report: "Report") -> RenderableType:
             style=style,
             end_section=number in (0, len(report.baselines)),
         )
-    spent = f"{report.item_evaluations:,} item evaluations in {report.generations} generations"
+    spent, coverage = report.spent, report.coverage
+    covered = f"coverage by living offspring: {coverage.interval}\n" if coverage else ""
+    founders = report.origin.founders
+    held = f"founders in its weights: {founders_text(founders.as_json())}\n" if founders else ""
     return Group(
         overall,
         Text(),
@@ -50,9 +53,13 @@ def report_view(report: "Report") -> RenderableType:
             f"champion over best founder ({safe(report.best_founder.name)}): "
             f"{report.over_founder}\n"
             f"champion over best merge ({safe(report.best_merge.name)}): {report.over_merge}\n"
-            f"{spent}, {report.wall_s:.0f} s, "
-            f"{report.forward_fraction:.0%} of it in forward passes, "
-            f"{report.cores_busy:.1f} cores busy"
+            f"{covered}"
+            f"the champion's pedigree: {report.origin.pedigree}\n"
+            f"{held}"
+            f"{spent.item_evaluations:,} item evaluations in {spent.generations} generations, "
+            f"{spent.wall_s:.0f} s, "
+            f"{spent.forward_fraction:.0%} of it in forward passes, "
+            f"{spent.cores_busy:.1f} cores busy"
         ),
     )
 
@@ -62,9 +69,13 @@ def _tasks_view(report: "Report") -> Table:
         title="Exact match on the sealed test split, task by task",
         title_style="bold",
         box=box.SIMPLE_HEAD,
+        padding=0,
+        pad_edge=False,
     )
-    table.add_column("task")
+    table.add_column("task", no_wrap=True)
     table.add_column("champion", justify="right", style="bold green")
+    table.add_column("best offspring", justify="right")
+    table.add_column("")
     table.add_column("best founder", justify="right")
     table.add_column("")
     table.add_column("best merge", justify="right")
@@ -74,10 +85,13 @@ def _tasks_view(report: "Report") -> Table:
             return entry.test.tasks[task]
 
         founder = max(report.founders, key=here)
+        best = report.coverage.tasks.get(task) if report.coverage else None
         composite = " (composite)" if task in report.composites else ""
         table.add_row(
             safe(task + composite),
             f"{here(report.champion):.2f}",
+            f"{best.test:.2f}" if best else "",
+            f"#{best.model}" if best else "",
             f"{here(founder):.2f}",
             safe(founder.name),
             f"{max(here(entry) for entry in report.baselines):.2f}",
@@ -176,6 +190,11 @@ def model_view(facts: dict[str, Any]) -> RenderableType:
             Text("parents", style="dim"),
             ", ".join(f"#{p['id']} {p['share']:.0%} {safe(p['role'])}" for p in facts["parents"]),
         )
+    if facts["founders_by_weight"] is not None:
+        head.add_row(
+            Text("founders in its weights", style="dim"),
+            founders_text(facts["founders_by_weight"]),
+        )
     if facts["score"] is not None:
         head.add_row(
             Text("score", style="dim"),
@@ -199,6 +218,17 @@ def model_view(facts: dict[str, Any]) -> RenderableType:
     for view in recipe_views(facts["recipe"] or {}):
         parts += [Text(), view]
     return Group(*parts)
+
+
+def founders_text(founders: dict[str, Any]) -> str:
+    """The founders' parts in a model's weights, the largest first.
+
+    Args:
+        founders: as `--json` prints them.
+    """
+    shares = ", ".join(f"{safe(name)} {share:.0%}" for name, share in founders["shares"].items())
+    coarse = "" if founders["measure"] == "length" else ", by numbers of parameters"
+    return f"{shares} ({founders['effective']:.1f} effective{coarse})"
 
 
 def rating_json(rating: "Rating | None") -> dict[str, Any] | None:

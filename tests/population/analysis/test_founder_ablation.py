@@ -16,7 +16,6 @@ from population.analysis.founder_ablation import (
     block_masks,
     knocked_out,
     means_by_task,
-    vector_shares,
 )
 from population.campaign.context import Context, genome_of
 from population.campaign.opening_context import reopen_context
@@ -91,12 +90,6 @@ def test_knocking_out_touches_one_vector_in_its_blocks_alone(context: Context) -
     rest = knocked_out(whole, 1, mask)
     assert np.array_equal(rest == 0.0, np.outer([False, True, False], mask))
     assert np.array_equal(rest[rest != 0.0], whole[rest != 0.0])
-
-
-def test_shares_weigh_blocks_by_their_size_and_signs_not_at_all() -> None:
-    coefficients = np.array([[1.0, 0.0], [0.0, -0.5]])
-    assert vector_shares(coefficients, np.array([100.0, 200.0])).tolist() == [0.5, 0.5]
-    assert vector_shares(0.0 * coefficients, np.array([100.0, 200.0])).tolist() == [0.0, 0.0]
 
 
 def test_credit_is_share_times_loss_and_chance_gets_none() -> None:
