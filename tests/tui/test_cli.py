@@ -71,8 +71,17 @@ def test_models_show_lineage(small_archive: Archive) -> None:
     genome = small_archive.genomes([newest])[0]
     assert recipe["coefficients"] == genome.reshape(shape).tolist()
     assert "steps" not in recipe
+    held = shown["founders_by_weight"]
+    assert set(held["shares"]) == set(recipe["founders"])
+    assert sum(held["shares"].values()) == pytest.approx(1.0)
+    assert 1.0 <= held["effective"] <= len(recipe["founders"])
+    assert held["measure"] == "length"
+    printed = " ".join(colony("show", newest, "--archive", path)[1].split())
+    assert f"{next(iter(held['shares']))} {next(iter(held['shares'].values())):.0%}" in printed
+    assert f"({held['effective']:.1f} effective)" in printed
     founder = json.loads(colony("show", "base", "--archive", path, "--json")[1])
     assert founder["recipe"] is None
+    assert founder["founders_by_weight"] is None
     code, said, _ = colony("lineage", newest, "--archive", path)
     assert code == 0
     assert said[2:].startswith(f"#{newest}  ")
@@ -90,7 +99,9 @@ def test_a_routes_recipe_is_a_path(space: str, routed_archive: Callable[[str], A
     for model in [m for m in archive.models() if m.kind == "offspring"][::5]:
         code, said, _ = colony("show", model.id, "--archive", archive.path, "--json")
         assert code == 0
-        recipe = json.loads(said)["recipe"]
+        shown = json.loads(said)
+        recipe = shown["recipe"]
+        assert shown["founders_by_weight"] is None
         genome = archive.genomes([model.id])[0]
         route = context.factory.space.route(genome)
         assert recipe["steps"] == [[sources[s.model], s.layer, s.scale] for s in route.steps]

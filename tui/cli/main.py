@@ -85,7 +85,7 @@ def colony(
 
 @app.command(
     help=help_text(
-        "Report on champion, founders and standard merges: every task, all splits.",
+        "Report on champion, founders, standard merges and the best offspring of every task.",
         "colony report",
         "colony report --archive my.duckdb --json | jq .champion.test.mean",
     )

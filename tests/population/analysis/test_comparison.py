@@ -1,6 +1,7 @@
 """Two campaigns compared, and two models put side by side."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 
 from lineage import Archive
 from lineage.archive.fork import fork
-from lineage.records import Scores
+from lineage.queries.item_scores import item_scores
+from lineage.records import Item, Model, Scores
 from population.analysis.comparison import compare_campaigns
 from population.analysis.difference import difference
 from population.evaluation.intervals import mean_over_tasks
@@ -66,6 +68,30 @@ def test_sealed_scores_count_only_where_reports_took_them(
     test, selection = compare_campaigns(one, other)[0].splits
     assert (test.split, selection.split) == ("test", "selection")
     assert (test.difference.mean, test.difference.low) == (1.0, 1.0)
+
+
+def test_scores_on_the_sealed_items_of_one_task_are_no_score_on_the_split(
+    small_archive: Archive, tmp_path: Path
+) -> None:
+    """A report measures specialists on the items of their task alone."""
+    archive = fork(small_archive, 3, tmp_path / "one.duckdb")
+    champion = archive.find("champion")
+    founder = archive.models()[0]
+    sealed = [
+        type(item)(f"{item.id}/sealed", item.task, "test", "", "") for item in archive.panel(0)
+    ]
+
+    def write(model: Model, items: Sequence[Item]) -> None:
+        scores, names = np.ones((1, len(items))), tuple(item.id for item in items)
+        assert model.weights_sha256 is not None
+        archive.save_report_scores(model.weights_sha256, items, Scores((0,), names, scores, scores))
+
+    write(founder, sealed)
+    write(champion, [item for item in sealed if item.task == sealed[0].task])
+    assert len(item_scores(archive, founder, "test")) == len(sealed)
+    assert item_scores(archive, champion, "test") == {}
+    write(champion, sealed)
+    assert len(item_scores(archive, champion, "test")) == len(sealed)
 
 
 def test_the_command_compare(small_archive: Archive, tmp_path: Path) -> None:

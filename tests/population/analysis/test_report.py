@@ -1,20 +1,24 @@
 """Report, export and check: what a user takes away is true."""
 
+import io
 import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
+import networkx as nx
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from lineage import Archive
 from population.analysis.baselines import greedy_soup, task_arithmetic, uniform
 from population.analysis.export import export, recipe_of_model
 from population.analysis.report import Report, make_report
+from population.analysis.stored_shares import stored_shares
 from population.analysis.verification import check
 from population.campaign.context import Context
 from population.campaign.kept_weights import with_sha256
@@ -29,6 +33,7 @@ from population.models.opening import open_checkpoint
 from population.weights.genomes import Basis, with_filters
 from tests.archives import copied
 from tests.conftest import campaign, routed_config, small_toml
+from tui.cli.tables import founders_text, report_view
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +80,81 @@ def test_the_report_keeps_its_form(reported: tuple[Archive, Report]) -> None:
     assert said["budget"] == {"item_evaluations": spent}
     assert 0 < said["time"]["forward_fraction"] < 1
     assert said["champion"]["id"] == archive.generations()[-1].champion
+    covered = said["coverage"]
+    living = {model.id for model in archive.models(living=True) if model.kind == "offspring"}
+    assert covered["tasks"].keys() == tasks
+    assert {best["model"] for best in covered["tasks"].values()} <= living
+    means = [best["test"] for best in covered["tasks"].values()]
+    assert covered["mean"] == pytest.approx(np.mean(means))
+    assert covered["low"] <= covered["mean"] <= covered["high"]
+
+
+def test_the_champion_comes_with_its_pedigree_and_what_its_weights_hold(
+    reported: tuple[Archive, Report],
+) -> None:
+    archive, report = reported
+    said = report.as_json()["champion"]
+    champion = archive.find("champion")
+    ancestors = nx.ancestors(archive.graph(), champion.id)
+    assert said["pedigree"]["ancestors"] == len(ancestors)
+    shares = stored_shares(archive, champion)
+    assert shares is not None
+    held = said["founders_by_weight"]
+    assert held["shares"] == pytest.approx(dict(shares.shares))
+    assert (held["effective"], held["measure"]) == (pytest.approx(shares.effective), "length")
+    genome = archive.genomes([champion.id])[0].reshape(3, -1)
+    context = reopen_context(archive)
+    parts = np.zeros(3)
+    for row, vector in enumerate(context.factory.basis.vectors):
+        founder, base = context.founders[vector], context.founders[context.factory.basis.base or 0]
+        squares = np.zeros(genome.shape[1])
+        for name, segments in context.factory.layout.segments.items():
+            apart = np.asarray(founder.wide(name)) - np.asarray(base.wide(name))
+            for segment in segments:
+                cut = np.take(apart, range(segment.start, segment.stop), axis=segment.dim)
+                squares[segment.block] += float((cut.astype(np.float64) ** 2).sum())
+        parts[row] = np.abs(genome[row]) @ np.sqrt(squares)
+    names = [context.founders[vector].name for vector in context.factory.basis.vectors]
+    expected = dict(zip(names, (parts / parts.sum()).tolist(), strict=True))
+    assert held["shares"] == pytest.approx(expected)
+
+
+def test_where_founders_are_not_at_hand_parameters_are_counted(
+    reported: tuple[Archive, Report], tmp_path: Path
+) -> None:
+    path = tmp_path / "moved.duckdb"
+    path.write_bytes(reported[0].path.read_bytes())
+    with duckdb.connect(str(path)) as db:
+        db.execute("UPDATE models SET path = '/nowhere/' || name WHERE kind = 'founder'")
+    archive = Archive(path)
+    shares = stored_shares(archive, archive.find("champion"))
+    assert shares is not None
+    sizes = np.array([block.parameters for block in archive.blocks()])
+    champion = archive.find("champion")
+    parts = np.abs(archive.genomes([champion.id])[0].reshape(3, -1)) @ sizes
+    assert sorted(shares.shares.values()) == pytest.approx(sorted(parts / parts.sum()))
+    assert shares.measure == "parameters"
+    assert founders_text(shares.as_json()).endswith("effective, by numbers of parameters)")
+
+
+def test_the_report_is_printed_with_who_is_best_at_each_task(
+    reported: tuple[Archive, Report],
+) -> None:
+    report = reported[1]
+    console = Console(width=80, highlight=False, record=True, file=io.StringIO())
+    console.print(report_view(report))
+    printed = console.export_text()
+    assert report.coverage is not None
+    assert f"coverage by living offspring: {report.coverage.interval}\n" in printed
+    table = printed.partition("task by task")[2].splitlines()
+    for task, best in report.coverage.tasks.items():
+        champion = f"{report.champion.test.tasks[task]:.2f}"
+        (row,) = [line.split() for line in table if line.split()[:1] == [task]]
+        at = row.index(champion)
+        assert row[at : at + 3] == [champion, f"{best.test:.2f}", f"#{best.model}"]
+    joined = " ".join(printed.split())
+    assert f"the champion's pedigree: {report.origin.pedigree} " in joined
+    assert "founders in its weights: " in joined
 
 
 @pytest.mark.parametrize("space", ["flow", "both"])
@@ -89,6 +169,7 @@ def test_a_colony_of_routes_has_a_report_of_the_same_form(
     assert routed.as_json()["founders"] == plain.as_json()["founders"]
     assert routed.as_json()["baselines"] == plain.as_json()["baselines"]
     assert routed.champion.id == archive.generations()[-1].champion
+    assert routed.as_json()["champion"]["founders_by_weight"] is None
 
 
 def test_a_second_report_says_the_same_and_asks_nothing_again(

@@ -48,6 +48,8 @@ def test_angles_are_those_of_the_weights(
     measured = geometry_of(founders, basis, layout)
     explicit = task_vectors(founders, basis, layout)
     assert measured.vectors.shape == (len(layout.blocks),) + 2 * (len(basis.vectors),)
+    lengths = [np.linalg.norm(vectors, axis=1) for vectors in explicit]
+    np.testing.assert_allclose(measured.lengths, np.array(lengths).T, rtol=1e-6)
     rng = np.random.default_rng(0)
     for _ in range(3):
         one, other = rng.normal(size=(2, len(basis.vectors), len(layout.blocks)))
