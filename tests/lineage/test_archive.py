@@ -208,6 +208,8 @@ def test_a_generation_out_of_turn_is_refused(make: Callable[[], Archive]) -> Non
         replace(BIRTH, parents=(Parent(1, 1.0, "uncle"),)),
         replace(BIRTH, id=2),
         replace(BIRTH, weights_sha256="short"),
+        replace(BIRTH, id=4, weights_sha256=None),
+        replace(BIRTH, id=4, weights_sha256=None, fingerprint="short"),
         replace(BIRTH, id=4, method="source"),
         replace(BIRTH, id=4, method="magic"),
     ],
@@ -217,7 +219,9 @@ def test_a_generation_out_of_turn_is_refused(make: Callable[[], Archive]) -> Non
         "no share",
         "no such role",
         "id taken",
-        "no hash",
+        "no SHA-256",
+        "nothing that identifies it",
+        "no fingerprint",
         "a founder's method",
         "no such method",
     ],
@@ -240,6 +244,43 @@ def test_models_are_found_as_people_name_them(make: Callable[[], Archive]) -> No
         archive.find("abab")
     with pytest.raises(ArchiveError, match="colony models"):
         archive.find("nobody")
+
+
+def test_a_birth_needs_no_more_than_a_fingerprint_and_gets_its_sha256_later(
+    make: Callable[[], Archive],
+) -> None:
+    archive = make()
+    known = replace(BIRTH, weights_sha256=None, fingerprint="ef" * 16)
+    twin = replace(known, id=4)
+    other = replace(known, id=5, fingerprint="ee" * 16)
+    archive.commit(replace(CHAPTER, births=(known, twin, other)))
+    born = archive.models(ids=[3, 4, 5])
+    assert [model.weights_sha256 for model in born] == [None] * 3
+    assert [model.identity for model in born] == ["ef" * 16, "ef" * 16, "ee" * 16]
+    assert [model.identity for model in archive.models(ids=[1])] == [SHA]
+    assert archive.find("eeee").id == 5
+    assert archive.keyframes() == []
+    archive.save_sha256(3, "12" * 32)
+    archive.save_sha256(3, "34" * 32)  # what is known stays
+    assert archive.find("1212").weights_sha256 == "12" * 32
+    assert archive.find("1212").identity == "ef" * 16
+    assert archive.keyframes() == ["12" * 32]
+    assert [model.id for model in archive.with_weights("12" * 32)] == [3, 4]
+
+
+def test_a_champion_is_crowned_with_its_sha256(make: Callable[[], Archive]) -> None:
+    archive = make()
+    born = replace(BIRTH, weights_sha256=None, fingerprint="ef" * 16)
+    archive.commit(replace(CHAPTER, births=(born,), champion_sha256="12" * 32))
+    assert archive.find("champion").weights_sha256 == "12" * 32
+
+
+def test_a_founder_has_a_sha256_whatever_else_it_has(make: Callable[[], Archive]) -> None:
+    archive = make()
+    assert archive.founder_hashes() == {1: SHA, 2: "cd" * 32}
+    with duckdb.connect(str(archive.path)) as db, pytest.raises(duckdb.ConstraintException):
+        db.execute("UPDATE models SET weights_sha256 = NULL, fingerprint = ? WHERE id = 1",
+                   ["ef" * 16])  # fmt: skip
 
 
 def test_report_scores_are_kept_by_weights(make: Callable[[], Archive]) -> None:

@@ -47,8 +47,12 @@ def started(
     blocks: Sequence[Block] = BLOCKS,
     item: Item = ITEM,
     method: str = "linear",
+    known_by: tuple[str, ...] = ("sha256",),
 ) -> Archive:
-    """An archive with a child of each two neighbours among the founders; the first child died."""
+    """An archive with a child of each two neighbours among the founders; the first child died.
+
+    `known_by` names the hashes that its births have.
+    """
     names = [founder.split(":")[-1] for founder in founders]
     rows = [row for row, name in enumerate(names) if name != base]
     archive = Archive.create(
@@ -67,7 +71,15 @@ def started(
         shares = tuple(Parent(names.index(name) + 1, 0.5, "first") for name in parents)
         identity = len(names) + 1 + number
         births.append(
-            Birth(identity, "blend", shares, genome.ravel(), sha("+".join(parents)), method)
+            Birth(
+                identity,
+                "blend",
+                shares,
+                genome.ravel(),
+                sha("+".join(parents)) if "sha256" in known_by else None,
+                method,
+                sha("+".join(parents)[:16])[:32] if "fingerprint" in known_by else None,
+            )
         )
     ids = tuple(birth.id for birth in births)
     zeros = np.zeros(len(rows) * len(blocks))
@@ -142,6 +154,40 @@ def test_who_has_the_weights_of_another_is_written_down(tmp_path: Path) -> None:
     again = merge_archives(made.archive, second, tmp_path / "again.duckdb")
     assert (again.models, again.duplicates) == (9, 2)
     assert again.archive.inconsistencies() == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "duplicates"),
+    [
+        (("fingerprint",), ("fingerprint",), 2),
+        (("fingerprint",), ("fingerprint", "sha256"), 2),
+        (("fingerprint", "sha256"), ("fingerprint",), 2),
+        (("fingerprint", "sha256"), ("sha256",), 2),
+        (("fingerprint",), ("sha256",), 0),  # nothing tells, and nobody says so
+    ],
+)
+def test_equal_weights_are_recognised_by_what_both_have(
+    tmp_path: Path, one: tuple[str, ...], other: tuple[str, ...], duplicates: int
+) -> None:
+    founders = ["base", "adder", "sorter"]
+    first = started(tmp_path / "a.duckdb", founders, known_by=one)
+    second = started(tmp_path / "b.duckdb", founders, known_by=other)
+    made = merge_archives(first, second, tmp_path / "all.duckdb")
+    assert made.duplicates == duplicates
+    for model in made.archive.models(ids=[4, 5]):
+        (before,) = first.models(ids=[model.id])
+        assert (model.fingerprint, model.weights_sha256) == (
+            before.fingerprint, before.weights_sha256,
+        )  # fmt: skip
+
+
+def test_a_sha256_outweighs_a_fingerprint(tmp_path: Path) -> None:
+    founders, known_by = ["base", "adder", "sorter"], ("fingerprint", "sha256")
+    first = started(tmp_path / "a.duckdb", founders, known_by=known_by)
+    second = started(tmp_path / "b.duckdb", founders, known_by=known_by)
+    with second.writing() as db:
+        db.execute("UPDATE models SET weights_sha256 = ? WHERE id = 4", ["0" * 64])
+    assert merge_archives(first, second, tmp_path / "all.duckdb").duplicates == 1
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,9 @@ from lineage import Archive, ArchiveBusyError, ArchiveError
 from lineage.storage.lock import campaign_lock
 from lineage.storage.schema import SCHEMA_VERSION
 from population.analysis.verification import check
+from population.campaign.loop import Campaign
+from population.campaign.opening_context import reopen_context
+from population.config import Budget
 from tests.conftest import SHIPPED
 from tests.forks import Forks
 from tests.killing import Kill
@@ -93,6 +96,53 @@ def test_a_migrated_archive_has_the_tables_of_a_new_one(
         "SELECT view_name, sql FROM duckdb_views() WHERE NOT internal ORDER BY ALL",
     ):
         assert rows(earlier, query) == rows(small_archive.path, query)
+
+
+@pytest.fixture
+def schema_6(tmp_path: Path) -> Path:
+    """An archive of schema 6: 37 models of four generations, all known by their SHA-256."""
+    path = tmp_path / "schema-6.duckdb"
+    path.write_bytes(gzip.decompress((FIXTURES / "schema-6.duckdb.gz").read_bytes()))
+    return path
+
+
+def test_models_of_schema_6_keep_their_sha256_and_have_no_fingerprints(
+    schema_6: Path, small_archive: Archive
+) -> None:
+    with duckdb.connect(str(schema_6), read_only=True) as db:
+        found = db.execute("SELECT table_name FROM duckdb_tables()").fetchall()
+    views = {"parents", "recipes", "chronicle", "matches", "judgements"}
+    names = {name for (name,) in found} - {"meta"} | views
+    queries = {name: f"SELECT * FROM {name} ORDER BY ALL" for name in names}
+    before = {name: rows(schema_6, query) for name, query in queries.items()}
+    archive = Archive(schema_6)
+    queries["models"] = "SELECT * EXCLUDE (fingerprint) FROM models ORDER BY ALL"
+    for name, query in queries.items():
+        assert rows(schema_6, query) == before[name], name
+    assert {model.fingerprint for model in archive.models()} == {None}
+    assert all(model.identity == model.weights_sha256 for model in archive.models())
+    assert archive.inconsistencies() == []
+    columns = "SELECT table_name, column_name, data_type, is_nullable FROM duckdb_columns() " \
+              "WHERE NOT internal ORDER BY ALL"  # fmt: skip
+    assert rows(schema_6, columns) == rows(small_archive.path, columns)
+
+
+@pytest.mark.slow
+def test_a_campaign_of_schema_6_goes_on_by_sha256(schema_6: Path) -> None:
+    with duckdb.connect(str(schema_6)) as db:
+        db.execute("UPDATE models SET path = replace(path, 'data/', ?)", [f"{SHIPPED}/"])
+        db.execute("UPDATE campaigns SET config = replace(config, '\"data/', ?)", [f'"{SHIPPED}/'])
+    archive = Archive(schema_6)
+    last, known = archive.generations()[-1].generation, archive.models()
+    Campaign(archive, reopen_context(archive), Budget(generations=last + 1)).run()
+    assert archive.generations()[-1].generation == last + 1
+    later = archive.models()
+    assert [model.identity for model in later[: len(known)]] == [m.identity for m in known]
+    assert len(later) > len(known)
+    assert {model.fingerprint for model in later} == {None}
+    found = check(archive)
+    assert found.damages == ()
+    assert found.replayed == found.offspring > 30
 
 
 def test_modes_of_schema_5_are_data_and_its_matches_keep_their_outcomes(tmp_path: Path) -> None:

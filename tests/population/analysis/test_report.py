@@ -14,7 +14,7 @@ import torch
 from rich.console import Console
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from lineage import Archive
+from lineage import Archive, ArchiveError
 from population.analysis.baselines import greedy_soup, task_arithmetic, uniform
 from population.analysis.export import export, recipe_of_model
 from population.analysis.report import Report, make_report
@@ -294,11 +294,38 @@ def test_a_recipe_in_mergekits_language_makes_the_same_weights(
     archive = copied(small_archive, tmp_path / "mine.duckdb")
     context = reopen_context(archive)
     newest = archive.models()[-1]
+    assert newest.weights_sha256 is None
     recipe = recipe_of_model(archive, context, newest)
     text = to_yaml(with_filters(recipe, context.factory.layout))
     assert "blocks" not in text
     made = merge(from_yaml(text, "champion.yml"), tmp_path / "merged")
     assert made.weights_sha256 == archive.models()[-1].weights_sha256 is not None
+
+
+def test_an_archive_that_cannot_be_written_can_be_exported_from(
+    small_archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = copied(small_archive, tmp_path / "mine.duckdb")
+
+    def refuse(model: int, sha256: str) -> None:
+        raise ArchiveError("read-only file system")
+
+    monkeypatch.setattr(archive, "save_sha256", refuse)
+    made = export(archive, reopen_context(archive), archive.models()[-1], tmp_path / "newest")
+    assert open_checkpoint(tmp_path / "newest").sha256() == made.weights_sha256
+    assert archive.models()[-1].weights_sha256 is None
+
+
+def test_what_is_not_as_it_was_born_is_neither_exported_nor_given_a_sha256(
+    damaged: Callable[[str], Archive], tmp_path: Path
+) -> None:
+    archive = damaged(f"UPDATE models SET fingerprint = '{'0' * 32}' WHERE id = 13")
+    (model,) = archive.models(ids=[13])
+    assert model.weights_sha256 is None
+    with pytest.raises(CheckpointError, match="makes other weights than were born"):
+        export(archive, reopen_context(archive), model, tmp_path / "changed")
+    assert archive.models(ids=[13]) == [model]
+    assert not (tmp_path / "changed").exists()
 
 
 def test_an_exported_founder_is_the_founder(small_archive: Archive, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from lineage.queries import rounds
 from population.analysis.export import export
 from population.analysis.verification import check
 from population.campaign.coherence_filter import UNMEASURED
+from population.campaign.context import genome_of
 from population.campaign.loop import Campaign
 from population.campaign.opening_context import found_archive, open_context, reopen_context
 from population.config import Budget, load_config
@@ -26,6 +27,8 @@ from population.evaluation.coherence import Cause
 from population.evolution.alarms import Alarm
 from population.evolution.operators import OPERATORS
 from population.models.opening import open_checkpoint
+from population.weights.fingerprint import fingerprint
+from population.weights.materialise import state_sha256
 from tests.command_helpers import failure
 from tests.conftest import SHIPPED, campaign, small_toml
 from tests.forks import Forks, headless
@@ -141,6 +144,41 @@ def test_campaigns_of_routes_are_campaigns_too(
         sha256 = archive.models(ids=[model.id])[0].weights_sha256
         assert made.weights_sha256 == sha256
         assert open_checkpoint(tmp_path / f"exported-{number}").sha256() == sha256
+
+
+def test_births_have_fingerprints_and_only_the_crowned_and_founders_a_sha256(
+    small_archive: Archive,
+) -> None:
+    context = reopen_context(small_archive)
+    everyone = small_archive.models()
+    crowned = {past.champion for past in small_archive.generations()}
+    for model in everyone:
+        assert model.identity == model.fingerprint
+        hashed = model.kind == "founder" or model.id in crowned
+        assert (model.weights_sha256 is not None) == hashed, model
+    assert any(model.kind == "offspring" and model.weights_sha256 for model in everyone)
+    proven = [model for model in everyone if model.weights_sha256]
+    genomes = [genome_of(small_archive, context, model) for model in proven]
+    for model, state in zip(proven, context.factory.maker.siblings(genomes), strict=True):
+        assert (fingerprint(state), state_sha256(state)) == (
+            model.fingerprint, model.weights_sha256,
+        )  # fmt: skip
+    living = [model.identity for model in small_archive.models(living=True)]
+    assert len(set(living)) == len(living)
+
+
+def test_who_was_born_with_other_weights_stops_a_campaign_on_a_fresh_panel(
+    small_archive: Archive, tmp_path: Path
+) -> None:
+    archive = fork(small_archive, 1, tmp_path / "changed.duckdb")
+    champion = archive.find("champion").id
+    victim = next(m for m in archive.models(living=True)
+                  if m.kind == "offspring" and m.id != champion)  # fmt: skip
+    with archive.writing() as db:
+        db.execute("UPDATE models SET fingerprint = ? WHERE id = ?", ["0" * 32, victim.id])
+    with pytest.raises(CampaignError, match=f"{victim.label} was born with other weights"):
+        Campaign(archive, reopen_context(archive), ENDLESS).run()
+    assert len(archive.generations()) == 2
 
 
 def test_what_a_campaign_leaves_makes_sense(small_archive: Archive) -> None:
