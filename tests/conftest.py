@@ -262,6 +262,7 @@ SLOW = (
     "lineage/test_lease.py",
     "lineage/test_merge_archives.py",
     "lineage/test_migrations.py",
+    "population/analysis/test_coverage.py",
     "population/analysis/test_report.py",
     "population/campaign/",
     "population/evaluation/test_prompt_tokenizer.py",
