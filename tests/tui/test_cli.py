@@ -340,3 +340,20 @@ def test_relative_paths_are_relative_to_the_file(tmp_path: Path) -> None:
         assert load_config(path).founders.paths == [str(tmp_path / "models" / "a")]
     finally:
         os.chdir(here)
+
+
+def test_a_model_is_shown_by_its_sha256_or_else_by_its_fingerprint(small_archive: Archive) -> None:
+    where = ("--archive", small_archive.path)
+    for model in (small_archive.find("champion"), small_archive.models(living=False)[0]):
+        said = colony("show", model.id, *where)[1]
+        told = json.loads(colony("show", model.id, *where, "--json")[1])
+        assert (told["weights_sha256"], told["fingerprint"]) == (
+            model.weights_sha256,
+            model.fingerprint,
+        )
+        known = model.weights_sha256 or model.fingerprint
+        assert known is not None
+        assert known[:32] in said
+        assert ("fingerprint" in said) == (model.weights_sha256 is None)
+        assert str(model.fingerprint)[:12] in str(colony("find", f"hash ~ {known[:8]}", *where,
+                                                         "--json")[1])  # fmt: skip
