@@ -17,16 +17,33 @@ from typing import TYPE_CHECKING, Any
 from arena.errors import TaskError
 
 if TYPE_CHECKING:
+    from arena.judges.judge import ComparingJudge, Judge, ReadingJudge
     from arena.matches.model_protocol import LoadedModel
     from arena.tasks import Task, load_task, load_tasks
 
-__all__ = ["LoadedModel", "Task", "TaskError", "load_task", "load_tasks"]
+__all__ = [
+    "ComparingJudge",
+    "Judge",
+    "LoadedModel",
+    "ReadingJudge",
+    "Task",
+    "TaskError",
+    "load_task",
+    "load_tasks",
+]
+
+_HOMES = {
+    "ComparingJudge": "arena.judges.judge",
+    "Judge": "arena.judges.judge",
+    "LoadedModel": "arena.matches.model_protocol",
+    "ReadingJudge": "arena.judges.judge",
+}
+"""Where names live that are not those of tasks."""
 
 
 def __getattr__(name: str) -> Any:
     from importlib import import_module  # noqa: PLC0415 - see the module's docstring
 
-    home = {"LoadedModel": "arena.matches.model_protocol"}.get(name, "arena.tasks")
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(home), name)
+    return getattr(import_module(_HOMES.get(name, "arena.tasks")), name)
