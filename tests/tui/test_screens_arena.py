@@ -307,9 +307,10 @@ def test_sources_say_where_they_lie_and_whether_they_fit(archive: Path, tmp_path
     assert fits == ["is compared with", *["yes"] * (len(founders) - 1)]
     members = member_sources(colony)
     assert [source.path for source in members] == [None] * len(members)
-    kept = colony.models(ids=[members[0].model])[0]
-    colony.save_sha256(kept.id, "0" * 64)
-    file = weights_file(copy, "0" * 64)
+    colony.save_sha256(members[0].model, "0" * 64)  # unless the archive knows it already
+    (kept,) = colony.models(ids=[members[0].model])
+    assert kept.weights_sha256 is not None
+    file = weights_file(copy, kept.weights_sha256)
     file.parent.mkdir()
     file.touch()
     assert member_sources(colony)[0].path == str(file)
