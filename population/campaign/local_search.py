@@ -14,12 +14,14 @@ from functools import cached_property
 
 import numpy as np
 
+from arena.tasks import items_per_task
 from lineage.records import Floats, Item
 from population.campaign.context import Context, Progress
 from population.config import GradientSettings
 from population.evaluation.backward_pass import COST
 from population.evaluation.devices import resolve_device
 from population.evaluation.evaluator import Evaluator
+from population.evaluation.intervals import scores_by_task
 from population.evaluation.pool import EvaluatorPool
 from population.evolution.population_state import BreedingState
 from population.evolution.proposals import CENTRE, EMITTER, Proposals
@@ -63,7 +65,7 @@ class LocalSearch:
         """Item evaluations that the children of a generation take at most."""
         settings, search = self._settings, self._context.config.search
         tasks = len(self._context.tasks)
-        items = max(1, round(settings.items / tasks)) * tasks
+        items = items_per_task(settings.items, tasks) * tasks
         return search.brood * settings.steps * items * COST
 
     def improve(
@@ -177,5 +179,5 @@ def best_by_task(scores: Floats, panel: Sequence[Item], tasks: Sequence[str]) ->
     Returns:
         Shape (tasks,).
     """
-    of_task = [np.array([item.task == name for item in panel], bool) for name in tasks]
-    return np.array([scores[:, mask].mean(axis=1).max() if mask.any() else 1.0 for mask in of_task])
+    parts = scores_by_task(scores.T, [item.task for item in panel])
+    return np.array([parts[name].mean(axis=0).max() if name in parts else 1.0 for name in tasks])

@@ -38,11 +38,11 @@ def scores_by_task(scores: Floats, tasks: Sequence[str]) -> dict[str, Floats]:
     """The scores of each task's items, in the order in which tasks first appear.
 
     Args:
-        scores: shape (items,).
+        scores: shape (items, ...).
         tasks: the task of each item.
 
     Returns:
-        By task, an array of shape (items of the task,).
+        By task, an array of shape (items of the task, ...).
 
     >>> parts = scores_by_task(np.array([1.0, 0.0, 0.5]), ["sum", "sort", "sum"])
     >>> {task: part.tolist() for task, part in parts.items()}

@@ -82,7 +82,7 @@ class Networks:
         if network is not self._working:
             _drop_weights(self.working)
             self._working = network
-        elif self._replaced(state):
+        elif self._device.type == "cuda" and self._replaced(state):
             return
         self.reader = self._new_reader()
         placed = {
@@ -110,13 +110,13 @@ class Networks:
         }
 
     def _replaced(self, state: State) -> bool:
-        """Copy weights over those at work, on a GPU, if they are of the same shapes.
+        """Copy weights over those at work, if they are of the same shapes.
 
         Then they stay where they are in memory, and recorded passes can be replayed.
         """
         own = self.working.state_dict(keep_vars=True)
         names = [name for name in own if name in state]
-        if self._device.type != "cuda" or len(names) != len(state):
+        if len(names) != len(state):
             return False
         covered = {self._working.aliases.get(name) for name in names} | set(names)
         pairs = [(own[name], state[name]) for name in names]

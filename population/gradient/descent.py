@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from arena.tasks import items_per_task
 from lineage.records import Floats, Item
 from population.evaluation.evaluator import Evaluator
 from population.evaluation.pool import EvaluatorPool
@@ -104,7 +105,7 @@ def sampler_of(items: Sequence[Item], count: int) -> ItemSampler:
     tasks: dict[str, list[Item]] = {}
     for item in items:
         tasks.setdefault(item.task, []).append(item)
-    each = max(1, round(count / len(tasks)))
+    each = items_per_task(count, len(tasks))
 
     def sample(seed: int, step: int) -> list[Item]:
         chosen = []

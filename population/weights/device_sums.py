@@ -17,6 +17,7 @@ from lineage.records import Floats
 from population.models.blocks import Segment
 from population.models.checkpoints import Checkpoint
 from population.models.dtypes import Dtype
+from population.weights.device_kernels import kernels_of
 
 RESIDENT = 0.5
 """Share of the free memory of a device that founders may take; others are read for every batch."""
@@ -65,7 +66,7 @@ class DeviceFounders:
         self._kept: dict[str, list[torch.Tensor]] | None = {}
         if device.type == "cuda" and size > RESIDENT * torch.cuda.mem_get_info(device)[0]:
             self._kept = None
-        self._kernels = _kernels(device)
+        self._kernels = kernels_of(device)
         self._tables: dict[tuple[str, ...], tuple[torch.Tensor, Any]] = {}
 
     def place(self, tensor: torch.Tensor) -> torch.Tensor:
@@ -251,14 +252,3 @@ def _part(tensor: torch.Tensor, segment: Segment) -> Any:
     if tensor.dim() == 0:
         return tensor
     return tensor.narrow(segment.dim, segment.start, segment.stop - segment.start)
-
-
-def _kernels(device: torch.device) -> Any:
-    """The module of compiled kernels for a device; None if there is none."""
-    if device.type != "cuda":
-        return None
-    try:
-        from population.weights import triton_kernels  # noqa: PLC0415
-    except ImportError:  # Triton is not made for every system
-        return None
-    return triton_kernels

@@ -18,7 +18,8 @@ import torch
 
 from population.models.checkpoints import Checkpoint
 from population.models.dtypes import BY_NAME
-from population.weights.word_sums import word_sums
+from population.weights import word_sums as compiled
+from population.weights.device_kernels import kernels_of
 
 FINGERPRINT_DIGITS = 32
 """Hexadecimal digits of a fingerprint; a SHA-256 has twice as many."""
@@ -54,7 +55,7 @@ def checkpoint_fingerprint(checkpoint: Checkpoint) -> str:
     def rows() -> Iterator[tuple[str, torch.Tensor, Sums]]:
         for name in sorted(checkpoint.tensors):
             tensor = checkpoint.tensor(name)
-            yield name, tensor, word_sums([tensor])[0]
+            yield name, tensor, compiled.word_sums([tensor])[0]
             checkpoint.release(name)
 
     return _digest(rows())
@@ -71,11 +72,6 @@ def _digest(rows: Iterable[tuple[str, torch.Tensor, Sums]]) -> str:
 
 def _sums_of(tensors: Sequence[torch.Tensor]) -> Sums:
     """The two sums of each tensor, shape (tensors, 2)."""
-    if tensors and tensors[0].device.type == "cuda":
-        try:
-            from population.weights import triton_kernels  # noqa: PLC0415
-        except ImportError:  # Triton is not made for every system
-            pass
-        else:
-            return triton_kernels.word_sums(tensors)
-    return word_sums(tensors)
+    kernels = kernels_of(tensors[0].device) if tensors else None
+    sums: Sums = (kernels or compiled).word_sums(tensors)
+    return sums

@@ -65,24 +65,31 @@ def cut_into_chunks(
     """
     rows: list[tuple[int, int, int, int]] = []
     blocks: list[npt.NDArray[np.int64]] = []
-    counts = []
+    first_step = 0
     for shape, own in zip(shapes, segments, strict=True):
         size = int(np.prod(shape, dtype=np.int64))
         inner, steps = size, np.array([own[0].block], np.int64)
         if len(own) > 1:
             inner = int(np.prod(shape[own[0].dim + 1 :], dtype=np.int64))
             steps = np.concatenate([np.full(s.stop - s.start, s.block) for s in own])
-        rows.append((size, inner, len(steps), sum(len(steps) for steps in blocks)))
+        rows.append((size, inner, len(steps), first_step))
         blocks.append(steps)
-        counts.append(-(-size // CHUNK))
-    tensor = np.repeat(np.arange(len(rows)), counts)
-    within = np.arange(len(tensor)) - np.repeat(np.cumsum(counts) - counts, counts)
+        first_step += len(steps)
+    tensor, start = _chunks_of(np.array([size for size, *_ in rows]))
     return Chunks(
         *(
             torch.from_numpy(np.ascontiguousarray(array, np.int64)).to(device)
-            for array in (tensor, within * CHUNK, np.array(rows), np.concatenate(blocks))
+            for array in (tensor, start, np.array(rows), np.concatenate(blocks))
         )
     )
+
+
+def _chunks_of(sizes: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], ...]:
+    """For every chunk of tensors of some sizes, the number of the tensor, and where it starts."""
+    counts = -(-sizes // CHUNK)
+    tensor = np.repeat(np.arange(len(sizes)), counts)
+    within = np.arange(len(tensor)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return tensor, within * CHUNK
 
 
 def weighted_sums(
@@ -183,13 +190,11 @@ def word_sums(tensors: Sequence[torch.Tensor]) -> npt.NDArray[np.uint64]:
     """
     aligned = [tensor if tensor.data_ptr() % 8 == 0 else tensor.clone() for tensor in tensors]
     sizes = np.array([tensor.nbytes for tensor in aligned], np.int64)
-    counts = -(-sizes // (8 * CHUNK))
-    tensor = np.repeat(np.arange(len(aligned)), counts)
-    within = np.arange(len(tensor)) - np.repeat(np.cumsum(counts) - counts, counts)
+    tensor, start = _chunks_of(-(-sizes // 8))
     addresses = np.array([one.data_ptr() for one in aligned], np.int64)
     device = tensors[0].device
     # One transfer for all tables.
-    table = torch.from_numpy(np.concatenate([tensor, within * CHUNK, addresses, sizes])).to(device)
+    table = torch.from_numpy(np.concatenate([tensor, start, addresses, sizes])).to(device)
     chunks, count = len(tensor), len(aligned)
     sums = torch.zeros((count, 2), dtype=torch.int64, device=device)
     _word_sums[(chunks,)](
