@@ -10,6 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import count
 from queue import SimpleQueue
 from typing import TypeVar
 
@@ -97,6 +98,32 @@ class EvaluatorPool:
         Returns:
             The results in the order of the models.
         """
+
+        def job_of(number: int, state: State) -> Callable[[Evaluator], T]:
+            def job(evaluator: Evaluator) -> T:
+                evaluator.load_weights(state)
+                return work(number, evaluator, state)
+
+            return job
+
+        return self.run(map(job_of, count(), states), progress, on_result)
+
+    def run(
+        self,
+        jobs: Iterable[Callable[[Evaluator], T]],
+        progress: Callable[[int], None] = lambda done: None,
+        on_result: Callable[[int, T, int], None] = lambda number, result, evaluations: None,
+    ) -> list[T]:
+        """Do each job with an evaluator, whatever weights that has.
+
+        Args:
+            jobs: only as many are taken ahead as may wait.
+            progress: as for `map`.
+            on_result: as for `map`.
+
+        Returns:
+            The results in the order of the jobs.
+        """
         pending: deque[Future[tuple[T, int]]] = deque()
         results: list[T] = []
 
@@ -107,12 +134,11 @@ class EvaluatorPool:
             results.append(result)
 
         try:
-            remaining, number = iter(states), 0
+            remaining = iter(jobs)
             # Nothing here keeps weights that an evaluator has: they are large.
-            while (state := next(remaining, None)) is not None:
-                pending.append(self._executor.submit(self._job, number, state, work))
-                del state
-                number += 1
+            while (job := next(remaining, None)) is not None:
+                pending.append(self._executor.submit(self._counted, job))
+                del job
                 while len(pending) >= self._max_in_flight:
                     next_result()
             while pending:
@@ -123,14 +149,12 @@ class EvaluatorPool:
                 future.cancel()
         return results
 
-    def _job(
-        self, number: int, state: State, work: Callable[[int, Evaluator, State], T]
-    ) -> tuple[T, int]:
+    def _counted(self, job: Callable[[Evaluator], T]) -> tuple[T, int]:
+        """The result of a job with an idle evaluator, and the item evaluations that it took."""
         evaluator = self._idle.get()
         try:
             before = evaluator.meter.evaluations_of_this_thread
-            evaluator.load_weights(state)
-            result = work(number, evaluator, state)
+            result = job(evaluator)
             return result, evaluator.meter.evaluations_of_this_thread - before
         finally:
             self._idle.put(evaluator)

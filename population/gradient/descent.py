@@ -12,6 +12,7 @@ stored and taken up again makes the same steps, to the bit.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from lineage.records import Floats, Item
 from population.evaluation.evaluator import Evaluator
 from population.evaluation.pool import EvaluatorPool
 from population.randomness import generator
-from population.weights.materialise import Materialiser, State
+from population.weights.materialise import Materialiser
 
 START = 0.3
 """Where AdaMerging starts every coefficient."""
@@ -205,11 +206,12 @@ def descend_together(
         The steps of each descent.
     """
 
-    def work(number: int, evaluator: Evaluator, state: State) -> list[DescentStep]:
-        taken: list[DescentStep] = []
+    def taken(descent: Descent, sampler: ItemSampler, evaluator: Evaluator) -> list[DescentStep]:
+        made: list[DescentStep] = []
         for _ in range(steps):
-            before = taken[-1].descent if taken else descents[number]
-            taken.append(descend(evaluator, maker, before, samplers[number], settings))
-        return taken
+            made.append(descend(evaluator, maker, descent, sampler, settings))
+            descent = made[-1].descent
+        return made
 
-    return pool.map(maker.siblings([descent.genome for descent in descents]), work, progress)
+    pairs = zip(descents, samplers, strict=True)
+    return pool.run([partial(taken, descent, sampler) for descent, sampler in pairs], progress)
