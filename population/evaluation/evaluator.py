@@ -24,7 +24,13 @@ from arena.tasks.correctness import can_become
 from lineage.records import Floats, Item
 from population.errors import CheckpointError
 from population.evaluation.backward_pass import COST, TakeGradient, answer_loss
-from population.evaluation.batching import BatchLimits, PreparedItems, Question
+from population.evaluation.batching import (
+    BatchLimits,
+    PreparedItems,
+    Question,
+    TokenSequence,
+    batch_by_length,
+)
 from population.evaluation.coherence import GeneratedAnswer
 from population.evaluation.devices import resolve_device, resolve_dtype
 from population.evaluation.forward_pass import AnswersRead, read_answers
@@ -97,6 +103,16 @@ class Evaluator:
     def tokenizer(self) -> PromptTokenizer:
         """The tokenizer of all models."""
         return self._questions.tokenizer
+
+    @property
+    def context_length(self) -> int:
+        """Tokens that the model reads at most."""
+        return self._questions.limits.context_length
+
+    @property
+    def batch_tokens(self) -> int:
+        """Tokens in one forward pass at most."""
+        return self._questions.limits.batch_tokens
 
     @property
     def _model(self) -> Any:
@@ -219,6 +235,15 @@ class Evaluator:
         tokens = sum(len(batch.target_positions) for batch in prepared.batches)
         return -float(self._read(prepared).log_likelihood.sum()) / tokens
 
+    def read_tokens(self, sequences: Sequence[TokenSequence]) -> AnswersRead:
+        """What the model makes of texts that are tokens already, numbered from 0 in their order.
+
+        The last token of a text is predicted and not read, so a text may be one token longer than
+        the model's context.
+        """
+        batches = batch_by_length(sequences, self._questions.limits)
+        return self._read(PreparedItems(len(sequences), batches))
+
     def _read(self, prepared: PreparedItems) -> AnswersRead:
         with self.meter.forward(prepared.size):
             return read_answers(self._model, prepared, self._networks.reader)
@@ -256,6 +281,22 @@ class Evaluator:
             )
 
     # Generating answers
+
+    def continue_tokens(
+        self, requests: Sequence[DecodingRequest], end_ids: Sequence[int] = ()
+    ) -> list[list[int]]:
+        """The tokens that the model generates greedily after prompts that are tokens already.
+
+        Args:
+            requests: prompts, and when to stop.
+            end_ids: tokens that end an answer beside the tokenizer's end-of-sequence token.
+
+        Returns:
+            For each request its tokens, its end among them if it came, at most as many as it asks.
+        """
+        with self.meter.forward(len(requests)):
+            generated = self._continue(requests, end_ids)
+        return [ids[: request.max_tokens] for request, ids in zip(requests, generated, strict=True)]
 
     def generate(self, items: Sequence[Item]) -> list[str]:
         """One answer per item, decoded greedily, without its end.
@@ -383,12 +424,19 @@ class Evaluator:
         max_tokens: Sequence[int],
         only_answers: Sequence[str | None] | None = None,
     ) -> list[list[int]]:
-        requests = [
-            DecodingRequest(prompt, limit, self.tokenizer.stop_text(item), only)
-            for item, prompt, limit, only in zip(
-                items, prompts, max_tokens, only_answers or [None] * len(items), strict=True
-            )
-        ]
+        stops = [self.tokenizer.stop_text(item) for item in items]
+        return self._continue(
+            [
+                DecodingRequest(prompt, limit, (stop,) if stop else (), only)
+                for prompt, limit, stop, only in zip(
+                    prompts, max_tokens, stops, only_answers or [None] * len(items), strict=True
+                )
+            ]
+        )
+
+    def _continue(
+        self, requests: Sequence[DecodingRequest], end_ids: Sequence[int] = ()
+    ) -> list[list[int]]:
         limits = self._questions.limits
         with torch.inference_mode():
             return decode_greedily(
@@ -398,4 +446,5 @@ class Evaluator:
                 context_length=limits.context_length,
                 batch_tokens=limits.batch_tokens,
                 device=self.device,
+                end_ids=end_ids,
             )

@@ -19,14 +19,14 @@ class DecodingRequest:
     Attributes:
         prompt: as the model gets it.
         max_tokens: tokens that the answer may take.
-        stop: text that ends it, if any.
+        stops: texts that end it, whichever comes first.
         only_answer: the only answer that is worth finishing, in canonical form, if any: decoding
             ends as soon as the text cannot become it.
     """
 
     prompt: EncodedPrompt
     max_tokens: int
-    stop: str | None = None
+    stops: tuple[str, ...] = ()
     only_answer: str | None = None
 
 
@@ -38,6 +38,7 @@ def decode_greedily(
     context_length: int,
     batch_tokens: int,
     device: torch.device,
+    end_ids: Sequence[int] = (),
 ) -> list[list[int]]:
     """The tokens that a model generates greedily after each prompt, up to their end or limit.
 
@@ -52,6 +53,7 @@ def decode_greedily(
         context_length: tokens that the model reads.
         batch_tokens: in a batch at most, answers included.
         device: where the model is.
+        end_ids: tokens that end an answer beside the tokenizer's end-of-sequence token.
     """
     generated: list[list[int]] = [[] for _ in requests]
     width = max((len(request.prompt.ids) for request in requests), default=0)
@@ -72,7 +74,12 @@ def decode_greedily(
     for batch in [*batches, *([number] for number in alone)]:
         room = context_length - max(lengths[number] for number in batch)
         answers = _decode_batch(
-            model, tokenizer, [requests[number] for number in batch], min(limit, room), device
+            model,
+            tokenizer,
+            [requests[number] for number in batch],
+            min(limit, room),
+            device,
+            [tokenizer.eos_id, *end_ids],
         )
         for number, ids in zip(batch, answers, strict=True):
             generated[number] = ids
@@ -85,6 +92,7 @@ def _decode_batch(
     requests: Sequence[DecodingRequest],
     max_new_tokens: int,
     device: torch.device,
+    end_ids: list[int],
 ) -> list[list[int]]:
     width, fill = max(len(request.prompt.ids) for request in requests), tokenizer.eos_id
     padding = [width - len(request.prompt.ids) for request in requests]
@@ -92,7 +100,7 @@ def _decode_batch(
     tokens = torch.tensor([[fill] * before + ids for before, ids in pairs])
     mask = torch.tensor([[0] * before + [1] * len(ids) for before, ids in pairs])
     stopping = StoppingCriteriaList()
-    if any(request.stop or request.only_answer is not None for request in requests):
+    if any(request.stops or request.only_answer is not None for request in requests):
         stopping.append(_AnswerDecided(tokenizer, requests, width))
     with narrowed(model):
         out = model.generate(
@@ -101,7 +109,7 @@ def _decode_batch(
             max_new_tokens=max_new_tokens,
             do_sample=False,
             pad_token_id=fill,
-            eos_token_id=fill,
+            eos_token_id=end_ids,
             stopping_criteria=stopping,
         ).cpu()
     rows: list[list[int]] = out[:, width:].tolist()
@@ -120,11 +128,12 @@ class _AnswerDecided(StoppingCriteria):  # type: ignore[misc]
         rows = input_ids[:, self._width :].tolist()
         decided = []
         for request, row in zip(self._requests, rows, strict=True):
-            stop, prompt, text = request.stop or "", request.prompt, ""
-            if stop:
+            prompt, done = request.prompt, False
+            if request.stops:
                 # A token is a byte at least, and the text before the newest ones was looked at.
-                text = self._tokenizer.decode_after(prompt, row[-4 * len(stop) - 4 :])
-            done = bool(stop) and stop in text
+                newest = row[-4 * max(map(len, request.stops)) - 4 :]
+                text = self._tokenizer.decode_after(prompt, newest)
+                done = any(stop in text for stop in request.stops)
             if not done and request.only_answer is not None and self._tokenizer.eos_id not in row:
                 text = self._tokenizer.decode_after(prompt, row)
                 done = not can_become(text, request.only_answer)

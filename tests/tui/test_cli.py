@@ -30,6 +30,7 @@ COMMANDS = (
     "ancestry",
     "kin",
     "skills",
+    "lm-eval",
     "export",
     "check",
     "init",

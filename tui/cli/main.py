@@ -18,6 +18,7 @@ from tui.cli import (
     archive_commands,
     arena_commands,
     control_commands,
+    harness_command,
     lineage_commands,
     merge_commands,
     run_command,
@@ -318,6 +319,7 @@ app.add_typer(arena_commands.app)
 app.add_typer(lineage_commands.app)
 app.add_typer(ancestry_commands.app)
 app.add_typer(skills_command.app)
+app.add_typer(harness_command.app)
 app.add_typer(archive_commands.app)
 app.add_typer(tournament_command.app)
 app.add_typer(merge_commands.app)

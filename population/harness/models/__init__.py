@@ -1,0 +1,1 @@
+"""Models of archives as models of the harness."""
