@@ -7,7 +7,7 @@ Steps that are weighted sums are not computed one after the other, see
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from functools import cached_property
+from functools import cached_property, partial
 from threading import Lock
 from typing import Any
 
@@ -22,6 +22,7 @@ from population.merging.lazy_tensors import (
     MethodInputs,
     StreamedTensor,
     WeightedSum,
+    matrix_shape,
 )
 from population.merging.linear_folding import (
     Expansion,
@@ -32,6 +33,7 @@ from population.merging.linear_folding import (
 )
 from population.merging.methods import METHODS, Combination, Method, Streamed
 from population.merging.methods.method import Settings
+from population.merging.methods.task_vectors import MatrixCut, TaskVectors
 from population.merging.nodes import (
     Node,
     Spec,
@@ -290,28 +292,26 @@ class MergeStep(MethodResult):
     def _combination(self, part: Part, tensor: str, backend: Backend) -> LazyTensor:
         expansion = self._expansions.of(self, part, backend)
         place, rows = part.index[tensor], part.rows[tensor]
-        operands = [rereadable(node, names[place], backend) for node, names in expansion.leaves]
         segments = [part.segments[row] for row in rows]
         shape = self.tensors[tensor].shape
+        # What takes no part is not computed.
+        leaves = [
+            (node, names[place], expansion.vectors[rows, leaf])
+            for leaf, (node, names) in enumerate(expansion.leaves)
+            if leaf == 0 or np.any(expansion.vectors[rows, leaf])
+        ]
         return WeightedSum(
-            operands,
-            [
-                tensor_coefficient(expansion.vectors[rows, leaf], segments, shape)
-                for leaf in range(len(operands))
-            ],
+            [rereadable(node, name, backend) for node, name, _ in leaves],
+            [tensor_coefficient(values, segments, shape) for _, _, values in leaves],
         )
 
     def _single(self, part: Part, tensor: str, backend: Backend) -> LazyTensor:
         place, rows = part.index[tensor], part.rows[tensor]
-        if len(rows) > 1:
-            raise RecipeError(
-                f"step {self.name!r}: {self.method.name} cannot cut within tensors; use blocks of "
-                "whole tensors (granularity tensor, half or layer)"
-            )
         settings = Settings(
             {name: values[rows] for name, values in part.settings.values.items()},
             part.settings.compat,
         )
+        self._check_cut(tensor, settings, len(rows))
         operands = [
             rereadable(node, names[place], backend)
             for node, names in zip(part.nodes, part.inputs, strict=True)
@@ -324,8 +324,11 @@ class MergeStep(MethodResult):
             names=tuple(model.name for model in part.models),
             size=backend.chunk,
         )
+        if isinstance(self.method, TaskVectors) and len(rows) > 1:
+            cuts = [matrix_cut(part.segments[row], self.tensors[tensor].shape) for row in rows]
+            return StreamedTensor(partial(self.method.prepare_cut, inputs, settings, cuts), inputs)
         if isinstance(self.method, Streamed):
-            return StreamedTensor(self.method, inputs, settings)
+            return StreamedTensor(partial(self.method.prepare, inputs, settings), inputs)
         assert isinstance(self.method, Combination)
         axis = self.method.axis(settings)
         if axis == "columns" and len(self.tensors[tensor].shape) > 2:
@@ -333,6 +336,26 @@ class MergeStep(MethodResult):
                 f"step {self.name!r}: {tensor} has more than two dimensions, so it has no columns"
             )
         return AxisCombination(self.method, inputs, settings, axis, backend)
+
+    def _check_cut(self, tensor: str, settings: Settings, parts: int) -> None:
+        """Make sure that a method can treat so many parts of a tensor as the settings say.
+
+        Raises:
+            RecipeError: it cannot.
+        """
+        if parts == 1:
+            return
+        if not isinstance(self.method, TaskVectors):
+            raise RecipeError(
+                f"step {self.name!r}: {self.method.name} cannot cut within tensors; use blocks of "
+                "whole tensors (granularity tensor, half or layer)"
+            )
+        for name, values in settings.values.items():
+            if name != "weight" and not np.array_equal(values, values[:1].repeat(parts, axis=0)):
+                raise RecipeError(
+                    f"step {self.name!r}: {self.method.name} can have other weights within a "
+                    f"tensor, but no other {name}, as in {tensor}"
+                )
 
 
 class RouteNode:
@@ -386,6 +409,23 @@ class RouteNode:
     def copy_of(self, tensor: str) -> tuple[Node, str]:
         """The source and name that a tensor is copied from."""
         return _copied_from(self, tensor)
+
+
+def matrix_cut(segment: Segment | None, shape: tuple[int, ...]) -> MatrixCut:
+    """Where a segment of a tensor lies in the matrix that the tensor counts as.
+
+    >>> matrix_cut(Segment(dim=0, start=1, stop=2, block=0), (4, 3, 5))
+    MatrixCut(start=3, stop=6, rows=True)
+
+    Args:
+        segment: of the tensor.
+        shape: of the tensor.
+    """
+    assert segment is not None
+    if len(shape) == 1 or segment.dim == 1:
+        return MatrixCut(segment.start, segment.stop, rows=False)
+    rows = matrix_shape(shape)[0] // shape[0]
+    return MatrixCut(segment.start * rows, segment.stop * rows, rows=True)
 
 
 def _apart_from_layers(slice_: Slice) -> tuple[object, ...]:

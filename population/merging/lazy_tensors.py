@@ -15,7 +15,7 @@ from array_api_compat import device
 
 from population.errors import CheckpointError
 from population.merging.backends import Backend, Numpy
-from population.merging.methods import Streamed, kernels
+from population.merging.methods import kernels
 from population.merging.methods.method import (
     Array,
     Axis,
@@ -291,17 +291,25 @@ class MethodInputs:
 
 
 class StreamedTensor:
-    """The result of a streamed method. Must be read once, in order."""
+    """The result of a streamed method. Must be read once, in order.
 
-    def __init__(self, method: Streamed, inputs: MethodInputs, settings: Settings) -> None:
+    Args:
+        prepare: passes over the inputs as often as needed; called at the first reading. See
+            `Streamed.prepare`.
+        inputs: of the method.
+    """
+
+    def __init__(
+        self, prepare: Callable[[], Callable[[Chunk], Array]], inputs: MethodInputs
+    ) -> None:
         self.rows, self.columns = inputs.rows, inputs.columns
-        self._method, self._inputs, self._settings = method, inputs, settings
+        self._prepare, self._inputs = prepare, inputs
         self._merge: Callable[[Chunk], Array] | None = None
 
     def read(self, start: int, stop: int) -> Array:
         """Rows start..stop-1, widened: shape [rows, columns]; may be written to."""
         if self._merge is None:
-            self._merge = self._method.prepare(self._inputs, self._settings)
+            self._merge = self._prepare()
         return self._merge(self._inputs.chunk(start, stop, self._inputs.models))
 
     def release(self) -> None:

@@ -23,7 +23,13 @@ from population.merging.methods.random_masks import Mask, MaskRows
 
 
 class Sparsification(ABC):
-    """Decides which elements of a task vector are kept."""
+    """Decides which elements of a task vector are kept.
+
+    Attributes:
+        factor: what is kept is multiplied by this.
+    """
+
+    factor: float = 1.0
 
     @abstractmethod
     def apply(self, chunk: Chunk, model: Array, weight: float, out: Array = None) -> Array:

@@ -6,7 +6,8 @@ rest is summed, divided by the weights that took part if asked to, and added to 
 """
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,24 @@ NORMALIZE_BY_DEFAULT = Parameter("normalize", NORMALIZE.meaning, default=True)
 RESCALE_BY_DEFAULT = Parameter("rescale", RESCALE.meaning, default=True)
 
 
+@dataclass(frozen=True)
+class MatrixCut:
+    """A part of a tensor that counts as a matrix: `start:stop` of its rows or of its columns."""
+
+    start: int
+    stop: int
+    rows: bool
+
+    def within(self, chunk: Chunk) -> tuple[slice, slice] | None:
+        """Where the part lies in a chunk of whole rows; None if it does not."""
+        if not self.rows:
+            return slice(None), slice(self.start, self.stop)
+        start, stop = max(self.start, chunk.start), min(self.stop, chunk.stop)
+        if start >= stop:
+            return None
+        return slice(start - chunk.start, stop - chunk.start), slice(None)
+
+
 class TaskVectors(Streamed):
     """The common scheme; how task vectors are sparsified is up to the method.
 
@@ -58,25 +77,72 @@ class TaskVectors(Streamed):
 
     def prepare(self, group: Group, settings: Settings) -> Callable[[Chunk], Array]:
         """Prepare merging: returns the function that merges one chunk, [rows, columns]."""
-        weights = settings.each("weight")
+        return self.prepare_cut(group, settings, [None])
+
+    def prepare_cut(
+        self, group: Group, settings: Settings, cuts: Sequence[MatrixCut | None]
+    ) -> Callable[[Chunk], Array]:
+        """Prepare merging a tensor that is cut: every part of it has weights of its own.
+
+        Task vectors are sparsified whole. In a part all is as it would be with its weights in the
+        whole tensor, to the bit.
+
+        Args:
+            group: the inputs of one output tensor.
+            settings: of the method, for one unit each part; only weights may differ between them.
+            cuts: the parts, which make up the tensor; [None] if it is not cut.
+
+        Returns:
+            A function from a chunk to merged rows, shape [rows, columns].
+        """
+        parts_weights = [[float(w) for w in row] for row in settings["weight"]]
         sparsifications = [
             self.sparsification(group, model, settings) for model in range(group.count)
         ]
         normalize, scale = bool(settings.one("normalize")), settings.one("lambda")
 
-        def merge(chunk: Chunk) -> Array:
+        def sparsified(chunk: Chunk, weights: Sequence[float]) -> Array:
             parts = _parts_buffer(len(weights), chunk.base)
             for number, model in enumerate(chunk.models):
                 buffer = parts[number]
                 part = sparsifications[number].apply(chunk, model, weights[number], buffer)
                 if part is not buffer:
                     parts[number] = part
-            if self.votes:
-                return add_elected(parts, weights, normalize, scale, chunk.base)
-            share = sum(weights) if normalize else 1.0
-            return add_sum(parts, share if abs(share) >= 1e-8 else 1.0, scale, chunk.base)
+            return parts
 
-        return merge
+        def add(parts: Array, weights: list[float], base: Array) -> Array:
+            if self.votes:
+                return add_elected(parts, weights, normalize, scale, base)
+            return add_sum(parts, divisor_of(weights, normalize=normalize), scale, base)
+
+        def merge(chunk: Chunk) -> Array:
+            (weights,) = parts_weights
+            return add(sparsified(chunk, weights), weights, chunk.base)
+
+        def merge_cut(chunk: Chunk) -> Array:
+            parts = sparsified(chunk, [1.0] * group.count)
+            merged = namespace(chunk.base).empty_like(chunk.base)
+            for cut, weights in zip(cuts, parts_weights, strict=True):
+                assert cut is not None
+                here = cut.within(chunk)
+                if here is not None:
+                    weighted = _weighted(parts, here, weights)
+                    base = chunk.base[here]
+                    base = np.ascontiguousarray(base) if is_numpy_array(base) else base
+                    merged[here] = add(weighted, weights, base)
+            return merged
+
+        return merge if len(cuts) == 1 else merge_cut
+
+
+def divisor_of(weights: Sequence[float], *, normalize: bool) -> float:
+    """What a sum of task vectors with some weights is divided by, where no signs are elected.
+
+    >>> divisor_of([0.25, 0.25], normalize=True), divisor_of([1.0, -1.0], normalize=True)
+    (0.5, 1.0)
+    """
+    share = sum(weights) if normalize else 1.0
+    return share if abs(share) >= 1e-8 else 1.0
 
 
 def add_sum(parts: Array, divisor: float, scale: float, base: Array) -> Array:
@@ -149,6 +215,15 @@ def signs(values: Array) -> Array:
 def _parts_buffer(count: int, base: Array) -> Array:
     """A buffer for the parts of a chunk; on a CPU one array, as the compiled loops need it."""
     return np.empty((count, *base.shape), base.dtype) if is_numpy_array(base) else [None] * count
+
+
+def _weighted(parts: Array, here: tuple[slice, slice], weights: Sequence[float]) -> Array:
+    """Some rows or columns of all parts, each times its weight."""
+    if not isinstance(parts, np.ndarray):
+        return [part[here] * weight for part, weight in zip(parts, weights, strict=True)]
+    cut = np.ascontiguousarray(parts[(slice(None), *here)])
+    cut *= np.array(weights, cut.dtype)[:, None, None]
+    return cut
 
 
 def _flat(parts: npt.NDArray[Any]) -> npt.NDArray[Any]:
