@@ -416,6 +416,8 @@ class Archive:
     def genomes(self, ids: Sequence[int]) -> Floats:
         """The genomes of some offspring, in the order given: shape `[ids, genes]`.
 
+        Those that were born before a founder joined have zeros for what that added.
+
         Raises:
             ArchiveError: one of them has no recipe.
         """
@@ -427,7 +429,11 @@ class Archive:
         )
         if missing := [model for model in ids if model not in rows]:
             raise ArchiveError(f"{self.path}: no recipe for models {missing[:5]}")
-        return np.array([rows[model] for model in ids], dtype=np.float64)
+        genes = max((len(genome) for genome in rows.values()), default=0)
+        genomes = np.zeros((len(ids), genes))
+        for row, model in enumerate(ids):
+            genomes[row, : len(rows[model])] = rows[model]
+        return genomes
 
     def search(self, generation: int) -> SearchRecord:
         """The state of the evolution strategy after a generation.

@@ -125,8 +125,19 @@ def _union(first: Archive, second: Archive) -> list[str]:
     if bases[0] != bases[1]:
         raise ArchiveError(f"{first.path} and {second.path} have different bases")
     a, b = list(first_hashes.values()), list(second_hashes.values())
+    several = [_breeds_several_methods(archive) for archive in (first, second)]
+    if several[0] != several[1]:
+        raise ArchiveError(
+            f"{first.path} and {second.path} breed by different merge methods, and their genomes "
+            "do not mean the same"
+        )
     if a == b:
         return a
+    if any(several):
+        raise ArchiveError(
+            f"{first.path} and {second.path} have different founders, and what their merge methods "
+            "make of them is written down for their own alone"
+        )
     if not bases[0] or _has_routes(first) or _has_routes(second):
         what = "paths through layers" if bases[0] else "no base"
         raise ArchiveError(
@@ -148,6 +159,12 @@ def _union(first: Archive, second: Archive) -> list[str]:
                 "their recipes would make other bits"
             )
     return union
+
+
+def _breeds_several_methods(archive: Archive) -> bool:
+    """Whether genomes say by what methods models are merged; archives of before say nothing."""
+    search = archive.campaign()[1].get("search", {})
+    return bool(set(search.get("methods", ["linear"])) != {"linear"})
 
 
 def _has_routes(archive: Archive) -> bool:

@@ -10,12 +10,14 @@ from lineage.queries.family import family_of
 from lineage.records import Model
 from population.campaign.context import Context, genome_of
 from population.campaign.kept_weights import with_sha256
+from population.evolution.spaces.methods import MethodSpace
 from population.evolution.spaces.parameter import ParameterSpace
 from population.merging.engine import Progress
 from population.merging.merge import Merged, merge
 from population.merging.model_card import CardFacts
 from population.merging.recipe import Blocks, Recipe, Source
 from population.weights.genomes import recipe_of, route_recipe
+from population.weights.method_recipes import method_recipe
 
 
 def recipe_of_model(archive: Archive, context: Context, model: Model) -> Recipe:
@@ -32,7 +34,9 @@ def recipe_of_model(archive: Archive, context: Context, model: Model) -> Recipe:
     search, basis, layout = context.config.search, context.factory.basis, context.factory.layout
     cut = Blocks(granularity=search.blocks, groups=search.groups)
     genome, space = genome_of(archive, context, model), context.factory.space
-    if isinstance(space, ParameterSpace):
+    if isinstance(space, MethodSpace):
+        recipe = method_recipe(basis, layout, cut, space, genome, sources)
+    elif isinstance(space, ParameterSpace):
         recipe = recipe_of(basis, layout, cut, space.coefficients(genome), sources)
     else:
         recipe = route_recipe(basis, layout, cut, space, genome, sources)

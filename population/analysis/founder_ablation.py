@@ -19,6 +19,7 @@ from population.campaign.context import Context, Progress, genome_of, silent
 from population.config import parse_config
 from population.errors import PopulationError
 from population.evaluation.intervals import Interval, mean_by_task, mean_over_tasks, scores_by_task
+from population.evolution.spaces.parameter import ParameterSpace
 from population.models.blocks import Layout, levels_of
 from population.weights.founder_shares import vector_shares
 
@@ -133,12 +134,13 @@ def ablate_founders(
     if unknown := [task for task in tasks if task not in task_names]:
         raise PopulationError(f"no task is named {unknown[0]!r}; there are {', '.join(task_names)}")
     items = [item for item in context.split(split) if not tasks or item.task in tasks]
-    coefficients = context.factory.parameter_space.coefficients(genome_of(archive, context, model))
+    space, genome = context.factory.parameter_space, genome_of(archive, context, model)
+    coefficients = space.coefficients(genome)
     masks = block_masks(context.factory.layout, grain)
     genomes = [
-        coefficients,
+        genome,
         *(
-            knocked_out(coefficients, row, mask)
+            knocked_out(space, genome, row, mask)
             for mask in masks.values()
             for row in range(len(coefficients))
         ),
@@ -147,13 +149,7 @@ def ablate_founders(
     unique = {genome.tobytes(): genome for genome in genomes}
     row_of = {content: number for number, content in enumerate(unique)}
     prepared = context.evaluator.prepare_keys(items)
-    scored = context.score(
-        [genome.ravel() for genome in unique.values()],
-        prepared,
-        progress,
-        "knocking out",
-        context.factory.materialiser,
-    )
+    scored = context.score(list(unique.values()), prepared, progress, "knocking out")
     rows = [row_of[genome.tobytes()] for genome in genomes]
     accuracy_lost = scored.exact[rows[0]] - scored.exact[rows[1:]]
     probability_lost = scored.probability[rows[0]] - scored.probability[rows[1:]]
@@ -195,22 +191,26 @@ def block_masks(layout: Layout, grain: Grain) -> Masks:
     return masks
 
 
-def knocked_out(coefficients: Floats, row: int, mask: npt.NDArray[np.bool_]) -> Floats:
-    """Coefficients with one task vector set to 0 in some blocks.
+def knocked_out(
+    space: ParameterSpace, genome: Floats, row: int, mask: npt.NDArray[np.bool_]
+) -> Floats:
+    """A genome with the coefficients of one task vector set to 0 in some blocks.
 
-    >>> knocked_out(np.ones((2, 2)), 0, np.array([True, False])).tolist()
-    [[0.0, 1.0], [1.0, 1.0]]
+    >>> space = ParameterSpace(3, (1, 2), 2, -1.0, 2.0)
+    >>> knocked_out(space, np.ones(4), 0, np.array([True, False])).tolist()
+    [0.0, 1.0, 1.0, 1.0]
 
     Args:
-        coefficients: shape [vectors, blocks].
+        space: what it means.
+        genome: shape [genes].
         row: index of the vector.
         mask: shape [blocks].
 
     Returns:
-        Shape [vectors, blocks].
+        Shape [genes].
     """
-    result = coefficients.copy()
-    result[row, mask] = 0.0
+    result = genome.copy()
+    space.coefficients(result)[row, mask] = 0.0
     return result
 
 

@@ -247,4 +247,5 @@ def genome_of(archive: Archive, context: Context, model: Model) -> Floats:
     """
     if model.kind == "founder":
         return context.genome_of_founder(list(archive.founder_paths()).index(model.id))
-    return np.asarray(archive.genomes([model.id])[0])
+    (genome,) = archive.genomes([model.id])
+    return np.pad(genome, (0, context.factory.space.space.genes - len(genome)))

@@ -29,6 +29,7 @@ from population.evolution.initial_selection import select_initial_population
 from population.evolution.population_state import SearchState
 from population.evolution.proposals import Offspring, Proposal, Proposals
 from population.evolution.spaces.initial_genomes import equal_parents
+from population.evolution.spaces.methods import LINEAR
 from population.randomness import generator
 from population.weights.materialise import State
 
@@ -132,7 +133,11 @@ class _Making:
         births = births_of(offspring, len(founders) + 1, context.factory.space)
         means = task_means(self.few.items, few_results.merit)
         chosen = select_initial_population(
-            offspring, means, context.hashes.identities, search.population
+            offspring,
+            means,
+            context.hashes.identities,
+            search.population,
+            [method for method in search.methods if method != LINEAR],
         )
         genomes |= {births[row].id: self.proposals.children[row].genome for row in chosen}
         self._on_panel(genomes, "first panel")

@@ -19,7 +19,6 @@ from lineage.records import Floats, Item
 from population.campaign.context import Context, Progress
 from population.config import GradientSettings
 from population.evaluation.backward_pass import COST
-from population.evaluation.devices import resolve_device
 from population.evaluation.evaluator import Evaluator
 from population.evaluation.intervals import scores_by_task
 from population.evaluation.pool import EvaluatorPool
@@ -34,7 +33,6 @@ from population.gradient.descent import (
     sampler_of,
 )
 from population.randomness import generator
-from population.weights.materialise import Materialiser
 
 ROOM = 4e9
 """Bytes that networks with their gradients may take, unless `[run] memory_gb` says otherwise."""
@@ -85,13 +83,13 @@ class LocalSearch:
         ]
         if not self._settings.steps or not rows:
             return proposals
-        search, generation = self._context.config.search, state.generation + 1
+        generation = state.generation + 1
         settings = DescentSettings(
             self._settings.rate,
             self._settings.steps,
             recompute=self._evaluator.bytes > LARGE,
-            low=search.lowest,
-            high=search.highest,
+            low=self._context.factory.space.space.low,
+            high=self._context.factory.space.space.high,
         )
         samplers = [self._sampler(self._niche(row, state, panel)) for row in rows]
         descents = [
@@ -115,7 +113,7 @@ class LocalSearch:
     ) -> list[Descent]:
         taken = descend_together(
             self._pool,
-            self._maker,
+            self._context.factory.unrounded,
             descents,
             samplers,
             settings,
@@ -140,20 +138,6 @@ class LocalSearch:
     @cached_property
     def _items(self) -> list[Item]:
         return [item for item in self._context.split("search") if item.key is not None]
-
-    @cached_property
-    def _maker(self) -> Materialiser:
-        """Makes unrounded weights: a step may be smaller than what rounding keeps."""
-        factory, run = self._context.factory, self._context.config.run
-        return Materialiser(
-            factory.founders,
-            factory.basis,
-            factory.layout,
-            1,
-            resolve_device(run.device),
-            threads=run.threads,
-            rounded=False,
-        )
 
     @cached_property
     def _evaluator(self) -> Evaluator:

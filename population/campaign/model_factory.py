@@ -14,12 +14,14 @@ from population.evolution.extensions import Components
 from population.evolution.spaces.both import BothSpace
 from population.evolution.spaces.flow import FlowSpace
 from population.evolution.spaces.from_config import parameter_space, route_space
+from population.evolution.spaces.methods import LINEAR, MethodSpace
 from population.evolution.spaces.parameter import ParameterSpace
 from population.models.architectures import architecture_of
-from population.models.blocks import Layout, levels_of
+from population.models.blocks import Layout, levels_of, regions_of
 from population.models.checkpoints import Checkpoint
 from population.weights.genomes import Basis
 from population.weights.materialise import Materialiser, State
+from population.weights.materialise_methods import MethodMaterialiser
 from population.weights.materialise_routes import RouteMaterialiser
 
 
@@ -91,26 +93,78 @@ class ModelFactory:
 
     @cached_property
     def parameter_space(self) -> ParameterSpace:
-        """Merging in parameter space, which is where standard merges are made."""
+        """Merging in parameter space, by the methods of the configuration.
+
+        Raises:
+            ConfigError: these need a base or founders of one dtype.
+        """
         search = self.config.search
+        if set(search.methods) != {LINEAR}:
+            self._check_methods()
         return parameter_space(
             search,
             len(self.founders),
             self.basis.vectors,
             len(self.layout.blocks),
             levels_of(self.layout),
+            regions_of([block.name for block in self.layout.blocks]),
         )
+
+    def _check_methods(self) -> None:
+        names = ", ".join(self.config.search.methods)
+        if self.basis.base is None:
+            raise ConfigError(
+                f"[search] methods = {names}: task vectors are taken to a base; name it in "
+                f'[founders] base, or breed with methods = ["{LINEAR}"]'
+            )
+        for name, header in self.founders[0].tensors.items():
+            dtypes = {founder.tensors[name].dtype.name for founder in self.founders}
+            if header.dtype.floating and len(dtypes) > 1:
+                raise ConfigError(
+                    f"[search] methods = {names}: {name} has to be of one dtype in all founders, "
+                    f"and is {' and '.join(sorted(dtypes))}"
+                )
 
     @cached_property
     def maker(self) -> WeightMaker:
         """Makes weights from genomes of `space`."""
+        if isinstance(self.space, MethodSpace):
+            return self._by_methods(self.space, self.plan.batch, rounded=True)
         if isinstance(self.space, ParameterSpace):
             return self.materialiser
         return RouteMaterialiser(self.founders, self.basis, self.layout, self.space)
 
     @cached_property
+    def unrounded(self) -> Materialiser:
+        """Makes weights in fp32 from genomes of `space`, one at a time; for descents.
+
+        A step may be smaller than what rounding keeps.
+        """
+        if isinstance(self.space, MethodSpace):
+            return self._by_methods(self.space, 1, rounded=False)
+        run = self.config.run
+        device, threads = resolve_device(run.device), run.threads
+        return Materialiser(
+            self.founders, self.basis, self.layout, 1, device, threads=threads, rounded=False
+        )
+
+    def _by_methods(self, space: MethodSpace, batch: int, *, rounded: bool) -> MethodMaterialiser:
+        run = self.config.run
+        device, threads = resolve_device(run.device), run.threads
+        return MethodMaterialiser(
+            self.founders,
+            self.basis,
+            self.layout,
+            space,
+            batch,
+            device,
+            threads=threads,
+            rounded=rounded,
+        )
+
+    @cached_property
     def materialiser(self) -> Materialiser:
-        """Makes weights from genomes of `parameter_space`."""
+        """Makes weights from coefficients alone, shape (vectors * blocks,)."""
         run = self.config.run
         return Materialiser(
             self.founders,

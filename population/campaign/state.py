@@ -127,9 +127,10 @@ def _members(
     """The living as the evolver needs them; `scores` are theirs on the panel."""
     ids = tuple(model.id for model in models)
     founders = sum(model.kind == "founder" for model in models)
-    genomes = np.array(
-        [*(space.founder(row) for row in range(founders)), *archive.genomes(ids[founders:])]
-    )
+    genomes = np.zeros((len(ids), space.space.genes))
+    genomes[:founders] = [space.founder(row) for row in range(founders)]
+    bred = archive.genomes(ids[founders:])
+    genomes[founders:, : bred.shape[1]] = bred
     genomes.setflags(write=False)  # what the archive says; breeding works on copies
     children = archive.children_counts()
     return Members(

@@ -13,6 +13,7 @@ from arena.judges import JUDGES
 from arena.tasks.loading import PLUGIN
 from population.bounds import out_of_bounds
 from population.evolution.operators import OPERATORS
+from population.evolution.spaces.methods import BRED_METHODS, LINEAR
 from population.evolution.survival import RULES as SURVIVAL_RULES
 
 
@@ -33,9 +34,13 @@ class _Section(BaseModel):
 def _check_names(setting: str, given: Iterable[str], built_in: Collection[str]) -> None:
     for name in given:
         if name not in built_in and not name.startswith(PLUGIN):
-            close = difflib.get_close_matches(name, built_in, n=1, cutoff=0.5)
-            hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(built_in)}"
-            raise ValueError(f"{setting}: unknown name {name!r}; {hint}, or {PLUGIN}NAME")
+            raise ValueError(f"{setting}: {_unknown(name, built_in)}, or {PLUGIN}NAME")
+
+
+def _unknown(name: str, known: Collection[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
+    return f"unknown name {name!r}; {hint}"
 
 
 def _survival_meanings() -> str:
@@ -91,6 +96,11 @@ class Search(_Section):
     space: Literal["parameter", "flow", "both"] = "parameter"
     """What a genome is: coefficients of the founders in every block; a path through their layers;
     or a path through their layers and those of a model merged from them."""
+    methods: list[str] = ["linear"]
+    """In parameter space: the merge methods of offspring, which may differ from layer to layer.
+    Known are linear, ties, dare_linear, dare_ties, della_linear, della, breadcrumbs and
+    breadcrumbs_ties. With others than linear, which need a base among the founders, method, density
+    of every task vector, normalisation and seed are genes too."""
     merit: Literal["keys", "jury"] = "keys"
     """What breeding goes by: whether models answer as the keys say; or as the jury of the arena
     does, where tasks have no keys or none may be used."""
@@ -180,6 +190,15 @@ class Search(_Section):
             raise ValueError(f"mutation {self.mutation} must be positive, and the smaller first")
         if self.scales[0] > self.scales[1]:
             raise ValueError(f"scales {self.scales} must have the smaller first")
+        if not self.methods or len(set(self.methods)) < len(self.methods):
+            raise ValueError(f"methods: each once and at least one, got {self.methods}")
+        for method in self.methods:
+            if method not in BRED_METHODS:
+                raise ValueError(
+                    f"methods: {_unknown(method, BRED_METHODS)} (`colony merge` knows more)"
+                )
+        if self.space != "parameter" and set(self.methods) != {LINEAR}:
+            raise ValueError(f'space "{self.space}" breeds with methods = ["{LINEAR}"] only')
         if sum(self.operators.values()) <= 0 or min(self.operators.values()) < 0:
             raise ValueError("operators: none may be negative, and one must be positive")
         _check_names("operators", self.operators, OPERATORS)

@@ -61,6 +61,7 @@ from population.evolution.selection.parents import (
     tournament_strength,
 )
 from population.evolution.spaces import SearchSpace
+from population.evolution.structure import recombined
 from population.evolution.survival import RULES, Rule
 from population.randomness import generator
 from population.weights.geometry import Geometry
@@ -292,7 +293,7 @@ class _Proposer:
             rng, genomes, weights, self.evolver.space.space, self.evolver.geometry
         )
         parents = members.parents(rows, weights)
-        return Proposal(name, parents, self.evolver.operators[name].make(recombination))
+        return Proposal(name, parents, recombined(self.evolver.operators[name], recombination))
 
     def _mate(self, rng: np.random.Generator, first: int) -> int:
         """The row of the mate that a first parent is attracted to."""

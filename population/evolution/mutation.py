@@ -4,6 +4,7 @@ import numpy as np
 
 from lineage.records import Floats
 from population.evolution.spaces import Space
+from population.evolution.structure import restructured
 
 
 def mutate(
@@ -13,7 +14,7 @@ def mutate(
 
     Real genes get normal noise in units of `Space.step`. Its standard deviation is drawn for the
     whole genome, evenly on a logarithmic scale. Integer genes change by one, up or down, each with
-    a probability of 2 / blocks.
+    a probability of 2 / blocks. Genes of the structure change as `restructured` says.
 
     Args:
         genome: shape (genes,).
@@ -21,6 +22,11 @@ def mutate(
         space: what genomes may be.
         strength: smallest and largest standard deviation of the noise.
     """
+    if space.structure is not None:
+        child = restructured(genome, rng, space)
+        mixed = space.mixed
+        child[mixed] = mutate(genome[mixed], rng, space.of_mixed, strength)
+        return child
     least, most = np.log(strength)
     noise = np.exp(rng.uniform(least, most)) * rng.standard_normal(space.genes)
     flipped = rng.random(space.genes) < 2.0 / space.blocks

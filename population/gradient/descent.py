@@ -41,15 +41,15 @@ class DescentSettings:
         rate: Adam's step length, in units of a coefficient.
         decay: steps over which it falls to nothing, linearly; None keeps it.
         recompute: spare memory for time, see `answer_loss`.
-        low: the smallest coefficient.
+        low: the smallest coefficient, or that of each gene.
         high: the largest.
     """
 
     rate: float = 0.03
     decay: int | None = None
     recompute: bool = False
-    low: float = -np.inf
-    high: float = np.inf
+    low: float | Floats = -np.inf
+    high: float | Floats = np.inf
 
 
 @dataclass(frozen=True)
@@ -135,14 +135,14 @@ def gradient_at(
         items: with keys.
         settings: of the descent.
     """
-    gradient = np.zeros((len(maker.basis.vectors), len(maker.layout.blocks)))
+    gradient = np.zeros_like(genome)
     loss = evaluator.loss(
         maker.one(genome),
         evaluator.prepare_keys(items),
-        lambda name, by_tensor: maker.add_gradient(name, by_tensor, gradient),
+        lambda name, by_tensor: maker.add_gradient(genome, name, by_tensor, gradient),
         recompute=settings.recompute,
     )
-    return loss, gradient.ravel()
+    return loss, gradient
 
 
 def adam_step(descent: Descent, gradient: Floats, settings: DescentSettings) -> Descent:

@@ -23,6 +23,7 @@ OUTSIDE = "outside"
 """The block of what belongs to no layer: embeddings, the last norm, the head."""
 
 _LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks|block|layer)\.(\d+)\.")
+_BLOCK_OF_LAYER = re.compile(r"layer (\d+)\b")
 _ATTENTION = re.compile(r"attn|attention|input_layernorm|ln_1\b|q_norm|k_norm")
 
 
@@ -192,6 +193,36 @@ def levels_of(layout: Layout) -> tuple[npt.NDArray[np.int64], ...]:
         if not levels or group.max() > levels[-1].max():
             levels.append(group)
     return tuple(levels)
+
+
+def regions_of(blocks: Sequence[str]) -> npt.NDArray[np.int64]:
+    """The region of each block: its layer, or all that belongs to no layer.
+
+    No tensor lies in two regions, however finely blocks cut. Layers come first, in their order.
+
+    >>> regions_of(["layer 0 rest", "outside", "layer 1 heads 0", "layer 0 heads 0"]).tolist()
+    [0, 2, 1, 0]
+
+    Args:
+        blocks: their names, as `layout_of` gives them.
+
+    Returns:
+        The number of the region, shape [blocks].
+    """
+    layers = [_BLOCK_OF_LAYER.match(name) for name in blocks]
+    present = sorted({int(layer[1]) for layer in layers if layer})
+    return np.array([present.index(int(layer[1])) if layer else len(present) for layer in layers])
+
+
+def region_names(blocks: Sequence[str]) -> list[str]:
+    """The names of the regions of blocks, in the order of their numbers; see `regions_of`.
+
+    >>> region_names(["layer 0 rest", "outside", "layer 1 heads 0"])
+    ['layer 0', 'layer 1', 'outside']
+    """
+    layers = [_BLOCK_OF_LAYER.match(name) for name in blocks]
+    present = sorted({int(layer[1]) for layer in layers if layer})
+    return [f"layer {n}" for n in present] + [OUTSIDE] * (None in layers)
 
 
 def _natural(name: str) -> list[tuple[bool, int, str]]:

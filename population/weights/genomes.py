@@ -112,8 +112,8 @@ def recipe_of(
         genome: shape [vectors, blocks].
         sources: the founders, in the order of the basis.
     """
-    step = _merge_step("offspring", basis, layout, cut, genome)
-    return _recipe(basis, sources, [step])
+    step = merge_step("offspring", basis, layout, cut, genome)
+    return recipe_over(basis, sources, [step])
 
 
 def route_recipe(
@@ -145,9 +145,9 @@ def route_recipe(
     merged: dict[int, Floats] = {}
     if isinstance(space, BothSpace):
         merged = dict(enumerate(space.merged(genome), len(basis.founders)))
-    names = [*basis.founders, *_new_names(basis.founders, len(merged))]
+    names = [*basis.founders, *new_names(basis.founders, len(merged))]
     steps = [
-        _merge_step(names[source], basis, layout, cut, coefficients)
+        merge_step(names[source], basis, layout, cut, coefficients)
         for source, coefficients in merged.items()
         if source in used
     ]
@@ -159,10 +159,10 @@ def route_recipe(
             path=[(used.index(step.model), step.layer, step.scale) for step in route.steps],
         )
     )
-    return _recipe(basis, sources, steps)
+    return recipe_over(basis, sources, steps)
 
 
-def _merge_step(name: str, basis: Basis, layout: Layout, cut: Blocks, genome: Floats) -> Step:
+def merge_step(name: str, basis: Basis, layout: Layout, cut: Blocks, genome: Floats) -> Step:
     """The step that merges founders by coefficients of shape (vectors, blocks)."""
     blocks = [block.name for block in layout.blocks]
     weights = basis.weights(genome)
@@ -189,7 +189,7 @@ def _merge_step(name: str, basis: Basis, layout: Layout, cut: Blocks, genome: Fl
     )
 
 
-def _recipe(basis: Basis, sources: Sequence[Source], steps: list[Step]) -> Recipe:
+def recipe_over(basis: Basis, sources: Sequence[Source], steps: list[Step]) -> Recipe:
     """A recipe over those founders that its steps use."""
     used = {name for step in steps for name in step.uses()}
     return Recipe(
@@ -202,10 +202,15 @@ def _recipe(basis: Basis, sources: Sequence[Source], steps: list[Step]) -> Recip
     )
 
 
-def _new_names(taken: Sequence[str], count: int) -> list[str]:
+def new_names(taken: Sequence[str], count: int) -> list[str]:
     """Names for merged models that no founder has."""
     candidates = (f"merged {number}" for number in range(count + len(taken)))
     return list(islice((name for name in candidates if name not in taken), count))
+
+
+def _differs_by_block(step: Step) -> bool:
+    sets = [step.parameters, *(model.parameters for model in step.models)]
+    return any(isinstance(value, PerBlock) for own in sets for value in own.values())
 
 
 def with_filters(recipe: Recipe, layout: Layout) -> Recipe:
@@ -215,11 +220,13 @@ def with_filters(recipe: Recipe, layout: Layout) -> Recipe:
     express.
 
     Raises:
-        RecipeError: blocks cut within tensors.
+        RecipeError: values differ within tensors.
     """
     if len(recipe.steps) > 1 or recipe.steps[0].blocks is None:
         return recipe
     filters = name_filters(layout)
+    if filters is None and not _differs_by_block(recipe.steps[0]):
+        filters = {}
     if filters is None:
         raise RecipeError(
             "mergekit cannot cut within tensors, as these blocks do; export the recipe as JSON"

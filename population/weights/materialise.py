@@ -112,14 +112,18 @@ class Materialiser:
         """One tensor of a genome of shape [vectors, blocks]; no other is computed."""
         return self._merged([name], self._coefficients([genome]))[0][name]
 
-    def add_gradient(self, name: str, by_tensor: torch.Tensor, gradient: Floats) -> None:
+    def add_gradient(
+        self, genome: Floats, name: str, by_tensor: torch.Tensor, gradient: Floats
+    ) -> None:
         """Add what one tensor gives to the gradient by a genome (of something, by the chain rule).
 
         Args:
+            genome: shape [vectors, blocks] or [vectors * blocks].
             name: of the tensor; one that is only copied gives nothing.
             by_tensor: the gradient by its elements, of its shape.
-            gradient: by the genome, shape [vectors, blocks]; it is changed.
+            gradient: by the genome, of its shape; it is changed.
         """
+        del genome  # weights are linear in it
         header, first = self.founders[0].tensors[name], self.basis.base or 0
         if not header.dtype.floating:
             return
@@ -128,19 +132,19 @@ class Materialiser:
         if self._device:
             self._device.inner_products(name, segments, by_tensor.detach(), first, products)
         else:
-            for start, stop in _slabs(header.shape, whole=self._mapped(name)):
+            for start, stop in slabs(header.shape, whole=self._mapped(name)):
                 sources, wide = self._wide_sources(name, start, stop)
                 part = by_tensor.detach()[start:stop] if header.shape else by_tensor.detach()
                 inner_products(
                     addresses(sources),
                     np.ascontiguousarray(part.to(getattr(torch, wide.name)).numpy()).ravel(),
-                    _runs(header.shape, segments, start, stop),
+                    runs_of(header.shape, segments, start, stop),
                     first,
                     products,
                     np.empty(0, sources[0].dtype),
                 )
             self._release(name)
-        gradient += self.basis.gradient(products)
+        gradient += self.basis.gradient(products).reshape(gradient.shape)
 
     def _together(self, genomes: Sequence[Floats]) -> list[State]:
         return self._merged(list(self.founders[0].tensors), self._coefficients(genomes))
@@ -163,7 +167,7 @@ class Materialiser:
         if self._device:
             states = self._device.siblings(dtypes, coefficients)
         else:
-            made = _workers(self._threads).map(
+            made = workers(self._threads).map(
                 lambda name: self._merged_on_cpu(name, coefficients), dtypes
             )
             states = [{} for _ in range(len(coefficients))]
@@ -187,14 +191,14 @@ class Materialiser:
         """One tensor of every sibling."""
         header, dtype = self.founders[0].tensors[name], self._dtype(name)
         segments = self.layout.segments[name]
-        into = [np.empty(header.shape, _computed(dtype).raw) for _ in range(len(coefficients))]
-        for start, stop in _slabs(header.shape, whole=self._mapped(name)):
+        into = [np.empty(header.shape, computed(dtype).raw) for _ in range(len(coefficients))]
+        for start, stop in slabs(header.shape, whole=self._mapped(name)):
             sources, wide = self._wide_sources(name, start, stop)
             weighted_sums(
                 addresses(sources),
                 addresses([target[start:stop] if target.ndim else target for target in into]),
                 sources[0].size,
-                _runs(header.shape, segments, start, stop),
+                runs_of(header.shape, segments, start, stop),
                 coefficients.weights.astype(wide),
                 coefficients.alone,
                 coefficients.first,
@@ -243,16 +247,16 @@ class Materialiser:
 
 
 @cache
-def _workers(threads: int) -> ThreadPoolExecutor:
+def workers(threads: int) -> ThreadPoolExecutor:
     """Threads that make tensors side by side: the loop lets go of the interpreter."""
     return ThreadPoolExecutor(threads, thread_name_prefix="weights")
 
 
 # A forked process has no threads but its own.
-os.register_at_fork(after_in_child=_workers.cache_clear)
+os.register_at_fork(after_in_child=workers.cache_clear)
 
 
-def _computed(dtype: Dtype) -> Dtype:
+def computed(dtype: Dtype) -> Dtype:
     """The dtype that the loop writes; there is no fp16 in it."""
     return F32 if dtype is F16 else dtype
 
@@ -265,7 +269,7 @@ def _widened(source: Raw, wide: np.dtype[Any]) -> Raw:
     return source if source.dtype == np.uint16 else np.ascontiguousarray(source, wide)
 
 
-def _slabs(shape: Sequence[int], *, whole: bool) -> Iterator[tuple[int, int | None]]:
+def slabs(shape: Sequence[int], *, whole: bool) -> Iterator[tuple[int, int | None]]:
     """The rows of a tensor, a slab at a time; (0, None) for all of it."""
     if not shape or whole:
         yield 0, None
@@ -276,7 +280,7 @@ def _slabs(shape: Sequence[int], *, whole: bool) -> Iterator[tuple[int, int | No
         yield start, min(shape[0], start + rows)
 
 
-def _runs(
+def runs_of(
     shape: Sequence[int], segments: Sequence[Segment], start: int, stop: int | None
 ) -> npt.NDArray[np.int64]:
     """Where the segments of some rows of a tensor lie, as runs of elements: (start, stop, block).

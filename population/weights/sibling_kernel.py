@@ -199,3 +199,218 @@ def _part(address: int, size: int, start: int, count: int, like: Any) -> Any:
 def _add(total: Any, values: Any, weight: Any) -> None:
     for i in range(total.size):
         total[i] += weight * values[i]
+
+
+ALL_KEPT = 0
+"""Stands for the address of a mask that keeps all of a task vector."""
+
+
+@_jit
+def sparse_sums(
+    sources: Any,
+    masks: Any,
+    factors: Any,
+    target: int,
+    size: int,
+    runs: Any,
+    weights: Any,
+    divisors: Any,
+    elects: bool,
+    quotients: Any,
+    first: int,
+    like_source: Any,
+    like_wide: Any,
+    like_target: Any,
+) -> None:
+    """One sibling, of sparsified task vectors; the sums of `methods.task_vectors`, to the bit.
+
+    `target = source[first] + sum_f weights[f] * factors[f] * (source[f] - source[first]) / divisor`
+    over what the masks keep; with elected signs, over what has the sign of that sum.
+
+    Args:
+        sources: int64, shape (founders,): addresses of flat arrays of `size` elements.
+        masks: int64, shape (founders,): addresses of flat arrays of bool, or `ALL_KEPT`.
+        factors: of `like_wide`'s dtype, shape (founders,).
+        target: address of such an array, which is written.
+        size: elements of each.
+        runs: int64, shape (runs, 3): where a run of elements starts, where it stops, its block.
+        weights: of `like_wide`'s dtype, shape (founders, blocks).
+        divisors: the same, shape (blocks,); where signs are elected, 1.
+        elects: whether signs are elected.
+        quotients: bool, shape (blocks,): whether sums are divided by the weights that took part.
+        first: the founder that differences are taken to.
+        like_source: an array of the dtype of the sources; uint16 is bf16.
+        like_wide: an array of the dtype that sums are computed in.
+        like_target: an array of the dtype of the target; uint16 is bf16.
+    """
+    wide = np.empty((sources.size, BLOCK), like_wide.dtype)
+    total = np.empty(BLOCK, like_wide.dtype)
+    sign = np.empty(BLOCK, like_wide.dtype)
+    share = np.empty(BLOCK, like_wide.dtype)
+    for run in range(runs.shape[0]):
+        block = runs[run, 2]
+        for start in range(runs[run, 0], runs[run, 1], BLOCK):
+            count = min(BLOCK, runs[run, 1] - start)
+            _load_sparse(sources, masks, factors, size, start, count, first, like_source, wide)
+            merged = total[:count]
+            _merge_sparse(
+                wide, weights, divisors[block], elects, quotients[block], first, block,
+                merged, sign[:count], share[:count],
+            )  # fmt: skip
+            base = wide[first, :count]
+            for i in range(count):
+                merged[i] = merged[i] + base[i]
+            _store(merged, _part(target, size, start, count, like_target))
+
+
+@_jit
+def sparse_products(
+    sources: Any,
+    masks: Any,
+    factors: Any,
+    gradient: Any,
+    runs: Any,
+    weights: Any,
+    divisors: Any,
+    elects: bool,
+    quotients: Any,
+    first: int,
+    products: Any,
+    like_source: Any,
+) -> None:
+    """The gradient of `sparse_sums` by the weights, with masks and elected signs as they are.
+
+    Args:
+        sources: as there.
+        masks: as there.
+        factors: as there.
+        gradient: by the elements of the sibling, fp32 or fp64, which sums are computed in.
+        runs: as there.
+        weights: as there.
+        divisors: as there.
+        elects: as there.
+        quotients: as there.
+        first: as there; its products stay as they are.
+        products: fp64, shape (founders, blocks); what is found is added.
+        like_source: as there.
+    """
+    founders, size = sources.size, gradient.size
+    wide = np.empty((founders, BLOCK), gradient.dtype)
+    total = np.empty(BLOCK, gradient.dtype)
+    sign = np.empty(BLOCK, gradient.dtype)
+    share = np.empty(BLOCK, gradient.dtype)
+    terms = np.empty(BLOCK, gradient.dtype)
+    none = np.float32(0)
+    for run in range(runs.shape[0]):
+        block = runs[run, 2]
+        for start in range(runs[run, 0], runs[run, 1], BLOCK):
+            count = min(BLOCK, runs[run, 1] - start)
+            _load_sparse(sources, masks, factors, size, start, count, first, like_source, wide)
+            merged, signs, parts = total[:count], sign[:count], share[:count]
+            _merge_sparse(
+                wide, weights, divisors[block], elects, quotients[block], first, block,
+                merged, signs, parts,
+            )  # fmt: skip
+            slope = gradient[start : start + count]
+            for f in range(founders):
+                if f == first:
+                    continue
+                weight, own = weights[f, block], wide[f, :count]
+                for i in range(count):
+                    term = own[i] - merged[i] if quotients[block] else own[i]
+                    # A weight of 0 counts as positive, or who has no part would never get one.
+                    along = own[i] * signs[i]
+                    agrees = along > none if weight >= none else along < none
+                    taken = not elects or agrees
+                    terms[i] = term / parts[i] * slope[i] if taken else none
+                products[f, block] += _halved(terms[:count])
+
+
+@_jit
+def _load_sparse(
+    sources: Any,
+    masks: Any,
+    factors: Any,
+    size: int,
+    start: int,
+    count: int,
+    first: int,
+    like_source: Any,
+    wide: Any,
+) -> None:
+    """The base, and what is kept of the task vectors, in the rows of `wide`."""
+    base = wide[first, :count]
+    _load(_part(sources[first], size, start, count, like_source), base)
+    like_mask = np.empty(0, np.bool_)
+    for f in range(sources.size):
+        own = wide[f, :count]
+        if f == first:
+            continue
+        _load(_part(sources[f], size, start, count, like_source), own)
+        if masks[f] == ALL_KEPT:
+            for i in range(count):
+                own[i] = own[i] - base[i]
+        else:
+            kept = _part(masks[f], size, start, count, like_mask)
+            none = np.float32(0)
+            for i in range(count):
+                offset = own[i] - base[i]
+                own[i] = (offset if kept[i] else none) * factors[f]
+
+
+@_jit
+def _merge_sparse(
+    wide: Any,
+    weights: Any,
+    divisor: Any,
+    elects: bool,
+    normalizes: bool,
+    first: int,
+    block: int,
+    total: Any,
+    sign: Any,
+    share: Any,
+) -> None:
+    """The merged task vector into `total`, and what it was divided by into `share`."""
+    one, none = np.float32(1), np.float32(0)
+    begun = False
+    for f in range(wide.shape[0]):
+        if f != first:
+            own, weight = wide[f, : total.size], weights[f, block]
+            if begun:
+                for i in range(total.size):
+                    total[i] += own[i] * weight
+            else:
+                for i in range(total.size):
+                    total[i] = own[i] * weight
+            begun = True
+    if elects:
+        for i in range(total.size):
+            sign[i] = one if total[i] >= none else -one
+        _elect(wide, weights[:, block], normalizes, first, total, sign, share)
+    else:
+        for i in range(total.size):
+            share[i] = divisor
+            total[i] = total[i] / divisor
+
+
+@_jit
+def _elect(
+    wide: Any, weights: Any, normalizes: bool, first: int, total: Any, sign: Any, share: Any
+) -> None:
+    """The sum of what has the elected sign, divided by the weights that took part."""
+    one, none = np.float32(1), np.float32(0)
+    for i in range(total.size):
+        share[i] = none
+        total[i] = none
+    for f in range(wide.shape[0]):
+        if f != first:
+            own, weight = wide[f, : total.size], weights[f]
+            for i in range(total.size):
+                value = own[i] * weight * sign[i]
+                total[i] += value if value > none else none
+                share[i] += weight if value > none else none
+    for i in range(total.size):
+        if not normalizes or share[i] == none:
+            share[i] = one
+        total[i] = total[i] / share[i] * sign[i]

@@ -1,13 +1,15 @@
 """Recipes decoded from an archive alone: no founder is opened, no weight is read."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from lineage import Archive
 from lineage.records import Floats, Model
 from population.config import parse_config
 from population.evolution.spaces.flow import FlowSpace
 from population.evolution.spaces.from_config import depth_of, parameter_space, route_space
+from population.evolution.spaces.methods import MethodSpace, RegionMethod
+from population.models.blocks import region_names, regions_of
 from population.weights.genomes import Basis
 
 
@@ -20,11 +22,14 @@ class StoredRecipe:
         coefficients: of the task vectors, shape [vectors, blocks]; None for a path alone.
         steps: the path through layers as (source, layer, scale), where "merged" is the model that
             is merged by `coefficients`; None for a merge alone.
+        methods: how each region is merged (a layer, or what belongs to no layer), by name; empty
+            where all is linear.
     """
 
     basis: Basis
     coefficients: Floats | None
     steps: list[tuple[str, int, float]] | None
+    methods: Mapping[str, RegionMethod] = field(default_factory=dict)
 
     @property
     def weights(self) -> Floats | None:
@@ -49,8 +54,13 @@ def stored_recipe(archive: Archive, founders: Sequence[Model], model: Model) -> 
     genome = archive.genomes([model.id])[0]
     search = parse_config(archive.campaign()[1], str(archive.path)).search
     if search.space == "parameter":
-        space = parameter_space(search, len(ids), rows, blocks)
-        return StoredRecipe(basis, space.coefficients(genome), None)
+        names = [block.name for block in archive.blocks()]
+        regions = regions_of(names)
+        space = parameter_space(search, len(ids), rows, blocks, regions=regions)
+        methods = {}
+        if isinstance(space, MethodSpace):
+            methods = dict(zip(region_names(names), space.region_methods(genome), strict=True))
+        return StoredRecipe(basis, space.coefficients(genome), None, methods)
     depth = depth_of(search, len(ids), rows, blocks, len(genome))
     routes = route_space(search, len(ids), rows, blocks, depth)
     sources = [*basis.founders, "merged"]

@@ -214,6 +214,8 @@ def _recipe(colony: "Archive", model: "Model") -> dict[str, Any]:
             "blocks": [block.name for block in colony.blocks()],
             "coefficients": recipe.coefficients.tolist(),
         }
+    if recipe.methods:
+        details["methods"] = {name: method.as_json() for name, method in recipe.methods.items()}
     return details if recipe.steps is None else {**details, "steps": recipe.steps}
 
 

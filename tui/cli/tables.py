@@ -243,17 +243,45 @@ def rating_json(rating: "Rating | None") -> dict[str, Any] | None:
 
 
 def recipe_views(recipe: dict[str, Any]) -> list[Table]:
-    """Tables of a recipe: coefficients of what is merged, and the path of what is routed.
+    """Tables of a recipe: methods and coefficients of what is merged, the path of what is routed.
 
     Args:
         recipe: as `colony show --json` prints it.
     """
     views = []
+    if "methods" in recipe:
+        views.append(_methods_view(recipe))
     if "coefficients" in recipe:
         views.append(_coefficients_view(recipe))
     if "steps" in recipe:
         views.append(_path_view(recipe["steps"]))
     return views
+
+
+def _methods_view(recipe: dict[str, Any]) -> Table:
+    """A row for each layer: its method, and what is kept of each founder's task vector there."""
+    table = Table(
+        title="Recipe: merge methods, and the part that is kept of each founder's task vector",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        padding=0,
+        pad_edge=False,
+        collapse_padding=True,
+    )
+    for name in ("layer", "method", "norm.", "seed"):
+        table.add_column(name, justify="right" if name == "seed" else "left", no_wrap=True)
+    for name in recipe["founders"]:
+        table.add_column(safe(name), justify="right", min_width=5)
+    methods = recipe["methods"]
+    first, *others = methods.values()
+    if all(other == first for other in others):
+        methods = {"everywhere": first}
+    for region, own in methods.items():
+        densities = [f"{density:.0%}" for density in own.get("densities", ())]
+        normalised = "yes" if own.get("normalize") else ""
+        seed = str(own.get("seed", ""))
+        table.add_row(safe(region), safe(own["method"]), normalised, seed, *densities)
+    return table
 
 
 def _coefficients_view(recipe: dict[str, Any]) -> Table:

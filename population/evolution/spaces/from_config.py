@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from population.config import Search
 from population.evolution.spaces.both import BothSpace
 from population.evolution.spaces.flow import FlowSpace
+from population.evolution.spaces.methods import LINEAR, MethodSpace
 from population.evolution.spaces.parameter import ParameterSpace
 from population.evolution.spaces.space import Integers
 
@@ -18,8 +19,9 @@ def parameter_space(
     vectors: Sequence[int],
     blocks: int,
     levels: Sequence[Integers] = (),
+    regions: Integers | None = None,
 ) -> ParameterSpace:
-    """Merging by coefficients, see `ParameterSpace`.
+    """Merging by coefficients, see `ParameterSpace`, or by several methods, see `MethodSpace`.
 
     Args:
         search: bounds, and whether the search is coarse at first.
@@ -27,16 +29,23 @@ def parameter_space(
         vectors: for each row of coefficients the founder whose task vector it scales.
         blocks: columns of coefficients.
         levels: groups of blocks from coarse to fine, shape (blocks,) each, for coarse searches.
+        regions: of the blocks, shape (blocks,), for searches with other methods than `linear`.
     """
     many = len(vectors) * blocks > MANY_GENES
     coarse = many if search.coarse == "auto" else search.coarse
-    return ParameterSpace(
+    used_levels = tuple(levels) if coarse else ()
+    bounds = search.lowest, search.highest
+    if set(search.methods) == {LINEAR}:
+        return ParameterSpace(founders, tuple(vectors), blocks, *bounds, used_levels)
+    assert regions is not None
+    return MethodSpace(
         founders,
         tuple(vectors),
         blocks,
-        search.lowest,
-        search.highest,
-        tuple(levels) if coarse else (),
+        *bounds,
+        used_levels,
+        methods=tuple(search.methods),
+        regions=regions,
     )
 
 

@@ -1,6 +1,7 @@
 """What a genome may be: genes with bounds, step lengths, kinds and blocks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -10,6 +11,22 @@ from lineage.records import Floats
 
 Integers = npt.NDArray[np.int64]
 Booleans = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Structure:
+    """Genes that are handed on as they are, block by block, and never mixed.
+
+    Attributes:
+        genes: their places in a genome, shape (structural,).
+        values: what each may be, in ascending order.
+        ordered: shape (structural,): whether values beside each other mean nearly the same;
+            otherwise they are names.
+    """
+
+    genes: Integers
+    values: tuple[tuple[float, ...], ...]
+    ordered: Booleans
 
 
 @dataclass(frozen=True)
@@ -24,6 +41,8 @@ class Space:
         integer: whether a gene takes whole numbers only.
         levels: how finely the emitter cuts a genome, from coarse to fine: for each level the group
             of each gene, numbered from 0; genes of a group step together. None: gene by gene.
+        structure: the genes that are inherited and never mixed, if there are any; their blocks come
+            after those of the others.
     """
 
     low: Floats
@@ -32,6 +51,30 @@ class Space:
     step: Floats
     integer: Booleans
     levels: tuple[Integers, ...] = ()
+    structure: Structure | None = None
+
+    @cached_property
+    def mixed(self) -> Integers:
+        """The places of the genes that operators recombine: all but the structure."""
+        every = np.arange(self.genes)
+        return every if self.structure is None else np.setdiff1d(every, self.structure.genes)
+
+    @cached_property
+    def of_mixed(self) -> "Space":
+        """What the genes that operators recombine may be."""
+        if self.structure is None:
+            return self
+        kept = self.mixed
+        return replace(
+            self,
+            low=self.low[kept],
+            high=self.high[kept],
+            block=self.block[kept],
+            step=self.step[kept],
+            integer=self.integer[kept],
+            levels=(),
+            structure=None,
+        )
 
     def groups_at(self, level: int) -> Integers:
         """The group of each gene at a level, shape (genes,); beyond the finest, the finest."""

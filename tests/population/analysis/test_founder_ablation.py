@@ -60,17 +60,17 @@ def test_who_has_no_coefficient_costs_nothing_and_who_has_costs_what_is_scored(
 ) -> None:
     model = small_archive.models(ids=small_archive.offspring())[-1]
     found = ablate_founders(small_archive, context, model, split="search", grain="layer")
-    whole = context.factory.parameter_space.coefficients(genome_of(small_archive, context, model))
+    space, whole = context.factory.parameter_space, genome_of(small_archive, context, model)
     items = context.split("search")
     prepared = context.evaluator.prepare_keys(items)
     masks = block_masks(context.factory.layout, "layer")
     assert len(masks) > 3
-    assert len(found.knockouts) == len(masks) * len(whole)
+    assert len(found.knockouts) == len(masks) * len(space.vectors)
     chosen = [found.knockouts[1], found.knockouts[-1], found.knockouts[-2]]
     for one in chosen:
         row = ["capital", "cipher", "double"].index(one.founder)
-        rest = knocked_out(whole, row, masks[one.where])
-        exact = context.score([whole.ravel(), rest.ravel()], prepared).exact
+        rest = knocked_out(space, whole, row, masks[one.where])
+        exact = context.score([whole, rest], prepared).exact
         assert means(one) == means_by_task(exact[0] - exact[1], [item.task for item in items])
     founder = ablate_founders(small_archive, context, small_archive.find("double"), split="search")
     assert set(everywhere(founder)["capital"].values()) == {0.0}
@@ -85,10 +85,10 @@ def test_knocking_out_touches_one_vector_in_its_blocks_alone(context: Context) -
         assert everything.all()
         assert np.array_equal(np.sum(parts, axis=0), np.ones(len(everything)))
     assert len(blocks) == 1 + len(layout.blocks)
-    whole = np.arange(1.0, 1.0 + 3 * len(everything)).reshape(3, -1)
+    whole = np.arange(1.0, 1.0 + 3 * len(everything))
     mask = list(layers.values())[2]
-    rest = knocked_out(whole, 1, mask)
-    assert np.array_equal(rest == 0.0, np.outer([False, True, False], mask))
+    rest = knocked_out(context.factory.parameter_space, whole, 1, mask)
+    assert np.array_equal(rest == 0.0, np.outer([False, True, False], mask).ravel())
     assert np.array_equal(rest[rest != 0.0], whole[rest != 0.0])
 
 

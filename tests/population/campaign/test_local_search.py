@@ -67,7 +67,7 @@ def test_children_answer_better_after_their_steps(
     assert [child.parents for child in improved.children] == [
         child.parents for child in proposals.children
     ]
-    items, maker = context.split("search"), search._maker
+    items, maker = context.split("search"), context.factory.unrounded
     falls = []
     for old, new in zip(proposals.children, improved.children, strict=True):
         if old.operator in {CENTRE, EMITTER}:

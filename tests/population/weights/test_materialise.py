@@ -77,7 +77,7 @@ def numbers(seed: int, *shape: int) -> torch.Tensor:
 def gradient_of(made: Materialiser, slopes: dict[str, torch.Tensor]) -> np.ndarray:
     gradient = np.zeros((len(made.basis.vectors), len(made.layout.blocks)))
     for name, slope in slopes.items():
-        made.add_gradient(name, slope, gradient)
+        made.add_gradient(np.zeros_like(gradient), name, slope, gradient)
     return gradient
 
 

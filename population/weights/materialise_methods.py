@@ -1,0 +1,237 @@
+"""From genomes of several methods to weights: task vectors are sparsified, and then added up.
+
+The counterpart of `population.weights.materialise` for genomes of `MethodSpace`. Regions that are
+merged linearly have the bits that they have there; the others have those that the merge engine
+makes by TIES, DARE, DELLA or breadcrumbs of the same weights, densities and seed. What is kept of
+a task vector is found out once (`sparse_vectors`), so a sibling costs one pass over the founders.
+
+Given masks and elected signs, weights are linear in the coefficients, or a quotient of two linear
+functions where they are normalised. So they have a gradient almost everywhere.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from lineage.records import Floats
+from population.evolution.spaces.methods import LINEAR, MethodSpace, RegionMethod
+from population.evolution.spaces.space import Booleans
+from population.merging.methods.task_vectors import divisor_of
+from population.models.blocks import Layout
+from population.models.checkpoints import Checkpoint
+from population.models.dtypes import F16, narrow, to_torch
+from population.weights.device_sums import Coefficients
+from population.weights.genomes import Basis
+from population.weights.materialise import Materialiser, State, computed, runs_of, slabs, workers
+from population.weights.method_settings import task_vector_method
+from population.weights.sibling_kernel import (
+    ALL_KEPT,
+    addresses,
+    sparse_products,
+    sparse_sums,
+)
+from population.weights.sparse_vectors import (
+    WHOLE,
+    SparseVectors,
+    Sparsified,
+)
+
+
+class MethodMaterialiser(Materialiser):
+    """Makes weights from genomes of a `MethodSpace` over fixed founders with a base.
+
+    It computes on the CPU; on another device weights are only put.
+
+    Args:
+        founders: compatible checkpoints, in the order of the basis.
+        basis: what the rows of coefficients mean; with a base.
+        layout: what their columns mean.
+        space: what genomes mean.
+        batch: how many siblings may be made together.
+        device: where siblings are left.
+        threads: that make tensors side by side.
+        rounded: whether siblings are rounded to the founders' dtype.
+    """
+
+    def __init__(
+        self,
+        founders: Sequence[Checkpoint],
+        basis: Basis,
+        layout: Layout,
+        space: MethodSpace,
+        batch: int | None = None,
+        device: torch.device | None = None,
+        *,
+        threads: int | None = None,
+        rounded: bool = True,
+    ) -> None:
+        super().__init__(founders, basis, layout, batch, threads=threads, rounded=rounded)
+        self.space = space
+        self._left_on = device or torch.device("cpu")
+        self._sparse = SparseVectors(founders, basis)
+        self._region = {
+            name: int(space.regions[segments[0].block])
+            for name, segments in layout.segments.items()
+        }
+
+    def _together(self, genomes: Sequence[Floats]) -> list[State]:
+        coefficients = [self.space.coefficients(genome) for genome in genomes]
+        regions = [self.space.region_methods(genome) for genome in genomes]
+        linear = self._coefficients(coefficients)
+        headers = self.founders[0].tensors
+
+        def made(name: str) -> list[torch.Tensor]:
+            if not headers[name].dtype.floating:
+                return [self._copied(name)] * len(genomes)
+            own = [of_model[self._region[name]] for of_model in regions]
+            rows = [row for row, one in enumerate(own) if one.method == LINEAR]
+            plain = iter(self._merged_on_cpu(name, _rows(linear, rows)) if rows else ())
+            tensors = [
+                next(plain) if one.method == LINEAR else self._by_method(name, one, values)
+                for one, values in zip(own, coefficients, strict=True)
+            ]
+            self._release(name)
+            return tensors
+
+        states: list[State] = [{} for _ in genomes]
+        for name, tensors in zip(headers, workers(self._threads).map(made, headers), strict=True):
+            for state, tensor in zip(states, tensors, strict=True):
+                state[name] = tensor.to(self._left_on)
+        return states
+
+    def add_gradient(
+        self, genome: Floats, name: str, by_tensor: torch.Tensor, gradient: Floats
+    ) -> None:
+        """Add what one tensor gives to the gradient by the coefficients of a genome.
+
+        Masks, and signs that were elected, count as given. Genes of the structure have none.
+
+        Args:
+            genome: shape (genes,), of all genes.
+            name: of the tensor; one that is only copied gives nothing.
+            by_tensor: the gradient by its elements, of its shape.
+            gradient: by the genome, of its shape; it is changed.
+        """
+        of_coefficients = self.space.coefficients(gradient)
+        how = self.space.region_methods(genome)[self._region[name]]
+        by_tensor = by_tensor.detach().cpu()
+        if how.method == LINEAR:
+            added = np.zeros_like(of_coefficients)
+            super().add_gradient(added, name, by_tensor, added)
+            of_coefficients += added
+            return
+        header = self.founders[0].tensors[name]
+        if not header.dtype.floating:
+            return
+        merge = self._merge(name, how, self.space.coefficients(genome))
+        products = np.zeros((len(self.founders), len(self.layout.blocks)))
+        for start, stop in slabs(header.shape, whole=self._mapped(name)):
+            sources, wide = self._wide_sources(name, start, stop)
+            part = by_tensor[start:stop] if header.shape else by_tensor
+            sparse_products(
+                addresses(sources),
+                merge.masks(start * math.prod(header.shape[1:])),
+                merge.factors.astype(wide),
+                np.ascontiguousarray(part.to(getattr(torch, wide.name)).numpy()).ravel(),
+                runs_of(header.shape, self.layout.segments[name], start, stop),
+                merge.weights.astype(wide),
+                merge.divisors.astype(wide),
+                merge.elects,
+                merge.quotients,
+                merge.first,
+                products,
+                np.empty(0, sources[0].dtype),
+            )
+        self._release(name)
+        of_coefficients += products[list(self.basis.vectors)]
+
+    def _by_method(self, name: str, how: RegionMethod, coefficients: Floats) -> torch.Tensor:
+        """One tensor of one sibling."""
+        header, dtype = self.founders[0].tensors[name], self._dtype(name)
+        merge = self._merge(name, how, coefficients)
+        into = np.empty(header.shape, computed(dtype).raw)
+        for start, stop in slabs(header.shape, whole=self._mapped(name)):
+            sources, wide = self._wide_sources(name, start, stop)
+            rows = into[start:stop] if into.ndim else into
+            sparse_sums(
+                addresses(sources),
+                merge.masks(start * math.prod(header.shape[1:])),
+                merge.factors.astype(wide),
+                addresses([rows])[0],
+                sources[0].size,
+                runs_of(header.shape, self.layout.segments[name], start, stop),
+                merge.weights.astype(wide),
+                merge.divisors.astype(wide),
+                merge.elects,
+                merge.quotients,
+                merge.first,
+                np.empty(0, sources[0].dtype),
+                np.empty(0, wide),
+                np.empty(0, into.dtype),
+            )
+        return to_torch(narrow(into, dtype) if dtype is F16 else into, dtype)
+
+    def _merge(self, name: str, how: RegionMethod, coefficients: Floats) -> "_SparseMerge":
+        founders, blocks = len(self.founders), len(self.layout.blocks)
+        first = self.basis.base or 0
+        sparse = {
+            founder: self._sparse.of(name, row, how.method, density, how.seed)
+            for row, (founder, density) in enumerate(
+                zip(self.basis.vectors, how.densities, strict=True)
+            )
+        }
+        weights, divisors = np.zeros((founders, blocks)), np.ones(blocks)
+        weights[list(self.basis.vectors)] = coefficients
+        quotients = np.full(blocks, how.normalize)
+        elects = task_vector_method(how.method).votes
+        if how.normalize and not elects:
+            for block in {segment.block for segment in self.layout.segments[name]}:
+                own = coefficients[:, block].tolist()
+                divisors[block] = divisor_of(own, normalize=True)
+                quotients[block] = divisors[block] == sum(own)
+        return _SparseMerge(sparse, weights, divisors, quotients, elects, first)
+
+
+@dataclass(frozen=True)
+class _SparseMerge:
+    """How a tensor of a sibling is merged; see `sparse_sums`.
+
+    Attributes:
+        sparse: what is left of each task vector, by founder.
+        weights: shape (founders, blocks).
+        divisors: shape (blocks,).
+        quotients: shape (blocks,).
+        elects: whether signs are elected.
+        first: the base.
+    """
+
+    sparse: Mapping[int, Sparsified]
+    weights: Floats
+    divisors: Floats
+    quotients: Booleans
+    elects: bool
+    first: int
+
+    @property
+    def factors(self) -> Floats:
+        """What is kept is multiplied by this, shape (founders,)."""
+        return np.array([self._of(founder).factor for founder in range(len(self.weights))])
+
+    def masks(self, start: int) -> npt.NDArray[np.int64]:
+        """Addresses of the masks from an element on, shape (founders,)."""
+        kept = [self._of(founder).kept for founder in range(len(self.weights))]
+        return np.array(
+            [ALL_KEPT if mask is None else addresses([mask])[0] + start for mask in kept], np.int64
+        )
+
+    def _of(self, founder: int) -> Sparsified:
+        return self.sparse.get(founder, WHOLE)
+
+
+def _rows(coefficients: Coefficients, rows: Sequence[int]) -> Coefficients:
+    """Those of some siblings."""
+    return replace(coefficients, weights=coefficients.weights[rows], alone=coefficients.alone[rows])

@@ -1,0 +1,35 @@
+"""The settings of merge methods in campaigns: those of a task vector, from its density."""
+
+from typing import cast
+
+from population.merging.methods import METHODS
+from population.merging.methods.task_vectors import TaskVectors
+
+EPSILON = 0.9
+"""DELLA's spread of probabilities around a density, as a part of the largest that there can be,
+where its default would be larger."""
+
+
+def task_vector_method(name: str) -> TaskVectors:
+    """A merge method that sparsifies task vectors, by name."""
+    return cast(TaskVectors, METHODS[name])
+
+
+def settings_of(name: str, density: float) -> dict[str, float]:
+    """The settings of a method for a task vector, beside its weight: those that recipes write.
+
+    >>> settings_of("ties", 0.5)
+    {'density': 0.5}
+
+    Args:
+        name: of the method.
+        density: share of the task vector that is kept.
+    """
+    settings = {"density": density}
+    for parameter in task_vector_method(name).parameters:
+        if parameter.per_model and parameter.name not in {"weight", "density"}:
+            settings[parameter.name] = float(parameter.default or 0.0)
+    if "epsilon" in settings and density < 1.0:
+        most = EPSILON * min(density, 1.0 - density)
+        settings["epsilon"] = min(settings["epsilon"], most)
+    return settings
