@@ -12,6 +12,7 @@ import numpy as np
 from lineage import Archive
 from lineage.archive.unfinished import Effort
 from lineage.records import Birth, Floats, GenerationRecord
+from population.bred_methods import LINEAR
 from population.campaign.activity import Activity
 from population.campaign.births import birth_of, births_of
 from population.campaign.failure_handling import FAILURE_PREFIX, stop_if_all_failed, tolerant
@@ -29,7 +30,6 @@ from population.evolution.initial_selection import select_initial_population
 from population.evolution.population_state import SearchState
 from population.evolution.proposals import Offspring, Proposal, Proposals
 from population.evolution.spaces.initial_genomes import equal_parents
-from population.evolution.spaces.methods import LINEAR
 from population.randomness import generator
 from population.weights.materialise import State
 

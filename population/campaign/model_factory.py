@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from lineage.records import Floats
+from population.bred_methods import LINEAR
 from population.campaign.memory_plan import MemoryPlan, plan_for
 from population.config import Config
 from population.errors import ConfigError
@@ -14,7 +15,7 @@ from population.evolution.extensions import Components
 from population.evolution.spaces.both import BothSpace
 from population.evolution.spaces.flow import FlowSpace
 from population.evolution.spaces.from_config import parameter_space, route_space
-from population.evolution.spaces.methods import LINEAR, MethodSpace
+from population.evolution.spaces.methods import MethodSpace
 from population.evolution.spaces.parameter import ParameterSpace
 from population.models.architectures import architecture_of
 from population.models.blocks import Layout, levels_of, regions_of

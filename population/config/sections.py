@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from arena.judges import JUDGES
 from arena.tasks.loading import PLUGIN
 from population.bounds import out_of_bounds
+from population.bred_methods import BRED_METHODS, LINEAR
 from population.evolution.operators import OPERATORS
-from population.evolution.spaces.methods import BRED_METHODS, LINEAR
 from population.evolution.survival import RULES as SURVIVAL_RULES
 
 

@@ -18,7 +18,8 @@ import numpy.typing as npt
 import torch
 
 from lineage.records import Floats
-from population.evolution.spaces.methods import LINEAR, MethodSpace, RegionMethod
+from population.bred_methods import LINEAR
+from population.evolution.spaces.methods import MethodSpace, RegionMethod
 from population.evolution.spaces.space import Booleans
 from population.merging.methods.task_vectors import divisor_of
 from population.models.blocks import Layout

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from lineage.records import Floats
-from population.evolution.spaces.methods import LINEAR, RANDOM, MethodSpace, RegionMethod
+from population.bred_methods import LINEAR, RANDOM
+from population.evolution.spaces.methods import MethodSpace, RegionMethod
 from population.merging.recipe import Blocks, Input, PerBlock, Recipe, Source, Step
 from population.models.blocks import Layout
 from population.weights.genomes import Basis, merge_step, new_names, recipe_of, recipe_over

@@ -21,7 +21,7 @@ scored on the sealed test split: exact match, as a mean over tasks ("test") and 
   layer; m2n2, map_elites and pso have all weights of a model in a row. They score each candidate on
   one fixed panel of search items, by the colony's own merit.
 
-With --ablations the colony runs with one part taken away at a time.
+With --ablations the colony runs with one part taken away at a time, or with more merge methods.
 """
 
 import os
@@ -140,12 +140,20 @@ def changed(**sections: Mapping[str, Any]) -> Variant:
     return change
 
 
+def without_gradient(**search: Any) -> Variant:
+    """The variant without gradients, with the defaults of such a search but for some settings."""
+    defaults = Config.model_validate({"gradient": {"steps": 0}}).search.model_dump()
+    return changed(gradient={"steps": 0}, search={**defaults, **search})
+
+
+SEVERAL_METHODS = ["linear", "ties", "dare_ties", "della", "breadcrumbs"]
+
 VARIANTS: dict[str, Variant] = {
     "colony": lambda config: config,
-    "no_gradient": changed(
-        gradient={"steps": 0},
-        search=Config.model_validate({"gradient": {"steps": 0}}).search.model_dump(),
-    ),
+    "no_gradient": without_gradient(),
+    "methods": changed(search={"methods": SEVERAL_METHODS}),
+    "methods_no_gradient": without_gradient(methods=SEVERAL_METHODS),
+    "dare_ties_per_layer": without_gradient(methods=["dare_ties"], blocks="layer"),
     "no_niches": changed(gradient={"niches": 0.0}),
     "parents_by_chance": changed(
         search={"attraction": False}, arena={"weight": 0.0, "judges": 0, "tournament": 1}
@@ -159,7 +167,11 @@ VARIANTS: dict[str, Variant] = {
     "survival_niches": changed(search={"survival": "niches"}),
     "survival_elitism": changed(search={"survival": "elitism"}),
 }
-"""The colony, and the colony without one of its parts.
+"""The colony, the colony without one of its parts, and with more merge methods.
+
+What arXiv 2403.13187 (section 3.1) searches in parameter space, DARE-TIES with a weight and a
+density for each model and layer, is dare_ties_per_layer; mergekit-evolve searches the same, and
+other methods alike.
 
 What remains of it with one line only, which nobody else joins, is the method gradient_per_slice.
 """

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
+from population.bred_methods import LINEAR
 from population.config import Search
 from population.evolution.spaces.both import BothSpace
 from population.evolution.spaces.flow import FlowSpace
-from population.evolution.spaces.methods import LINEAR, MethodSpace
+from population.evolution.spaces.methods import MethodSpace
 from population.evolution.spaces.parameter import ParameterSpace
 from population.evolution.spaces.space import Integers
 

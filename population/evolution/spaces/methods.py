@@ -20,31 +20,12 @@ import numpy as np
 import numpy.typing as npt
 
 from lineage.records import Floats
+from population.bred_methods import BRED_METHODS, LINEAR, NORMALIZED, RANDOM
 from population.errors import PopulationError
 from population.evolution.spaces.parameter import ParameterSpace
 from population.evolution.spaces.space import Booleans, InitialGenome, Integers, Space, Structure
 
 Numbers = npt.NDArray[Any]
-
-LINEAR = "linear"
-
-BRED_METHODS = (
-    LINEAR,
-    "ties",
-    "dare_linear",
-    "dare_ties",
-    "della_linear",
-    "della",
-    "breadcrumbs",
-    "breadcrumbs_ties",
-)
-"""The merge methods that campaigns breed. Genomes hold places in this row: append only."""
-
-NORMALIZED = ("ties", "della")
-"""Methods that divide by the sum of the weights unless they are told otherwise, as in mergekit."""
-
-RANDOM = ("dare_linear", "dare_ties", "della_linear", "della")
-"""Methods whose masks are drawn, so that their seed matters."""
 
 DENSITIES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
 """What densities may be; genomes hold places in this row. So few that masks can be kept."""

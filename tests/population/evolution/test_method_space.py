@@ -4,18 +4,12 @@ import numpy as np
 import pytest
 
 from lineage.records import Floats
+from population.bred_methods import BRED_METHODS, NORMALIZED, RANDOM
 from population.errors import PopulationError
 from population.evolution.evolution_strategy import sample_steps
 from population.evolution.mutation import mutate
 from population.evolution.operators import OPERATORS, Recombination
-from population.evolution.spaces.methods import (
-    BRED_METHODS,
-    DENSITIES,
-    NORMALIZED,
-    RANDOM,
-    MethodSpace,
-    RegionMethod,
-)
+from population.evolution.spaces.methods import DENSITIES, MethodSpace, RegionMethod
 from population.evolution.structure import recombined
 from population.merging.methods import METHODS
 from population.merging.methods.task_vectors import TaskVectors

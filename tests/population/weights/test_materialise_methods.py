@@ -10,13 +10,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file as save_torch
 
 from lineage.records import Floats
-from population.evolution.spaces.methods import (
-    BRED_METHODS,
-    DENSITIES,
-    NORMALIZED,
-    MethodSpace,
-    RegionMethod,
-)
+from population.bred_methods import BRED_METHODS, NORMALIZED
+from population.evolution.spaces.methods import DENSITIES, MethodSpace, RegionMethod
 from population.merging.merge import merge
 from population.merging.recipe import Blocks, Recipe, Source
 from population.models.blocks import Granularity, layout_of, regions_of
