@@ -24,6 +24,7 @@ from population.weights.genomes import Basis
 from population.weights.materialise import Materialiser, State
 from population.weights.materialise_methods import MethodMaterialiser
 from population.weights.materialise_routes import RouteMaterialiser
+from population.weights.sparse_vectors import SparseVectors
 
 
 class WeightMaker(Protocol):
@@ -161,7 +162,12 @@ class ModelFactory:
             device,
             threads=threads,
             rounded=rounded,
+            sparse=self._sparse,
         )
+
+    @cached_property
+    def _sparse(self) -> SparseVectors:
+        return SparseVectors(self.founders, self.basis)
 
     @cached_property
     def materialiser(self) -> Materialiser:

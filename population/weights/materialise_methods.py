@@ -56,6 +56,7 @@ class MethodMaterialiser(Materialiser):
         device: where siblings are left.
         threads: that make tensors side by side.
         rounded: whether siblings are rounded to the founders' dtype.
+        sparse: the sparsified task vectors of these founders, to share masks with others.
     """
 
     def __init__(
@@ -69,11 +70,12 @@ class MethodMaterialiser(Materialiser):
         *,
         threads: int | None = None,
         rounded: bool = True,
+        sparse: SparseVectors | None = None,
     ) -> None:
         super().__init__(founders, basis, layout, batch, threads=threads, rounded=rounded)
         self.space = space
         self._left_on = device or torch.device("cpu")
-        self._sparse = SparseVectors(founders, basis)
+        self._sparse = sparse or SparseVectors(founders, basis)
         self._region = {
             name: int(space.regions[segments[0].block])
             for name, segments in layout.segments.items()

@@ -80,7 +80,7 @@ class Tried:
             self.networks.working,
             self.networks.names(state),
             prepared,
-            lambda name, by_tensor: self.maker.add_gradient(name, by_tensor, gradient),
+            lambda name, by_tensor: self.maker.add_gradient(genome, name, by_tensor, gradient),
             **settings,
         )
         return loss, gradient

@@ -1,5 +1,7 @@
 """Genomes of several methods: what they mean, how they are handed on and how they change."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -120,6 +122,17 @@ def test_mutation_changes_names_at_random_and_densities_by_a_step_now_and_then()
             ]
             assert max(steps) <= 1
     assert 0.05 < np.mean(changes) < 0.5
+
+
+def test_a_coarse_search_groups_coefficients_and_no_densities() -> None:
+    coarse = replace(SPACE, levels=(np.array([0, 0, 1, 1, 2]), np.arange(5)))
+    level = coarse.space.groups_at(0)
+    assert level.shape == (coarse.space.genes,)
+    grouped = coarse.coefficients(level.astype(np.float64))
+    np.testing.assert_array_equal(grouped, [[0, 0, 1, 1, 2], [3, 3, 4, 4, 5]])
+    structural = level[coarse.space.structure.genes]
+    assert len(np.unique(structural)) == len(structural)
+    assert structural.min() > grouped.max()
 
 
 def test_the_evolution_strategy_tries_other_densities_but_no_other_names() -> None:
