@@ -5,12 +5,21 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import gguf
+import numpy as np
 import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+)
 
 from population import Campaign, load_config
+from population.merging.model_card import licence_of
 
 EXAMPLE = Path(__file__).parents[1] / "data" / "examples" / "smollm2"
 
@@ -32,7 +41,7 @@ TINY: dict[str, Any] = {
 def scripts(monkeypatch: pytest.MonkeyPatch) -> dict[str, ModuleType]:
     """The modules of the example, which import each other as scripts in one folder do."""
     monkeypatch.syspath_prepend(str(EXAMPLE))
-    names = ("skills", "make_tasks", "make_specialists", "compare_merges")
+    names = ("skills", "make_base", "make_tasks", "make_specialists", "compare_merges")
     return {name: __import__(name) for name in names}
 
 
@@ -120,3 +129,71 @@ def test_the_walk_through_in_small(
     scratch.mkdir()
     comparing.compare(campaign, comparing.Comparison(campaign, scratch), few_merges)
     assert "karcher" in capsys.readouterr().out.partition("lead")[2]
+
+
+def make_gguf(path: Path) -> np.ndarray:
+    """A GGUF file of a random Llama of two layers, and its embeddings."""
+    control = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    tokens = [*control, *sorted(pre_tokenizers.ByteLevel.alphabet()), "ĠĠ"]
+    kinds = [gguf.TokenType.CONTROL] * len(control)
+    kinds += [gguf.TokenType.NORMAL] * (len(tokens) - len(control))
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_context_length(256)
+    writer.add_embedding_length(32)
+    writer.add_block_count(2)
+    writer.add_feed_forward_length(64)
+    writer.add_head_count(2)
+    writer.add_head_count_kv(1)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_rope_freq_base(1e5)
+    writer.add_rope_dimension_count(16)
+    writer.add_vocab_size(len(tokens))
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("smollm")
+    writer.add_token_list(tokens)
+    writer.add_token_types(kinds)
+    writer.add_token_merges(["Ġ Ġ"])
+    writer.add_unk_token_id(0)
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    writer.add_pad_token_id(2)
+    writer.add_chat_template(TEMPLATE)
+    rng = np.random.default_rng(0)
+    shapes = {"token_embd": (len(tokens), 32), "output_norm": (32,)}
+    for layer in range(2):
+        own = {
+            "attn_norm": (32,), "ffn_norm": (32,), "attn_q": (32, 32), "attn_k": (16, 32),
+            "attn_v": (16, 32), "attn_output": (32, 32), "ffn_gate": (64, 32),
+            "ffn_up": (64, 32), "ffn_down": (32, 64),
+        }  # fmt: skip
+        shapes |= {f"blk.{layer}.{name}": shape for name, shape in own.items()}
+    values = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    for name, value in values.items():
+        writer.add_tensor(f"{name}.weight", value)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return values["token_embd"]
+
+
+@pytest.mark.slow
+def test_a_base_is_made_of_a_gguf_file(
+    scripts: dict[str, ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    embeddings = make_gguf(tmp_path / "small.gguf")
+    out = tmp_path / "base"
+    monkeypatch.setattr("sys.argv", ["make_base.py", str(out), "--gguf", f"{tmp_path}/small.gguf"])
+    scripts["make_base"].main()
+    model = AutoModelForCausalLM.from_pretrained(out)
+    assert model.dtype == torch.bfloat16
+    stored = model.model.embed_tokens.weight
+    assert torch.equal(stored, torch.from_numpy(embeddings).bfloat16())
+    tokenizer = AutoTokenizer.from_pretrained(out)
+    assert tokenizer.tokenize("a  56") == ["a", "ĠĠ", "5", "6"]
+    chat = tokenizer.apply_chat_template([{"role": "user", "content": "Hi"}], tokenize=False)
+    assert chat == "<|im_start|>user\nHi<|im_end|>\n"
+    assert licence_of(out) == "apache-2.0"
+    with pytest.raises(SystemExit, match="exists"):
+        scripts["make_base"].main()

@@ -3,7 +3,8 @@
     python data/examples/smollm2/compare_merges.py smollm2.duckdb
 
 Each method is tried with a few scales and densities, all models with weight 1. The best of each
-method on the selection split is measured on the test split, as the champion is.
+method on the selection split is measured on the test split, as the champion is. Task arithmetic is
+not among them: `colony report` tries fifteen scales of it.
 """
 
 import argparse
@@ -28,13 +29,12 @@ from population.merging.recipe import Recipe
 from population.weights.materialise import State
 
 GRID: dict[str, list[dict[str, float]]] = {
-    "task_arithmetic": [{"lambda": scale} for scale in (0.4, 0.6, 0.8, 1.0)],
-    "ties": [{"density": d, "lambda": scale} for d in (0.2, 0.5) for scale in (1.0, 2.0)],
+    "ties": [{"density": 0.2, "lambda": scale} for scale in (1.0, 2.0)],
     "dare_linear": [{"density": 0.5, "lambda": scale} for scale in (0.4, 0.6, 0.8)],
-    "dare_ties": [{"density": 0.5, "lambda": scale} for scale in (0.4, 0.6, 0.8)],
+    "dare_ties": [{"density": 0.5, "lambda": scale} for scale in (0.4, 0.8)],
     "della": [{"density": 0.5, "lambda": scale} for scale in (1.0, 2.0)],
-    "breadcrumbs": [{"density": 0.9, "lambda": scale} for scale in (0.5, 0.8)],
-    "sce": [{"select_topk": part} for part in (0.5, 1.0)],
+    "breadcrumbs": [{"density": 0.9, "lambda": 0.6}],
+    "sce": [{"select_topk": 0.5}],
     "model_stock": [{}],
     "karcher": [{}],
 }

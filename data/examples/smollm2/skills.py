@@ -165,7 +165,7 @@ def exercises(skill: str, seed: int = 0) -> Iterator[Exercise]:
             yield question
 
 
-SIZES = {"search": 120, "selection": 40, "test": 80}
+SIZES = {"search": 60, "selection": 20, "test": 60}
 """Items of a task, by split."""
 
 ASKED = 600
