@@ -1,4 +1,4 @@
-"""The scripts of data/examples/smollm2, on a random model of the same kind and size of nothing."""
+"""The scripts of data/examples/smollm2 on a tiny random model of the same kind."""
 
 import tomllib
 from pathlib import Path
