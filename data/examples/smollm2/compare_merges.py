@@ -1,10 +1,9 @@
-"""The champion of a campaign against merges by other methods, of the same founders.
+"""The champion of a campaign against its founders, and against merges of them by other methods.
 
     python data/examples/smollm2/compare_merges.py smollm2.duckdb
 
 Each method is tried with a few scales and densities, all models with weight 1. The best of each
-method on the selection split is measured on the test split, as the champion is. Task arithmetic is
-not among them: `colony report` tries fifteen scales of it.
+method on the selection split is measured on the test split, as champion and founders are.
 """
 
 import argparse
@@ -29,6 +28,7 @@ from population.merging.recipe import Recipe
 from population.weights.materialise import State
 
 GRID: dict[str, list[dict[str, float]]] = {
+    "task_arithmetic": [{"lambda": scale} for scale in (0.3, 0.5, 0.7, 1.0)],
     "ties": [{"density": 0.2, "lambda": scale} for scale in (1.0, 2.0)],
     "dare_linear": [{"density": 0.5, "lambda": scale} for scale in (0.4, 0.6, 0.8)],
     "dare_ties": [{"density": 0.5, "lambda": scale} for scale in (0.4, 0.8)],
@@ -91,6 +91,11 @@ class Comparison:
         merge(Recipe.model_validate(recipe), self._file, threads=self.context.config.run.threads)
         return load_file(self._file)
 
+    def score_of(self, genome: Floats, items: Sequence[Item]) -> Floats:
+        """Exact match of the model of a genome, shape (items,)."""
+        (state,) = self.context.factory.maker.siblings([genome])
+        return self.score(state, items)
+
     def score(self, state: State, items: Sequence[Item]) -> Floats:
         """Exact match of a model, shape (items,)."""
         evaluator = self.context.evaluator
@@ -133,11 +138,12 @@ def compare(
     ]
     test = campaign.context.split("test")
     champion = campaign.archive.find("champion")
-    genome = genome_of(campaign.archive, campaign.context, champion)
-    (state,) = campaign.context.factory.maker.siblings([genome])
-    own = comparison.score(state, test)
+    own = comparison.score_of(genome_of(campaign.archive, campaign.context, champion), test)
     table = _table(test)
     table.add_row(*_row(f"champion {champion.label}", own, own, test))
+    for number, founder in enumerate(campaign.context.founders):
+        exact = comparison.score_of(campaign.context.genome_of_founder(number), test)
+        table.add_row(*_row(founder.name, exact, own, test))
     for one in sorted(best, key=lambda one: -one.selection):
         exact = comparison.score(comparison.merged(one.method, one.parameters), test)
         table.add_row(*_row(f"{one.method}, {one.words}", exact, own, test))

@@ -99,7 +99,7 @@ def _counted(number: int, things: str) -> str:
 def _problem(rng: random.Random) -> tuple[str, str, int]:
     """A word problem: its text, the things in it, and how many there are in the end."""
     name, things = rng.choice(NAMES), rng.choice(list(THINGS))
-    kind, one, two = rng.randrange(3), rng.randint(5, 50), rng.randint(2, 40)
+    kind, one, two = rng.randrange(3), rng.randint(3, 15), rng.randint(2, 9)
     if kind == 0:
         text = f"{name} has {one} {things} and gets {two} more. How many now?"
         return text, things, one + two
@@ -165,7 +165,7 @@ def exercises(skill: str, seed: int = 0) -> Iterator[Exercise]:
             yield question
 
 
-SIZES = {"search": 60, "selection": 20, "test": 60}
+SIZES = {"search": 60, "selection": 20, "test": 40}
 """Items of a task, by split."""
 
 ASKED = 600
