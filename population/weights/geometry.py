@@ -90,7 +90,7 @@ def geometry_of(
         for segment in layout.segments[name]:
             cut = (slice(None),) * segment.dim + (slice(segment.start, segment.stop),)
             index = cut if header.shape else ()
-            parts = [(wide[vector] - origin)[index].ravel() for vector in basis.vectors]
+            parts = [(wide[vector][index] - origin[index]).ravel() for vector in basis.vectors]
             for start in range(0, parts[0].size, CHUNK):
                 stack = np.array([part[start : start + CHUNK] for part in parts], dtype=np.float64)
                 gram[segment.block] += stack @ stack.T
