@@ -26,6 +26,7 @@ from tui.cli import (
     skills_command,
     tables,
     tournament_command,
+    trace_command,
     weights_commands,
 )
 from tui.shared.console import (
@@ -325,6 +326,7 @@ app.add_typer(harness_command.app)
 app.add_typer(archive_commands.app)
 app.add_typer(tournament_command.app)
 app.add_typer(merge_commands.app)
+app.add_typer(trace_command.app)
 
 
 def main() -> None:
