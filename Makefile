@@ -35,6 +35,7 @@ bench: $(READY)  ## every benchmark in its quick form, as JSON in $(OUT)
 	$(BIN)/python -m tests.benchmarks.ratings --seeds 2 --json $(OUT)/ratings.json
 	$(BIN)/python -m tests.benchmarks.lineage --models 20000 --json $(OUT)/lineage.json
 	$(BIN)/python -m tests.benchmarks.tui --models 20000 --json $(OUT)/tui.json
+	$(BIN)/python -m tests.benchmarks.trace --merges 12 --json $(OUT)/trace.json
 	$(BIN)/python -m tests.benchmarks.merge --founders data/founders/base data/founders/kanji data/founders/sum data/founders/sort --repeat 1 --json $(OUT)/merge.json
 	$(BIN)/python -m tests.benchmarks.lm_eval_agreement --items 40 --json $(OUT)/lm_eval_agreement.json
 

@@ -68,7 +68,7 @@ def _models(reference: str) -> list[tuple[str | None, str]]:
 
 
 def _fits(candidate: Checkpoint, merge: Checkpoint) -> bool:
-    """Whether most weights of a merge have a tensor of that name and shape, give or take a prefix."""
+    """Whether most weights of a merge are in tensors of this name and shape, prefixes aside."""
     known = {(_last_words(name), header.shape) for name, header in candidate.tensors.items()}
     matched = sum(
         header.parameters

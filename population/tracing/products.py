@@ -65,6 +65,11 @@ class Products:
             change[after, [before, after]] = 1.0
         return replace(self, gram=change @ self.gram @ change.T)
 
+    def only(self, candidates: Sequence[int]) -> Products:
+        """The products of some of the candidates, the reference among them."""
+        rows = [*candidates, self.gram.shape[-1] - 1]
+        return replace(self, gram=self.gram[:, rows][:, :, rows])
+
     def with_merge(self, candidate: int) -> Products:
         """The products with a candidate in the place of the merge."""
         order = [*range(self.gram.shape[-1] - 1), candidate]
@@ -93,6 +98,10 @@ class TensorProducts:
             np.add.reduceat(self.slices.elements, self.starts),
             np.add.reduceat(self.slices.rounding, self.starts),
         )
+
+    def only(self, candidates: Sequence[int]) -> TensorProducts:
+        """The products of some of the candidates; see `Products`."""
+        return replace(self, slices=self.slices.only(candidates))
 
     def from_reference(self, before: int, after: int) -> TensorProducts:
         """The same with another candidate as the reference; see `Products`."""

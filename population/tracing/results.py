@@ -70,6 +70,7 @@ class Trace:
         tensors: one by one.
         skipped: names of tensors that are no weights, or that not all have in the same shape.
         candidates: names of all candidates.
+        equal: candidates left out, by name, and the candidate that each has the weights of.
     """
 
     kind: Kind
@@ -82,6 +83,7 @@ class Trace:
     tensors: tuple[TracedTensor, ...]
     skipped: tuple[str, ...]
     candidates: tuple[str, ...]
+    equal: dict[str, str]
 
     @property
     def missing(self) -> bool:

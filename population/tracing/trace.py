@@ -86,9 +86,15 @@ def trace(
     read = tensor_products(
         merge, opened, 0, names, lambda done, total: progress(done, total, "weights"), threads
     )
+    distances = _distances(read.whole)
+    first_equal = [int(np.flatnonzero(row == 0.0)[0]) for row in distances]
+    different = sorted(set(first_equal))
+    equal = {opened[n].name: opened[m].name for n, m in enumerate(first_equal) if n != m}
     if base is None:
-        base = _central(read.whole)
-    tensors = read.from_reference(0, base)
+        base = int(np.argmin(distances.sum(axis=1)))
+    base = different.index(first_equal[base])
+    opened = [opened[row] for row in different]
+    tensors = read.only(different).from_reference(0, base)
     found = _explanation(merge, opened, base, tensors, progress)
     fit = least_squares(tensors.whole, base, found.among)
     shares = shares_of(least_squares(found.units, base, found.among))
@@ -109,6 +115,7 @@ def trace(
         tensors=_tensors(names, fit, {row: opened[row].name for row in (*rows, base)}),
         skipped=tuple(sorted(merge.tensors.keys() - set(names))),
         candidates=tuple(each.name for each in opened),
+        equal=equal,
     )
 
 
@@ -182,8 +189,8 @@ def _common_tensors(merge: Checkpoint, candidates: Sequence[Checkpoint]) -> list
     return sorted(names)
 
 
-def _central(products: Products) -> int:
-    """The candidate with the least sum of distances to the others: fine-tunes surround a base.
+def _distances(products: Products) -> Floats:
+    """Distances between the weights of candidates, shape (candidates, candidates).
 
     Args:
         products: whose reference is the first candidate.
@@ -191,8 +198,10 @@ def _central(products: Products) -> int:
     differences = products.gram.sum(axis=0)[:-1, :-1]
     differences[0], differences[:, 0] = 0.0, 0.0  # the reference does not differ from itself
     lengths = np.diag(differences)
-    distances = lengths[:, None] + lengths[None, :] - 2.0 * differences
-    return int(np.argmin(np.sqrt(np.maximum(distances, 0.0)).sum(axis=1)))
+    squares = lengths[:, None] + lengths[None, :] - 2.0 * differences
+    # Of equal candidates nothing is left but what sums are rounded by.
+    squares[squares <= 1e-12 * lengths.max(initial=0.0)] = 0.0
+    return np.asarray(np.sqrt(squares))
 
 
 def _sparse_parents(

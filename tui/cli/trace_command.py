@@ -106,6 +106,7 @@ def _as_json(found: "Trace") -> dict[str, Any]:
 def _view(name: str, found: "Trace", *, by_tensor: bool) -> RenderableType:
     """What was found, as a table and sentences."""
     sentences = [_completeness(found)]
+    sentences += [f"{one} has the weights of {other}" for one, other in found.equal.items()]
     if found.unknown:
         sentences.append(
             f"{len(found.unknown)} of {len(found.tensors)} tensors do not tell their coefficients, "
