@@ -156,6 +156,21 @@ def test_digits(capsys: pytest.CaptureFixture[str], founders: Path, tmp_path: Pa
     assert without_times(again["methods"]) == without_times(content["methods"])
 
 
+def test_digits_split_among_founders(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ("--founders", "2,5", "--splits", 2, "--passes", 5, "--methods", "cma_es")
+    content = run_digits(capsys, *asked)
+    assert list(content["methods"]) == ["cma_es/2", "cma_es/5"]
+    assert all(len(kept["test"]["5"]) == 2 for kept in content["methods"].values())
+    first, again, other = (mlp.split_specialists(5, seed) for seed in (0, 0, 1))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+    train = mlp.digits()[0]
+    right = mlp.scores(first, train).astype(bool)
+    known = [set(train.labels.numpy()[row].tolist()) for row in right]
+    assert all(len(classes) == 2 for classes in known)
+    assert set().union(*known) == set(range(10))
+
+
 def test_digits_from_scratch(capsys: pytest.CaptureFixture[str]) -> None:
     asked = ("--scratch", "--passes", 30, "--methods", "colony,ga,cma_es")
     rough, smooth = run_digits(capsys, *asked), run_digits(capsys, *asked, "--smooth")
@@ -206,6 +221,7 @@ def test_broken_founders_are_one_line(
             ["--passes", "5", "--methods", "colony,magic"],
             "no method 'magic' here; there are colony",
         ),
+        (["--passes", "5", "--founders", "3,1"], "expected 2 to 10 founders, got 1"),
         (
             ["--passes", "5", "--scratch", "--founders", "f.npz"],
             "--scratch has founders of its own",

@@ -1,4 +1,4 @@
-"""Generation 0: the founders, and the best of standard merges and random mixtures.
+"""Generation 0: the founders, and the best of standard merges and random ones.
 
 It is stored in parts (`population.campaign.parts`), founders first, so that there is something to
 see soon and little is lost. The archive is the same whichever process made which part.
@@ -53,7 +53,7 @@ def first_generation(
     """
     context, items = session.context, session.items
     drawn = context.factory.space.initial_genomes(
-        generator(seed, "first"), 2 * context.config.search.population
+        generator(seed, "first"), 2 * context.config.search.first_population
     )
     proposals = Proposals(
         tuple(
@@ -136,7 +136,7 @@ class _Making:
             offspring,
             means,
             context.hashes.identities,
-            search.population,
+            search.first_population,
             [method for method in search.methods if method != LINEAR],
         )
         genomes |= {births[row].id: self.proposals.children[row].genome for row in chosen}

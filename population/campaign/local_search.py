@@ -23,7 +23,7 @@ from population.evaluation.evaluator import Evaluator
 from population.evaluation.intervals import scores_by_task
 from population.evaluation.pool import EvaluatorPool
 from population.evolution.population_state import BreedingState
-from population.evolution.proposals import CENTRE, EMITTER, Proposals
+from population.evolution.proposals import CENTRE, EMITTER, RAISE, Proposals
 from population.gradient.descent import (
     Descent,
     DescentSettings,
@@ -36,6 +36,10 @@ from population.randomness import generator
 
 ROOM = 4e9
 """Bytes that networks with their gradients may take, unless `[run] memory_gb` says otherwise."""
+
+SHORTER, STEEP = 0.5, 0.1
+"""Part of the rate that the best line takes steps with where it gained less than `STEEP` in a
+generation: near the top the longer ones lose as much as they win."""
 
 PER_NETWORK = 3
 """What a network with gradients takes, in sizes of its weights in fp32: those that were made, those
@@ -58,13 +62,11 @@ class LocalSearch:
         self._context, self._seed, self._progress = context, seed, progress
         self._settings: GradientSettings = context.config.gradient
 
-    @property
-    def cost(self) -> int:
-        """Item evaluations that the children of a generation take at most."""
-        settings, search = self._settings, self._context.config.search
-        tasks = len(self._context.tasks)
+    def cost_of(self, children: int) -> int:
+        """Item evaluations that so many children take at most."""
+        settings, tasks = self._settings, len(self._context.tasks)
         items = items_per_task(settings.items, tasks) * tasks
-        return search.brood * settings.steps * items * COST
+        return children * settings.steps * items * COST
 
     def improve(
         self, proposals: Proposals, state: BreedingState, panel: Sequence[Item]
@@ -91,7 +93,11 @@ class LocalSearch:
             low=self._context.factory.space.space.low,
             high=self._context.factory.space.space.high,
         )
-        samplers = [self._sampler(self._niche(row, state, panel)) for row in rows]
+        raised = [proposals.children[row].operator == RAISE for row in rows]
+        samplers = [
+            self._sampler(self._tasks if again else self._niche(row, state, panel))
+            for row, again in zip(rows, raised, strict=True)
+        ]
         descents = [
             new_descent(
                 proposals.children[row].genome,
@@ -99,7 +105,9 @@ class LocalSearch:
             )
             for row in rows
         ]
-        ends = self._descended(descents, samplers, settings)
+        shorter = replace(settings, rate=SHORTER * settings.rate)
+        each = [shorter if again and state.gain < STEEP else settings for again in raised]
+        ends = self._descended(descents, samplers, each)
         children = list(proposals.children)
         for row, end in zip(rows, ends, strict=True):
             children[row] = replace(children[row], genome=end.genome)
@@ -109,7 +117,7 @@ class LocalSearch:
         self,
         descents: Sequence[Descent],
         samplers: Sequence[ItemSampler],
-        settings: DescentSettings,
+        settings: Sequence[DescentSettings],
     ) -> list[Descent]:
         taken = descend_together(
             self._pool,
@@ -125,11 +133,15 @@ class LocalSearch:
     def _niche(self, row: int, state: BreedingState, panel: Sequence[Item]) -> tuple[str, ...]:
         """The tasks that a child is improved on: all, or one that is solved badly by everybody."""
         rng = generator(self._seed, "niche", state.generation + 1, row)
-        tasks = [task.name for task in self._context.tasks]
+        tasks = self._tasks
         if len(tasks) < 2 or rng.random() >= self._settings.niches:
-            return tuple(tasks)
+            return tasks
         lacking = 0.02 + 1.0 - best_by_task(state.members.scores, panel, tasks)
         return (tasks[int(rng.choice(len(tasks), p=lacking / lacking.sum()))],)
+
+    @cached_property
+    def _tasks(self) -> tuple[str, ...]:
+        return tuple(task.name for task in self._context.tasks)
 
     def _sampler(self, tasks: Sequence[str]) -> ItemSampler:
         items = [item for item in self._items if item.task in tasks]

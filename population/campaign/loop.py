@@ -38,6 +38,7 @@ from population.errors import Interrupted
 from population.evaluation.results import Results
 from population.evolution.extensions import Extensions
 from population.evolution.finals import Race, run_race
+from population.evolution.lines import brood_of
 from population.evolution.proposals import Offspring, Outcome
 
 
@@ -289,32 +290,39 @@ class Campaign:
         wall, _, _, evaluations = session.clock.read()
         spent, seconds = before.spent + evaluations, self._limits.seconds
         cost = cost_of_next(self.archive, session, before)
+        # The next one may have a whole brood, though this one has a single child.
+        cost += cost_of_next(self.archive, session, before, session.context.config.search.brood)
         budget = self._limits.item_evaluations
         return generation == self._limits.generations or (
-            (budget is not None and spent + 2 * cost > budget)
+            (budget is not None and spent + cost > budget)
             or (seconds is not None and before.worked_s + 2.0 * wall > seconds)
         )
 
 
-def cost_of_next(archive: Archive, session: Session, population: PopulationState) -> int:
+def cost_of_next(
+    archive: Archive, session: Session, population: PopulationState, brood: int | None = None
+) -> int:
     """Item evaluations that the next generation takes at most.
 
     Args:
         archive: of the campaign.
         session: its parts.
         population: as it is now.
+        brood: how many children are born; by default as many as will be.
     """
     config, size, panel = session.context.config, session.items.max_questions, len(population.panel)
     search = config.search
-    newcomers = search.finalists + sum(model not in population.ratings for model in population.ids)
-    cost = search.brood * (size(search.items) + config.gate.texts)
-    cost += search.finalists * (panel + config.gate.answers) + session.local_search.cost
+    brood = brood or brood_of(search, population.breeding)
+    finalists = min(search.finalists, brood)
+    newcomers = finalists + sum(model not in population.ratings for model in population.ids)
+    cost = brood * (size(search.items) + config.gate.texts)
+    cost += finalists * (panel + config.gate.answers) + session.local_search.cost_of(brood)
     if session.items.epoch_of(population.generation + 1) != population.epoch:
         cost += len(population.members) * size(search.panel)
         newcomers += len(population.members)
     cost += search.challengers * LAST_CHALLENGE * len(session.writer.selection)
     judges = len(judges_to_keep(archive, search, population.generation + 1))
-    everybody = len(population.members) + search.finalists
+    everybody = len(population.members) + finalists
     items = size(config.arena.items)
     return cost + max_evaluations(
         config.arena, session.context.components.judges, items, newcomers, everybody, judges

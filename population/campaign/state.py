@@ -101,6 +101,7 @@ def load_population(archive: Archive, space: SearchSpace, kinship: Kinship) -> P
         next_id=archive.newest_id() + 1,
         coverage=max(past.item_coverage for past in history),
         pinned=tuple(pinned(archive)),
+        gain=gain_of(history),
     )
     crowned = fitness_of(archive, [last.champion], "selection").get(last.champion)
     return PopulationState(
@@ -113,6 +114,17 @@ def load_population(archive: Archive, space: SearchSpace, kinship: Kinship) -> P
         breeding,
         crowned,
     )
+
+
+def gain_of(history: Sequence[Generation]) -> float:
+    """How far the best of the living rose in the last generation; a first one starts from nothing.
+
+    On another panel that cannot be said, and counts as nothing.
+    """
+    if len(history) < 2:
+        return history[-1].best
+    before, last = history[-2:]
+    return last.best - before.best if last.epoch == before.epoch else 0.0
 
 
 def _members(

@@ -106,12 +106,19 @@ class Search(_Section):
     does, where tasks have no keys or none may be used."""
     population: int = Field(28, ge=4)
     """Living offspring. Founders live forever beside them."""
+    first: int | None = Field(None, ge=4)
+    """Places in generation 0, for the best of some standard merges and random ones; without a
+    number as many as `population`."""
     brood: int = Field(28, ge=2)
     """Offspring born per generation; no more than the living."""
     items: int = Field(36, ge=2)
     """Search items that a brood is scored on: fresh ones for every generation, the same for all."""
     panel: int = Field(120, gt=0)
     """Search items that the living are compared on."""
+    climb: float | None = Field(None, ge=0)
+    """As long as the best of the living rises by more than this per generation (on the panel), all
+    gradient steps are its own; otherwise a whole brood is born. Without a number no model is
+    improved further after its birth."""
     rotate: int = Field(40, gt=0)
     """Generations until a fresh panel is sampled; the living are then scored again."""
     finalists: int = Field(2, ge=1)
@@ -179,6 +186,11 @@ class Search(_Section):
     a founder has."""
     scales: tuple[float, float] = (0.5, 1.5)
     """In data-flow space: the smallest and the largest scale of a step."""
+
+    @property
+    def first_population(self) -> int:
+        """Places in generation 0."""
+        return min(self.first or self.population, self.population)
 
     @model_validator(mode="after")
     def _places_for_all(self) -> "Search":
@@ -308,18 +320,27 @@ class Weights(_Section):
     `colony revive` brings back. The least recently used make room, champions last. 0 keeps none."""
 
 
-SEARCH_WITH_GRADIENTS: dict[str, Any] = {
-    "population": 12,
-    "brood": 4,
-    "emitter": 0.0,
-    "blocks": "slice",
-    "groups": 32,
-    "mutation": (0.002, 0.02),
+WITH_GRADIENTS: dict[str, dict[str, Any]] = {
+    "search": {
+        "population": 12,
+        "first": 4,
+        "brood": 4,
+        "panel": 72,
+        "climb": 0.01,
+        "crown": 1,
+        "emitter": 0.0,
+        "blocks": "slice",
+        "groups": 32,
+        "mutation": (0.002, 0.02),
+    },
+    "arena": {"items": 24},
+    "budget": {"item_evaluations": 60_000},
 }
-"""Defaults of [search] where children take gradient steps."""
+"""Defaults where children take gradient steps, section by section."""
 
-BUDGET_WITH_GRADIENTS: dict[str, Any] = {"item_evaluations": 60_000}
-"""The default of [budget] there."""
+LATER = {"first", "climb", "methods"}
+"""Settings of [search] that are younger than local search by gradient. An archive names all that
+there were when it began, and goes on without these if it does not name them."""
 
 
 class Config(_Section):
@@ -352,8 +373,13 @@ class Config(_Section):
         possible = possible and search.get("merit", "keys") == "keys"
         if isinstance(gradient, dict) and not possible:
             gradient = {**gradient, "steps": 0}
-        if isinstance(gradient, dict) and gradient.get("steps") != 0:
-            search = {**SEARCH_WITH_GRADIENTS, **search}
-            if isinstance(budget := given.get("budget", {}), dict):
-                given = {**given, "budget": {**BUDGET_WITH_GRADIENTS, **budget}}
-        return {**given, "search": search, "gradient": gradient}
+        given = {**given, "search": search, "gradient": gradient}
+        began_before = search.keys() >= Search.model_fields.keys() - LATER
+        if isinstance(gradient, dict) and gradient.get("steps") != 0 and not began_before:
+            for name, defaults in WITH_GRADIENTS.items():
+                if isinstance(section := given.get(name, {}), dict):
+                    given[name] = {**defaults, **section}
+            # Every method needs somebody to show what it is good for.
+            if len(search.get("methods", [])) > 1 and "first" not in search:
+                given["search"]["first"] = None
+        return given

@@ -40,6 +40,7 @@ from population.evolution.alarms import (
 from population.evolution.bandit import arm_probabilities
 from population.evolution.evolution_strategy import mirrored_genomes, sample_steps
 from population.evolution.finals import Race
+from population.evolution.lines import brood_of
 from population.evolution.mutation import mutate
 from population.evolution.operators import OPERATORS, Operator, Recombination
 from population.evolution.operators.ensemble import rank_weights
@@ -47,6 +48,7 @@ from population.evolution.population_state import BreedingState
 from population.evolution.proposals import (
     CENTRE,
     EMITTER,
+    RAISE,
     Offspring,
     Outcome,
     Panel,
@@ -171,7 +173,7 @@ class _Proposer:
         self.evolver.engine.generation(
             members.genomes[rows],
             members.means[rows],
-            min(search.brood, len(rows)),
+            brood_of(search, self.state),
             Hooks(parent_selection, crossover, mutation),
         )
         sharing = search.sharing * self.response.novelty
@@ -198,7 +200,7 @@ class _Proposer:
 
     def _children(self, first_parents: Sequence[int], count: int) -> list[Proposal]:
         """The centre, mirrored pairs around it, children of the operators, and ordered matings."""
-        emitted, pairs = self._emitted(), self.state.matings
+        emitted, pairs = [*self._emitted(), *self._raised()], self.state.matings
         recombined = first_parents[len(emitted) : count - len(pairs)]
         mated = [self._mated(child, int(first)) for child, first in enumerate(recombined)]
         ordered = [self._ordered(child, pair) for child, pair in enumerate(pairs, len(mated))]
@@ -236,7 +238,7 @@ class _Proposer:
     def _emitter_steps(self) -> Floats:
         """The emitter's steps, one for each pair of its children; shape (pairs, genes)."""
         search, space = self.evolver.search, self.evolver.space.space
-        size = min(search.brood, len(self.state.members.offspring))
+        size = brood_of(search, self.state)
         room = size - len(self.state.matings)
         pairs = max(0, min(round(search.emitter * size / 2), (room - 1) // 2))
         if not pairs:
@@ -259,6 +261,14 @@ class _Proposer:
                 for genome in mirrored_genomes(emitter.centre, self.steps, sigma * emitter.stride)
             ),
         ]
+
+    def _raised(self) -> list[Proposal]:
+        """The best of the living, to be taken further by gradient steps."""
+        members = self.state.members
+        if self.evolver.search.climb is None:
+            return []
+        (best,) = members.best_offspring(1)
+        return [Proposal(RAISE, (Parent(members.ids[best], 1.0, "first"),), members.genomes[best])]
 
     def _mated(self, child: int, first: int) -> Proposal:
         """A child of an operator that the bandit draws."""

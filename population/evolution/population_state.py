@@ -102,6 +102,7 @@ class BreedingState:
         coverage: the largest part of the items that the living ever solved.
         pinned: ids of members that keep their place whatever they score.
         matings: pairs of ids that get a child in the next generation, by command.
+        gain: how far the best of the living rose in the last generation, on one panel.
     """
 
     generation: int
@@ -112,3 +113,4 @@ class BreedingState:
     coverage: float = 0.0
     pinned: tuple[int, ...] = ()
     matings: tuple[tuple[int, int], ...] = ()
+    gain: float = 0.0

@@ -16,6 +16,9 @@ from population.evolution.population_state import SearchState
 CENTRE, EMITTER = "centre", "emitter"
 """Operators of the evolution strategy's children: its averaged centre, and steps around it."""
 
+RAISE = "raise"
+"""Operator of a child that is its parent as it is: local search takes the line further."""
+
 
 @dataclass(frozen=True)
 class Proposal:

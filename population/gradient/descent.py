@@ -187,7 +187,7 @@ def descend_together(
     maker: Materialiser,
     descents: Sequence[Descent],
     samplers: Sequence[ItemSampler],
-    settings: DescentSettings,
+    settings: Sequence[DescentSettings],
     steps: int,
     progress: Callable[[int], None] = lambda done: None,
 ) -> list[list[DescentStep]]:
@@ -198,7 +198,7 @@ def descend_together(
         maker: of the weights.
         descents: they share nothing but the maker.
         samplers: of the items of each.
-        settings: of all.
+        settings: of each.
         steps: how many each takes.
         progress: called with the number of descents that have ended; may raise to stop.
 
@@ -206,12 +206,14 @@ def descend_together(
         The steps of each descent.
     """
 
-    def taken(descent: Descent, sampler: ItemSampler, evaluator: Evaluator) -> list[DescentStep]:
+    def taken(
+        descent: Descent, sampler: ItemSampler, own: DescentSettings, evaluator: Evaluator
+    ) -> list[DescentStep]:
         made: list[DescentStep] = []
         for _ in range(steps):
-            made.append(descend(evaluator, maker, descent, sampler, settings))
+            made.append(descend(evaluator, maker, descent, sampler, own))
             descent = made[-1].descent
         return made
 
-    pairs = zip(descents, samplers, strict=True)
-    return pool.run([partial(taken, descent, sampler) for descent, sampler in pairs], progress)
+    own = zip(descents, samplers, settings, strict=True)
+    return pool.run([partial(taken, *one) for one in own], progress)

@@ -1,6 +1,7 @@
 """Merging two small networks: our breeder and its rivals on M2N2's own first experiment.
 
     python -m tests.benchmarks.digits --passes 5000 --seeds 5 --json OUT
+    python -m tests.benchmarks.digits --founders 2,3,4,5 --splits 5 --passes 500 --json OUT
     python -m tests.benchmarks.digits --scratch --passes 20000 --methods colony,m2n2 --json OUT
 
 A pass is one network on all 1437 training images; a search may also ask a network less. Everyone
@@ -9,12 +10,15 @@ alone: the test images are looked at when the search is over.
 
 - m2n2, ga and map_elites mix and mutate flat weights, as published.
 - cma_es, stock_pygad, random_search and colony search a coefficient for every founder and block.
+- By default two founders know five classes each. --founders 3 splits the ten classes among three by
+  chance, anew for each of --splits: each is a seed of its own, and methods are called NAME/3.
 - With --scratch founders know nothing, and only mutation can help: colony then steps in weights
   too, and those that search coefficients have nothing to find and stay out.
 """
 
 import hashlib
 import sys
+from argparse import Namespace
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -95,12 +99,13 @@ class Experiment:
     """What is asked of every method.
 
     Attributes:
-        founders: shape (founders, weights); None draws two that know nothing for each seed.
+        founders: shape (founders, weights), or among how many the classes are split anew for each
+            seed; None draws two that know nothing for each seed.
         passes: the budget.
         smooth: whether scores count the right answer's probability too.
     """
 
-    founders: Weights | None
+    founders: Weights | int | None
     passes: int
     smooth: bool = False
 
@@ -111,7 +116,11 @@ class Experiment:
 
     def founders_of(self, seed: int) -> Weights:
         """The founders of a seed; the same for every method."""
-        return mlp.untrained(2, seed) if self.founders is None else self.founders
+        if self.founders is None:
+            return mlp.untrained(2, seed)
+        if isinstance(self.founders, int):
+            return mlp.split_specialists(self.founders, seed)
+        return self.founders
 
     @property
     def search(self) -> Search:
@@ -220,7 +229,12 @@ def rival(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run what is asked for and print it."""
     parser = parser_of(__doc__)
-    parser.add_argument("--founders", type=Path, help="an .npz file; by default two are trained")
+    parser.add_argument(
+        "--founders",
+        help="an .npz file; or among how many the classes are split: 2,3,4; by default two have "
+        "five each",
+    )
+    parser.add_argument("--splits", type=positive, default=5, help="of each number of founders")
     parser.add_argument("--scratch", action="store_true", help="start from chance")
     parser.add_argument("--smooth", action="store_true", help="score probabilities as well")
     parser.add_argument("--passes", type=positive, required=True)
@@ -229,19 +243,38 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if args.scratch and args.founders:
             raise BenchmarkError("--scratch has founders of its own; leave --founders out")
         torch.set_num_threads(args.threads)
-        founders = mlp.read_founders(args.founders) if args.founders else None
-        if founders is None and not args.scratch:
-            founders = mlp.specialists()
-        experiment = Experiment(founders, args.passes, args.smooth)
-        wanted = chosen(methods(experiment), args.methods)
+        images = len(mlp.digits()[0])
+        experiments = experiments_of(args)
+        settings = {name: one.settings() for name, one in experiments.items()}
+        results = Results(args.json, settings.get("", settings), ("passes", images))
+        wanted = {}
+        for name, experiment in experiments.items():
+            known = chosen(methods(experiment), args.methods)
+            wanted |= {method + name: run for method, run in known.items()}
         if args.scratch and (skipped := [name for name in MERGES if wanted.pop(name, None)]):
             sys.stderr.write(f"nothing to merge from scratch: {', '.join(skipped)} skipped\n")
-        images = len(mlp.digits()[0])
-        results = Results(args.json, experiment.settings(), ("passes", images))
-        run_all(wanted, args.seeds, args.passes * images, results)
+        seeds = args.seeds if "" in experiments else args.splits
+        run_all(wanted, seeds, args.passes * images, results)
     except BenchmarkError as error:
         parser.exit(2, f"digits: {error}\n")
     sys.stdout.write(results.text())
+
+
+def experiments_of(args: Namespace) -> dict[str, Experiment]:
+    """What is asked for, by what is added to the names of methods.
+
+    Raises:
+        BenchmarkError: there are no such founders.
+    """
+    counts = (args.founders or "").split(",")
+    if not all(count.strip().isdecimal() for count in counts):
+        founders = mlp.read_founders(Path(args.founders)) if args.founders else None
+        if founders is None and not args.scratch:
+            founders = mlp.specialists()
+        return {"": Experiment(founders, args.passes, args.smooth)}
+    if wrong := [count for count in counts if not 2 <= int(count) <= mlp.OUTPUTS]:
+        raise BenchmarkError(f"expected 2 to {mlp.OUTPUTS} founders, got {wrong[0]}")
+    return {f"/{int(n)}": Experiment(int(n), args.passes, args.smooth) for n in counts}
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ first four fifths to train on; a network of 64, 256 and 10 units with ReLU. A mo
 of float32: weights (64, 256) and biases of the hidden layer, then those (256, 10) of the outputs.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -97,7 +98,7 @@ def accuracy(weights: Weights, asked: Images) -> float:
 # Founders
 
 
-def trained(labels: range, seed: int, steps: int = 10, rate: float = 0.003) -> Weights:
+def trained(labels: Sequence[int], seed: int, steps: int = 10, rate: float = 0.003) -> Weights:
     """A network that has seen some digits only: full-batch Adam from chance, as published."""
     train, _ = digits()
     asked = train.only(np.flatnonzero(np.isin(train.labels.numpy(), labels)))
@@ -123,6 +124,21 @@ def untrained(count: int, seed: int) -> Weights:
 def specialists() -> Weights:
     """The two founders of the published experiment: for the lower digits, and for the higher."""
     return np.stack([trained(range(5), seed=1), trained(range(5, 10), seed=2)])
+
+
+def split_specialists(count: int, seed: int) -> Weights:
+    """Founders among whom the ten classes are split by chance, as evenly as can be.
+
+    Args:
+        count: of founders, at most ten.
+        seed: of the split and of the founders' training.
+
+    Returns:
+        Shape (count, SIZE).
+    """
+    rng = generator(seed, "split", count)
+    parts = np.array_split(rng.permutation(OUTPUTS), count)
+    return np.stack([trained(part.tolist(), int(rng.integers(1 << 31))) for part in parts])
 
 
 def read_founders(path: Path) -> Weights:

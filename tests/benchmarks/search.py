@@ -142,8 +142,12 @@ def changed(**sections: Mapping[str, Any]) -> Variant:
 
 def without_gradient(**search: Any) -> Variant:
     """The variant without gradients, with the defaults of such a search but for some settings."""
-    defaults = Config.model_validate({"gradient": {"steps": 0}}).search.model_dump()
-    return changed(gradient={"steps": 0}, search={**defaults, **search})
+    defaults = Config.model_validate({"gradient": {"steps": 0}})
+    return changed(
+        gradient={"steps": 0},
+        search={**defaults.search.model_dump(), **search},
+        arena=defaults.arena.model_dump(),
+    )
 
 
 SEVERAL_METHODS = ["linear", "ties", "dare_ties", "della", "breadcrumbs"]
@@ -322,7 +326,7 @@ def gradient(
     blocks = len(stored.layout.blocks)
 
     def advance(pool: EvaluatorPool, descent: Descent, sampler: ItemSampler, steps: int) -> Descent:
-        (taken,) = descend_together(pool, exact, [descent], [sampler], settings, steps)
+        (taken,) = descend_together(pool, exact, [descent], [sampler], [settings], steps)
         return taken[-1].descent
 
     start = new_descent(np.full((len(basis.vectors), blocks), START), seed)

@@ -15,7 +15,7 @@ from population.campaign.local_search import LocalSearch, best_by_task
 from population.campaign.loop import Campaign
 from population.campaign.opening_context import found_archive, open_context, reopen_context
 from population.campaign.session import Session, open_session
-from population.campaign.state import PopulationState, load_population
+from population.campaign.state import PopulationState, gain_of, load_population
 from population.config import Budget, Config, load_config, parse_config
 from population.errors import Interrupted
 from population.evolution.proposals import CENTRE, EMITTER
@@ -63,7 +63,7 @@ def test_children_answer_better_after_their_steps(
     before = meter.evaluations
     improved = search.improve(proposals, population.breeding, population.panel)
     spent = meter.evaluations - before
-    assert 0 < spent <= search.cost
+    assert 0 < spent <= search.cost_of(len(proposals.children))
     assert [child.parents for child in improved.children] == [
         child.parents for child in proposals.children
     ]
@@ -82,6 +82,18 @@ def test_children_answer_better_after_their_steps(
     assert np.mean(falls) > 0.05
 
 
+def test_a_population_knows_how_far_its_best_rose(
+    opened: tuple[Context, Session, PopulationState],
+) -> None:
+    _, _, population = opened
+    first, before, last = population.history
+    assert population.breeding.gain == gain_of(population.history)
+    assert gain_of([first]) == first.best
+    assert gain_of([first, before]) == before.best - first.best
+    assert before.epoch != last.epoch  # on another panel
+    assert gain_of([first, before, last]) == 0.0
+
+
 def test_without_steps_children_stay_as_they_were_recombined(
     opened: tuple[Context, Session, PopulationState], config: Config
 ) -> None:
@@ -89,7 +101,7 @@ def test_without_steps_children_stay_as_they_were_recombined(
     none = config.model_copy(update={"gradient": config.gradient.model_copy(update={"steps": 0})})
     search = LocalSearch(open_context(none), 0, lambda done, total, what: None)
     proposals = session.evolver.ask(population.breeding)
-    assert search.cost == 0
+    assert search.cost_of(4) == 0
     assert search.improve(proposals, population.breeding, population.panel) is proposals
 
 
@@ -139,3 +151,10 @@ def test_a_campaign_from_before_gradients_goes_on_without() -> None:
     assert parse_config(stored, "x").gradient.steps == 0
     now = parse_config({}, "x")
     assert parse_config(now.model_dump(), "x") == now
+
+
+def test_a_campaign_from_before_lines_were_raised_goes_on_without() -> None:
+    stored = parse_config({}, "x").model_dump()
+    del stored["search"]["first"], stored["search"]["climb"]
+    search = parse_config(stored, "x").search
+    assert (search.climb, search.first_population) == (None, search.population)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lineage.ancestry.kinship import Kinship
-from lineage.records import Floats
+from lineage.records import Floats, Parent
 from population.config import ArenaSettings, Search
 from population.evolution.alarms import Alarm
 from population.evolution.bandit import new_bandit
@@ -16,7 +16,15 @@ from population.evolution.evolver import Evolver
 from population.evolution.finals import run_race
 from population.evolution.operators import OPERATORS
 from population.evolution.population_state import BreedingState, Members, SearchState
-from population.evolution.proposals import CENTRE, EMITTER, Offspring, Panel, Proposal, Proposals
+from population.evolution.proposals import (
+    CENTRE,
+    EMITTER,
+    RAISE,
+    Offspring,
+    Panel,
+    Proposal,
+    Proposals,
+)
 from population.evolution.spaces import SearchSpace
 from population.evolution.spaces.both import BothSpace
 from population.evolution.spaces.flow import FlowSpace
@@ -285,6 +293,34 @@ def test_a_large_colony_breeds_as_many_as_was_asked() -> None:
     nest.bred(5)
     assert {len(asked.children) for asked in nest.asked} == {4}
     assert {len(stock.members.offspring) for stock in nest.stocks} == {12}
+
+
+@pytest.mark.parametrize(
+    ("gain", "ordered", "children"),
+    [(0.02, (), 1), (0.02, ((5, 6),), 4), (0.01, (), 4), (-0.1, (), 4)],
+)
+def test_the_best_line_is_raised_alone_for_as_long_as_it_climbs(
+    gain: float, ordered: tuple[tuple[int, int], ...], children: int
+) -> None:
+    nest = Nest(brood=4, emitter=0.0, climb=0.01)
+    nest.stocks[0] = replace(nest.stock, gain=gain, matings=ordered)
+    nest.bred(1)
+    members = nest.stocks[0].members
+    (best,) = members.best_offspring(1)
+    raised, *founded = nest.conceived
+    assert len(nest.conceived) == children
+    assert raised.operator == RAISE
+    assert raised.parents == (Parent(members.ids[best], 1.0, "first"),)
+    assert np.array_equal(raised.genome, members.genomes[best])
+    assert {child.operator for child in founded} <= set(OPERATORS)
+
+
+def test_nobody_is_raised_unless_it_is_asked_for() -> None:
+    nest = Nest(brood=4, emitter=0.0)
+    nest.stocks[0] = replace(nest.stock, gain=1.0)
+    nest.bred(1)
+    assert len(nest.conceived) == 4
+    assert RAISE not in {child.operator for child in nest.conceived}
 
 
 def test_only_what_was_asked_for_is_taken() -> None:

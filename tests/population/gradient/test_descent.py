@@ -157,7 +157,7 @@ def test_descents_side_by_side_share_nothing(
         alone = [steps_of(first, maker, descent, sampler, 2) for descent in begun]
         pool = EvaluatorPool(first, cores)
         together = descend_together(
-            pool, maker, begun, [sampler] * len(begun), DescentSettings(), 2
+            pool, maker, begun, [sampler] * len(begun), [DescentSettings()] * len(begun), 2
         )
     finally:
         torch.set_num_threads(threads)
