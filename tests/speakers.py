@@ -21,6 +21,12 @@ WORDS = [
     *("two", "three", "four", "is", "was", "paris", "rome"),
 ]
 SPECIAL = ("<unk>", "<s>", "</s>")
+TURN_END = "<|end|>"
+CHAT = (
+    "{% for m in messages %}<s>{{ m['role'] }}: {{ m['content'] | trim }}<|end|>{% endfor %}"
+    "{% if add_generation_prompt %}<s>assistant:{% endif %}"
+)
+"""A chat template, whose turns end with a token that is not the end of a sequence."""
 
 
 def _merged(words: Sequence[str], marker: str) -> tuple[dict[str, int], list[tuple[str, str]]]:
@@ -115,17 +121,26 @@ TOKENIZERS: dict[str, Callable[[], Tokenizer]] = {
 }
 
 
-def tokenizer_of(kind: str) -> PreTrainedTokenizerFast:
+def tokenizer_of(kind: str, template: str | None = None) -> PreTrainedTokenizerFast:
     made = TOKENIZERS[kind]()
-    made.add_special_tokens([AddedToken(token, special=True) for token in SPECIAL])
-    return PreTrainedTokenizerFast(
+    control = (*SPECIAL, TURN_END) if template else SPECIAL
+    made.add_special_tokens([AddedToken(token, special=True) for token in control])
+    tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=made, bos_token="<s>", eos_token="</s>", unk_token="<unk>"
     )
+    tokenizer.chat_template = template
+    return tokenizer
 
 
-def speaker(folder: Path, kind: str, seed: int = 0, taught: Sequence[str] = ()) -> LlamaForCausalLM:
+def speaker(
+    folder: Path,
+    kind: str,
+    seed: int = 0,
+    taught: Sequence[str] = (),
+    template: str | None = None,
+) -> LlamaForCausalLM:
     """A tiny Llama with such a tokenizer, saved in a folder; taught to say some texts and end."""
-    tokenizer = tokenizer_of(kind)
+    tokenizer = tokenizer_of(kind, template)
     torch.manual_seed(seed)
     model = LlamaForCausalLM(
         LlamaConfig(

@@ -44,7 +44,7 @@ class Preference:
     def questions(self, item: Item, first: str, second: str) -> Sequence[Question]:
         """The two questions that tell which answer a judge prefers in this order."""
         prompt = PROMPT.format(question=item.prompt, first=first, second=second)
-        question = replace(item, prompt=prompt, key=None, plain=True)
+        question = replace(item, prompt=prompt, key=None, plain=True, messages=())
         return [(question, letter) for letter in LETTERS]
 
     def votes(self, slate: Slate, replies: Replies) -> Votes:

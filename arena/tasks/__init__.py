@@ -5,7 +5,16 @@ report reads it. A task is a folder, an object in a Python file, or an entry poi
 `colony.tasks` (`arena.tasks.loading`); `Task` is the protocol.
 """
 
+from arena.tasks.chats import transcript
 from arena.tasks.loading import load_task, load_tasks
 from arena.tasks.task import Questions, Task, items_per_task, sample_panel
 
-__all__ = ["Questions", "Task", "items_per_task", "load_task", "load_tasks", "sample_panel"]
+__all__ = [
+    "Questions",
+    "Task",
+    "items_per_task",
+    "load_task",
+    "load_tasks",
+    "sample_panel",
+    "transcript",
+]

@@ -13,15 +13,19 @@ LONGEST_ANSWER = 200
 """Characters of an answer that judges get to see; padding beyond it cannot impress them."""
 
 
-def canonical(answer: str) -> str:
+def canonical(answer: str, longest: int = LONGEST_ANSWER) -> str:
     r"""The form of an answer that judges compare: NFKC, no control characters, bounded length.
+
+    Args:
+        answer: as it was given.
+        longest: characters that are kept.
 
     >>> canonical("  Paris,\n France ")
     'Paris, France'
     """
     text = unicodedata.normalize("NFKC", answer)
     text = "".join(c if c.isprintable() else " " for c in text)
-    return " ".join(text.split())[:LONGEST_ANSWER]
+    return " ".join(text.split())[:longest]
 
 
 def judge_question(item: Item, answer: str) -> tuple[Item, str]:
@@ -48,4 +52,4 @@ def judge_question(item: Item, answer: str) -> tuple[Item, str]:
         key = "" if item.key is None else item.key
         return item, key[: len(key) - len(key.lstrip())] + answer
     before, _, after = item.statement.partition("{}")
-    return replace(item, prompt=before), answer + after
+    return replace(item, prompt=before, messages=()), answer + after

@@ -3,8 +3,9 @@
 from typing import Any
 
 from arena.errors import TaskError
+from arena.tasks.chats import ROLES, fault_of
 from arena.tasks.task import Task
-from lineage.records import Item
+from lineage.records import Item, Message
 
 
 class Checked:
@@ -23,7 +24,7 @@ class Checked:
         self.name: str = self._attribute("name")
         self.kind: str = self._attribute("kind")
         self.description: str = self._attribute("description")
-        self.stop: str | None = self._attribute("stop", or_none=True)
+        self.stop: str | tuple[str, ...] | None = self._stop()
 
     def __getattr__(self, name: str) -> Any:
         """All other attributes of the task."""
@@ -92,6 +93,36 @@ class Checked:
                     f"{where} gives item {item.id!r:.80} with {field} {value!r:.80}; "
                     "expected a text that is not empty"
                 )
+        for field, texts in (("keys", item.keys), ("choices", item.choices)):
+            if not (isinstance(texts, tuple) and all(isinstance(t, str) and t for t in texts)):
+                raise TaskError(
+                    f"{where} gives item {item.id!r:.80} with {field} {texts!r:.80}; "
+                    "expected a tuple of texts that are not empty"
+                )
+        if item.choices and (len(set(item.choices)) < 2 or item.key not in {None, *item.choices}):
+            raise TaskError(
+                f"{where} gives item {item.id!r:.80} with choices {item.choices!r:.80} and key "
+                f"{item.key!r:.80}; expected two or more, and the key among them"
+            )
+        turns = item.messages
+        if not (
+            isinstance(turns, tuple)
+            and all(isinstance(turn, Message) and turn.role in ROLES for turn in turns)
+            and all(isinstance(turn.content, str) and turn.content for turn in turns)
+        ):
+            raise TaskError(
+                f"{where} gives item {item.id!r:.80} with messages {turns!r:.80}; expected a tuple "
+                f"of lineage.records.Message with a role ({', '.join(ROLES)}) and a content"
+            )
+        if turns and (wrong := fault_of(turns)):
+            raise TaskError(f"{where} gives item {item.id!r:.80}: {wrong}")
+
+    def _stop(self) -> str | tuple[str, ...] | None:
+        stop = getattr(self._task, "stop", None)
+        if isinstance(stop, tuple | list) and stop and all(isinstance(s, str) and s for s in stop):
+            return tuple(stop)
+        text: str | None = self._attribute("stop", or_none=True)
+        return text
 
     def _attribute(self, name: str, *, or_none: bool = False) -> Any:
         try:

@@ -14,6 +14,9 @@ from arena.tasks.answers import LONGEST_ANSWER, canonical
 from arena.tasks.task import Task
 from lineage.records import Item
 
+TEACHER_FORCING = "by teacher forcing"
+"""How models are scored where a forward pass tells: the fast path."""
+
 
 def is_literal(task: Task) -> bool:
     """Whether an answer is right if and only if it is the key, in canonical form.
@@ -21,6 +24,13 @@ def is_literal(task: Task) -> bool:
     A task says so by its attribute `literal`; without one, every answer is given to its `verify`.
     """
     return bool(getattr(task, "literal", False))
+
+
+def scoring_path(task: Task, item: Item) -> str:
+    """How models are scored on an item of a task, in words."""
+    if item.choices:
+        return "by the likelihood of choices"
+    return TEACHER_FORCING if is_literal(task) else "by decoding answers"
 
 
 def extracted_answer(task: Task, item: Item, text: str) -> str:

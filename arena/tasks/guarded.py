@@ -48,7 +48,7 @@ class Guarded:
         return self._task.description
 
     @property
-    def stop(self) -> str | None:
+    def stop(self) -> str | tuple[str, ...] | None:
         """The task's stop text."""
         return self._task.stop
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from arena.tasks.answers import canonical
+from arena.tasks.marking import AS_IT_STANDS, Marking
 from lineage.records import Item
 
 
@@ -13,9 +13,9 @@ class Task(Protocol):
     To bring your own: a folder (see `arena.tasks.folder`), or an object with these methods, named
     by file (`my_tasks.py:riddles`) or by entry point (`plugin:riddles`). `Questions` is a base.
 
-    Two more attributes are optional: `literal`, whether an answer is right if and only if it is the
-    key (otherwise every answer is decoded in full and given to `verify`), and `longest`, the tokens
-    that an answer may take where that is not so.
+    More attributes are optional: `literal`, whether an answer is right if and only if it is a key
+    (otherwise every answer is decoded in full and given to `verify`), `longest`, the tokens that an
+    answer may take where that is not so, and `score`, how the choices of items are scored.
     """
 
     @property
@@ -34,8 +34,8 @@ class Task(Protocol):
         ...
 
     @property
-    def stop(self) -> str | None:
-        """Text that ends an answer; None means the tokenizer's end-of-sequence token."""
+    def stop(self) -> str | tuple[str, ...] | None:
+        """Text that ends an answer, or several; None: the tokenizer's end-of-sequence token."""
         ...
 
     def items(self, split: str, seed: int | None = None, limit: int | None = None) -> list[Item]:
@@ -64,7 +64,7 @@ class Task(Protocol):
 
 
 class Questions:
-    """A base for tasks on texts with at most one key an item: `literal`, `extract` and `verify`.
+    """A base for tasks on texts with keys: `literal`, `extract` and `verify`, by `marking`.
 
     >>> class Doubling(Questions):
     ...     name, kind, description, stop = "doubling", "skill", "Double a number.", None
@@ -75,26 +75,31 @@ class Questions:
     True
     """
 
+    marking: Marking = AS_IT_STANDS
+    """What finds the answer in what a model says, and what makes it right."""
+
     @property
     def literal(self) -> bool:
-        """Whether an answer is right if and only if it is the key, in canonical form.
+        """Whether an answer is right if and only if it is a key, in canonical form.
 
-        That is so unless a task overrides `extract` or `verify`. Then answers are decoded in full
-        and given to the task; otherwise one forward pass tells whether a model gives the key.
+        That is so unless a task overrides `extract` or `verify`, or has a `marking` of another
+        kind. Then answers are decoded in full and given to the task; otherwise one forward pass
+        tells whether a model gives the key.
         """
         own = {name: getattr(self, name) for name in ("extract", "verify")}
-        return all(
+        return self.marking.literal and all(
             getattr(method, "__func__", None) is getattr(Questions, name)
             for name, method in own.items()
         )
 
     def extract(self, item: Item, raw: str) -> str:
-        """The whole answer, in canonical form."""
-        return canonical(raw)
+        """What counts of a model's output, in canonical form; by `marking`."""
+        return self.marking.found(item, raw)
 
     def verify(self, item: Item, answer: str) -> float | None:
-        """1 if the answer is the key in canonical form, else 0; None without a key."""
-        return None if item.key is None else float(answer == self.extract(item, item.key))
+        """How right an answer is, in [0, 1]; None without a key; by `marking`."""
+        keys = [self.extract(item, key) for key in item.accepted]
+        return self.marking.rated(item, answer, keys)
 
 
 def items_per_task(count: int, tasks: int) -> int:

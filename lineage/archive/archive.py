@@ -46,6 +46,7 @@ from lineage.records import (
     Round,
     Scores,
     SearchRecord,
+    stored_item,
 )
 from lineage.storage.atomic_file import drafted
 from lineage.storage.lease import ArchiveConnection
@@ -468,11 +469,11 @@ class Archive:
     def panel(self, epoch: int) -> list[Item]:
         """The panel of an epoch: its search items, in their order."""
         rows = self._rows(
-            "SELECT id, task, split, prompt, key, statement FROM panels JOIN items ON item = id "
-            "WHERE epoch = ? ORDER BY position",
+            "SELECT id, task, split, prompt, key, statement, details "
+            "FROM panels JOIN items ON item = id WHERE epoch = ? ORDER BY position",
             [epoch],
         )
-        return [Item(*row) for row in rows]
+        return [stored_item(*row) for row in rows]
 
     def scores(self, ids: Sequence[int], items: Sequence[str]) -> Scores:
         """Scores of models on items, shape `[ids, items]`; NaN where a model was not scored.

@@ -186,13 +186,14 @@ def insert_items(db: duckdb.DuckDBPyConnection, items: Sequence[Item]) -> None:
     if items:
         insert(
             db,
-            "INSERT OR IGNORE INTO items SELECT i, t, s, p, k, f FROM columns",
+            "INSERT OR IGNORE INTO items SELECT i, t, s, p, k, f, d FROM columns",
             i=texts(item.id for item in items),
             t=texts(item.task for item in items),
             s=texts(item.split for item in items),
             p=texts(item.prompt for item in items),
             k=texts(item.key for item in items),
             f=texts(item.statement for item in items),
+            d=texts(item.details for item in items),
         )
 
 

@@ -237,7 +237,8 @@ def _insert_scores(
 ) -> None:
     differing = db.execute(
         "SELECT a.task FROM a.items a JOIN b.items b ON a.id = b.id "
-        "WHERE (a.task, a.split, a.prompt, a.key) <> (b.task, b.split, b.prompt, b.key) LIMIT 1"
+        "WHERE (a.task, a.split, a.prompt, a.key) <> (b.task, b.split, b.prompt, b.key) "
+        "OR a.details IS DISTINCT FROM b.details LIMIT 1"
     ).fetchone()
     if differing:
         raise ArchiveError(

@@ -10,6 +10,7 @@ from lineage.records.generations import (
     OperatorRecord,
     SearchRecord,
 )
+from lineage.records.items import Item, Message, stored_item
 from lineage.records.judges import Audit, Evidence, Juror, Trust
 from lineage.records.models import Birth, Block, Death, Founder, Model, Parent, parent_roles
 from lineage.records.rounds import (
@@ -24,7 +25,7 @@ from lineage.records.rounds import (
     Verdict,
     Vote,
 )
-from lineage.records.scores import Item, Scores
+from lineage.records.scores import Scores
 
 __all__ = [
     "PAUSED",
@@ -47,6 +48,7 @@ __all__ = [
     "Item",
     "Juror",
     "MatchOutcome",
+    "Message",
     "Model",
     "OperatorRecord",
     "PairComparison",
@@ -62,4 +64,5 @@ __all__ = [
     "Vote",
     "allowance_of",
     "parent_roles",
+    "stored_item",
 ]

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 from lineage.records.arrays import Floats
 from lineage.records.commands import CommandOutcome
+from lineage.records.items import Item
 from lineage.records.judges import Juror
 from lineage.records.models import Birth, Death
 from lineage.records.rounds import Round
-from lineage.records.scores import Item, Scores
+from lineage.records.scores import Scores
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from lineage.records.items import Item
 from lineage.records.judges import Audit, Trust
-from lineage.records.scores import Item
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ was born before a founder came has no coefficients for it: its row stays as it w
 through layers, with scales.
 """
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 
 ROUND_TABLES = (
     "round_items",
@@ -132,7 +132,8 @@ CREATE TABLE items (
         CHECK (split IN ('search', 'selection')),
     prompt VARCHAR NOT NULL,
     key VARCHAR,                              -- NULL where only judges can tell
-    statement VARCHAR                         -- what judges read answers in; holds one {}
+    statement VARCHAR,                        -- what judges read answers in; holds one {}
+    details VARCHAR                           -- JSON: messages, other keys, choices
 );
 -- Search items are dealt in panels; everyone of a generation is scored on the same panel.
 CREATE TABLE panels (epoch INTEGER NOT NULL, position INTEGER NOT NULL, item VARCHAR NOT NULL,

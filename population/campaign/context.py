@@ -93,6 +93,7 @@ class Context:
         """Failures that were passed over."""
         self._tasks = OpenedTasks(
             config.tasks,
+            [(founder.name, founder.path) for founder in _base_first(self.founders, basis.base)],
             self.founders[0].path,
             self.failures,
             keyed=config.search.merit == "keys",
@@ -122,7 +123,7 @@ class Context:
         return self._tasks.tasks
 
     def check_items(self) -> list[str]:
-        """Look at every item of the open splits; what was left out, a sentence for each task.
+        """Look at every item of the open splits; what there is to say of them, in sentences.
 
         Raises:
             TaskError: a file is missing or broken, or items cannot be asked and are not to be
@@ -235,6 +236,10 @@ class Context:
         )
         progress(total, total, label)
         return results
+
+
+def _base_first(founders: Sequence[Checkpoint], base: int | None) -> list[Checkpoint]:
+    return sorted(founders, key=lambda founder: base is None or founder is not founders[base])
 
 
 def genome_of(archive: Archive, context: Context, model: Model) -> Floats:

@@ -111,7 +111,7 @@ def score_tolerantly(
         def zeros(number: int, cause: str) -> tuple[Floats, Floats]:
             causes[number] = cause
             own = prepared[number]
-            scores = np.zeros(own.size if own.answer_credit is None else len(own.answer_credit))
+            scores = np.zeros(own.items)
             return scores, scores
 
         return context.identify(state), *tolerant(score, zeros)(number, evaluator, state)

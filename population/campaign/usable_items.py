@@ -16,11 +16,13 @@ from transformers import AutoConfig
 from arena.errors import TaskError
 from arena.tasks import Task
 from arena.tasks.answers import canonical
-from arena.tasks.correctness import correctness, is_literal
+from arena.tasks.choice_scores import choice_score_of
+from arena.tasks.correctness import correctness, is_literal, scoring_path
 from lineage.records import Item
 from population.errors import CheckpointError
 from population.evaluation.networks import context_length_of
-from population.evaluation.prompt_tokenizer import PromptTokenizer
+from population.evaluation.prompt_tokenizer import PromptTokenizer, Stops
+from population.models.chat_templates import ChatTemplate
 
 Fault = Callable[[Task, Item], str | None]
 """Why nobody could answer an item of a task; None if somebody could."""
@@ -54,12 +56,16 @@ class Usable:
         fault: tells what is wrong with an item.
         tell: called with sentences about what is left out, the same for the same items.
         left_out: by split and id, what was left out so far.
+        chats: whether there were chats among its items.
+        paths: how models are scored on its items, in words.
     """
 
     task: Task
     fault: Fault
     tell: Callable[[str], None] = lambda sentence: None
     left_out: dict[str, dict[str, LeftOut]] = field(default_factory=dict)
+    chats: bool = False
+    paths: set[str] = field(default_factory=set)
 
     @property
     def name(self) -> str:
@@ -77,7 +83,7 @@ class Usable:
         return self.task.description
 
     @property
-    def stop(self) -> str | None:
+    def stop(self) -> str | tuple[str, ...] | None:
         """The task's."""
         return self.task.stop
 
@@ -91,6 +97,11 @@ class Usable:
         """The task's, if it has any."""
         longest: int | None = getattr(self.task, "longest", None)
         return longest
+
+    @property
+    def score(self) -> str:
+        """The task's."""
+        return str(getattr(self.task, "score", "likelihood"))
 
     def extract(self, item: Item, raw: str) -> str:
         """The task's."""
@@ -131,6 +142,8 @@ class Usable:
 
     def _good(self, split: str, items: list[Item]) -> list[Item]:
         out = self.left_out.setdefault(split, {})
+        self.chats = self.chats or any(item.messages for item in items)
+        self.paths |= {scoring_path(self, item) for item in items}
         good: dict[str, Item] = {}
         new = []
         for item in items:
@@ -189,12 +202,20 @@ class Readers:
 
     Args:
         path: a founder's folder: its config and tokenizer serve for all.
-        stops: the text that ends an answer, by task.
+        stops: the texts that end an answer, by task.
+        template: that chats are asked in; None for the founder's own, if it has one.
         keyed: whether models are scored by keys.
     """
 
-    def __init__(self, path: Path, stops: dict[str, str], *, keyed: bool) -> None:
-        self._path, self._stops, self._keyed = path, stops, keyed
+    def __init__(
+        self,
+        path: Path,
+        stops: Stops,
+        template: ChatTemplate | None = None,
+        *,
+        keyed: bool,
+    ) -> None:
+        self._path, self._stops, self._template, self._keyed = path, stops, template, keyed
 
     @cached_property
     def tokenizer(self) -> PromptTokenizer:
@@ -204,7 +225,7 @@ class Readers:
             CheckpointError: transformers cannot use it.
         """
         try:
-            return PromptTokenizer(self._path, self._stops)
+            return PromptTokenizer(self._path, self._stops, self._template)
         except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise CheckpointError(f"{self._path}: transformers cannot use it: {reason}") from None
@@ -232,18 +253,33 @@ class Readers:
                 "has no key to score models by; "
                 'with [search] merit = "jury" the colony judges itself'
             )
-        if key is not None and literal:
-            if not canonical(key):
-                return f"has a key that says nothing, {key!r:.40}"
-            stop = tokenizer.stop_text(item)
-            if stop and stop in key:
-                return f"has a key with the stop text {stop!r} in it, which would end it"
-            if odd := tokenizer.unencodable_part(item, key):
-                return f"has a key for which the tokenizer has no tokens: {odd!r:.40}"
+        if item.choices:
+            if len({canonical(choice) for choice in item.choices}) < len(item.choices):
+                return f"has choices that read the same: {item.choices!r:.60}"
+            choice_score_of(task)
+        elif literal:
+            for text in item.accepted:
+                if wrong := self._fault_of_key(item, text):
+                    return wrong
+        for choice in item.choices:
+            if odd := tokenizer.unencodable_part(item, choice):
+                return f"has a choice for which the tokenizer has no tokens: {odd!r:.40}"
         prompt = tokenizer.encode_prompt(item)
-        length = len(prompt.ids) + 1
-        if key is not None:
-            length = max(length, len(prompt.ids) + len(tokenizer.encode_answer(item, key, prompt)))
+        texts = item.choices or item.accepted
+        length = len(prompt.ids) + max(
+            [1, *(len(tokenizer.encode_answer(item, text, prompt)) for text in texts)]
+        )
         if length > self.longest:
             return f"takes {length} tokens, the models read {self.longest}"
+        return None
+
+    def _fault_of_key(self, item: Item, key: str) -> str | None:
+        """What is wrong with a key that an answer has to be."""
+        if not canonical(key):
+            return f"has a key that says nothing, {key!r:.40}"
+        for stop in self.tokenizer.stop_texts(item):
+            if stop in key:
+                return f"has a key with the stop text {stop!r} in it, which would end it"
+        if odd := self.tokenizer.unencodable_part(item, key):
+            return f"has a key for which the tokenizer has no tokens: {odd!r:.40}"
         return None

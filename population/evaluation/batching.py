@@ -10,6 +10,7 @@ import torch
 
 from lineage.records import Floats, Item
 from population.errors import PopulationError
+from population.evaluation.alternatives import Alternatives
 from population.evaluation.prompt_tokenizer import EncodedPrompt
 
 MAX_LOGITS = 1 << 27
@@ -32,6 +33,7 @@ class Question:
             model answers.
         canonical_match: whether an answer that equals `expected` in canonical form is right;
             otherwise the task's `extract` has to find `expected` in the answer.
+        choice: whether it is one of several choices, which are read and never decoded.
     """
 
     item: Item
@@ -40,6 +42,7 @@ class Question:
     answer_ids: tuple[int, ...]
     expected: str | None
     canonical_match: bool = True
+    choice: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,8 +76,10 @@ class PreparedItems:
         size: how many questions or texts.
         batches: of all that have an answer to be read.
         questions: what is asked; empty for running texts, on which nobody is scored.
-        answer_credit: shape (items, questions): what giving the answer of a question is worth on an
-            item; None where every question is an item, and its answer the key.
+        alternatives: what was asked, one for each, where several questions may belong to one; empty
+            where every question is one by itself.
+        answer_credit: shape (items, asked): what being right on what was asked is worth on an item;
+            None where each of these is an item, and its answer the key.
         decided: by question, tokens that match the answer and the first token that differs: the
             whole answer, or False if it is wrong, or None if that cannot be told from so little. A
             cache, since siblings make the same mistakes.
@@ -83,10 +88,21 @@ class PreparedItems:
     size: int
     batches: tuple[Batch, ...]
     questions: tuple[Question, ...] = ()
+    alternatives: tuple[Alternatives, ...] = ()
     answer_credit: Floats | None = None
     decided: dict[tuple[int, int, int], str | bool | None] = field(
         default_factory=dict, compare=False, repr=False
     )
+
+    @property
+    def asked(self) -> int:
+        """What was asked: the item evaluations that a model takes."""
+        return len(self.alternatives) or self.size
+
+    @property
+    def items(self) -> int:
+        """The items that models are scored on."""
+        return self.asked if self.answer_credit is None else len(self.answer_credit)
 
 
 @dataclass(frozen=True)

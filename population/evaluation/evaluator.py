@@ -23,6 +23,7 @@ from arena.tasks.answers import canonical
 from arena.tasks.correctness import can_become
 from lineage.records import Floats, Item
 from population.errors import CheckpointError
+from population.evaluation.alternatives import outcomes
 from population.evaluation.backward_pass import COST, TakeGradient, answer_loss
 from population.evaluation.batching import (
     BatchLimits,
@@ -37,7 +38,12 @@ from population.evaluation.forward_pass import AnswersRead, read_answers
 from population.evaluation.greedy_decoding import DecodingRequest, decode_greedily
 from population.evaluation.meter import Meter
 from population.evaluation.networks import Networks, context_length_of
-from population.evaluation.prompt_tokenizer import EncodedPrompt, PromptTokenizer
+from population.evaluation.prompt_tokenizer import (
+    EncodedPrompt,
+    PromptTokenizer,
+    Stops,
+    stopped_at,
+)
 from population.evaluation.questions import QuestionBuilder
 from population.weights.materialise import State
 
@@ -58,7 +64,7 @@ class Evaluator:
             is good at it.
         stored: the dtype of the checkpoints' weights.
         batch_tokens: tokens in one forward pass at most; None chooses by device.
-        stops: the text that ends an answer, by task; tasks that are not named end with the
+        stops: the texts that end an answer, by task; tasks that are not named end with the
             tokenizer's end-of-sequence token.
         tasks: by name, what says which answers are right; where a task is not named, the key is.
         tokenizer: if it is open already; `stops` are its own then.
@@ -76,7 +82,7 @@ class Evaluator:
         device: str = "auto",
         dtype: str = "auto",
         batch_tokens: int | None = None,
-        stops: dict[str, str] | None = None,
+        stops: Stops | None = None,
         tasks: Mapping[str, Task] | None = None,
         tokenizer: PromptTokenizer | None = None,
     ) -> None:
@@ -162,8 +168,7 @@ class Evaluator:
         Raises:
             PopulationError: a sequence is longer than the model's context.
         """
-        questions = [self._questions.with_answer(item, answer) for item, answer in answered]
-        return self._questions.prepare(questions)
+        return self._questions.prepare_answers(answered)
 
     def prepare_texts(self, items: Sequence[Item]) -> PreparedItems:
         """Tokenise and batch items as running text, from prompt to end, for `surprise`.
@@ -180,7 +185,18 @@ class Evaluator:
             PopulationError: an item has no key, and its task has no other way to tell; or a
                 sequence is longer than the model's context.
         """
-        return self._questions.prepare([self._questions.with_key(item) for item in items])
+        return self._questions.prepare_answers([(item, None) for item in items])
+
+    def prepare_targets(self, items: Sequence[Item]) -> PreparedItems:
+        """Tokenise and batch items with the one answer that is to become likelier, for `loss`.
+
+        That is the key (of several the first) or the right choice, without the others.
+
+        Raises:
+            PopulationError: an item has neither, and its task has no other way to tell; or a
+                sequence is longer than the model's context.
+        """
+        return self._questions.prepare([self._questions.target(item) for item in items])
 
     def count_tokens(self, text: str) -> int:
         """How many tokens a text takes."""
@@ -198,12 +214,18 @@ class Evaluator:
             prepared: by `prepare` or `prepare_keys`.
 
         Returns:
-            Two arrays of shape (items,) in [0, 1]. A model whose logits are not finite scores 0.
+            Two arrays of shape (items,) in [0, 1]. A model whose logits are not finite scores 0. On
+            choices the verdict is whether it picks the right one, and the probability is the
+            softmax over the choices' scores.
 
         Raises:
             PopulationError: an item has no key, and its task cannot tell.
         """
-        exact, probability = self._score_questions(prepared)
+        read = self._read(prepared)
+        exact, probability = self._score_questions(prepared, read)
+        if prepared.alternatives:
+            logs = read.log_likelihood
+            exact, probability = outcomes(prepared.alternatives, exact, probability, logs)
         if prepared.answer_credit is None:
             return exact, probability
         return prepared.answer_credit @ exact, prepared.answer_credit @ probability
@@ -245,7 +267,7 @@ class Evaluator:
         return self._read(PreparedItems(len(sequences), batches))
 
     def _read(self, prepared: PreparedItems) -> AnswersRead:
-        with self.meter.forward(prepared.size):
+        with self.meter.forward(prepared.asked):
             return read_answers(self._model, prepared, self._networks.reader)
 
     def loss(
@@ -262,7 +284,7 @@ class Evaluator:
 
         Args:
             state: the model's weights.
-            prepared: by `prepare` or `prepare_keys`.
+            prepared: by `prepare_targets`.
             take: called with the name of each weight in the state and its gradient; a tied weight
                 comes once for each of its places if the network keeps them apart.
             recompute: spare memory for time, see `answer_loss`.
@@ -321,10 +343,27 @@ class Evaluator:
     def answer_freely(self, items: Sequence[Item], beyond: int = 32) -> list[GeneratedAnswer]:
         """One answer per item, decoded greedily, and whether it ended by itself.
 
+        To an item with choices it is the one that the model picks.
+
         Args:
             items: what to answer, all together.
             beyond: an answer is cut when it is this many tokens longer than the longest key.
         """
+        picks = iter(self._picked([item for item in items if item.choices]))
+        texts = iter(self._said([item for item in items if not item.choices], beyond))
+        return [next(picks if item.choices else texts) for item in items]
+
+    def _picked(self, items: Sequence[Item]) -> list[GeneratedAnswer]:
+        """The choices that the model picks."""
+        prepared = self._questions.prepare_answers([(item, item.choices[0]) for item in items])
+        logs = self._read(prepared).log_likelihood if items else np.empty(0)
+        return [
+            GeneratedAnswer(one.choices[one.pick(logs)], ended=True)
+            for one in prepared.alternatives
+        ]
+
+    def _said(self, items: Sequence[Item], beyond: int) -> list[GeneratedAnswer]:
+        """Free answers; see `answer_freely`."""
         if not items:
             return []
         pairs = [self._questions.prompt_of(item) for item in items]
@@ -347,12 +386,13 @@ class Evaluator:
 
     # Scoring
 
-    def _score_questions(self, prepared: PreparedItems) -> tuple[Floats, Floats]:
+    def _score_questions(self, prepared: PreparedItems, read: AnswersRead) -> tuple[Floats, Floats]:
         """As `score`, for each question: two arrays of shape (questions,)."""
-        read = self._read(prepared)
         exact, probability = read.exact.copy(), np.exp(read.log_likelihood)
         undecided = []
         for number, question in enumerate(prepared.questions):
+            if question.choice:
+                continue
             if question.answer_ids and not np.isfinite(read.log_likelihood[number]):
                 continue
             answer: str | bool | None = None
@@ -382,12 +422,12 @@ class Evaluator:
     def _decide(self, question: Question, matched: int, instead: int) -> str | bool | None:
         """What the beginning of a greedy answer tells, see `PreparedItems.decided`."""
         beginning = [*question.answer_ids[:matched], instead]
-        stop = self.tokenizer.stop_text(question.item)
-        if instead == self.tokenizer.eos_id:
+        if instead in self.tokenizer.end_ids(question.item):
             return self.tokenizer.decode_answer(question.item, beginning, question.prompt)[0]
         text = self.tokenizer.decode_after(question.prompt, beginning)
-        if stop and stop in text:
-            return text.split(stop, maxsplit=1)[0]
+        text, stopped = stopped_at(text, self.tokenizer.stop_texts(question.item))
+        if stopped:
+            return text
         if question.canonical_match and question.expected is not None:
             return None if can_become(text, question.expected) else False
         return None
@@ -424,15 +464,15 @@ class Evaluator:
         max_tokens: Sequence[int],
         only_answers: Sequence[str | None] | None = None,
     ) -> list[list[int]]:
-        stops = [self.tokenizer.stop_text(item) for item in items]
-        return self._continue(
-            [
-                DecodingRequest(prompt, limit, (stop,) if stop else (), only)
-                for prompt, limit, stop, only in zip(
-                    prompts, max_tokens, stops, only_answers or [None] * len(items), strict=True
-                )
-            ]
-        )
+        requests = [
+            DecodingRequest(
+                prompt, limit, self.tokenizer.stop_texts(item), only, self.tokenizer.end_ids(item)
+            )
+            for item, prompt, limit, only in zip(
+                items, prompts, max_tokens, only_answers or [None] * len(items), strict=True
+            )
+        ]
+        return self._continue(requests)
 
     def _continue(
         self, requests: Sequence[DecodingRequest], end_ids: Sequence[int] = ()

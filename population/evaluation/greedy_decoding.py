@@ -22,12 +22,14 @@ class DecodingRequest:
         stops: texts that end it, whichever comes first.
         only_answer: the only answer that is worth finishing, in canonical form, if any: decoding
             ends as soon as the text cannot become it.
+        ends: tokens that end it, beside the tokenizer's end-of-sequence token.
     """
 
     prompt: EncodedPrompt
     max_tokens: int
     stops: tuple[str, ...] = ()
     only_answer: str | None = None
+    ends: tuple[int, ...] = ()
 
 
 def decode_greedily(
@@ -99,8 +101,10 @@ def _decode_batch(
     pairs = list(zip(padding, (list(request.prompt.ids) for request in requests), strict=True))
     tokens = torch.tensor([[fill] * before + ids for before, ids in pairs])
     mask = torch.tensor([[0] * before + [1] * len(ids) for before, ids in pairs])
+    # What ends all of them; what ends some is looked for in each.
+    ends = set(end_ids).union(set.intersection(*(set(r.ends) for r in requests)))
     stopping = StoppingCriteriaList()
-    if any(request.stops or request.only_answer is not None for request in requests):
+    if any(r.stops or r.only_answer is not None or not ends.issuperset(r.ends) for r in requests):
         stopping.append(_AnswerDecided(tokenizer, requests, width))
     with narrowed(model):
         out = model.generate(
@@ -109,7 +113,7 @@ def _decode_batch(
             max_new_tokens=max_new_tokens,
             do_sample=False,
             pad_token_id=fill,
-            eos_token_id=end_ids,
+            eos_token_id=sorted(ends),
             stopping_criteria=stopping,
         ).cpu()
     rows: list[list[int]] = out[:, width:].tolist()
@@ -128,8 +132,8 @@ class _AnswerDecided(StoppingCriteria):  # type: ignore[misc]
         rows = input_ids[:, self._width :].tolist()
         decided = []
         for request, row in zip(self._requests, rows, strict=True):
-            prompt, done = request.prompt, False
-            if request.stops:
+            prompt, done = request.prompt, any(token in request.ends for token in row)
+            if not done and request.stops:
                 # A token is a byte at least, and the text before the newest ones was looked at.
                 newest = row[-4 * max(map(len, request.stops)) - 4 :]
                 text = self._tokenizer.decode_after(prompt, newest)

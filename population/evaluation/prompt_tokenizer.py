@@ -8,23 +8,34 @@ beyond the prompt's own, and the text of generated tokens is what they add to th
 
 import copy
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from string import ascii_letters, digits
 from typing import Any
 
 from transformers import AutoTokenizer
 
+from arena.errors import TaskError
 from arena.tasks.answers import canonical
-from lineage.records import Item
+from lineage.records import Item, Message
 from population.errors import CheckpointError
+from population.evaluation.chat.renderer import ChatRenderer
+from population.models.chat_templates import ChatTemplate, shared_template, stated_ends
 
 _ANCHORS = ("=", ":", "\n", ".", ")", "-", "1", "x")
 """Texts after which an answer is encoded where it merges with the end of its prompt."""
 
+_PRIVATE = range(0xE000, 0xF900)
+"""Characters without a meaning, of which one marks where something stood in a text."""
+
 _DECODING_CONTEXT = 16
 """Last tokens of a prompt that influence how the tokens after it are decoded."""
+
+
+Stops = Mapping[str, str | tuple[str, ...]]
+"""By task, the text that ends an answer, or several."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +48,24 @@ class EncodedPrompt:
         trailing_space: white space at the end of the text that is not in `ids`, since the tokenizer
             makes one token of it and the first word of the answer.
         plain: whether control tokens in the text are encoded as text.
+        rendered: whether a chat template made the text, with all control tokens that a model needs.
     """
 
     text: str
     ids: tuple[int, ...]
     trailing_space: str = ""
     plain: bool = False
+    rendered: bool = False
+
+
+def stopped_at(text: str, stops: Sequence[str]) -> tuple[str, bool]:
+    r"""A text up to the first of some stop texts, and whether one was there.
+
+    >>> stopped_at("red. The next", (".", "\n"))
+    ('red', True)
+    """
+    places = [place for stop in stops if (place := text.find(stop)) >= 0]
+    return (text[: min(places)], True) if places else (text, False)
 
 
 class PromptTokenizer:
@@ -50,15 +73,25 @@ class PromptTokenizer:
 
     Args:
         path: a founder's folder.
-        stops: the text that ends an answer, by task; tasks that are not named end with the
-            tokenizer's end-of-sequence token.
+        stops: the texts that end an answer, by task; tasks that are not named end with the
+            tokenizer's end-of-sequence token, chats with the one that ends a turn.
+        template: that chats are asked in; None for the founder's own, if it has one.
 
     Raises:
-        CheckpointError: the tokenizer has no end-of-sequence token.
+        CheckpointError: the tokenizer has no end-of-sequence token, or a file of the founder is
+            broken.
     """
 
-    def __init__(self, path: Path, stops: dict[str, str] | None = None) -> None:
-        self._stops = stops or {}
+    def __init__(
+        self,
+        path: Path,
+        stops: Stops | None = None,
+        template: ChatTemplate | None = None,
+    ) -> None:
+        self._stops = {
+            task: (texts,) if isinstance(texts, str) else texts
+            for task, texts in (stops or {}).items()
+        }
         self.tokenizer: Any = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
         if self.tokenizer.eos_token_id is None:
             raise CheckpointError(f"{path}: its tokenizer has no end-of-sequence token")
@@ -78,6 +111,13 @@ class PromptTokenizer:
             0,
         )
         self._merges_cached = lru_cache(1024)(self._merges)
+        template = template or shared_template([(path.name, path)])
+        self._renderer = (
+            ChatRenderer(template.text, self.tokenizer.special_tokens_map, template.owner)
+            if template
+            else None
+        )
+        self._stated_ends = stated_ends(path)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "PromptTokenizer":
         """Another one with a tokenizer of its own: two threads cannot share one."""
@@ -86,12 +126,27 @@ class PromptTokenizer:
         twin._merges_cached = lru_cache(1024)(twin._merges)
         return twin
 
-    def stop_text(self, item: Item) -> str | None:
-        """The text that ends an answer to an item, or None where a token does."""
-        return self._stops.get(item.task)
+    def stop_texts(self, item: Item) -> tuple[str, ...]:
+        """The texts of which each ends an answer to an item; the first is what its key ends with.
+
+        None where only a token ends it.
+        """
+        return self._stops.get(item.task, ())
+
+    def end_ids(self, item: Item) -> tuple[int, ...]:
+        """The tokens that end an answer to an item; the first is what its key ends with."""
+        if not item.messages:
+            return (self.eos_id,)
+        return tuple(dict.fromkeys((self._turn_end, self.eos_id, *self._stated_ends)))
 
     def encode_prompt(self, item: Item) -> EncodedPrompt:
-        """The prompt of an item, as models get it."""
+        """The prompt of an item, as models get it.
+
+        Raises:
+            TaskError: it is a chat, and there is no chat template, or it fails on this one.
+        """
+        if item.messages:
+            return self._encode_chat(item.messages)
         text = item.prompt
         trailing_space = self._trailing_space(text)
         ids = self._encode_open(text[: len(text) - len(trailing_space)], plain=item.plain)
@@ -110,9 +165,13 @@ class PromptTokenizer:
             answer: its text. Control tokens in it are encoded as text.
             prompt: of the item, where it is encoded already.
         """
-        stop = self.stop_text(item)
-        ids = self._continuation(prompt or self.encode_prompt(item), answer + (stop or ""))
-        return ids if stop else [*ids, self.eos_id]
+        stop = "".join(self.stop_texts(item)[:1])
+        ids = self._continuation(prompt or self.encode_prompt(item), answer + stop)
+        return ids if stop else [*ids, self.end_ids(item)[0]]
+
+    def encode_choice(self, choice: str, prompt: EncodedPrompt) -> list[int]:
+        """The tokens of a choice after a prompt, without an end: what it is compared by."""
+        return self._continuation(prompt, choice)
 
     def decode_after(self, prompt: EncodedPrompt, ids: list[int] | tuple[int, ...]) -> str:
         """The text that tokens add to a prompt, without the prompt's trailing space."""
@@ -140,22 +199,22 @@ class PromptTokenizer:
             The text, and whether the tokens end it.
         """
         prompt = prompt or self.encode_prompt(item)
-        ended = self.eos_id in ids
-        if ended:
-            ids = ids[: ids.index(self.eos_id)]
-        text, stop = self.decode_after(prompt, ids), self.stop_text(item)
-        if stop and stop in text:
-            text, ended = text.split(stop, maxsplit=1)[0], True
-        if item.key is not None and text != item.key:
-            key_ids = self._continuation(prompt, item.key + (stop or ""))
-            if ids[: len(key_ids)] == key_ids if stop else ended and ids == key_ids:
-                return item.key, True
-            decoded_key = self.decode_after(prompt, key_ids)
-            if stop and stop in decoded_key:
-                decoded_key = decoded_key.split(stop, maxsplit=1)[0]
-            lossy = canonical(decoded_key) != canonical(item.key)
+        ends = self.end_ids(item)
+        end = next((place for place, token in enumerate(ids) if token in ends), None)
+        ended, ids = end is not None, ids[:end]
+        stops = self.stop_texts(item)
+        text, stopped = stopped_at(self.decode_after(prompt, ids), stops)
+        ended = ended or stopped
+        if text in item.accepted:
+            return text, ended
+        for key in item.accepted:
+            key_ids = self._continuation(prompt, key + "".join(stops[:1]))
+            if ids[: len(key_ids)] == key_ids if stops else ended and ids == key_ids:
+                return key, True
+            decoded_key, _ = stopped_at(self.decode_after(prompt, key_ids), stops)
+            lossy = canonical(decoded_key) != canonical(key)
             if ended and lossy and canonical(text) == canonical(decoded_key):
-                return item.key, True
+                return key, True
         return text, ended
 
     def unencodable_part(self, item: Item, text: str) -> str | None:
@@ -173,8 +232,53 @@ class PromptTokenizer:
 
     # How
 
-    def _encode_open(self, text: str, *, plain: bool) -> list[int]:
+    def _encode_chat(self, chat: Sequence[Message]) -> EncodedPrompt:
+        """A chat in its template. Control tokens are the template's, what is said is text."""
+        if self._renderer is None:
+            raise TaskError(
+                "it is a chat, and no founder has a chat template; put the chat_template.jinja of "
+                "the model that they were made from into a founder's folder, or write 'prompt'"
+            )
+        text = self._renderer.rendered(chat)
+        said = "".join(turn.content for turn in chat)
+        if not self._control.search(said):
+            return EncodedPrompt(text, tuple(self._encode(text, plain=False)), rendered=True)
+        mark = next(c for c in map(chr, _PRIVATE) if c not in said and c not in text)
+        found: list[str] = []
+
+        def marked(match: re.Match[str]) -> str:
+            found.append(match.group())
+            return f"{mark}{len(found) - 1}{mark}"
+
+        masked = [Message(t.role, self._control.sub(marked, t.content)) for t in chat]
+        parts = re.split(f"{mark}([0-9]+){mark}", self._renderer.rendered(masked))
+        ids = [
+            token
+            for place, part in enumerate(parts)
+            for token in (
+                self._encode(found[int(part)], plain=True)
+                if place % 2
+                else self._encode(part, plain=False)
+            )
+        ]
+        return EncodedPrompt(text, tuple(ids), rendered=True)
+
+    @cached_property
+    def _turn_end(self) -> int:
+        """The control token that ends an assistant's turn in the chat template."""
+        mark = chr(_PRIVATE[0])
+        turns = (Message("user", "a"), Message("assistant", mark))
+        try:
+            text = self._renderer.rendered(turns, open_end=False) if self._renderer else ""
+        except TaskError:  # it has no assistants; what it says of a chat is told for that chat
+            return self.eos_id
+        found = self._control.search(text.rpartition(mark)[2])
+        return self.tokenizer.convert_tokens_to_ids(found.group()) if found else self.eos_id
+
+    def _encode_open(self, text: str, *, plain: bool, rendered: bool = False) -> list[int]:
         """The tokens of a text, without those that the tokenizer appends."""
+        if rendered:
+            return self._encode(text, plain=plain)
         ids: list[int] = self.tokenizer.encode(text, split_special_tokens=plain, verbose=False)
         return ids[: len(ids) - self._appended]
 
@@ -216,7 +320,7 @@ class PromptTokenizer:
         own, text = list(prompt.ids), prompt.trailing_space + text
         before = prompt.text[: len(prompt.text) - len(prompt.trailing_space)]
         if prompt.plain or not self._control.search(text):
-            both = self._encode_open(before + text, plain=prompt.plain)
+            both = self._encode_open(before + text, plain=prompt.plain, rendered=prompt.rendered)
             if both[: len(own)] == own:
                 return both[len(own) :]
         # Control tokens of the prompt are such, those of the answer are text.

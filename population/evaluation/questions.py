@@ -2,12 +2,15 @@
 
 import copy
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from arena.tasks import Task
 from arena.tasks.answers import canonical
+from arena.tasks.choice_scores import choice_score_of
 from arena.tasks.correctness import correctness, extracted_answer, is_literal
 from lineage.records import Item
 from population.errors import PopulationError
+from population.evaluation.alternatives import Alternatives
 from population.evaluation.batching import (
     BatchLimits,
     PreparedItems,
@@ -74,7 +77,79 @@ class QuestionBuilder:
         ids = () if item.key is None else self.tokenizer.encode_answer(item, item.key, prompt)
         return Question(item, prompt, item.key, tuple(ids), None, canonical_match=False)
 
+    def choices(self, item: Item) -> list[Question]:
+        """A question for each of an item's choices."""
+        prompt = self.tokenizer.encode_prompt(item)
+        return [
+            Question(
+                item,
+                prompt,
+                choice,
+                tuple(self.tokenizer.encode_choice(choice, prompt)),
+                None,
+                choice=True,
+            )
+            for choice in item.choices
+        ]
+
+    def target(self, item: Item) -> Question:
+        """The one answer that a model is to learn: the key, or the right choice.
+
+        Raises:
+            PopulationError: there is none.
+        """
+        if item.choices:
+            return self.choices(item)[self._place(item, item.key)]
+        return self.with_key(item)
+
     # Batches
+
+    def prepare_answers(self, asked: Sequence[tuple[Item, str | None]]) -> PreparedItems:
+        """Batch what some items are asked.
+
+        Args:
+            asked: items with the answer that a model should give; None for the right ones.
+
+        Raises:
+            PopulationError: a prompt and its answer are longer than the model's context, or there
+                is no key where it is needed.
+        """
+        questions: list[Question] = []
+        alternatives: list[Alternatives] = []
+        by_item: dict[str, tuple[int, ...]] = {}
+        for item, answer in asked:
+            first = len(questions)
+            if item.choices:
+                if item.id not in by_item:
+                    questions += self.choices(item)
+                    by_item[item.id] = tuple(range(first, len(questions)))
+                right = self._place(item, item.key if answer is None else answer)
+                score = choice_score_of(self._tasks.get(item.task))
+                alternatives.append(Alternatives(by_item[item.id], item.choices, score, right))
+                continue
+            if answer is not None:
+                questions.append(self.with_answer(item, answer))
+            elif item.keys and self.is_literal(item):
+                questions += [self.with_answer(item, key) for key in item.accepted]
+            else:
+                questions.append(self.with_key(item))
+            alternatives.append(Alternatives(tuple(range(first, len(questions)))))
+        prepared = self.prepare(questions)
+        if all(len(one.questions) == 1 for one in alternatives):
+            return prepared
+        return replace(prepared, alternatives=tuple(alternatives))
+
+    def _place(self, item: Item, answer: str | None) -> int:
+        """The place of an answer among an item's choices; of what is none of them, -1.
+
+        Raises:
+            PopulationError: there is no answer.
+        """
+        if answer is None:
+            raise PopulationError(f"item {item.id} {NO_KEY}")
+        forms = [canonical(choice) for choice in item.choices]
+        form = canonical(answer)
+        return forms.index(form) if form in forms else -1
 
     def prepare(self, questions: Sequence[Question]) -> PreparedItems:
         """Batch the answers of some questions.

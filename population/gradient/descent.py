@@ -138,7 +138,7 @@ def gradient_at(
     gradient = np.zeros_like(genome)
     loss = evaluator.loss(
         maker.one(genome),
-        evaluator.prepare_keys(items),
+        evaluator.prepare_targets(items),
         lambda name, by_tensor: maker.add_gradient(genome, name, by_tensor, gradient),
         recompute=settings.recompute,
     )

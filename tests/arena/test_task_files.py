@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM
 from arena.errors import TaskError
 from arena.tasks import Questions, Task, load_task
 from arena.tasks.correctness import correctness
-from lineage.records import Item
+from lineage.records import Item, Message
 from population.campaign.usable_items import Readers, Usable
 from population.errors import PopulationError
 from population.evaluation.evaluator import Evaluator
@@ -67,6 +67,12 @@ def test_lines_end_at_line_feeds_only(make: Make, content: str, prompts: list[st
         (f'{{"prompt": "a", "id": "2"}}\n{ROW}', r":2: the id 't/search/2' is used before, in"),
         (f'{ROW}\n{{"prompt": {"9" * 5000}}}', r":2: not JSON"),
         (f"{ROW}\u2028{ROW}", r":1: not JSON: Extra data"),
+        ('{"prompt": "a", "messages": [{}]}', r":1: an item has a 'prompt' or 'messages', not"),
+        ('{"messages": "hi"}', r":1: expected 'messages' to be a list"),
+        ('{"messages": [{"role": "user"}]}', r":1: message 1 must have a role and a content"),
+        ('{"messages": [{"role": "boss", "content": "x"}]}', r":1: message 1 has role 'boss'"),
+        ('{"messages": [{"role": "user", "content": 1}]}', r":1: expected a non-empty text 'con"),
+        ('{"messages": [{"role": "assistant", "content": "x"}]}', r":1: the last message must be"),
     ],
 )
 def test_what_is_wrong_with_a_line_is_said_with_its_number(
@@ -98,6 +104,8 @@ def test_names_of_tasks_may_be_anything_that_reads_as_one(make: Make, name: str)
         ("longest = 0", "'longest' must be a whole number of tokens"),
         ("longest = true", "'longest' must be a whole number of tokens"),
         ('stop = ""', "'stop' is empty"),
+        ('system = ""', "'system' is empty"),
+        ('chat = "yes"', "'chat' must be true or false"),
     ],
 )
 def test_what_cannot_be_a_task_is_refused_as_it_is_loaded(
@@ -105,6 +113,20 @@ def test_what_cannot_be_a_task_is_refused_as_it_is_loaded(
 ) -> None:
     with pytest.raises(TaskError, match=complaint):
         load_task(make(ROW, toml))
+
+
+def test_prompts_become_chats_where_a_task_says_so(make: Make) -> None:
+    hi, brief = Message("user", "hi"), Message("system", "Be brief.")
+    own = [{"role": "system", "content": "Be rude."}, {"role": "user", "content": "hi"}]
+    rows = f'{{"prompt": "hi"}}\n{json.dumps({"messages": own})}\n'
+    for toml, first in (("", ()), ("chat = true", (hi,)), ('system = "Be brief."', (brief, hi))):
+        items = load_task(make(rows, f'name = "t"\n{toml}')).items("search")
+        assert items[0].messages == first
+        assert items[1].messages == (Message("system", "Be rude."), hi)
+    assert [item.prompt for item in items] == [
+        "system: Be brief.\nuser: hi",
+        "system: Be rude.\nuser: hi",
+    ]
 
 
 # Items that no model could answer

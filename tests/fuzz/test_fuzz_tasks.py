@@ -10,7 +10,7 @@ import pytest
 
 from arena.errors import TaskError
 from arena.tasks import load_task
-from arena.tasks.expression import Expression
+from arena.tasks.extractors.expression import Expression
 from tests.fuzz_yard import SPLITS, WORDS, Yard, calls, make_task, toml, yard
 from tests.fuzzing import Calls, ascii_only, cases, told, wrong_with
 from tests.mutations import TEXTS, dumped, mutated_bytes, mutated_value
