@@ -192,7 +192,7 @@ def routed_archive(made_once: Callable[..., Path], tasks_folder: Path) -> Callab
     def routed(space: str) -> Archive:
         def make(folder: Path) -> None:
             config = load_config(routed_config(folder, tasks_folder, space))
-            campaign(config, folder / "colony.duckdb", 3)
+            campaign(config, folder / "colony.duckdb", 2)
 
         return Archive(made_once(space, make) / "colony.duckdb")
 

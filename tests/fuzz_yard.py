@@ -42,6 +42,7 @@ CONFIG: dict[str, dict[str, Any]] = {
     "tasks": {},
     "budget": {"item_evaluations": 200, "generations": 1},
     "search": {"population": 4, "brood": 4, "items": 2, "panel": 4, "family": 2},
+    "gradient": {"steps": 2, "items": 2},
     "gate": {"enabled": False},
     "arena": {"items": 4, "judges": 1},
     "run": {"threads": 1, "device": "cpu"},

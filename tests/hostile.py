@@ -8,7 +8,6 @@ from pathlib import Path
 
 import duckdb
 
-from lineage import Archive
 from tests.screen_helpers import finished
 
 NAMES = (
@@ -30,7 +29,6 @@ TASKS = ("[red]capital[/]", "sum & <i>\x1b]0;t\x07", "a\nb", ":bug: 'q'")
 def hostile(folder: Path) -> Path:
     """Such an archive: of a campaign with rounds of the arena, all its texts changed."""
     path = finished(folder, "arena")
-    Archive(path).close()  # brings it forward
     with duckdb.connect(str(path)) as db:
         founders = db.execute("SELECT id FROM models WHERE kind = 'founder' ORDER BY id").fetchall()
         for (model,), name in zip(founders, NAMES, strict=False):

@@ -20,6 +20,7 @@ SETTINGS = {
     },
     "tasks": {"paths": ["shipped:tasks/reverse", "shipped:tasks/capital"]},
     "search": {"population": 6, "brood": 6, "items": 12, "panel": 24},
+    "gradient": {"steps": 2, "items": 8},  # 48 steps learn more, and take a minute
     "arena": {"items": 12, "judges": 2},
     "budget": {"generations": 2},
 }

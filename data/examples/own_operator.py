@@ -32,6 +32,7 @@ SETTINGS = {
         "operators": {"plugin:extrapolate": 1.0, "blend": 1.0},
         "survival": "plugin:best_and_newest",
     },
+    "gradient": {"steps": 0},  # children stay as they were recombined
     "arena": {"items": 12, "judges": 2},
     "budget": {"generations": 2},
 }

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from lineage import Archive
+from lineage.archive.fork import fork
 from tests.benchmarks.tui import Terminal
 from tests.screen_helpers import finished
 from tui.shared.heartbeat import read_heartbeat
@@ -47,11 +48,12 @@ def waited(holds: Callable[[], object], *watchers: Terminal, seconds: float = 24
 
 
 @pytest.mark.timeout(600)
-def test_a_campaign_is_watched_as_it_lives_and_stopped(small_config: Path, tmp_path: Path) -> None:
+def test_a_campaign_is_watched_as_it_lives_and_stopped(
+    small_archive: Archive, small_config: Path, tmp_path: Path
+) -> None:
     """Births are seen on the screen while the campaign runs, by two watchers at the same time."""
-    path = tmp_path / "colony.duckdb"
+    path = fork(small_archive, 1, tmp_path / "colony.duckdb").path
     front = colony("run", small_config, "--archive", path, "--generations", 500, "--no-report")
-    waited(lambda: path.exists() and Archive(path).latest(), front)
     beside = colony("tui", path)
     beside.until("running", 120)
     newest = Archive(path).newest_id()
@@ -84,8 +86,10 @@ def plain(terminal: Terminal) -> str:
 
 
 @pytest.mark.timeout(600)
-def test_a_campaign_that_is_left_runs_to_its_end(small_config: Path, tmp_path: Path) -> None:
-    path = tmp_path / "colony.duckdb"
+def test_a_campaign_that_is_left_runs_to_its_end(
+    small_archive: Archive, small_config: Path, tmp_path: Path
+) -> None:
+    path = fork(small_archive, 1, tmp_path / "colony.duckdb").path
     front = colony("run", small_config, "--archive", path, "--generations", 2, "--no-report")
     front.until("1 Colony", 120)
     front.press("q")

@@ -196,6 +196,7 @@ def config_of(
         "founders": {"paths": [str(path) for path in founders]},
         "tasks": {"paths": [str(path) for path in tasks]},
         "search": {"population": 4, "brood": 4, "rotate": 1},
+        "gradient": {"steps": 2},
         "gate": {"texts": 2, "answers": 1},
         "arena": {"judges": 1},
         "run": {"threads": 1, "device": "cpu"},

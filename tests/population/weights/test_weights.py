@@ -145,6 +145,7 @@ def test_fossils_come_back(mine: Archive, tmp_path: Path) -> None:
     code, said, _ = colony("revive", fossil.id, *where, "--json")
     answer = json.loads(said)
     assert (code, answer["found"]) == (0, "remade")
+    assert answer["id"] == fossil.id
     sha256 = mine.models(ids=[fossil.id])[0].weights_sha256
     assert sha256 is not None
     assert state_sha256(load_file(answer["file"])) == answer["weights_sha256"] == sha256
