@@ -41,7 +41,7 @@ def test_kin_says_how_two_are_related(small_archive: Archive) -> None:
     for a, b in ((newest, newest - 1), (newest, 2), (1, 2), (newest, newest)):
         found = json.loads(colony("kin", a, b, "-a", path, "--json")[1])
         assert found["relationship"] == pytest.approx(reference.kinship(graph, a, b), abs=1e-12)
-        common = [node["model"] for node in found["common_ancestors"]]
+        common = [node["id"] for node in found["common_ancestors"]]
         assert set(common) == reference.common_ancestors(graph, a, b)
         code, said, error = colony("kin", a, b, "-a", path, "--ascii")
         assert (code, error) == (0, "")

@@ -39,7 +39,7 @@ def test_the_leaderboard_is_for_people_and_for_scripts(archive: Archive) -> None
     assert len(told("leaderboard", "-a", path, "--all")) > len(board)
     task = archive.panel(0)[0].task
     of_task = told("leaderboard", "-a", path, "--task", task)
-    assert {row["model"] for row in of_task} == {row["model"] for row in board}
+    assert {row["id"] for row in of_task} == {row["id"] for row in board}
     assert f"right of so many on {task}" in " ".join(
         shown("leaderboard", "-a", path, "--task", task).split()
     )
@@ -96,14 +96,14 @@ def test_sources_say_what_to_merge_for_a_task(
     everything = told("sources", "-a", path)
     assert everything["choices"] is None
     living = {model.id for model in archive.models(living=True)}
-    assert {source["model"] for source in everything["sources"]} == living
+    assert {source["id"] for source in everything["sources"]} == living
     said = shown("sources", "-a", path)
     assert "data/founders/base" in said
     assert "made from its recipe" in said
     chosen = told("sources", "-a", path, "--task", task)["choices"]
     means = {model: of[task][0] for model, of in archive.task_means("search").items()}
     assert len(chosen) == 3
-    assert {choice["model"] for choice in chosen} <= living
+    assert {choice["id"] for choice in chosen} <= living
     assert chosen[0]["solves"] == max(choice["solves"] for choice in chosen)
     assert means[chosen[0]["model"]] > 0
     text = " ".join(shown("sources", "-a", path, "--task", task).split())

@@ -95,7 +95,6 @@ def test_what_cannot_be_read_is_exit_code_2(arguments: tuple[str, ...]) -> None:
 
 
 def test_whoever_stops_reading_hears_nothing(archive: Path) -> None:
-    colony("models", "-a", str(archive))  # which brings an archive of an earlier schema forward
     for arguments in (("models", "--all"), ("models", "--all", "--json"), ("lineage",)):
         with subprocess.Popen(
             [sys.executable, "-m", "tui.cli.main", *arguments, "-a", str(archive)],
@@ -159,7 +158,7 @@ def test_one_unit_for_ratings(archive: Path, store: Archive) -> None:
     assert isinstance(models, list)
     leaders = told("leaderboard")
     assert isinstance(leaders, list)
-    by_board = {row["model"]: row["rating"] for row in leaders}
+    by_board = {row["id"]: row["rating"] for row in leaders}
     assert all(row["rating"] == pytest.approx(by_board[row["id"]]) for row in models)
     shown = told("show", "champion")
     assert isinstance(shown, dict)

@@ -13,17 +13,17 @@ from tests.screen_helpers import finished
     ("command", "path", "keys"),
     [
         ("ancestry", (), "diversity fruitful founders lost causes"),
-        ("ancestry", ("fruitful", 0), "model part children descendants living label alive"),
-        ("ancestry", ("founders", 0), "founder label state share shares carriers last"),
+        ("ancestry", ("fruitful", 0), "id model part children descendants living label alive"),
+        ("ancestry", ("founders", 0), "id founder label state share shares carriers last"),
         ("ancestry", ("causes", 0), "cause deaths first last age"),
         (
             "leaderboard",
             (0,),
-            "model name living champion rating interval round wins losses ties support judging",
+            "id model name living champion rating interval round wins losses ties support judging",
         ),
         ("matches", (0, "a"), "model answer support verified"),
         ("orders", (0,), "id kind models argument given_at given settled outcome answer"),
-        ("sources", ("sources", 0), "model name path profile trouble"),
+        ("sources", ("sources", 0), "id model name path profile trouble"),
     ],
 )
 def test_json_has_the_keys_that_scripts_know(

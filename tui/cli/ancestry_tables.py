@@ -27,6 +27,7 @@ def line_survival_json(survival: "LineSurvival") -> dict[str, Any]:
         "diversity": vars(survival.diversity),
         "fruitful": [
             {
+                "id": one.model,
                 "model": one.model,
                 "part": one.share,
                 "children": one.children,
@@ -39,6 +40,7 @@ def line_survival_json(survival: "LineSurvival") -> dict[str, Any]:
         ],
         "founders": [
             {
+                "id": line.founder,
                 "founder": line.founder,
                 "label": models[line.founder].label,
                 "state": line.state,
@@ -149,7 +151,8 @@ def relation_json(relation: "Relation", models: Mapping[int, "Model"]) -> dict[s
         "kinship": relation.kinship,
         "inbreeding": list(relation.inbreeding),
         "common_ancestors": [
-            {**vars(node), "label": models[node.model].label} for node in relation.common
+            {"id": node.model, **vars(node), "label": models[node.model].label}
+            for node in relation.common
         ],
         "path": None if relation.path is None else list(relation.path),
     }

@@ -25,9 +25,11 @@ def leaderboard_json(standings: "Sequence[LeaderboardRow]") -> list[dict[str, An
     """The list that `colony leaderboard --json` prints, best rated first; ratings in Elo points."""
     rows = []
     for standing in standings:
-        row = vars(standing) | {
-            "judging": {mode: vars(judge) for mode, judge in standing.reliability.items()}
-        }
+        row = (
+            {"id": standing.model}
+            | vars(standing)
+            | {"judging": {mode: vars(judge) for mode, judge in standing.reliability.items()}}
+        )
         del row["reliability"]  # scripts know it by the name above
         rows.append(row)
     return rows

@@ -216,6 +216,7 @@ def _as_json(
     from lineage.formats.plain import edges, nodes
 
     return {
+        "id": model,
         "model": model,
         "founder_shares": _shares(colony, ancestry, model),
         "models": nodes(family),

@@ -27,10 +27,10 @@ def sources_json(
         chosen: the recommended ones; None where no task was given.
     """
     return {
-        "sources": [asdict(source) for source in available],
+        "sources": [{"id": source.model, **asdict(source)} for source in available],
         "choices": None
         if chosen is None
-        else [{**vars(choice), "reason": choice.reason} for choice in chosen],
+        else [{"id": choice.model, **vars(choice), "reason": choice.reason} for choice in chosen],
     }
 
 

@@ -121,6 +121,7 @@ def revive(
         if as_json:
             print_json(
                 {
+                    "id": row.id,
                     "model": row.id,
                     "file": str(path),
                     "found": origin,
