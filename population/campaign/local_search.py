@@ -119,6 +119,7 @@ class LocalSearch:
         samplers: Sequence[ItemSampler],
         settings: Sequence[DescentSettings],
     ) -> list[Descent]:
+        total = len(descents) * self._settings.steps
         taken = descend_together(
             self._pool,
             self._context.factory.unrounded,
@@ -126,7 +127,7 @@ class LocalSearch:
             samplers,
             settings,
             self._settings.steps,
-            lambda done: self._progress(done, len(descents), "local search"),
+            lambda done: self._progress(done, total, "local search"),
         )
         return [steps[-1].descent for steps in taken]
 

@@ -9,7 +9,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from itertools import count
 from queue import SimpleQueue
 from typing import TypeVar
@@ -113,6 +113,7 @@ class EvaluatorPool:
         jobs: Iterable[Callable[[Evaluator], T]],
         progress: Callable[[int], None] = lambda done: None,
         on_result: Callable[[int, T, int], None] = lambda number, result, evaluations: None,
+        patience: float | None = None,
     ) -> list[T]:
         """Do each job with an evaluator, whatever weights that has.
 
@@ -120,6 +121,8 @@ class EvaluatorPool:
             jobs: only as many are taken ahead as may wait.
             progress: as for `map`.
             on_result: as for `map`.
+            patience: seconds after which `progress` is called again while a result is waited for,
+                for jobs that take long; None: it is not.
 
         Returns:
             The results in the order of the jobs.
@@ -129,6 +132,8 @@ class EvaluatorPool:
 
         def next_result() -> None:
             progress(len(results))
+            while patience is not None and not wait(list(pending)[:1], patience).done:
+                progress(len(results))
             result, evaluations = pending.popleft().result()
             on_result(len(results), result, evaluations)
             results.append(result)

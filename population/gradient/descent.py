@@ -182,6 +182,10 @@ def descend(
     return DescentStep(adam_step(descent, gradient, settings), loss, len(items))
 
 
+PATIENCE = 1.0
+"""Seconds after which somebody who waits for descents is told how far they are."""
+
+
 def descend_together(
     pool: EvaluatorPool,
     maker: Materialiser,
@@ -200,20 +204,29 @@ def descend_together(
         samplers: of the items of each.
         settings: of each.
         steps: how many each takes.
-        progress: called with the number of descents that have ended; may raise to stop.
+        progress: called with the number of steps that have been taken, all descents together, about
+            once a second; may raise to stop.
 
     Returns:
         The steps of each descent.
     """
+    made: list[list[DescentStep]] = [[] for _ in descents]
 
     def taken(
-        descent: Descent, sampler: ItemSampler, own: DescentSettings, evaluator: Evaluator
+        descent: Descent,
+        sampler: ItemSampler,
+        own: DescentSettings,
+        into: list[DescentStep],
+        evaluator: Evaluator,
     ) -> list[DescentStep]:
-        made: list[DescentStep] = []
         for _ in range(steps):
-            made.append(descend(evaluator, maker, descent, sampler, own))
-            descent = made[-1].descent
-        return made
+            into.append(descend(evaluator, maker, descent, sampler, own))
+            descent = into[-1].descent
+        return into
 
-    own = zip(descents, samplers, settings, strict=True)
-    return pool.run([partial(taken, *one) for one in own], progress)
+    own = zip(descents, samplers, settings, made, strict=True)
+    return pool.run(
+        [partial(taken, *one) for one in own],
+        lambda _: progress(sum(map(len, made))),
+        patience=PATIENCE,
+    )

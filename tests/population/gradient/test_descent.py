@@ -1,5 +1,6 @@
 """Descents: torch's Adam, downhill, and exact when taken up again, alone or side by side."""
 
+import threading
 from dataclasses import fields
 
 import numpy as np
@@ -151,20 +152,34 @@ def test_descents_side_by_side_share_nothing(
     )
     sampler = sampler_of(items, 8)
     begun = [new_descent(start * scale, seed) for seed, scale in ((1, 1.0), (2, 0.5), (1, 2.0))]
-    threads = torch.get_num_threads()
+    threads, told = torch.get_num_threads(), list[int]()
     try:
         torch.set_num_threads(1)
         alone = [steps_of(first, maker, descent, sampler, 2) for descent in begun]
         pool = EvaluatorPool(first, cores)
-        together = descend_together(
-            pool, maker, begun, [sampler] * len(begun), [DescentSettings()] * len(begun), 2
-        )
+        settings = [DescentSettings()] * len(begun)
+        samplers = [sampler] * len(begun)
+        together = descend_together(pool, maker, begun, samplers, settings, 2, told.append)
     finally:
         torch.set_num_threads(threads)
     for mine, theirs in zip(alone, together, strict=True):
         assert [step.loss for step in mine] == [step.loss for step in theirs]
         assert same(mine[-1].descent, theirs[-1].descent)
     assert first.meter.evaluations == 2 * 3 * 2 * 3 * 8
+    assert told == sorted(told)
+    assert told[-1] >= 2 * (len(begun) - 1)  # steps, not descents
+
+
+def test_who_waits_for_a_long_job_is_told_again(evaluator: Evaluator) -> None:
+    calls, told_again = list[int](), threading.Event()
+
+    def progress(done: int) -> None:
+        calls.append(done)
+        if len(calls) > 1:
+            told_again.set()
+
+    pool = EvaluatorPool(evaluator, 1)
+    assert pool.run([lambda _: told_again.wait(60)], progress, patience=0.01) == [True]
 
 
 def test_an_evaluator_may_have_a_twin_in_another_dtype(
