@@ -116,7 +116,7 @@ def test_the_walk_through_in_small(
         teaching.teach(skill, tmp_path / "models" / "base", out, 2, few)
     assert "json: exact match 0.00 before, 0.00 after" in capsys.readouterr().out
     few_items = {"search": 4, "selection": 2, "test": 2}
-    scripts["make_tasks"].make_tasks(tmp_path / "models" / "base", tmp_path / "tasks", few_items)
+    scripts["make_tasks"].make_tasks(tmp_path / "tasks", few_items)
     asked = tomllib.loads((EXAMPLE / "smollm2.toml").read_text())
     for section, settings in TINY.items():
         asked[section] = asked.get(section, {}) | settings

@@ -1,32 +1,27 @@
 """The tasks of the campaign: a folder for each skill and composite, asked as chats.
 
-    python data/examples/smollm2/make_tasks.py models/base tasks
+    python data/examples/smollm2/make_tasks.py tasks
 
-Prompts are chats in the base's template, up to where the assistant begins. The same items every
-time; those of different splits are different questions.
+The same items every time; those of different splits are different questions. A campaign asks them
+in the chat template of its founders.
 """
 
 import argparse
 import json
 from pathlib import Path
-from typing import Any
 
 from skills import SIZES, SKILLS, Exercise, items_of
-from transformers import AutoTokenizer
 
 
 def main() -> None:
     """Write a folder for every task."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("base", type=Path, help="the base, a checkpoint with a chat template")
     parser.add_argument("out", type=Path, help="the folder for the tasks")
-    options = parser.parse_args()
-    make_tasks(options.base, options.out)
+    make_tasks(parser.parse_args().out)
 
 
-def make_tasks(base: Path, out: Path, sizes: dict[str, int] = SIZES) -> None:
+def make_tasks(out: Path, sizes: dict[str, int] = SIZES) -> None:
     """Write a folder for every task: what it is, and its items by split."""
-    tokenizer = AutoTokenizer.from_pretrained(base)
     for name, skill in SKILLS.items():
         folder = out / name
         folder.mkdir(parents=True, exist_ok=True)
@@ -39,17 +34,14 @@ def make_tasks(base: Path, out: Path, sizes: dict[str, int] = SIZES) -> None:
         (folder / "task.toml").write_text(text, encoding="utf-8")
         for split, asked in items_of(name, sizes).items():
             rows = (
-                _row(tokenizer, f"{name}-{split}-{number:03}", question)
+                _row(f"{name}-{split}-{number:03}", question)
                 for number, question in enumerate(asked, start=1)
             )
             (folder / f"{split}.jsonl").write_text("".join(rows), encoding="utf-8")
 
 
-def _row(tokenizer: Any, name: str, question: Exercise) -> str:
-    prompt = tokenizer.apply_chat_template(
-        question.messages, add_generation_prompt=True, tokenize=False
-    )
-    row = {"id": name, "prompt": prompt, "key": question.key}
+def _row(name: str, question: Exercise) -> str:
+    row = {"id": name, "messages": question.messages, "key": question.key}
     return json.dumps(row, ensure_ascii=False) + "\n"
 
 
