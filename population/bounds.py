@@ -39,6 +39,8 @@ BOUNDS: dict[tuple[str, str], Bound] = {
     ("budget", "minutes"): Bound(10_000_000, "that is 19 years; leave it out to go on longer"),
     ("budget", "stagnation"): Bound(MAX_GENERATIONS, _GENERATIONS),
     ("budget", "target"): Bound(1, "scores are between 0 and 1"),
+    ("tasks", "lm_eval_seed"): Bound(MAX_SEED, "archives keep seeds in signed 64-bit numbers"),
+    ("tasks", "lm_eval_items"): Bound(100_000, _ASKED),
     ("search", "population"): Bound(10_000, _PAIRS),
     ("search", "first"): Bound(10_000, _PAIRS),
     ("search", "brood"): Bound(10_000, _PAIRS),

@@ -65,7 +65,7 @@ def documents(split: str, count: int) -> list[dict[str, object]]:
         choices = rng.sample(sorted({item["key"], *_alike(item["key"], rng)}), 4)
         if item["key"] not in choices:
             choices[rng.randrange(4)] = item["key"]
-        others = rng.sample(chosen, rng.randint(0, 6))
+        others = rng.sample(chosen, min(count, rng.randint(0, 6)))
         text = " ".join(one["prompt"] + one["key"] for one in [item, *others])
         made.append(
             {

@@ -28,6 +28,8 @@ def is_literal(task: Task) -> bool:
 
 def scoring_path(task: Task, item: Item) -> str:
     """How models are scored on an item of a task, in words."""
+    if getattr(task, "examiner", None) is not None:
+        return "by what the task itself asks"
     if item.choices:
         return "by the likelihood of choices"
     return TEACHER_FORCING if is_literal(task) else "by decoding answers"

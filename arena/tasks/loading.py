@@ -78,19 +78,23 @@ def _check_name(where: str, name: object) -> None:
         )
 
 
-def load_tasks(references: Iterable[str | Path]) -> list[Task]:
+def load_tasks(
+    references: Iterable[str | Path], opened: Iterable[tuple[Task, str]] = ()
+) -> list[Task]:
     """Load several tasks, sorted by name.
 
     Args:
         references: see `load_task`.
+        opened: tasks that are there already, each with the reference that it was opened by.
 
     Raises:
         TaskError: one cannot be loaded, two share a name, or there are none.
     """
-    named = sorted(
-        ((load_task(reference), str(reference)) for reference in references),
-        key=lambda pair: pair[0].name,
-    )
+    others = list(opened)
+    for task, where in others:
+        _check_name(where, task.name)
+    loaded = [(load_task(reference), str(reference)) for reference in references]
+    named = sorted([*loaded, *others], key=lambda pair: pair[0].name)
     for (task, here), (following, there) in pairwise(named):
         if task.name == following.name:
             raise TaskError(f"two tasks are named {task.name!r}: {here} and {there}")

@@ -10,6 +10,7 @@ from arena.tasks.guarded import Guarded
 from population.campaign.usable_items import Readers, Usable
 from population.config import Tasks
 from population.failures import FailureLog
+from population.harness.tasks.loading import open_task
 from population.models.chat_templates import ChatTemplate, shared_template
 
 FEW = 5
@@ -61,7 +62,14 @@ class OpenedTasks:
 
     @cached_property
     def _named(self) -> list[Task]:
-        return load_tasks(self._settings.paths)
+        settings = self._settings
+        return load_tasks(
+            settings.paths,
+            [
+                (open_task(one, settings.lm_eval_seed, settings.lm_eval_items), one)
+                for one in settings.lm_eval
+            ],
+        )
 
     def check(self) -> list[str]:
         """Look at every item of the open splits.

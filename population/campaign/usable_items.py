@@ -20,6 +20,7 @@ from arena.tasks.choice_scores import choice_score_of
 from arena.tasks.correctness import correctness, is_literal, scoring_path
 from lineage.records import Item
 from population.errors import CheckpointError
+from population.evaluation.examinations import Examiner, examiner_of
 from population.evaluation.networks import context_length_of
 from population.evaluation.prompt_tokenizer import PromptTokenizer, Stops
 from population.models.chat_templates import ChatTemplate
@@ -102,6 +103,11 @@ class Usable:
     def score(self) -> str:
         """The task's."""
         return str(getattr(self.task, "score", "likelihood"))
+
+    @property
+    def examiner(self) -> Examiner | None:
+        """The task's, if it has any."""
+        return examiner_of(self.task)
 
     def extract(self, item: Item, raw: str) -> str:
         """The task's."""

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from arena.tasks.loading import PLUGIN, is_file_reference
+from population.config.harness_references import YAML, split_metric
 from population.config.sections import Config, Founders
 from population.errors import ConfigError
 from population.references import (
@@ -37,7 +38,9 @@ def resolve_paths(config: Config, folder: Path) -> Config:
     return config.model_copy(
         update={
             "founders": config.founders.model_copy(update={"paths": founders, "base": base}),
-            "tasks": config.tasks.model_copy(update={"paths": tasks}),
+            "tasks": config.tasks.model_copy(
+                update={"paths": tasks, "lm_eval": _harness_tasks(config.tasks.lm_eval, folder)}
+            ),
         }
     )
 
@@ -57,6 +60,22 @@ def _expand_patterns(patterns: list[str], folder: Path, section: str) -> list[st
         if not matches:
             raise ConfigError(_no_match_message(pattern, folder, section))
         found += [match for match in matches if match not in found]
+    return found
+
+
+def _harness_tasks(references: list[str], folder: Path) -> list[str]:
+    """References to tasks of lm-evaluation-harness, those to files absolute."""
+    found: list[str] = []
+    for reference in references:
+        path, metric = split_metric(reference)
+        if not path.endswith(YAML):
+            found.append(reference)
+            continue
+        files = [file for file in matching_paths(path, folder) if file.is_file()]
+        if not files:
+            place = folder / expand_user(path, folder)
+            raise ConfigError(f"[tasks] lm_eval: {path!r} is no file (looked at {place})")
+        found += [f"{file}{metric}" for file in files if f"{file}{metric}" not in found]
     return found
 
 

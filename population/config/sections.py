@@ -70,9 +70,24 @@ class Tasks(_Section):
     paths: list[str] = ["shipped:tasks/*"]
     """Task folders (globs allowed), each with a task.toml and one JSONL file per split. A task of
     your own code is FILE.py:NAME, an installed one plugin:NAME; both run as code."""
+    lm_eval: list[str] = []
+    """Tasks of lm-evaluation-harness (pip install 'model-colony[lm-eval]'): YAML files or names
+    ("my_task.yaml", "arc_easy"), with a metric and a filter if not the first ones are meant
+    ("gsm8k:exact_match,flexible-extract"). If they are named and `paths` is not, it is empty."""
+    lm_eval_seed: int = Field(0, ge=0)
+    """Cuts such a task that lacks a training, validation or test split."""
+    lm_eval_items: int = Field(2000, gt=0)
+    """Documents of its search and of its selection split, at most; `test` is taken whole."""
     unusable: Literal["refuse", "leave out"] = "refuse"
     """What to do about search and selection items that no model could answer, because they are
     longer than its context or have a key that its tokenizer cannot spell."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_shipped_tasks_beside_others(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("lm_eval") and "paths" not in given:
+            return {**given, "paths": []}
+        return given
 
 
 class Budget(_Section):

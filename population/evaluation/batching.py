@@ -11,6 +11,7 @@ import torch
 from lineage.records import Floats, Item
 from population.errors import PopulationError
 from population.evaluation.alternatives import Alternatives
+from population.evaluation.examinations import Examination
 from population.evaluation.prompt_tokenizer import EncodedPrompt
 
 MAX_LOGITS = 1 << 27
@@ -34,6 +35,7 @@ class Question:
         canonical_match: whether an answer that equals `expected` in canonical form is right;
             otherwise the task's `extract` has to find `expected` in the answer.
         choice: whether it is one of several choices, which are read and never decoded.
+        examined: whether its task's examiner says what is asked.
     """
 
     item: Item
@@ -43,6 +45,7 @@ class Question:
     expected: str | None
     canonical_match: bool = True
     choice: bool = False
+    examined: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,7 @@ class PreparedItems:
             where every question is one by itself.
         answer_credit: shape (items, asked): what being right on what was asked is worth on an item;
             None where each of these is an item, and its answer the key.
+        examinations: by tasks with an examiner, with the numbers of the questions that they answer.
         decided: by question, tokens that match the answer and the first token that differs: the
             whole answer, or False if it is wrong, or None if that cannot be told from so little. A
             cache, since siblings make the same mistakes.
@@ -90,6 +94,7 @@ class PreparedItems:
     questions: tuple[Question, ...] = ()
     alternatives: tuple[Alternatives, ...] = ()
     answer_credit: Floats | None = None
+    examinations: tuple[tuple[tuple[int, ...], Examination], ...] = ()
     decided: dict[tuple[int, int, int], str | bool | None] = field(
         default_factory=dict, compare=False, repr=False
     )

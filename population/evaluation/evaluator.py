@@ -11,6 +11,7 @@ become the key in canonical form, as with another white space before it.
 
 import copy
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from population.evaluation.batching import (
 )
 from population.evaluation.coherence import GeneratedAnswer
 from population.evaluation.devices import resolve_device, resolve_dtype
+from population.evaluation.examinations import Examiner
 from population.evaluation.forward_pass import AnswersRead, read_answers
 from population.evaluation.greedy_decoding import DecodingRequest, decode_greedily
 from population.evaluation.meter import Meter
@@ -185,7 +187,17 @@ class Evaluator:
             PopulationError: an item has no key, and its task has no other way to tell; or a
                 sequence is longer than the model's context.
         """
-        return self._questions.prepare_answers([(item, None) for item in items])
+        prepared = self._questions.prepare_answers([(item, None) for item in items])
+        examiners: dict[Examiner, list[int]] = {}
+        for number, question in enumerate(prepared.questions):
+            examiner = self._questions.examiner(question.item)
+            if question.examined and examiner is not None:
+                examiners.setdefault(examiner, []).append(number)
+        examinations = tuple(
+            (tuple(rows), examiner.prepare([prepared.questions[n].item for n in rows], self))
+            for examiner, rows in examiners.items()
+        )
+        return replace(prepared, examinations=examinations) if examinations else prepared
 
     def prepare_targets(self, items: Sequence[Item]) -> PreparedItems:
         """Tokenise and batch items with the one answer that is to become likelier, for `loss`.
@@ -196,7 +208,24 @@ class Evaluator:
             PopulationError: an item has neither, and its task has no other way to tell; or a
                 sequence is longer than the model's context.
         """
-        return self._questions.prepare([self._questions.target(item) for item in items])
+        targets = []
+        for item in items:
+            examiner = self._questions.examiner(item)
+            targets.append(
+                self._questions.target(item)
+                if examiner is None
+                else self._questions.examined(item, examiner.lesson(item, self))
+            )
+        return self._questions.prepare(targets)
+
+    def prepare_tokens(self, sequences: Sequence[TokenSequence]) -> PreparedItems:
+        """Batch texts that are tokens already, numbered from 0 in their order, for `read`.
+
+        The last token of a text is predicted and not read, so a text may be one token longer than
+        the model's context.
+        """
+        batches = batch_by_length(sequences, self._questions.limits)
+        return PreparedItems(len(sequences), batches)
 
     def count_tokens(self, text: str) -> int:
         """How many tokens a text takes."""
@@ -221,7 +250,8 @@ class Evaluator:
         Raises:
             PopulationError: an item has no key, and its task cannot tell.
         """
-        read = self._read(prepared)
+        examined = sum(len(rows) for rows, _ in prepared.examinations)
+        read = self.read(prepared, prepared.asked - examined)
         exact, probability = self._score_questions(prepared, read)
         if prepared.alternatives:
             logs = read.log_likelihood
@@ -244,7 +274,7 @@ class Evaluator:
             if len(question.prompt.ids) + len(question.answer_ids) <= context_length
         ]
         prepared = self._questions.prepare([questions[number] for number in fitting])
-        log_likelihoods[fitting] = self._read(prepared).log_likelihood
+        log_likelihoods[fitting] = self.read(prepared).log_likelihood
         return [float(value) for value in log_likelihoods]
 
     def surprise(self, prepared: PreparedItems) -> float:
@@ -255,19 +285,20 @@ class Evaluator:
                 of which the answers are read.
         """
         tokens = sum(len(batch.target_positions) for batch in prepared.batches)
-        return -float(self._read(prepared).log_likelihood.sum()) / tokens
+        return -float(self.read(prepared).log_likelihood.sum()) / tokens
 
     def read_tokens(self, sequences: Sequence[TokenSequence]) -> AnswersRead:
-        """What the model makes of texts that are tokens already, numbered from 0 in their order.
+        """What the model makes of texts that are tokens already, see `prepare_tokens`."""
+        return self.read(self.prepare_tokens(sequences))
 
-        The last token of a text is predicted and not read, so a text may be one token longer than
-        the model's context.
+    def read(self, prepared: PreparedItems, counted: int | None = None) -> AnswersRead:
+        """What the model makes of prepared texts.
+
+        Args:
+            prepared: texts.
+            counted: item evaluations that this costs; None for one for each that was asked.
         """
-        batches = batch_by_length(sequences, self._questions.limits)
-        return self._read(PreparedItems(len(sequences), batches))
-
-    def _read(self, prepared: PreparedItems) -> AnswersRead:
-        with self.meter.forward(prepared.asked):
+        with self.meter.forward(prepared.asked if counted is None else counted):
             return read_answers(self._model, prepared, self._networks.reader)
 
     def loss(
@@ -305,18 +336,22 @@ class Evaluator:
     # Generating answers
 
     def continue_tokens(
-        self, requests: Sequence[DecodingRequest], end_ids: Sequence[int] = ()
+        self,
+        requests: Sequence[DecodingRequest],
+        end_ids: Sequence[int] = (),
+        counted: int | None = None,
     ) -> list[list[int]]:
         """The tokens that the model generates greedily after prompts that are tokens already.
 
         Args:
             requests: prompts, and when to stop.
             end_ids: tokens that end an answer beside the tokenizer's end-of-sequence token.
+            counted: item evaluations that this costs; None for one each.
 
         Returns:
             For each request its tokens, its end among them if it came, at most as many as it asks.
         """
-        with self.meter.forward(len(requests)):
+        with self.meter.forward(len(requests) if counted is None else counted):
             generated = self._continue(requests, end_ids)
         return [ids[: request.max_tokens] for request, ids in zip(requests, generated, strict=True)]
 
@@ -356,7 +391,7 @@ class Evaluator:
     def _picked(self, items: Sequence[Item]) -> list[GeneratedAnswer]:
         """The choices that the model picks."""
         prepared = self._questions.prepare_answers([(item, item.choices[0]) for item in items])
-        logs = self._read(prepared).log_likelihood if items else np.empty(0)
+        logs = self.read(prepared).log_likelihood if items else np.empty(0)
         return [
             GeneratedAnswer(one.choices[one.pick(logs)], ended=True)
             for one in prepared.alternatives
@@ -389,9 +424,11 @@ class Evaluator:
     def _score_questions(self, prepared: PreparedItems, read: AnswersRead) -> tuple[Floats, Floats]:
         """As `score`, for each question: two arrays of shape (questions,)."""
         exact, probability = read.exact.copy(), np.exp(read.log_likelihood)
+        for rows, examination in prepared.examinations:
+            exact[list(rows)], probability[list(rows)] = examination.score(self)
         undecided = []
         for number, question in enumerate(prepared.questions):
-            if question.choice:
+            if question.choice or question.examined:
                 continue
             if question.answer_ids and not np.isfinite(read.log_likelihood[number]):
                 continue

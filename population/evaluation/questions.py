@@ -18,6 +18,7 @@ from population.evaluation.batching import (
     TokenSequence,
     batch_by_length,
 )
+from population.evaluation.examinations import Examiner, examiner_of
 from population.evaluation.prompt_tokenizer import EncodedPrompt, PromptTokenizer
 
 DEFAULT_ANSWER_TOKENS = 64
@@ -77,6 +78,25 @@ class QuestionBuilder:
         ids = () if item.key is None else self.tokenizer.encode_answer(item, item.key, prompt)
         return Question(item, prompt, item.key, tuple(ids), None, canonical_match=False)
 
+    def examiner(self, item: Item) -> Examiner | None:
+        """What says itself how models are examined on an item, if its task has that."""
+        return examiner_of(self._tasks.get(item.task))
+
+    def examined(
+        self, item: Item, lesson: tuple[Sequence[int], Sequence[int]] | None = None
+    ) -> Question:
+        """A question that its task's examiner asks.
+
+        Args:
+            item: of the task.
+            lesson: tokens of a text and of what should follow it, where gradient steps learn.
+        """
+        context, answer = lesson or ((self.tokenizer.eos_id,), ())
+        prompt = EncodedPrompt(item.prompt, tuple(context))
+        return Question(
+            item, prompt, item.key, tuple(answer), None, canonical_match=False, examined=True
+        )
+
     def choices(self, item: Item) -> list[Question]:
         """A question for each of an item's choices."""
         prompt = self.tokenizer.encode_prompt(item)
@@ -119,6 +139,10 @@ class QuestionBuilder:
         by_item: dict[str, tuple[int, ...]] = {}
         for item, answer in asked:
             first = len(questions)
+            if answer is None and self.examiner(item) is not None:
+                questions.append(self.examined(item))
+                alternatives.append(Alternatives((first,)))
+                continue
             if item.choices:
                 if item.id not in by_item:
                     questions += self.choices(item)

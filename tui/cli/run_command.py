@@ -193,7 +193,8 @@ def _opening_line(archive: Path, asked: "Config", *, continued: bool) -> str:
     founders = f"{len(asked.founders.paths)} founders"
     if continued:
         return f"opening {archive}; first torch is loaded"
-    return f"starting {archive}: {founders}, {len(asked.tasks.paths)} tasks; first torch is loaded"
+    tasks = f"{len(asked.tasks.paths) + len(asked.tasks.lm_eval)} tasks"
+    return f"starting {archive}: {founders}, {tasks}; first torch is loaded"
 
 
 def _configured(

@@ -7,6 +7,7 @@ Texts become tokens, windows and stops exactly as in the harness's own model of 
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,36 +15,15 @@ import torch
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import TemplateLM
 from lm_eval.api.registry import register_model
-from lm_eval.models.utils import (
-    handle_stop_sequences,
-    has_bos_prefix,
-    normalize_gen_kwargs,
-    postprocess_generated_text,
-    resolve_max_length,
-)
-from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 from tqdm import tqdm
-from transformers import AutoConfig, GenerationConfig
 
-from population.errors import PopulationError
 from population.evaluation.batching import TokenSequence
 from population.evaluation.greedy_decoding import DecodingRequest
-from population.evaluation.prompt_tokenizer import EncodedPrompt
+from population.harness.encoding import MAX_GEN_TOKS, Pair, encoding_of
 from population.harness.models.loading import load_model
-
-MAX_GEN_TOKS = 256
-"""Tokens that an answer may take where its task does not say."""
 
 ROUND = 16
 """Full batches from one report of progress to the next."""
-
-GREEDY = {"do_sample": False, "temperature": 0.0}
-"""Settings of generation that mean greedy decoding; `top_p` and the like then mean nothing."""
-
-_WITHOUT_MEANING = {"top_p", "top_k", "min_p", "typical_p", "use_cache", "pad_token_id"}
-
-Pair = tuple[tuple[str, str] | None, list[int], list[int]]
-"""The texts of a context and its continuation, if they are to be cached, and the tokens of both."""
 
 
 @register_model("colony")
@@ -97,24 +77,26 @@ class ColonyLM(TemplateLM):  # type: ignore[misc]
         )
         self.label, self._evaluator = loaded.label, loaded.evaluator
         self.tokenizer = self._evaluator.tokenizer.tokenizer
-        config = AutoConfig.from_pretrained(loaded.folder, trust_remote_code=False)
-        self.max_length = max_length or resolve_max_length(config, self.tokenizer)
-        self.max_gen_toks = max_gen_toks
-        self._add_bos, self._prefix = add_bos_token, prefix_token_id
-        self._end_ids = _end_ids(loaded.folder)
+        usual = encoding_of(self._evaluator)
+        self._encoding = replace(
+            usual,
+            max_length=max_length or usual.max_length,
+            max_gen_toks=max_gen_toks,
+            add_bos=add_bos_token,
+            prefix=prefix_token_id,
+        )
 
     # What the harness asks of every model
 
     @property
     def eot_token_id(self) -> int:
         """The token that ends a text."""
-        return self._evaluator.tokenizer.eos_id
+        return self._encoding.eos_id
 
     @property
     def prefix_token_id(self) -> int:
         """The token before a text that has no context."""
-        first = self.tokenizer.bos_token_id if self._prefix is None else self._prefix
-        return self.eot_token_id if first is None else int(first)
+        return self._encoding.prefix_id
 
     @property
     def tokenizer_name(self) -> str:
@@ -147,35 +129,34 @@ class ColonyLM(TemplateLM):  # type: ignore[misc]
             add_special_tokens: by default as the tokenizer does, but never a second first token.
             kwargs: not used.
         """
-        special = self._add_bos if add_special_tokens is None else add_special_tokens
-        first = self.tokenizer.decode(self.prefix_token_id)
-        if add_special_tokens is None and has_bos_prefix(string, first):
-            special = False
-        given = {} if special is None else {"add_special_tokens": special}
-        ids: list[int] = self.tokenizer.encode(string, verbose=False, **given)
-        return ids
+        return self._encoding.tokens(string, add_special_tokens)
 
     # Reading
 
+    def _encode_pair(self, context: str, continuation: str) -> Pair:
+        return self._encoding.pair(context, continuation)
+
     def _loglikelihood_tokens(
-        self, requests: Sequence[Pair], disable_tqdm: bool = False, **kwargs: Any
+        self,
+        requests: Sequence[tuple[tuple[str, str] | None, list[int], list[int]]],
+        disable_tqdm: bool = False,
+        **kwargs: Any,
     ) -> list[tuple[float, bool]]:
         """For each continuation its log-likelihood in nats, and whether decoding would give it.
 
-        A context that is too long loses its beginning.
+        Args:
+            requests: the texts of a context and its continuation, if they are to be cached, and
+                the tokens of both. A context that is too long loses its beginning.
+            disable_tqdm: whether progress is not shown.
+            kwargs: not used.
 
         Raises:
             PopulationError: a continuation is longer than the model's context.
         """
-        sequences = []
-        for number, (_, context, continuation) in enumerate(requests):
-            if len(continuation) > self.max_length:
-                raise PopulationError(
-                    f"a continuation takes {len(continuation)} tokens, "
-                    f"{self.label} reads {self.max_length}"
-                )
-            room = self.max_length + 1 - len(continuation)
-            sequences.append(TokenSequence(number, context[-room:], continuation))
+        sequences = [
+            TokenSequence(number, *self._encoding.fitted((context, continuation)))
+            for number, (_, context, continuation) in enumerate(requests)
+        ]
         results = [(0.0, False)] * len(requests)
         with tqdm(
             total=len(requests), disable=disable_tqdm, desc="Running loglikelihood requests"
@@ -217,17 +198,12 @@ class ColonyLM(TemplateLM):  # type: ignore[misc]
                 than they have to.
             disable_tqdm: whether progress is not shown.
         """
-        windows: list[Pair] = []
+        windows: list[tuple[None, list[int], list[int]]] = []
         owners: list[int] = []
         for number, request in enumerate(requests):
             (text,) = request.args
-            for window in get_rolling_token_windows(
-                token_list=self.tok_encode(text),
-                prefix_token=self.prefix_token_id,
-                max_seq_len=self.max_length,
-                context_len=1,
-            ):
-                windows.append((None, *make_disjoint_window(window)))
+            for window in self._encoding.windows(text):
+                windows.append((None, *window))
                 owners.append(number)
         totals = [0.0] * len(requests)
         read = self._loglikelihood_tokens(windows, disable_tqdm)
@@ -249,7 +225,7 @@ class ColonyLM(TemplateLM):  # type: ignore[misc]
         Raises:
             PopulationError: a request wants more than greedy decoding.
         """
-        asked = [self._asked(*request.args) for request in requests]
+        asked = [self._encoding.request(*request.args) for request in requests]
         answers = [""] * len(requests)
         order = sorted(range(len(asked)), key=lambda number: -_width(asked[number]))
         with tqdm(
@@ -258,45 +234,23 @@ class ColonyLM(TemplateLM):  # type: ignore[misc]
             while order:
                 batch = self._next_batch(order, asked)
                 generated = self._evaluator.continue_tokens(
-                    [asked[number] for number in batch], self._end_ids
+                    [asked[number] for number in batch], self._encoding.end_ids
                 )
                 for number, ids in zip(batch, generated, strict=True):
-                    text = self.tokenizer.decode(ids, skip_special_tokens=True)
-                    stops = list(asked[number].stops)
-                    answers[number] = postprocess_generated_text(text, stops, None)
+                    answers[number] = self._encoding.answer(ids, asked[number])
                     self.cache_hook.add_partial(
                         "generate_until", requests[number].args, answers[number]
                     )
                 bar.update(len(batch))
         return answers
 
-    def _asked(self, context: str, settings: dict[str, Any]) -> DecodingRequest:
-        normal = dict(normalize_gen_kwargs(settings, self.max_gen_toks))
-        end = self.tokenizer.decode(self.eot_token_id, skip_special_tokens=False)
-        stops = tuple(filter(None, handle_stop_sequences(normal.pop("until"), eos=end)))
-        tokens = int(normal.pop("max_gen_toks"))
-        for name, value in normal.items():
-            if name not in _WITHOUT_MEANING and value != GREEDY.get(name):
-                raise PopulationError(
-                    f"{name} = {value!r}: models of colony answer greedily; leave it out, or set "
-                    "do_sample to false (--gen_kwargs do_sample=False)"
-                )
-        if tokens >= self.max_length:
-            raise PopulationError(
-                f"an answer may take {tokens} tokens, {self.label} reads {self.max_length}; "
-                "lower max_gen_toks (--gen_kwargs max_gen_toks=N)"
-            )
-        ids = self.tok_encode(context)[-(self.max_length - tokens) :] or [self.prefix_token_id]
-        return DecodingRequest(
-            EncodedPrompt(context, tuple(ids)), tokens, tuple(filter(None, stops))
-        )
-
     def _next_batch(self, order: list[int], asked: Sequence[DecodingRequest]) -> list[int]:
         """Take the longest requests that fill a batch, all with room for equally long answers."""
         first = asked[order[0]]
         count = max(1, self._evaluator.batch_tokens // _width(first))
         alike = [n for n in order if asked[n].max_tokens == first.max_tokens][:count]
-        order[:] = [number for number in order if number not in set(alike)]
+        chosen = set(alike)
+        order[:] = [number for number in order if number not in chosen]
         return alike
 
 
@@ -306,13 +260,3 @@ def _width(request: DecodingRequest) -> int:
 
 def _usable(device: str) -> str:
     return "auto" if device == "cuda:0" and not torch.cuda.is_available() else device
-
-
-def _end_ids(folder: Path) -> tuple[int, ...]:
-    """Tokens that end an answer, as the model's generation settings say."""
-    try:
-        settings = GenerationConfig.from_pretrained(folder)
-    except (OSError, ValueError, TypeError):  # most models have none
-        return ()
-    ids = settings.eos_token_id
-    return tuple(ids) if isinstance(ids, list | tuple) else () if ids is None else (int(ids),)

@@ -1,0 +1,1 @@
+"""Tasks of the harness as tasks of campaigns."""
