@@ -329,7 +329,7 @@ class Evaluator:
                 self._model,
                 self._networks.names(state),
                 prepared,
-                take,
+                self._networks.by_stored_names(state, take),
                 recompute=recompute,
             )
 

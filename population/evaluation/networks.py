@@ -4,9 +4,10 @@ Models of one campaign may differ in depth, see `population.weights.materialise_
 network at work holds weights; the others are empty shells, built when a model first needs one.
 """
 
+import re
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from torch.overrides import TorchFunctionMode
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from population.errors import CheckpointError
+from population.evaluation.backward_pass import TakeGradient
 from population.evaluation.replay import ReplayingReader
+from population.evaluation.weight_conversion import Conversion, conversion_for
 from population.models.architectures import architecture_of
 from population.weights.materialise import State
 from population.weights.materialise_routes import RoutedState
@@ -34,10 +37,30 @@ class Network:
     Attributes:
         module: the network.
         aliases: names in its state dict that are the same tensor as another name (tied embeddings).
+        conversions: from checkpoints to it, by the names of their tensors.
     """
 
     module: Any
     aliases: Mapping[str, str]
+    conversions: dict[frozenset[str], Conversion] = field(default_factory=dict)
+
+    def conversion(self, state: State) -> Conversion:
+        """How a model's weights become the network's.
+
+        Raises:
+            CheckpointError: there is no place for one of them.
+        """
+        names = frozenset(state)
+        if names not in self.conversions:
+            shapes = {name: tensor.shape for name, tensor in state.items()}
+            conversion = conversion_for(self.module, shapes)
+            if conversion.unknown:
+                raise CheckpointError(
+                    f"the checkpoint has an unknown tensor {conversion.unknown[0]}, which does not "
+                    f"fit {type(self.module).__name__}"
+                )
+            self.conversions[names] = conversion
+        return self.conversions[names]
 
 
 class Networks:
@@ -79,47 +102,76 @@ class Networks:
             CheckpointError: the names of the weights do not fit the architecture.
         """
         network = self._network(state)
+        conversion = network.conversion(state)
         if network is not self._working:
             _drop_weights(self.working)
             self._working = network
-        elif self._device.type == "cuda" and self._replaced(state):
+        elif self._device.type == "cuda" and self._replaced(conversion(state)):
             return
         self.reader = self._new_reader()
+        wide = _kept_wide(self.working, self._dtype)
         placed = {
-            name: tensor.to(self._device, self._dtype if tensor.is_floating_point() else None)
-            for name, tensor in state.items()
+            name: tensor.to(self._device, self._dtype_of(name, tensor, wide))
+            for name, tensor in conversion(state).items()
         }
         for name, twin in network.aliases.items():
             if name not in placed and twin in placed:
                 placed[name] = placed[twin]
         mismatch = self.working.load_state_dict(placed, strict=False, assign=True)
-        if mismatch.missing_keys or mismatch.unexpected_keys:
-            name = (mismatch.missing_keys + mismatch.unexpected_keys)[0]
-            problem = "lacks" if mismatch.missing_keys else "has an unknown tensor"
+        if mismatch.missing_keys:
             raise CheckpointError(
-                f"the checkpoint {problem} {name}, which does not fit {type(self.working).__name__}"
+                f"the checkpoint lacks {mismatch.missing_keys[0]}, which does not fit "
+                f"{type(self.working).__name__}"
             )
 
+    def _dtype_of(
+        self, name: str, tensor: torch.Tensor, wide: re.Pattern[str] | None
+    ) -> torch.dtype | None:
+        """What a weight is cast to; None for integers."""
+        if not tensor.is_floating_point():
+            return None
+        return torch.float32 if wide and wide.search(name) else self._dtype
+
     def names(self, state: State) -> dict[str, str]:
-        """For each weight of the network at work, its name in the state that was loaded."""
-        aliases = self._working.aliases
+        """For each weight of the network at work, its name in the state that was loaded.
+
+        What was made of several is called as in the network, see `by_stored_names`.
+        """
+        conversion, aliases = self._working.conversion(state), self._working.aliases
+        placed = {**conversion.names, **{name: name for name in conversion.fusions}}
         return {
-            name: name if name in state else aliases[name]
+            name: placed[name if name in placed else aliases[name]]
             for name in self.working.state_dict()
-            if name in state or aliases.get(name) in state
+            if name in placed or aliases.get(name) in placed
         }
 
-    def _replaced(self, state: State) -> bool:
+    def by_stored_names(self, state: State, take: TakeGradient) -> TakeGradient:
+        """Takes gradients by the weights of the network at work, hands on those by a model's.
+
+        Args:
+            state: the model's weights, which were loaded.
+            take: called with names in the state; more than once where a tensor was cut.
+        """
+        fusions = self._working.conversion(state).fusions
+
+        def taken(name: str, gradient: torch.Tensor) -> None:
+            if name not in fusions:
+                take(name, gradient)
+                return
+            for stored, part in fusions[name].transposed(name, gradient).items():
+                take(stored, part)
+
+        return taken if fusions else take
+
+    def _replaced(self, placed: State) -> bool:
         """Copy weights over those at work, if they are of the same shapes.
 
         Then they stay where they are in memory, and recorded passes can be replayed.
         """
         own = self.working.state_dict(keep_vars=True)
-        names = [name for name in own if name in state]
-        if len(names) != len(state):
-            return False
+        names = [name for name in own if name in placed]
         covered = {self._working.aliases.get(name) for name in names} | set(names)
-        pairs = [(own[name], state[name]) for name in names]
+        pairs = [(own[name], placed[name]) for name in names]
         if set(own) - covered or any(a.shape != b.shape or a.is_meta for a, b in pairs):
             return False
         with torch.inference_mode():
@@ -175,6 +227,16 @@ def network_of(path: Path, state: State) -> Any:
     networks = Networks(config, dtype, torch.device("cpu"))
     networks.load_weights(state)
     return networks.working
+
+
+def _kept_wide(module: Any, dtype: torch.dtype) -> re.Pattern[str] | None:
+    """Matches names of the weights that transformers keeps in fp32 whatever dtype is asked for."""
+    if dtype not in {torch.float16, torch.bfloat16}:
+        return None
+    patterns = set(getattr(module, "_keep_in_fp32_modules_strict", None) or ())
+    if dtype == torch.float16:
+        patterns |= set(getattr(module, "_keep_in_fp32_modules", None) or ())
+    return re.compile("|".join(sorted(patterns)).replace("*", ".*")) if patterns else None
 
 
 class _NoWeights(TorchFunctionMode):
