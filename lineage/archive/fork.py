@@ -21,7 +21,8 @@ from lineage.storage.schema import ROUND_TABLES
 
 _LATER = """
 DELETE FROM report_scores WHERE weights_sha256 IN (
-    SELECT weights_sha256 FROM models GROUP BY weights_sha256 HAVING min(id) > $last);
+    SELECT hash FROM (SELECT id, unnest([weights_sha256, fingerprint]) AS hash FROM models)
+    WHERE hash IS NOT NULL GROUP BY hash HAVING min(id) > $last);
 -- A generation's scores begin with those of its births, and rows are where they were written.
 DELETE FROM scores WHERE rowid >= (SELECT min(rowid) FROM scores WHERE model > $last);
 DELETE FROM panels WHERE epoch > $epoch;

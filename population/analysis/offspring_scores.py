@@ -9,7 +9,6 @@ from lineage.records import Floats, Item, Scores
 from population.campaign.context import Context, Progress
 from population.campaign.failure_handling import map_tolerantly
 from population.evaluation.evaluator import Evaluator
-from population.weights.materialise import state_sha256
 
 
 class OffspringScores:
@@ -26,11 +25,7 @@ class OffspringScores:
         self, archive: Archive, context: Context, progress: Progress, models: Sequence[int]
     ) -> None:
         self._archive, self._context, self._progress = archive, context, progress
-        self._hashes: dict[int, str] = {}
-        states = context.factory.maker.siblings(list(archive.genomes(models)))
-        for number, (model, state) in enumerate(zip(models, states, strict=True)):
-            progress(number, len(models), "living offspring")
-            self._hashes[model] = state_sha256(state)
+        self._hashes = {model.id: model.identity for model in archive.models(ids=models)}
 
     def on(self, items: Mapping[int, Sequence[Item]]) -> dict[int, Scores]:
         """Scores by id, one row each; a model that fails has none, and why is reported.

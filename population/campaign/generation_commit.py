@@ -27,6 +27,7 @@ from population.campaign.champion import ChampionCandidates, ChampionSelection
 from population.campaign.clock import Clock
 from population.campaign.context import Context, Progress
 from population.campaign.item_sampling import ItemSampler
+from population.campaign.kept_weights import ChampionKeeper
 from population.campaign.readiness import shortages
 from population.campaign.state import PopulationState, task_means
 from population.errors import CampaignError
@@ -77,6 +78,7 @@ class GenerationWriter:
         kinship: of the living; the dead are removed with each record, but for judges.
         clock: of the generation.
         progress: called while models work; may raise to stop.
+        keeper: keeps the weights of a new champion, which are made here for their SHA-256.
     """
 
     def __init__(
@@ -87,7 +89,9 @@ class GenerationWriter:
         kinship: Kinship,
         clock: Clock,
         progress: Progress,
+        keeper: ChampionKeeper,
     ) -> None:
+        self._keeper = keeper
         self._archive, self._context, self._sampler = archive, context, sampler
         self._search = context.config.search
         self._kinship, self._clock, self._progress = kinship, clock, progress
@@ -180,7 +184,10 @@ class GenerationWriter:
                 f"#{champion} was born with other weights than its recipe makes now; "
                 "`colony check` tells what has changed"
             )
-        return state_sha256(state)
+        sha256 = state_sha256(state)
+        # Before the commit that crowns it: if that fails, it is a file like others under the quota.
+        self._keeper.put(sha256, state)
+        return sha256
 
     def _shortages(self, before: PopulationState | None) -> tuple[str, ...]:
         """What tasks are too small for: told once, as the campaign begins."""

@@ -123,6 +123,17 @@ class ChampionKeeper:
         self._archive, self._context = archive, context
         self._cache = cache_of(archive)
 
+    def put(self, sha256: str, state: State) -> None:
+        """Keep the weights of a champion that is about to be crowned, if that is possible now.
+
+        Args:
+            sha256: of the weights.
+            state: the weights.
+        """
+        with suppress(PopulationError):  # `keep` says so when it is champion
+            if self._cache.quota:
+                self._cache.put(sha256, state, [*self._archive.keyframes(), sha256])
+
     def keep(self, champion: Model) -> None:
         """Keep the champion's weights, if they are not kept yet; a founder has a checkpoint.
 

@@ -41,12 +41,9 @@ SHORTER, STEEP = 0.5, 0.1
 """Part of the rate that the best line takes steps with where it gained less than `STEEP` in a
 generation: near the top the longer ones lose as much as they win."""
 
-PER_NETWORK = 3
-"""What a network with gradients takes, in sizes of its weights in fp32: those that were made, those
-at work, and the gradients, which are dropped one by one."""
-
-LARGE = 1 << 28
-"""Networks of more bytes compute what their layers keep again on the way back."""
+PER_NETWORK = 2
+"""What a network with gradients takes, in sizes of its weights in fp32: the weights, which are made
+where they work, and the gradients, which are dropped one by one."""
 
 
 class LocalSearch:
@@ -89,7 +86,7 @@ class LocalSearch:
         settings = DescentSettings(
             self._settings.rate,
             self._settings.steps,
-            recompute=self._evaluator.bytes > LARGE,
+            room=self._room_for_layers,
             low=self._context.factory.space.space.low,
             high=self._context.factory.space.space.high,
         )
@@ -153,16 +150,28 @@ class LocalSearch:
         return [item for item in self._context.split("search") if item.key is not None]
 
     @cached_property
+    def _bytes(self) -> int:
+        return self._evaluator.bytes
+
+    @cached_property
     def _evaluator(self) -> Evaluator:
         # On a CPU a backward pass in bf16 takes a quarter longer than in fp32.
         return self._context.evaluator.clone("float32")
 
     @cached_property
+    def _room(self) -> float:
+        memory_gb = self._context.config.run.memory_gb
+        return ROOM if memory_gb is None else 1e9 * memory_gb
+
+    @cached_property
     def _pool(self) -> EvaluatorPool:
-        run = self._context.config.run
-        room = ROOM if run.memory_gb is None else 1e9 * run.memory_gb
-        evaluators = max(1, int(room / (PER_NETWORK * self._evaluator.bytes)))
-        return EvaluatorPool(self._evaluator, run.threads, evaluators)
+        evaluators = max(1, int(self._room / (PER_NETWORK * self._bytes)))
+        return EvaluatorPool(self._evaluator, self._context.config.run.threads, evaluators)
+
+    @cached_property
+    def _room_for_layers(self) -> float:
+        """Bytes that the layers of a network may keep for the way back."""
+        return self._room / self._pool.size - PER_NETWORK * self._bytes
 
 
 def best_by_task(scores: Floats, panel: Sequence[Item], tasks: Sequence[str]) -> Floats:

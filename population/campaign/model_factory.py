@@ -147,7 +147,14 @@ class ModelFactory:
         run = self.config.run
         device, threads = resolve_device(run.device), run.threads
         return Materialiser(
-            self.founders, self.basis, self.layout, 1, device, threads=threads, rounded=False
+            self.founders,
+            self.basis,
+            self.layout,
+            1,
+            device,
+            threads=threads,
+            rounded=False,
+            factored=True,
         )
 
     def _by_methods(self, space: MethodSpace, batch: int, *, rounded: bool) -> MethodMaterialiser:

@@ -12,8 +12,10 @@ from arena.tasks.pools import Pools
 from population.campaign.context import Context
 from population.campaign.item_sampling import item_pools
 from population.config import Budget
-from population.errors import CampaignError, PopulationError
+from population.errors import CampaignError, CheckpointError, PopulationError
 from population.evaluation.devices import check_device
+from population.evaluation.evaluator import Evaluator
+from population.evaluation.trial import try_gradient, try_out
 from population.failures import one_line
 from population.randomness import generator
 
@@ -37,6 +39,7 @@ def check_ready(context: Context, budget: Budget, *, report: bool) -> tuple[str,
         PopulationError: the device cannot do it, or the budget does not pay for generation 0.
         TaskError: a split is missing or broken.
         CampaignError: the sealed split is missing.
+        CheckpointError: transformers cannot do with the founders what is asked of them.
     """
     _check_device(context)
     context.split("search")
@@ -48,6 +51,7 @@ def check_ready(context: Context, budget: Budget, *, report: bool) -> tuple[str,
     pools = item_pools(context.tasks, context.config.run.seed, context.config)
     _check_budget(context, pools, budget)
     check_run(context)
+    _try_first_founder(context)
     return shortages(context, pools)
 
 
@@ -65,6 +69,31 @@ def check_run(context: Context) -> None:
             f"a first forward pass on device {context.config.run.device!r} failed: "
             f"{one_line(error)}; choose another device, or lower [run] batch_tokens or threads"
         ) from None
+
+
+def _try_first_founder(context: Context) -> None:
+    """Make sure that a founder can read and answer, and take gradient steps if they are wanted.
+
+    Raises:
+        CheckpointError: it cannot.
+    """
+    items = sorted(context.split("search"), key=lambda item: len(item.prompt))
+    # Usual ones: what is odd about a single item stops no campaign.
+    usual = [items[len(items) // 2], items[3 * len(items) // 4]]
+    name, gradients = context.founders[0].name, context.config.gradient.steps > 0
+    (state,) = context.factory.maker.siblings([context.genome_of_founder(0)])
+
+    def trial(evaluator: Evaluator) -> None:
+        try_out(evaluator, state, usual, name)
+        keyed = [item for item in usual if item.key is not None]
+        if not (gradients and keyed):
+            return
+        try:
+            try_gradient(evaluator, state, keyed, name)
+        except CheckpointError as error:
+            raise CheckpointError(f"{error}; set [gradient] steps = 0") from None
+
+    context.pool.run([trial])
 
 
 def _check_device(context: Context) -> None:

@@ -81,8 +81,8 @@ def open_session(
     scorer = scorer_of(archive, context, pools, kinship, seed, progress)
     items = ItemSampler(seed, search, pools, scorer, archive.panel, context.failures)
     clock = Clock(context.evaluator.meter)
-    writer = GenerationWriter(archive, context, items, kinship, clock, progress)
     keeper = ChampionKeeper(archive, context)
+    writer = GenerationWriter(archive, context, items, kinship, clock, progress, keeper)
     coherence = _coherence(context, items, progress)
     evolver = Evolver(
         seed,

@@ -128,6 +128,11 @@ class Evaluator:
         return self._networks.working
 
     @property
+    def architecture(self) -> str:
+        """The name of the network's class."""
+        return type(self._model).__name__
+
+    @property
     def bytes(self) -> int:
         """Memory that the network's weights take, in bytes."""
         return sum(p.numel() * p.element_size() for p in self._model.parameters())
@@ -159,6 +164,10 @@ class Evaluator:
             CheckpointError: the names of the weights do not fit the architecture.
         """
         self._networks.load_weights(state)
+
+    def drop_weights(self) -> None:
+        """Let go of the weights, so that others have their memory; the next act is to load some."""
+        self._networks.drop_weights()
 
     # Preparing
 
@@ -307,7 +316,7 @@ class Evaluator:
         prepared: PreparedItems,
         take: TakeGradient,
         *,
-        recompute: bool = False,
+        room: float = np.inf,
     ) -> float:
         """Become a model, and take the gradient of the negative log-likelihood of given answers.
 
@@ -318,12 +327,15 @@ class Evaluator:
             prepared: by `prepare_targets`.
             take: called with the name of each weight in the state and its gradient; a tied weight
                 comes once for each of its places if the network keeps them apart.
-            recompute: spare memory for time, see `answer_loss`.
+            room: bytes that layers may keep for the way back; where a batch would take more, they
+                compute it again, which takes a third more time and gives the same bits.
 
         Returns:
             The loss in nats.
         """
         self.load_weights(state)
+        tokens = max((batch.tokens.numel() for batch in prepared.batches), default=0)
+        recompute = tokens * self._networks.kept_per_token > room
         with self.meter.forward(COST * prepared.size):
             return answer_loss(
                 self._model,

@@ -132,6 +132,27 @@ class Networks:
             return None
         return torch.float32 if wide and wide.search(name) else self._dtype
 
+    def drop_weights(self) -> None:
+        """Let go of the weights of the network at work."""
+        _drop_weights(self.working)
+
+    @property
+    def kept_per_token(self) -> int:
+        """Bytes that layers keep of a token for the way back, about: what matrices read and give.
+
+        Logits are not counted: they are of few tokens.
+        """
+        model, head = self.working, self.working.get_output_embeddings()
+        outside = {
+            id(getattr(part, "weight", None)) for part in (model.get_input_embeddings(), head)
+        }
+        widths = sum(
+            sum(weight.shape[-2:])
+            for weight in model.parameters()
+            if weight.dim() > 1 and id(weight) not in outside
+        )
+        return int(widths * self._dtype.itemsize)
+
     def names(self, state: State) -> dict[str, str]:
         """For each weight of the network at work, its name in the state that was loaded.
 
@@ -252,8 +273,9 @@ class _NoWeights(TorchFunctionMode):
 
 def context_length_of(config: Any) -> int:
     """Tokens that a model reads at most, as its config (as transformers reads it) says."""
-    positions = getattr(config.get_text_config(), "max_position_embeddings", None)
-    return positions if positions is not None and positions > 0 else 1 << 30
+    text = config.get_text_config()
+    stated = (getattr(text, key, None) for key in ("max_position_embeddings", "max_seq_len"))
+    return next((most for most in stated if most is not None and most > 0), 1 << 30)
 
 
 def layer_kinds(config: Mapping[str, Any]) -> str:

@@ -50,7 +50,8 @@ class EvaluatorPool:
         self._idle: SimpleQueue[Evaluator] = SimpleQueue()
         for evaluator in [first, *(first.clone() for _ in range(size - 1))]:
             self._idle.put(evaluator)
-        self._size = size
+        self.size = size
+        """How many evaluators there are."""
         self.in_flight = 0
         """Models that were in flight when the last work ended: none, unless it was stopped."""
         self._executor = ThreadPoolExecutor(size, thread_name_prefix="evaluator")
@@ -65,7 +66,7 @@ class EvaluatorPool:
         pass whose bits are to be repeatable.
         """
         turn = threading.Lock()
-        all_started = threading.Barrier(self._size)
+        all_started = threading.Barrier(self.size)
 
         def first_pass() -> None:
             with turn:
@@ -75,7 +76,7 @@ class EvaluatorPool:
                 self._idle.put(evaluator)
             all_started.wait()  # so that no thread takes the turn of another
 
-        for started in [self._executor.submit(first_pass) for _ in range(self._size)]:
+        for started in [self._executor.submit(first_pass) for _ in range(self.size)]:
             started.result()
 
     def map(

@@ -43,15 +43,13 @@ class Fusion:
         """
         # Where elements come from is seen by moving their numbers: the rules do without autograd.
         sizes = [shape.numel() for shape in self.sources.values()]
-        numbers = torch.arange(sum(sizes), device=gradient.device).split(sizes)
+        numbers = torch.split(torch.arange(sum(sizes), device=gradient.device), sizes)
         shaped = [n.view(shape) for n, shape in zip(numbers, self.sources.values(), strict=True)]
         origin = self.convert(shaped)[target].flatten()
         flat = torch.zeros(sum(sizes), dtype=gradient.dtype, device=gradient.device)
-        parts = flat.index_add_(0, origin, gradient.flatten()).split(sizes)
-        return {
-            name: part.view(shape)
-            for (name, shape), part in zip(self.sources.items(), parts, strict=True)
-        }
+        parts = torch.split(flat.index_add_(0, origin, gradient.flatten()), sizes)
+        pairs = zip(self.sources.items(), parts, strict=True)
+        return {name: part.view(shape) for (name, shape), part in pairs}
 
 
 @dataclass(frozen=True)

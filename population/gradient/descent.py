@@ -21,7 +21,7 @@ from lineage.records import Floats, Item
 from population.evaluation.evaluator import Evaluator
 from population.evaluation.pool import EvaluatorPool
 from population.randomness import generator
-from population.weights.materialise import Materialiser
+from population.weights.materialise import Materialiser, State
 
 START = 0.3
 """Where AdaMerging starts every coefficient."""
@@ -40,14 +40,14 @@ class DescentSettings:
     Attributes:
         rate: Adam's step length, in units of a coefficient.
         decay: steps over which it falls to nothing, linearly; None keeps it.
-        recompute: spare memory for time, see `answer_loss`.
+        room: bytes that layers may keep for the way back; see `Evaluator.loss`.
         low: the smallest coefficient, or that of each gene.
         high: the largest.
     """
 
     rate: float = 0.03
     decay: int | None = None
-    recompute: bool = False
+    room: float = np.inf
     low: float | Floats = -np.inf
     high: float | Floats = np.inf
 
@@ -125,6 +125,7 @@ def gradient_at(
     genome: Floats,
     items: Sequence[Item],
     settings: DescentSettings,
+    weights: State | None = None,
 ) -> tuple[float, Floats]:
     """The loss of a genome on some items, in nats, and its gradient, shape (genes,).
 
@@ -134,13 +135,14 @@ def gradient_at(
         genome: shape (genes,).
         items: with keys.
         settings: of the descent.
+        weights: where the model is made: those of the step before, or an empty dictionary.
     """
     gradient = np.zeros_like(genome)
     loss = evaluator.loss(
-        maker.one(genome),
+        maker.one(genome, weights),
         evaluator.prepare_targets(items),
         lambda name, by_tensor: maker.add_gradient(genome, name, by_tensor, gradient),
-        recompute=settings.recompute,
+        room=settings.room,
     )
     return loss, gradient
 
@@ -175,10 +177,11 @@ def descend(
     descent: Descent,
     sampler: ItemSampler,
     settings: DescentSettings,
+    weights: State | None = None,
 ) -> DescentStep:
-    """One step on fresh items."""
+    """One step on fresh items; `weights` as for `gradient_at`."""
     items = sampler(descent.seed, descent.steps)
-    loss, gradient = gradient_at(evaluator, maker, descent.genome, items, settings)
+    loss, gradient = gradient_at(evaluator, maker, descent.genome, items, settings, weights)
     return DescentStep(adam_step(descent, gradient, settings), loss, len(items))
 
 
@@ -219,9 +222,11 @@ def descend_together(
         into: list[DescentStep],
         evaluator: Evaluator,
     ) -> list[DescentStep]:
+        weights: State = {}
         for _ in range(steps):
-            into.append(descend(evaluator, maker, descent, sampler, own))
+            into.append(descend(evaluator, maker, descent, sampler, own, weights))
             descent = into[-1].descent
+        evaluator.drop_weights()
         return into
 
     own = zip(descents, samplers, settings, made, strict=True)

@@ -166,6 +166,7 @@ class Profile:
         files: weight files.
         licence: that its card states.
         fits: whether it can be merged with the reference, or why not.
+        runs: whether it can be a founder of a campaign, or why not; empty if it was not tried.
     """
 
     name: str
@@ -180,6 +181,7 @@ class Profile:
     files: int
     licence: str | None
     fits: str
+    runs: str = ""
 
 
 def profile(checkpoint: Checkpoint, reference: Checkpoint) -> Profile:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -149,6 +149,28 @@ class AdaptedCheckpoint(Checkpoint):
         """Free the mapped memory of the base's tensor."""
         if name not in self.replaced:
             self.base.release(name)
+
+
+def low_rank_change(
+    changed: Checkpoint, base: Checkpoint, name: str
+) -> LowRankUpdate | Literal["none"] | None:
+    """How a tensor of a checkpoint differs from the same one of another.
+
+    Returns:
+        The change by a LoRA's factors; "none" where both are the same bytes of a file; None where
+        it is neither, as far as can be told without reading.
+    """
+    update: LowRankUpdate | BiasUpdate | None = None
+    if isinstance(changed, AdaptedCheckpoint):
+        if name in changed.replaced:
+            return None
+        update, changed = changed.updates.get(name), changed.base
+    mine, theirs = changed.tensors[name], base.tensors[name]
+    if isinstance(base, AdaptedCheckpoint) or isinstance(update, BiasUpdate):
+        return None
+    if (mine.file, mine.offset, mine.dtype) != (theirs.file, theirs.offset, theirs.dtype):
+        return None
+    return update or "none"
 
 
 @dataclass

@@ -33,10 +33,15 @@ from population.models.checkpoints import Checkpoint, weights_sha256
 from population.models.dtypes import BF16, BY_NAME, F16, F32, F64, Dtype, Raw, narrow, to_torch
 from population.weights.device_sums import Coefficients, DeviceFounders
 from population.weights.genomes import Basis
+from population.weights.low_rank import Adapters, adapters_of
 from population.weights.sibling_kernel import addresses, inner_products, weighted_sums
 
 KEEP_IN_MEMORY = 1 << 30
 """Founders that take less than this many bytes as fp32, all together, are read only once."""
+
+KEEP_MAPPED = 2 << 30
+"""Founders whose files take less than this many bytes, all together, stay mapped while models are
+made; the system may take these pages back."""
 
 SIBLINGS_IN_MEMORY = 2 << 30
 """Bytes of siblings that are made together, where nobody says how many may be."""
@@ -62,6 +67,8 @@ class Materialiser:
         threads: that make tensors side by side on a CPU; by default one for each core.
         rounded: whether they are rounded to the founders' dtype; otherwise they stay in fp32 (fp64
             where founders are stored so).
+        factored: whether task vectors of adapters stay factors, for unrounded weights that nobody
+            has to make again: last bits are others, see `low_rank`.
     """
 
     def __init__(
@@ -74,6 +81,7 @@ class Materialiser:
         *,
         threads: int | None = None,
         rounded: bool = True,
+        factored: bool = False,
     ) -> None:
         self.founders = founders
         self.basis = basis
@@ -84,10 +92,15 @@ class Materialiser:
         if device is not None and device.type != "cpu":
             self._device = DeviceFounders(founders, layout.segments, device)
         self._threads = threads or os.cpu_count() or 1
+        self._adapters: dict[str, Adapters] = {}
+        if factored and self._device is None and basis.base is not None:
+            found = {name: adapters_of(founders, basis.base, name) for name in first.tensors}
+            self._adapters = {name: one for name, one in found.items() if one is not None}
         self._kept: dict[str, list[Raw]] | None = None
         if 4 * first.parameters * len(founders) <= KEEP_IN_MEMORY:
             self._kept = {}
         size = sum(header.size for header in first.tensors.values())
+        self._release_files = size * len(founders) > KEEP_MAPPED
         self.batch = batch or max(1, SIBLINGS_IN_MEMORY // max(size, 1))
         """How many siblings fit into memory together."""
 
@@ -104,9 +117,19 @@ class Materialiser:
             while states:  # who is taken is not kept here
                 yield states.pop(0)
 
-    def one(self, genome: Floats) -> State:
-        """The weights for one genome of shape [vectors, blocks] or [vectors * blocks]."""
-        return next(self.siblings([genome]))
+    def one(self, genome: Floats, into: State | None = None) -> State:
+        """The weights for one genome of shape [vectors, blocks] or [vectors * blocks].
+
+        Args:
+            genome: what to make.
+            into: weights made here before that nobody needs any more, or an empty dictionary; it
+                becomes the result. On a CPU memory is used again, which would take as long to get
+                as the weights to make.
+        """
+        if into is None:
+            return next(self.siblings([genome]))
+        into.update(self._together([genome], into)[0])
+        return into
 
     def tensor(self, genome: Floats, name: str) -> torch.Tensor:
         """One tensor of a genome of shape [vectors, blocks]; no other is computed."""
@@ -129,7 +152,10 @@ class Materialiser:
             return
         segments = self.layout.segments[name]
         products = np.zeros((len(self.founders), len(self.layout.blocks)))
-        if self._device:
+        if name in self._adapters:
+            slope = by_tensor.detach().to(getattr(torch, self._dtype(name).name)).numpy()
+            self._adapters[name].inner_products(slope, segments, products)
+        elif self._device:
             self._device.inner_products(name, segments, by_tensor.detach(), first, products)
         else:
             for start, stop in slabs(header.shape, whole=self._mapped(name)):
@@ -146,8 +172,9 @@ class Materialiser:
             self._release(name)
         gradient += self.basis.gradient(products).reshape(gradient.shape)
 
-    def _together(self, genomes: Sequence[Floats]) -> list[State]:
-        return self._merged(list(self.founders[0].tensors), self._coefficients(genomes))
+    def _together(self, genomes: Sequence[Floats], into: State | None = None) -> list[State]:
+        """All siblings, or a single one where another was, see `one`."""
+        return self._merged(list(self.founders[0].tensors), self._coefficients(genomes), into)
 
     def _coefficients(self, genomes: Sequence[Floats]) -> Coefficients:
         shape, base = (len(self.basis.vectors), len(self.layout.blocks)), self.basis.base or 0
@@ -160,15 +187,18 @@ class Materialiser:
         alone = np.where(single & whole.any(axis=1), whole.argmax(axis=1), -1)
         return Coefficients(weights, alone, base)
 
-    def _merged(self, names: Sequence[str], coefficients: Coefficients) -> list[State]:
-        """Some tensors of every sibling."""
+    def _merged(
+        self, names: Sequence[str], coefficients: Coefficients, into: State | None = None
+    ) -> list[State]:
+        """Some tensors of every sibling; of a single one perhaps where others were."""
         headers = self.founders[0].tensors
         dtypes = {name: self._dtype(name) for name in names if headers[name].dtype.floating}
         if self._device:
             states = self._device.siblings(dtypes, coefficients)
         else:
+            used = into or {}
             made = workers(self._threads).map(
-                lambda name: self._merged_on_cpu(name, coefficients), dtypes
+                lambda name: self._merged_on_cpu(name, coefficients, used.get(name)), dtypes
             )
             states = [{} for _ in range(len(coefficients))]
             for name, tensors in zip(dtypes, made, strict=True):
@@ -187,11 +217,22 @@ class Materialiser:
             return stored
         return F64 if stored is F64 else F32
 
-    def _merged_on_cpu(self, name: str, coefficients: Coefficients) -> list[torch.Tensor]:
-        """One tensor of every sibling."""
+    def _merged_on_cpu(
+        self, name: str, coefficients: Coefficients, used: torch.Tensor | None = None
+    ) -> list[torch.Tensor]:
+        """One tensor of every sibling; of a single one where an unrounded one was, if there is."""
         header, dtype = self.founders[0].tensors[name], self._dtype(name)
         segments = self.layout.segments[name]
-        into = [np.empty(header.shape, computed(dtype).raw) for _ in range(len(coefficients))]
+        if used is not None and dtype in {F32, F64}:
+            into = [used.numpy()]
+        else:
+            into = [np.empty(header.shape, computed(dtype).raw) for _ in range(len(coefficients))]
+        if name in self._adapters:
+            base = self.founders[coefficients.first]
+            for target, weights in zip(into, coefficients.weights, strict=True):
+                self._adapters[name].weighted_sum(base, name, weights, segments, target)
+            self._release(name)
+            return [to_torch(target, dtype) for target in into]
         for start, stop in slabs(header.shape, whole=self._mapped(name)):
             sources, wide = self._wide_sources(name, start, stop)
             weighted_sums(
@@ -210,7 +251,7 @@ class Materialiser:
         return [to_torch(narrow(raw, dtype) if dtype is F16 else raw, dtype) for raw in into]
 
     def _release(self, name: str) -> None:
-        if self._kept is None:
+        if self._release_files:
             for founder in self.founders:
                 founder.release(name)
 

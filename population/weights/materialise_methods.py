@@ -81,7 +81,8 @@ class MethodMaterialiser(Materialiser):
             for name, segments in layout.segments.items()
         }
 
-    def _together(self, genomes: Sequence[Floats]) -> list[State]:
+    def _together(self, genomes: Sequence[Floats], into: State | None = None) -> list[State]:
+        del into  # masks take more time than memory does
         coefficients = [self.space.coefficients(genome) for genome in genomes]
         regions = [self.space.region_methods(genome) for genome in genomes]
         linear = self._coefficients(coefficients)

@@ -34,7 +34,8 @@ def _table(profiles: "Sequence[Profile]") -> Table:
     for head in ("layers", "hidden", "tokens", "params", "size"):
         table.add_column(head, justify="right", no_wrap=True)
     table.add_column("dtype", no_wrap=True)
-    for head in ("licence", "fits the first"):
+    tried = any(profile.runs for profile in profiles)
+    for head in ("licence", "fits the first", *(["runs"] if tried else [])):
         table.add_column(head, overflow="fold")
     for profile in profiles:
         table.add_row(
@@ -46,6 +47,7 @@ def _table(profiles: "Sequence[Profile]") -> Table:
             escaped(profile.dtype),
             safe(profile.licence or "-"),
             escaped(profile.fits),
+            *([escaped(profile.runs)] if tried else []),
         )
     return table
 
@@ -62,6 +64,7 @@ def _blocks(profiles: "Sequence[Profile]") -> Group:
             f"{_type(profile)}: {counts}",
             f"{weights}, {escaped(profile.dtype)}; licence {safe(profile.licence or '-')}",
             f"fits the first: {escaped(profile.fits)}",
+            *([f"runs: {escaped(profile.runs)}"] if profile.runs else []),
         )
         parts.append(Text(escaped(profile.name), "bold"))
         parts += [Padding(Text(line), (0, 0, 0, 2), expand=False) for line in lines]

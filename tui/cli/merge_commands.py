@@ -1,6 +1,6 @@
-"""The commands that merge: `colony merge`, `inspect`, `methods`. None of them loads torch."""
+"""The commands that merge: `colony merge`, `inspect`, `methods`. None needs torch but `--run`."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -126,6 +126,7 @@ def merge(
         "Show checkpoints, and whether they can be merged with the first; exit code 1 if not.",
         "colony inspect models/a models/b",
         "colony inspect base base+adapter --json",
+        "colony inspect models/a --run                   (also: can a campaign work with it?)",
     )
 )
 def inspect(
@@ -133,6 +134,10 @@ def inspect(
         list[str],
         typer.Argument(metavar="MODEL...", help="Folders, safetensors, GGUF, BASE+LORA, hub ids."),
     ],
+    run: Annotated[
+        bool,
+        typer.Option("--run", help="Let each read, answer and take a gradient, as campaigns do."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     with clear_errors():
@@ -142,11 +147,18 @@ def inspect(
 
         checkpoints = [open_source(reference, say=hint) for reference in references]
         profiles = [profile(checkpoint, checkpoints[0]) for checkpoint in checkpoints]
+        if run:
+            from population.evaluation.trial import what_runs
+
+            profiles = [
+                replace(each, runs=what_runs(checkpoint))
+                for each, checkpoint in zip(profiles, checkpoints, strict=True)
+            ]
         if as_json:
             print_json([asdict(each) for each in profiles])
         else:
             out.print(profiles_view(profiles, out.width))
-        if any(each.fits.startswith("no") for each in profiles):
+        if any(each.fits.startswith("no") or each.runs.startswith("no") for each in profiles):
             raise typer.Exit(1)
 
 

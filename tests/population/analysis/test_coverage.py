@@ -20,6 +20,7 @@ from population.campaign.opening_context import reopen_context
 from population.config import load_config
 from population.evaluation.batching import PreparedItems
 from population.evaluation.evaluator import Evaluator
+from population.weights.fingerprint import fingerprint
 from population.weights.materialise import State, state_sha256
 from tests.conftest import campaign, small_toml
 
@@ -47,7 +48,7 @@ class Arranged:
         (state,) = self.context.factory.maker.siblings(list(self.archive.genomes([model])))
         names = tuple(item.id for item in items)
         scores = Scores((0,), names, exact[None], probability[None])
-        self.archive.save_report_scores(state_sha256(state), items, scores)
+        self.archive.save_report_scores(fingerprint(state), items, scores)
 
     def of_task(self, split: str, task: str) -> list[Item]:
         return [item for item in self.context.split(split) if item.task == task]

@@ -94,7 +94,8 @@ def test_models_are_the_same_however_they_are_cut_for_the_making(
     expected = [state_sha256(state) for state in whole.siblings(genomes)]
     monkeypatch.setattr(materialise, "SLAB", slab)
     monkeypatch.setattr(materialise, "ROWS", 1)
-    monkeypatch.setattr(materialise, "KEEP_IN_MEMORY", 0)  # from the files, as large ones are
+    for kept in ("KEEP_IN_MEMORY", "KEEP_MAPPED"):
+        monkeypatch.setattr(materialise, kept, 0)  # from the files, as large ones are
     pieces = Materialiser(founders, basis, layout, batch)
     assert [state_sha256(state) for state in pieces.siblings(genomes)] == expected
 

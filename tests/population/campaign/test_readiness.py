@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import AutoTokenizer, ReformerConfig, ReformerModelWithLMHead
 
 from arena.errors import TaskError
 from arena.tasks import load_tasks
@@ -14,9 +15,10 @@ from population.campaign.item_sampling import item_pools
 from population.campaign.opening_context import found_archive, open_context
 from population.campaign.readiness import check_ready, cost_of_founding
 from population.config import Config
-from population.errors import CampaignError, ConfigError, PopulationError
+from population.errors import CampaignError, CheckpointError, ConfigError, PopulationError
 from population.evaluation.devices import check_device
 from tests.command_helpers import colony, failure
+from tests.conftest import SHIPPED
 from tests.population.campaign.test_small_tasks import config_of, founders, write_task
 
 __all__ = ["founders"]
@@ -173,3 +175,26 @@ def test_shortages_are_told_as_a_campaign_starts_and_not_again(
         " ".join(first.split())
     )
     assert "note:" not in colony(*arguments, 2)[2]
+
+
+def test_what_transformers_cannot_do_with_a_founder_is_said_by_name(
+    config: Config, tmp_path: Path
+) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(SHIPPED / "founders" / "base")
+    settings = {"vocab_size": len(tokenizer), "hidden_size": 16, "feed_forward_size": 16}
+    layers = {"attn_layers": ["local"], "num_attention_heads": 2, "attention_head_size": 8}
+    reformer = ReformerConfig(**settings, **layers, is_decoder=True, axial_pos_embds=False)
+    folders = [tmp_path / "models" / name for name in ("a", "b")]
+    for seed, folder in enumerate(folders):
+        torch.manual_seed(seed)
+        ReformerModelWithLMHead(reformer).save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+    code, said, error = colony("inspect", *folders, "--run", "--json")
+    assert code == 0, error
+    assert json.loads(said)[0]["runs"].startswith(
+        "yes, without gradients: 'a': ReformerModelWithLMHead cannot take gradient steps here"
+    )
+    founders = config.founders.model_copy(update={"paths": [str(f) for f in folders], "base": None})
+    context = open_context(config.model_copy(update={"founders": founders}))
+    with pytest.raises(CheckpointError, match=r"ReformerModelWithLMHead.*set \[gradient\] steps"):
+        check_ready(context, config.budget, report=False)

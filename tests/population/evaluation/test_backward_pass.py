@@ -259,6 +259,7 @@ def test_an_evaluator_counts_three_for_each_item(make_checkpoint: Callable[..., 
     assert loss == pytest.approx(
         -np.mean(evaluator.loglikelihood([(item, str(item.key)) for item in items])), rel=1e-5
     )
+    assert evaluator.loss(dict(state), prepared, lambda name, _: None, room=0) == loss
     exact, probability = evaluator.score(prepared)  # it still scores
     assert np.isfinite(probability).all()
     assert len(exact) == 5

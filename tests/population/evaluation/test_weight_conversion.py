@@ -107,7 +107,7 @@ def test_gradients_go_back_to_the_tensors_that_are_stored(
         networks.load_weights(state)
 
         def take(name: str, by_tensor: torch.Tensor) -> None:
-            maker.add_gradient(name, by_tensor, gradient)  # noqa: B023 - called in this turn
+            maker.add_gradient(genome, name, by_tensor, gradient)  # noqa: B023 - called in this turn
 
         loss = answer_loss(
             networks.working, networks.names(state), prepared, networks.by_stored_names(state, take)

@@ -12,8 +12,11 @@ from population.analysis.export import export
 from population.analysis.verification import check
 from population.campaign.opening_context import open_context, reopen_context
 from population.config import load_config, shipped_data
+from population.models.blocks import Granularity, layout_of
 from population.models.opening import open_checkpoint
 from population.models.sources import open_source
+from population.weights.genomes import Basis
+from population.weights.materialise import Materialiser
 from tests.conftest import campaign, small_toml
 
 BASE = shipped_data() / "founders" / "base"
@@ -72,3 +75,32 @@ def test_an_adapter_as_founder_is_what_peft_merges(adapters: Path) -> None:
     for name, tensor in theirs.state_dict().items():
         if name in ours.tensors:
             np.testing.assert_allclose(ours.wide(name), tensor.numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize("cut", ["slice", "group"])
+def test_factors_make_the_weights_and_gradients_of_their_products(
+    adapters: Path, cut: Granularity
+) -> None:
+    """Blocks of rows, and of columns; beside adapters the base itself may be a founder again."""
+    references = [str(BASE), *(f"{BASE}+{adapters / f'skill-{n}'}" for n in range(2)), str(BASE)]
+    founders = [open_source(reference) for reference in references]
+    shapes = {name: header.shape for name, header in founders[0].tensors.items()}
+    layout = layout_of(shapes, founders[0].config, cut, 4)
+    basis = Basis(("base", "one", "two", "again"), 0)
+    whole, factored = (
+        Materialiser(founders, basis, layout, rounded=False, factored=factored)
+        for factored in (False, True)
+    )
+    draw = np.random.default_rng(1)
+    genome = draw.normal(0.3, 0.5, (3, len(layout.blocks)))
+    expected, found = whole.one(genome), factored.one(genome, {})
+    changed = 0
+    for name, tensor in expected.items():
+        assert (found[name] - tensor).abs().max() <= 1e-6 * tensor.abs().max()
+        slope = torch.from_numpy(draw.normal(size=tensor.shape).astype(np.float32))
+        ours, theirs = np.zeros_like(genome), np.zeros_like(genome)
+        factored.add_gradient(genome, name, slope, ours)
+        whole.add_gradient(genome, name, slope, theirs)
+        np.testing.assert_allclose(ours, theirs, atol=1e-4 * max(np.abs(theirs).max(), 1e-6))
+        changed += bool(theirs.any())
+    assert changed == sum("q_proj" in name or "down_proj" in name for name in expected)
