@@ -166,7 +166,6 @@ class Profile:
         files: weight files.
         licence: that its card states.
         fits: whether it can be merged with the reference, or why not.
-        runs: whether it can be a founder of a campaign, or why not; empty if it was not tried.
     """
 
     name: str
@@ -181,7 +180,6 @@ class Profile:
     files: int
     licence: str | None
     fits: str
-    runs: str = ""
 
 
 def profile(checkpoint: Checkpoint, reference: Checkpoint) -> Profile:

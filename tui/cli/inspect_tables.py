@@ -16,28 +16,28 @@ if TYPE_CHECKING:
     from population.merging.preflight import Profile
 
 
-def profiles_view(profiles: "Sequence[Profile]", width: int) -> RenderableType:
+def profiles_view(profiles: "Sequence[Profile]", runs: Sequence[str], width: int) -> RenderableType:
     """Checkpoints with their shapes and sizes, and whether they fit the first.
 
     Args:
         profiles: of checkpoints.
+        runs: whether a campaign can work with each; empty texts if that was not tried.
         width: of the terminal, in cells.
     """
-    table = _table(profiles)
-    return table if natural_width(table) <= width else _blocks(profiles)
+    table = _table(profiles, runs)
+    return table if natural_width(table) <= width else _blocks(profiles, runs)
 
 
-def _table(profiles: "Sequence[Profile]") -> Table:
+def _table(profiles: "Sequence[Profile]", runs: Sequence[str]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
     table.add_column("model", overflow="fold")
     table.add_column("type", overflow="fold")
     for head in ("layers", "hidden", "tokens", "params", "size"):
         table.add_column(head, justify="right", no_wrap=True)
     table.add_column("dtype", no_wrap=True)
-    tried = any(profile.runs for profile in profiles)
-    for head in ("licence", "fits the first", *(["runs"] if tried else [])):
+    for head in ("licence", "fits the first", *(["runs"] if any(runs) else [])):
         table.add_column(head, overflow="fold")
-    for profile in profiles:
+    for profile, said in zip(profiles, runs, strict=True):
         table.add_row(
             safe(profile.name, 500),
             _type(profile),
@@ -47,14 +47,14 @@ def _table(profiles: "Sequence[Profile]") -> Table:
             escaped(profile.dtype),
             safe(profile.licence or "-"),
             escaped(profile.fits),
-            *([escaped(profile.runs)] if tried else []),
+            *([escaped(said)] if said else []),
         )
     return table
 
 
-def _blocks(profiles: "Sequence[Profile]") -> Group:
+def _blocks(profiles: "Sequence[Profile]", runs: Sequence[str]) -> Group:
     parts: list[RenderableType] = []
-    for profile in profiles:
+    for profile, said in zip(profiles, runs, strict=True):
         counts = (
             f"{_or_dash(profile.layers)} layers, hidden {_or_dash(profile.hidden)}, "
             f"{_or_dash(profile.vocabulary)} tokens"
@@ -64,7 +64,7 @@ def _blocks(profiles: "Sequence[Profile]") -> Group:
             f"{_type(profile)}: {counts}",
             f"{weights}, {escaped(profile.dtype)}; licence {safe(profile.licence or '-')}",
             f"fits the first: {escaped(profile.fits)}",
-            *([f"runs: {escaped(profile.runs)}"] if profile.runs else []),
+            *([f"runs: {escaped(said)}"] if said else []),
         )
         parts.append(Text(escaped(profile.name), "bold"))
         parts += [Padding(Text(line), (0, 0, 0, 2), expand=False) for line in lines]

@@ -1,6 +1,6 @@
 """The commands that merge: `colony merge`, `inspect`, `methods`. None needs torch but `--run`."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -147,18 +147,17 @@ def inspect(
 
         checkpoints = [open_source(reference, say=hint) for reference in references]
         profiles = [profile(checkpoint, checkpoints[0]) for checkpoint in checkpoints]
+        runs = ["" for _ in checkpoints]
         if run:
             from population.evaluation.trial import what_runs
 
-            profiles = [
-                replace(each, runs=what_runs(checkpoint))
-                for each, checkpoint in zip(profiles, checkpoints, strict=True)
-            ]
+            runs = [what_runs(checkpoint) for checkpoint in checkpoints]
         if as_json:
-            print_json([asdict(each) for each in profiles])
+            tried = [{"runs": said} if run else {} for said in runs]
+            print_json([asdict(each) | more for each, more in zip(profiles, tried, strict=True)])
         else:
-            out.print(profiles_view(profiles, out.width))
-        if any(each.fits.startswith("no") or each.runs.startswith("no") for each in profiles):
+            out.print(profiles_view(profiles, runs, out.width))
+        if any(said.startswith("no") for said in (*runs, *(each.fits for each in profiles))):
             raise typer.Exit(1)
 
 
