@@ -156,22 +156,23 @@ UNFINISHED = WeakKeyDictionary[App[None], Unfinished]()
 
 async def quiet(pilot: Pilot[None]) -> None:
     """Wait until nothing that was begun is unfinished, and all is painted."""
+    unfinished = UNFINISHED[pilot.app]
     while True:
         await pilot.pause()
         await idle()  # what was painted last may have said something
-        if UNFINISHED[pilot.app]:
-            await asyncio.sleep(0.002)
-        elif not pilot.app.screen._update_timer._active.is_set():
+        if not unfinished and not pilot.app.screen._update_timer._active.is_set():
             return
+        while unfinished:
+            await asyncio.sleep(0.002)
 
 
 async def until(pilot: Pilot[None], holds: Callable[[], bool], seconds: float = 120.0) -> None:
     """Wait until something holds."""
-    for _ in range(int(seconds / 0.005)):
+    for _ in range(int(seconds / 0.02)):
         await pilot.pause()
         if holds():
             return
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(0.02)
     raise AssertionError("what was waited for did not come about")
 
 
