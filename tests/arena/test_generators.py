@@ -76,7 +76,7 @@ def test_keys_are_right_and_items_are_short(name, easy):
 
 
 @pytest.mark.parametrize("name", GENERATORS)
-def test_splits_are_disjoint_and_dealt_prompts_are_distinct(name):
+def test_splits_are_disjoint_and_sampled_prompts_are_distinct(name):
     dealt = {split: {prompt for prompt, _ in sample_items(name, split, 3, 150)} for split in SPLITS}
     for split, prompts in dealt.items():
         assert len(prompts) == 150

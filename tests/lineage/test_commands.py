@@ -91,7 +91,7 @@ def outcome(archive: Archive, order: Command) -> tuple[str | None, str]:
     return found.outcome, found.answer or ""
 
 
-def test_orders_wait_until_the_campaign_goes_on(colony: Archive) -> None:
+def test_commands_wait_until_the_campaign_goes_on(colony: Archive) -> None:
     one, other = commoners(colony)[:2]
     given = [submit(colony, "pin", [one.id]), submit(colony, "cull", [other.id])]
     assert all_commands(colony) == all_commands(colony, only_open=True) == given
@@ -215,7 +215,7 @@ def test_a_paused_campaign_waits_is_stopped_and_goes_on(colony: Archive) -> None
         assert one[table] == other[table], table
 
 
-def test_orders_are_carried_out_once_wherever_a_campaign_stops(
+def test_commands_are_carried_out_once_wherever_a_campaign_stops(
     colony: Archive, ordered: Archive
 ) -> None:
     """Stopped while a founder joins, after orders are settled, and in the midst of generations."""
@@ -408,7 +408,7 @@ def test_who_was_to_mate_and_died_is_told(colony: Archive) -> None:
     )
 
 
-def test_paths_take_orders_but_no_founder(
+def test_routes_take_commands_but_no_founder(
     routed_archive: Callable[[str], Archive], tmp_path: Path
 ) -> None:
     routed = fork(routed_archive("flow"), 1, tmp_path / "routed.duckdb")

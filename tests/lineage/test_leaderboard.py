@@ -145,7 +145,7 @@ def test_tasks_add_up_to_the_whole(archive: Archive) -> None:
             assert right[standing.model, mode] == pytest.approx(judge.hits)
 
 
-def test_a_hearing_has_every_judge_and_what_it_is_worth(archive: Archive) -> None:
+def test_the_detail_of_a_match_has_every_judge_and_what_it_is_worth(archive: Archive) -> None:
     number = last_round(archive)
     known = {task: reliabilities(archive, task) for task in tasks_of(archive)}
     seen = Counter[str]()

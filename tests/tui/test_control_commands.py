@@ -27,7 +27,7 @@ def rested(small_archive: Archive, tmp_path: Path) -> Archive:
     return fork(small_archive, 1, tmp_path / "rested.duckdb")
 
 
-def test_an_order_says_that_it_waits_for_the_campaign_to_go_on(rested: Archive) -> None:
+def test_a_command_says_that_it_waits_for_the_campaign_to_go_on(rested: Archive) -> None:
     one = commoners(rested)[0].id
     code, said, error = colony("pin", one, "-a", rested.path)
     assert (code, error) == (0, "")

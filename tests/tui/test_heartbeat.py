@@ -82,7 +82,7 @@ def test_what_is_not_understood_is_no_heartbeat(archive: Path, text: str) -> Non
     assert read_heartbeat(archive) is None
 
 
-def test_a_campaign_goes_on_where_its_pulse_cannot_be_written(tmp_path: Path) -> None:
+def test_a_campaign_goes_on_where_its_heartbeat_cannot_be_written(tmp_path: Path) -> None:
     with HeartbeatWriter(tmp_path / "nowhere" / "colony.duckdb") as heart:
         heart.step(1, 2, "arena")
         heart.update(generation=1)

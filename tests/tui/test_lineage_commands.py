@@ -15,7 +15,7 @@ from tests.command_helpers import colony, failure
 @pytest.mark.parametrize(
     "lens", [[], ["--tree"], ["--line"], ["--pedigree"], ["--graph"], ["--map"], ["--descendants"]]
 )
-def test_every_drawing_of_a_real_colony(small_archive: Archive, lens: list[str]) -> None:
+def test_every_drawing_of_a_real_archive(small_archive: Archive, lens: list[str]) -> None:
     code, said, error = colony("lineage", "champion", "-a", small_archive.path, *lens)
     assert (code, error) == (0, "")
     assert "★ champion" in said

@@ -53,7 +53,7 @@ async def typed(pilot: Pilot[None], text: str) -> None:
     await pressed(pilot, "enter")
 
 
-def test_every_hand_gives_its_order(colony: Archive) -> None:
+def test_every_action_gives_its_command(colony: Archive) -> None:
     one, other, third = [model.id for model in commoners(colony)[:3]]
     budget = str(colony.campaign()[1]["budget"]["item_evaluations"])
     path, wanted = str(SHIPPED / "founders" / "sum"), list[tuple[str, tuple[int, ...], object]]()
@@ -237,7 +237,7 @@ def test_an_archive_that_is_held_is_named_and_nothing_is_lost(
     ]
 
 
-def test_what_came_of_an_order_is_told_as_it_is_settled(colony: Archive) -> None:
+def test_what_came_of_a_command_is_told_as_it_is_settled(colony: Archive) -> None:
     one, other = commoners(colony)[:2]
     pin, cull = submit(colony, "pin", [one.id]), submit(colony, "cull", [other.id])
 
@@ -261,7 +261,7 @@ def test_what_came_of_an_order_is_told_as_it_is_settled(colony: Archive) -> None
     run(test())
 
 
-def test_a_hand_takes_its_key_along_with_whatever_shares_it(colony: Archive) -> None:
+def test_an_action_takes_its_key_along_with_whatever_shares_it(colony: Archive) -> None:
     (one, *_) = commoners(colony)
 
     async def test() -> None:

@@ -158,7 +158,7 @@ def test_the_report_is_printed_with_who_is_best_at_each_task(
 
 
 @pytest.mark.parametrize("space", ["flow", "both"])
-def test_a_colony_of_routes_has_a_report_of_the_same_form(
+def test_a_campaign_of_routes_has_a_report_of_the_same_form(
     space: str, reported: tuple[Archive, Report], with_test_split: Path, tmp_path: Path
 ) -> None:
     """Founders and standard merges are those of any other colony, to the last digit."""

@@ -395,7 +395,7 @@ STRICT = {"suspicious": 1.0, "surprise": 1.0 + 1e-9}
 """A gate at which everybody reads, and nobody may be worse than the worst founder."""
 
 
-def test_a_colony_may_start_with_fewer_than_it_has_places_for(
+def test_a_population_may_start_with_fewer_than_it_has_places_for(
     tasks_folder: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "few.toml"
@@ -430,7 +430,7 @@ def test_a_colony_may_start_with_fewer_than_it_has_places_for(
     assert_same(archive, whole)
 
 
-def test_founders_without_coherent_offspring_are_no_colony(
+def test_founders_without_coherent_offspring_start_no_campaign(
     tasks_folder: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "none.toml"

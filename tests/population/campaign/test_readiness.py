@@ -76,7 +76,7 @@ def test_nothing_is_written_where_a_run_could_not_begin(config: Config, tmp_path
     assert check_ready(context, config.budget, report=True)
 
 
-def test_keyless_items_are_found_before_one_is_dealt(config: Config, tmp_path: Path) -> None:
+def test_keyless_items_are_found_before_one_is_sampled(config: Config, tmp_path: Path) -> None:
     path = Path(config.tasks.paths[0]) / "selection.jsonl"
     path.write_text(path.read_text() + json.dumps({"prompt": "z="}) + "\n")
     with pytest.raises(

@@ -47,7 +47,7 @@ def judged(keyless: Config, tmp_path_factory: pytest.TempPathFactory) -> Archive
     return campaign(keyless, tmp_path_factory.mktemp("judged") / "colony.duckdb", 2)
 
 
-def test_a_colony_without_keys_breeds_and_crowns_whom_its_jury_likes(judged: Archive) -> None:
+def test_a_campaign_without_keys_breeds_and_crowns_whom_its_jury_likes(judged: Archive) -> None:
     last = judged.latest()
     assert last is not None
     assert last.generation == 2

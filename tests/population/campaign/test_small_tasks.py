@@ -107,7 +107,7 @@ def dealt(pools: Pools, seed: int, panel: int, arena: int) -> None:
 
 
 @pytest.mark.parametrize("tasks", [1, 2, 3, 4])
-def test_whatever_a_task_has_nothing_is_dealt_twice(tasks: int) -> None:
+def test_whatever_a_task_has_nothing_is_sampled_twice(tasks: int) -> None:
     for size, seed in product(SIZES, range(3)):
         pools = pools_of([Listed(f"t{n}", size) for n in range(tasks)], seed, WANTED)
         for epoch in range(5):

@@ -43,7 +43,7 @@ def test_one_alone_is_its_own_kin_and_nobody_has_no_signs() -> None:
         diversity_of(np.ones((0, 2)), np.ones((0, 0)), np.ones((0, 2)))
 
 
-def test_a_colony_that_is_well_raises_no_alarm() -> None:
+def test_a_population_that_is_well_raises_no_alarm() -> None:
     assert diversity_alarms(WELL, WELL.item_coverage) == []
     assert response_to([], brood=24) == AlarmResponse(novelty=1.0, new_blood=0)
 

@@ -288,7 +288,7 @@ def test_who_is_few_breeds_few_and_grows(space: str) -> None:
     assert_same(again.stocks, stocks)
 
 
-def test_a_large_colony_breeds_as_many_as_was_asked() -> None:
+def test_a_large_population_breeds_as_many_as_was_asked() -> None:
     nest = Nest(population=12, brood=4, offspring=12)
     nest.bred(5)
     assert {len(asked.children) for asked in nest.asked} == {4}

@@ -39,7 +39,7 @@ def adapters(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_a_colony_of_adapters(adapters: Path, tasks_folder: Path, tmp_path: Path) -> None:
+def test_a_campaign_of_adapters(adapters: Path, tasks_folder: Path, tmp_path: Path) -> None:
     config = tmp_path / "lora.toml"
     paths = [str(BASE), f"{BASE}+{adapters}/*"]
     config.write_text(

@@ -134,7 +134,7 @@ def test_what_is_tied_is_what_transformers_ties(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_colony_of_different_files_breeds_resumes_and_grows(
+def test_a_campaign_of_different_files_breeds_resumes_and_grows(
     tmp_path: Path, tasks_folder: Path
 ) -> None:
     names = ("base", "buffers", "head", "bare")

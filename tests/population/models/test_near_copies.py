@@ -53,7 +53,7 @@ def test_what_is_a_near_copy(
         assert two in found[0]
 
 
-def test_it_is_said_when_a_workshop_is_opened(tmp_path: Path, tasks_folder: Path) -> None:
+def test_it_is_said_when_a_context_is_opened(tmp_path: Path, tasks_folder: Path) -> None:
     folders = [write_llama(tmp_path / "base"), write_llama(tmp_path / "copy")]
     path = tmp_path / "my.toml"
     founders = {"paths": [str(folder) for folder in folders], "base": "base"}
