@@ -61,7 +61,7 @@ def started(
     """
     if not anew:
         check_free(path)  # before founders are read, which takes its time
-    context = open_context(_pinned(config), progress, say, extensions)
+    context = open_context(pinned(config), progress, say, extensions)
     context.progress = progress
     notes = (*context.check_items(), *check_ready(context, limits, report=report))
     if anew:
@@ -88,7 +88,7 @@ def continued(
     return OpenedCampaign(archive, context, notes)
 
 
-def _pinned(config: Config) -> Config:
+def pinned(config: Config) -> Config:
     """Fix what depends on the machine, so that a resumed campaign computes as it began."""
     threads = config.run.threads or _usable_cores()
     return config.model_copy(update={"run": config.run.model_copy(update={"threads": threads})})

@@ -6,6 +6,7 @@ the app never waits for a model, and the campaign goes on when the app is closed
 
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,7 @@ import typer
 
 from population.errors import CampaignError
 from tui.cli import tables
+from tui.cli.dry_run import dry_run_view
 from tui.cli.progress import CampaignProgress
 from tui.cli.progress_line import ProgressLine, cleared
 from tui.shared.console import (
@@ -44,6 +46,7 @@ app = typer.Typer()
         "colony run my.toml --archive my.duckdb --seed 3",
         "colony run --archive my.duckdb --budget 2000000   (continue, with more budget)",
         "colony run --headless > report.txt                (no app; a line per generation)",
+        "colony run my.toml --dry-run                      (memory and time, before it starts)",
     )
 )
 def run(
@@ -75,8 +78,15 @@ def run(
         bool,
         typer.Option("--report/--no-report", help="Report on the sealed test split at the end."),
     ] = True,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Check all, tell time and memory; write and start nothing."),
+    ] = False,
 ) -> None:
     with clear_errors():
+        if dry_run:
+            _rehearse(archive, config, seed, device, (budget, generations, minutes), report_after)
+            return
         from lineage.archive.unfinished import why_no_generation
         from lineage.storage.lock import campaign_lock
 
@@ -113,18 +123,15 @@ def run(
                 colony, context = ready.archive, ready.context
                 stop.kept = "nothing is lost"
                 stop.check()
-                for note in ready.notes:
-                    line.say(f"note: {note}")
+                _tell(line, ready.notes)
                 last = colony.latest()
                 if last:
                     line.say(f"continuing {archive} after generation {last.generation}")
                 elif begun and not anew:
                     line.say(f"continuing {archive}: {why_no_generation(colony)}")
                 line.say(context.factory.plan.words)
-                seconds = None if limits.minutes is None else 60.0 * limits.minutes
-                ends = CampaignEnds(limits.item_evaluations, limits.generations, seconds)
                 shown = CampaignProgress(
-                    line, ends, stop, heartbeat, last.generation if last else None
+                    line, _ends(limits), stop, heartbeat, last.generation if last else None
                 )
                 campaign = Campaign(
                     colony,
@@ -155,6 +162,37 @@ def run(
             )
 
 
+def _rehearse(
+    archive: Path,
+    path: Path | None,
+    seed: int | None,
+    device: str | None,
+    ends: tuple[int | None, int | None, float | None],
+    report: bool,
+) -> None:
+    """Tell what a new campaign would take."""
+    from population.config import load_config
+
+    if archive.exists():
+        raise CampaignError(
+            f"{archive} is there already: a dry run is of a new campaign; name another --archive"
+        )
+    asked = _overridden(load_config(path), seed, device)
+    line = ProgressLine(err)
+    with cleared(line):
+        line.step(0, 1, "loading torch")
+        from population.campaign.rehearsal import rehearsed
+
+        found = rehearsed(asked, _limits(asked, *ends), line.step, line.say, report=report)
+    _tell(line, found.notes)
+    out.print(dry_run_view(found))
+
+
+def _tell(line: ProgressLine, notes: Iterable[str]) -> None:
+    for note in notes:
+        line.say(f"note: {note}")
+
+
 def _on_terminal() -> bool:
     """Whether all streams are terminals that can show the app."""
     everywhere = all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
@@ -173,6 +211,12 @@ def _limits(
     return asked.budget.model_copy(
         update={key: value for key, value in given.items() if value is not None}
     )
+
+
+def _ends(limits: "Budget") -> CampaignEnds:
+    """When a campaign with such a budget ends at the latest."""
+    seconds = None if limits.minutes is None else 60.0 * limits.minutes
+    return CampaignEnds(limits.item_evaluations, limits.generations, seconds)
 
 
 def _stoppable_progress(

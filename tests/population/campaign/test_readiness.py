@@ -14,6 +14,7 @@ from lineage.archive.unfinished import Effort, UnfinishedPart, why_no_generation
 from population.campaign.item_sampling import item_pools
 from population.campaign.opening_context import found_archive, open_context
 from population.campaign.readiness import check_ready, cost_of_founding
+from population.campaign.rehearsal import rehearsed
 from population.config import Config
 from population.errors import CampaignError, CheckpointError, ConfigError, PopulationError
 from population.evaluation.devices import check_device
@@ -103,6 +104,25 @@ def test_what_the_first_population_takes_is_what_is_asked_of_a_budget(config: Co
             )
     enough = config.budget.model_copy(update={"item_evaluations": cost})
     assert check_ready(context, enough, report=False)
+
+
+def test_a_rehearsal_tells_what_a_budget_pays_for_and_writes_nothing(
+    config: Config, tmp_path: Path
+) -> None:
+    limits = config.budget.model_copy(update={"item_evaluations": 50_000, "generations": None})
+    found = rehearsed(config, limits, report=False)
+    assert found.generations == (50_000 - found.founding) // found.generation > 0
+    each = found.candidate_s / found.items
+    assert found.seconds == pytest.approx(50_000 * each)
+    cramped = config.model_copy(update={"run": config.run.model_copy(update={"memory_gb": 1e-6})})
+    with pytest.raises(CampaignError, match="do not fit: they take up to"):
+        rehearsed(cramped, limits, report=False)
+    path = written(config, tmp_path / "my.toml")
+    archive = tmp_path / "a.duckdb"
+    code, told, _ = colony("run", path, "--dry-run", "--no-report", "--archive", archive)
+    assert code == 0
+    assert "a candidate" in told
+    assert not archive.exists()
 
 
 def test_an_archive_without_a_generation_is_started_anew(config: Config, tmp_path: Path) -> None:

@@ -1,0 +1,167 @@
+"""A rehearsal: what a campaign will take, measured on one candidate before anything is written."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from arena.tasks import items_per_task
+from population.campaign.arena_rounds import max_evaluations
+from population.campaign.champion import LAST_CHALLENGE
+from population.campaign.context import Context, Progress, silent
+from population.campaign.item_sampling import item_pools
+from population.campaign.local_search import LocalSearch
+from population.campaign.opening import pinned
+from population.campaign.opening_context import open_context
+from population.campaign.readiness import check_ready, cost_of_founding
+from population.config import Budget, Config
+from population.errors import CampaignError
+from population.evolution.extensions import Extensions
+from population.randomness import generator
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What a campaign will take.
+
+    Attributes:
+        founders: how many models are merged.
+        parameters: of each.
+        model_bytes: of its weights.
+        memory: the device, and what will be in memory at a time, in a line.
+        items: that a candidate is scored on first.
+        candidate_s: seconds that making and scoring it there takes, with all networks at work.
+        founding: item evaluations of generation 0, before the arena.
+        generation: of each further one, at most.
+        budget: item evaluations that may be spent.
+        generations: that the budget pays for after generation 0, at least.
+        seconds: that this takes.
+        notes: for the user, a line each.
+    """
+
+    founders: int
+    parameters: int
+    model_bytes: int
+    memory: str
+    items: int
+    candidate_s: float
+    founding: int
+    generation: int
+    budget: int
+    generations: int
+    seconds: float
+    notes: tuple[str, ...]
+
+
+def rehearsed(
+    config: Config,
+    limits: Budget,
+    progress: Progress = silent,
+    say: Callable[[str], None] = lambda _: None,
+    extensions: Extensions | None = None,
+    *,
+    report: bool = True,
+) -> Rehearsal:
+    """Check all that `started` checks, and measure one candidate. Nothing is written.
+
+    Args:
+        config: with paths resolved.
+        limits: what the campaign may spend.
+        progress: called while it is rehearsed; may raise to stop.
+        say: called with notes about the founders.
+        extensions: operators, survival rules and judges from outside the project.
+        report: whether the sealed split will be asked for.
+
+    Raises:
+        CampaignError: the models do not fit into memory, or what `started` raises.
+    """
+    context = open_context(pinned(config), progress, say, extensions)
+    context.progress = progress
+    plan = context.factory.plan
+    if not plan.enough:
+        raise CampaignError(
+            f"these founders do not fit: they take {plan.words}; raise [run] memory_gb, free "
+            "memory, or take smaller founders"
+        )
+    notes = (*context.check_items(), *check_ready(context, limits, report=report))
+    pools = item_pools(context.tasks, context.config.run.seed, context.config)
+    few = pools.drawn(0, config.search.items)
+    candidate_s = _seconds(context, progress)
+    founding, each = cost_of_founding(context, pools), cost_of_generation(context)
+    seconds_each = candidate_s / len(few)
+    budget, generations = limits.item_evaluations, limits.generations
+    if limits.minutes is not None:
+        budget = min(budget, int(60.0 * limits.minutes / seconds_each))
+    paid = max(0, budget - founding) // each
+    paid = paid if generations is None else min(paid, generations)
+    spent = min(budget, founding + paid * each) if generations is not None else budget
+    founder = context.founders[0]
+    return Rehearsal(
+        founders=len(context.founders),
+        parameters=founder.parameters,
+        model_bytes=plan.needs.model,
+        memory=f"{context.evaluator.device}: {plan.words}",
+        items=len(few),
+        candidate_s=candidate_s,
+        founding=founding,
+        generation=each,
+        budget=limits.item_evaluations,
+        generations=paid,
+        seconds=spent * seconds_each,
+        notes=notes,
+    )
+
+
+def _seconds(context: Context, progress: Progress) -> float:
+    """Seconds that a candidate takes, made and scored with as many others as work at a time."""
+    pools = item_pools(context.tasks, context.config.run.seed, context.config)
+    items = pools.drawn(0, context.config.search.items)
+    prepared = (
+        context.evaluator.prepare_keys(items)
+        if context.config.search.merit == "keys"
+        else context.evaluator.prepare_texts(items)
+    )
+    count = max(2, context.factory.plan.evaluators)
+    first = context.factory.space.initial_genomes(generator(0, "rehearsal"), count + 1)
+    genomes = [first[number % len(first)].genes.ravel() for number in range(count + 1)]
+
+    def read(start: int, stop: int) -> float:
+        began = time.perf_counter()
+        context.map_models(
+            genomes[start:stop],
+            lambda number, evaluator, state: (
+                context.identify(state),
+                evaluator.score(prepared) if prepared.questions else evaluator.surprise(prepared),
+            ),
+            progress,
+            "rehearsing",
+        )
+        return time.perf_counter() - began
+
+    read(0, 1)  # what starts lazily
+    return read(1, count + 1) / count
+
+
+def cost_of_generation(context: Context) -> int:
+    """Item evaluations that a generation with a whole brood takes at most: an epoch's mean."""
+    config, tasks = context.config, len(context.tasks)
+    search = config.search
+
+    def size(count: int) -> int:
+        return tasks * items_per_task(count, tasks)
+
+    finalists = min(search.finalists, search.brood)
+    living = search.population + len(context.founders)
+    cost = search.brood * (size(search.items) + config.gate.texts)
+    cost += finalists * (size(search.panel) + config.gate.answers)
+    cost += LocalSearch(context, config.run.seed, silent).cost_of(search.brood)
+    cost += search.challengers * LAST_CHALLENGE * len(context.split("selection"))
+    cost += living * size(search.panel) // search.rotate
+    newcomers = finalists + living // search.rotate
+    return cost + max_evaluations(
+        config.arena,
+        context.components.judges,
+        size(config.arena.items),
+        newcomers,
+        living + finalists,
+        config.arena.judges,
+    )
