@@ -15,7 +15,9 @@ class Task(Protocol):
 
     More attributes are optional: `literal`, whether an answer is right if and only if it is a key
     (otherwise every answer is decoded in full and given to `verify`), `longest`, the tokens that an
-    answer may take where that is not so, and `score`, how the choices of items are scored.
+    answer may take where that is not so, `score`, how the choices of items are scored, and
+    `examiner`, what says itself which texts models read or continue and what that is worth
+    (`population.evaluation.examinations`).
     """
 
     @property

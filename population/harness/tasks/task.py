@@ -79,10 +79,27 @@ class HarnessTask:
             TaskError: there are none, or the data set cannot be had.
         """
         documents = self._documents.of_split(split)
+        self._try(next(iter(documents.values())))
         items = [self._item(identity, split, one) for identity, one in documents.items()]
         if seed is not None:
             items = random.Random(f"{self.name}/{seed}").sample(items, len(items))
         return items[:limit]
+
+    def _try(self, document: Document) -> None:
+        """Make sure that there are such a metric and filter, before any model is asked.
+
+        Raises:
+            TaskError: there are not.
+        """
+        kind, requests = self._documents.output_type, self._documents.requests(document)
+        if kind != "loglikelihood_rolling":
+            response: Response = "" if kind == "generate_until" else (-1.0, False)
+            try:
+                self.verdict(document, [response] * len(requests))
+            except TaskError:
+                raise
+            except Exception:  # noqa: BLE001, S110 - an empty answer may be too little for its code
+                pass
 
     def _item(self, identity: str, split: str, document: Document) -> Item:
         if self._documents.output_type == "loglikelihood_rolling":

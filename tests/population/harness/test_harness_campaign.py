@@ -19,8 +19,8 @@ def test_a_campaign_breeds_for_tasks_of_the_harness_and_opens_the_sealed_split_i
     tmp_path: Path, tasks_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "datasets")
-    choices = write_task(tmp_path, "multiple_choice", {"train": 12, "validation": 8, "test": 8})
-    answers = write_task(tmp_path, "generate_until", {"test": 40})
+    choices = write_task(tmp_path, "multiple_choice", {"train": 8, "validation": 4, "test": 4})
+    answers = write_task(tmp_path, "generate_until", {"test": 24})
     sealed = tmp_path / "multiple_choice-test.jsonl"
     documents = sealed.read_text(encoding="utf-8")
     sealed.write_text("sealed\n", encoding="utf-8")
@@ -29,8 +29,10 @@ def test_a_campaign_breeds_for_tasks_of_the_harness_and_opens_the_sealed_split_i
         tasks_folder,
         tasks=tasks,
         founders={"paths": [str(SHIPPED / "founders" / name) for name in ("base", "double")]},
-        search={"population": 4, "brood": 2, "panel": 12},
-        gradient={"steps": 2, "items": 4},
+        search={"population": 4, "brood": 2, "items": 4, "panel": 8},
+        gradient={"steps": 1, "items": 2},
+        gate={"enabled": False},
+        arena={"items": 4, "judges": 0},
     )
     archive = campaign(load_config(settings), tmp_path / "colony.duckdb", 1)
     assert {item.task for item in archive.panel(0)} == {"multiple_choice", "generate_until"}

@@ -99,6 +99,15 @@ def test_a_task_without_any_split_is_refused() -> None:
         parts_of([None, None, None], "mine")
 
 
+def test_metrics_and_filters_that_a_task_lacks_are_told_before_models_are_asked(
+    tmp_path: Path,
+) -> None:
+    path = write_task(tmp_path, "generate_until", {"test": 40})
+    for name, cause in (("bleu", "metric 'bleu' gives None"), ("exact_match,last", "no filter")):
+        with pytest.raises(TaskError, match=cause):
+            open_task(f"{path}:{name}", 0, 9).items("search")
+
+
 # In a configuration
 
 
