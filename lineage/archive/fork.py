@@ -27,8 +27,9 @@ DELETE FROM report_scores WHERE weights_sha256 IN (
 DELETE FROM scores WHERE rowid >= (SELECT min(rowid) FROM scores WHERE model > $last);
 DELETE FROM panels WHERE epoch > $epoch;
 DELETE FROM juries WHERE epoch > $epoch;
+DELETE FROM labels WHERE epoch > $epoch;
 DELETE FROM items WHERE id NOT IN (
-    SELECT item FROM scores UNION SELECT item FROM panels UNION
+    SELECT item FROM scores UNION SELECT item FROM panels UNION SELECT item FROM labels UNION
     SELECT item FROM round_items JOIN rounds USING (round) WHERE generation <= $generation);
 DELETE FROM rounds WHERE generation > $generation;
 DELETE FROM searches WHERE generation > $generation;

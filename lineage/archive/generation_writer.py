@@ -52,6 +52,7 @@ def write_generation(db: duckdb.DuckDBPyConnection, record: GenerationRecord) ->
     if record.round:
         write_round(db, record.round, summary.generation, summary.epoch)
     _insert_records(db, "juries", summary.epoch, record.jury)
+    _insert_records(db, "labels", summary.epoch, record.labels)
     for event in record.events:
         db.execute(
             "INSERT INTO events VALUES (?, ?, ?, ?)",

@@ -59,6 +59,10 @@ _CONTRADICTIONS = (
         "SELECT DISTINCT item FROM scores ANTI JOIN items ON items.id = item ORDER BY item",
     ),
     (
+        "labels name item {0}, which is not known",
+        "SELECT DISTINCT item FROM labels ANTI JOIN items ON items.id = item ORDER BY item",
+    ),
+    (
         "round {0} of the arena asked item {1}, which is not known",
         "SELECT round, item FROM round_items ANTI JOIN items ON items.id = item ORDER BY ALL",
     ),
@@ -67,6 +71,7 @@ _CONTRADICTIONS = (
 _MODEL_COLUMNS = (
     ("scores", "model"),
     ("answers", "model"),
+    ("labels", "model"),
     ("readings", "judge"),
     ("comparisons", "judge"),
     ("votes", "judge"),

@@ -279,6 +279,7 @@ def _insert_history(db: duckdb.DuckDBPyConnection, side: ModelOrigin, goes_on: b
         ("trust", ("judge",)),
         ("audits", ("judge",)),
         ("juries", ("judge",)),
+        ("labels", ("model",)),
         ("ratings", ("model",)),
         ("generations", ("champion",)),
         ("operators", ()),

@@ -11,7 +11,7 @@ from lineage.records.generations import (
     SearchRecord,
 )
 from lineage.records.items import Item, Message, stored_item
-from lineage.records.judges import Audit, Evidence, Juror, Trust
+from lineage.records.judges import Audit, Evidence, Juror, Label, Trust
 from lineage.records.models import Birth, Block, Death, Founder, Model, Parent, parent_roles
 from lineage.records.rounds import (
     Answer,
@@ -47,6 +47,7 @@ __all__ = [
     "GenerationRecord",
     "Item",
     "Juror",
+    "Label",
     "MatchOutcome",
     "Message",
     "Model",

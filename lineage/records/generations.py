@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from lineage.records.arrays import Floats
 from lineage.records.commands import CommandOutcome
 from lineage.records.items import Item
-from lineage.records.judges import Juror
+from lineage.records.judges import Juror, Label
 from lineage.records.models import Birth, Death
 from lineage.records.rounds import Round
 from lineage.records.scores import Scores
@@ -106,6 +106,7 @@ class GenerationRecord:
     scores: tuple[Scores, ...] = ()
     round: Round | None = None
     jury: tuple[Juror, ...] = ()
+    labels: tuple[Label, ...] = ()
     events: tuple[Event, ...] = ()
     command_outcomes: tuple[CommandOutcome, ...] = ()
     search: SearchRecord | None = None

@@ -57,3 +57,22 @@ class Juror:
     judge: int
     task: str
     belief: float
+
+
+@dataclass(frozen=True)
+class Label:
+    """A pseudo-label: what the colony itself holds for the answer to an item.
+
+    Attributes:
+        item: id.
+        answer: as a model wrote it, without its end.
+        model: id of the one whose answer it is: the surest of those that were heard.
+        confidence: mean log-probability of the answer's tokens to that model, in nats; 0 is sure.
+        kept: whether it is sure enough to breed by.
+    """
+
+    item: str
+    answer: str
+    model: int
+    confidence: float
+    kept: bool

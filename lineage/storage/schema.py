@@ -14,6 +14,7 @@
       │             fate     died, cause                    ── view `chronicle`, with the events
       │
       ├── scores ────── items ── panels                     who solves what, of which epoch
+      ├── labels ───── items                                what the colony holds for answers
       ├── answers ───┬─ readings, comparisons, canaries     what was said, and what judges heard
       │              └─ views `matches`, `judgements`       who met whom, and who judged it how
       └── rounds ────── round_items, verdicts, outcomes,    what a round of the arena came to
@@ -46,7 +47,7 @@ was born before a founder came has no coefficients for it: its row stays as it w
 through layers, with scales.
 """
 
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 
 ROUND_TABLES = (
     "round_items",
@@ -215,6 +216,15 @@ CREATE TABLE audits (
 CREATE TABLE juries (
     epoch INTEGER NOT NULL, judge INTEGER NOT NULL, task VARCHAR NOT NULL,
     belief DOUBLE NOT NULL, PRIMARY KEY (epoch, judge, task)
+);
+-- And what the colony itself holds for the answers of an epoch's items: its pseudo-labels.
+CREATE TABLE labels (
+    epoch INTEGER NOT NULL, item VARCHAR NOT NULL,
+    answer     VARCHAR NOT NULL,              -- as a model wrote it, without its end
+    model      INTEGER NOT NULL,              -- whose answer it is: the surest of those heard
+    confidence DOUBLE NOT NULL,               -- mean log-probability of its tokens to that model
+    kept       BOOLEAN NOT NULL,              -- whether it is sure enough to breed by
+    PRIMARY KEY (epoch, item)
 );
 CREATE TABLE ratings (
     round INTEGER NOT NULL, model INTEGER NOT NULL,

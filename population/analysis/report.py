@@ -15,6 +15,7 @@ from lineage.archive.unfinished import why_no_generation
 from lineage.records import Generation, Model
 from population.analysis.baselines import baselines
 from population.analysis.coverage import Coverage
+from population.analysis.own_labels import OwnLabels, own_labels
 from population.analysis.report_entry import ReportEntry
 from population.analysis.sealed_split import SplitMeasurements
 from population.campaign.context import Context, Progress, genome_of, silent
@@ -69,6 +70,7 @@ class Report:
         over_merge: its gain over the standard merge that is best on the test split.
         composites: tasks that no founder was made for.
         spent: by the campaign.
+        labels: the audit of those that the colony made for itself; None if it made none.
     """
 
     champion: ReportEntry
@@ -80,6 +82,7 @@ class Report:
     over_merge: Interval
     composites: tuple[str, ...]
     spent: CampaignSpending
+    labels: OwnLabels | None = None
 
     @property
     def best_founder(self) -> ReportEntry:
@@ -124,6 +127,7 @@ class Report:
                 "cores_busy": spent.cores_busy,
             },
             "generations": spent.generations,
+            "labels": self.labels.as_json() if self.labels else None,
         }
 
 
@@ -173,6 +177,7 @@ def make_report(archive: Archive, context: Context, progress: Progress = silent)
         over_merge=measurements.gain(champion, best_merge),
         composites=tuple(task.name for task in context.tasks if task.kind == "composite"),
         spent=_spending(history),
+        labels=own_labels(archive, context),
     )
 
 

@@ -14,6 +14,7 @@ from lineage import Archive
 from lineage.records import Floats, Item, Scores
 from population.analysis.coverage import BestOffspring, Coverage, best_of_each_task
 from population.analysis.offspring_scores import OffspringScores
+from population.analysis.own_labels import keyed_by_labels
 from population.analysis.report_entry import ReportEntry, Result
 from population.campaign.context import Context, Progress
 from population.campaign.failure_handling import items_with_usable_keys
@@ -38,7 +39,8 @@ class SplitMeasurements:
 
     def __init__(self, archive: Archive, context: Context, progress: Progress) -> None:
         self._archive, self._context, self._progress = archive, context, progress
-        everything = (item for split in SPLITS for item in context.split(split))
+        everything = [item for split in SPLITS for item in context.split(split)]
+        everything = keyed_by_labels(archive, everything)
         keyed = [item for item in everything if item.key is not None]
         self._items: list[Item] = items_with_usable_keys(context, keyed)
         if not self._items:

@@ -107,9 +107,14 @@ def arena_memory(
 
 
 def arena_rules(context: Context) -> Rules:
-    """The rules of rounds, as a configuration sets them."""
+    """The rules of rounds, as a configuration sets them.
+
+    Where a colony breeds by its own labels, keys that there are examine its judges and decide no
+    match.
+    """
     arena = context.config.arena
-    return Rules(arena.judges, arena.voters, arena.pairs, arena.verifier, context.components.judges)
+    verifier = arena.verifier and not context.config.by_labels
+    return Rules(arena.judges, arena.voters, arena.pairs, verifier, context.components.judges)
 
 
 def play_round(

@@ -107,10 +107,11 @@ class ChampionSelection:
         rows = []
         if challengers:
             results = self._score(challengers, candidates)
-            means = task_means(self.sampler.selection, results.merit)
+            items = self.sampler.selection(self.sampler.epoch_of(generation))
+            means = task_means(items, results.merit)
             score |= dict(zip(challengers, means.tolist(), strict=True))
             if not by_jury:
-                rows.append(results.rows(challengers, self.sampler.selection))
+                rows.append(results.rows(challengers, items))
         return _best(score, living), rows
 
     def _score(self, challengers: Sequence[int], candidates: ChampionCandidates) -> Results:

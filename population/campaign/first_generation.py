@@ -228,7 +228,7 @@ def _outcome(session: Session, making: _Making, born: _Population) -> Generation
             if row not in born.chosen and not born.offspring.causes[row]
         },
         scores=[],
-        items=[*making.few.items, *making.panel.items, *session.writer.selection],
+        items=[*making.few.items, *making.panel.items, *session.items.selection(0)],
         search=SearchState(
             new_emitter(born.genomes[head]),
             head,

@@ -99,11 +99,6 @@ class GenerationWriter:
         self._rules = arena_rules(context)
         self._champions = ChampionSelection(archive, context, sampler, progress)
 
-    @property
-    def selection(self) -> list[Item]:
-        """The selection items."""
-        return self._sampler.selection
-
     def record(
         self, before: PopulationState | None, end: GenerationOutcome, last: bool
     ) -> GenerationRecord:
@@ -133,6 +128,7 @@ class GenerationWriter:
             end.standing.merit[founders:],
         )
         sha256 = self._sha256_of_new(champion, before, end)
+        labelled, labels = self._sampler.labels(epoch) if fresh else ((), ())
         wall_s, forward_s, cpu_s, evaluations = self._clock.read()
         return GenerationRecord(
             summary=Generation(
@@ -151,11 +147,12 @@ class GenerationWriter:
             ),
             births=end.births,
             deaths=tuple(Death(model, cause) for model, cause in sorted(end.deaths.items())),
-            items=tuple(end.items),
+            items=(*end.items, *labelled),
             panel=tuple(item.id for item in panel) if fresh else (),
             scores=(*end.scores, *selection),
             round=arena_round,
             jury=self._sampler.jury(epoch) if fresh else (),
+            labels=labels,
             events=(
                 *(Event("alarm", None, alarm) for alarm in end.alarms),
                 *(Event("alarm", None, failure) for failure in self._new_failures()),

@@ -9,16 +9,13 @@ import numpy as np
 from arena.matches.items import HIDDEN
 from arena.tasks import Task, items_per_task
 from arena.tasks.pools import Pools, ReservedItems, distinct_items, pools_of
-from lineage.records import Answer, Item, Juror
-from population.campaign.scoring import AnsweredItems, Scorer
+from lineage.records import Answer, Item, Juror, Label
+from population.campaign.scorer import AnsweredItems, Scorer
 from population.config import Config, Search
 from population.errors import CampaignError, Interrupted
 from population.evaluation.batching import PreparedItems
 from population.failures import ITEM_FAILURES, FailureLog, one_line
 from population.randomness import generator
-
-JURY_ANSWERS = 3
-"""Distinct answers of a jury to an item, on average: more than was ever seen of eight jurors."""
 
 
 @dataclass(frozen=True)
@@ -72,13 +69,12 @@ class ItemSampler:
         self._failures = failures or FailureLog()
         # Of each kind only the newest is kept.
         self._batches: dict[str, tuple[int, ItemBatch]] = {}
-        self._selection: dict[int, AnsweredItems] = {}
+        self._answered_selection: dict[int, AnsweredItems] = {}
         self._arena_only: dict[int, list[Item]] = {}
 
     def max_questions(self, count: int) -> int:
         """How many questions are asked at most where `count` items are sampled."""
-        questions = 1 if self._search.merit == "keys" else JURY_ANSWERS
-        return questions * len(self._tasks) * items_per_task(count, len(self._tasks))
+        return self._scorer.questions * len(self._tasks) * items_per_task(count, len(self._tasks))
 
     def epoch_of(self, generation: int) -> int:
         """The epoch that a generation belongs to; each has a panel."""
@@ -116,10 +112,28 @@ class ItemSampler:
 
     def jury_answers(self, epoch: int) -> tuple[Answer, ...]:
         """The answers of an epoch's jury to its panel and to the selection items."""
-        return self._scorer.jury_answers([*self.panel(epoch).items, *self.selection], epoch)
+        items = [*self.panel(epoch).items, *self.selection(epoch)]
+        return self._scorer.jury_answers(items, epoch)
+
+    def labels(self, epoch: int) -> tuple[Sequence[Item], tuple[Label, ...]]:
+        """The labels that the colony made for itself in an epoch, and their items."""
+        return self._scorer.labels(epoch)
+
+    def cost_of_epoch(self, before: int) -> int:
+        """Item evaluations that it takes to get answers for the epoch after another one."""
+        return self._scorer.cost_of_epoch(before)
+
+    def teaching(self, generation: int) -> Sequence[Item]:
+        """Search items with the keys that gradients may use, or what stands for them."""
+        return self._scorer.teaching(self.epoch_of(generation))
+
+    def selection(self, epoch: int) -> list[Item]:
+        """The selection items of an epoch."""
+        scorable = self._scorer.scorable("selection", epoch)
+        return self._all_selection if scorable is None else list(scorable)
 
     @cached_property
-    def selection(self) -> list[Item]:
+    def _all_selection(self) -> list[Item]:
         """The selection items; as many as a panel has where a jury has to answer them first."""
         limit = None
         if self._search.merit == "jury":
@@ -132,9 +146,14 @@ class ItemSampler:
 
     def answered_selection(self, epoch: int) -> AnsweredItems:
         """The selection items with the answers that count on them in an epoch."""
-        if epoch not in self._selection:
-            self._selection = {epoch: self._scorer.prepare(self.selection, epoch)}
-        return self._selection[epoch]
+        if epoch not in self._answered_selection:
+            self._answered_selection = {epoch: self._scorer.prepare(self.selection(epoch), epoch)}
+        return self._answered_selection[epoch]
+
+    def _drawn(self, seed: int, count: int, epoch: int) -> list[Item]:
+        """Search items to score models on, equally many of each task, as far as there are."""
+        scorable = self._scorer.scorable("search", epoch)
+        return self.pools.drawn(seed, count) if scorable is None else some(scorable, seed, count)
 
     def _sample(self, kind: str, number: int, count: int, rounds: int, epoch: int) -> ItemBatch:
         if kind not in self._batches or self._batches[kind][0] != number:
@@ -144,7 +163,7 @@ class ItemSampler:
             items, answered = (
                 (stored, self._scorer.prepare(stored, epoch))
                 if stored
-                else self._askable(self.pools.drawn(seed, count), epoch)
+                else self._askable(self._drawn(seed, count, epoch), epoch)
             )
             columns: tuple[tuple[int, ...], ...] = ()
             if rounds:
@@ -191,6 +210,19 @@ class ItemSampler:
         return askable
 
 
+def some(items: Sequence[Item], seed: int, count: int) -> list[Item]:
+    """About `count` of some items, equally many of each task, as far as there are so many."""
+    by_task: dict[str, list[Item]] = {}
+    for item in items:
+        by_task.setdefault(item.task, []).append(item)
+    each = items_per_task(count, len(by_task))
+    chosen = []
+    for task, own in by_task.items():
+        rows = generator(seed, "some", task).permutation(len(own))[:each]
+        chosen += [own[row] for row in rows]
+    return chosen
+
+
 def item_pools(tasks: Sequence[Task], seed: int, config: Config) -> Pools:
     """The pools that a campaign samples its items from.
 
@@ -206,7 +238,7 @@ def item_pools(tasks: Sequence[Task], seed: int, config: Config) -> Pools:
         ReservedItems(
             panel=search.panel,
             hidden=round(HIDDEN * config.arena.items),
-            examined=search.panel if search.merit == "jury" else 0,
+            examined=search.panel if search.merit == "jury" and not config.by_labels else 0,
         ),
     )
 

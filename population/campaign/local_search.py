@@ -8,7 +8,7 @@ algorithms and martial arts"); a quality-diversity search with gradient steps is
 (Nilsson and Cully 2021).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -50,13 +50,21 @@ class LocalSearch:
     """Improves the genomes of recombined children by gradient descent.
 
     Args:
-        context: with the founders and the search items.
+        context: with the founders.
+        teaching: the search items of a generation, with keys or with what stands for them.
         seed: the campaign's.
         progress: called while models work; may raise to stop.
     """
 
-    def __init__(self, context: Context, seed: int, progress: Progress) -> None:
-        self._context, self._seed, self._progress = context, seed, progress
+    def __init__(
+        self,
+        context: Context,
+        teaching: Callable[[int], Sequence[Item]],
+        seed: int,
+        progress: Progress,
+    ) -> None:
+        self._context, self._teaching = context, teaching
+        self._seed, self._progress = seed, progress
         self._settings: GradientSettings = context.config.gradient
 
     def cost_of(self, children: int) -> int:
@@ -90,10 +98,17 @@ class LocalSearch:
             low=self._context.factory.space.space.low,
             high=self._context.factory.space.space.high,
         )
+        items = self._teaching(generation)
+        taught = {item.task for item in items}
+        tasks = tuple(task.name for task in self._context.tasks if task.name in taught)
         raised = [proposals.children[row].operator == RAISE for row in rows]
-        samplers = [
-            self._sampler(self._tasks if again else self._niche(row, state, panel))
+        niches = [
+            tasks if again else self._niche(row, state, panel, tasks)
             for row, again in zip(rows, raised, strict=True)
+        ]
+        samplers = [
+            sampler_of([item for item in items if item.task in niche], self._settings.items)
+            for niche in niches
         ]
         descents = [
             new_descent(
@@ -128,26 +143,15 @@ class LocalSearch:
         )
         return [steps[-1].descent for steps in taken]
 
-    def _niche(self, row: int, state: BreedingState, panel: Sequence[Item]) -> tuple[str, ...]:
+    def _niche(
+        self, row: int, state: BreedingState, panel: Sequence[Item], tasks: tuple[str, ...]
+    ) -> tuple[str, ...]:
         """The tasks that a child is improved on: all, or one that is solved badly by everybody."""
         rng = generator(self._seed, "niche", state.generation + 1, row)
-        tasks = self._tasks
         if len(tasks) < 2 or rng.random() >= self._settings.niches:
             return tasks
         lacking = 0.02 + 1.0 - best_by_task(state.members.scores, panel, tasks)
         return (tasks[int(rng.choice(len(tasks), p=lacking / lacking.sum()))],)
-
-    @cached_property
-    def _tasks(self) -> tuple[str, ...]:
-        return tuple(task.name for task in self._context.tasks)
-
-    def _sampler(self, tasks: Sequence[str]) -> ItemSampler:
-        items = [item for item in self._items if item.task in tasks]
-        return sampler_of(items, self._settings.items)
-
-    @cached_property
-    def _items(self) -> list[Item]:
-        return [item for item in self._context.split("search") if item.key is not None]
 
     @cached_property
     def _bytes(self) -> int:

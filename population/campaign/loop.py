@@ -319,8 +319,9 @@ def cost_of_next(
     cost += finalists * (panel + config.gate.answers) + session.local_search.cost_of(brood)
     if session.items.epoch_of(population.generation + 1) != population.epoch:
         cost += len(population.members) * size(search.panel)
+        cost += session.items.cost_of_epoch(population.epoch)
         newcomers += len(population.members)
-    cost += search.challengers * LAST_CHALLENGE * len(session.writer.selection)
+    cost += search.challengers * LAST_CHALLENGE * len(session.items.selection(population.epoch))
     judges = len(judges_to_keep(archive, search, population.generation + 1))
     everybody = len(population.members) + finalists
     items = size(config.arena.items)

@@ -1,4 +1,6 @@
-"""Scorers say which answers count: the keys of items or, where there are none, a jury's answers.
+"""Scorers say which answers count: the keys of items or, where there are none, the colony's own.
+
+With gradients those are labels (`population.campaign.labelling`), without them a jury's answers.
 
 A model is scored on given answers, in one forward pass and without decoding. With keys, those are
 the keys. Without, they are pseudo-labels: the distinct answers of a jury of the colony's own
@@ -6,9 +8,9 @@ models, each worth the jury's trust in those that gave it. A score is the trust 
 model's answer. No model's own vote counts for it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -18,47 +20,18 @@ from arena.tasks.pools import Pools
 from lineage import Archive
 from lineage.ancestry.kinship import Kinship
 from lineage.queries import rounds
-from lineage.records import Answer, Floats, Item, Juror
+from lineage.records import Answer, Floats, Item, Juror, Label
 from population.campaign.context import Context, Progress, genome_of
 from population.campaign.failure_handling import items_with_usable_keys, map_tolerantly
-from population.evaluation.batching import PreparedItems
+from population.campaign.labelling import LabelScorer
+from population.campaign.scorer import AnsweredItems, Scorer
 from population.evaluation.evaluator import Evaluator
 from population.randomness import generator
 
 T = TypeVar("T")
 
-
-@dataclass(frozen=True)
-class AnsweredItems:
-    """Items with the answers that count on them.
-
-    Attributes:
-        prepared: for all models.
-        without_own_votes: for members of a jury, by id: the same without their own votes.
-    """
-
-    prepared: PreparedItems
-    without_own_votes: Mapping[int, PreparedItems] = field(default_factory=dict)
-
-    def for_each(self, models: Sequence[int]) -> list[PreparedItems]:
-        """What each of some models, by id, is scored on."""
-        return [self.without_own_votes.get(model, self.prepared) for model in models]
-
-
-class Scorer(Protocol):
-    """Says which answers count on items."""
-
-    def prepare(self, items: Sequence[Item], epoch: int) -> AnsweredItems:
-        """Some items with the answers that count on them in an epoch."""
-        ...
-
-    def jury(self, epoch: int) -> tuple[Juror, ...]:
-        """The models whose answers stand for keys in an epoch."""
-        ...
-
-    def jury_answers(self, items: Sequence[Item], epoch: int) -> tuple[Answer, ...]:
-        """The jury's answers to some items, without those that the archive has."""
-        ...
+JURY_ANSWERS = 3
+"""Distinct answers of a jury to an item, on average: more than was ever seen of eight jurors."""
 
 
 @dataclass(frozen=True)
@@ -66,14 +39,30 @@ class KeyScorer:
     """Scores by keys.
 
     Attributes:
-        evaluator: prepares items.
+        context: prepares items.
     """
 
-    evaluator: Evaluator
+    context: Context
+    questions = 1
+
+    def cost_of_epoch(self, before: int) -> int:
+        """Nothing."""
+        return 0
+
+    def scorable(self, split: str, epoch: int) -> None:
+        """All: an item without a key is refused before a campaign starts."""
+
+    def teaching(self, epoch: int) -> list[Item]:
+        """The search items that have a key."""
+        return [item for item in self.context.split("search") if item.key is not None]
+
+    def labels(self, epoch: int) -> tuple[list[Item], tuple[Label, ...]]:
+        """None."""
+        return [], ()
 
     def prepare(self, items: Sequence[Item], epoch: int) -> AnsweredItems:
         """The items with their keys."""
-        return AnsweredItems(self.evaluator.prepare_keys(items))
+        return AnsweredItems(self.context.evaluator.prepare_keys(items))
 
     def jury(self, epoch: int) -> tuple[Juror, ...]:
         """Nobody."""
@@ -96,6 +85,8 @@ class JuryScorer:
         progress: called while jurors answer; may raise to stop.
     """
 
+    questions = JURY_ANSWERS
+
     def __init__(
         self,
         archive: Archive,
@@ -109,6 +100,21 @@ class JuryScorer:
         self._tasks = {task.name: task for task in context.tasks}
         self._juries: dict[int, tuple[Juror, ...]] = {}
         self._cached_answers: dict[tuple[int, str], dict[int, str]] = {}
+
+    def cost_of_epoch(self, before: int) -> int:
+        """Nothing that could be told before it is seated."""
+        return 0
+
+    def scorable(self, split: str, epoch: int) -> None:
+        """All: the jury answers whatever is sampled."""
+
+    def teaching(self, epoch: int) -> list[Item]:
+        """Nothing: several answers may count on an item."""
+        return []
+
+    def labels(self, epoch: int) -> tuple[list[Item], tuple[Label, ...]]:
+        """None."""
+        return [], ()
 
     def jury(self, epoch: int) -> tuple[Juror, ...]:
         """The models whose answers stand for keys in an epoch."""
@@ -267,7 +273,9 @@ def scorer_of(
     """
     search = context.config.search
     if search.merit == "keys":
-        return KeyScorer(context.evaluator)
+        return KeyScorer(context)
+    if context.config.by_labels:
+        return LabelScorer(archive, context, kinship, pools, seed, progress)
 
     def examination(epoch: int) -> list[Item]:
         drawn = int(generator(seed, "examination", epoch).integers(1 << 31))

@@ -94,7 +94,7 @@ def open_session(
         context.components.survival_rule,
     )
     evaluation = GenerationEvaluator(context, coherence, progress)
-    local_search = LocalSearch(context, seed, progress)
+    local_search = LocalSearch(context, items.teaching, seed, progress)
     return Session(
         context, evolver, items, local_search, evaluation, writer, keeper, kinship, clock
     )

@@ -117,8 +117,9 @@ class Search(_Section):
     breadcrumbs_ties. With others than linear, which need a base among the founders, method, density
     of every task vector, normalisation and seed are genes too."""
     merit: Literal["keys", "jury"] = "keys"
-    """What breeding goes by: whether models answer as the keys say; or as the jury of the arena
-    does, where tasks have no keys or none may be used."""
+    """What breeding goes by: whether models answer as the keys say; or as the colony itself holds
+    to be right, where tasks have no keys or none may be used: by its surest answers (labels), or
+    without gradients by the answers of a jury."""
     population: int = Field(28, ge=4)
     """Living offspring. Founders live forever beside them."""
     first: int | None = Field(None, ge=4)
@@ -236,7 +237,8 @@ class Search(_Section):
 class GradientSettings(_Section):
     """Local search: recombined children take gradient steps before they are judged.
 
-    It needs keys and recipes in parameter space; without these it is off.
+    It needs recipes in parameter space, without which it is off, and keys; with
+    [search] merit = "jury" the labels that the colony makes for itself stand for them.
     """
 
     section = "gradient"
@@ -293,7 +295,15 @@ class ArenaSettings(_Section):
     voters: int = Field(32, ge=1)
     """Models whose own answers count as votes (consensus), at most."""
     jurors: int = Field(8, ge=2)
-    """Models whose answers stand for keys, with [search] merit = "jury"."""
+    """Models whose answers stand for keys, with [search] merit = "jury" and without gradients."""
+    speakers: int = Field(2, ge=1)
+    """Models that are heard on each task, with gradients and merit = "jury": the surest of it, from
+    lines that are not kin. The surest answer to an item is its label."""
+    labelled: int = Field(768, ge=2)
+    """Search items that get a label."""
+    kept: float = Field(0.6, gt=0, le=1)
+    """Part of the labels that are kept, the surest; a task of which few are among them has none. 1
+    keeps all, which is far worse."""
     pairs: int = Field(0, ge=0)
     """Pairs of answers that each judge is asked to compare in a round ("A or B?", both orders).
     Only for models that follow instructions; who cannot tell is found out and not listened to."""
@@ -353,6 +363,9 @@ WITH_GRADIENTS: dict[str, dict[str, Any]] = {
 }
 """Defaults where children take gradient steps, section by section."""
 
+BY_LABELS: dict[str, Any] = {"rotate": 4}
+"""Defaults of [search] where labels stand for keys besides: they are renewed with every panel."""
+
 LATER = {"first", "climb", "methods"}
 """Settings of [search] that are younger than local search by gradient. An archive names all that
 there were when it began, and goes on without these if it does not name them."""
@@ -371,6 +384,11 @@ class Config(_Section):
     run: Run = Run()
     weights: Weights = Weights()
 
+    @property
+    def by_labels(self) -> bool:
+        """Whether the colony breeds by labels that it makes for itself."""
+        return self.search.merit == "jury" and self.gradient.steps > 0
+
     @model_validator(mode="before")
     @classmethod
     def _defaults_of_the_search(cls, given: Any) -> Any:
@@ -385,12 +403,13 @@ class Config(_Section):
         if "gradient" not in given and given.keys() >= cls.model_fields.keys() - {"gradient"}:
             gradient = {"steps": 0}
         possible = search.get("space", "parameter") == "parameter"
-        possible = possible and search.get("merit", "keys") == "keys"
         if isinstance(gradient, dict) and not possible:
             gradient = {**gradient, "steps": 0}
         given = {**given, "search": search, "gradient": gradient}
         began_before = search.keys() >= Search.model_fields.keys() - LATER
         if isinstance(gradient, dict) and gradient.get("steps") != 0 and not began_before:
+            if search.get("merit") == "jury":
+                given["search"] = {**BY_LABELS, **search}
             for name, defaults in WITH_GRADIENTS.items():
                 if isinstance(section := given.get(name, {}), dict):
                     given[name] = {**defaults, **section}

@@ -1,5 +1,6 @@
 """Items that several answers are read for: other keys, and choices of which a model picks one."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -33,6 +34,17 @@ class Alternatives:
             log_likelihood: shape (questions,), of all that were prepared.
         """
         return picked(self._scores(log_likelihood))
+
+    def pick_confidently(self, log_likelihood: Floats) -> tuple[str, float]:
+        """The choice that a model picks, and its log-probability among all of them, in nats.
+
+        Args:
+            log_likelihood: shape (questions,), of all that were prepared.
+        """
+        scores = self._scores(log_likelihood)
+        place = picked(scores)
+        chance = probability_of(scores, place)
+        return self.choices[place], math.log(chance) if chance > 0.0 else -math.inf
 
     def outcome(
         self, exact: Floats, probability: Floats, log_likelihood: Floats

@@ -52,6 +52,9 @@ from population.weights.materialise import State
 CUT_OFF = "\u2026"
 """Marks an answer that was cut off and seems right without what was cut."""
 
+SHORT = 16
+"""Tokens of an answer that is decoded among many others, before it is known to be longer."""
+
 SPARE_TOKENS = 8
 """Tokens more that the key may take in other tokens of the vocabulary, or with white space."""
 
@@ -425,11 +428,56 @@ class Evaluator:
             for tokens, flag in zip(answer_tokens, short, strict=True)
         ]
         with self.meter.forward(len(items)):
-            generated = self._decode(items, prompts, limits)
+            return self._decoded(items, prompts, limits)
+
+    def _decoded(
+        self, items: Sequence[Item], prompts: Sequence[EncodedPrompt], limits: Sequence[int]
+    ) -> list[GeneratedAnswer]:
+        generated = self._decode(items, prompts, limits)
         return [
             GeneratedAnswer(*self.tokenizer.decode_answer(item, ids[: max(0, limit)], prompt))
             for item, ids, prompt, limit in zip(items, generated, prompts, limits, strict=True)
         ]
+
+    def answer_confidently(self, items: Sequence[Item]) -> list[tuple[str, float]]:
+        """One answer per item, decoded greedily, and how sure the model is of it.
+
+        Nothing may follow from keys, so items have none. Each counts two item evaluations: what was
+        decoded is read once more.
+
+        Returns:
+            Texts without their ends, and the mean log-probabilities of their tokens in nats, ends
+            included; minus infinity for an answer that did not end, or whose logits are not finite.
+            Of a choice it is the log-probability among the choices, which takes one evaluation.
+        """
+        picks = iter(self._picked_confidently([item for item in items if item.choices]))
+        texts = iter(self._said_confidently([item for item in items if not item.choices]))
+        return [next(picks if item.choices else texts) for item in items]
+
+    def _picked_confidently(self, items: Sequence[Item]) -> list[tuple[str, float]]:
+        prepared = self._questions.prepare_answers([(item, item.choices[0]) for item in items])
+        logs = self._read(prepared).log_likelihood if items else np.empty(0)
+        return [one.pick_confidently(logs) for one in prepared.alternatives]
+
+    def _said_confidently(self, items: Sequence[Item]) -> list[tuple[str, float]]:
+        pairs = [self._questions.prompt_of(item) for item in items]
+        prompts, limits = [prompt for prompt, _ in pairs], [tokens for _, tokens in pairs]
+        with self.meter.forward(len(items)):
+            # Most answers are short, and the room for a long one makes small batches.
+            answers = self._decoded(items, prompts, [min(limit, SHORT) for limit in limits])
+            long = [n for n, one in enumerate(answers) if not one.ended and limits[n] > SHORT]
+            again = self._decoded(
+                [items[n] for n in long], [prompts[n] for n in long], [limits[n] for n in long]
+            )
+            for number, answer in zip(long, again, strict=True):
+                answers[number] = answer
+        sure = np.full(len(items), -np.inf)
+        ended = [number for number, answer in enumerate(answers) if answer.ended]
+        questions = [self._questions.with_answer(items[n], answers[n].text) for n in ended]
+        if ended:
+            read = self._read(self._questions.prepare(questions))
+            sure[ended] = read.log_likelihood / [len(one.answer_ids) for one in questions]
+        return [(answer.text, float(value)) for answer, value in zip(answers, sure, strict=True)]
 
     # Scoring
 

@@ -42,6 +42,11 @@ def report_view(report: "Report") -> RenderableType:
         )
     spent, coverage = report.spent, report.coverage
     covered = f"coverage by living offspring: {coverage.interval}\n" if coverage else ""
+    own = (
+        f"the colony's own labels, which stand for keys that items lack: {report.labels}\n"
+        if report.labels
+        else ""
+    )
     founders = report.origin.founders
     held = f"founders in its weights: {founders_text(founders.as_json())}\n" if founders else ""
     return Group(
@@ -54,6 +59,7 @@ def report_view(report: "Report") -> RenderableType:
             f"{report.over_founder}\n"
             f"champion over best merge ({safe(report.best_merge.name)}): {report.over_merge}\n"
             f"{covered}"
+            f"{own}"
             f"the champion's pedigree: {report.origin.pedigree}\n"
             f"{held}"
             f"{spent.item_evaluations:,} item evaluations in {spent.generations} generations, "

@@ -148,7 +148,10 @@ def test_draws_with_duplicates_are_made_distinct() -> None:
 def test_an_epoch_keeps_the_panel_that_it_began_with() -> None:
     """Also where another version of colony dealt it, of which nothing else is known."""
     tasks = [Listed("a", 40)]
-    marker = SimpleNamespace(prepare=lambda items, epoch: SimpleNamespace(prepared=None))
+    marker = SimpleNamespace(
+        prepare=lambda items, epoch: SimpleNamespace(prepared=None),
+        scorable=lambda split, epoch: None,
+    )
     kept = tasks[0].items("search")[3:9]
     search = Config().search
     sampler = ItemSampler(0, search, pools_of(tasks, 0, WANTED), marker, lambda epoch: kept)  # type: ignore[arg-type]
