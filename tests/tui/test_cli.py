@@ -31,6 +31,7 @@ COMMANDS = (
     "kin",
     "skills",
     "lm-eval",
+    "ask",
     "export",
     "check",
     "init",

@@ -17,6 +17,7 @@ from tui.cli import (
     ancestry_commands,
     archive_commands,
     arena_commands,
+    ask_command,
     control_commands,
     harness_command,
     lineage_commands,
@@ -323,6 +324,7 @@ app.add_typer(lineage_commands.app)
 app.add_typer(ancestry_commands.app)
 app.add_typer(skills_command.app)
 app.add_typer(harness_command.app)
+app.add_typer(ask_command.app)
 app.add_typer(archive_commands.app)
 app.add_typer(tournament_command.app)
 app.add_typer(merge_commands.app)
