@@ -84,6 +84,7 @@ BOUNDS: dict[tuple[str, str], Bound] = {
     ("arena", "jurors"): Bound(1_000, _JUDGES),
     ("arena", "speakers"): Bound(1_000, "each answers every item of a task"),
     ("arena", "labelled"): Bound(10_000_000, "each takes two forward passes of each speaker"),
+    ("arena", "kept"): Bound(1, "it is a fraction of the labels"),
     ("arena", "pairs"): Bound(1_000_000, "each takes four forward passes of each judge"),
     ("arena", "weight"): Bound(1_000, "beyond, ratings alone count"),
     ("arena", "tournament"): Bound(10_000, "no more than are living can meet"),
