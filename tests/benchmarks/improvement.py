@@ -163,7 +163,7 @@ class Improvement:
                 maker,
                 [new_descent(np.full(shape, START), seed)],
                 [sampler_of(items, ITEMS)],
-                downhill,
+                [downhill],
                 steps,
             )
             for step in taken:
