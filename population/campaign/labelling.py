@@ -99,7 +99,8 @@ class LabelScorer:
         """The search items that gradients may use, with labels for keys."""
         labelled = self._of(epoch)
         return [
-            replace(item, key=labelled.labels[item.id].answer, keys=()) for item in labelled.kept("search")
+            replace(item, key=labelled.labels[item.id].answer, keys=())
+            for item in labelled.kept("search")
         ]
 
     def prepare(self, items: Sequence[Item], epoch: int) -> AnsweredItems:

@@ -79,10 +79,10 @@ def replies_json(replies: "list[Reply]") -> dict[str, Any]:
     """The dictionary that `colony ask --json` prints; the first reply is the one that is heard."""
     return {
         "answer": replies[0].answer.text,
-        "model": replies[0].model.id,
+        "id": replies[0].model.id,
         "replies": [
             {
-                "model": reply.model.id,
+                "id": reply.model.id,
                 "label": reply.model.label,
                 "answer": reply.answer.text,
                 "confidence": reply.answer.sureness,
