@@ -456,7 +456,7 @@ class Evaluator:
 
     def _picked_confidently(self, items: Sequence[Item]) -> list[tuple[str, float]]:
         prepared = self._questions.prepare_answers([(item, item.choices[0]) for item in items])
-        logs = self._read(prepared).log_likelihood if items else np.empty(0)
+        logs = self.read(prepared).log_likelihood if items else np.empty(0)
         return [one.pick_confidently(logs) for one in prepared.alternatives]
 
     def _said_confidently(self, items: Sequence[Item]) -> list[tuple[str, float]]:
@@ -475,7 +475,7 @@ class Evaluator:
         ended = [number for number, answer in enumerate(answers) if answer.ended]
         questions = [self._questions.with_answer(items[n], answers[n].text) for n in ended]
         if ended:
-            read = self._read(self._questions.prepare(questions))
+            read = self.read(self._questions.prepare(questions))
             sure[ended] = read.log_likelihood / [len(one.answer_ids) for one in questions]
         return [(answer.text, float(value)) for answer, value in zip(answers, sure, strict=True)]
 
