@@ -153,7 +153,7 @@ def cost_of_generation(context: Context) -> int:
     living = search.population + len(context.founders)
     cost = search.brood * (size(search.items) + config.gate.texts)
     cost += finalists * (size(search.panel) + config.gate.answers)
-    cost += LocalSearch(context, config.run.seed, silent).cost_of(search.brood)
+    cost += LocalSearch(context, lambda _: (), config.run.seed, silent).cost_of(search.brood)
     cost += search.challengers * LAST_CHALLENGE * len(context.split("selection"))
     cost += living * size(search.panel) // search.rotate
     newcomers = finalists + living // search.rotate
