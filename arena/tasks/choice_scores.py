@@ -18,6 +18,13 @@ def normalised(log_likelihood: Floats, choices: Sequence[str]) -> Floats:
     """Log-likelihood for each character, times the mean length, so that long choices may win.
 
     A choice has the length of its text without the white space that it begins with.
+
+    Args:
+        log_likelihood: of the choices, in nats; shape [choices].
+        choices: their texts.
+
+    Returns:
+        Shape [choices], in nats.
     """
     lengths = np.array([max(1, len(choice.lstrip())) for choice in choices], dtype=float)
     return np.asarray(log_likelihood / lengths * lengths.mean())
@@ -47,12 +54,17 @@ def choice_score_of(task: object) -> ChoiceScore:
 
 
 def picked(scores: Floats) -> int:
-    """The place of the choice that wins; of equals the first."""
+    """The place of the choice that wins; of equals the first. Scores have the shape [choices]."""
     return int(np.argmax(scores))
 
 
 def probability_of(scores: Floats, place: int) -> float:
-    """The probability of a choice: the softmax of the scores; 0 where they are not finite."""
+    """The probability of a choice: the softmax of the scores; 0 where they are not finite.
+
+    Args:
+        scores: in nats, as a `ChoiceScore` gives them; shape [choices].
+        place: of the choice.
+    """
     if not np.isfinite(scores[place]):
         return 0.0
     return float(np.exp(scores[place] - np.logaddexp.reduce(scores)))

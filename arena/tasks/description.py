@@ -53,7 +53,11 @@ class Description:
 
     @property
     def generator(self) -> str | None:
-        """The generator that it names."""
+        """The generator that it names; None if it has none.
+
+        Raises:
+            TaskError: there is no such generator.
+        """
         name: str | None = self._values.get("generator")
         if name is not None and name not in GENERATORS:
             raise self._wrong(f"no generator {name!r}; there are {', '.join(sorted(GENERATORS))}")
@@ -61,7 +65,11 @@ class Description:
 
     @property
     def stop(self) -> str | tuple[str, ...] | None:
-        """The texts of which each ends an answer; one, several, or none."""
+        """The texts of which each ends an answer; one, several, or none.
+
+        Raises:
+            TaskError: it is empty, or something else than texts.
+        """
         stop = self._values.get("stop")
         if stop is None or (isinstance(stop, str) and stop):
             return stop
@@ -73,12 +81,20 @@ class Description:
 
     @property
     def longest(self) -> int | None:
-        """Tokens that an answer may take."""
+        """Tokens that an answer may take; None leaves it to the evaluator.
+
+        Raises:
+            TaskError: it is no whole number within the bounds.
+        """
         return self._number("longest", 1, LONGEST, "of tokens ")
 
     @property
     def score(self) -> str:
-        """How choices are scored."""
+        """How choices are scored.
+
+        Raises:
+            TaskError: there is no such score.
+        """
         score = self._values.get("score", "likelihood")
         if score not in CHOICE_SCORES:
             raise self._wrong(f"'score' must be {' or '.join(CHOICE_SCORES)}, got {score!r:.60}")
@@ -86,7 +102,11 @@ class Description:
 
     @property
     def asking(self) -> Asking:
-        """How items are asked."""
+        """How items are asked.
+
+        Raises:
+            TaskError: a value is of the wrong kind, or out of bounds.
+        """
         chat, system = self._values.get("chat", False), self._values.get("system")
         if not isinstance(chat, bool):
             raise self._wrong(f"'chat' must be true or false, got {chat!r:.60}")
@@ -96,7 +116,11 @@ class Description:
 
     @property
     def marking(self) -> Marking:
-        """How answers are marked."""
+        """How answers are marked.
+
+        Raises:
+            TaskError: there is no such comparison or extractor, or two keys exclude each other.
+        """
         compare, tolerance = self._values.get("compare"), self._values.get("tolerance")
         try:
             comparison = EXACT if compare is None else comparison_of(compare)

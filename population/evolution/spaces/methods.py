@@ -191,7 +191,14 @@ class MethodSpace(ParameterSpace):
         return np.concatenate([np.array(names, dtype=np.float64).ravel(), rows.ravel()])
 
     def founder(self, number: int) -> Floats:
-        """The genome that makes a founder itself: it is linear, whatever methods there are."""
+        """The genome that makes a founder itself: it is linear, whatever methods there are.
+
+        Args:
+            number: of the founder, from 0.
+
+        Returns:
+            Shape [genes].
+        """
         coefficients = super().founder(number).reshape(len(self.vectors), self.blocks)
         return self.genome(coefficients, [self._plain(LINEAR)] * self.region_count)
 
