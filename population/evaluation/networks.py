@@ -8,6 +8,7 @@ import re
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ class Networks:
 
     def __init__(self, config: Any, dtype: torch.dtype, device: torch.device) -> None:
         self._config, self._dtype, self._device = config, dtype, device
-        module = AutoModelForCausalLM.from_config(config, trust_remote_code=False, dtype=dtype)
+        module = _without_chance(config, dtype, device)
         module.requires_grad_(requires_grad=False).eval()
         # Not `.to(dtype)`: that would round what transformers keeps in fp32, such as RoPE's angles.
         self._founders = self._working = Network(module.to(device), _aliases(module))
@@ -92,7 +93,7 @@ class Networks:
 
     @property
     def working(self) -> Any:
-        """The network at work, with its weights; random ones at first."""
+        """The network at work, with its weights; zeros at first."""
         return self._working.module
 
     def load_weights(self, state: State) -> None:
@@ -290,6 +291,29 @@ def layer_kinds(config: Mapping[str, Any]) -> str:
     count = architecture.layers(config)
     lists = architecture.layer_lists(architecture.settings(config), count)
     return f"{count} layers, {sorted(lists.items())}"
+
+
+def _without_chance(config: Any, dtype: torch.dtype, device: torch.device) -> Any:
+    """A network whose weights are zeros on a device: to draw them takes long, for nothing.
+
+    Of an architecture that cannot be built so, weights are drawn, on the CPU.
+    """
+    build = partial(AutoModelForCausalLM.from_config, config, trust_remote_code=False, dtype=dtype)
+    try:
+        with _BUILDING, _NoWeights():
+            module = build()
+    except Exception:  # noqa: BLE001 - it looks at the weights that it makes, each in its own way
+        return build()
+    if any(buffer.is_meta for buffer in module.buffers()):  # no checkpoint may hold it
+        return build()
+    made: dict[int, torch.nn.Parameter] = {}
+    for part in module.modules():
+        for name, weight in part.named_parameters(recurse=False):
+            if weight.is_meta:
+                zeros = torch.zeros(weight.shape, dtype=weight.dtype, device=device)
+                made.setdefault(id(weight), torch.nn.Parameter(zeros, requires_grad=False))
+                setattr(part, name, made[id(weight)])
+    return module
 
 
 def _drop_weights(module: torch.nn.Module) -> None:
