@@ -2,7 +2,8 @@
 
 An evolver that recombines differences must be given differences. Started around the average it
 never leaves it, so the first population holds the founders' pairwise blends, plain task arithmetic
-at several scales, random mixtures and patchworks.
+at several scales and random mixtures; without a base, where founders may have been trained apart,
+as many patchworks as all these.
 """
 
 from itertools import combinations
@@ -46,13 +47,15 @@ def initial_merges(
         genome = np.zeros((vectors, blocks))
         genome[list(pair)] = 0.5
         merges.append(InitialGenome("pair", genome, pair))
-    for place in range(2 * size - len(merges)):
-        if place % 2 and vectors > 1:
-            merges.append(InitialGenome("patchwork", _patchwork(rng, ones.shape), all_vectors))
-            continue
+    while len(merges) < 2 * size:
         scale = rng.choice(SCALES) * 2.0
         mixture = scale * rng.random((vectors, 1)) + SCATTER * rng.standard_normal(ones.shape)
         merges.append(InitialGenome("mixture", mixture, all_vectors))
+    if vectors > 1 and not base:
+        merges += [
+            InitialGenome("patchwork", _patchwork(rng, ones.shape), all_vectors)
+            for _ in range(2 * size)
+        ]
     return merges
 
 

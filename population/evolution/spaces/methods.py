@@ -231,8 +231,7 @@ class MethodSpace(ParameterSpace):
             genes = self.genome(np.full(shape, weight), [self._plain(method)] * regions)
             genomes.append(InitialGenome(method, self.repaired(genes), self.vectors))
         for number, merge in enumerate(self._linear.initial_genomes(rng, size)):
-            # Mixtures and patchworks take turns.
-            drawn = number % 4 < 2 and merge.method == "mixture"
+            drawn = number % 2 == 0 and merge.method == "mixture"
             how = self._plain(LINEAR)
             if drawn or LINEAR not in self.methods:
                 how = replace(

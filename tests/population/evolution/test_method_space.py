@@ -76,7 +76,7 @@ def test_methods_that_offspring_may_not_have_are_replaced_but_founders_stay_line
 
 
 def test_the_first_population_has_a_standard_merge_of_every_method_and_mixtures_of_some() -> None:
-    genomes = SPACE.initial_genomes(np.random.default_rng(0), 16)
+    genomes = SPACE.initial_genomes(np.random.default_rng(0), 8)
     named = {one.method: SPACE.region_methods(one.genes) for one in genomes[:2]}
     for method, regions in named.items():
         assert [region.method for region in regions] == [method] * 3

@@ -300,14 +300,20 @@ def test_generators_differ_by_every_part_of_their_key() -> None:
     assert generator(1, "a", 2).random() == generator(1, "a", 2).random()
 
 
+def test_founders_without_a_base_are_put_together_block_by_block_too() -> None:
+    made = initial_merges(generator(0, "first"), vectors=4, blocks=3, size=10, base=False)
+    patchworks = [genome for how, genome, _ in made if how == "patchwork"]
+    assert len(patchworks) == 20
+    for genome in patchworks:
+        assert np.array_equal(np.sort(genome, axis=0), [[0.0] * 3] * 3 + [[1.0] * 3])
+    assert len({genome.tobytes() for genome in patchworks}) > 10
+
+
 def test_the_first_population_holds_what_people_try_by_hand() -> None:
     made = initial_merges(generator(0, "first"), vectors=4, blocks=3, size=10, base=True)
     assert len(made) >= 10
     kinds = {how for how, _, _ in made}
-    assert {"arithmetic", "average", "pair", "mixture", "patchwork"} <= kinds
-    for how, genome, _ in made:
-        if how == "patchwork":
-            assert np.array_equal(np.sort(genome, axis=0), [[0.0] * 3] * 3 + [[1.0] * 3])
+    assert kinds == {"arithmetic", "average", "pair", "mixture"}
     pairs = [mixed for how, _, mixed in made if how == "pair"]
     assert sorted(pairs) == [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]
     for how, genome, mixed in made:
