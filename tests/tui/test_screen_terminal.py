@@ -13,6 +13,7 @@ import pytest
 
 from lineage import Archive
 from lineage.archive.fork import fork
+from lineage.commands.definitions import submit
 from tests.benchmarks.tui import Terminal
 from tests.screen_helpers import finished
 from tui.shared.heartbeat import read_heartbeat
@@ -89,7 +90,10 @@ def plain(terminal: Terminal) -> str:
 def test_a_campaign_that_is_left_runs_to_its_end(
     small_archive: Archive, small_config: Path, tmp_path: Path
 ) -> None:
-    path = fork(small_archive, 1, tmp_path / "colony.duckdb").path
+    """It is paused until somebody has left, or it might have ended before."""
+    archive = fork(small_archive, 1, tmp_path / "colony.duckdb")
+    path = archive.path
+    submit(archive, "pause")
     front = colony("run", small_config, "--archive", path, "--generations", 2, "--no-report")
     front.until("1 Colony", 120)
     front.press("q")
@@ -97,6 +101,7 @@ def test_a_campaign_that_is_left_runs_to_its_end(
     front.press("l")
     assert ended(front) == 0
     assert "the campaign goes on" in plain(front)
+    submit(archive, "resume")
     waited(lambda: (heartbeat := read_heartbeat(path)) is not None and not heartbeat.running)
     assert Archive(path).generations()[-1].generation == 2
     assert "are bred" in (tmp_path / "colony.duckdb.log").read_text()
