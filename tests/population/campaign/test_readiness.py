@@ -191,7 +191,7 @@ def test_shortages_are_told_as_a_campaign_starts_and_not_again(
     archive, path = tmp_path / "a.duckdb", written(config, tmp_path / "my.toml")
     arguments = ("run", path, "--archive", archive, "--headless", "--no-report", "--generations")
     first = colony(*arguments, 1)[2]
-    assert "note: a panel takes 120 search items of each task, and these have fewer: t has 12" in (
+    assert "note: a panel takes 72 search items of each task, and these have fewer: t has 12" in (
         " ".join(first.split())
     )
     assert "note:" not in colony(*arguments, 2)[2]
