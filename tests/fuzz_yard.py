@@ -147,7 +147,10 @@ def grown(yard: Yard, calls: Calls, made_once: Callable[..., Path]) -> Path:
     """An archive of two generations of the tiny campaign, with orders and weights beside it."""
 
     def make(folder: Path) -> None:
-        (folder / "my.toml").write_text(toml(yard.config(budget={"generations": 2})))
+        # So many steps that the champion is no founder.
+        budget = {"generations": 2, "item_evaluations": 5_000}
+        config = yard.config(budget=budget, gradient={"steps": 24, "items": 4})
+        (folder / "my.toml").write_text(toml(config))
         shown = calls(
             "run", "my.toml", "--archive", "a.duckdb", "--headless", "--no-report", folder=folder
         )

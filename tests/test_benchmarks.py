@@ -385,7 +385,9 @@ def test_a_variant_takes_one_part_away(name: str) -> None:
         "no_arena": ["arena"],
         "no_gate": ["gate"],
         "no_niches": ["gradient"],
-        "no_gradient": ["search", "gradient"],
+        "no_gradient": ["search", "gradient", "arena"],
+        "methods_no_gradient": ["search", "gradient", "arena"],
+        "dare_ties_per_layer": ["search", "gradient", "arena"],
         "parents_by_chance": ["search", "arena"],
     }
     assert [section for section in usual if usual[section] != variant[section]] == sections.get(

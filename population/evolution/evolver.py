@@ -40,7 +40,7 @@ from population.evolution.alarms import (
 from population.evolution.bandit import arm_probabilities
 from population.evolution.evolution_strategy import mirrored_genomes, sample_steps
 from population.evolution.finals import Race
-from population.evolution.lines import brood_of
+from population.evolution.lines import brood_of, is_climbing
 from population.evolution.mutation import mutate
 from population.evolution.operators import OPERATORS, Operator, Recombination
 from population.evolution.operators.ensemble import rank_weights
@@ -263,9 +263,9 @@ class _Proposer:
         ]
 
     def _raised(self) -> list[Proposal]:
-        """The best of the living, to be taken further by gradient steps."""
+        """The best of the living, to be taken further by gradient steps while it climbs."""
         members = self.state.members
-        if self.evolver.search.climb is None:
+        if not is_climbing(self.evolver.search, self.state):
             return []
         (best,) = members.best_offspring(1)
         return [Proposal(RAISE, (Parent(members.ids[best], 1.0, "first"),), members.genomes[best])]

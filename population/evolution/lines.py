@@ -2,8 +2,8 @@
 
 A line begins with what parents that the arena picked recombine to, or with a merge of generation 0,
 and lasts for as long as its newest model is taken further. While the best line climbs, all steps
-are its own. Where it stalls, a whole brood is born: one child takes it further, and the others
-found new lines. Whichever of them becomes the best of the living goes on.
+are its own. Where it stalls, a whole brood is born, of which every child founds a new line.
+Whichever becomes the best of the living by more than a little is raised next.
 
 In the terms of quality-diversity search the best line is an improvement emitter that starts anew
 from recombined elites when it stalls (CMA-ME: Fontaine et al. 2020, arXiv 1912.02400, section 4.2),

@@ -336,7 +336,7 @@ def test_an_expression_that_takes_for_ever_does_not(
     pattern: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is refused at once, or finds what there is."""
-    monkeypatch.setattr("arena.tasks.expression.TRIAL_S", 0.2)
+    monkeypatch.setattr("arena.tasks.extractors.expression.TRIAL_S", 0.2)
     try:
         expression = Expression(pattern)
     except TaskError as error:

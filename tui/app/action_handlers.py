@@ -129,7 +129,8 @@ class ActionHandlers(App[None]):
                 timeout=NOTICE_S, markup=False,
             )  # fmt: skip
         self.draw_pending()
-        self.refresh_bindings()
+        if self._top_screen is not None:  # an app that is closing has none
+            self.refresh_bindings()
 
     def on_answered(self, message: Answered) -> None:
         """Handle that a command was accepted or refused."""

@@ -8,6 +8,9 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 
+from arena.errors import TaskError
+from lineage.errors import ArchiveError
+from population.errors import PopulationError
 from population.harness.library import harness
 
 MODEL = "colony"
@@ -35,9 +38,18 @@ def evaluate_model(settings: Mapping[str, str], arguments: Sequence[str]) -> Non
         arguments: of `lm_eval`; its `--model_args` are added to the settings.
 
     Raises:
-        PopulationError: the harness is not installed, or the model cannot be had.
+        PopulationError: the harness is not installed, or refuses what it was asked; or the model
+            cannot be had.
     """
     register()
     own = ["--model", MODEL, "--model_args", json.dumps(settings)]
     sys.argv = ["lm_eval", "run", *own, *arguments]
-    harness("lm_eval.__main__", "colony lm-eval").cli_evaluate()
+    command_line = harness("lm_eval.__main__", "colony lm-eval")
+    try:
+        command_line.cli_evaluate()
+    except (ArchiveError, TaskError, PopulationError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        # Tasks, their data and metrics are others' code, and may raise anything.
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise PopulationError(f"lm-evaluation-harness: {lines[0]}") from error

@@ -34,6 +34,7 @@ def config_of(tasks: Path, **changes: dict[str, Any]) -> Config:
 @pytest.fixture(scope="module")
 def config(tasks_folder: Path) -> Config:
     search = {"methods": METHODS, "emitter": 0.0, "blocks": "half", "population": 4, "brood": 3}
+    search |= {"climb": None}  # so that all are children of two parents
     return config_of(tasks_folder, search=search, gradient={"steps": 1, "items": 3})
 
 
