@@ -1,7 +1,7 @@
 """Asks models of a colony a prompt: each answers, and the surest and most trusted is heard."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from arena.labels.approval import relative_trust
 from arena.labels.confident_answer import ConfidentAnswer
@@ -62,8 +62,7 @@ def ask(
     # In general: as if all that was ever judged were one task.
     record = trust_record(archive)
     known = [one for one in record if one.task == task] if task else record
-    merged = [type(one)(**{**vars(one), "task": task}) for one in known]
-    trust = relative_trust(merged)
+    trust = relative_trust([replace(one, task=task) for one in known])
     replies = [
         Reply(
             model,

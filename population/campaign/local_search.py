@@ -46,6 +46,12 @@ PER_NETWORK = 2
 where they work, and the gradients, which are dropped one by one."""
 
 
+def cost_of_steps(context: Context, children: int) -> int:
+    """Item evaluations that the steps of so many children take at most."""
+    settings, tasks = context.config.gradient, len(context.tasks)
+    return children * settings.steps * items_per_task(settings.items, tasks) * tasks * COST
+
+
 class LocalSearch:
     """Improves the genomes of recombined children by gradient descent.
 
@@ -66,12 +72,6 @@ class LocalSearch:
         self._context, self._teaching = context, teaching
         self._seed, self._progress = seed, progress
         self._settings: GradientSettings = context.config.gradient
-
-    def cost_of(self, children: int) -> int:
-        """Item evaluations that so many children take at most."""
-        settings, tasks = self._settings, len(self._context.tasks)
-        items = items_per_task(settings.items, tasks) * tasks
-        return children * settings.steps * items * COST
 
     def improve(
         self, proposals: Proposals, state: BreedingState, panel: Sequence[Item]

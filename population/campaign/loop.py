@@ -13,9 +13,8 @@ from typing import Any
 from lineage import Archive
 from lineage.records import Command
 from population.campaign.activity import Activity
-from population.campaign.arena_rounds import judges_to_keep, max_evaluations
+from population.campaign.arena_rounds import judges_to_keep
 from population.campaign.births import births_of
-from population.campaign.champion import LAST_CHALLENGE
 from population.campaign.commands import (
     CommandsCarriedOut,
     OnCommand,
@@ -29,6 +28,7 @@ from population.campaign.context import Context, Progress, genome_of, silent
 from population.campaign.first_generation import first_generation
 from population.campaign.generation import FinalistScorer, panel_of
 from population.campaign.generation_commit import GenerationOutcome
+from population.campaign.generation_cost import GenerationSize, cost_of_generation
 from population.campaign.opening import continued, started
 from population.campaign.session import Session, open_session
 from population.campaign.state import PopulationState, load_population, selection_score
@@ -310,24 +310,22 @@ def cost_of_next(
         population: as it is now.
         brood: how many children are born; by default as many as will be.
     """
-    config, size, panel = session.context.config, session.items.max_questions, len(population.panel)
-    search = config.search
-    brood = brood or brood_of(search, population.breeding)
-    finalists = min(search.finalists, brood)
-    newcomers = finalists + sum(model not in population.ratings for model in population.ids)
-    cost = brood * (size(search.items) + config.gate.texts)
-    cost += finalists * (panel + config.gate.answers) + session.local_search.cost_of(brood)
-    if session.items.epoch_of(population.generation + 1) != population.epoch:
-        cost += len(population.members) * size(search.panel)
-        cost += session.items.cost_of_epoch(population.epoch)
-        newcomers += len(population.members)
-    cost += search.challengers * LAST_CHALLENGE * len(session.items.selection(population.epoch))
-    judges = len(judges_to_keep(archive, search, population.generation + 1))
-    everybody = len(population.members) + finalists
-    items = size(config.arena.items)
-    return cost + max_evaluations(
-        config.arena, session.context.components.judges, items, newcomers, everybody, judges
+    search, items = session.context.config.search, session.items
+    living, renewal = len(population.members), 0
+    newcomers = sum(model not in population.ratings for model in population.ids)
+    if items.epoch_of(population.generation + 1) != population.epoch:
+        renewal = living * items.max_questions(search.panel) + items.cost_of_epoch(population.epoch)
+        newcomers += living
+    size = GenerationSize(
+        brood=brood or brood_of(search, population.breeding),
+        living=living,
+        panel=len(population.panel),
+        renewal=renewal,
+        selection=len(items.selection(population.epoch)),
+        newcomers=newcomers,
+        judges=len(judges_to_keep(archive, search, population.generation + 1)),
     )
+    return cost_of_generation(session.context, size, items.max_questions)
 
 
 def _generation_outcome(

@@ -1,15 +1,14 @@
 """A rehearsal: what a campaign will take, measured on one candidate before anything is written."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from arena.tasks import items_per_task
-from population.campaign.arena_rounds import max_evaluations
-from population.campaign.champion import LAST_CHALLENGE
+from lineage.records import Item
 from population.campaign.context import Context, Progress, silent
+from population.campaign.generation_cost import GenerationSize, cost_of_generation
 from population.campaign.item_sampling import item_pools
-from population.campaign.local_search import LocalSearch
 from population.campaign.opening import pinned
 from population.campaign.opening_context import open_context
 from population.campaign.readiness import check_ready, cost_of_founding
@@ -85,8 +84,8 @@ def rehearsed(
     notes = (*context.check_items(), *check_ready(context, limits, report=report))
     pools = item_pools(context.tasks, context.config.run.seed, context.config)
     few = pools.drawn(0, config.search.items)
-    candidate_s = _seconds(context, progress)
-    founding, each = cost_of_founding(context, pools), cost_of_generation(context)
+    candidate_s = _seconds(context, few, progress)
+    founding, each = cost_of_founding(context, pools), _cost_of_a_generation(context)
     seconds_each = candidate_s / len(few)
     budget, generations = limits.item_evaluations, limits.generations
     if limits.minutes is not None:
@@ -111,10 +110,8 @@ def rehearsed(
     )
 
 
-def _seconds(context: Context, progress: Progress) -> float:
+def _seconds(context: Context, items: Sequence[Item], progress: Progress) -> float:
     """Seconds that a candidate takes, made and scored with as many others as work at a time."""
-    pools = item_pools(context.tasks, context.config.run.seed, context.config)
-    items = pools.drawn(0, context.config.search.items)
     prepared = (
         context.evaluator.prepare_keys(items)
         if context.config.search.merit == "keys"
@@ -141,27 +138,21 @@ def _seconds(context: Context, progress: Progress) -> float:
     return read(1, count + 1) / count
 
 
-def cost_of_generation(context: Context) -> int:
+def _cost_of_a_generation(context: Context) -> int:
     """Item evaluations that a generation with a whole brood takes at most: an epoch's mean."""
-    config, tasks = context.config, len(context.tasks)
-    search = config.search
+    search, tasks = context.config.search, len(context.tasks)
 
-    def size(count: int) -> int:
+    def questions(count: int) -> int:
         return tasks * items_per_task(count, tasks)
 
-    finalists = min(search.finalists, search.brood)
-    living = search.population + len(context.founders)
-    cost = search.brood * (size(search.items) + config.gate.texts)
-    cost += finalists * (size(search.panel) + config.gate.answers)
-    cost += LocalSearch(context, lambda _: (), config.run.seed, silent).cost_of(search.brood)
-    cost += search.challengers * LAST_CHALLENGE * len(context.split("selection"))
-    cost += living * size(search.panel) // search.rotate
-    newcomers = finalists + living // search.rotate
-    return cost + max_evaluations(
-        config.arena,
-        context.components.judges,
-        size(config.arena.items),
-        newcomers,
-        living + finalists,
-        config.arena.judges,
+    panel, living = questions(search.panel), search.population + len(context.founders)
+    size = GenerationSize(
+        brood=search.brood,
+        living=living,
+        panel=panel,
+        renewal=living * panel // search.rotate,
+        selection=len(context.split("selection")),
+        newcomers=living // search.rotate,
+        judges=context.config.arena.judges,
     )
+    return cost_of_generation(context, size, questions)

@@ -123,13 +123,12 @@ def tensor_products(
         candidates: its possible parents.
         reference: index of the candidate that the others are compared with.
         names: of the tensors.
-        progress: called with (elements read, elements in all) from this thread; may raise to stop.
+        progress: called with (tensors read, tensors in all) from this thread; may raise to stop.
         threads: tensors at a time.
 
     Raises:
         CheckpointError: a file has vanished or shrunk.
     """
-    total, done = sum(merge.tensors[name].parameters for name in names), 0
     found: list[Products] = []
     with ThreadPoolExecutor(max_workers=threads) as pool:
 
@@ -137,10 +136,9 @@ def tensor_products(
             return _products_of(merge, candidates, reference, name)
 
         try:
-            for name, products in zip(names, pool.map(work, names), strict=True):
+            for products in pool.map(work, names):
                 found.append(products)
-                done += merge.tensors[name].parameters
-                progress(done, total)
+                progress(len(found), len(names))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

@@ -84,7 +84,7 @@ def trace(
     merge, *opened = with_equal_tensors([merge, *candidates])
     names = _common_tensors(merge, opened)
     read = tensor_products(
-        merge, opened, 0, names, lambda done, total: progress(done, total, "weights"), threads
+        merge, opened, 0, names, lambda done, total: progress(done, total, "tensors"), threads
     )
     distances = _distances(read.whole)
     first_equal = [int(np.flatnonzero(row == 0.0)[0]) for row in distances]

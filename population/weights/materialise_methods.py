@@ -12,6 +12,7 @@ functions where they are normalised. So they have a gradient almost everywhere.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +41,9 @@ from population.weights.sparse_vectors import (
     SparseVectors,
     Sparsified,
 )
+
+Numbers = npt.NDArray[Any]
+"""Of the dtype that sums are computed in."""
 
 
 class MethodMaterialiser(Materialiser):
@@ -138,15 +142,10 @@ class MethodMaterialiser(Materialiser):
             part = by_tensor[start:stop] if header.shape else by_tensor
             sparse_products(
                 addresses(sources),
-                merge.masks(start * math.prod(header.shape[1:])),
-                merge.factors.astype(wide),
+                *merge.kept(start * math.prod(header.shape[1:]), wide),
                 np.ascontiguousarray(part.to(getattr(torch, wide.name)).numpy()).ravel(),
                 runs_of(header.shape, self.layout.segments[name], start, stop),
-                merge.weights.astype(wide),
-                merge.divisors.astype(wide),
-                merge.elects,
-                merge.quotients,
-                merge.first,
+                *merge.summed(wide),
                 products,
                 np.empty(0, sources[0].dtype),
             )
@@ -163,16 +162,11 @@ class MethodMaterialiser(Materialiser):
             rows = into[start:stop] if into.ndim else into
             sparse_sums(
                 addresses(sources),
-                merge.masks(start * math.prod(header.shape[1:])),
-                merge.factors.astype(wide),
+                *merge.kept(start * math.prod(header.shape[1:]), wide),
                 addresses([rows])[0],
                 sources[0].size,
                 runs_of(header.shape, self.layout.segments[name], start, stop),
-                merge.weights.astype(wide),
-                merge.divisors.astype(wide),
-                merge.elects,
-                merge.quotients,
-                merge.first,
+                *merge.summed(wide),
                 np.empty(0, sources[0].dtype),
                 np.empty(0, wide),
                 np.empty(0, into.dtype),
@@ -220,17 +214,21 @@ class _SparseMerge:
     elects: bool
     first: int
 
-    @property
-    def factors(self) -> Floats:
-        """What is kept is multiplied by this, shape (founders,)."""
-        return np.array([self._of(founder).factor for founder in range(len(self.weights))])
+    def kept(self, start: int, wide: np.dtype[Any]) -> tuple[npt.NDArray[np.int64], Numbers]:
+        """What `sparse_sums` takes as masks and factors, shape (founders,) each.
 
-    def masks(self, start: int) -> npt.NDArray[np.int64]:
-        """Addresses of the masks from an element on, shape (founders,)."""
-        kept = [self._of(founder).kept for founder in range(len(self.weights))]
-        return np.array(
-            [ALL_KEPT if mask is None else addresses([mask])[0] + start for mask in kept], np.int64
-        )
+        Args:
+            start: the element that masks are wanted from.
+            wide: the dtype that sums are computed in.
+        """
+        parts = [self._of(founder) for founder in range(len(self.weights))]
+        masks = [ALL_KEPT if p.kept is None else addresses([p.kept])[0] + start for p in parts]
+        return np.array(masks, np.int64), np.array([part.factor for part in parts], wide)
+
+    def summed(self, wide: np.dtype[Any]) -> tuple[Numbers, Numbers, bool, Booleans, int]:
+        """What `sparse_sums` takes from `weights` to `first`, in a dtype."""
+        weights, divisors = self.weights.astype(wide), self.divisors.astype(wide)
+        return weights, divisors, self.elects, self.quotients, self.first
 
     def _of(self, founder: int) -> Sparsified:
         return self.sparse.get(founder, WHOLE)

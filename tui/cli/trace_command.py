@@ -11,12 +11,12 @@ from rich.text import Text
 from tui.cli.lineage_tables import plain_table, safe
 from tui.shared.console import (
     JsonOption,
-    bytes_bar,
     clear_errors,
     help_text,
     hint,
     out,
     print_json,
+    progress_bar,
 )
 from tui.shared.interrupts import Interruptible
 
@@ -83,7 +83,7 @@ def trace(
         names = [candidate.name for candidate in candidates]
         if base is not None and base not in names:
             raise PopulationError(f"no candidate is called {base!r}; there are {', '.join(names)}")
-        with bytes_bar(quiet=as_json) as progress:
+        with progress_bar(quiet=as_json) as progress:
             found = find_parents(
                 merge,
                 candidates,

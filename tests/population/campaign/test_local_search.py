@@ -11,7 +11,7 @@ from lineage import Archive
 from lineage.records import Item
 from population.analysis.verification import check
 from population.campaign.context import Context, silent
-from population.campaign.local_search import LocalSearch, best_by_task
+from population.campaign.local_search import LocalSearch, best_by_task, cost_of_steps
 from population.campaign.loop import Campaign
 from population.campaign.opening_context import found_archive, open_context, reopen_context
 from population.campaign.session import Session, open_session
@@ -63,7 +63,7 @@ def test_children_answer_better_after_their_steps(
     before = meter.evaluations
     improved = search.improve(proposals, population.breeding, population.panel)
     spent = meter.evaluations - before
-    assert 0 < spent <= search.cost_of(len(proposals.children))
+    assert 0 < spent <= cost_of_steps(context, len(proposals.children))
     assert [child.parents for child in improved.children] == [
         child.parents for child in proposals.children
     ]
@@ -99,9 +99,10 @@ def test_without_steps_children_stay_as_they_were_recombined(
 ) -> None:
     _, session, population = opened
     none = config.model_copy(update={"gradient": config.gradient.model_copy(update={"steps": 0})})
-    search = LocalSearch(open_context(none), session.items.teaching, 0, silent)
+    context = open_context(none)
+    search = LocalSearch(context, session.items.teaching, 0, silent)
     proposals = session.evolver.ask(population.breeding)
-    assert search.cost_of(4) == 0
+    assert cost_of_steps(context, 4) == 0
     assert search.improve(proposals, population.breeding, population.panel) is proposals
 
 
