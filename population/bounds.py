@@ -41,6 +41,7 @@ BOUNDS: dict[tuple[str, str], Bound] = {
     ("budget", "target"): Bound(1, "scores are between 0 and 1"),
     ("tasks", "lm_eval_seed"): Bound(MAX_SEED, "archives keep seeds in signed 64-bit numbers"),
     ("tasks", "lm_eval_items"): Bound(100_000, _ASKED),
+    ("tasks", "weights"): Bound(1_000, "tasks of which one counts that much more are one task"),
     ("search", "population"): Bound(10_000, _PAIRS),
     ("search", "first"): Bound(10_000, _PAIRS),
     ("search", "brood"): Bound(10_000, _PAIRS),

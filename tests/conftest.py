@@ -137,13 +137,13 @@ def small_toml(tasks: Path, /, **changes: dict[str, Any]) -> str:
     lines = []
     for section, settings in small_settings(tasks, **changes).items():
         lines.append(f"[{section}]")
-        lines += [f"{key} = {_toml(value)}" for key, value in settings.items()]
+        lines += [f"{key} = {toml(value)}" for key, value in settings.items()]
     return "\n".join(lines) + "\n"
 
 
-def _toml(value: Any) -> str:
+def toml(value: Any) -> str:
     if isinstance(value, dict):
-        return "{ " + ", ".join(f"{key} = {_toml(part)}" for key, part in value.items()) + " }"
+        return "{ " + ", ".join(f"{key} = {toml(part)}" for key, part in value.items()) + " }"
     return json.dumps(value)
 
 

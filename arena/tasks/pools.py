@@ -11,8 +11,9 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from arena.tasks import Task, items_per_task
+from arena.tasks import Task
 from lineage.records import Item
+from lineage.task_weights import EQUAL, TaskWeights
 
 PROBES = (1, 2)
 """Seeds that tell whether a task makes items or samples them from a list."""
@@ -73,27 +74,30 @@ class Pool:
 
 @dataclass(frozen=True)
 class Pools:
-    """The search items of all tasks. Counts are over all tasks, with equal numbers of each.
+    """The search items of all tasks. Counts are over all tasks, in proportion to their weights.
 
     Attributes:
         pools: one for each task.
         shortages: messages about lists that are too short to reserve items.
+        weights: of the tasks.
     """
 
     pools: tuple[Pool, ...]
     shortages: tuple[str, ...] = ()
+    weights: TaskWeights = EQUAL
 
     def drawn(self, seed: int, count: int) -> list[Item]:
         """Items to breed on, task by task."""
-        return [item for pool in self.pools for item in pool.drawn(seed, self._each(count))]
+        return [item for pool, each in self._of_each(count) for item in pool.drawn(seed, each)]
 
     def unseen(self, seed: int, count: int) -> list[Item]:
         """Items that are used nowhere but in the arena, task by task, as far as there are any."""
-        return [item for pool in self.pools for item in pool.unseen(seed, self._each(count))]
+        return [item for pool, each in self._of_each(count) for item in pool.unseen(seed, each)]
 
     def examination(self, seed: int, count: int) -> list[Item]:
         """Items for examinations of the jury, task by task."""
-        return [item for pool in self.pools for item in pool.examination(seed, self._each(count))]
+        each_of = self._of_each(count)
+        return [item for pool, each in each_of for item in pool.examination(seed, each)]
 
     def unasked(self, seed: int, count: int, asked: frozenset[str]) -> list[Item]:
         """Items for one more use, first those of each task that were never asked.
@@ -103,9 +107,8 @@ class Pools:
             count: number of items.
             asked: ids of items that were asked before.
         """
-        each = self._each(count)
         items: list[Item] = []
-        for pool in self.pools:
+        for pool, each in self._of_each(count):
             every = each if pool.listed is None else len(pool.listed)
             drawn = distinct_items(pool.task.items("search", seed, every))
             items += sorted(drawn, key=lambda item: item.id in asked)[:each]
@@ -119,26 +122,37 @@ class Pools:
         """Whether a task makes its items, so that every draw is of others."""
         return any(pool.listed is None for pool in self.pools if pool.task.name == task)
 
-    def _each(self, count: int) -> int:
-        return items_per_task(count, len(self.pools))
+    def _of_each(self, count: int) -> list[tuple[Pool, int]]:
+        """Each pool with its part of a number of items."""
+        each = self.weights.items_of_each(count, [pool.task.name for pool in self.pools])
+        return [(pool, each[pool.task.name]) for pool in self.pools]
 
 
-def pools_of(tasks: Sequence[Task], seed: int, wanted: ReservedItems) -> Pools:
+def pools_of(
+    tasks: Sequence[Task], seed: int, wanted: ReservedItems, weights: TaskWeights = EQUAL
+) -> Pools:
     """The pools of a campaign.
 
     Args:
         tasks: all of them.
         seed: of the choice of reserved items.
         wanted: numbers of items that uses of their own take.
+        weights: of the tasks.
     """
-    panel, hidden = items_per_task(wanted.panel, len(tasks)), -(-wanted.hidden // len(tasks))
-    examined = items_per_task(wanted.examined, len(tasks)) if wanted.examined else 0
+    names = [task.name for task in tasks]
+    panels = weights.items_of_each(wanted.panel, names)
+    examinations = weights.items_of_each(wanted.examined, names)
+    hidden = -(-wanted.hidden // len(tasks))
+    largest = max(panels.values(), default=0)
+    most_examined = max(examinations.values(), default=0)
     pools, short, unexamined = [], [], []
     for task in tasks:
         listed = _listed(task)
         if listed is None:
             pools.append(Pool(task))
             continue
+        panel = panels[task.name]
+        examined = examinations[task.name] if wanted.examined else 0
         order = random.Random(f"kept back/{task.name}/{seed}").sample(listed, len(listed))
         for_arena = hidden if len(order) >= panel + hidden else 0
         room = len(order) - panel - for_arena
@@ -159,15 +173,15 @@ def pools_of(tasks: Sequence[Task], seed: int, wanted: ReservedItems) -> Pools:
     if short:
         shortages.append(
             f"of these tasks no search items are kept back for the arena, which takes "
-            f"{panel + hidden:,} of each: {_some(short)}; it asks what breeding asks too"
+            f"{largest + hidden:,} of each: {_some(short)}; it asks what breeding asks too"
         )
     if unexamined:
         shortages.append(
             f"of these tasks no search items are kept back to examine the jury on, which takes "
-            f"{panel + hidden + examined:,} of each: {_some(unexamined)}; it is examined on what "
-            "breeding asks too"
+            f"{largest + hidden + most_examined:,} of each: {_some(unexamined)}; it is examined on "
+            "what breeding asks too"
         )
-    return Pools(tuple(pools), tuple(shortages))
+    return Pools(tuple(pools), tuple(shortages), weights)
 
 
 def distinct_items(items: Iterable[Item]) -> list[Item]:

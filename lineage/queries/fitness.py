@@ -9,6 +9,7 @@ The same on the selection split, on which few models are scored, decides who is 
 champion has a higher one than the champion before it.
 """
 
+import json
 from collections.abc import Iterable
 
 import duckdb
@@ -18,15 +19,32 @@ from lineage.ancestry.parent_edges import Ids
 from lineage.archive.archive import Archive
 from lineage.merit import MERIT_SQL
 from lineage.records import Floats
+from lineage.task_weights import EQUAL, TaskWeights, weights_of
 
 _FITNESS = f"""
-SELECT model, avg(merit) AS fitness FROM (
-    SELECT model, task, avg({MERIT_SQL}) AS merit
+SELECT model, sum(weight * merit) / sum(weight) AS fitness FROM (
+    SELECT model, avg({MERIT_SQL}) AS merit,
+           coalesce($weights[list_position($weighted, task)], 1.0) AS weight
     FROM scores JOIN items ON item = id
     WHERE split = $split AND ($ids IS NULL OR model IN $ids)
     GROUP BY model, task
 ) GROUP BY model
 """  # noqa: S608 - a constant of ours
+
+
+def read_weights(db: duckdb.DuckDBPyConnection) -> TaskWeights:
+    """The weights of the campaign's tasks.
+
+    Args:
+        db: a lease of the archive.
+    """
+    rows = db.execute("SELECT config FROM campaigns WHERE id = 1").fetchall()
+    try:
+        config = json.loads(rows[0][0]) if rows else {}
+    except (ValueError, TypeError):
+        return EQUAL  # `Archive.campaign` says what is wrong
+    return weights_of(config) if isinstance(config, dict) else EQUAL
+
 
 MANY = 5_000
 """From so many models on, reading the fitness of all is faster than filtering by id."""
@@ -48,7 +66,9 @@ def read_fitness(
     chosen = None if ids is None else sorted(set(ids))
     if chosen is not None and len(chosen) >= MANY:
         chosen = None
-    columns = db.execute(_FITNESS, {"ids": chosen, "split": split}).fetchnumpy()
+    weights = read_weights(db).by_name
+    given = {"weighted": list(weights), "weights": list(weights.values())}
+    columns = db.execute(_FITNESS, {"ids": chosen, "split": split, **given}).fetchnumpy()
     return np.asarray(columns["model"]), np.asarray(columns["fitness"])
 
 

@@ -14,6 +14,7 @@ from lineage import Archive, ArchiveError
 from lineage.archive.unfinished import why_no_generation
 from lineage.queries.item_scores import item_scores, offspring_count
 from lineage.records import Generation, Model
+from lineage.task_weights import EQUAL, TaskWeights, weights_of
 from population.evaluation.intervals import Interval, mean_by_task, mean_over_tasks, scores_by_task
 
 
@@ -100,6 +101,8 @@ def compare_campaigns(
 
 def _compared(first: Archive, second: Archive, budget: int | None) -> CampaignComparison:
     sides = [_campaign_side(archive, budget) for archive in (first, second)]
+    one, other = (weights_of(archive.campaign()[1]) for archive in (first, second))
+    weights = one if one == other else EQUAL  # neither campaign's bent decides between them
     splits = []
     for split in reversed(SPLITS):
         scores = [
@@ -108,7 +111,7 @@ def _compared(first: Archive, second: Archive, budget: int | None) -> CampaignCo
         ]
         common = sorted(scores[0].keys() & scores[1].keys())
         if common:
-            splits.append(_split_comparison(split, common, scores))
+            splits.append(_split_comparison(split, common, scores, weights))
     return CampaignComparison(sides[0], sides[1], tuple(splits))
 
 
@@ -141,7 +144,10 @@ _ItemScores = dict[tuple[str, str], float]
 
 
 def _split_comparison(
-    split: str, common: Sequence[tuple[str, str]], scores: Sequence[_ItemScores]
+    split: str,
+    common: Sequence[tuple[str, str]],
+    scores: Sequence[_ItemScores],
+    weights: TaskWeights,
 ) -> SplitComparison:
     tasks = [task for task, _ in common]
     first, second = (np.array([side[key] for key in common], dtype=np.float64) for side in scores)
@@ -150,9 +156,9 @@ def _split_comparison(
     return SplitComparison(
         split,
         len(common),
-        mean_over_tasks(first, tasks),
-        mean_over_tasks(second, tasks),
-        mean_over_tasks(first - second, tasks),
+        mean_over_tasks(first, tasks, weights),
+        mean_over_tasks(second, tasks, weights),
+        mean_over_tasks(first - second, tasks, weights),
         {
             task: (float(first_by_task[task].mean()), float(second_by_task[task].mean()), lead)
             for task, lead in leads.items()

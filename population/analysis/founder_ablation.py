@@ -163,7 +163,7 @@ def ablate_founders(
             where,
             float(np.average(coefficients[row, mask], weights=sizes[mask])),
             float(vector_shares(coefficients[:, mask], sizes[mask])[row]),
-            mean_over_tasks(accuracy_lost[number], task_of_item),
+            mean_over_tasks(accuracy_lost[number], task_of_item, context.weights),
             mean_by_task(accuracy_lost[number], task_of_item),
             means_by_task(probability_lost[number], task_of_item),
         )

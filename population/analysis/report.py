@@ -1,7 +1,7 @@
 """The report: a campaign's results on items that it never used.
 
-Scores are exact match under greedy decoding, on items that have keys; means are over tasks, so that
-every task counts the same. `sealed_split` measures; this module puts the results together.
+Scores are exact match under greedy decoding, on items that have keys; means are over tasks, by
+their weights. `sealed_split` measures; this module puts the results together.
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from lineage import Archive
 from lineage.ancestry.pedigree_size import PedigreeSize, pedigree_size
 from lineage.archive.unfinished import why_no_generation
 from lineage.records import Generation, Model
+from lineage.task_weights import EQUAL, TaskWeights
 from population.analysis.baselines import baselines
 from population.analysis.coverage import Coverage
 from population.analysis.own_labels import OwnLabels, own_labels
@@ -71,6 +72,7 @@ class Report:
         composites: tasks that no founder was made for.
         spent: by the campaign.
         labels: the audit of those that the colony made for itself; None if it made none.
+        weights: of the tasks, in all means over them.
     """
 
     champion: ReportEntry
@@ -83,6 +85,7 @@ class Report:
     composites: tuple[str, ...]
     spent: CampaignSpending
     labels: OwnLabels | None = None
+    weights: TaskWeights = EQUAL
 
     @property
     def best_founder(self) -> ReportEntry:
@@ -128,6 +131,7 @@ class Report:
             },
             "generations": spent.generations,
             "labels": self.labels.as_json() if self.labels else None,
+            "weights": {task: self.weights.of(task) for task in self.champion.test.tasks},
         }
 
 
@@ -178,6 +182,7 @@ def make_report(archive: Archive, context: Context, progress: Progress = silent)
         composites=tuple(task.name for task in context.tasks if task.kind == "composite"),
         spent=_spending(history),
         labels=own_labels(archive, context),
+        weights=context.weights,
     )
 
 

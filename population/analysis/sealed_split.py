@@ -52,6 +52,7 @@ class SplitMeasurements:
         self._splits = np.array([item.split for item in self._items])
         self._tasks = [item.task for item in self._items]
         self._exact: dict[bytes, Floats] = {}
+        self._weights = context.weights
 
     def measure(self, genomes: list[Floats], what: str, maker: WeightMaker | None = None) -> None:
         """Score what was never scored, now or in an earlier report.
@@ -97,7 +98,7 @@ class SplitMeasurements:
         maker = self._context.factory.materialiser
         scored = self._context.score(genomes, prepared, self._progress, "standard merges", maker)
         tasks = [item.task for item in items]
-        return [mean_over_tasks(row, tasks).mean for row in scored.exact]
+        return [mean_over_tasks(row, tasks, self._weights).mean for row in scored.exact]
 
     def coverage(self, models: Sequence[int]) -> Coverage | None:
         """The best of some offspring for every task, chosen on the selection split.
@@ -144,7 +145,7 @@ class SplitMeasurements:
         on_test, task_of_item = [exact[item.id] for item in tested], [item.task for item in tested]
         by_task = sorted(scores_by_task(np.array(on_test), task_of_item).items())
         return Coverage(
-            mean_over_tasks(np.array(on_test), task_of_item),
+            mean_over_tasks(np.array(on_test), task_of_item, self._weights),
             {task: BestOffspring(best[task], float(own.mean())) for task, own in by_task},
         )
 
@@ -173,14 +174,15 @@ class SplitMeasurements:
             tasks = self._tasks_in(split)
             by_task = sorted(scores_by_task(exact[in_split], tasks).items())
             results[split] = Result(
-                mean_over_tasks(exact[in_split], tasks),
+                mean_over_tasks(exact[in_split], tasks, self._weights),
                 {task: float(scores.mean()) for task, scores in by_task},
             )
         return ReportEntry(name, detail, results, exact[self._splits == "test"], model)
 
     def gain(self, model: ReportEntry, other: ReportEntry) -> Interval:
         """How much better one is than the other on the test split, item by item."""
-        return mean_over_tasks(model.exact_on_test - other.exact_on_test, self._tasks_in("test"))
+        lead = model.exact_on_test - other.exact_on_test
+        return mean_over_tasks(lead, self._tasks_in("test"), self._weights)
 
     def _tasks_in(self, split: str) -> list[str]:
         return [item.task for item in self._items if item.split == split]

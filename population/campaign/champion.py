@@ -108,7 +108,7 @@ class ChampionSelection:
         if challengers:
             results = self._score(challengers, candidates)
             items = self.sampler.selection(self.sampler.epoch_of(generation))
-            means = task_means(items, results.merit)
+            means = task_means(items, results.merit, self.context.weights)
             score |= dict(zip(challengers, means.tolist(), strict=True))
             if not by_jury:
                 rows.append(results.rows(challengers, items))
@@ -137,7 +137,8 @@ class ChampionSelection:
         if by_jury:
             return {} if challenge else {before.breeding.champion: 0.0}
         means = self.archive.task_means("selection")
-        return {model: selection_score(by_task) for model, by_task in means.items()}
+        weights = self.context.weights
+        return {model: selection_score(by_task, weights) for model, by_task in means.items()}
 
 
 def _best(score: Mapping[int, float], living: Sequence[int]) -> int:

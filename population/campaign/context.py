@@ -17,6 +17,7 @@ import torch
 from arena import Task
 from lineage import Archive
 from lineage.records import Floats, Item, Model
+from lineage.task_weights import TaskWeights
 from population.campaign.model_factory import ModelFactory, WeightMaker
 from population.campaign.opened_tasks import OpenedTasks
 from population.config import Config
@@ -121,6 +122,11 @@ class Context:
     def tasks(self) -> Sequence[Task]:
         """The tasks, without items that no model could answer."""
         return self._tasks.tasks
+
+    @property
+    def weights(self) -> TaskWeights:
+        """How much each task counts in a mean over tasks."""
+        return self.config.tasks.task_weights
 
     def check_items(self) -> list[str]:
         """Look at every item of the open splits; what there is to say of them, in sentences.

@@ -131,7 +131,7 @@ class _Making:
         self._on_panel(genomes, "founders")
         offspring, few_results = self._candidates(stored.candidates)
         births = births_of(offspring, len(founders) + 1, context.factory.space)
-        means = task_means(self.few.items, few_results.merit)
+        means = task_means(self.few.items, few_results.merit, context.weights)
         chosen = select_initial_population(
             offspring,
             means,
@@ -214,7 +214,7 @@ def _outcome(session: Session, making: _Making, born: _Population) -> Generation
     standing = Results(
         *(np.array([making.scores[model][part] for model in living]) for part in (0, 1))
     )
-    means = task_means(making.panel.items, standing.merit)
+    means = task_means(making.panel.items, standing.merit, session.context.weights)
     head = living[founders + int(np.argmax(means[founders:]))]
     return GenerationOutcome(
         generation=0,

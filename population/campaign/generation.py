@@ -7,6 +7,7 @@ import numpy as np
 
 from lineage.merit import merit
 from lineage.records import Floats
+from lineage.task_weights import TaskWeights
 from population.campaign.coherence_filter import CoherenceFilter
 from population.campaign.context import Context, Progress
 from population.campaign.failure_handling import (
@@ -16,7 +17,7 @@ from population.campaign.failure_handling import (
     tolerant,
 )
 from population.campaign.item_sampling import ItemBatch
-from population.campaign.state import PopulationState, task_weights
+from population.campaign.state import PopulationState
 from population.errors import CampaignError
 from population.evaluation.evaluator import Evaluator
 from population.evaluation.results import Results, stacked
@@ -214,6 +215,7 @@ class FinalistScorer:
         return stacked([self.results[row] for row in race.finishers], order, living)
 
 
-def panel_of(living: Results, batch: ItemBatch) -> Panel:
+def panel_of(living: Results, batch: ItemBatch, weights: TaskWeights) -> Panel:
     """A panel as the evolver sees it."""
-    return Panel(living.merit, task_weights(batch.items), batch.rounds)
+    each = weights.of_items([item.task for item in batch.items])
+    return Panel(living.merit, each, batch.rounds)

@@ -112,7 +112,7 @@ class GenerationWriter:
         epoch = self._sampler.epoch_of(end.generation)
         panel = self._sampler.panel(epoch).items
         fresh = before is None or before.epoch != epoch
-        merits = task_means(panel, end.standing.merit)
+        merits = task_means(panel, end.standing.merit, self._context.weights)
         judges = judges_to_keep(self._archive, self._search, end.generation)
         bench = tuple(judge for judge in judges if judge not in end.living)
         self._kinship.keep([*end.living, *bench])

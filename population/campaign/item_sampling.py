@@ -7,9 +7,10 @@ from functools import cached_property
 import numpy as np
 
 from arena.matches.items import HIDDEN
-from arena.tasks import Task, items_per_task
+from arena.tasks import Task
 from arena.tasks.pools import Pools, ReservedItems, distinct_items, pools_of
 from lineage.records import Answer, Item, Juror, Label
+from lineage.task_weights import EQUAL, TaskWeights
 from population.campaign.scorer import AnsweredItems, Scorer
 from population.config import Config, Search
 from population.errors import CampaignError, Interrupted
@@ -74,7 +75,8 @@ class ItemSampler:
 
     def max_questions(self, count: int) -> int:
         """How many questions are asked at most where `count` items are sampled."""
-        return self._scorer.questions * len(self._tasks) * items_per_task(count, len(self._tasks))
+        each = self.pools.weights.items_of_each(count, [task.name for task in self._tasks])
+        return self._scorer.questions * sum(each.values())
 
     def epoch_of(self, generation: int) -> int:
         """The epoch that a generation belongs to; each has a panel."""
@@ -135,14 +137,16 @@ class ItemSampler:
     @cached_property
     def _all_selection(self) -> list[Item]:
         """The selection items; as many as a panel has where a jury has to answer them first."""
-        limit = None
-        if self._search.merit == "jury":
-            limit = items_per_task(self._search.panel, len(self._tasks))
+        by_jury = self._search.merit == "jury"
+        names = [task.name for task in self._tasks]
+        most = self.pools.weights.items_of_each(self._search.panel, names) if by_jury else {}
         items = distinct_items(
-            item for task in self._tasks for item in task.items("selection", limit=limit)
+            item
+            for task in self._tasks
+            for item in task.items("selection", limit=most.get(task.name))
         )
         # A jury is seated before it is asked; keys can be looked at now.
-        return items if limit else self._askable(items, 0)[0]
+        return items if by_jury else self._askable(items, 0)[0]
 
     def answered_selection(self, epoch: int) -> AnsweredItems:
         """The selection items with the answers that count on them in an epoch."""
@@ -151,9 +155,13 @@ class ItemSampler:
         return self._answered_selection[epoch]
 
     def _drawn(self, seed: int, count: int, epoch: int) -> list[Item]:
-        """Search items to score models on, equally many of each task, as far as there are."""
+        """Search items to score models on, by the tasks' weights, as far as there are."""
         scorable = self._scorer.scorable("search", epoch)
-        return self.pools.drawn(seed, count) if scorable is None else some(scorable, seed, count)
+        return (
+            self.pools.drawn(seed, count)
+            if scorable is None
+            else some(scorable, seed, count, self.pools.weights)
+        )
 
     def _sample(self, kind: str, number: int, count: int, rounds: int, epoch: int) -> ItemBatch:
         if kind not in self._batches or self._batches[kind][0] != number:
@@ -210,15 +218,15 @@ class ItemSampler:
         return askable
 
 
-def some(items: Sequence[Item], seed: int, count: int) -> list[Item]:
-    """About `count` of some items, equally many of each task, as far as there are so many."""
+def some(items: Sequence[Item], seed: int, count: int, weights: TaskWeights = EQUAL) -> list[Item]:
+    """About `count` of some items, in proportion to their tasks' weights, as far as there are."""
     by_task: dict[str, list[Item]] = {}
     for item in items:
         by_task.setdefault(item.task, []).append(item)
-    each = items_per_task(count, len(by_task))
+    each = weights.items_of_each(count, by_task)
     chosen = []
     for task, own in by_task.items():
-        rows = generator(seed, "some", task).permutation(len(own))[:each]
+        rows = generator(seed, "some", task).permutation(len(own))[: each[task]]
         chosen += [own[row] for row in rows]
     return chosen
 
@@ -240,6 +248,7 @@ def item_pools(tasks: Sequence[Task], seed: int, config: Config) -> Pools:
             hidden=round(HIDDEN * config.arena.items),
             examined=search.panel if search.merit == "jury" and not config.by_labels else 0,
         ),
+        config.tasks.task_weights,
     )
 
 

@@ -11,7 +11,6 @@ from dataclasses import replace
 from arena.labels.approval import ApprovalRule, approved, relative_trust, renewed
 from arena.labels.confident_answer import ConfidentAnswer
 from arena.labels.speakers import PROBES, speakers_by_task
-from arena.tasks import items_per_task
 from arena.tasks.answers import canonical
 from arena.tasks.correctness import extracted_answer, is_literal
 from arena.tasks.pools import Pools, distinct_items
@@ -132,9 +131,12 @@ class LabelScorer:
         search = self._pools.drawn(
             int(generator(self._seed, "labels").integers(1 << 31)), arena.labelled
         )
-        each = items_per_task(self._context.config.search.panel, len(self._tasks))
+        panel = self._context.config.search.panel
+        each = self._context.weights.items_of_each(panel, self._tasks)
         selection = distinct_items(
-            item for task in self._tasks.values() for item in task.items("selection", limit=each)
+            item
+            for name, task in self._tasks.items()
+            for item in task.items("selection", limit=each[name])
         )
         trust = relative_trust(trust_record(self._archive, epoch))
         founders = list(self._archive.founder_paths())

@@ -14,7 +14,6 @@ from functools import cached_property
 
 import numpy as np
 
-from arena.tasks import items_per_task
 from lineage.records import Floats, Item
 from population.campaign.context import Context, Progress
 from population.config import GradientSettings
@@ -48,8 +47,9 @@ where they work, and the gradients, which are dropped one by one."""
 
 def cost_of_steps(context: Context, children: int) -> int:
     """Item evaluations that the steps of so many children take at most."""
-    settings, tasks = context.config.gradient, len(context.tasks)
-    return children * settings.steps * items_per_task(settings.items, tasks) * tasks * COST
+    settings, names = context.config.gradient, [task.name for task in context.tasks]
+    each = context.weights.items_of_each(settings.items, names)
+    return children * settings.steps * sum(each.values()) * COST
 
 
 class LocalSearch:
@@ -107,7 +107,11 @@ class LocalSearch:
             for row, again in zip(rows, raised, strict=True)
         ]
         samplers = [
-            sampler_of([item for item in items if item.task in niche], self._settings.items)
+            sampler_of(
+                [item for item in items if item.task in niche],
+                self._settings.items,
+                self._context.weights,
+            )
             for niche in niches
         ]
         descents = [

@@ -194,7 +194,7 @@ class Campaign:
         proposals = session.local_search.improve(proposals, population.breeding, population.panel)
         offspring, few_results = session.evaluation.evaluate(proposals, few, "offspring")
         living = session.evaluation.score_living(population, panel_items, fresh=fresh)
-        panel = panel_of(living, panel_items)
+        panel = panel_of(living, panel_items, session.context.weights)
         finals = FinalistScorer(session.evaluation, offspring, panel_items)
         race = run_race(population.breeding, offspring, panel, search, finals.score)
 
@@ -270,7 +270,7 @@ class Campaign:
     def _reason_to_stop(self, session: Session, population: PopulationState) -> str | None:
         standing = self.archive.task_means("selection")
         history = [
-            selection_score(standing[past.champion])
+            selection_score(standing[past.champion], session.context.weights)
             for past in population.history
             if past.champion in standing
         ]

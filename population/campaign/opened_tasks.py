@@ -63,13 +63,19 @@ class OpenedTasks:
     @cached_property
     def _named(self) -> list[Task]:
         settings = self._settings
-        return load_tasks(
+        tasks = load_tasks(
             settings.paths,
             [
                 (open_task(one, settings.lm_eval_seed, settings.lm_eval_items), one)
                 for one in settings.lm_eval
             ],
         )
+        names = [task.name for task in tasks]
+        if unknown := [name for name in settings.weights if name not in names]:
+            raise TaskError(
+                f"[tasks] weights: no task is named {unknown[0]!r}; there are {', '.join(names)}"
+            )
+        return tasks
 
     def check(self) -> list[str]:
         """Look at every item of the open splits.

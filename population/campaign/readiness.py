@@ -3,11 +3,12 @@
 What a campaign cannot do well for want of items is reported once, in sentences.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
 
-from arena.tasks import Task, items_per_task
+from arena.tasks import Task
 from arena.tasks.pools import Pools
 from population.campaign.context import Context
 from population.campaign.item_sampling import item_pools
@@ -104,16 +105,17 @@ def _check_device(context: Context) -> None:
 def shortages(context: Context, pools: Pools) -> tuple[str, ...]:
     """What tasks are too small for, a sentence each."""
     search, tasks = context.config.search, context.tasks
-    panel = items_per_task(search.panel, len(tasks))
+    panel = context.weights.items_of_each(search.panel, [task.name for task in tasks])
     small = [
         f"{pool.task.name} has {len(pool.listed):,}"
         for pool in pools.pools
-        if pool.listed is not None and len(pool.listed) < panel
+        if pool.listed is not None and len(pool.listed) < panel[pool.task.name]
     ]
     sentences = []
     if small:
         sentences.append(
-            f"a panel takes {panel:,} search items of each task, and these have fewer: "
+            f"a panel takes {_range(panel.values())} search items of each task, and these have "
+            "fewer: "
             f"{', '.join(small)}; the living are compared on those that there are"
         )
     sentences += pools.shortages
@@ -128,6 +130,12 @@ def shortages(context: Context, pools: Pools) -> tuple[str, ...]:
             f"{', '.join(few)}; who is chosen on so few is partly the luckiest"
         )
     return tuple(sentences)
+
+
+def _range(numbers: Iterable[int]) -> str:
+    """A number, or the smallest and the largest of several."""
+    low, high = min(ordered := list(numbers)), max(ordered)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
 def cost_of_founding(context: Context, pools: Pools) -> int:

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from arena.tasks import items_per_task
 from lineage.records import Item
 from population.campaign.context import Context, Progress, silent
 from population.campaign.generation_cost import GenerationSize, cost_of_generation
@@ -140,10 +139,10 @@ def _seconds(context: Context, items: Sequence[Item], progress: Progress) -> flo
 
 def _cost_of_a_generation(context: Context) -> int:
     """Item evaluations that a generation with a whole brood takes at most: an epoch's mean."""
-    search, tasks = context.config.search, len(context.tasks)
+    search, names = context.config.search, [task.name for task in context.tasks]
 
     def questions(count: int) -> int:
-        return tasks * items_per_task(count, tasks)
+        return sum(context.weights.items_of_each(count, names).values())
 
     panel, living = questions(search.panel), search.population + len(context.founders)
     size = GenerationSize(

@@ -16,6 +16,7 @@ from lineage.commands.definitions import pinned
 from lineage.merit import merit
 from lineage.queries.fitness import fitness_of
 from lineage.records import Floats, Generation, Item, Model, Rating
+from lineage.task_weights import EQUAL, TaskWeights, weights_of
 from population.evolution.bandit import Arm
 from population.evolution.evolution_strategy import EvolutionStrategyEmitter, with_genes
 from population.evolution.population_state import BreedingState, Members, SearchState
@@ -138,6 +139,7 @@ def _members(
 ) -> Members:
     """The living as the evolver needs them; `scores` are theirs on the panel."""
     ids = tuple(model.id for model in models)
+    weights = weights_of(archive.campaign()[1])
     founders = sum(model.kind == "founder" for model in models)
     genomes = np.zeros((len(ids), space.space.genes))
     genomes[:founders] = [space.founder(row) for row in range(founders)]
@@ -151,7 +153,7 @@ def _members(
         genomes=genomes,
         hashes=tuple(model.identity for model in models),
         scores=scores,
-        means=scores @ task_weights(panel),
+        means=task_means(panel, scores, weights),
         relationship=kinship.relationship(ids),
         founder_shares=kinship.founder_shares(ids),
         children=np.array([children.get(i, 0) for i in ids], dtype=np.float64),
@@ -173,30 +175,26 @@ def _search_state(archive: Archive, space: SearchSpace, generation: int) -> Sear
     return SearchState(with_genes(emitter, space.space.genes), row.origin, bandit)
 
 
-def task_weights(items: tuple[Item, ...] | list[Item]) -> Floats:
-    """The weight of each item in a mean over tasks of means over a task's items, shape (items,)."""
-    tasks = [item.task for item in items]
-    count = {name: tasks.count(name) for name in set(tasks)}
-    return np.array([1.0 / (len(count) * count[task]) for task in tasks])
-
-
-def task_means(items: tuple[Item, ...] | list[Item], scores: Floats) -> Floats:
-    """Mean over tasks of the mean over a task's items, so that every task counts the same.
+def task_means(items: Sequence[Item], scores: Floats, weights: TaskWeights = EQUAL) -> Floats:
+    """Mean over tasks of the mean over a task's items.
 
     Args:
         items: the columns of `scores`.
         scores: shape (models, items).
+        weights: of the tasks.
 
     Returns:
         Shape (models,).
     """
-    return np.asarray(scores @ task_weights(items))
+    return np.asarray(scores @ weights.of_items([item.task for item in items]))
 
 
-def selection_score(means: dict[str, tuple[float, float]]) -> float:
+def selection_score(means: dict[str, tuple[float, float]], weights: TaskWeights = EQUAL) -> float:
     """The score that the champion is chosen by, from its (exact, probability) per task.
 
     >>> selection_score({"sum": (1.0, 0.5), "sort": (0.0, 0.5)})
     0.5
     """
-    return float(np.mean([merit(exact, probability) for exact, probability in means.values()]))
+    return weights.mean(
+        {task: merit(exact, probability) for task, (exact, probability) in means.items()}
+    )

@@ -11,10 +11,14 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from arena.judges import JUDGES
 from arena.tasks.loading import PLUGIN
+from lineage.task_weights import TaskWeights
 from population.bounds import out_of_bounds
 from population.bred_methods import BRED_METHODS, LINEAR
 from population.evolution.operators import OPERATORS
 from population.evolution.survival import RULES as SURVIVAL_RULES
+
+LIGHTEST = 0.001
+"""The smallest weight of a task."""
 
 
 class _Section(BaseModel):
@@ -78,9 +82,27 @@ class Tasks(_Section):
     """Cuts such a task that lacks a training, validation or test split."""
     lm_eval_items: int = Field(2000, gt=0)
     """Documents of its search and of its selection split, at most; `test` is taken whole."""
+    weights: dict[str, float] = {}
+    """How much tasks count, by name, in all means over tasks and in how many items are asked of
+    each; those that are not named count 1: { french = 2, json = 0.5 }."""
     unusable: Literal["refuse", "leave out"] = "refuse"
     """What to do about search and selection items that no model could answer, because they are
     longer than its context or have a key that its tokenizer cannot spell."""
+
+    @property
+    def task_weights(self) -> TaskWeights:
+        """How much each task counts in a mean over tasks."""
+        return TaskWeights(self.weights)
+
+    @model_validator(mode="after")
+    def _positive_weights(self) -> "Tasks":
+        for name, weight in self.weights.items():
+            if not weight >= LIGHTEST:
+                raise ValueError(
+                    f"weights: {name!r} counts {weight:g}, but at least {LIGHTEST:g}; to leave a "
+                    "task out, do not name it in paths"
+                )
+        return self
 
     @model_validator(mode="before")
     @classmethod

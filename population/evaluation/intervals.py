@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lineage.records import Floats
+from lineage.task_weights import EQUAL, TaskWeights
 
 RESAMPLES = 2000
 """Bootstrap resamples of the items."""
@@ -52,7 +53,7 @@ def scores_by_task(scores: Floats, tasks: Sequence[str]) -> dict[str, Floats]:
     return {task: scores[names == task] for task in dict.fromkeys(tasks)}
 
 
-def mean_over_tasks(scores: Floats, tasks: Sequence[str]) -> Interval:
+def mean_over_tasks(scores: Floats, tasks: Sequence[str], weights: TaskWeights = EQUAL) -> Interval:
     """The mean over tasks of the mean over a task's items, with a bootstrap interval.
 
     Items are resampled within their task, as tasks are fixed and items are drawn (percentile
@@ -62,18 +63,21 @@ def mean_over_tasks(scores: Floats, tasks: Sequence[str]) -> Interval:
     Args:
         scores: shape (items,), in [0, 1] or differences of such.
         tasks: the task of each item, at least one.
+        weights: of the tasks.
 
     >>> str(mean_over_tasks(np.array([1.0, 1.0, 0.0]), ["sum", "sum", "sort"]))
     '0.500 ±0.000'
     """
     rng = np.random.default_rng(0)
-    means, resampled = [], np.zeros(RESAMPLES)
-    for _, task_scores in sorted(scores_by_task(scores, tasks).items()):
-        means.append(task_scores.mean())
+    means, resampled, total = {}, np.zeros(RESAMPLES), 0.0
+    for task, task_scores in sorted(scores_by_task(scores, tasks).items()):
+        weight = weights.of(task)
+        means[task] = float(task_scores.mean())
         drawn = rng.integers(len(task_scores), size=(RESAMPLES, len(task_scores)))
-        resampled += task_scores[drawn].mean(axis=1)
-    low, high = np.quantile(resampled / len(means), [0.025, 0.975])
-    return Interval(float(np.mean(means)), float(low), float(high))
+        resampled += weight * task_scores[drawn].mean(axis=1)
+        total += weight
+    low, high = np.quantile(resampled / total, [0.025, 0.975])
+    return Interval(weights.mean(means), float(low), float(high))
 
 
 def mean_by_task(scores: Floats, tasks: Sequence[str]) -> dict[str, Interval]:

@@ -16,8 +16,8 @@ from functools import partial
 
 import numpy as np
 
-from arena.tasks import items_per_task
 from lineage.records import Floats, Item
+from lineage.task_weights import EQUAL, TaskWeights
 from population.evaluation.evaluator import Evaluator
 from population.evaluation.pool import EvaluatorPool
 from population.randomness import generator
@@ -96,23 +96,24 @@ def new_descent(genome: Floats, seed: int) -> Descent:
     return Descent(flat, np.zeros_like(flat), np.zeros_like(flat), seed=seed)
 
 
-def sampler_of(items: Sequence[Item], count: int) -> ItemSampler:
-    """Samples items of a few, equally often of each task; no item twice in a step.
+def sampler_of(items: Sequence[Item], count: int, weights: TaskWeights = EQUAL) -> ItemSampler:
+    """Samples items of a few, of each task by its weight; no item twice in a step.
 
     Args:
         items: to sample from: all search items, or those of a niche.
         count: items of a step, at most; at least one of each task.
+        weights: of the tasks.
     """
     tasks: dict[str, list[Item]] = {}
     for item in items:
         tasks.setdefault(item.task, []).append(item)
-    each = items_per_task(count, len(tasks))
+    each = weights.items_of_each(count, tasks)
 
     def sample(seed: int, step: int) -> list[Item]:
         chosen = []
         for name, of_task in tasks.items():
             rng = generator(seed, "descent items", step, name)
-            take = min(each, len(of_task))
+            take = min(each[name], len(of_task))
             chosen += [of_task[n] for n in rng.choice(len(of_task), take, replace=False)]
         return chosen
 

@@ -1,6 +1,7 @@
 """Everybody as columns: grown step by step or read at once, they are the same."""
 
 from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +17,10 @@ from lineage.queries.columns import (
     updated,
     with_fitness,
 )
-from lineage.queries.fitness import fitness_of_all
+from lineage.queries.fitness import fitness_of_all, selection_scores
+from lineage.task_weights import TaskWeights, weights_of
+from population.campaign.state import selection_score
+from tests.archives import copied
 from tests.screen_helpers import finished
 from tui.app.data.snapshot import Snapshot, with_shares
 
@@ -144,3 +148,21 @@ def test_a_snapshot_knows_models_as_the_archive_does(archive: Archive) -> None:
     assert generations[0] == 0
     assert snapshot.spent == sum(past.evaluations for past in archive.generations())
     assert snapshot.births[-1] == len(archive.models())
+
+
+def test_what_is_read_of_scores_weights_tasks_as_the_campaign_does(
+    small_archive: Archive, tmp_path: Path
+) -> None:
+    archive = copied(small_archive, tmp_path / "heavy.duckdb")
+    (config, means) = archive.campaign()[1], archive.task_means("selection")
+    names = list(next(iter(means.values())))
+    even = selection_scores(archive)
+    config["tasks"]["weights"] = {names[0]: 9.0}
+    archive.intervene(config, "a heavy task")
+    weighted = selection_scores(archive)
+    weights = weights_of(archive.campaign()[1])
+    assert weights == TaskWeights({names[0]: 9.0})
+    for model, by_task in means.items():
+        assert even[model] == pytest.approx(selection_score(by_task))
+        assert weighted[model] == pytest.approx(selection_score(by_task, weights))
+    assert any(abs(even[model] - weighted[model]) > 0.01 for model in even)

@@ -38,7 +38,7 @@ def given(section: str, name: str, number: float) -> Any:
     """A value that a setting could have, with a number in it."""
     default = DEFAULTS[section][name]
     if isinstance(default, dict):
-        return default | {next(iter(default)): number}
+        return default | {next(iter(default), "sort"): number}
     if isinstance(default, list | tuple):
         return [default[0], number]
     return number

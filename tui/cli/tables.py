@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 def report_view(report: "Report") -> RenderableType:
     """The report as tables: the splits side by side, then every task."""
     rows = [report.champion, *report.baselines, *report.founders]
+    weights = report.weights.told()
+    weighted = f", weighted: {safe(weights)}, others 1" if weights else ""
     overall = Table(
-        title="Mean exact match over all tasks, with 95 % intervals",
+        title=f"Mean exact match over all tasks{weighted}, with 95 % intervals",
         title_style="bold",
         box=box.SIMPLE_HEAD,
     )

@@ -19,7 +19,7 @@ from population.config import Config
 from population.errors import CampaignError, CheckpointError, ConfigError, PopulationError
 from population.evaluation.devices import check_device
 from tests.command_helpers import colony, failure
-from tests.conftest import SHIPPED
+from tests.conftest import SHIPPED, toml
 from tests.population.campaign.test_small_tasks import config_of, founders, write_task
 
 __all__ = ["founders"]
@@ -39,7 +39,7 @@ def written(config: Config, path: Path, **sections: dict[str, object]) -> Path:
     lines = []
     for name, section in content.items():
         lines.append(f"[{name}]")
-        lines += [f"{key} = {json.dumps(value)}" for key, value in section.items()]
+        lines += [f"{key} = {toml(value)}" for key, value in section.items()]
     path.write_text("\n".join(lines) + "\n")
     return path
 
@@ -69,6 +69,10 @@ def test_nothing_is_written_where_a_run_could_not_begin(config: Config, tmp_path
     assert "meta" in refused(run={"device": "meta"})
     assert "a budget of 5 item evaluations does not pay for the first" in refused("--budget", "5")
     assert "budget" in refused(budget={"item_evaluations": 5})
+    paths = config.tasks.paths
+    odd = refused(tasks={"paths": paths, "weights": {"f": 2}}).replace("'f'", "F")
+    assert "[tasks] weights: no task is named F; there are t" in odd
+    assert "'t' counts -1" in refused(tasks={"paths": paths, "weights": {"t": -1}})
     sealed = Path(config.tasks.paths[0]) / "test.jsonl"
     sealed.rename(sealed.with_suffix(".away"))
     assert "test.jsonl is missing" in refused()

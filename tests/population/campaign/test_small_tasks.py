@@ -19,6 +19,7 @@ from arena.tasks import Questions, items_per_task, load_tasks
 from arena.tasks.pools import Pools, ReservedItems, distinct_items, pools_of
 from lineage import Archive
 from lineage.records import Item
+from lineage.task_weights import TaskWeights
 from population.analysis.report import make_report
 from population.analysis.verification import check
 from population.campaign.context import Context, silent
@@ -115,6 +116,17 @@ def test_whatever_a_task_has_nothing_is_sampled_twice(tasks: int) -> None:
         enough = size >= items_per_task(120, tasks) + -(-WANTED.hidden // tasks)
         assert bool(pools.unseen(0, 120)) == enough
         assert bool(pools.shortages) != enough
+
+
+def test_a_heavy_task_is_asked_more_and_keeps_back_what_it_needs() -> None:
+    weights = TaskWeights({"t1": 4.0, "t2": 0.5})
+    tasks = [Listed(f"t{n}", 200) for n in range(4)]
+    pools = pools_of(tasks, 0, WANTED, weights)
+    dealt(pools, 3, 120, 36)
+    panel = Counter(item.task for item in pools.drawn(0, 120))
+    assert panel == {"t0": 18, "t1": 74, "t2": 9, "t3": 18}
+    (short,) = pools_of([*tasks[:3], Listed("t3", 20)], 0, WANTED, weights).shortages
+    assert "t3 has 20" in short
 
 
 @pytest.mark.parametrize(("panel", "arena"), [(4, 4), (1, 1), (4, 40), (120, 1), (7, 6)])

@@ -9,6 +9,7 @@ import torch
 
 from arena.tasks import load_tasks
 from lineage.records import Item
+from lineage.task_weights import TaskWeights
 from population.evaluation.evaluator import Evaluator
 from population.evaluation.pool import EvaluatorPool
 from population.gradient.descent import (
@@ -114,6 +115,8 @@ def test_a_step_samples_items_of_every_task_anew(items: list[Item]) -> None:
     assert sampler(3, 2) == steps[2]
     assert sampler(4, 2) != steps[2]
     assert len(sampler_of(items, 10_000)(0, 0)) == len(items)
+    heavy = sampler_of(items, 20, TaskWeights({"reverse": 3.0}))(0, 0)
+    assert [item.task for item in heavy] == ["capital"] * 5 + ["reverse"] * 15
 
 
 def test_the_loss_falls_in_a_few_steps(
