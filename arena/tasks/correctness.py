@@ -11,6 +11,7 @@ from typing import Any
 
 from arena.errors import TaskError
 from arena.tasks.answers import LONGEST_ANSWER, canonical
+from arena.tasks.sampling import sampling_of
 from arena.tasks.task import Task
 from lineage.records import Item
 
@@ -32,6 +33,8 @@ def scoring_path(task: Task, item: Item) -> str:
         return "by what the task itself asks"
     if item.choices:
         return "by the likelihood of choices"
+    if (sampling := sampling_of(task, item)) is not None:
+        return f"by {sampling.samples} samples of an answer, pass@{sampling.pass_at}"
     return TEACHER_FORCING if is_literal(task) else "by decoding answers"
 
 

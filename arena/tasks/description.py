@@ -12,15 +12,23 @@ from arena.tasks.extractors import Extractor, extractor_of
 from arena.tasks.extractors.expression import Expression
 from arena.tasks.generators import GENERATORS
 from arena.tasks.marking import DEFAULT_TOLERANCE, Marking
+from arena.tasks.sampling import DEFAULT_TEMPERATURE, Sampling
 
 LONGEST = 100_000
 """Tokens of an answer that a task may ask for, at most."""
+
+MOST_SAMPLES = 1_000
+"""Samples of an item, at most: each takes the time of an answer."""
+
+HOTTEST = 100.0
+"""The highest temperature of samples: beyond, all tokens are as likely."""
 
 MOST_SHOTS = 100
 """Examples before an item, at most."""
 
 _TEXTS = ("name", "kind", "description", "generator", "answer", "extract", "compare", "system")
-_KNOWN = (*_TEXTS, "stop", "longest", "chat", "shots", "score", "tolerance")
+_SAMPLING = ("samples", "pass_at", "temperature")
+_KNOWN = (*_TEXTS, "stop", "longest", "chat", "shots", "score", "tolerance", *_SAMPLING)
 
 
 class Description:
@@ -133,6 +141,28 @@ class Description:
         elif type(tolerance) not in (int, float) or not 0.0 <= tolerance < float("inf"):
             raise self._wrong(f"'tolerance' must be a number from 0, got {tolerance!r:.60}")
         return Marking(self._extractor, comparison, float(tolerance))
+
+    @property
+    def sampling(self) -> Sampling | None:
+        """How answers are sampled; None where one is decoded greedily.
+
+        Raises:
+            TaskError: a value is out of bounds, or says nothing without `samples`.
+        """
+        samples = self._number("samples", 1, MOST_SAMPLES, "")
+        if samples is None:
+            for key in _SAMPLING:
+                if key in self._values:
+                    raise self._wrong(f"{key!r} goes with 'samples', the number of answers drawn")
+            return None
+        temperature = self._values.get("temperature", DEFAULT_TEMPERATURE)
+        if type(temperature) not in (int, float) or not 0.0 < temperature <= HOTTEST:
+            raise self._wrong(
+                f"'temperature' must be a number above 0 and up to {HOTTEST:g}, "
+                f"got {temperature!r:.60}"
+            )
+        pass_at = self._number("pass_at", 1, samples, "(no more than 'samples') ")
+        return Sampling(samples, pass_at or 1, float(temperature))
 
     @property
     def _extractor(self) -> Extractor | None:

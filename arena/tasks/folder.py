@@ -23,6 +23,7 @@ from arena.tasks.generators import SPLITS, sample_items
 from arena.tasks.lines import read_rows
 from arena.tasks.marking import AS_IT_STANDS, Marking
 from arena.tasks.rows import item_of
+from arena.tasks.sampling import Sampling
 from arena.tasks.task import Questions
 from lineage.records import Item
 
@@ -43,6 +44,7 @@ class FolderTask(Questions):
         score: how choices are scored, a name in `arena.tasks.choice_scores.CHOICE_SCORES`.
         asking: whether items are asked as chats, and with how many examples.
         marking: what finds the answer, and what makes it right.
+        sampling: how answers are sampled; None where one is decoded greedily.
     """
 
     name: str
@@ -55,6 +57,7 @@ class FolderTask(Questions):
     score: str = "likelihood"
     asking: Asking = AS_THEY_ARE
     marking: Marking = AS_IT_STANDS
+    sampling: Sampling | None = None
 
     def items(self, split: str, seed: int | None = None, limit: int | None = None) -> list[Item]:
         """All items of a split, from its file; or `limit` of them sampled for a seed.
@@ -136,4 +139,5 @@ def folder_task(folder: Path) -> FolderTask:
         score=described.score,
         asking=described.asking,
         marking=described.marking,
+        sampling=described.sampling,
     )

@@ -15,9 +15,9 @@ class Task(Protocol):
 
     More attributes are optional: `literal`, whether an answer is right if and only if it is a key
     (otherwise every answer is decoded in full and given to `verify`), `longest`, the tokens that an
-    answer may take where that is not so, `score`, how the choices of items are scored, and
-    `examiner`, what says itself which texts models read or continue and what that is worth
-    (`population.evaluation.examinations`).
+    answer may take where that is not so, `score`, how the choices of items are scored, `sampling`,
+    how several answers are sampled (`arena.tasks.sampling`), and `examiner`, what says itself which
+    texts models read or continue and what that is worth (`population.evaluation.examinations`).
     """
 
     @property
@@ -84,14 +84,18 @@ class Questions:
     def literal(self) -> bool:
         """Whether an answer is right if and only if it is a key, in canonical form.
 
-        That is so unless a task overrides `extract` or `verify`, or has a `marking` of another
-        kind. Then answers are decoded in full and given to the task; otherwise one forward pass
-        tells whether a model gives the key.
+        That is so unless a task overrides `extract` or `verify`, has a `marking` of another kind,
+        or samples several answers. Then answers are decoded in full and given to the task;
+        otherwise one forward pass tells whether a model gives the key.
         """
         own = {name: getattr(self, name) for name in ("extract", "verify")}
-        return self.marking.literal and all(
-            getattr(method, "__func__", None) is getattr(Questions, name)
-            for name, method in own.items()
+        return (
+            self.marking.literal
+            and getattr(self, "sampling", None) is None
+            and all(
+                getattr(method, "__func__", None) is getattr(Questions, name)
+                for name, method in own.items()
+            )
         )
 
     def extract(self, item: Item, raw: str) -> str:

@@ -6,7 +6,7 @@ the network.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from arena import Task
+from arena.tasks.sampling import evaluations_each, evaluations_of
 from lineage import Archive
 from lineage.records import Floats, Item, Model
 from lineage.task_weights import TaskWeights
@@ -127,6 +128,15 @@ class Context:
     def weights(self) -> TaskWeights:
         """How much each task counts in a mean over tasks."""
         return self.config.tasks.task_weights
+
+    def evaluations(self, items: Iterable[Item]) -> int:
+        """Item evaluations that it takes to score a model on some items by their keys."""
+        return evaluations_of({task.name: task for task in self.tasks}, items)
+
+    def max_evaluations(self, count: int) -> int:
+        """Item evaluations that a model takes at most where `count` items are sampled."""
+        each = self.weights.items_of_each(count, [task.name for task in self.tasks])
+        return sum(each[task.name] * evaluations_each(task) for task in self.tasks)
 
     def check_items(self) -> list[str]:
         """Look at every item of the open splits; what there is to say of them, in sentences.

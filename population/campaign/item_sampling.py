@@ -9,6 +9,7 @@ import numpy as np
 from arena.matches.items import HIDDEN
 from arena.tasks import Task
 from arena.tasks.pools import Pools, ReservedItems, distinct_items, pools_of
+from arena.tasks.sampling import evaluations_each
 from lineage.records import Answer, Item, Juror, Label
 from lineage.task_weights import EQUAL, TaskWeights
 from population.campaign.scorer import AnsweredItems, Scorer
@@ -76,7 +77,8 @@ class ItemSampler:
     def max_questions(self, count: int) -> int:
         """How many questions are asked at most where `count` items are sampled."""
         each = self.pools.weights.items_of_each(count, [task.name for task in self._tasks])
-        return self._scorer.questions * sum(each.values())
+        evaluations = sum(each[task.name] * evaluations_each(task) for task in self._tasks)
+        return self._scorer.questions * evaluations
 
     def epoch_of(self, generation: int) -> int:
         """The epoch that a generation belongs to; each has a panel."""

@@ -319,9 +319,9 @@ def cost_of_next(
     size = GenerationSize(
         brood=brood or brood_of(search, population.breeding),
         living=living,
-        panel=len(population.panel),
+        panel=session.context.evaluations(population.panel),
         renewal=renewal,
-        selection=len(items.selection(population.epoch)),
+        selection=session.context.evaluations(items.selection(population.epoch)),
         newcomers=newcomers,
         judges=len(judges_to_keep(archive, search, population.generation + 1)),
     )

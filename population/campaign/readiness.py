@@ -144,9 +144,10 @@ def cost_of_founding(context: Context, pools: Pools) -> int:
     founders = len(context.founders)
     first = len(context.factory.space.initial_genomes(generator(context.config.run.seed, "first"),
                                      2 * search.first_population))  # fmt: skip
-    panel = len(pools.drawn(0, search.panel))
-    cost = first * len(pools.drawn(0, search.items)) + (founders + search.first_population) * panel
-    cost += search.challengers * len(context.split("selection"))
+    panel = context.evaluations(pools.drawn(0, search.panel))
+    cost = first * context.evaluations(pools.drawn(0, search.items))
+    cost += (founders + search.first_population) * panel
+    cost += search.challengers * context.evaluations(context.split("selection"))
     if gate.enabled:
         cost += founders * (gate.texts + gate.answers)
     return cost

@@ -85,7 +85,7 @@ def rehearsed(
     few = pools.drawn(0, config.search.items)
     candidate_s = _seconds(context, few, progress)
     founding, each = cost_of_founding(context, pools), _cost_of_a_generation(context)
-    seconds_each = candidate_s / len(few)
+    seconds_each = candidate_s / context.evaluations(few)
     budget, generations = limits.item_evaluations, limits.generations
     if limits.minutes is not None:
         budget = min(budget, int(60.0 * limits.minutes / seconds_each))
@@ -139,10 +139,7 @@ def _seconds(context: Context, items: Sequence[Item], progress: Progress) -> flo
 
 def _cost_of_a_generation(context: Context) -> int:
     """Item evaluations that a generation with a whole brood takes at most: an epoch's mean."""
-    search, names = context.config.search, [task.name for task in context.tasks]
-
-    def questions(count: int) -> int:
-        return sum(context.weights.items_of_each(count, names).values())
+    search, questions = context.config.search, context.max_evaluations
 
     panel, living = questions(search.panel), search.population + len(context.founders)
     size = GenerationSize(
@@ -150,7 +147,7 @@ def _cost_of_a_generation(context: Context) -> int:
         living=living,
         panel=panel,
         renewal=living * panel // search.rotate,
-        selection=len(context.split("selection")),
+        selection=context.evaluations(context.split("selection")),
         newcomers=living // search.rotate,
         judges=context.config.arena.judges,
     )

@@ -18,6 +18,7 @@ from arena.tasks import Task
 from arena.tasks.answers import canonical
 from arena.tasks.choice_scores import choice_score_of
 from arena.tasks.correctness import correctness, is_literal, scoring_path
+from arena.tasks.sampling import Sampling
 from lineage.records import Item
 from population.errors import CheckpointError
 from population.evaluation.examinations import Examiner, examiner_of
@@ -103,6 +104,12 @@ class Usable:
     def score(self) -> str:
         """The task's."""
         return str(getattr(self.task, "score", "likelihood"))
+
+    @property
+    def sampling(self) -> Sampling | None:
+        """The task's, if it has any."""
+        sampling: Sampling | None = getattr(self.task, "sampling", None)
+        return sampling
 
     @property
     def examiner(self) -> Examiner | None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from arena.tasks.sampling import Sampling
 from lineage.records import Floats, Item
 from population.errors import PopulationError
 from population.evaluation.alternatives import Alternatives
@@ -36,6 +37,7 @@ class Question:
             otherwise the task's `extract` has to find `expected` in the answer.
         choice: whether it is one of several choices, which are read and never decoded.
         examined: whether its task's examiner says what is asked.
+        sampling: how answers are sampled, where what a model is right on is not its greedy answer.
     """
 
     item: Item
@@ -46,6 +48,7 @@ class Question:
     canonical_match: bool = True
     choice: bool = False
     examined: bool = False
+    sampling: Sampling | None = None
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ class PreparedItems:
 
     @property
     def asked(self) -> int:
-        """What was asked: the item evaluations that a model takes."""
+        """What was asked: the item evaluations that a model takes, without further samples."""
         return len(self.alternatives) or self.size
 
     @property

@@ -47,6 +47,7 @@ from population.evaluation.prompt_tokenizer import (
     stopped_at,
 )
 from population.evaluation.questions import QuestionBuilder
+from population.evaluation.sampled_answers import SampledAnswers
 from population.weights.materialise import State
 
 CUT_OFF = "\u2026"
@@ -488,7 +489,7 @@ class Evaluator:
             exact[list(rows)], probability[list(rows)] = examination.score(self)
         undecided = []
         for number, question in enumerate(prepared.questions):
-            if question.choice or question.examined:
+            if question.choice or question.examined or question.sampling is not None:
                 continue
             if question.answer_ids and not np.isfinite(read.log_likelihood[number]):
                 continue
@@ -514,7 +515,26 @@ class Evaluator:
                 continue
             exact[number] = self._questions.score_of(prepared.questions[number], full.text)
             probability[number] = max(probability[number], exact[number])
+        self._score_samples(prepared, read, exact, probability)
         return exact, probability
+
+    def _score_samples(
+        self, prepared: PreparedItems, read: AnswersRead, exact: Floats, probability: Floats
+    ) -> None:
+        """Score questions of which several answers are sampled; a broken model is not asked."""
+        rows = [
+            number
+            for number, question in enumerate(prepared.questions)
+            if question.sampling is not None
+            and (not question.answer_ids or np.isfinite(read.log_likelihood[number]))
+        ]
+        if not rows:
+            return
+        sampled = SampledAnswers([prepared.questions[number] for number in rows], self._questions)
+        with self.meter.forward(sampled.further):
+            decoded = self._continue(sampled.requests)
+        for number, worth in zip(rows, sampled.worths(decoded), strict=True):
+            exact[number], probability[number] = worth, max(probability[number], worth)
 
     def _decide(self, question: Question, matched: int, instead: int) -> str | bool | None:
         """What the beginning of a greedy answer tells, see `PreparedItems.decided`."""

@@ -1,11 +1,21 @@
-"""Greedy decoding of many prompts at once, in bounded memory."""
+"""Decoding of many prompts at once, in bounded memory: greedily, or by sampling.
+
+A sample is decoded by given uniform numbers, one for each token: token t is the first one at which
+the cumulative probability passes the t-th number. So a sample depends on the model and its numbers
+alone, not on what else is in the batch, and models that differ little say the same.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers import StoppingCriteria, StoppingCriteriaList
+from transformers import (
+    LogitsProcessor,
+    LogitsProcessorList,
+    StoppingCriteria,
+    StoppingCriteriaList,
+)
 
 from arena.tasks.correctness import can_become
 from population.evaluation.output_head import narrowed
@@ -23,6 +33,8 @@ class DecodingRequest:
         only_answer: the only answer that is worth finishing, in canonical form, if any: decoding
             ends as soon as the text cannot become it.
         ends: tokens that end it, beside the tokenizer's end-of-sequence token.
+        temperature: of a sample; None for the greedy answer.
+        draws: uniform numbers that a sample is decoded by, at least as many as tokens.
     """
 
     prompt: EncodedPrompt
@@ -30,6 +42,8 @@ class DecodingRequest:
     stops: tuple[str, ...] = ()
     only_answer: str | None = None
     ends: tuple[int, ...] = ()
+    temperature: float | None = None
+    draws: tuple[float, ...] = ()
 
 
 def decode_greedily(
@@ -106,6 +120,9 @@ def _decode_batch(
     stopping = StoppingCriteriaList()
     if any(r.stops or r.only_answer is not None or not ends.issuperset(r.ends) for r in requests):
         stopping.append(_AnswerDecided(tokenizer, requests, width))
+    drawing = LogitsProcessorList()
+    if any(request.temperature is not None for request in requests):
+        drawing.append(_Drawing(requests, width))
     with narrowed(model):
         out = model.generate(
             tokens.to(device),
@@ -115,6 +132,7 @@ def _decode_batch(
             pad_token_id=fill,
             eos_token_id=sorted(ends),
             stopping_criteria=stopping,
+            logits_processor=drawing,
         ).cpu()
     rows: list[list[int]] = out[:, width:].tolist()
     return rows
@@ -143,3 +161,27 @@ class _AnswerDecided(StoppingCriteria):  # type: ignore[misc]
                 done = not can_become(text, request.only_answer)
             decided.append(done)
         return torch.tensor(decided, device=input_ids.device)
+
+
+class _Drawing(LogitsProcessor):  # type: ignore[misc]
+    """Leaves the one token that a sample's uniform number falls on; greedy answers as they are."""
+
+    def __init__(self, requests: Sequence[DecodingRequest], width: int) -> None:
+        self._width = width
+        self._rows = [n for n, request in enumerate(requests) if request.temperature is not None]
+        sampled = [requests[row] for row in self._rows]
+        self._temperatures = torch.tensor([[request.temperature] for request in sampled])
+        self._draws = [request.draws for request in sampled]
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        step, device = input_ids.shape[1] - self._width, scores.device
+        numbers = [[draws[min(step, len(draws) - 1)]] for draws in self._draws]
+        logits = scores[self._rows].double() / self._temperatures.to(device)
+        below = torch.softmax(logits, dim=1).cumsum(dim=1)
+        # A share of what the sum came to: rounding never leaves the vocabulary.
+        point = torch.tensor(numbers, dtype=below.dtype, device=device) * below[:, -1:]
+        token = torch.searchsorted(below, point, right=True).clamp(max=below.shape[1] - 1)
+        drawn = scores.clone()
+        drawn[self._rows] = -torch.inf
+        drawn[torch.tensor(self._rows, device=device)[:, None], token] = 0.0
+        return drawn

@@ -8,6 +8,7 @@ from arena.tasks import Task
 from arena.tasks.answers import canonical
 from arena.tasks.choice_scores import choice_score_of
 from arena.tasks.correctness import correctness, extracted_answer, is_literal
+from arena.tasks.sampling import sampling_of
 from lineage.records import Item
 from population.errors import PopulationError
 from population.evaluation.alternatives import Alternatives
@@ -76,7 +77,10 @@ class QuestionBuilder:
             return self.with_answer(item, item.key)
         prompt = self.tokenizer.encode_prompt(item)
         ids = () if item.key is None else self.tokenizer.encode_answer(item, item.key, prompt)
-        return Question(item, prompt, item.key, tuple(ids), None, canonical_match=False)
+        sampling = sampling_of(self._tasks.get(item.task), item)
+        return Question(
+            item, prompt, item.key, tuple(ids), None, canonical_match=False, sampling=sampling
+        )
 
     def examiner(self, item: Item) -> Examiner | None:
         """What says itself how models are examined on an item, if its task has that."""

@@ -2,17 +2,22 @@
 
 import json
 from collections.abc import Callable
+from itertools import combinations
+from math import comb
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from arena.errors import TaskError
 from arena.tasks import load_task
 from arena.tasks.choice_scores import CHOICE_SCORES, picked, probability_of
 from arena.tasks.comparisons import COMPARISONS
-from arena.tasks.correctness import correctness, is_literal
+from arena.tasks.correctness import correctness, is_literal, scoring_path
 from arena.tasks.extractors import extractor_of
+from arena.tasks.sampling import Sampling, evaluations_of, sampling_of
 from lineage.records import stored_item
 
 Make = Callable[..., Path]
@@ -81,6 +86,28 @@ def test_any_of_several_keys_is_right(make: Make) -> None:
     assert [correctness(sums, four, said) for said in ("it is 4", "4.2 or 5", "no")] == [1, 0, 0]
 
 
+@given(st.lists(st.sampled_from([0.0, 0.25, 1.0]), min_size=1, max_size=7), st.integers(1, 7))
+def test_pass_at_k_is_the_mean_of_the_best_over_all_choices_of_k(
+    verdicts: list[float], k: int
+) -> None:
+    k = min(k, len(verdicts))
+    best = [max(chosen) for chosen in combinations(verdicts, k)]
+    assert Sampling(len(verdicts), k).worth(verdicts) == pytest.approx(sum(best) / len(best))
+    right = verdicts.count(1.0)
+    if 0.25 not in verdicts:  # equation 1 of Chen et al. (2021)
+        missed = comb(len(verdicts) - right, k) / comb(len(verdicts), k)
+        assert Sampling(len(verdicts), k).worth(verdicts) == pytest.approx(1.0 - missed)
+
+
+def test_a_task_that_samples_says_so_and_is_decoded(make: Make) -> None:
+    task = load_task(make("samples = 4\npass_at = 2", {"prompt": "2+2=", "key": "4"}))
+    item = task.items("search")[0]
+    assert sampling_of(task, item) == Sampling(4, 2)
+    assert not is_literal(task)
+    assert scoring_path(task, item) == "by 4 samples of an answer, pass@2"
+    assert evaluations_of({task.name: task}, [item, item]) == 8
+
+
 @pytest.mark.parametrize(
     ("toml", "row", "complaint"),
     [
@@ -90,6 +117,9 @@ def test_any_of_several_keys_is_right(make: Make) -> None:
         ('extract = "json:a"\nanswer = "a"', {}, "have one"),
         ('compare = "like"', {}, "'compare' names no comparison 'like'; there are exact"),
         ("tolerance = 0.1", {}, "'tolerance' goes with"),
+        ("samples = 4\npass_at = 5", {}, r"'pass_at' must be a whole number .* from 1 to 4, got 5"),
+        ("pass_at = 2", {}, "'pass_at' goes with 'samples'"),
+        ("samples = 4\ntemperature = 0", {}, "'temperature' must be a number above 0"),
         ('score = "best"', {}, "'score' must be likelihood or normalised"),
         ("stop = [1]", {}, "'stop' must be a text or a list of texts"),
         ("shots = -1", {}, "'shots' must be a whole number from 0"),

@@ -10,6 +10,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from arena.tasks import Questions
+from arena.tasks.sampling import Sampling
 from lineage.records import Item, stored_item
 from population.evaluation.evaluator import Evaluator
 from tests.speakers import speaker
@@ -126,3 +127,34 @@ def test_an_archive_gives_choices_back() -> None:
     item = item_of(1, "one", 2)
     texts = (item.id, item.task, item.split, item.prompt, item.key, item.statement)
     assert stored_item(*texts, item.details) == item
+
+
+def test_samples_are_drawn_from_the_model_and_counted_as_often(folder: Path) -> None:
+    class Vowels(Task):
+        longest = 1
+        sampling = Sampling(400, 2, temperature=0.7)
+
+        def verify(self, item: Item, answer: str) -> float:
+            return float(bool(set(answer) & set("aeiou")))
+
+    task = Vowels()
+    evaluator = evaluator_of(folder, task)
+    items = [Item(f"t/search/{n}", "t", "search", prompt, None) for n, prompt in enumerate(PROMPTS)]
+    prepared = evaluator.prepare_keys(items)
+    exact, _ = evaluator.score(prepared)
+    assert evaluator.meter.evaluations == 400 * len(items)
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    tokenizer = evaluator.tokenizer
+    for item, pass_at_2 in zip(items, exact, strict=True):
+        prompt = tokenizer.encode_prompt(item)
+        with torch.inference_mode():
+            logits = model(torch.tensor([list(prompt.ids)])).logits[0, -1].double()
+        chances = torch.softmax(logits / 0.7, dim=0).tolist()
+        said = [tokenizer.decode_answer(item, [token], prompt)[0] for token in range(len(chances))]
+        right = sum(p for p, text in zip(chances, said, strict=True) if task.verify(item, text))
+        # Four standard errors of what 400 draws say of the chance that both of two fail.
+        noise = 4 * 2 * (1 - right) * np.sqrt(right * (1 - right) / 400)
+        assert pass_at_2 == pytest.approx(1 - (1 - right) ** 2, abs=noise)
+    # What is drawn does not depend on what else is asked, nor on when.
+    alone = [evaluator.score(evaluator.prepare_keys([item]))[0][0] for item in reversed(items)]
+    assert alone[::-1] == exact.tolist()
