@@ -7,6 +7,7 @@ product and each sum is an operation of its own.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,14 @@ class Coefficients:
     def __len__(self) -> int:
         """How many siblings there are."""
         return len(self.weights)
+
+    def weights_in(self, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+        """The weights, rounded to a dtype."""
+        return self._single if dtype == np.float32 else self.weights.astype(dtype)
+
+    @cached_property
+    def _single(self) -> npt.NDArray[np.float32]:
+        return self.weights.astype(np.float32)
 
 
 class DeviceFounders:

@@ -16,43 +16,31 @@ by the weights of the block (AdaMerging, Yang et al. 2024, arXiv 2310.02575; aTL
 2024, arXiv 2407.02880). So no graph over founders is kept, and any network will do.
 """
 
-import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from lineage.records import Floats
-from population.models.blocks import Layout, Segment
+from population.models.blocks import Layout
 from population.models.checkpoints import Checkpoint, weights_sha256
-from population.models.dtypes import BF16, BY_NAME, F16, F32, F64, Dtype, Raw, narrow, to_torch
+from population.models.dtypes import BY_NAME, F16, F32, F64, Dtype, Raw, narrow, to_torch
 from population.weights.device_sums import Coefficients, DeviceFounders
+from population.weights.founder_rows import FounderRows
 from population.weights.genomes import Basis
 from population.weights.low_rank import Adapters, adapters_of
 from population.weights.sibling_kernel import addresses, inner_products, weighted_sums
 
-KEEP_IN_MEMORY = 1 << 30
-"""Founders that take less than this many bytes as fp32, all together, are read only once."""
-
-KEEP_MAPPED = 2 << 30
-"""Founders whose files take less than this many bytes, all together, stay mapped while models are
-made; the system may take these pages back."""
-
 SIBLINGS_IN_MEMORY = 2 << 30
 """Bytes of siblings that are made together, where nobody says how many may be."""
 
-SLAB = 4 << 20
-"""Elements of a tensor that are read and widened at a time, where it cannot be read as mapped."""
-
-ROWS = 256
-"""Slabs begin at multiples of so many rows: adapters compute that many together."""
-
 State = dict[str, torch.Tensor]
+
+T = TypeVar("T")
 
 
 class Materialiser:
@@ -96,11 +84,8 @@ class Materialiser:
         if factored and self._device is None and basis.base is not None:
             found = {name: adapters_of(founders, basis.base, name) for name in first.tensors}
             self._adapters = {name: one for name, one in found.items() if one is not None}
-        self._kept: dict[str, list[Raw]] | None = None
-        if 4 * first.parameters * len(founders) <= KEEP_IN_MEMORY:
-            self._kept = {}
+        self._rows = FounderRows(founders, layout)
         size = sum(header.size for header in first.tensors.values())
-        self._release_files = size * len(founders) > KEEP_MAPPED
         self.batch = batch or max(1, SIBLINGS_IN_MEMORY // max(size, 1))
         """How many siblings fit into memory together."""
 
@@ -146,31 +131,47 @@ class Materialiser:
             by_tensor: the gradient by its elements, of its shape.
             gradient: by the genome, of its shape; it is changed.
         """
+        self.add_gradients(genome, {name: by_tensor}, gradient)
+
+    def add_gradients(
+        self, genome: Floats, by_tensors: Mapping[str, torch.Tensor], gradient: Floats
+    ) -> None:
+        """As `add_gradient`, of several tensors side by side, summed in their order."""
+        floating = [n for n in by_tensors if self.founders[0].tensors[n].dtype.floating]
+        slopes = side_by_side(
+            lambda name: self._slope(genome, name, by_tensors[name].detach()),
+            floating,
+            self._threads,
+        )
+        for slope in slopes:
+            self._add_slope(slope, gradient)
+
+    def _add_slope(self, slope: Floats, gradient: Floats) -> None:
+        """Add the gradient by coefficients, shape [vectors, blocks], to one by a genome."""
+        gradient += slope.reshape(gradient.shape)
+
+    def _slope(self, genome: Floats, name: str, by_tensor: torch.Tensor) -> Floats:
+        """The gradient by coefficients, shape [vectors, blocks], through one tensor."""
         del genome  # weights are linear in it
-        header, first = self.founders[0].tensors[name], self.basis.base or 0
-        if not header.dtype.floating:
-            return
-        segments = self.layout.segments[name]
+        first, segments = self.basis.base or 0, self.layout.segments[name]
         products = np.zeros((len(self.founders), len(self.layout.blocks)))
         if name in self._adapters:
-            slope = by_tensor.detach().to(getattr(torch, self._dtype(name).name)).numpy()
+            slope = by_tensor.to(getattr(torch, self._dtype(name).name)).numpy()
             self._adapters[name].inner_products(slope, segments, products)
         elif self._device:
-            self._device.inner_products(name, segments, by_tensor.detach(), first, products)
+            self._device.inner_products(name, segments, by_tensor, first, products)
         else:
-            for start, stop in slabs(header.shape, whole=self._mapped(name)):
-                sources, wide = self._wide_sources(name, start, stop)
-                part = by_tensor.detach()[start:stop] if header.shape else by_tensor.detach()
+            for slab in self._rows.slabs(name):
+                part = by_tensor[slab.rows].to(getattr(torch, slab.wide.name))
                 inner_products(
-                    addresses(sources),
-                    np.ascontiguousarray(part.to(getattr(torch, wide.name)).numpy()).ravel(),
-                    runs_of(header.shape, segments, start, stop),
+                    slab.addresses,
+                    np.ascontiguousarray(part.numpy()).ravel(),
+                    slab.runs,
                     first,
                     products,
-                    np.empty(0, sources[0].dtype),
+                    slab.like,
                 )
-            self._release(name)
-        gradient += self.basis.gradient(products).reshape(gradient.shape)
+        return self.basis.gradient(products)
 
     def _together(self, genomes: Sequence[Floats], into: State | None = None) -> list[State]:
         """All siblings, or a single one where another was, see `one`."""
@@ -197,8 +198,10 @@ class Materialiser:
             states = self._device.siblings(dtypes, coefficients)
         else:
             used = into or {}
-            made = workers(self._threads).map(
-                lambda name: self._merged_on_cpu(name, coefficients, used.get(name)), dtypes
+            made = side_by_side(
+                lambda name: self._merged_on_cpu(name, coefficients, used.get(name)),
+                dtypes,
+                self._threads,
             )
             states = [{} for _ in range(len(coefficients))]
             for name, tensors in zip(dtypes, made, strict=True):
@@ -231,66 +234,37 @@ class Materialiser:
             base = self.founders[coefficients.first]
             for target, weights in zip(into, coefficients.weights, strict=True):
                 self._adapters[name].weighted_sum(base, name, weights, segments, target)
-            self._release(name)
+            self._rows.release(name)
             return [to_torch(target, dtype) for target in into]
-        for start, stop in slabs(header.shape, whole=self._mapped(name)):
-            sources, wide = self._wide_sources(name, start, stop)
+        for slab in self._rows.slabs(name):
             weighted_sums(
-                addresses(sources),
-                addresses([target[start:stop] if target.ndim else target for target in into]),
-                sources[0].size,
-                runs_of(header.shape, segments, start, stop),
-                coefficients.weights.astype(wide),
+                slab.addresses,
+                addresses([target[slab.rows] for target in into]),
+                slab.size,
+                slab.runs,
+                coefficients.weights_in(slab.wide),
                 coefficients.alone,
                 coefficients.first,
-                np.empty(0, sources[0].dtype),
-                np.empty(0, wide),
+                slab.like,
+                np.empty(0, slab.wide),
                 np.empty(0, into[0].dtype),
             )
-        self._release(name)
         return [to_torch(narrow(raw, dtype) if dtype is F16 else raw, dtype) for raw in into]
-
-    def _release(self, name: str) -> None:
-        if self._release_files:
-            for founder in self.founders:
-                founder.release(name)
 
     def _copied(self, name: str) -> torch.Tensor:
         tensor = self.founders[0].tensor(name)
         return self._device.place(tensor) if self._device else tensor
-
-    def _mapped(self, name: str) -> bool:
-        """Whether the loop can read a tensor as it lies in the founders' files."""
-        dtypes = {founder.tensors[name].dtype for founder in self.founders}
-        stored = all(founder.stores(name) for founder in self.founders)
-        return stored and len(dtypes) == 1 and dtypes <= {BF16, F32}
-
-    def _wide_sources(
-        self, name: str, start: int, stop: int | None
-    ) -> tuple[list[Raw], np.dtype[Any]]:
-        """Rows of a tensor of every founder, as the loops read them, and what they compute in."""
-        sources = self._sources(name, start, stop)
-        wide = np.result_type(*[_wide_dtype(source) for source in sources])
-        return [_widened(source, wide) for source in sources], wide
-
-    def _sources(self, name: str, start: int, stop: int | None) -> list[Raw]:
-        """Rows of a tensor of every founder, each in one piece."""
-        if self._kept is None:
-            return self._read(name, start, stop)
-        if name not in self._kept:
-            self._kept[name] = self._read(name, 0, None)
-        return [rows[start:stop] if rows.ndim else rows for rows in self._kept[name]]
-
-    def _read(self, name: str, start: int, stop: int | None) -> list[Raw]:
-        if self._mapped(name):  # then all rows are asked for
-            return [founder.raw(name) for founder in self.founders]
-        return [np.ascontiguousarray(founder.wide(name, start, stop)) for founder in self.founders]
 
 
 @cache
 def workers(threads: int) -> ThreadPoolExecutor:
     """Threads that make tensors side by side: the loop lets go of the interpreter."""
     return ThreadPoolExecutor(threads, thread_name_prefix="weights")
+
+
+def side_by_side(work: Callable[[str], T], names: Iterable[str], threads: int) -> Iterator[T]:
+    """The results of some work on tensors, in their order."""
+    return workers(threads).map(work, names) if threads > 1 else map(work, names)
 
 
 # A forked process has no threads but its own.
@@ -300,57 +274,6 @@ os.register_at_fork(after_in_child=workers.cache_clear)
 def computed(dtype: Dtype) -> Dtype:
     """The dtype that the loop writes; there is no fp16 in it."""
     return F32 if dtype is F16 else dtype
-
-
-def _wide_dtype(source: Raw) -> np.dtype[Any]:
-    return np.dtype(np.float64 if source.dtype == np.float64 else np.float32)
-
-
-def _widened(source: Raw, wide: np.dtype[Any]) -> Raw:
-    return source if source.dtype == np.uint16 else np.ascontiguousarray(source, wide)
-
-
-def slabs(shape: Sequence[int], *, whole: bool) -> Iterator[tuple[int, int | None]]:
-    """The rows of a tensor, a slab at a time; (0, None) for all of it."""
-    if not shape or whole:
-        yield 0, None
-        return
-    width = max(1, math.prod(shape[1:]))
-    rows = max(ROWS, SLAB // width // ROWS * ROWS)
-    for start in range(0, max(shape[0], 1), rows):
-        yield start, min(shape[0], start + rows)
-
-
-def runs_of(
-    shape: Sequence[int], segments: Sequence[Segment], start: int, stop: int | None
-) -> npt.NDArray[np.int64]:
-    """Where the segments of some rows of a tensor lie, as runs of elements: (start, stop, block).
-
-    Args:
-        shape: of the tensor.
-        segments: that make it up.
-        start: the first row; elements are counted from there.
-        stop: behind the last row; None for all of them.
-    """
-    runs = []
-    rows = (shape[0] if stop is None else stop) - start if shape else 1
-    for segment in segments:
-        if not shape:
-            runs.append(np.array([[0, 1, segment.block]]))
-            continue
-        inner = math.prod(shape[segment.dim + 1 :])
-        first, last = segment.start, segment.stop
-        if segment.dim == 0:
-            first, last = max(first, start) - start, min(last, start + rows) - start
-            if first >= last:
-                continue
-            begins = np.zeros(1, np.int64)
-        else:
-            outer = rows * math.prod(shape[1 : segment.dim])
-            begins = np.arange(outer, dtype=np.int64) * (shape[segment.dim] * inner)
-        blocks = np.full(len(begins), segment.block)
-        runs.append(np.stack([begins + first * inner, begins + last * inner, blocks], axis=1))
-    return np.concatenate(runs) if runs else np.empty((0, 3), np.int64)
 
 
 def state_sha256(state: State) -> str:

@@ -28,7 +28,7 @@ from population.models.checkpoints import Checkpoint
 from population.models.dtypes import F16, narrow, to_torch
 from population.weights.device_sums import Coefficients
 from population.weights.genomes import Basis
-from population.weights.materialise import Materialiser, State, computed, runs_of, slabs, workers
+from population.weights.materialise import Materialiser, State, computed, side_by_side
 from population.weights.method_settings import task_vector_method
 from population.weights.sibling_kernel import (
     ALL_KEPT,
@@ -98,77 +98,59 @@ class MethodMaterialiser(Materialiser):
             own = [of_model[self._region[name]] for of_model in regions]
             rows = [row for row, one in enumerate(own) if one.method == LINEAR]
             plain = iter(self._merged_on_cpu(name, _rows(linear, rows)) if rows else ())
-            tensors = [
+            return [
                 next(plain) if one.method == LINEAR else self._by_method(name, one, values)
                 for one, values in zip(own, coefficients, strict=True)
             ]
-            self._release(name)
-            return tensors
 
         states: list[State] = [{} for _ in genomes]
-        for name, tensors in zip(headers, workers(self._threads).map(made, headers), strict=True):
+        for name, tensors in zip(headers, side_by_side(made, headers, self._threads), strict=True):
             for state, tensor in zip(states, tensors, strict=True):
                 state[name] = tensor.to(self._left_on)
         return states
 
-    def add_gradient(
-        self, genome: Floats, name: str, by_tensor: torch.Tensor, gradient: Floats
-    ) -> None:
-        """Add what one tensor gives to the gradient by the coefficients of a genome.
-
-        Masks, and signs that were elected, count as given. Genes of the structure have none.
-
-        Args:
-            genome: shape (genes,), of all genes.
-            name: of the tensor; one that is only copied gives nothing.
-            by_tensor: the gradient by its elements, of its shape.
-            gradient: by the genome, of its shape; it is changed.
-        """
+    def _add_slope(self, slope: Floats, gradient: Floats) -> None:
         of_coefficients = self.space.coefficients(gradient)
+        of_coefficients += slope
+
+    def _slope(self, genome: Floats, name: str, by_tensor: torch.Tensor) -> Floats:
+        """Masks, and signs that were elected, count as given. Genes of the structure have none."""
         how = self.space.region_methods(genome)[self._region[name]]
-        by_tensor = by_tensor.detach().cpu()
+        by_tensor = by_tensor.cpu()
         if how.method == LINEAR:
-            added = np.zeros_like(of_coefficients)
-            super().add_gradient(added, name, by_tensor, added)
-            of_coefficients += added
-            return
-        header = self.founders[0].tensors[name]
-        if not header.dtype.floating:
-            return
+            return super()._slope(genome, name, by_tensor)
         merge = self._merge(name, how, self.space.coefficients(genome))
         products = np.zeros((len(self.founders), len(self.layout.blocks)))
-        for start, stop in slabs(header.shape, whole=self._mapped(name)):
-            sources, wide = self._wide_sources(name, start, stop)
-            part = by_tensor[start:stop] if header.shape else by_tensor
+        columns = math.prod(self.founders[0].tensors[name].shape[1:])
+        for slab in self._rows.slabs(name):
+            part = by_tensor[slab.rows].to(getattr(torch, slab.wide.name))
             sparse_products(
-                addresses(sources),
-                *merge.kept(start * math.prod(header.shape[1:]), wide),
-                np.ascontiguousarray(part.to(getattr(torch, wide.name)).numpy()).ravel(),
-                runs_of(header.shape, self.layout.segments[name], start, stop),
-                *merge.summed(wide),
+                slab.addresses,
+                *merge.kept(slab.start * columns, slab.wide),
+                np.ascontiguousarray(part.numpy()).ravel(),
+                slab.runs,
+                *merge.summed(slab.wide),
                 products,
-                np.empty(0, sources[0].dtype),
+                slab.like,
             )
-        self._release(name)
-        of_coefficients += products[list(self.basis.vectors)]
+        return np.asarray(products[list(self.basis.vectors)])
 
     def _by_method(self, name: str, how: RegionMethod, coefficients: Floats) -> torch.Tensor:
         """One tensor of one sibling."""
         header, dtype = self.founders[0].tensors[name], self._dtype(name)
         merge = self._merge(name, how, coefficients)
         into = np.empty(header.shape, computed(dtype).raw)
-        for start, stop in slabs(header.shape, whole=self._mapped(name)):
-            sources, wide = self._wide_sources(name, start, stop)
-            rows = into[start:stop] if into.ndim else into
+        columns = math.prod(header.shape[1:])
+        for slab in self._rows.slabs(name):
             sparse_sums(
-                addresses(sources),
-                *merge.kept(start * math.prod(header.shape[1:]), wide),
-                addresses([rows])[0],
-                sources[0].size,
-                runs_of(header.shape, self.layout.segments[name], start, stop),
-                *merge.summed(wide),
-                np.empty(0, sources[0].dtype),
-                np.empty(0, wide),
+                slab.addresses,
+                *merge.kept(slab.start * columns, slab.wide),
+                addresses([into[slab.rows]])[0],
+                slab.size,
+                slab.runs,
+                *merge.summed(slab.wide),
+                slab.like,
+                np.empty(0, slab.wide),
                 np.empty(0, into.dtype),
             )
         return to_torch(narrow(into, dtype) if dtype is F16 else into, dtype)

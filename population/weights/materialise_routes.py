@@ -21,13 +21,9 @@ from population.merging.routes import IDENTITY, Route, RouteStep, fold, route_co
 from population.models.architectures import Architecture, architecture_of
 from population.models.blocks import Layout
 from population.models.checkpoints import Checkpoint
+from population.weights.founder_rows import KEEP_IN_MEMORY
 from population.weights.genomes import Basis
-from population.weights.materialise import (
-    KEEP_IN_MEMORY,
-    SIBLINGS_IN_MEMORY,
-    Materialiser,
-    State,
-)
+from population.weights.materialise import SIBLINGS_IN_MEMORY, Materialiser, State
 
 
 class RoutedState(State):

@@ -18,7 +18,7 @@ from population.models import checked_hashes
 from population.models.blocks import layout_of
 from population.models.checked_hashes import checked_sha256
 from population.models.opening import open_checkpoint
-from population.weights import materialise
+from population.weights import founder_rows
 from population.weights.genomes import Basis
 from population.weights.materialise import Materialiser, state_sha256
 
@@ -92,10 +92,10 @@ def test_models_are_the_same_however_they_are_cut_for_the_making(
     genomes = list(np.random.default_rng(3).normal(0.3, 0.4, (5, 2 * len(layout.blocks))))
     whole = Materialiser(founders, basis, layout)
     expected = [state_sha256(state) for state in whole.siblings(genomes)]
-    monkeypatch.setattr(materialise, "SLAB", slab)
-    monkeypatch.setattr(materialise, "ROWS", 1)
+    monkeypatch.setattr(founder_rows, "SLAB", slab)
+    monkeypatch.setattr(founder_rows, "ROWS", 1)
     for kept in ("KEEP_IN_MEMORY", "KEEP_MAPPED"):
-        monkeypatch.setattr(materialise, kept, 0)  # from the files, as large ones are
+        monkeypatch.setattr(founder_rows, kept, 0)  # from the files, as large ones are
     pieces = Materialiser(founders, basis, layout, batch)
     assert [state_sha256(state) for state in pieces.siblings(genomes)] == expected
 

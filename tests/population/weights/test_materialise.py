@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM
 from population.models.blocks import Granularity, layout_of
 from population.models.checkpoints import Checkpoint
 from population.models.opening import open_checkpoint
-from population.weights import materialise
+from population.weights import founder_rows, materialise
 from population.weights.device_sums import DeviceFounders
 from population.weights.genomes import Basis
 from population.weights.materialise import Materialiser, state_sha256
@@ -142,7 +142,7 @@ def test_the_gradient_has_the_same_bits_however_founders_are_read(
     found = gradient_of(made, slopes)
     half = {name: slope.to(torch.bfloat16) for name, slope in slopes.items()}
     np.testing.assert_allclose(gradient_of(made, half), found, atol=0.02 * np.abs(found).max())
-    monkeypatch.setattr(materialise, "KEEP_IN_MEMORY", 0)
+    monkeypatch.setattr(founder_rows, "KEEP_IN_MEMORY", 0)
     streamed = maker()
     assert np.array_equal(gradient_of(streamed, slopes), found)
     streamed._device = DeviceFounders(made.founders, made.layout.segments, torch.device("cpu"))
@@ -179,7 +179,7 @@ def test_siblings_and_threads_do_not_change_a_bit(
     for count in (1, 3):
         of_threads = maker(threads=count)
         assert [state_sha256(state) for state in of_threads.siblings(genomes)] == alone
-    monkeypatch.setattr(materialise, "KEEP_IN_MEMORY", 0)
+    monkeypatch.setattr(founder_rows, "KEEP_IN_MEMORY", 0)
     monkeypatch.setattr(materialise, "SIBLINGS_IN_MEMORY", 1)
     streamed = maker()
     assert streamed.batch == 1
