@@ -74,6 +74,7 @@ BOUNDS: dict[tuple[str, str], Bound] = {
     ("gradient", "items"): Bound(100_000, _ASKED),
     ("gradient", "rate"): Bound(1_000, _STEP),
     ("gradient", "niches"): Bound(1, "it is a fraction of the brood"),
+    ("gradient", "parts"): Bound(100_000, "no part is less than an item"),
     ("gate", "texts"): Bound(10_000, _ASKED),
     ("gate", "answers"): Bound(10_000, _ASKED),
     ("gate", "norms"): Bound(1e30, "nothing larger is a finite weight"),

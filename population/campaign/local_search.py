@@ -42,7 +42,7 @@ generation: near the top the longer ones lose as much as they win."""
 
 PER_NETWORK = 2
 """What a network with gradients takes, in sizes of its weights in fp32: the weights, which are made
-where they work, and the gradients, which are dropped one by one."""
+where they work, and the gradients."""
 
 
 def cost_of_steps(context: Context, children: int) -> int:
@@ -95,6 +95,8 @@ class LocalSearch:
             self._settings.rate,
             self._settings.steps,
             room=self._room_for_layers,
+            # An accelerator has one evaluator, and small passes take as long as large ones.
+            parts=self._settings.parts if self._evaluator.device.type == "cpu" else 1,
             low=self._context.factory.space.space.low,
             high=self._context.factory.space.space.high,
         )

@@ -277,6 +277,9 @@ class GradientSettings(_Section):
     towards the last."""
     niches: float = Field(0.25, ge=0, le=1)
     """Part of the children that are improved on one task alone, one that nobody solves well."""
+    parts: int = Field(1, ge=1)
+    """Parts that the items of a step are cut into on a CPU, each with a pass of its own: as many
+    cores can work on a child that is raised alone. Last bits depend on it, and not on cores."""
 
 
 class CoherenceSettings(_Section):
@@ -380,6 +383,7 @@ WITH_GRADIENTS: dict[str, dict[str, Any]] = {
         "groups": 32,
         "mutation": (0.002, 0.02),
     },
+    "gradient": {"parts": 2},
     "arena": {"items": 24},
     "budget": {"item_evaluations": 60_000},
 }

@@ -31,6 +31,7 @@ def answer_loss(
     take: TakeGradient,
     *,
     recompute: bool = False,
+    answers: int | None = None,
 ) -> float:
     """The mean negative log-likelihood of all prepared answers, in nats, and its gradient.
 
@@ -41,9 +42,10 @@ def answer_loss(
         take: called with the gradient of each weight.
         recompute: what layers compute again on the way back instead of keeping it (activation
             checkpointing, Chen et al. 2016, arXiv 1604.06174): less memory, a third more time.
+        answers: that the mean is over; by default all that are prepared.
     """
     batches = prepared.batches
-    count = sum(len(batch.rows) for batch in batches)
+    count = answers or sum(len(batch.rows) for batch in batches)
     total = 0.0
     with (
         _leaves(model, names) as leaves,

@@ -321,6 +321,7 @@ class Evaluator:
         take: TakeGradient,
         *,
         room: float = np.inf,
+        answers: int | None = None,
     ) -> float:
         """Become a model, and take the gradient of the negative log-likelihood of given answers.
 
@@ -333,6 +334,7 @@ class Evaluator:
                 comes once for each of its places if the network keeps them apart.
             room: bytes that layers may keep for the way back; where a batch would take more, they
                 compute it again, which takes a third more time and gives the same bits.
+            answers: that the mean is over, if these are a part of them.
 
         Returns:
             The loss in nats.
@@ -347,6 +349,7 @@ class Evaluator:
                 prepared,
                 self._networks.by_stored_names(state, take),
                 recompute=recompute,
+                answers=answers,
             )
 
     # Generating answers

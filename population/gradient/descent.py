@@ -18,8 +18,10 @@ import numpy as np
 
 from lineage.records import Floats, Item
 from lineage.task_weights import EQUAL, TaskWeights
+from population.evaluation.backward_pass import TakeGradient
 from population.evaluation.evaluator import Evaluator
 from population.evaluation.pool import EvaluatorPool
+from population.gradient.parts import GradientSum, Helpers
 from population.randomness import generator
 from population.weights.materialise import Materialiser, State
 
@@ -41,6 +43,8 @@ class DescentSettings:
         rate: Adam's step length, in units of a coefficient.
         decay: steps over which it falls to nothing, linearly; None keeps it.
         room: bytes that layers may keep for the way back; see `Evaluator.loss`.
+        parts: that the items of a step are cut into, at most; see `population.gradient.parts`. Last
+            bits depend on it.
         low: the smallest coefficient, or that of each gene.
         high: the largest.
     """
@@ -48,6 +52,7 @@ class DescentSettings:
     rate: float = 0.03
     decay: int | None = None
     room: float = np.inf
+    parts: int = 1
     low: float | Floats = -np.inf
     high: float | Floats = np.inf
 
@@ -127,6 +132,7 @@ def gradient_at(
     items: Sequence[Item],
     settings: DescentSettings,
     weights: State | None = None,
+    helpers: Helpers | None = None,
 ) -> tuple[float, Floats]:
     """The loss of a genome on some items, in nats, and its gradient, shape (genes,).
 
@@ -137,14 +143,30 @@ def gradient_at(
         items: with keys.
         settings: of the descent.
         weights: where the model is made: those of the step before, or an empty dictionary.
+        helpers: who may do some of the parts; nobody by default.
     """
     gradient = np.zeros_like(genome)
-    loss = evaluator.loss(
-        maker.one(genome, weights),
-        evaluator.prepare_targets(items),
-        lambda name, by_tensor: maker.add_gradient(genome, name, by_tensor, gradient),
-        room=settings.room,
-    )
+    state = maker.one(genome, weights)
+
+    def pass_back(part: Sequence[Item], worker: Evaluator, take: TakeGradient) -> float:
+        prepared = worker.prepare_targets(part)
+        answers = None if part is items else len(items)
+        return worker.loss(state, prepared, take, room=settings.room, answers=answers)
+
+    count = min(settings.parts, len(items))
+    if count <= 1:  # no more than one gradient of a weight is in memory
+        loss = pass_back(
+            items, evaluator, lambda name, by: maker.add_gradient(genome, name, by, gradient)
+        )
+        return loss, gradient
+    # Items of a task lie side by side, so parts are alike.
+    works = [partial(pass_back, items[first::count]) for first in range(count)]
+    total, helpers = GradientSum(), helpers or Helpers()
+    asked = [helpers.ask(work) for work in works[1:]]
+    loss = works[0](evaluator, total.of_a_part())
+    for part in asked:
+        loss += part.finish(evaluator, total)
+    maker.add_gradients(genome, total, gradient)
     return loss, gradient
 
 
@@ -179,10 +201,13 @@ def descend(
     sampler: ItemSampler,
     settings: DescentSettings,
     weights: State | None = None,
+    helpers: Helpers | None = None,
 ) -> DescentStep:
-    """One step on fresh items; `weights` as for `gradient_at`."""
+    """One step on fresh items; `weights` and `helpers` as for `gradient_at`."""
     items = sampler(descent.seed, descent.steps)
-    loss, gradient = gradient_at(evaluator, maker, descent.genome, items, settings, weights)
+    loss, gradient = gradient_at(
+        evaluator, maker, descent.genome, items, settings, weights, helpers
+    )
     return DescentStep(adam_step(descent, gradient, settings), loss, len(items))
 
 
@@ -199,7 +224,7 @@ def descend_together(
     steps: int,
     progress: Callable[[int], None] = lambda done: None,
 ) -> list[list[DescentStep]]:
-    """Some steps of several descents, each on an evaluator of its own.
+    """Some steps of several descents, each on an evaluator of its own; the others help.
 
     Args:
         pool: of evaluators; the bits do not depend on how many there are.
@@ -215,6 +240,7 @@ def descend_together(
         The steps of each descent.
     """
     made: list[list[DescentStep]] = [[] for _ in descents]
+    helpers = Helpers(len(descents))
 
     def taken(
         descent: Descent,
@@ -222,17 +248,21 @@ def descend_together(
         own: DescentSettings,
         into: list[DescentStep],
         evaluator: Evaluator,
-    ) -> list[DescentStep]:
+    ) -> None:
         weights: State = {}
-        for _ in range(steps):
-            into.append(descend(evaluator, maker, descent, sampler, own, weights))
-            descent = into[-1].descent
+        with helpers.descent():
+            for _ in range(steps):
+                into.append(descend(evaluator, maker, descent, sampler, own, weights, helpers))
+                descent = into[-1].descent
         evaluator.drop_weights()
-        return into
 
-    own = zip(descents, samplers, settings, made, strict=True)
-    return pool.run(
-        [partial(taken, *one) for one in own],
-        lambda _: progress(sum(map(len, made))),
-        patience=PATIENCE,
-    )
+    jobs: list[Callable[[Evaluator], None]] = [
+        partial(taken, *one) for one in zip(descents, samplers, settings, made, strict=True)
+    ]
+    if any(one.parts > 1 for one in settings):
+        jobs += [helpers.help] * (pool.size - 1)
+    try:
+        pool.run(jobs, lambda _: progress(sum(map(len, made))), patience=PATIENCE)
+    finally:  # where not every descent began, too
+        helpers.let_go()
+    return made

@@ -17,7 +17,7 @@ by the weights of the block (AdaMerging, Yang et al. 2024, arXiv 2310.02575; aTL
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import TypeVar
@@ -40,6 +40,7 @@ SIBLINGS_IN_MEMORY = 2 << 30
 
 State = dict[str, torch.Tensor]
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 
@@ -131,16 +132,15 @@ class Materialiser:
             by_tensor: the gradient by its elements, of its shape.
             gradient: by the genome, of its shape; it is changed.
         """
-        self.add_gradients(genome, {name: by_tensor}, gradient)
+        self.add_gradients(genome, [(name, by_tensor)], gradient)
 
     def add_gradients(
-        self, genome: Floats, by_tensors: Mapping[str, torch.Tensor], gradient: Floats
+        self, genome: Floats, by_tensors: Iterable[tuple[str, torch.Tensor]], gradient: Floats
     ) -> None:
-        """As `add_gradient`, of several tensors side by side, summed in their order."""
-        floating = [n for n in by_tensors if self.founders[0].tensors[n].dtype.floating]
+        """As `add_gradient`, of several tensors side by side; they are added in their order."""
         slopes = side_by_side(
-            lambda name: self._slope(genome, name, by_tensors[name].detach()),
-            floating,
+            lambda one: self._slope(genome, one[0], one[1].detach()),
+            [one for one in by_tensors if self.founders[0].tensors[one[0]].dtype.floating],
             self._threads,
         )
         for slope in slopes:
@@ -262,9 +262,9 @@ def workers(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="weights")
 
 
-def side_by_side(work: Callable[[str], T], names: Iterable[str], threads: int) -> Iterator[T]:
+def side_by_side(work: Callable[[S], T], tensors: Iterable[S], threads: int) -> Iterator[T]:
     """The results of some work on tensors, in their order."""
-    return workers(threads).map(work, names) if threads > 1 else map(work, names)
+    return workers(threads).map(work, tensors) if threads > 1 else map(work, tensors)
 
 
 # A forked process has no threads but its own.

@@ -158,3 +158,10 @@ def test_a_campaign_from_before_lines_were_raised_goes_on_without() -> None:
     del stored["search"]["first"], stored["search"]["climb"]
     search = parse_config(stored, "x").search
     assert (search.climb, search.first_population) == (None, search.population)
+
+
+def test_a_campaign_whose_steps_had_one_part_goes_on_so() -> None:
+    assert parse_config({"gradient": {"items": 8}}, "x").gradient.parts > 1
+    stored = parse_config({}, "x").model_dump()
+    del stored["gradient"]["parts"]
+    assert parse_config(stored, "x").gradient.parts == 1

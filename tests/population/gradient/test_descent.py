@@ -10,6 +10,7 @@ import torch
 from arena.tasks import load_tasks
 from lineage.records import Item
 from lineage.task_weights import TaskWeights
+from population.evaluation.backward_pass import TakeGradient
 from population.evaluation.evaluator import Evaluator
 from population.evaluation.pool import EvaluatorPool
 from population.gradient.descent import (
@@ -21,9 +22,11 @@ from population.gradient.descent import (
     adam_step,
     descend,
     descend_together,
+    gradient_at,
     new_descent,
     sampler_of,
 )
+from population.gradient.parts import GradientSum, Helpers, Part, PassBack
 from population.models.blocks import layout_of
 from population.models.opening import open_checkpoint
 from population.weights.genomes import Basis
@@ -171,6 +174,66 @@ def test_descents_side_by_side_share_nothing(
     assert first.meter.evaluations == 2 * 3 * 2 * 3 * 8
     assert told == sorted(told)
     assert told[-1] >= 2 * (len(begun) - 1)  # steps, not descents
+
+
+class Eager(Helpers):
+    """Begins every part before whoever asks for it can."""
+
+    def __init__(self, helper: Evaluator) -> None:
+        super().__init__()
+        self.helper, self.helped = helper, 0
+
+    def ask(self, work: PassBack) -> Part:
+        part = super().ask(work)
+        part.help(self.helper)
+        self.helped += 1
+        return part
+
+
+def test_who_does_the_parts_of_a_step_changes_no_bit(
+    evaluator: Evaluator, maker: Materialiser, items: list[Item], start: np.ndarray
+) -> None:
+    some = [*items[:4], *items[-3:]]
+    whole_loss, whole = gradient_at(evaluator, maker, start.ravel(), some, DescentSettings())
+    helpers, in_parts = Eager(evaluator.clone()), DescentSettings(parts=3)
+    results = [
+        gradient_at(evaluator, maker, start.ravel(), some, in_parts, helpers=who)
+        for who in (None, helpers)
+    ]
+    (loss, gradient), (helped_loss, helped) = results
+    assert helpers.helped == 2
+    assert loss == helped_loss
+    assert np.array_equal(gradient, helped)
+    assert loss == pytest.approx(whole_loss, rel=1e-5)
+    np.testing.assert_allclose(gradient, whole, atol=1e-5 * np.abs(whole).max())
+
+
+def test_one_line_is_the_same_alone_and_with_helpers(
+    maker: Materialiser, items: list[Item], start: np.ndarray, evaluator: Evaluator
+) -> None:
+    sampler, in_parts = sampler_of(items, 6), DescentSettings(parts=3)
+    ends = [
+        descend_together(
+            EvaluatorPool(evaluator.clone(), cores),
+            maker,
+            [new_descent(start, 1)],
+            [sampler],
+            [in_parts],
+            2,
+        )[0][-1].descent
+        for cores in (1, 3)
+    ]
+    assert same(*ends)
+
+
+def test_a_part_that_fails_fails_for_whom_it_belongs_to(evaluator: Evaluator) -> None:
+    def fails(_worker: Evaluator, _take: TakeGradient) -> float:
+        raise ArithmeticError
+
+    part = Part(fails)
+    part.help(evaluator)
+    with pytest.raises(ArithmeticError):
+        part.finish(evaluator, GradientSum())
 
 
 def test_who_waits_for_a_long_job_is_told_again(evaluator: Evaluator) -> None:
