@@ -55,7 +55,7 @@ PassBack = Callable[[Evaluator, TakeGradient], float]
 """Does a part on an evaluator: hands on the gradients of the weights, and gives the loss."""
 
 
-class Part:
+class StepPart:
     """A part of a step that others may begin before whom it belongs to.
 
     Args:
@@ -97,12 +97,12 @@ class Helpers:
     """
 
     def __init__(self, descents: int = 0) -> None:
-        self._asked: SimpleQueue[Part | None] = SimpleQueue()
+        self._asked: SimpleQueue[StepPart | None] = SimpleQueue()
         self._descents, self._mutex = descents, Lock()
 
-    def ask(self, work: PassBack) -> Part:
+    def ask(self, work: PassBack) -> StepPart:
         """A part that somebody may begin; it has to be finished."""
-        part = Part(work)
+        part = StepPart(work)
         self._asked.put(part)
         return part
 

@@ -26,7 +26,7 @@ from population.gradient.descent import (
     new_descent,
     sampler_of,
 )
-from population.gradient.parts import GradientSum, Helpers, Part, PassBack
+from population.gradient.parts import GradientSum, Helpers, StepPart, PassBack
 from population.models.blocks import layout_of
 from population.models.opening import open_checkpoint
 from population.weights.genomes import Basis
@@ -183,7 +183,7 @@ class Eager(Helpers):
         super().__init__()
         self.helper, self.helped = helper, 0
 
-    def ask(self, work: PassBack) -> Part:
+    def ask(self, work: PassBack) -> StepPart:
         part = super().ask(work)
         part.help(self.helper)
         self.helped += 1
@@ -230,7 +230,7 @@ def test_a_part_that_fails_fails_for_whom_it_belongs_to(evaluator: Evaluator) ->
     def fails(_worker: Evaluator, _take: TakeGradient) -> float:
         raise ArithmeticError
 
-    part = Part(fails)
+    part = StepPart(fails)
     part.help(evaluator)
     with pytest.raises(ArithmeticError):
         part.finish(evaluator, GradientSum())
