@@ -26,7 +26,7 @@ from population.gradient.descent import (
     new_descent,
     sampler_of,
 )
-from population.gradient.parts import GradientSum, Helpers, StepPart, PassBack
+from population.gradient.parts import GradientSum, Helpers, PassBack, StepPart
 from population.models.blocks import layout_of
 from population.models.opening import open_checkpoint
 from population.weights.genomes import Basis
