@@ -68,6 +68,7 @@ from population.models.checkpoints import Checkpoint
 from population.randomness import generator
 from population.weights.genomes import Basis
 from population.weights.materialise import Materialiser, State
+from tests.benchmarks.foundings import foundings_of
 from tests.benchmarks.harness import (
     BenchmarkError,
     Budgeted,
@@ -269,8 +270,10 @@ def colony(experiment: Experiment, variant: Variant, seed: int, told: Callable[[
         archive = found_archive(Path(folder) / "colony.duckdb", context)
         limit = Budget(item_evaluations=experiment.budget)
         Campaign(archive, context, limit, on_generation=note).run()
+        bred = vars(foundings_of(archive, context))
     run = measured(context, context.factory.maker, trail)
-    return replace(run, scores={**run.scores, **coverage(context, living)})
+    lines = {f"foundings/{what}": {str(trail.budget): found} for what, found in bred.items()}
+    return replace(run, scores={**run.scores, **coverage(context, living), **lines})
 
 
 def rival(experiment: Experiment, name: str, seed: int, told: Callable[[int], None]) -> Run:
