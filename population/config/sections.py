@@ -135,9 +135,9 @@ class Search(_Section):
     or a path through their layers and those of a model merged from them."""
     methods: list[str] = ["linear"]
     """In parameter space: the merge methods of offspring, which may differ from layer to layer.
-    Known are linear, ties, dare_linear, dare_ties, della_linear, della, breadcrumbs and
-    breadcrumbs_ties. With others than linear, which need a base among the founders, method, density
-    of every task vector, normalisation and seed are genes too."""
+    Known are linear, ties, dare_linear, dare_ties, della_linear, della, breadcrumbs,
+    breadcrumbs_ties and sce. With others than linear, which need a base among the founders,
+    method, density of every task vector, normalisation and seed are genes too."""
     merit: Literal["keys", "jury"] = "keys"
     """What breeding goes by: whether models answer as the keys say; or as the colony itself holds
     to be right, where tasks have no keys or none may be used: by its surest answers (labels), or

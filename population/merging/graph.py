@@ -32,8 +32,8 @@ from population.merging.linear_folding import (
     tensor_coefficient,
 )
 from population.merging.methods import METHODS, Combination, Method, Streamed
+from population.merging.methods.cuts import Cuttable, MatrixCut
 from population.merging.methods.method import Settings
-from population.merging.methods.task_vectors import MatrixCut, TaskVectors
 from population.merging.nodes import (
     Node,
     Spec,
@@ -324,7 +324,7 @@ class MergeStep(MethodResult):
             names=tuple(model.name for model in part.models),
             size=backend.chunk,
         )
-        if isinstance(self.method, TaskVectors) and len(rows) > 1:
+        if isinstance(self.method, Cuttable) and len(rows) > 1:
             cuts = [matrix_cut(part.segments[row], self.tensors[tensor].shape) for row in rows]
             return StreamedTensor(partial(self.method.prepare_cut, inputs, settings, cuts), inputs)
         if isinstance(self.method, Streamed):
@@ -345,7 +345,7 @@ class MergeStep(MethodResult):
         """
         if parts == 1:
             return
-        if not isinstance(self.method, TaskVectors):
+        if not isinstance(self.method, Cuttable):
             raise RecipeError(
                 f"step {self.name!r}: {self.method.name} cannot cut within tensors; use blocks of "
                 "whole tensors (granularity tensor, half or layer)"

@@ -104,7 +104,7 @@ def _without_unused(content: Mapping[str, Any]) -> tuple[dict[str, Any], list[st
     method = METHODS.get(str(content["merge_method"]))
     if method is None:
         return dict(content), []
-    known = {parameter.name for parameter in method.parameters}
+    known = {parameter.name for parameter in method.parameters if parameter.in_mergekit}
     unused: dict[str, None] = {}
 
     def cleaned(value: Any) -> Any:
@@ -302,7 +302,7 @@ def to_yaml(recipe: Recipe) -> str:
         raise RecipeError(
             f"mergekit's YAML has one step, this recipe has {len(recipe.steps)}; export it as JSON"
         )
-    (step,) = recipe.steps
+    step = _as_mergekit_has_it(recipe.steps[0])
     if step.method == "route" and any(scale != 1 for _, _, scale in step.path):
         raise RecipeError(
             "mergekit has no scales between layers; this route can only be exported as JSON"
@@ -338,6 +338,25 @@ def to_yaml(recipe: Recipe) -> str:
         content["chat_template"] = output.chat_template
     text: str = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
     return text
+
+
+def _as_mergekit_has_it(step: Step) -> Step:
+    """A step without the parameters that mergekit lacks, where they are at their default.
+
+    Raises:
+        RecipeError: they are not.
+    """
+    if step.method not in METHODS:
+        return step
+    ours = {p.name: p.default for p in METHODS[step.method].parameters if not p.in_mergekit}
+    models = []
+    for model in step.models:
+        for name, default in ours.items():
+            if model.parameters.get(name, default) != default:
+                raise RecipeError(f"mergekit's {step.method} has no {name!r}; export it as JSON")
+        kept = {name: v for name, v in model.parameters.items() if name not in ours}
+        models.append(model.model_copy(update={"parameters": kept}))
+    return step.model_copy(update={"models": models})
 
 
 def _source_yaml(source: Input, paths: Mapping[str, str]) -> dict[str, Any]:

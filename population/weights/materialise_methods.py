@@ -2,8 +2,9 @@
 
 The counterpart of `population.weights.materialise` for genomes of `MethodSpace`. Regions that are
 merged linearly have the bits that they have there; the others have those that the merge engine
-makes by TIES, DARE, DELLA or breadcrumbs of the same weights, densities and seed. What is kept of
-a task vector is found out once (`sparse_vectors`), so a sibling costs one pass over the founders.
+makes by TIES, DARE, DELLA, breadcrumbs or SCE of the same weights, densities and seed. What is kept
+of a task vector is found out once (`sparse_vectors`), so a sibling costs one pass over the
+founders.
 
 Given masks and elected signs, weights are linear in the coefficients, or a quotient of two linear
 functions where they are normalised. So they have a gradient almost everywhere.
@@ -19,9 +20,10 @@ import numpy.typing as npt
 import torch
 
 from lineage.records import Floats
-from population.bred_methods import LINEAR
+from population.bred_methods import LINEAR, SCE
 from population.evolution.spaces.methods import MethodSpace, RegionMethod
 from population.evolution.spaces.space import Booleans
+from population.merging.methods.sce import taking_part
 from population.merging.methods.task_vectors import divisor_of
 from population.models.blocks import Layout
 from population.models.checkpoints import Checkpoint
@@ -29,7 +31,7 @@ from population.models.dtypes import F16, narrow, to_torch
 from population.weights.device_sums import Coefficients
 from population.weights.genomes import Basis
 from population.weights.materialise import Materialiser, State, computed, side_by_side
-from population.weights.method_settings import task_vector_method
+from population.weights.method_settings import selected_share, task_vector_method
 from population.weights.sibling_kernel import (
     ALL_KEPT,
     addresses,
@@ -133,7 +135,8 @@ class MethodMaterialiser(Materialiser):
                 products,
                 slab.like,
             )
-        return np.asarray(products[list(self.basis.vectors)])
+        rows = list(self.basis.vectors)
+        return np.asarray(products[rows] * merge.energies[rows, None])
 
     def _by_method(self, name: str, how: RegionMethod, coefficients: Floats) -> torch.Tensor:
         """One tensor of one sibling."""
@@ -156,6 +159,8 @@ class MethodMaterialiser(Materialiser):
         return to_torch(narrow(into, dtype) if dtype is F16 else into, dtype)
 
     def _merge(self, name: str, how: RegionMethod, coefficients: Floats) -> "_SparseMerge":
+        if how.method == SCE:
+            return self._selecting_merge(name, how, coefficients)
         founders, blocks = len(self.founders), len(self.layout.blocks)
         first = self.basis.base or 0
         sparse = {
@@ -173,7 +178,31 @@ class MethodMaterialiser(Materialiser):
                 own = coefficients[:, block].tolist()
                 divisors[block] = divisor_of(own, normalize=True)
                 quotients[block] = divisors[block] == sum(own)
-        return _SparseMerge(sparse, weights, divisors, quotients, elects, first)
+        return _SparseMerge(sparse, weights, np.ones(founders), divisors, quotients, elects, first)
+
+    def _selecting_merge(
+        self, name: str, how: RegionMethod, coefficients: Floats
+    ) -> "_SparseMerge":
+        """A merge by SCE, which selects elements of all task vectors together."""
+        founders, blocks = len(self.founders), len(self.layout.blocks)
+        here = [segment.block for segment in self.layout.segments[name]]
+        taking = taking_part(coefficients[:, here].T.tolist())
+        weights, energies = np.zeros((founders, blocks)), np.ones(founders)
+        sparse = {}
+        if taking:
+            found = self._sparse.selected(name, taking, selected_share(how.densities))
+            rows = list(self.basis.vectors)
+            weights[rows], energies[rows] = coefficients, found.energies
+            sparse = dict.fromkeys(rows, Sparsified(found.kept, 1.0))
+        return _SparseMerge(
+            sparse,
+            weights,
+            energies,
+            np.ones(blocks),
+            np.ones(blocks, bool),
+            elects=True,
+            first=self.basis.base or 0,
+        )
 
 
 @dataclass(frozen=True)
@@ -183,6 +212,7 @@ class _SparseMerge:
     Attributes:
         sparse: what is left of each task vector, by founder.
         weights: shape (founders, blocks).
+        energies: shape (founders,): with its weight, how much a founder counts in the sum.
         divisors: shape (blocks,).
         quotients: shape (blocks,).
         elects: whether signs are elected.
@@ -191,6 +221,7 @@ class _SparseMerge:
 
     sparse: Mapping[int, Sparsified]
     weights: Floats
+    energies: Floats
     divisors: Floats
     quotients: Booleans
     elects: bool
@@ -207,10 +238,11 @@ class _SparseMerge:
         masks = [ALL_KEPT if p.kept is None else addresses([p.kept])[0] + start for p in parts]
         return np.array(masks, np.int64), np.array([part.factor for part in parts], wide)
 
-    def summed(self, wide: np.dtype[Any]) -> tuple[Numbers, Numbers, bool, Booleans, int]:
+    def summed(self, wide: np.dtype[Any]) -> tuple[Numbers, Numbers, Numbers, bool, Booleans, int]:
         """What `sparse_sums` takes from `weights` to `first`, in a dtype."""
+        shares = (self.weights * self.energies[:, None]).astype(wide)
         weights, divisors = self.weights.astype(wide), self.divisors.astype(wide)
-        return weights, divisors, self.elects, self.quotients, self.first
+        return weights, shares, divisors, self.elects, self.quotients, self.first
 
     def _of(self, founder: int) -> Sparsified:
         return self.sparse.get(founder, WHOLE)

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from lineage.records import Floats
-from population.bred_methods import LINEAR, RANDOM
+from population.bred_methods import LINEAR, RANDOM, SCE
 from population.evolution.spaces.methods import MethodSpace, RegionMethod
 from population.merging.recipe import Blocks, Input, PerBlock, Recipe, Source, Step
 from population.models.blocks import Layout
 from population.weights.genomes import Basis, merge_step, new_names, recipe_of, recipe_over
-from population.weights.method_settings import settings_of
+from population.weights.method_settings import selected_share, settings_of
 
 _Way = tuple[str, bool, int]
 
@@ -63,7 +63,7 @@ def _way_of(region: RegionMethod) -> _Way | None:
     if region.method == LINEAR:
         return None
     seed = region.seed if region.method in RANDOM else 0
-    return region.method, region.normalize, seed
+    return region.method, region.normalize or region.method == SCE, seed
 
 
 def _sparse_step(
@@ -79,7 +79,11 @@ def _sparse_step(
     """The step that merges sparsified task vectors by coefficients of shape (vectors, blocks)."""
     method, normalize, seed = way
     assert basis.base is not None
-    models = []
+    models: list[Input] = []
+    shared: dict[str, PerBlock | float | bool] = {"normalize": normalize}
+    if method == SCE:
+        shares = np.array([selected_share(region.densities) for region in regions])
+        shared = {"select_topk": _per_block(layout, shares[space.regions])}
     for row, founder in enumerate(basis.vectors):
         of_region = [settings_of(method, region.densities[row]) for region in regions]
         settings = {
@@ -100,7 +104,7 @@ def _sparse_step(
         method=method,
         base=basis.founders[basis.base],
         models=models,
-        parameters={"normalize": normalize},
+        parameters=shared,
         blocks=cut,
         seed=seed,
     )

@@ -258,6 +258,7 @@ def sparse_sums(
     size: int,
     runs: Any,
     weights: Any,
+    shares: Any,
     divisors: Any,
     elects: bool,
     quotients: Any,
@@ -279,6 +280,8 @@ def sparse_sums(
         size: elements of each.
         runs: int64, shape (runs, 3): where a run of elements starts, where it stops, its block.
         weights: of `like_wide`'s dtype, shape (founders, blocks).
+        shares: the same: where signs are elected, the weights in the sum, while `weights` are those
+            in the election.
         divisors: the same, shape (blocks,); where signs are elected, 1.
         elects: whether signs are elected.
         quotients: bool, shape (blocks,): whether sums are divided by the weights that took part.
@@ -298,7 +301,7 @@ def sparse_sums(
             _load_sparse(sources, masks, factors, size, start, count, first, like_source, wide)
             merged = total[:count]
             _merge_sparse(
-                wide, weights, divisors[block], elects, quotients[block], first, block,
+                wide, weights, shares, divisors[block], elects, quotients[block], first, block,
                 merged, sign[:count], share[:count],
             )  # fmt: skip
             base = wide[first, :count]
@@ -315,6 +318,7 @@ def sparse_products(
     gradient: Any,
     runs: Any,
     weights: Any,
+    shares: Any,
     divisors: Any,
     elects: bool,
     quotients: Any,
@@ -331,6 +335,7 @@ def sparse_products(
         gradient: by the elements of the sibling, fp32 or fp64, which sums are computed in.
         runs: as there.
         weights: as there.
+        shares: as there; the gradient is by these.
         divisors: as there.
         elects: as there.
         quotients: as there.
@@ -352,7 +357,7 @@ def sparse_products(
             _load_sparse(sources, masks, factors, size, start, count, first, like_source, wide)
             merged, signs, parts = total[:count], sign[:count], share[:count]
             _merge_sparse(
-                wide, weights, divisors[block], elects, quotients[block], first, block,
+                wide, weights, shares, divisors[block], elects, quotients[block], first, block,
                 merged, signs, parts,
             )  # fmt: skip
             slope = gradient[start : start + count]
@@ -406,6 +411,7 @@ def _load_sparse(
 def _merge_sparse(
     wide: Any,
     weights: Any,
+    shares: Any,
     divisor: Any,
     elects: bool,
     normalizes: bool,
@@ -431,7 +437,7 @@ def _merge_sparse(
     if elects:
         for i in range(total.size):
             sign[i] = one if total[i] >= none else -one
-        _elect(wide, weights[:, block], normalizes, first, total, sign, share)
+        _elect(wide, shares[:, block], normalizes, first, total, sign, share)
     else:
         for i in range(total.size):
             share[i] = divisor

@@ -288,7 +288,8 @@ def _methods_view(recipe: dict[str, Any]) -> Table:
         densities = [f"{density:.0%}" for density in own.get("densities", ())]
         normalised = "yes" if own.get("normalize") else ""
         seed = str(own.get("seed", ""))
-        table.add_row(safe(region), safe(own["method"]), normalised, seed, *densities)
+        share = f" {own['select_topk']:.0%}" if "select_topk" in own else ""
+        table.add_row(safe(region), safe(own["method"] + share), normalised, seed, *densities)
     return table
 
 

@@ -4,6 +4,7 @@ Weights of a `ParameterSpace` are the base plus task vectors times coefficients.
 and breadcrumbs do the same with task vectors that they sparsified first, and may then elect signs.
 So a genome has a structure beside its coefficients: for each region (a layer, or what belongs to
 no layer) a method, whether it normalises and its seed, and the density of every task vector there.
+SCE selects elements of all task vectors together: the density of the first is the share of them.
 Given the structure, weights are linear in the coefficients, or nearly so, and have a gradient; the
 structure itself is for evolution alone.
 
@@ -20,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lineage.records import Floats
-from population.bred_methods import BRED_METHODS, LINEAR, NORMALIZED, RANDOM
+from population.bred_methods import BRED_METHODS, LINEAR, NORMALIZED, RANDOM, SCE
 from population.errors import PopulationError
 from population.evolution.spaces.parameter import ParameterSpace
 from population.evolution.spaces.space import Booleans, InitialGenome, Integers, Space, Structure
@@ -60,6 +61,8 @@ class RegionMethod:
         """What matters of it, as `--json` prints it."""
         if self.method == LINEAR:
             return {"method": LINEAR}
+        if self.method == SCE:
+            return {"method": SCE, "select_topk": self.densities[0]}
         settings = {"normalize": self.normalize, "densities": list(self.densities)}
         seed = {"seed": self.seed} if self.method in RANDOM else {}
         return {"method": self.method, **settings, **seed}

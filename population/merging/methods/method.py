@@ -51,6 +51,7 @@ class Parameter:
         per_model: given for each model, or once.
         low: the smallest valid value.
         high: the largest valid value.
+        in_mergekit: whether mergekit has it too; where not, its YAML does not reach it.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Parameter:
     per_model: bool = False
     low: float = -np.inf
     high: float = np.inf
+    in_mergekit: bool = True
 
 
 WEIGHT = Parameter("weight", "how much of this model", per_model=True)

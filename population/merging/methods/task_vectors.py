@@ -7,7 +7,6 @@ rest is summed, divided by the weights that took part if asked to, and added to 
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ import numpy.typing as npt
 from array_api_compat import is_numpy_array
 
 from population.merging.methods import kernels
+from population.merging.methods.cuts import Cuttable, MatrixCut, merge_cut, part_weights
 from population.merging.methods.method import (
     DENSITY,
     INT8_MASK,
@@ -27,7 +27,6 @@ from population.merging.methods.method import (
     Group,
     Parameter,
     Settings,
-    Streamed,
     namespace,
 )
 from population.merging.methods.random_masks import bernoulli_mask, rank_mask
@@ -43,59 +42,27 @@ NORMALIZE_BY_DEFAULT = Parameter("normalize", NORMALIZE.meaning, default=True)
 RESCALE_BY_DEFAULT = Parameter("rescale", RESCALE.meaning, default=True)
 
 
-@dataclass(frozen=True)
-class MatrixCut:
-    """A part of a tensor that counts as a matrix: `start:stop` of its rows or of its columns."""
-
-    start: int
-    stop: int
-    rows: bool
-
-    def within(self, chunk: Chunk) -> tuple[slice, slice] | None:
-        """Where the part lies in a chunk of whole rows; None if it does not."""
-        if not self.rows:
-            return slice(None), slice(self.start, self.stop)
-        start, stop = max(self.start, chunk.start), min(self.stop, chunk.stop)
-        if start >= stop:
-            return None
-        return slice(start - chunk.start, stop - chunk.start), slice(None)
-
-
-class TaskVectors(Streamed):
+class TaskVectors(Cuttable):
     """The common scheme; how task vectors are sparsified is up to the method.
 
     Attributes:
         votes: whether signs are elected.
     """
 
-    base = "required"
     votes: bool
 
     @abstractmethod
     def sparsification(self, group: Group, model: int, settings: Settings) -> Sparsification:
         """How one task vector is sparsified."""
 
-    def prepare(self, group: Group, settings: Settings) -> Callable[[Chunk], Array]:
-        """Prepare merging: returns the function that merges one chunk, [rows, columns]."""
-        return self.prepare_cut(group, settings, [None])
-
     def prepare_cut(
         self, group: Group, settings: Settings, cuts: Sequence[MatrixCut | None]
     ) -> Callable[[Chunk], Array]:
-        """Prepare merging a tensor that is cut: every part of it has weights of its own.
+        """Prepare merging: returns the function that merges one chunk, [rows, columns].
 
-        Task vectors are sparsified whole. In a part all is as it would be with its weights in the
-        whole tensor, to the bit.
-
-        Args:
-            group: the inputs of one output tensor.
-            settings: of the method, for one unit each part; only weights may differ between them.
-            cuts: the parts, which make up the tensor; [None] if it is not cut.
-
-        Returns:
-            A function from a chunk to merged rows, shape [rows, columns].
+        In a part all is as it would be with its weights in the whole tensor, to the bit.
         """
-        parts_weights = [[float(w) for w in row] for row in settings["weight"]]
+        parts_weights = part_weights(settings)
         sparsifications = [
             self.sparsification(group, model, settings) for model in range(group.count)
         ]
@@ -119,20 +86,14 @@ class TaskVectors(Streamed):
             (weights,) = parts_weights
             return add(sparsified(chunk, weights), weights, chunk.base)
 
-        def merge_cut(chunk: Chunk) -> Array:
-            parts = sparsified(chunk, [1.0] * group.count)
-            merged = namespace(chunk.base).empty_like(chunk.base)
-            for cut, weights in zip(cuts, parts_weights, strict=True):
-                assert cut is not None
-                here = cut.within(chunk)
-                if here is not None:
-                    weighted = _weighted(parts, here, weights)
-                    base = chunk.base[here]
-                    base = np.ascontiguousarray(base) if is_numpy_array(base) else base
-                    merged[here] = add(weighted, weights, base)
-            return merged
+        def merge_part(parts: Array, weights: list[float], base: Array) -> Array:
+            return add(_weighted(parts, weights), weights, base)
 
-        return merge if len(cuts) == 1 else merge_cut
+        def merge_parts(chunk: Chunk) -> Array:
+            parts = sparsified(chunk, [1.0] * group.count)
+            return merge_cut(chunk, parts, cuts, parts_weights, merge_part)
+
+        return merge if len(cuts) == 1 else merge_parts
 
 
 def divisor_of(weights: Sequence[float], *, normalize: bool) -> float:
@@ -217,13 +178,12 @@ def _parts_buffer(count: int, base: Array) -> Array:
     return np.empty((count, *base.shape), base.dtype) if is_numpy_array(base) else [None] * count
 
 
-def _weighted(parts: Array, here: tuple[slice, slice], weights: Sequence[float]) -> Array:
-    """Some rows or columns of all parts, each times its weight."""
+def _weighted(parts: Array, weights: Sequence[float]) -> Array:
+    """Parts, each times its weight; numpy's are overwritten."""
     if not isinstance(parts, np.ndarray):
-        return [part[here] * weight for part, weight in zip(parts, weights, strict=True)]
-    cut = np.ascontiguousarray(parts[(slice(None), *here)])
-    cut *= np.array(weights, cut.dtype)[:, None, None]
-    return cut
+        return [part * weight for part, weight in zip(parts, weights, strict=True)]
+    parts *= np.array(weights, parts.dtype)[:, None, None]
+    return parts
 
 
 def _flat(parts: npt.NDArray[Any]) -> npt.NDArray[Any]:

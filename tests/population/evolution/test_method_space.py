@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lineage.records import Floats
-from population.bred_methods import BRED_METHODS, NORMALIZED, RANDOM
+from population.bred_methods import BRED_METHODS, NORMALIZED, RANDOM, SCE
 from population.errors import PopulationError
 from population.evolution.evolution_strategy import sample_steps
 from population.evolution.mutation import mutate
@@ -35,7 +35,7 @@ def coefficients(seed: int) -> Floats:
 
 def test_what_campaigns_breed_is_what_the_merge_engine_says_of_these_methods() -> None:
     sparse = {name: method for name, method in METHODS.items() if isinstance(method, TaskVectors)}
-    assert set(BRED_METHODS[1:]) == set(sparse)
+    assert set(BRED_METHODS[1:]) == {*sparse, SCE}
     assert {name for name, method in sparse.items() if method.random} == set(RANDOM)
     defaults = {
         name: parameter.default
@@ -43,7 +43,7 @@ def test_what_campaigns_breed_is_what_the_merge_engine_says_of_these_methods() -
         for parameter in method.parameters
         if parameter.name == "normalize"
     }
-    assert {name for name, default in defaults.items() if default} == set(NORMALIZED)
+    assert {SCE, *(name for name, default in defaults.items() if default)} == set(NORMALIZED)
     with pytest.raises(PopulationError, match="slerp"):
         space_of("linear", "slerp")
 

@@ -30,8 +30,9 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def step(method: str, weights: Any, density: Any, **more: Any) -> dict[str, Any]:
+    of_models = {} if method == "sce" else {"density": density}
     models = [
-        {"model": name, "parameters": {"weight": weights[name], "density": density}}
+        {"model": name, "parameters": {"weight": weights[name], **of_models}}
         for name in ("math", "chat")
     ]
     return {"method": method, "base": "base", "models": models, "seed": 3} | more
@@ -44,19 +45,25 @@ def made(sources: dict[str, Path], folder: Path, **step: Any) -> Arrays:
 
 @pytest.mark.parametrize("granularity", ["slice", "group"])
 @pytest.mark.parametrize(
-    ("method", "normalize"),
-    [("ties", True), ("dare_ties", False), ("della_linear", True), ("breadcrumbs", False)],
+    ("method", "parameters"),
+    [
+        ("ties", {"normalize": True}),
+        ("dare_ties", {}),
+        ("della_linear", {"normalize": True}),
+        ("breadcrumbs", {}),
+        ("sce", {"select_topk": 0.6}),
+    ],
 )
 def test_every_part_is_what_its_weights_make_of_the_whole_tensor(
     sources: dict[str, Path],
     method: str,
-    normalize: bool,
+    parameters: dict[str, Any],
     granularity: Granularity,
     tmp_path: Path,
 ) -> None:
     layout = layout_of(llama_shapes(), LLAMA, granularity, 2)
     parity = [int(block.name[-1]) % 2 if block.name[-1].isdigit() else 0 for block in layout.blocks]
-    more = {"parameters": {"normalize": normalize}}
+    more = {"parameters": parameters}
     whole = [
         made(sources, tmp_path / str(number), **step(method, weights, 0.6, **more))
         for number, weights in enumerate(WEIGHTS)

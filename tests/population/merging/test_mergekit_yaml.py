@@ -308,6 +308,28 @@ def test_what_mergekit_cannot_say_is_not_written_as_yaml() -> None:
     refused(lambda: to_yaml(recipe_of({"a": "x"}, route)), "no scales between layers")
     per_block = linear({"a": {"blocks": {"outside": 1}}}, blocks={})
     refused(lambda: to_yaml(recipe_of({"a": "x"}, per_block)), "mergekit has no blocks")
+    models = [{"model": "a", "parameters": {"weight": 0.5}}]
+    sce = {"method": "sce", "base": "b", "models": models}
+    refused(lambda: to_yaml(recipe_of({"a": "x", "b": "y"}, sce)), "mergekit's sce has no 'weight'")
+
+
+def test_a_weight_that_only_our_sce_has_does_not_come_from_yaml_nor_go_there() -> None:
+    text = """
+merge_method: sce
+base_model: base
+models:
+  - {model: math, parameters: {weight: 0.3}}
+parameters: {select_topk: 0.5}
+"""
+    said: list[str] = []
+    recipe = from_yaml(text, "my.yml", said.append)
+    assert recipe.steps[0].models[0].parameters == {}
+    assert "sce has no parameter 'weight', which is ignored (mergekit does so too)" in said[0]
+    models = [{"model": "math", "parameters": {"weight": 1.0}}]
+    ours = recipe_of(
+        {"math": "math", "base": "base"}, {"method": "sce", "base": "base", "models": models}
+    )
+    assert yaml.safe_load(to_yaml(ours))["models"] == [{"model": "math"}]
 
 
 def test_a_route_without_scales_is_written_as_slices(trio: Path, tmp_path: Path) -> None:

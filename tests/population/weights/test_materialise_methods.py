@@ -10,7 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file as save_torch
 
 from lineage.records import Floats
-from population.bred_methods import BRED_METHODS, NORMALIZED
+from population.bred_methods import BRED_METHODS, NORMALIZED, SCE
 from population.evolution.spaces.methods import DENSITIES, MethodSpace, RegionMethod
 from population.merging.merge import merge
 from population.merging.recipe import Blocks, Recipe, Source
@@ -88,7 +88,9 @@ def assert_same_bits(state: State, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("granularity", ["half", "group", "slice"])
-@pytest.mark.parametrize("methods", [("linear", "ties", "dare_ties"), ("della", "breadcrumbs")])
+@pytest.mark.parametrize(
+    "methods", [("linear", "ties", "dare_ties"), ("della", "breadcrumbs"), ("sce",)]
+)
 def test_a_genome_makes_what_the_merge_engine_makes_of_its_recipe(
     folders: list[Path],
     methods: tuple[str, ...],
@@ -114,7 +116,10 @@ def test_one_method_everywhere_is_one_step_of_a_recipe(
     (step,) = recipe.steps
     assert step.method == method
     assert [model.parameters["weight"] for model in step.models] == [0.5] * 3
-    assert [model.parameters["density"] for model in step.models] == [0.4, 0.5, 0.6]
+    if method == SCE:
+        assert step.parameters == {"select_topk": 0.4}
+    else:
+        assert [model.parameters["density"] for model in step.models] == [0.4, 0.5, 0.6]
     merge(recipe, tmp_path / "out", threads=1)
     assert_same_bits(maker.one(genome), tmp_path / "out")
 
@@ -177,6 +182,20 @@ def test_the_gradient_is_that_of_a_small_step_along_each_coefficient(
     np.testing.assert_allclose(gradient[moving > 0], wanted[moving > 0], rtol=1e-5, atol=1e-5)
     assert not gradient[space.space.structure.genes].any()
     assert space.coefficients(gradient)[coefficients == 0.0].all()  # who has no part can get one
+
+
+def test_what_sce_selects_does_not_change_when_a_founder_joins(folders: list[Path]) -> None:
+    """One without a weight takes no part, as the merge engine has it of a model with weight 0."""
+    maker = maker_of(folders[0], "half")
+    space = maker.space
+    how = RegionMethod(SCE, True, 0, (0.5, 1.0))
+    before = replace(space, founders=3, vectors=(1, 2))
+    genome = before.genome(np.array([[0.7] * space.blocks, [0.2] * space.blocks]), [how] * 3)
+    earlier = MethodMaterialiser(
+        maker.founders[:3], Basis(NAMES[:3], 0), maker.layout, before, threads=1
+    )
+    old, new = earlier.one(genome), maker.one(genome)
+    assert all(torch.equal(old[name], new[name]) for name in old)
 
 
 def test_masks_are_made_once_and_no_more_are_kept_than_there_is_room_for(
