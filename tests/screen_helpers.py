@@ -95,11 +95,11 @@ class Unfinished:
 
     def __init__(self) -> None:
         self._timers: list[Timer] = []
-        self._questions: dict[tuple[int, str], MessagePump] = {}
+        self._questions: dict[tuple[int, str], tuple[MessagePump, object]] = {}
 
     def __bool__(self) -> bool:
         self._timers = [timer for timer in self._timers if timer._task and not timer._task.done()]
-        asking = [key for key, asker in self._questions.items() if asker.is_running]
+        asking = [asker for asker, _ in self._questions.values() if asker.is_running]
         return bool(self._timers or asking)
 
     @contextmanager
@@ -121,12 +121,17 @@ class Unfinished:
             take: Callable[[Any], None],
             refuse: Callable[[str], None] | None = None,
         ) -> None:
-            key = (id(asker), kind)
-            self._questions[key] = asker
+            # One that is asked again has two answers to come, if the first was under way.
+            key, latest = (id(asker), kind), (asker, object())
+            self._questions[key] = latest
+
+            def end() -> None:
+                if self._questions.get(key) is latest:
+                    del self._questions[key]
 
             def answered(then: Callable[[Any], None]) -> Callable[[Any], None]:
                 def call(answer: Any) -> None:
-                    self._questions.pop(key, None)
+                    end()
                     then(answer)
 
                 return call
@@ -135,7 +140,7 @@ class Unfinished:
                 try:
                     return question(archive)
                 except ArchiveError:
-                    self._questions.pop(key, None)
+                    end()
                     raise
 
             ask(worker, asker, kind, asked, answered(take), refuse and answered(refuse))
@@ -177,9 +182,14 @@ async def until(pilot: Pilot[None], holds: Callable[[], bool], seconds: float = 
 
 
 async def pressed(pilot: Pilot[None], *keys: str) -> None:
-    """Press keys, and wait until the details that they ask for are shown."""
-    await pilot.press(*keys)
-    await quiet(pilot)
+    """Press keys, each once what the one before began is laid out and answered.
+
+    Somebody who is faster than a frame finds the cursor where it was: a list that is yet to be
+    laid out has not moved it.
+    """
+    for key in keys:
+        await pilot.press(key)
+        await quiet(pilot)
 
 
 def frame(app: ColonyApp) -> str:
