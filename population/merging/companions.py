@@ -22,7 +22,12 @@ from population.models.tied_heads import has_own_head, untied_config
 from population.models.tokenizer_files import TOKENIZER_FILES
 
 CONFIG, GENERATION = "config.json", "generation_config.json"
-COPIED = ("preprocessor_config.json",)
+COPIED = (
+    "preprocessor_config.json",
+    "processor_config.json",
+    "video_preprocessor_config.json",
+    "chat_template.json",
+)
 TEMPLATES = "additional_chat_templates"
 MORE_TOKENIZER_FILES = ("sentencepiece.bpe.model", "spiece.model", "tokenizer.model.v3",
                         "tekken.json", "vocab.bpe", "encoder.json")  # fmt: skip

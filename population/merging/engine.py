@@ -8,11 +8,12 @@ from pathlib import Path
 
 from lineage.cleanup import afterwards
 from population.errors import CheckpointError, RecipeError
+from population.families import family_of
 from population.merging.backends import Backend, backend_for
-from population.merging.graph import MergeStep, RouteNode
+from population.merging.graph import Assembly, MergeStep, RouteNode
 from population.merging.lazy_tensors import matrix_shape, row_spans
 from population.merging.nodes import Node, Spec, clear_thread_cache
-from population.merging.recipe import Recipe
+from population.merging.recipe import ASSEMBLE, Recipe
 from population.merging.source_alignment import align_sources
 from population.merging.source_nodes import (
     Leaf,
@@ -25,6 +26,7 @@ from population.models.canonical_form import with_equal_prefixes
 from population.models.checkpoints import Checkpoint
 from population.models.compatibility import same_vocabulary
 from population.models.dtypes import BY_NAME, Dtype, all_finite
+from population.models.grafts import frame_among, graft
 from population.models.sources import open_source
 from population.models.tokenizer_files import has_tokenizer
 
@@ -85,7 +87,7 @@ def plan(
         for name, source in recipe.sources.items()
         if name in used
     }
-    renamed = with_equal_prefixes(list(checkpoints.values()))
+    renamed = with_equal_prefixes(_in_one_frame(recipe, checkpoints))
     leaves = {
         name: Leaf(name, checkpoint) for name, checkpoint in zip(checkpoints, renamed, strict=True)
     }
@@ -104,6 +106,8 @@ def plan(
             continue
         if step.method == "route":
             nodes[step.name] = RouteNode(step, nodes)
+        elif step.method == ASSEMBLE:
+            nodes[step.name] = Assembly(step, nodes)
         else:
             nodes[step.name] = MergeStep(step, nodes, compat=recipe.mergekit_compat)
     result = nodes[recipe.steps[-1].name]
@@ -115,6 +119,22 @@ def plan(
         for name, spec in result.tensors.items()
     }
     return MergePlan(recipe, leaves, result, tensors, vocabularies, sources, nodes)
+
+
+def _in_one_frame(recipe: Recipe, checkpoints: Mapping[str, Checkpoint]) -> list[Checkpoint]:
+    """The sources; language models among vision-language models stand in the frame of one of them.
+
+    That is the base, or the first.
+    """
+    opened, base = list(checkpoints.values()), _base(recipe, list(checkpoints))
+    families = [family_of(checkpoint.config) for checkpoint in opened]
+    frame = frame_among(opened, base)
+    if frame is None or all(family.composed for family in families):
+        return opened
+    return [
+        checkpoint if family.composed or not checkpoint.config else graft(frame, checkpoint)
+        for checkpoint, family in zip(opened, families, strict=True)
+    ]
 
 
 def _share_tensors(leaves: Iterable[Leaf]) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from population.errors import RecipeError
+from population.families import family_of
 from population.merging.backends import Backend
 from population.merging.lazy_tensors import (
     Affine,
@@ -44,6 +45,7 @@ from population.merging.nodes import (
     rereadable,
     widest_dtype,
 )
+from population.merging.parts import PartView, checked_part, layers_of
 from population.merging.recipe import Input, Slice, Step
 from population.merging.routes import IDENTITY, Route, RouteStep, route_config, sources_of
 from population.merging.settings import Units, resolve
@@ -91,6 +93,8 @@ class MergeStep(MethodResult):
     def __init__(self, step: Step, nodes: Mapping[str, Node], *, compat: bool) -> None:
         self.name = step.name
         self.method: Method = METHODS[step.method]
+        if step.part is not None:
+            nodes = {name: PartView(nodes[name], step.part) for name in step.uses()}
         self._step, self._nodes = step, nodes
         self._copied_from: dict[str, int] = {}
         if step.slices:
@@ -133,6 +137,7 @@ class MergeStep(MethodResult):
                 reference.config,
                 step.blocks.granularity,
                 step.blocks.groups,
+                part=step.blocks.part,
             )
             cut_units = [(name, segment) for name in names for segment in layout.segments[name]]
             unit_names = [name for name, _ in cut_units]
@@ -411,6 +416,58 @@ class RouteNode:
         return _copied_from(self, tensor)
 
 
+class Assembly:
+    """Parts of several models, put together.
+
+    Args:
+        step: from the recipe.
+        nodes: the models that it may use, by name.
+
+    Raises:
+        RecipeError: there is no such part, or models lack tensors of it.
+    """
+
+    def __init__(self, step: Step, nodes: Mapping[str, Node]) -> None:
+        self.name = step.name
+        self.height = _height(step, nodes, 0)
+        whole = nodes[step.models[0].model]
+        views: dict[str, Node] = {}
+        for name, model in step.parts.items():
+            views[checked_part(whole, name)] = PartView(nodes[model], name)
+        family = family_of(whole.config)
+        rest = [name for name in whole.tensors if family.part_of(name) not in views]
+        self._sources: dict[str, Node] = dict.fromkeys(rest, whole)
+        for view in views.values():
+            self._sources |= dict.fromkeys(view.tensors, view)
+        merged = views.get(family.merged, whole)
+        self.config: Mapping[str, Any] = (
+            merged.config if layers_of(merged) != layers_of(whole) else whole.config
+        )
+        self.tensors: Mapping[str, Spec] = {
+            name: node.tensors[name] for name, node in self._sources.items()
+        }
+        self.copied: Set[str] = {
+            name for name, node in self._sources.items() if name in node.copied
+        }
+
+    @cached_property
+    def depths(self) -> Mapping[str, float]:
+        """The relative depth of each tensor, see `Node.depths`."""
+        return depths_of(self.tensors, self.config)
+
+    def lazy_tensor(self, tensor: str, backend: Backend) -> LazyTensor:
+        """One tensor, as the model of its part makes it."""
+        return self._sources[tensor].lazy_tensor(tensor, backend)
+
+    def below(self, tensor: str) -> tuple[Node, str]:
+        """The input that a tensor is taken from: (model, name)."""
+        return self._sources[tensor], tensor
+
+    def copy_of(self, tensor: str) -> tuple[Node, str]:
+        """The source and name that a tensor is copied from."""
+        return _copied_from(self, tensor)
+
+
 def matrix_cut(segment: Segment | None, shape: tuple[int, ...]) -> MatrixCut:
     """Where a segment of a tensor lies in the matrix that the tensor counts as.
 
@@ -446,6 +503,6 @@ def _height(step: Step, nodes: Mapping[str, Node], more: int) -> int:
 
 def _copied_from(node: Node, tensor: str) -> tuple[Node, str]:
     """The source that a tensor is copied from; without recursion, see `expand`."""
-    while isinstance(node, MergeStep | RouteNode):
+    while isinstance(node, MergeStep | RouteNode | Assembly):
         node, tensor = node.below(tensor)
     return node.copy_of(tensor)

@@ -16,6 +16,7 @@ from population.merging.recipe import Recipe, with_paths_from
 from population.merging.writer import new_folder
 from population.models.canonical_form import form_with_hash
 from population.models.checkpoints import Checkpoint
+from population.models.grafts import GraftedCheckpoint
 from population.models.opening import open_tensors
 from population.models.sources import open_source
 from population.models.tensor_files import TensorHeader
@@ -165,7 +166,12 @@ def _template(planned: MergePlan) -> str | None:
 def _as_written(planned: MergePlan, sha: str, pin: bool) -> Recipe:
     """The recipe with the hash of what it makes, and with paths that hold from anywhere."""
     recipe = with_paths_from(planned.recipe, Path.cwd())
-    sources = {name: recipe.sources[name] for name in planned.leaves}
+    sources = {
+        name: recipe.sources[name].model_copy(update={"path": leaf.checkpoint.reference})
+        if isinstance(leaf.checkpoint, GraftedCheckpoint)
+        else recipe.sources[name]
+        for name, leaf in planned.leaves.items()
+    }
     if pin:
         sources = {
             name: source

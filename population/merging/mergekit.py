@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from population.errors import RecipeError
 from population.merging.methods import METHODS
 from population.merging.recipe import (
+    ASSEMBLE,
     Input,
     Output,
     PerBlock,
@@ -28,6 +29,7 @@ _KEYS = {
     "merge_method",
     "base_model",
     "models",
+    "modules",
     "slices",
     "parameters",
     "dtype",
@@ -36,6 +38,7 @@ _KEYS = {
     "tokenizer_source",
     "chat_template",
 }
+_INPUTS = ("models", "slices", "modules")
 _REMARK_KEYS = {"name", "description", "author", "license", "version", "notes", "comment"}
 MAX_VALUES = 10**6
 """Values in a configuration, at most. Aliases let a few lines of YAML stand for any number."""
@@ -59,10 +62,6 @@ def from_yaml(text: str, where: str, say: Callable[[str], None] = lambda _: None
         raise RecipeError(f"{where}: neither a recipe (JSON) nor YAML: {line}") from None
     if not isinstance(content, dict) or "merge_method" not in content:
         raise RecipeError(f"{where}: neither a recipe (JSON) nor a mergekit YAML (no merge_method)")
-    if "modules" in content:
-        raise RecipeError(
-            f"{where}: 'modules' is not supported; merge the whole model with 'models'"
-        )
     if _is_larger(content, MAX_VALUES):
         raise RecipeError(f"{where}: its aliases stand for more than {MAX_VALUES} values")
     names = _Names(Path(where).parent)
@@ -121,7 +120,7 @@ def _without_unused(content: Mapping[str, Any]) -> tuple[dict[str, Any], list[st
             kept["parameters"] = parameters
         return kept
 
-    places = {key: cleaned(content[key]) for key in ("models", "slices") if key in content}
+    places = {key: cleaned(content[key]) for key in _INPUTS if key in content}
     rest = cleaned({key: value for key, value in content.items() if key not in places})
     notes = [_unused_message(method.name, name, known) for name in sorted(unused)]
     remarks = [key for key in rest if key in _REMARK_KEYS]
@@ -146,20 +145,14 @@ def _recipe(content: Mapping[str, Any], names: "_Names") -> Recipe:
     _check_keys(content, _KEYS)
     for entry in content.get("slices") or []:
         _check_keys(entry, {"sources", "base_model", "parameters"})
-    method = content["merge_method"]
     base = names.of(content.get("base_model"))
-    models = [_input(entry, names) for entry in content.get("models") or []]
-    # To mergekit a base is always one of the models, so an average counts it, listed or not.
-    if models and base and method == "linear" and base not in {model.model for model in models}:
-        models.append(Input(model=base))
-    slices = [
-        Slice(
-            sources=[_input(source, names) for source in entry["sources"]],
-            base=names.of(entry.get("base_model")),
-            parameters=_parameters(entry),
-        )
-        for entry in content.get("slices") or []
-    ]
+    given = [key for key in _INPUTS if content.get(key)]
+    if len(given) > 1:
+        raise ValueError(f"{' and '.join(given)} exclude each other; keep one of them")
+    if content.get("modules"):
+        steps = _module_steps(content, base, names)
+    else:
+        steps = [_step(content, content["merge_method"], base, names, RESULT)]
     tokenizer = None
     if content.get("tokenizer"):
         settings = dict(content["tokenizer"])
@@ -175,20 +168,77 @@ def _recipe(content: Mapping[str, Any], names: "_Names") -> Recipe:
         tokenizer = TokenizerChoice.model_validate(settings)
     elif content.get("tokenizer_source"):
         tokenizer = TokenizerChoice(source=_tokenizer_source(content["tokenizer_source"], names))
-    step = Step(
-        name=names.free(RESULT),
+    output = Output(
+        dtype=content.get("out_dtype") or content.get("dtype"),
+        tokenizer=tokenizer,
+        chat_template=content.get("chat_template"),
+    )
+    return Recipe(sources=names.sources, steps=steps, output=output)
+
+
+def _step(
+    content: Mapping[str, Any], method: str, base: str | None, names: "_Names", name: str
+) -> Step:
+    """The step that a configuration's or a module's models or slices are."""
+    models = [_input(entry, names) for entry in content.get("models") or []]
+    # To mergekit a base is always one of the models, so an average counts it, listed or not.
+    if models and base and method == "linear" and base not in {model.model for model in models}:
+        models.append(Input(model=base))
+    slices = [
+        Slice(
+            sources=[_input(source, names) for source in entry["sources"]],
+            base=names.of(entry.get("base_model")),
+            parameters=_parameters(entry),
+        )
+        for entry in content.get("slices") or []
+    ]
+    return Step(
+        name=names.free(name),
         method=method,
         base=base,
         models=models,
         slices=slices,
         parameters=_parameters(content),
     )
-    output = Output(
-        dtype=content.get("out_dtype") or content.get("dtype"),
-        tokenizer=tokenizer,
-        chat_template=content.get("chat_template"),
-    )
-    return Recipe(sources=names.sources, steps=[step], output=output)
+
+
+def _module_steps(content: Mapping[str, Any], base: str | None, names: "_Names") -> list[Step]:
+    """A step for each module, and the one that puts them together.
+
+    A module of the base alone is taken as it is. mergekit writes no tensor of a module that is not
+    named; here it stays that of the base, or of the first model.
+    """
+    steps: list[Step] = []
+    parts: dict[str, str] = {}
+    common = _parameters(content)
+    for module, entry in content["modules"].items():
+        _check_keys(entry, {"models", "slices", "parameters"})
+        if bool(entry.get("models")) == bool(entry.get("slices")):
+            raise ValueError(f"module {module!r} has either 'models' or 'slices'")
+        for slice_ in entry.get("slices") or []:
+            _check_keys(slice_, {"sources", "base_model", "parameters"})
+        step = _step(entry, content["merge_method"], base, names, f"{RESULT} {module}")
+        if base is not None and {model.model for model in step.models} == {base}:
+            parts[module] = base
+            continue
+        parameters = {
+            name: _with_fallback(step.parameters.get(name), common.get(name))
+            for name in {**step.parameters, **common}
+        }
+        steps.append(step.model_copy(update={"part": module, "parameters": parameters}))
+        parts[module] = steps[-1].name
+    first = base or next(iter(names.sources))
+    models = [Input(model=first)]
+    return [*steps, Step(name=names.free(RESULT), method=ASSEMBLE, models=models, parts=parts)]
+
+
+def _with_fallback(own: Any, common: Any) -> Any:
+    """A parameter of a module; where none of its filters match, that of the whole configuration."""
+    if own is None or common is None:
+        return common if own is None else own
+    if not isinstance(own, list) or not all(isinstance(one, dict) for one in own):
+        return own
+    return [*own, *(common if isinstance(common, list) else [{"value": common}])]
 
 
 def _parameters(entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from population.errors import CheckpointError, PopulationError
+from population.families import family_of
 from population.memory import available_memory
 from population.merging.engine import MergePlan
 from population.merging.model_card import licence_of
@@ -17,6 +18,7 @@ from population.models.architectures import architecture_of
 from population.models.checkpoints import Checkpoint
 from population.models.compatibility import same_vocabulary
 from population.models.config_comparison import config_differences, text_config
+from population.models.grafts import graft
 
 OWN_MEMORY = 300 * 10**6
 """Bytes that a merge takes whatever its size."""
@@ -203,10 +205,39 @@ def profile(checkpoint: Checkpoint, reference: Checkpoint) -> Profile:
     )
 
 
+def parts_of(checkpoint: Checkpoint) -> dict[str, int]:
+    """The parameters of each part of a model of several; empty for others."""
+    family = family_of(checkpoint.config)
+    counts: dict[str, int] = {}
+    for name, header in checkpoint.tensors.items() if family.composed else ():
+        part = family.part_of(name)
+        counts[part] = counts.get(part, 0) + header.parameters
+    return dict(sorted(counts.items()))
+
+
 def _fits(reference: Checkpoint, other: Checkpoint) -> str:
     """Whether two checkpoints can be merged, and if not, the first reason."""
     if other is reference:
         return "is compared with"
+    if reference.config and other.config:
+        composed = [family_of(one.config).composed for one in (reference, other)]
+        if composed == [True, False]:
+            return _fits_into(reference, other)
+        if composed == [False, True]:
+            return _fits_into(other, reference)
+    return _fits_whole(reference, other)
+
+
+def _fits_into(frame: Checkpoint, other: Checkpoint) -> str:
+    """Whether a language model can be merged with the language part of another model."""
+    try:
+        graft(frame, other)
+    except CheckpointError as error:
+        return f"no: {error}"
+    return f"yes, the {family_of(frame.config).merged}"
+
+
+def _fits_whole(reference: Checkpoint, other: Checkpoint) -> str:
     expected, actual = reference.tensors, other.tensors
     for name in sorted(expected.keys() | actual.keys()):
         if name not in actual or name not in expected:

@@ -44,6 +44,9 @@ Hash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Finite = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Number = Finite | bool
 
+ASSEMBLE = "assemble"
+"""The method of a step that puts parts of several models together; see `Step.parts`."""
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -95,10 +98,18 @@ class Slice(_Strict):
 
 
 class Blocks(_Strict):
-    """How the blocks of `PerBlock` are cut, see `population.models.blocks`."""
+    """How the blocks of `PerBlock` are cut, see `population.models.blocks`.
+
+    Attributes:
+        granularity: what a block is.
+        groups: how many parts tensors are cut into.
+        part: the part of the network that is cut, see `population.families`; the others are one
+            block together. All of it by default.
+    """
 
     granularity: Literal["layer", "half", "group", "tensor", "slice"] = "half"
     groups: int = Field(2, ge=1)
+    part: Name | None = None
 
 
 class Step(_Strict):
@@ -106,7 +117,7 @@ class Step(_Strict):
 
     Attributes:
         name: what later steps call the result.
-        method: a merge method, or "route".
+        method: a merge method, "route", or "assemble".
         base: the base model, where the method has one.
         models: what to merge, whole.
         slices: or what to merge for which layers of the output.
@@ -115,6 +126,9 @@ class Step(_Strict):
         parameters: for all models and slices that do not say otherwise.
         blocks: how blocks are cut, if a parameter is given per block.
         seed: of the methods that draw.
+        part: merge this part of the networks alone (`population.families`); the result is a part.
+        parts: for "assemble", which part comes from which model or step; all others, and the
+            config, are those of the first of `models`.
     """
 
     name: Name
@@ -126,6 +140,8 @@ class Step(_Strict):
     parameters: Parameters = {}
     blocks: Blocks | None = None
     seed: int = Field(0, ge=0)
+    part: Name | None = None
+    parts: dict[Name, Name] = {}
 
     @field_validator("models", mode="before")
     @classmethod
@@ -136,22 +152,15 @@ class Step(_Strict):
 
     @model_validator(mode="after")
     def _one_form(self) -> "Step":
+        if self.method == ASSEMBLE:
+            return self._assembly()
         if self.method == "route":
-            if not self.models or not self.path or self.slices:
-                raise ValueError("a route has 'models' and a 'path'")
-            if (
-                self.base
-                or self.blocks
-                or self.parameters
-                or any(m.parameters for m in self.models)
-            ):
-                raise ValueError("a route has no base, no parameters and no blocks")
-            return self
+            return self._route()
         if self.method not in METHODS:
             raise ValueError(
-                f"unknown method {self.method!r}; there are {', '.join(METHODS)}, route"
+                f"unknown method {self.method!r}; there are {', '.join(METHODS)}, route, {ASSEMBLE}"
             )
-        if bool(self.models) == bool(self.slices) or self.path:
+        if bool(self.models) == bool(self.slices) or self.path or self.parts:
             raise ValueError("a step has either 'models' or 'slices'")
         if any(model.layer_range is not None for model in self.models):
             raise ValueError("'models' are merged whole; a layer_range belongs into 'slices'")
@@ -175,6 +184,22 @@ class Step(_Strict):
                     )
         return self
 
+    def _route(self) -> "Step":
+        if not self.models or not self.path or self.slices:
+            raise ValueError("a route has 'models' and a 'path'")
+        given = self.base or self.blocks or self.parameters or self.part
+        if given or any(model.parameters for model in self.models):
+            raise ValueError("a route has no base, no parameters, no blocks and no part")
+        return self
+
+    def _assembly(self) -> "Step":
+        if not self.parts or len(self.models) != 1:
+            raise ValueError(f"{ASSEMBLE!r} puts 'parts' into one model of 'models'")
+        rest = self.model_dump(exclude={"name", "method", "models", "parts"}, exclude_defaults=True)
+        if rest or self.models[0].parameters:
+            raise ValueError(f"{ASSEMBLE!r} has a model and 'parts', nothing else")
+        return self
+
     def uses(self) -> list[str]:
         """The names of all models that it merges, without repetition, the base first."""
         names = [self.base] if self.base else []
@@ -182,6 +207,7 @@ class Step(_Strict):
         for slice_ in self.slices:
             names += [slice_.base] if slice_.base else []
             names += [source.model for source in slice_.sources]
+        names += self.parts.values()
         return list(dict.fromkeys(names))
 
 

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from population.families import family_of
+
 NormKind = Literal["rms", "rms1", "layer", "bare"]
 """How a norm uses its weight: times w (rms), times 1 + w as Gemma does (rms1), times w plus a bias
 if there is one, after taking the mean off (layer), or not at all, having none (bare)."""
@@ -135,6 +137,8 @@ def architecture_of(config: Mapping[str, Any]) -> Architecture | None:
             section.get(key) for key in entry.counts
         )
         return entry if count_is_stated else None
+    if family_of(config).composed:
+        return _of_language_part(config)
     several_stacks = config.get("is_encoder_decoder") or any(
         key.endswith("_config") and key != "quantization_config" and isinstance(value, Mapping)
         for key, value in config.items()
@@ -143,6 +147,22 @@ def architecture_of(config: Mapping[str, Any]) -> Architecture | None:
     if several_stacks or not counts:
         return None
     return replace(_GUESS, families=(str(family),), counts=counts)
+
+
+def _of_language_part(config: Mapping[str, Any]) -> Architecture | None:
+    """The architecture of the language part of a vision-language model."""
+    text = config.get("text_config")
+    inner = architecture_of(text) if isinstance(text, Mapping) else None
+    if inner is None:
+        return None
+    return replace(
+        inner,
+        families=(str(config.get("model_type")),),
+        base=r"(?:language_model\.model\.|model\.(?:(?:language|text)_model\.)?)",
+        head=r"(?:language_model\.)?lm_head\.weight",
+        section="text_config",
+        unscalable="what it sees enters the stream beside the embeddings",
+    )
 
 
 def place_of(architecture: Architecture, tensor: str) -> Place | None:

@@ -16,11 +16,16 @@ import numpy as np
 import numpy.typing as npt
 
 from lineage.records import Block
+from population.families import family_of
+from population.models.config_comparison import text_config
 
 Granularity = Literal["layer", "half", "group", "tensor", "slice"]
 
 OUTSIDE = "outside"
 """The block of what belongs to no layer: embeddings, the last norm, the head."""
+
+KEPT = "kept"
+"""The block of the parts that do not merge, such as a vision tower."""
 
 _LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks|block|layer)\.(\d+)\.")
 _BLOCK_OF_LAYER = re.compile(r"layer (\d+)\b")
@@ -119,6 +124,7 @@ def layout_of(
     granularity: Granularity = "half",
     groups: int = 2,
     cuts: Sequence[Cut] = CUTS,
+    part: str | None = None,
 ) -> Layout:
     """Cut an architecture into blocks.
 
@@ -139,8 +145,11 @@ def layout_of(
             number of key-value heads, since a group shares its keys and values. With "slice", how
             many slices a matrix is cut into; one of fewer rows stays whole.
         cuts: the inner layout: for any other module than a known one, declare it here.
+        part: the part of the network that is cut, see `population.families`; what belongs to
+            others is one block.
     """
-    builder = _Builder()
+    builder, family = _Builder(), family_of(config)
+    config = config if part is None else text_config(config)
     heads = config.get("num_key_value_heads") or config.get("num_attention_heads")
     heads = heads or config.get("n_head") or 1
     head_groups = next(g for g in range(min(groups, heads), 0, -1) if heads % g == 0)
@@ -150,7 +159,9 @@ def layout_of(
         cut = next((cut for cut in cuts if re.search(cut.pattern, name)), None)
         layer_prefix = f"layer {layer.group(1)} " if layer else ""
         half_name = "attention" if _ATTENTION.search(name) else "feed-forward"
-        if granularity in {"tensor", "slice"}:
+        if part is not None and family.part_of(name) != part:
+            builder.add(name, shape, [KEPT])
+        elif granularity in {"tensor", "slice"}:
             rest = name if layer is None else f"{name[: layer.start()]}.{name[layer.end() :]}"
             whole = layer_prefix + rest.lstrip(".")
             cut_here = granularity == "slice" and len(shape) > 1 and shape[0] >= groups > 1

@@ -20,6 +20,7 @@ from population.errors import CheckpointError
 from population.models.adapters import AdaptedCheckpoint
 from population.models.checkpoints import Checkpoint, weights_sha256
 from population.models.dtypes import Dtype, Raw, all_finite
+from population.models.grafts import GraftedCheckpoint
 from population.models.sources import cache_folder
 
 ReadProgress = Callable[[int, int], None]
@@ -87,6 +88,11 @@ def _cache_file(checkpoint: Checkpoint) -> Path | None:
         return None
     files = {header.file for header in headers.values()}
     changes: list[object] = []
+    if isinstance(checkpoint, GraftedCheckpoint):
+        files |= {header.file for header in checkpoint.frame.tensors.values()}
+        changes.append(sorted(checkpoint.taken.items()))
+        checkpoint = checkpoint.part
+        files |= {header.file for header in checkpoint.tensors.values()}
     while isinstance(checkpoint, AdaptedCheckpoint):
         files |= {path for path in checkpoint.adapter.iterdir() if path.is_file()}
         changes += [(name, one.scale) for name, one in sorted(checkpoint.updates.items())]

@@ -2,6 +2,7 @@
 
 - a folder with config.json and safetensors, or one safetensors file (merged by tensor names);
 - "base+adapter": a checkpoint with a PEFT LoRA adapter applied, in fp32 and only when it is read;
+- "vlm+language": a vision-language model with another model as its language part, see `grafts`;
 - a GGUF file, which transformers turns into a checkpoint once, kept in the user's cache;
 - a hub id ("org/name" or "org/name@revision"), if nothing of that name is on disk. Only
   safetensors, settings, the tokenizer and the card, which states the licence, are fetched.
@@ -18,6 +19,7 @@ from population.errors import CheckpointError
 from population.models.adapters import apply_adapter
 from population.models.checkpoints import Checkpoint
 from population.models.gguf_conversion import convert_gguf
+from population.models.grafts import GraftedCheckpoint, graft
 from population.models.opening import open_checkpoint, open_tensors
 from population.models.tokenizer_files import TOKENIZER_FILES
 from population.references import expand_user, split_adapter
@@ -52,10 +54,8 @@ def _open(
 ) -> Checkpoint:
     """Open what a reference names; as a `base`, without the adapter that may lie in its folder."""
     reference = expand_user(reference)
-    if (base_and_adapter := split_adapter(reference)) is not None:
-        model, adapter = base_and_adapter[0], expand_user(base_and_adapter[1])
-        folder = Path(adapter) if Path(adapter).is_dir() else _fetch(adapter, say)
-        return apply_adapter(_open(model, None, say, base=True), folder, name or folder.name)
+    if (first_and_more := split_adapter(reference)) is not None:
+        return _open_joined(*first_and_more, name, say)
     path = Path(reference)
     if path.is_file() and path.suffix == ".gguf":
         return open_checkpoint(convert_gguf(path, cache_folder() / "gguf", say), name or path.stem)
@@ -74,6 +74,18 @@ def _open(
     if not base:
         _check_no_adapter(path, reference)
     return open_checkpoint(path, name)
+
+
+def _open_joined(first: str, more: str, name: str | None, say: Callable[[str], None]) -> Checkpoint:
+    """A model with an adapter, or with another model as its language part."""
+    path = Path(expand_user(more))
+    folder = path if path.is_dir() else _fetch(str(path), say)
+    name, opened = name or folder.name, _open(first, None, say, base=True)
+    if not (folder / "adapter_config.json").is_file() and (folder / "config.json").is_file():
+        return graft(opened, open_checkpoint(folder, name))
+    if isinstance(opened, GraftedCheckpoint):
+        return graft(opened.frame, apply_adapter(opened.part, folder, name))
+    return apply_adapter(opened, folder, name)
 
 
 def _check_no_adapter(folder: Path, reference: str) -> None:

@@ -58,6 +58,26 @@ def same_tokens(one: Path, other: Path, names: tuple[str, str]) -> bool:
     return _same_in_transformers(folders, names, has_fast)
 
 
+def extends_tokens(one: Path, other: Path, names: tuple[str, str]) -> bool:
+    """Whether a tokenizer has all tokens of another, with the same ids, and perhaps more.
+
+    Args:
+        one: the folder of the tokenizer that may have more.
+        other: the other's folder.
+        names: of both models, for messages.
+
+    Raises:
+        CheckpointError: one has no tokenizer, or a broken one.
+    """
+    if same_tokens(one, other, names):
+        return True
+    folders = (one, other)
+    fast = all((folder / "tokenizer.json").is_file() for folder in folders)
+    load = _load_with_tokenizers if fast else _load_with_transformers
+    more, fewer = (load(*pair) for pair in zip(folders, names, strict=True))
+    return more.steps == fewer.steps and fewer.ids.items() <= more.ids.items()
+
+
 def _same_in_transformers(
     folders: tuple[Path, Path], names: tuple[str, str], has_fast: Sequence[bool]
 ) -> bool:

@@ -1,6 +1,6 @@
 """What `colony inspect` prints: a row for each checkpoint or, if that does not fit, lines."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
@@ -16,16 +16,23 @@ if TYPE_CHECKING:
     from population.merging.preflight import Profile
 
 
-def profiles_view(profiles: "Sequence[Profile]", runs: Sequence[str], width: int) -> RenderableType:
+def profiles_view(
+    profiles: "Sequence[Profile]",
+    parts: Sequence[Mapping[str, int]],
+    runs: Sequence[str],
+    width: int,
+) -> RenderableType:
     """Checkpoints with their shapes and sizes, and whether they fit the first.
 
     Args:
         profiles: of checkpoints.
+        parts: the parameters of each of their parts; empty for models that have none.
         runs: whether a campaign can work with each; empty texts if that was not tried.
         width: of the terminal, in cells.
     """
     table = _table(profiles, runs)
-    return table if natural_width(table) <= width else _blocks(profiles, runs)
+    fits = natural_width(table) <= width and not any(parts)
+    return table if fits else _blocks(profiles, parts, runs)
 
 
 def _table(profiles: "Sequence[Profile]", runs: Sequence[str]) -> Table:
@@ -52,9 +59,11 @@ def _table(profiles: "Sequence[Profile]", runs: Sequence[str]) -> Table:
     return table
 
 
-def _blocks(profiles: "Sequence[Profile]", runs: Sequence[str]) -> Group:
-    parts: list[RenderableType] = []
-    for profile, said in zip(profiles, runs, strict=True):
+def _blocks(
+    profiles: "Sequence[Profile]", parts: Sequence[Mapping[str, int]], runs: Sequence[str]
+) -> Group:
+    shown: list[RenderableType] = []
+    for profile, own, said in zip(profiles, parts, runs, strict=True):
         counts = (
             f"{_or_dash(profile.layers)} layers, hidden {_or_dash(profile.hidden)}, "
             f"{_or_dash(profile.vocabulary)} tokens"
@@ -63,12 +72,13 @@ def _blocks(profiles: "Sequence[Profile]", runs: Sequence[str]) -> Group:
         lines = (
             f"{_type(profile)}: {counts}",
             f"{weights}, {escaped(profile.dtype)}; licence {safe(profile.licence or '-')}",
+            *([_parts(own)] if own else []),
             f"fits the first: {escaped(profile.fits)}",
             *([f"runs: {escaped(said)}"] if said else []),
         )
-        parts.append(Text(escaped(profile.name), "bold"))
-        parts += [Padding(Text(line), (0, 0, 0, 2), expand=False) for line in lines]
-    return Group(*parts)
+        shown.append(Text(escaped(profile.name), "bold"))
+        shown += [Padding(Text(line), (0, 0, 0, 2), expand=False) for line in lines]
+    return Group(*shown)
 
 
 def _type(profile: "Profile") -> str:
@@ -76,7 +86,15 @@ def _type(profile: "Profile") -> str:
 
 
 def _parameters(profile: "Profile") -> str:
-    return f"{profile.parameters / 1e6:,.1f} M"
+    return _millions(profile.parameters)
+
+
+def _parts(parts: Mapping[str, int]) -> str:
+    return ", ".join(f"{escaped(name)} {_millions(count)}" for name, count in parts.items())
+
+
+def _millions(count: int) -> str:
+    return f"{count / 1e6:,.1f} M"
 
 
 def _or_dash(value: int | None) -> str:

@@ -126,6 +126,7 @@ def merge(
         "Show checkpoints, and whether they can be merged with the first; exit code 1 if not.",
         "colony inspect models/a models/b",
         "colony inspect base base+adapter --json",
+        "colony inspect vlm language-model               (does it fit the language part?)",
         "colony inspect models/a --run                   (also: can a campaign work with it?)",
     )
 )
@@ -141,22 +142,26 @@ def inspect(
     as_json: JsonOption = False,
 ) -> None:
     with clear_errors():
-        from population.merging.preflight import profile
+        from population.merging.preflight import parts_of, profile
         from population.models.sources import open_source
         from tui.cli.inspect_tables import profiles_view
 
         checkpoints = [open_source(reference, say=hint) for reference in references]
         profiles = [profile(checkpoint, checkpoints[0]) for checkpoint in checkpoints]
+        parts = [parts_of(checkpoint) for checkpoint in checkpoints]
         runs = ["" for _ in checkpoints]
         if run:
             from population.evaluation.trial import what_runs
 
             runs = [what_runs(checkpoint) for checkpoint in checkpoints]
         if as_json:
-            tried = [{"runs": said} if run else {} for said in runs]
-            print_json([asdict(each) | more for each, more in zip(profiles, tried, strict=True)])
+            more = [
+                ({"parts": own} if own else {}) | ({"runs": said} if run else {})
+                for own, said in zip(parts, runs, strict=True)
+            ]
+            print_json([asdict(each) | rest for each, rest in zip(profiles, more, strict=True)])
         else:
-            out.print(profiles_view(profiles, runs, out.width))
+            out.print(profiles_view(profiles, parts, runs, out.width))
         if any(said.startswith("no") for said in (*runs, *(each.fits for each in profiles))):
             raise typer.Exit(1)
 

@@ -210,7 +210,7 @@ def test_relative_paths_are_seen_from_the_recipes_folder(trio: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("merge_method: linear\nmodules: {a: {}}", "'modules' is not supported"),
+        ("merge_method: linear\nmodules: {a: {}}", "module 'a' has either 'models' or 'slices'"),
         ("merge_method: linear\nmodel: []", "unknown key 'model'"),
         ("merge_method: linear", "either 'models' or 'slices'"),
         ("models: []", "no merge_method"),
