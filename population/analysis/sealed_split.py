@@ -18,7 +18,7 @@ from population.analysis.own_labels import keyed_by_labels
 from population.analysis.report_entry import ReportEntry, Result
 from population.campaign.context import Context, Progress
 from population.campaign.failure_handling import items_with_usable_keys
-from population.campaign.model_factory import WeightMaker
+from population.engines.interface import WeightMaker
 from population.errors import CampaignError
 from population.evaluation.intervals import Interval, mean_over_tasks, scores_by_task
 from population.weights.materialise import state_sha256

@@ -28,4 +28,5 @@ class Clock:
 
     def _now(self) -> tuple[float, float, float, int]:
         meter = self._meter
-        return time.perf_counter(), meter.forward_s, time.process_time(), meter.evaluations
+        cpu_s = time.process_time() + meter.cpu_s_elsewhere
+        return time.perf_counter(), meter.forward_s, cpu_s, meter.evaluations

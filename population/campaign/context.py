@@ -19,9 +19,13 @@ from arena.tasks.sampling import evaluations_each, evaluations_of
 from lineage import Archive
 from lineage.records import Floats, Item, Model
 from lineage.task_weights import TaskWeights
-from population.campaign.model_factory import ModelFactory, WeightMaker
+from population.campaign.descent_pool import DescentPool
+from population.campaign.model_factory import ModelFactory
+from population.campaign.model_work import Identified, Scoring
 from population.campaign.opened_tasks import OpenedTasks
 from population.config import Config
+from population.engines.interface import Engine, Lost, OnResult, WeightMaker, Work
+from population.engines.local import LocalEngine
 from population.evaluation.batching import PreparedItems
 from population.evaluation.evaluator import Evaluator
 from population.evaluation.pool import EvaluatorPool
@@ -83,7 +87,8 @@ class Context:
         hashes: FounderHashes | None = None,
         extensions: Extensions | None = None,
     ) -> None:
-        self._by_fingerprint = hashes is None or hashes.fingerprints is not None
+        self.by_fingerprint = hashes is None or hashes.fingerprints is not None
+        """Whether models are identified by their fingerprint, see `identify`."""
         if hashes is not None:
             self.hashes = hashes
         self.progress: Progress = silent
@@ -117,7 +122,12 @@ class Context:
 
     def identify(self, state: State) -> str:
         """What tells weights from others in the archive: their fingerprint, else their SHA-256."""
-        return identity_of(state, by_fingerprint=self._by_fingerprint)
+        return identity_of(state, by_fingerprint=self.by_fingerprint)
+
+    def identity_made_by(self, genome: Floats) -> str:
+        """The identity of the weights that a genome of this context's space makes, made here."""
+        (state,) = self.factory.maker.siblings([genome])
+        return self.identify(state)
 
     @property
     def tasks(self) -> Sequence[Task]:
@@ -177,9 +187,15 @@ class Context:
 
     @cached_property
     def pool(self) -> EvaluatorPool:
-        """The evaluators that share the work of a generation."""
+        """The evaluators of this process that share the work of a generation."""
         plan = self.factory.plan
         return EvaluatorPool(self.evaluator, self.config.run.threads, plan.evaluators, plan.waiting)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """Makes models of the campaign's genomes and works with them."""
+        descents = DescentPool(lambda: self.evaluator, self.factory, self.config.run)
+        return LocalEngine(lambda: self.pool, lambda: self.factory.maker, descents)
 
     def split(self, name: str) -> list[Item]:
         """All items of a split, task by task. Asking for `test` breaks its seal: reports only."""
@@ -206,12 +222,12 @@ class Context:
             label: what is done, for the progress.
             maker: for genomes of another space than this context's.
         """
-
-        def score(number: int, evaluator: Evaluator, state: State) -> tuple[str, Floats, Floats]:
-            own = prepared if isinstance(prepared, PreparedItems) else prepared[number]
-            return self.identify(state), *evaluator.score(own)
-
-        rows = self.map_models(genomes, score, progress, label, maker)
+        each = [prepared] * len(genomes) if isinstance(prepared, PreparedItems) else prepared
+        work = Identified(Scoring(tuple(each)), by_fingerprint=self.by_fingerprint)
+        rows = [
+            (identity, *scores)
+            for identity, scores in self.map_models(genomes, work, progress, label, maker)
+        ]
         return ScoredModels(
             identities=tuple(identity for identity, _, _ in rows),
             exact=np.array([exact for _, exact, _ in rows]),
@@ -221,35 +237,40 @@ class Context:
     def map_models(
         self,
         genomes: Sequence[Floats],
-        work: Callable[[int, Evaluator, State], T],
+        work: Work[T],
         progress: Progress = silent,
         label: str = "working",
         maker: WeightMaker | None = None,
-        on_result: Callable[[int, T, int], None] = lambda number, result, evaluations: None,
+        on_result: OnResult[T] = lambda number, result, evaluations: None,
         done_before: int = 0,
+        lost: Lost[T] | None = None,
     ) -> list[T]:
-        """Make the models of some genomes together and let the pool work with each.
+        """Make the models of some genomes together and work with each.
 
         Args:
             genomes: shape (genes,) each.
             work: called with (the model's number, an evaluator with its weights, the weights).
             progress: called before each result; may raise to stop.
             label: what is done, for the progress.
-            maker: for genomes of another space than this context's.
+            maker: for genomes of another space than this context's; then it is done here.
             on_result: called for each result, in order, with (the model's number, the result, the
                 item evaluations that it took).
             done_before: models that were done already, for the progress.
+            lost: gives the result of a model whose work ends processes; by default that is an
+                error.
 
         Returns:
             The results in the order of the genomes.
         """
         total = done_before + len(genomes)
-        results = self.pool.map(
-            (maker or self.factory.maker).siblings(genomes),
-            work,
-            lambda done: progress(done_before + done, total, label),
-            on_result,
-        )
+
+        def watch(done: int) -> None:
+            progress(done_before + done, total, label)
+
+        if maker is None:
+            results = self.engine.map(genomes, work, watch, on_result, lost)
+        else:
+            results = self.pool.map(maker.siblings(genomes), work, watch, on_result)
         progress(total, total, label)
         return results
 

@@ -5,59 +5,29 @@ tried once more. What fails for all models is no fault of theirs, and stops the 
 cause.
 """
 
-import gc
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
-import torch
 
-from lineage import ArchiveError
 from lineage.records import Floats, Item
 from population.campaign.context import Context, Progress, ScoredModels
-from population.errors import CampaignError, CheckpointError, Interrupted
+from population.campaign.model_work import (
+    FAILURE_PREFIX,
+    Failed,
+    Identified,
+    Scoring,
+    Tolerant,
+    failure,
+)
+from population.errors import CampaignError
 from population.evaluation.batching import PreparedItems
 from population.evaluation.evaluator import Evaluator
 from population.failures import ITEM_FAILURES, one_line
 from population.weights.materialise import State
 
 T = TypeVar("T")
-
-SYSTEMIC_ERRORS = (Interrupted, CheckpointError, ArchiveError, OSError)
-"""Errors of no single model: somebody asked to stop, or files are missing or cannot be read."""
-
-FAILURE_PREFIX = "failed: "
-"""What the cause of death begins with where the work on a model raised an error."""
-
-MAX_CAUSE_LENGTH = 200
-"""Characters of a cause that are kept."""
-
-
-def tolerant(
-    work: Callable[[int, Evaluator, State], T], fallback: Callable[[int, str], T]
-) -> Callable[[int, Evaluator, State], T]:
-    """The same work, tried twice, that raises nothing but systemic errors.
-
-    Args:
-        work: called with (a model's number, an evaluator with its weights, the weights).
-        fallback: gives the result for a model that failed twice, from its number and the cause.
-    """
-
-    def work_tolerantly(number: int, evaluator: Evaluator, state: State) -> T:
-        try:
-            return work(number, evaluator, state)
-        except SYSTEMIC_ERRORS:
-            raise
-        except Exception:  # noqa: BLE001 - perhaps it was a want of memory that has passed
-            _free_memory()
-        try:
-            return work(number, evaluator, state)
-        except SYSTEMIC_ERRORS:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is kept as the cause
-            return fallback(number, f"{FAILURE_PREFIX}{one_line(error)}"[:MAX_CAUSE_LENGTH])
-
-    return work_tolerantly
 
 
 def stop_if_all_failed(causes: Sequence[str | None], label: str) -> None:
@@ -102,30 +72,31 @@ def score_tolerantly(
     Raises:
         CampaignError: all failed.
     """
-    causes: list[str | None] = [None] * len(ids)
-
-    def score_model(number: int, evaluator: Evaluator, state: State) -> tuple[str, Floats, Floats]:
-        def score(number: int, evaluator: Evaluator, state: State) -> tuple[Floats, Floats]:
-            return evaluator.score(prepared[number])
-
-        def zeros(number: int, cause: str) -> tuple[Floats, Floats]:
-            causes[number] = cause
-            own = prepared[number]
-            scores = np.zeros(own.items)
-            return scores, scores
-
-        return context.identify(state), *tolerant(score, zeros)(number, evaluator, state)
-
-    rows = context.map_models(genomes, score_model, progress, label)
+    work = Identified(Tolerant(Scoring(tuple(prepared))), by_fingerprint=context.by_fingerprint)
+    rows = context.map_models(
+        genomes,
+        work,
+        progress,
+        label,
+        lost=lambda number, cause: (
+            context.identity_made_by(genomes[number]),
+            failure(number, cause),
+        ),
+    )
+    causes = [found.cause if isinstance(found, Failed) else None for _, found in rows]
     if not all_may_fail:
         stop_if_all_failed(causes, label)
     for model, cause in zip(ids, causes, strict=True):
         if cause:
             context.failures.add(f"#{model} ({label}) {cause}; it counts as having no score")
+    scores = [
+        (np.zeros(own.items),) * 2 if isinstance(found, Failed) else found
+        for own, (_, found) in zip(prepared, rows, strict=True)
+    ]
     return ScoredModels(
-        tuple(identity for identity, *_ in rows),
-        np.array([exact for _, exact, _ in rows]),
-        np.array([probability for *_, probability in rows]),
+        tuple(identity for identity, _ in rows),
+        np.array([exact for exact, _ in scores]),
+        np.array([probability for _, probability in scores]),
     )
 
 
@@ -147,14 +118,26 @@ def map_tolerantly(
         progress: called while they work; may raise to stop.
         label: what the work is called in messages.
     """
+    own = Tolerant(_OfModel(work, tuple(ids)))
+    results: list[T | None] = []
+    for model, result in zip(
+        ids, context.map_models(genomes, own, progress, label, lost=failure), strict=True
+    ):
+        if isinstance(result, Failed):
+            context.failures.add(f"#{model} ({label}) {result.cause}; it is passed over")
+        results.append(None if isinstance(result, Failed) else result)
+    return results
 
-    def work_with(number: int, evaluator: Evaluator, state: State) -> T | None:
-        return work(ids[number], evaluator)
 
-    def report(number: int, cause: str) -> None:
-        context.failures.add(f"#{ids[number]} ({label}) {cause}; it is passed over")
+@dataclass(frozen=True)
+class _OfModel(Generic[T]):
+    """Work that is told a model's id."""
 
-    return context.map_models(genomes, tolerant(work_with, report), progress, label)
+    work: Callable[[int, Evaluator], T]
+    ids: tuple[int, ...]
+
+    def __call__(self, number: int, evaluator: Evaluator, state: State) -> T:
+        return self.work(self.ids[number], evaluator)
 
 
 def items_with_usable_keys(context: Context, items: Sequence[Item]) -> list[Item]:
@@ -174,9 +157,3 @@ def items_with_usable_keys(context: Context, items: Sequence[Item]) -> list[Item
         else:
             usable.append(item)
     return usable
-
-
-def _free_memory() -> None:
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

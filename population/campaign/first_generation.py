@@ -15,14 +15,14 @@ from lineage.records import Birth, Floats, GenerationRecord
 from population.bred_methods import LINEAR
 from population.campaign.activity import Activity
 from population.campaign.births import birth_of, births_of
-from population.campaign.failure_handling import FAILURE_PREFIX, stop_if_all_failed, tolerant
+from population.campaign.failure_handling import stop_if_all_failed
 from population.campaign.generation import EvaluatedChild
 from population.campaign.generation_commit import GenerationOutcome
 from population.campaign.item_sampling import ItemBatch
+from population.campaign.model_work import FAILURE_PREFIX, Failed, Scoring, Tolerant, failure
 from population.campaign.parts import PartWriter, StoredParts, load_parts
 from population.campaign.session import Session
 from population.campaign.state import task_means
-from population.evaluation.evaluator import Evaluator
 from population.evaluation.results import Results
 from population.evolution.bandit import new_bandit
 from population.evolution.evolution_strategy import new_emitter
@@ -31,7 +31,6 @@ from population.evolution.population_state import SearchState
 from population.evolution.proposals import Offspring, Proposal, Proposals
 from population.evolution.spaces.initial_genomes import equal_parents
 from population.randomness import generator
-from population.weights.materialise import State
 
 
 def first_generation(
@@ -174,14 +173,13 @@ class _Making:
         zeros = np.zeros(len(self.panel.items))
         failed: dict[int, tuple[str, int]] = {}
 
-        def scored(
-            number: int, evaluator: Evaluator, state: State
-        ) -> tuple[Floats, Floats, str | None]:
-            return *evaluator.score(prepared[number]), None
-
-        def taken(number: int, row: tuple[Floats, Floats, str | None], evaluations: int) -> None:
-            exact, probability, cause = row
-            model = missing[number]
+        def taken(number: int, row: tuple[Floats, Floats] | Failed, evaluations: int) -> None:
+            model, cause = missing[number], None
+            exact = probability = zeros
+            if isinstance(row, Failed):
+                cause = row.cause
+            else:
+                exact, probability = row
             self.scores[model] = exact, probability
             if what != "founders":
                 there = f"{len(self.scores)} of {len(genomes)}"
@@ -194,11 +192,12 @@ class _Making:
         context = self.session.context
         context.map_models(
             [genomes[model] for model in missing],
-            tolerant(scored, lambda number, cause: (zeros, zeros, cause)),
+            Tolerant(Scoring(tuple(prepared))),
             self.session.evaluation.progress,
             what,
             on_result=taken,
             done_before=len(genomes) - len(missing),
+            lost=failure,
         )
         if len(missing) == len(genomes):
             stop_if_all_failed([failed.get(model, (None, 0))[0] for model in missing], what)

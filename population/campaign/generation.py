@@ -10,15 +10,12 @@ from lineage.records import Floats
 from lineage.task_weights import TaskWeights
 from population.campaign.coherence_filter import CoherenceFilter
 from population.campaign.context import Context, Progress
-from population.campaign.failure_handling import (
-    FAILURE_PREFIX,
-    score_tolerantly,
-    stop_if_all_failed,
-    tolerant,
-)
+from population.campaign.failure_handling import score_tolerantly, stop_if_all_failed
 from population.campaign.item_sampling import ItemBatch
+from population.campaign.model_work import FAILURE_PREFIX, Failed, Identified, Tolerant, failure
 from population.campaign.state import PopulationState
 from population.errors import CampaignError
+from population.evaluation.batching import PreparedItems
 from population.evaluation.evaluator import Evaluator
 from population.evaluation.results import Results, stacked
 from population.evolution.finals import Race
@@ -41,6 +38,55 @@ class EvaluatedChild:
     cause: str | None
     exact: Floats
     probability: Floats
+
+
+_ChildScores = tuple[str | None, Floats, Floats]
+"""Cause of death or None, verdicts and probabilities; see `EvaluatedChild`."""
+
+
+@dataclass(frozen=True)
+class _ChildScoring:
+    """Scores a child on a few items, unless it is incoherent.
+
+    Attributes:
+        coherence: stops models that have lost their language.
+        prepared: the items.
+        items: how many they are.
+        suspicious: who scores less has to show that it can read.
+    """
+
+    coherence: CoherenceFilter | None
+    prepared: PreparedItems
+    items: int
+    suspicious: float
+
+    def __call__(self, number: int, evaluator: Evaluator, state: State) -> _ChildScores:
+        coherence, zeros = self.coherence, np.zeros(self.items)
+        cause = coherence.examine_weights(state)[1] if coherence else None
+        if cause:
+            return cause, zeros, zeros
+        exact, probability = evaluator.score(self.prepared)
+        # Reading costs as much as several items, and a model that solves anything can read.
+        if coherence and merit(exact, probability).mean() < self.suspicious:
+            cause = coherence.examine_reading(evaluator)[1]
+        return cause, exact, probability
+
+
+@dataclass(frozen=True)
+class _FinalistScoring:
+    """Scores a finalist on a round of the panel; who enters it has to answer coherently.
+
+    Attributes:
+        coherence: examines its answers; None where it was examined before, or is not.
+        prepared: the items of the round.
+    """
+
+    coherence: CoherenceFilter | None
+    prepared: PreparedItems
+
+    def __call__(self, number: int, evaluator: Evaluator, state: State) -> _ChildScores:
+        cause = self.coherence.examine_answers(evaluator)[1] if self.coherence else None
+        return cause, *evaluator.score(self.prepared)
 
 
 @dataclass(frozen=True)
@@ -81,47 +127,41 @@ class GenerationEvaluator:
         Raises:
             CampaignError: all failed.
         """
-        suspicious = self.context.config.gate.suspicious
-        coherence, zeros = self.coherence, np.zeros(len(batch.items))
+        score = _ChildScoring(
+            self.coherence, batch.prepared, len(batch.items), self.context.config.gate.suspicious
+        )
+        zeros = np.zeros(len(batch.items))
+        genomes = [child.genome for child in proposals.children[len(evaluated) :]]
 
-        def score(
-            number: int, evaluator: Evaluator, state: State
-        ) -> tuple[str | None, Floats, Floats]:
-            cause = coherence.examine_weights(state)[1] if coherence else None
-            if cause:
-                return cause, zeros, zeros
-            exact, probability = evaluator.score(batch.prepared)
-            # Reading costs as much as several items, and a model that solves anything can read.
-            if coherence and merit(exact, probability).mean() < suspicious:
-                cause = coherence.examine_reading(evaluator)[1]
-            return cause, exact, probability
-
-        def evaluate_child(number: int, evaluator: Evaluator, state: State) -> EvaluatedChild:
+        def child_of(result: tuple[str, _ChildScores | Failed]) -> EvaluatedChild:
             # A child whose work raises an error, whatever it is, dies of it.
-            survives = tolerant(score, lambda number, cause: (cause, zeros, zeros))
-            identity = self.context.identify(state)
-            return EvaluatedChild(identity, *survives(number, evaluator, state))
+            identity, found = result
+            if isinstance(found, Failed):
+                return EvaluatedChild(identity, found.cause, zeros, zeros)
+            return EvaluatedChild(identity, *found)
 
-        children = [
-            *evaluated,
-            *self.context.map_models(
-                [child.genome for child in proposals.children[len(evaluated) :]],
-                evaluate_child,
-                self.progress,
-                label,
-                on_result=on_evaluated,
-                done_before=len(evaluated),
+        results = self.context.map_models(
+            genomes,
+            Identified(Tolerant(score), by_fingerprint=self.context.by_fingerprint),
+            self.progress,
+            label,
+            on_result=lambda number, result, cost: on_evaluated(number, child_of(result), cost),
+            done_before=len(evaluated),
+            lost=lambda number, cause: (
+                self.context.identity_made_by(genomes[number]),
+                failure(number, cause),
             ),
-        ]
+        )
+        children = [*evaluated, *map(child_of, results)]
         causes = tuple(child.cause for child in children)
         stop_if_all_failed(causes, label)
         self._report_failures(causes, label)
-        results = Results(
+        scores = Results(
             np.array([child.exact for child in children]),
             np.array([child.probability for child in children]),
         )
         identities = tuple(child.identity for child in children)
-        return Offspring(proposals, identities, results.merit, causes), results
+        return Offspring(proposals, identities, scores.merit, causes), scores
 
     def _report_failures(self, causes: Sequence[str | None], label: str) -> None:
         failures = {cause for cause in causes if cause and cause.startswith(FAILURE_PREFIX)}
@@ -191,15 +231,14 @@ class FinalistScorer:
         number = self.batch.rounds.index(tuple(columns))
         coherence = self.evaluation.coherence
 
-        def score(
-            place: int, evaluator: Evaluator, state: State
-        ) -> tuple[str | None, Floats, Floats]:
-            cause = coherence.examine_answers(evaluator)[1] if coherence and not number else None
-            return cause, *evaluator.score(self.batch.by_round[number])
-
-        genomes = [self.offspring.children[row].genome for row in rows]
+        work = _FinalistScoring(None if number else coherence, self.batch.by_round[number])
+        zeros = np.zeros(len(columns))
         scored = self.evaluation.context.map_models(
-            genomes, score, self.evaluation.progress, "finalists"
+            [self.offspring.children[row].genome for row in rows],
+            work,
+            self.evaluation.progress,
+            "finalists",
+            lost=lambda place, cause: (failure(place, cause).cause, zeros, zeros),
         )
         for row, (cause, exact, probability) in zip(rows, scored, strict=True):
             if cause:

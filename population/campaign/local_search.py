@@ -10,7 +10,6 @@ algorithms and martial arts"); a quality-diversity search with gradient steps is
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cached_property
 
 import numpy as np
 
@@ -18,31 +17,21 @@ from lineage.records import Floats, Item
 from population.campaign.context import Context, Progress
 from population.config import GradientSettings
 from population.evaluation.backward_pass import COST
-from population.evaluation.evaluator import Evaluator
 from population.evaluation.intervals import scores_by_task
-from population.evaluation.pool import EvaluatorPool
 from population.evolution.population_state import BreedingState
 from population.evolution.proposals import CENTRE, EMITTER, RAISE, Proposals
 from population.gradient.descent import (
     Descent,
     DescentSettings,
     ItemSampler,
-    descend_together,
     new_descent,
     sampler_of,
 )
 from population.randomness import generator
 
-ROOM = 4e9
-"""Bytes that networks with their gradients may take, unless `[run] memory_gb` says otherwise."""
-
 SHORTER, STEEP = 0.5, 0.1
 """Part of the rate that the best line takes steps with where it gained less than `STEEP` in a
 generation: near the top the longer ones lose as much as they win."""
-
-PER_NETWORK = 2
-"""What a network with gradients takes, in sizes of its weights in fp32: the weights, which are made
-where they work, and the gradients."""
 
 
 def cost_of_steps(context: Context, children: int) -> int:
@@ -94,9 +83,7 @@ class LocalSearch:
         settings = DescentSettings(
             self._settings.rate,
             self._settings.steps,
-            room=self._room_for_layers,
-            # An accelerator has one evaluator, and small passes take as long as large ones.
-            parts=self._settings.parts if self._evaluator.device.type == "cpu" else 1,
+            parts=self._settings.parts,
             low=self._context.factory.space.space.low,
             high=self._context.factory.space.space.high,
         )
@@ -138,9 +125,7 @@ class LocalSearch:
         settings: Sequence[DescentSettings],
     ) -> list[Descent]:
         total = len(descents) * self._settings.steps
-        taken = descend_together(
-            self._pool,
-            self._context.factory.unrounded,
+        taken = self._context.engine.descended(
             descents,
             samplers,
             settings,
@@ -158,30 +143,6 @@ class LocalSearch:
             return tasks
         lacking = 0.02 + 1.0 - best_by_task(state.members.scores, panel, tasks)
         return (tasks[int(rng.choice(len(tasks), p=lacking / lacking.sum()))],)
-
-    @cached_property
-    def _bytes(self) -> int:
-        return self._evaluator.bytes
-
-    @cached_property
-    def _evaluator(self) -> Evaluator:
-        # On a CPU a backward pass in bf16 takes a quarter longer than in fp32.
-        return self._context.evaluator.clone("float32")
-
-    @cached_property
-    def _room(self) -> float:
-        memory_gb = self._context.config.run.memory_gb
-        return ROOM if memory_gb is None else 1e9 * memory_gb
-
-    @cached_property
-    def _pool(self) -> EvaluatorPool:
-        evaluators = max(1, int(self._room / (PER_NETWORK * self._bytes)))
-        return EvaluatorPool(self._evaluator, self._context.config.run.threads, evaluators)
-
-    @cached_property
-    def _room_for_layers(self) -> float:
-        """Bytes that the layers of a network may keep for the way back."""
-        return self._room / self._pool.size - PER_NETWORK * self._bytes
 
 
 def best_by_task(scores: Floats, panel: Sequence[Item], tasks: Sequence[str]) -> Floats:

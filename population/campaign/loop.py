@@ -157,7 +157,7 @@ class Campaign:
             for _ in self:
                 pass
         except Interrupted as stopped:
-            dropped = self.context.pool.in_flight
+            dropped = self.context.engine.in_flight
             kept = self._activity.account(self.archive, dropped)
             raise Interrupted(kept, stopped.then) from None
         return self.reason

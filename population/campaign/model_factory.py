@@ -1,13 +1,14 @@
 """Makes models from genomes: what genomes mean, and the weights that they make of the founders."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 from lineage.records import Floats
 from population.bred_methods import LINEAR
 from population.campaign.memory_plan import MemoryPlan, plan_for
 from population.config import Config
+from population.engines.interface import WeightMaker
 from population.errors import ConfigError
 from population.evaluation.devices import resolve_device
 from population.evaluation.networks import network_of
@@ -21,24 +22,10 @@ from population.models.architectures import architecture_of
 from population.models.blocks import Layout, levels_of, regions_of
 from population.models.checkpoints import Checkpoint
 from population.weights.genomes import Basis
-from population.weights.materialise import Materialiser, State
+from population.weights.materialise import Materialiser
 from population.weights.materialise_methods import MethodMaterialiser
 from population.weights.materialise_routes import RouteMaterialiser
 from population.weights.sparse_vectors import SparseVectors
-
-
-class WeightMaker(Protocol):
-    """Makes weights from genomes.
-
-    Attributes:
-        batch: how many siblings fit into memory together.
-    """
-
-    batch: int
-
-    def siblings(self, genomes: Sequence[Floats], /) -> Iterator[State]:
-        """The weights for each genome, shape (genes,), in order."""
-        ...
 
 
 class ModelFactory:

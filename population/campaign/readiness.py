@@ -64,7 +64,7 @@ def check_run(context: Context) -> None:
     """
     _check_device(context)
     try:
-        _ = context.pool
+        context.engine.start()
     except (RuntimeError, AssertionError, NotImplementedError, MemoryError) as error:
         raise PopulationError(
             f"a first forward pass on device {context.config.run.device!r} failed: "

@@ -13,12 +13,12 @@ from population.campaign.arena_rounds import judges_by_generation
 from population.campaign.clock import Clock
 from population.campaign.coherence_filter import CoherenceFilter, coherence_filter_of
 from population.campaign.context import Context, Progress
-from population.campaign.failure_handling import SYSTEMIC_ERRORS
 from population.campaign.generation import GenerationEvaluator
 from population.campaign.generation_commit import GenerationWriter
 from population.campaign.item_sampling import ItemSampler, item_pools
 from population.campaign.kept_weights import ChampionKeeper
 from population.campaign.local_search import LocalSearch
+from population.campaign.model_work import SYSTEMIC_ERRORS
 from population.campaign.scoring import scorer_of
 from population.errors import CampaignError, PopulationError
 from population.evolution.evolver import Evolver

@@ -1,6 +1,8 @@
 """Items with given answers, tokenised and batched: the input of forward passes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from itertools import accumulate, groupby
 from typing import Any
@@ -72,6 +74,32 @@ class Batch:
     target_positions: torch.Tensor
     logit_positions: torch.Tensor
     answer_start: torch.Tensor
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel as plain arrays: another process has other devices, see `landing_on`."""
+        tensors = (getattr(self, name).cpu().numpy() for name in _TENSORS)
+        return _unpacked, (self.rows, *tensors)
+
+
+_TENSORS = ("tokens", "targets", "target_positions", "logit_positions", "answer_start")
+
+
+def _unpacked(rows: np.ndarray[Any, np.dtype[np.int64]], *arrays: np.ndarray[Any, Any]) -> Batch:
+    device = _LANDING.get() or torch.device("cpu")  # arrays that were sent may be read-only
+    return Batch(rows, *(torch.from_numpy(array.copy()).to(device) for array in arrays))
+
+
+_LANDING: ContextVar[torch.device | None] = ContextVar("landing", default=None)
+
+
+@contextmanager
+def landing_on(device: torch.device) -> Iterator[None]:
+    """Have batches that are unpickled within the block come to a device."""
+    token = _LANDING.set(device)
+    try:
+        yield
+    finally:
+        _LANDING.reset(token)
 
 
 @dataclass(frozen=True)

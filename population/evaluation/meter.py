@@ -12,11 +12,13 @@ class Meter:
     Attributes:
         evaluations: item evaluations: one model on one item counts 1, whatever for.
         forward_s: wall time in seconds during which at least one forward pass was running.
+        cpu_s_elsewhere: processor time in seconds of other processes that worked for this one.
     """
 
     def __init__(self) -> None:
         self.evaluations = 0
         self.forward_s = 0.0
+        self.cpu_s_elsewhere = 0.0
         self._mutex = threading.Lock()
         self._running = 0
         self._since = 0.0
@@ -26,6 +28,19 @@ class Meter:
     def evaluations_of_this_thread(self) -> int:
         """Item evaluations that the calling thread made."""
         return getattr(self._own, "evaluations", 0)
+
+    def add(self, evaluations: int, forward_s: float, cpu_s: float) -> None:
+        """Count what another process has spent.
+
+        Args:
+            evaluations: item evaluations.
+            forward_s: its time in forward passes, shared among those that worked beside it.
+            cpu_s: its processor time.
+        """
+        with self._mutex:
+            self.evaluations += evaluations
+            self.forward_s += forward_s
+            self.cpu_s_elsewhere += cpu_s
 
     @contextmanager
     def forward(self, evaluations: int) -> Iterator[None]:

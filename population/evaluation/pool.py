@@ -44,7 +44,7 @@ class EvaluatorPool:
     ) -> None:
         cores = cores or os.cpu_count() or 1
         usual = usual_size(first.device, cores, first.bytes)
-        self._threads = max(1, cores // usual)
+        self._threads = threads_of_each(first.device, cores, first.bytes)
         size = min(usual, evaluators or usual)
         self._max_in_flight = size + (size + 1 if waiting is None else waiting)
         self._idle: SimpleQueue[Evaluator] = SimpleQueue()
@@ -164,6 +164,17 @@ class EvaluatorPool:
             return result, evaluator.meter.evaluations_of_this_thread - before
         finally:
             self._idle.put(evaluator)
+
+
+def threads_of_each(device: torch.device, cores: int, network_bytes: int) -> int:
+    """Threads that an evaluator computes with, which its last bits may depend on.
+
+    Args:
+        device: where it works.
+        cores: CPU cores.
+        network_bytes: memory that the weights of one network take.
+    """
+    return max(1, cores // usual_size(device, cores, network_bytes))
 
 
 def usual_size(device: torch.device, cores: int, network_bytes: int) -> int:

@@ -10,7 +10,7 @@ A descent is a value. What it does next depends on its state and settings alone,
 stored and taken up again makes the same steps, to the bit.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -112,17 +112,23 @@ def sampler_of(items: Sequence[Item], count: int, weights: TaskWeights = EQUAL) 
     tasks: dict[str, list[Item]] = {}
     for item in items:
         tasks.setdefault(item.task, []).append(item)
-    each = weights.items_of_each(count, tasks)
+    return _TaskSampler(tasks, weights.items_of_each(count, tasks))
 
-    def sample(seed: int, step: int) -> list[Item]:
+
+@dataclass(frozen=True)
+class _TaskSampler:
+    """Samples so many items of each task; data, so that it can be sent to other processes."""
+
+    tasks: Mapping[str, Sequence[Item]]
+    each: Mapping[str, int]
+
+    def __call__(self, seed: int, step: int) -> list[Item]:
         chosen = []
-        for name, of_task in tasks.items():
+        for name, of_task in self.tasks.items():
             rng = generator(seed, "descent items", step, name)
-            take = min(each[name], len(of_task))
+            take = min(self.each[name], len(of_task))
             chosen += [of_task[n] for n in rng.choice(len(of_task), take, replace=False)]
         return chosen
-
-    return sample
 
 
 def gradient_at(

@@ -45,10 +45,10 @@ from lineage.records import Floats, Item
 from population.analysis.baselines import baselines, uniform
 from population.campaign.context import Context
 from population.campaign.loop import Campaign
-from population.campaign.model_factory import WeightMaker
 from population.campaign.opening_context import found_archive, open_context
 from population.campaign.state import PopulationState, merit, task_means
 from population.config import Budget, Config, load_config
+from population.engines.interface import WeightMaker
 from population.errors import PopulationError
 from population.evaluation.backward_pass import COST
 from population.evaluation.evaluator import Evaluator, PreparedItems

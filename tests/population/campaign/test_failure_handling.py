@@ -11,8 +11,8 @@ from lineage import Archive
 from lineage.commands.definitions import all_commands, submit
 from lineage.records import Item
 from population.analysis.report import make_report
-from population.campaign.failure_handling import FAILURE_PREFIX, tolerant
 from population.campaign.loop import Campaign
+from population.campaign.model_work import FAILURE_PREFIX, Tolerant
 from population.campaign.opening_context import found_archive, open_context, reopen_context
 from population.config import Config
 from population.errors import CampaignError, Interrupted
@@ -215,7 +215,7 @@ def test_who_fails_once_is_tried_again() -> None:
             raise MemoryError
         return "done"
 
-    assert tolerant(work, lambda number, cause: cause)(3, None, {}) == "done"  # type: ignore[arg-type]
+    assert Tolerant(work)(3, None, {}) == "done"  # type: ignore[arg-type]
     assert tries == [3, 3]
 
 
@@ -225,7 +225,7 @@ def test_what_is_of_no_single_model_is_passed_on(error: BaseException) -> None:
         raise error
 
     with pytest.raises(type(error)):
-        tolerant(work, lambda number, cause: cause)(3, None, {})  # type: ignore[arg-type]
+        Tolerant(work)(3, None, {})  # type: ignore[arg-type]
 
 
 def test_failures_are_reported_once_in_one_line_and_in_a_fixed_order() -> None:
