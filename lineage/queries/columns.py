@@ -43,7 +43,8 @@ class Columns:
         vocabulary: names of operators and causes of death.
         names: of the founders, by id.
         trend: by id of the living, ratings of the last generations in logits, oldest first.
-        history: all generations: their columns by name, each of shape `[generations]`.
+        history: all generations: their columns by name, each of shape `[generations]`; NaN where
+            nothing was recorded.
         events: (generation, event), oldest first.
         champion_scores: by id of every model that was ever champion, its score on the selection
             split; empty where a jury chooses the champion.
@@ -95,7 +96,10 @@ def empty_columns() -> Columns:
         vocabulary=(),
         names={},
         trend={},
-        history={part.name: np.zeros(0, part.type) for part in fields(Generation)},
+        history={
+            part.name: np.zeros(0, part.type if part.type is int else float)
+            for part in fields(Generation)
+        },
         events=(),
         champion_scores={},
         scores=0,
@@ -166,12 +170,18 @@ def updated(db: duckdb.DuckDBPyConnection, columns: Columns) -> Columns:
         vocabulary=tuple(vocabulary),
         names={**columns.names, **dict(named)},
         history={
-            name: np.concatenate([past, history[name]]) for name, past in columns.history.items()
+            name: np.concatenate([past, _without_nulls(history[name])])
+            for name, past in columns.history.items()
         },
         events=columns.events + tuple((row[0], Event(*row[1:])) for row in events),
     )
     later = replace(later, champion_scores=_champion_scores(db, later))
     return _with_ratings(db, later)
+
+
+def _without_nulls(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A column with NaN for NULL."""
+    return values.filled(np.nan) if isinstance(values, np.ma.MaskedArray) else values
 
 
 def _champion_scores(db: duckdb.DuckDBPyConnection, columns: Columns) -> Mapping[int, float]:

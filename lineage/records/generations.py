@@ -37,6 +37,12 @@ class Generation:
         founder_entropy: effective founders of the living, as a fraction of all founders.
         mean_kinship: of two of the living.
         item_coverage: fraction of the panel that at least one living model solves.
+        task_coverage: mean over tasks of the exact match, on the panel, of the living offspring
+            that is best there. This and the next two are None where they were not recorded: in
+            archives of schema 9 and earlier, and while no offspring lives.
+        qd_score: mean over the panel of the best merit of a living offspring.
+        founders_by_weight: effective number of founders in the weights of the living; None for
+            paths too.
     """
 
     generation: int
@@ -51,6 +57,9 @@ class Generation:
     founder_entropy: float
     mean_kinship: float
     item_coverage: float
+    task_coverage: float | None = None
+    qd_score: float | None = None
+    founders_by_weight: float | None = None
 
 
 @dataclass(frozen=True)

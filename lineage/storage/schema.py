@@ -47,7 +47,7 @@ was born before a founder came has no coefficients for it: its row stays as it w
 through layers, with scales.
 """
 
-SCHEMA_VERSION = 9
+SCHEMA_VERSION = 10
 
 ROUND_TABLES = (
     "round_items",
@@ -245,7 +245,11 @@ CREATE TABLE generations (
     cpu_s       DOUBLE NOT NULL,              -- processor time, of all cores together
     founder_entropy DOUBLE NOT NULL,          -- effective founders of the living / founders
     mean_kinship    DOUBLE NOT NULL,          -- of two of the living
-    item_coverage   DOUBLE NOT NULL           -- share of the panel that somebody living solves
+    item_coverage   DOUBLE NOT NULL,          -- share of the panel that somebody living solves
+    -- NULL in generations of schema 9 and earlier, and where no offspring lives.
+    task_coverage      DOUBLE,                -- mean over tasks of the best living on each
+    qd_score           DOUBLE,                -- mean over the panel of the best of the living
+    founders_by_weight DOUBLE                 -- effective founders in the weights of the living
 );
 -- What the search had learned when a generation was committed; it goes on from there.
 CREATE TABLE searches (

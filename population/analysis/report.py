@@ -65,6 +65,7 @@ class Report:
         champion: the best living model by the selection split.
         origin: of the champion.
         coverage: the best living offspring of every task; None if no offspring lives.
+        living: the last generation, with measures of the living on search items.
         founders: all founders.
         baselines: the standard merges of the same founders.
         over_founder: the champion's gain over the founder that is best on the test split.
@@ -78,6 +79,7 @@ class Report:
     champion: ReportEntry
     origin: ChampionOrigin
     coverage: Coverage | None
+    living: Generation
     founders: tuple[ReportEntry, ...]
     baselines: tuple[ReportEntry, ...]
     over_founder: Interval
@@ -112,6 +114,12 @@ class Report:
                 "founders_by_weight": founders.as_json() if founders else None,
             },
             "coverage": self.coverage.as_json() if self.coverage else None,
+            "living": {
+                "item_coverage": self.living.item_coverage,
+                "task_coverage": self.living.task_coverage,
+                "qd_score": self.living.qd_score,
+                "founders_by_weight": self.living.founders_by_weight,
+            },
             "founders": [
                 {"id": entry.id, "name": entry.name, **splits(entry)} for entry in self.founders
             ],
@@ -175,6 +183,7 @@ def make_report(archive: Archive, context: Context, progress: Progress = silent)
         champion=champion,
         origin=_origin(archive, crowned, context),
         coverage=measurements.coverage(offspring),
+        living=history[-1],
         founders=founders,
         baselines=entries,
         over_founder=measurements.gain(champion, best_founder),

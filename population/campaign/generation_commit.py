@@ -28,6 +28,7 @@ from population.campaign.clock import Clock
 from population.campaign.context import Context, Progress
 from population.campaign.item_sampling import ItemSampler
 from population.campaign.kept_weights import ChampionKeeper
+from population.campaign.quality_diversity import quality_diversity
 from population.campaign.readiness import shortages
 from population.campaign.state import PopulationState, task_means
 from population.errors import CampaignError
@@ -127,6 +128,12 @@ class GenerationWriter:
             self._kinship.relationship(offspring),
             end.standing.merit[founders:],
         )
+        together = quality_diversity(
+            self._context,
+            panel,
+            end.standing.only(range(founders, len(end.living))),
+            [end.genomes[model] for model in offspring],
+        )
         sha256 = self._sha256_of_new(champion, before, end)
         labelled, labels = self._sampler.labels(epoch) if fresh else ((), ())
         wall_s, forward_s, cpu_s, evaluations = self._clock.read()
@@ -144,6 +151,7 @@ class GenerationWriter:
                 founder_entropy=measures.founder_entropy,
                 mean_kinship=measures.mean_kinship,
                 item_coverage=measures.item_coverage,
+                **(vars(together) if together else {}),
             ),
             births=end.births,
             deaths=tuple(Death(model, cause) for model, cause in sorted(end.deaths.items())),

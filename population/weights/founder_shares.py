@@ -29,14 +29,12 @@ class FounderShares:
     def effective(self) -> float:
         """The effective number of founders: how many with equal parts would be as diverse.
 
-        The exponential of the entropy of the shares (Hill 1973, Ecology 54: 427-432, order 1); 0
-        where nothing is added to the base.
+        0 where nothing is added to the base.
 
         >>> FounderShares({"a": 0.5, "b": 0.5, "c": 0.0}, "length").effective
         2.0
         """
-        held = np.array([share for share in self.shares.values() if share > 0.0])
-        return float(np.exp(-(held * np.log(held)).sum())) if held.size else 0.0
+        return effective_number(np.array(list(self.shares.values())))
 
     def as_json(self) -> dict[str, Any]:
         """The dictionary that `--json` prints."""
@@ -45,6 +43,18 @@ class FounderShares:
             "effective": self.effective,
             "measure": self.measure,
         }
+
+
+def effective_number(shares: Floats) -> float:
+    """How many equal shares would be as diverse; 0 where all are 0.
+
+    The exponential of their entropy (Hill 1973, Ecology 54: 427-432, order 1).
+
+    Args:
+        shares: shape [founders], summing to 1.
+    """
+    held = shares[shares > 0.0]
+    return float(np.exp(-(held * np.log(held)).sum())) if held.size else 0.0
 
 
 def founder_shares(

@@ -12,7 +12,7 @@ from lineage.points import UNIT, points, spread
 from tui.cli.lineage_tables import plain_table, safe
 
 if TYPE_CHECKING:
-    from lineage.records import Model, OperatorRecord, Rating
+    from lineage.records import Generation, Model, OperatorRecord, Rating
     from population.analysis.report import Report
     from population.analysis.report_entry import ReportEntry
 
@@ -44,6 +44,7 @@ def report_view(report: "Report") -> RenderableType:
         )
     spent, coverage = report.spent, report.coverage
     covered = f"coverage by living offspring: {coverage.interval}\n" if coverage else ""
+    covered += _living_text(report.living)
     own = (
         f"the colony's own labels, which stand for keys that items lack: {report.labels}\n"
         if report.labels
@@ -70,6 +71,16 @@ def report_view(report: "Report") -> RenderableType:
             f"{spent.cores_busy:.1f} cores busy"
         ),
     )
+
+
+def _living_text(last: "Generation") -> str:
+    """What was recorded of the living on search items, a line; nothing in earlier archives."""
+    if last.qd_score is None:
+        return ""
+    text = f"the living solve {last.item_coverage:.0%} of the panel, QD-score {last.qd_score:.3f}"
+    if last.founders_by_weight is not None:
+        text += f", {last.founders_by_weight:.1f} effective founders by weight"
+    return f"{text}\n"
 
 
 def _tasks_view(report: "Report") -> Table:

@@ -45,6 +45,7 @@ _TONES: dict[str, tuple[str, str]] = {
     "error": ("error", ""),
     "here": ("primary", "bold reverse"),
     "median": ("primary", ""),
+    "coverage": ("secondary", ""),
     "bar": ("primary", ""),
 }
 """By tone: a colour of the theme, and attributes that show without colours too."""

@@ -146,6 +146,9 @@ def test_the_report_is_printed_with_who_is_best_at_each_task(
     printed = console.export_text()
     assert report.coverage is not None
     assert f"coverage by living offspring: {report.coverage.interval}\n" in printed
+    last = reported[0].generations()[-1]
+    assert report.as_json()["living"]["qd_score"] == last.qd_score
+    assert f"QD-score {last.qd_score:.3f}, {last.founders_by_weight:.1f} effective" in printed
     table = printed.partition("task by task")[2].splitlines()
     for task, best in report.coverage.tasks.items():
         champion = f"{report.champion.test.tasks[task]:.2f}"

@@ -16,6 +16,7 @@ from lineage import Archive
 from lineage.archive.fork import fork
 from lineage.queries import rounds
 from population.analysis.export import export
+from population.analysis.stored_shares import stored_shares
 from population.analysis.verification import check
 from population.campaign.coherence_filter import UNMEASURED
 from population.campaign.context import genome_of
@@ -215,6 +216,21 @@ def test_what_a_campaign_leaves_makes_sense(small_archive: Archive) -> None:
             assert 0 <= sign <= 1
         assert past.evaluations > 0
         assert past.best >= past.median
+
+
+def test_a_generation_records_what_its_living_do_together_and_hold(small_archive: Archive) -> None:
+    archive, last = small_archive, small_archive.generations()[-1]
+    living = [model for model in archive.models(living=True) if model.kind == "offspring"]
+    panel = archive.panel(last.epoch)
+    scores = archive.scores([model.id for model in living], [item.id for item in panel])
+    merits = 0.5 * (scores.exact + scores.probability)
+    assert last.qd_score == pytest.approx(merits.max(axis=0).mean())
+    tasks = np.array([item.task for item in panel])
+    best = [scores.exact[:, tasks == task].mean(axis=1).max() for task in set(tasks)]
+    assert last.task_coverage == pytest.approx(np.mean(best))
+    shares = [stored_shares(archive, model) for model in living]
+    means = [np.mean([one.shares[name] for one in shares if one]) for name in shares[0].shares]
+    assert last.founders_by_weight == pytest.approx(np.exp(-np.sum(means * np.log(means))))
 
 
 def test_every_birth_has_a_score_and_every_death_a_cause(small_archive: Archive) -> None:

@@ -8,7 +8,7 @@ What takes longer than a frame with a million models says so; it belongs into a 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -104,7 +104,11 @@ class Snapshot:
         """The last committed generation; None before the first."""
         if self.last < 0:
             return None
-        return Generation(**{n: past[-1].item() for n, past in self.columns.history.items()})
+        last: dict[str, Any] = {
+            name: None if np.isnan(past[-1]) else past[-1].item()
+            for name, past in self.columns.history.items()
+        }
+        return Generation(**last)
 
     def has(self, model: int) -> bool:
         """Whether there is a model with this id."""

@@ -36,7 +36,9 @@ class TimelineEntry(NamedTuple):
 
 
 def fitness(snapshot: Snapshot) -> tuple[list[Curve], list[float]]:
-    """Curves of best, median and best founder over births, and the births of new champions.
+    """Curves of best, coverage, median and best founder over births, and births of new champions.
+
+    Coverage is what the living do together: the mean over tasks of the best of them on each.
 
     Fitness is in [0, 1]; the x axis is the number of births.
     """
@@ -47,6 +49,9 @@ def fitness(snapshot: Snapshot) -> tuple[list[Curve], list[float]]:
         Curve("best", "best", births, np.asarray(past["best"], np.float64)),
         Curve("median", "median", births, np.asarray(past["median"], np.float64)),
     ]
+    coverage = np.asarray(past["task_coverage"], np.float64)
+    if (known := np.isfinite(coverage)).any():
+        curves.append(Curve("coverage", "coverage", births[known], coverage[known]))
     founders = snapshot.columns.fitness[snapshot.columns.parent_edges.founders]
     if np.isfinite(founders).any():
         best = np.full(2, np.nanmax(founders), np.float64)
@@ -168,8 +173,12 @@ def diversity(snapshot: Snapshot, signs: Signs, width: int) -> list[list[Piece]]
         ("founders alive", "founder_entropy"),
         ("kinship", "mean_kinship"),
         ("items solved", "item_coverage"),
+        ("coverage", "task_coverage"),
+        ("QD-score", "qd_score"),
+        ("by weight", "founders_by_weight"),
     ):
         values = past[column][-max(1, min(40, width - 21)) :]
+        values = values[np.isfinite(values)]
         if len(values):
             trend = steps(tuple(values.tolist()), signs)
             rows.append(
