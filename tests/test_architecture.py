@@ -100,6 +100,7 @@ MAX_ATTRIBUTES = 12
 PLAIN_RECORDS = {
     "Architecture": "a row of a table: where things lie in one family of models",
     "Columns": "the columns of the table of models",
+    "Generation": "a row of the table of generations",
     "GenerationRecord": "what the archive stores of a generation",
     "Glyphs": "a set of characters",
     "Heartbeat": "the content of a file",
