@@ -37,6 +37,8 @@ BOUNDS: dict[tuple[str, str], Bound] = {
     ),
     ("budget", "generations"): Bound(MAX_GENERATIONS, _GENERATIONS),
     ("budget", "minutes"): Bound(10_000_000, "that is 19 years; leave it out to go on longer"),
+    ("budget", "hours"): Bound(160_000, "that is 18 years; leave it out to go on longer"),
+    ("budget", "tokens"): Bound(MAX_EVALUATIONS, "archives count in signed 64-bit numbers"),
     ("budget", "stagnation"): Bound(MAX_GENERATIONS, _GENERATIONS),
     ("budget", "target"): Bound(1, "scores are between 0 and 1"),
     ("tasks", "lm_eval_seed"): Bound(MAX_SEED, "archives keep seeds in signed 64-bit numbers"),

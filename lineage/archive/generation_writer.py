@@ -246,8 +246,9 @@ def write_round(
     )
     if epoch is None:
         db.execute(
-            "UPDATE generations SET evaluations = evaluations + ? WHERE generation = ?",
-            [record.evaluations, generation],
+            "UPDATE generations SET evaluations = evaluations + ?, tokens = tokens + ? "
+            "WHERE generation = ?",
+            [record.evaluations, record.tokens, generation],
         )
     insert_items(db, record.items)
     added: dict[str, Sequence[Any]] = {

@@ -35,15 +35,17 @@ class Effort:
         wall_s: wall time in seconds.
         forward_s: wall time with a forward pass running, in seconds.
         cpu_s: processor time of all cores together, in seconds.
+        tokens: that models read, learned or generated.
 
-    >>> Effort(evaluations=3, wall_s=1.5) + Effort(evaluations=4, cpu_s=2.0)
-    Effort(evaluations=7, wall_s=1.5, forward_s=0.0, cpu_s=2.0)
+    >>> Effort(evaluations=3, wall_s=1.5) + Effort(evaluations=4, tokens=90)
+    Effort(evaluations=7, wall_s=1.5, forward_s=0.0, cpu_s=0.0, tokens=90)
     """
 
     evaluations: int = 0
     wall_s: float = 0.0
     forward_s: float = 0.0
     cpu_s: float = 0.0
+    tokens: int = 0
 
     def __add__(self, other: "Effort") -> "Effort":
         return Effort(
@@ -51,6 +53,7 @@ class Effort:
             self.wall_s + other.wall_s,
             self.forward_s + other.forward_s,
             self.cpu_s + other.cpu_s,
+            self.tokens + other.tokens,
         )
 
 

@@ -181,8 +181,8 @@ def _budget(_: CommandContext, __: Sequence[NamedModel], argument: str | None) -
     if allowance_of(argument):
         return None
     return (
-        "a budget is a positive number of item evaluations (500000), of minutes (90m) or both "
-        f"(500000 90m), not {argument!r}"
+        "a budget is a positive number of item evaluations (500000), of minutes (90m), of tokens "
+        f"(3000000t) or several of these (500000 90m), not {argument!r}"
     )
 
 

@@ -20,6 +20,7 @@ from lineage.migrations.to_7 import to_7
 from lineage.migrations.to_8 import to_8
 from lineage.migrations.to_9 import to_9
 from lineage.migrations.to_10 import to_10
+from lineage.migrations.to_11 import to_11
 from lineage.storage.lease import ArchiveConnection
 from lineage.storage.lock import campaign_lock
 from lineage.storage.schema import SCHEMA_VERSION
@@ -33,6 +34,7 @@ STEPS: dict[int, Callable[[duckdb.DuckDBPyConnection], None]] = {
     7: to_8,
     8: to_9,
     9: to_10,
+    10: to_11,
 }
 """By the schema that a step starts from."""
 

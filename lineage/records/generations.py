@@ -43,6 +43,8 @@ class Generation:
         qd_score: mean over the panel of the best merit of a living offspring.
         founders_by_weight: effective number of founders in the weights of the living; None for
             paths too.
+        tokens: that models read or generated, all uses; one that is learned counts 3. In generation
+            0 those of interrupted work are among them.
     """
 
     generation: int
@@ -60,6 +62,7 @@ class Generation:
     task_coverage: float | None = None
     qd_score: float | None = None
     founders_by_weight: float | None = None
+    tokens: int = 0
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The clock of a campaign: time and item evaluations since the last commit."""
+"""The clock of a campaign: time, item evaluations and tokens since the last commit."""
 
 import time
 
@@ -6,10 +6,10 @@ from population.evaluation.meter import Meter
 
 
 class Clock:
-    """Time and item evaluations since it was started, by a meter.
+    """Time, item evaluations and tokens since it was started, by a meter.
 
     Args:
-        meter: counts item evaluations and the time of forward passes.
+        meter: counts item evaluations, tokens and the time of forward passes.
     """
 
     def __init__(self, meter: Meter) -> None:
@@ -18,7 +18,12 @@ class Clock:
 
     def start(self) -> None:
         """Count from here."""
-        self._began = self._now()
+        self._began, self._tokens = self._now(), self._meter.tokens
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that models read, learned or generated."""
+        return self._meter.tokens - self._tokens
 
     def read(self) -> tuple[float, float, float, int]:
         """Wall, forward and processor time in seconds, and item evaluations."""

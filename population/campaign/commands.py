@@ -90,8 +90,8 @@ def carry_out_commands(
     for command in _open(archive, mating=False):
         context, outcome = _carried_out(archive, context, command, progress)
         if command.kind == "budget" and outcome.outcome == "done":
-            before, now = budget or Allowance(), allowance_of(command.argument) or Allowance()
-            budget = Allowance(now.evaluations or before.evaluations, now.minutes or before.minutes)
+            now = allowance_of(command.argument) or Allowance()
+            budget = now.over(budget or Allowance())
         settled.append(outcome)
         on_command(outcome)
     # Only now, since a model that was to mate may have been culled.
@@ -189,12 +189,11 @@ def _budgeted(archive: Archive, command: Command) -> CommandOutcome:
     """Write another budget into the configuration."""
     _, config = archive.campaign()
     limits = config["budget"]
-    before = Allowance(limits["item_evaluations"], limits.get("minutes"))
-    asked = allowance_of(command.argument) or Allowance()
-    limits["item_evaluations"] = asked.evaluations or before.evaluations
-    limits["minutes"] = asked.minutes or before.minutes
-    now = Allowance(limits["item_evaluations"], limits["minutes"])
-    was = f"{before.evaluations:,}" if now.minutes is None else before.words
+    before = Allowance(limits["item_evaluations"], limits.get("minutes"), limits.get("tokens"))
+    now = (allowance_of(command.argument) or Allowance()).over(before)
+    limits["item_evaluations"] = now.evaluations
+    limits["minutes"], limits["tokens"] = now.minutes, now.tokens
+    was = f"{before.evaluations:,}" if now.minutes is now.tokens is None else before.words
     words = f"the budget is {now.words}; it was {was}"
     settled = CommandOutcome(command, "done", words)
     record_outcome(archive, settled, config=config)

@@ -71,7 +71,7 @@ def first_generation(
         len(proposals.children),
         few.items,
         panel.items,
-        lambda: session.clock.read()[:3],
+        lambda: (*session.clock.read()[:3], session.clock.tokens),
     )
     making = _Making(session, proposals, few, panel, parts, activity, dict(stored.panel))
     try:
@@ -85,7 +85,8 @@ def first_generation(
         session.kinship.add_birth(birth.id, birth.parents)
     outcome = _outcome(session, making, born)
     record = session.writer.record(None, outcome, last=False)
-    spent = Effort(record.summary.evaluations, *session.clock.read()[:3]) + activity.earlier
+    here = Effort(record.summary.evaluations, *session.clock.read()[:3], session.clock.tokens)
+    spent = here + activity.earlier
     # The births are there already.
     return replace(record, births=(), summary=replace(record.summary, **vars(spent)))
 

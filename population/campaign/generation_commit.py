@@ -142,6 +142,7 @@ class GenerationWriter:
                 generation=end.generation,
                 epoch=epoch,
                 evaluations=evaluations,
+                tokens=self._clock.tokens,
                 best=float(merits.max()),
                 median=float(np.median(merits)),
                 champion=champion,

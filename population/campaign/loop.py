@@ -254,6 +254,7 @@ class Campaign:
             self._limits = replace(
                 self._limits,
                 item_evaluations=now.evaluations or self._limits.item_evaluations,
+                tokens=now.tokens or self._limits.tokens,
                 seconds=60.0 * now.minutes if now.minutes else self._limits.seconds,
             )
         if not done.lives_changed:
@@ -281,6 +282,7 @@ class Campaign:
                 population.worked_s,
                 history,
                 cost_of_next(self.archive, session, population),
+                population.tokens,
             ),
             self._limits,
         )
@@ -292,10 +294,12 @@ class Campaign:
         cost = cost_of_next(self.archive, session, before)
         # The next one may have a whole brood, though this one has a single child.
         cost += cost_of_next(self.archive, session, before, session.context.config.search.brood)
-        budget = self._limits.item_evaluations
+        budget, most_tokens = self._limits.item_evaluations, self._limits.tokens
+        tokens = before.tokens + session.clock.tokens
         return generation == self._limits.generations or (
             (budget is not None and spent + cost > budget)
             or (seconds is not None and before.worked_s + 2.0 * wall > seconds)
+            or (most_tokens is not None and tokens * (1.0 + cost / max(1, spent)) > most_tokens)
         )
 
 

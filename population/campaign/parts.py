@@ -101,7 +101,7 @@ class PartWriter:
         candidates: how many are to be born in all.
         few: the items that they are scored on.
         panel: the items that the living are scored on.
-        spent: wall, forward and processor time so far, in seconds.
+        spent: wall, forward and processor time so far, in seconds, and tokens.
         clock: a monotonic clock, in seconds.
     """
 
@@ -111,13 +111,13 @@ class PartWriter:
         candidates: int,
         few: Sequence[Item],
         panel: Sequence[Item],
-        spent: Callable[[], tuple[float, float, float]],
+        spent: Callable[[], tuple[float, float, float, int]],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._archive, self._candidates = archive, candidates
         self._few, self._panel = tuple(few), tuple(panel)
         self._spent, self._clock = spent, clock
-        self._since, self._at = (0.0, 0.0, 0.0), clock()
+        self._since, self._at = (0.0, 0.0, 0.0, 0), clock()
         self._unwritten = _Unwritten()
 
     def add_candidate(self, birth: Birth, child: EvaluatedChild, evaluations: int) -> None:
@@ -156,11 +156,12 @@ class PartWriter:
         if not new.scores:
             return
         spent = self._spent()
-        wall, forward, cpu = (now - then for now, then in zip(spent, self._since, strict=True))
+        before, tokens = self._since, spent[3] - self._since[3]
+        wall, forward, cpu = (now - then for now, then in zip(spent[:3], before[:3], strict=True))
         asked = {item for scores in new.scores for item in scores.items}
         part = UnfinishedPart(
             self._candidates,
-            Effort(new.evaluations, wall, forward, cpu),
+            Effort(new.evaluations, wall, forward, cpu, tokens),
             tuple(new.births),
             tuple(new.deaths),
             tuple(i for i in dict.fromkeys((*self._few, *self._panel)) if i.id in asked),

@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from lineage.records import Item
 from population.campaign.context import Context, Progress, silent
@@ -18,6 +19,23 @@ from population.randomness import generator
 
 
 @dataclass(frozen=True)
+class Affordable:
+    """What one limit of a budget pays for.
+
+    Attributes:
+        limit: in words, such as `60,000 item evaluations`.
+        evaluations: item evaluations that it comes to.
+        generations: after generation 0, at least; 0 also where it does not pay for that.
+        seconds: that these take.
+    """
+
+    limit: str
+    evaluations: int
+    generations: int
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Rehearsal:
     """What a campaign will take.
 
@@ -28,11 +46,10 @@ class Rehearsal:
         memory: the device, and what will be in memory at a time, in a line.
         items: that a candidate is scored on first.
         candidate_s: seconds that making and scoring it there takes, with all networks at work.
+        candidate_tokens: that it reads or generates there.
         founding: item evaluations of generation 0, before the arena.
         generation: of each further one, at most.
-        budget: item evaluations that may be spent.
-        generations: that the budget pays for after generation 0, at least.
-        seconds: that this takes.
+        pays: for each limit of the budget what it pays for; the campaign ends at the first.
         notes: for the user, a line each.
     """
 
@@ -42,12 +59,35 @@ class Rehearsal:
     memory: str
     items: int
     candidate_s: float
+    candidate_tokens: int
     founding: int
     generation: int
-    budget: int
-    generations: int
-    seconds: float
+    pays: tuple[Affordable, ...]
     notes: tuple[str, ...]
+
+    @property
+    def first_limit(self) -> Affordable:
+        """The limit that is reached first."""
+        return min(self.pays, key=lambda one: (one.generations, one.evaluations))
+
+    @property
+    def generations(self) -> int:
+        """Generations after generation 0 that the budget pays for, at least."""
+        return self.first_limit.generations
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that the campaign takes."""
+        return self.first_limit.seconds
+
+    def as_json(self) -> dict[str, Any]:
+        """The dictionary that `run --dry-run --json` prints."""
+        return {
+            **asdict(self),
+            "limit": self.first_limit.limit,
+            "generations": self.generations,
+            "seconds": self.seconds,
+        }
 
 
 def rehearsed(
@@ -83,15 +123,8 @@ def rehearsed(
     notes = (*context.check_items(), *check_ready(context, limits, report=report))
     pools = item_pools(context.tasks, context.config.run.seed, context.config)
     few = pools.drawn(0, config.search.items)
-    candidate_s = _seconds(context, few, progress)
+    candidate = _measured(context, few, progress)
     founding, each = cost_of_founding(context, pools), _cost_of_a_generation(context)
-    seconds_each = candidate_s / context.evaluations(few)
-    budget, generations = limits.item_evaluations, limits.generations
-    if limits.minutes is not None:
-        budget = min(budget, int(60.0 * limits.minutes / seconds_each))
-    paid = max(0, budget - founding) // each
-    paid = paid if generations is None else min(paid, generations)
-    spent = min(budget, founding + paid * each) if generations is not None else budget
     founder = context.founders[0]
     return Rehearsal(
         founders=len(context.founders),
@@ -99,18 +132,53 @@ def rehearsed(
         model_bytes=plan.needs.model,
         memory=f"{context.evaluator.device}: {plan.words}",
         items=len(few),
-        candidate_s=candidate_s,
+        candidate_s=candidate.seconds,
+        candidate_tokens=candidate.tokens,
         founding=founding,
         generation=each,
-        budget=limits.item_evaluations,
-        generations=paid,
-        seconds=spent * seconds_each,
+        pays=_affordable(limits, candidate, founding, each),
         notes=notes,
     )
 
 
-def _seconds(context: Context, items: Sequence[Item], progress: Progress) -> float:
-    """Seconds that a candidate takes, made and scored with as many others as work at a time."""
+@dataclass(frozen=True)
+class _Candidate:
+    """What making and scoring one model took: seconds, tokens and item evaluations."""
+
+    seconds: float
+    tokens: int
+    evaluations: int
+
+
+def _affordable(
+    limits: Budget, candidate: _Candidate, founding: int, each: int
+) -> tuple[Affordable, ...]:
+    """What each limit pays for, at the pace of a candidate.
+
+    Args:
+        limits: of the campaign.
+        candidate: that was measured.
+        founding: item evaluations of generation 0.
+        each: item evaluations of each further one.
+    """
+    seconds_each = candidate.seconds / candidate.evaluations
+    tokens_each = candidate.tokens / candidate.evaluations
+    evaluations = {f"{limits.item_evaluations:,} item evaluations": limits.item_evaluations}
+    if limits.minutes is not None:
+        evaluations[f"{limits.minutes:,g} minutes"] = int(60.0 * limits.minutes / seconds_each)
+    if limits.tokens is not None:
+        evaluations[f"{limits.tokens:,} tokens"] = int(limits.tokens / tokens_each)
+    if limits.generations is not None:
+        asked = founding + limits.generations * each
+        evaluations[f"{limits.generations:,} generations"] = asked
+    return tuple(
+        Affordable(limit, count, max(0, count - founding) // each, count * seconds_each)
+        for limit, count in evaluations.items()
+    )
+
+
+def _measured(context: Context, items: Sequence[Item], progress: Progress) -> _Candidate:
+    """What a candidate takes, made and scored with as many others as work at a time."""
     prepared = (
         context.evaluator.prepare_keys(items)
         if context.config.search.merit == "keys"
@@ -134,7 +202,10 @@ def _seconds(context: Context, items: Sequence[Item], progress: Progress) -> flo
         return time.perf_counter() - began
 
     read(0, 1)  # what starts lazily
-    return read(1, count + 1) / count
+    before = context.evaluator.meter.tokens
+    seconds = read(1, count + 1) / count
+    tokens = max(1, (context.evaluator.meter.tokens - before) // count)
+    return _Candidate(seconds, tokens, context.evaluations(items))
 
 
 def _cost_of_a_generation(context: Context) -> int:

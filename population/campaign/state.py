@@ -73,6 +73,11 @@ class PopulationState:
         return sum(generation.evaluations for generation in self.history)
 
     @property
+    def tokens(self) -> int:
+        """Tokens that models read, learned or generated so far."""
+        return sum(generation.tokens for generation in self.history)
+
+    @property
     def worked_s(self) -> float:
         """Seconds of work so far, over all runs."""
         return sum(generation.wall_s for generation in self.history)

@@ -17,6 +17,7 @@ class CampaignStanding:
         selection_history: the champion's selection score by generation, oldest first.
         next_cost: item evaluations that the next generation takes at most; a budget that cannot pay
             for it is spent.
+        tokens: that models read, learned or generated so far.
     """
 
     generation: int
@@ -24,6 +25,12 @@ class CampaignStanding:
     elapsed_s: float
     selection_history: Sequence[float]
     next_cost: int = 0
+    tokens: int = 0
+
+    @property
+    def next_tokens(self) -> int:
+        """Tokens that the next generation probably takes, at as many for each item evaluation."""
+        return round(self.next_cost * self.tokens / self.spent) if self.spent else 0
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,7 @@ class StoppingLimits:
         item_evaluations: the budget.
         generations: how many are bred.
         seconds: how long it may work.
+        tokens: that models may read, learn or generate.
         stagnation: generations without progress.
         improvement: a rise of the champion's selection score within these generations counts as
             progress if it is more than this.
@@ -43,6 +51,7 @@ class StoppingLimits:
     item_evaluations: int | None = None
     generations: int | None = None
     seconds: float | None = None
+    tokens: int | None = None
     stagnation: int | None = None
     improvement: float = 0.0
     target: float | None = None
@@ -54,6 +63,7 @@ def limits_of(budget: Budget) -> StoppingLimits:
         item_evaluations=budget.item_evaluations,
         generations=budget.generations,
         seconds=None if budget.minutes is None else 60.0 * budget.minutes,
+        tokens=budget.tokens,
         stagnation=budget.stagnation,
         target=budget.target,
     )
@@ -90,6 +100,16 @@ def _budget(standing: CampaignStanding, limits: StoppingLimits) -> str | None:
     return f"{spent}, and the next generation may take {standing.next_cost:,}"
 
 
+def _tokens(standing: CampaignStanding, limits: StoppingLimits) -> str | None:
+    budget, expected = limits.tokens, standing.next_tokens
+    if budget is None or standing.tokens + max(1, expected) <= budget:
+        return None
+    spent = f"{standing.tokens:,} of {budget:,} tokens are spent"
+    if standing.tokens >= budget:
+        return spent
+    return f"{spent}, and the next generation may take {expected:,}"
+
+
 def _time(standing: CampaignStanding, limits: StoppingLimits) -> str | None:
     if limits.seconds is None or standing.elapsed_s < limits.seconds:
         return None
@@ -115,6 +135,7 @@ RULES: tuple[Callable[[CampaignStanding, StoppingLimits], str | None], ...] = (
     _target,
     _generations,
     _budget,
+    _tokens,
     _time,
     _stagnation,
 )

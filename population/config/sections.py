@@ -121,10 +121,22 @@ class Budget(_Section):
     """Stop after this many generations."""
     minutes: float | None = Field(None, gt=0)
     """Stop after this much work, over all runs of the campaign."""
+    hours: float | None = Field(None, gt=0)
+    """The same in hours; kept as minutes."""
+    tokens: int | None = Field(None, gt=0)
+    """Tokens that models read or generate, padding aside; one that is learned counts 3."""
     stagnation: int | None = Field(None, gt=0)
     """Stop when the champion has not improved on the selection split for this many generations."""
     target: float | None = Field(None, gt=0, le=1)
     """Stop when the champion's score on the selection split reaches this."""
+
+    @model_validator(mode="after")
+    def _hours_are_minutes(self) -> "Budget":
+        if self.hours is not None:
+            given = [self.minutes] if self.minutes is not None else []
+            object.__setattr__(self, "minutes", min([60.0 * self.hours, *given]))
+            object.__setattr__(self, "hours", None)
+        return self
 
 
 class Search(_Section):

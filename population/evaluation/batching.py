@@ -1,6 +1,6 @@
 """Items with given answers, tokenised and batched: the input of forward passes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -118,6 +118,7 @@ class PreparedItems:
         decided: by question, tokens that match the answer and the first token that differs: the
             whole answer, or False if it is wrong, or None if that cannot be told from so little. A
             cache, since siblings make the same mistakes.
+        tokens: that a model reads of them, without padding.
     """
 
     size: int
@@ -129,6 +130,7 @@ class PreparedItems:
     decided: dict[tuple[int, int, int], str | bool | None] = field(
         default_factory=dict, compare=False, repr=False
     )
+    tokens: int = 0
 
     @property
     def asked(self) -> int:
@@ -163,6 +165,11 @@ class TokenSequence:
     def tokens_read(self) -> int:
         """Tokens that a model reads: nothing is predicted behind the last one."""
         return len(self) - 1
+
+
+def tokens_read(sequences: Iterable[TokenSequence]) -> int:
+    """Tokens that a model reads of some sequences, without padding."""
+    return sum(sequence.tokens_read for sequence in sequences)
 
 
 @dataclass(frozen=True)

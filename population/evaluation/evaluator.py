@@ -12,6 +12,7 @@ become the key in canonical form, as with another white space before it.
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +33,13 @@ from population.evaluation.batching import (
     Question,
     TokenSequence,
     batch_by_length,
+    tokens_read,
 )
 from population.evaluation.coherence import GeneratedAnswer
 from population.evaluation.devices import resolve_device, resolve_dtype
 from population.evaluation.examinations import Examiner
 from population.evaluation.forward_pass import AnswersRead, read_answers
-from population.evaluation.greedy_decoding import DecodingRequest, decode_greedily
+from population.evaluation.greedy_decoding import DecodingRequest, decode_greedily, tokens_taken
 from population.evaluation.meter import Meter
 from population.evaluation.networks import Networks, context_length_of
 from population.evaluation.prompt_tokenizer import (
@@ -238,7 +240,7 @@ class Evaluator:
         the model's context.
         """
         batches = batch_by_length(sequences, self._questions.limits)
-        return PreparedItems(len(sequences), batches)
+        return PreparedItems(len(sequences), batches, tokens=tokens_read(sequences))
 
     def count_tokens(self, text: str) -> int:
         """How many tokens a text takes."""
@@ -311,7 +313,7 @@ class Evaluator:
             prepared: texts.
             counted: item evaluations that this costs; None for one for each that was asked.
         """
-        with self.meter.forward(prepared.asked if counted is None else counted):
+        with self.meter.forward(prepared.asked if counted is None else counted, prepared.tokens):
             return read_answers(self._model, prepared, self._networks.reader)
 
     def loss(
@@ -342,7 +344,7 @@ class Evaluator:
         self.load_weights(state)
         tokens = max((batch.tokens.numel() for batch in prepared.batches), default=0)
         recompute = tokens * self._networks.kept_per_token > room
-        with self.meter.forward(COST * prepared.size):
+        with self.meter.forward(COST * prepared.size, COST * prepared.tokens):
             return answer_loss(
                 self._model,
                 self._networks.names(state),
@@ -599,7 +601,7 @@ class Evaluator:
     ) -> list[list[int]]:
         limits = self._questions.limits
         with torch.inference_mode():
-            return decode_greedily(
+            generated = decode_greedily(
                 self._model,
                 self.tokenizer,
                 requests,
@@ -608,3 +610,6 @@ class Evaluator:
                 device=self.device,
                 end_ids=end_ids,
             )
+        ends = {self.tokenizer.eos_id, *end_ids}
+        self.meter.count_tokens(sum(map(partial(tokens_taken, ends=ends), requests, generated)))
+        return generated

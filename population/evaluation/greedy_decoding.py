@@ -6,6 +6,7 @@ alone, not on what else is in the batch, and models that differ little say the s
 """
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,6 +101,19 @@ def decode_greedily(
         for number, ids in zip(batch, answers, strict=True):
             generated[number] = ids
     return generated
+
+
+def tokens_taken(request: DecodingRequest, ids: Sequence[int], ends: AbstractSet[int]) -> int:
+    """Tokens that an answer took: those of the prompt, and its own up to its end.
+
+    Args:
+        request: what was asked.
+        ids: as decoded; behind its end an answer is filled up to the longest of its batch.
+        ends: tokens that end any answer.
+    """
+    answer = ids[: request.max_tokens]
+    last = next((n for n, token in enumerate(answer) if token in ends), len(answer) - 1)
+    return len(request.prompt.ids) + last + 1
 
 
 def _decode_batch(

@@ -18,6 +18,7 @@ from population.evaluation.batching import (
     Question,
     TokenSequence,
     batch_by_length,
+    tokens_read,
 )
 from population.evaluation.examinations import Examiner, examiner_of
 from population.evaluation.prompt_tokenizer import EncodedPrompt, PromptTokenizer
@@ -189,8 +190,13 @@ class QuestionBuilder:
             TokenSequence(number, q.prompt.ids, q.answer_ids) for number, q in enumerate(questions)
         ]
         self.limits.check(sequences, [question.item for question in questions])
-        batches = batch_by_length([s for s in sequences if s.continuation], self.limits)
-        return PreparedItems(len(sequences), batches, tuple(questions))
+        read = [sequence for sequence in sequences if sequence.continuation]
+        return PreparedItems(
+            len(sequences),
+            batch_by_length(read, self.limits),
+            tuple(questions),
+            tokens=tokens_read(read),
+        )
 
     def prepare_texts(self, items: Sequence[Item]) -> PreparedItems:
         """Batch items as running texts: prompt, key and end, all tokens after the first.
@@ -205,7 +211,9 @@ class QuestionBuilder:
             texts.append([*prompt.ids, *self.tokenizer.encode_answer(item, key, prompt)])
         sequences = [TokenSequence(n, text[:1], text[1:]) for n, text in enumerate(texts)]
         self.limits.check(sequences, items)
-        return PreparedItems(len(sequences), batch_by_length(sequences, self.limits))
+        return PreparedItems(
+            len(sequences), batch_by_length(sequences, self.limits), tokens=tokens_read(sequences)
+        )
 
     # Free answers
 

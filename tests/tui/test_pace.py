@@ -1,6 +1,7 @@
 """Progress: what is told, how seldom, and how long the rest takes. No clock is waited for."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,10 @@ def test_the_earliest_limit_counts() -> None:
     assert time_left(HISTORY, CampaignEnds(seconds=440.0)) == pytest.approx(300.0)
     assert time_left(HISTORY, CampaignEnds(240_000, None, 900.0)) == pytest.approx(760.0)
     assert time_left(HISTORY, CampaignEnds(1600, 9, 1e9)) == 0.0
+    counted = [replace(past, tokens=10 * past.evaluations) for past in HISTORY]
+    ends = CampaignEnds(1600 + 3000, tokens=16_000 + 1_500)
+    assert time_left(counted, ends) == pytest.approx(10.0)  # 1,500 tokens, 150 a second
+    assert part_done(counted, ends) == pytest.approx(16_000 / 17_500)
     assert time_left(HISTORY, CampaignEnds(100)) == 0.0
     assert time_left(HISTORY, CampaignEnds()) is None
 
@@ -177,6 +182,8 @@ def test_the_time_left_goes_down_while_models_work_and_not_while_they_wait(
     ("text", "allowed"),
     [
         ("500000", Allowance(500_000)),
+        ("7t", Allowance(None, None, 7)),
+        ("500000 90m 3000000t", Allowance(500_000, 90.0, 3_000_000)),
         ("90m", Allowance(None, 90.0)),
         ("500000 1.5m", Allowance(500_000, 1.5)),
         ("1234567.25m", Allowance(None, 1234567.25)),

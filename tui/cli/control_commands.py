@@ -140,7 +140,8 @@ def add_founder(
     help=help_text(
         "Change what the campaign may spend in all; less than is spent ends it.",
         "colony budget 500000",
-        "colony budget --minutes 90   (of work, over all runs; the other limit stays)",
+        "colony budget --minutes 90   (of work, over all runs; the other limits stay)",
+        "colony budget --tokens 3000000",
     )
 )
 def budget(
@@ -150,15 +151,24 @@ def budget(
     minutes: Annotated[
         float | None, typer.Option(help="Minutes of work in all, over all runs.")
     ] = None,
+    tokens: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=MOST_EVALUATIONS, help="Tokens that models read or generate, in all."
+        ),
+    ] = None,
     archive: ArchiveOption = DEFAULT_ARCHIVE,
     as_json: JsonOption = False,
 ) -> None:
     with clear_errors():
         from lineage.records import Allowance
 
-        if evaluations is None and minutes is None:
-            raise PopulationError("how much? a number of item evaluations, --minutes N, or both")
-        allowed = Allowance(evaluations, None if minutes is None else checked_minutes(minutes))
+        if evaluations is minutes is tokens is None:
+            raise PopulationError(
+                "how much? a number of item evaluations, --minutes N, --tokens N, or several"
+            )
+        checked = None if minutes is None else checked_minutes(minutes)
+        allowed = Allowance(evaluations, checked, tokens)
     _submit(archive, "budget", argument=allowed.argument, as_json=as_json)
 
 

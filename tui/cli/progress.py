@@ -83,6 +83,8 @@ class CampaignProgress:
                 self._ends = replace(self._ends, evaluations=allowed.evaluations)
             if allowed and allowed.minutes:
                 self._ends = replace(self._ends, seconds=60.0 * allowed.minutes)
+            if allowed and allowed.tokens:
+                self._ends = replace(self._ends, tokens=allowed.tokens)
             self._heartbeat.update(budget=self._ends.evaluations)
         self._say(f"command {command.id} ({command.words}) {result.outcome}: {result.answer}")
 
@@ -104,6 +106,7 @@ class CampaignProgress:
         figures = {
             "generation": str(last.generation),
             "spent": f"{population.spent:,}",
+            **({} if self._ends.tokens is None else {"tokens": f"{population.tokens:,}"}),
             "best": f"{last.best:.3f}",
             "median": f"{last.median:.3f}",
             "champion": f"#{last.champion}"

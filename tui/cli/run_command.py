@@ -26,6 +26,7 @@ from tui.shared.console import (
     help_text,
     open_archive,
     out,
+    print_json,
 )
 from tui.shared.heartbeat import HeartbeatWriter
 from tui.shared.interrupts import StopRequest
@@ -47,6 +48,7 @@ app = typer.Typer()
         "colony run --archive my.duckdb --budget 2000000   (continue, with more budget)",
         "colony run --headless > report.txt                (no app; a line per generation)",
         "colony run my.toml --dry-run                      (memory and time, before it starts)",
+        "colony run my.toml --dry-run --json | jq .generations",
     )
 )
 def run(
@@ -68,6 +70,10 @@ def run(
         float | None,
         typer.Option(help="Stop after so much work, over all runs; what is begun is finished."),
     ] = None,
+    tokens: Annotated[
+        int | None,
+        typer.Option(min=1, max=2**63 - 1, help="Tokens that models may read, learn or generate."),
+    ] = None,
     device: Annotated[
         str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps, ... of a new campaign.")
     ] = None,
@@ -82,10 +88,16 @@ def run(
         bool,
         typer.Option("--dry-run", help="Check all, tell time and memory; write and start nothing."),
     ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="With --dry-run: print JSON for scripts.")
+    ] = False,
 ) -> None:
     with clear_errors():
-        if dry_run:
-            _rehearse(archive, config, seed, device, (budget, generations, minutes), report_after)
+        if _is_rehearsal(dry_run, as_json):
+            _rehearse(
+                archive, config, seed, device, (budget, generations, minutes, tokens),
+                report_after, as_json,
+            )  # fmt: skip
             return
         from lineage.archive.unfinished import why_no_generation
         from lineage.storage.lock import campaign_lock
@@ -105,7 +117,7 @@ def run(
             line = ProgressLine(err)
             step = _stoppable_progress(line, heartbeat, stop)
             asked, anew = _configured(archive, config, seed, device)
-            limits = _limits(asked, budget, generations, minutes)
+            limits = _limits(asked, budget, generations, minutes, tokens)
             line.say(_opening_line(archive, asked, continued=begun))
             with cleared(line):
                 step(0, 1, "loading torch")
@@ -162,13 +174,20 @@ def run(
             )
 
 
+def _is_rehearsal(dry_run: bool, as_json: bool) -> bool:
+    if as_json and not dry_run:
+        raise CampaignError("--json goes with --dry-run; `colony report --json` has results")
+    return dry_run
+
+
 def _rehearse(
     archive: Path,
     path: Path | None,
     seed: int | None,
     device: str | None,
-    ends: tuple[int | None, int | None, float | None],
+    ends: tuple[int | None, int | None, float | None, int | None],
     report: bool,
+    as_json: bool,
 ) -> None:
     """Tell what a new campaign would take."""
     from population.config import load_config
@@ -185,7 +204,10 @@ def _rehearse(
 
         found = rehearsed(asked, _limits(asked, *ends), line.step, line.say, report=report)
     _tell(line, found.notes)
-    out.print(dry_run_view(found))
+    if as_json:
+        print_json(found.as_json())
+    else:
+        out.print(dry_run_view(found))
 
 
 def _tell(line: ProgressLine, notes: Iterable[str]) -> None:
@@ -200,13 +222,18 @@ def _on_terminal() -> bool:
 
 
 def _limits(
-    asked: "Config", budget: int | None, generations: int | None, minutes: float | None
+    asked: "Config",
+    budget: int | None,
+    generations: int | None,
+    minutes: float | None,
+    tokens: int | None,
 ) -> "Budget":
     """The configured budget, with what the command line says instead."""
     given = {
         "item_evaluations": budget,
         "generations": generations,
         "minutes": None if minutes is None else checked_minutes(minutes),
+        "tokens": tokens,
     }
     return asked.budget.model_copy(
         update={key: value for key, value in given.items() if value is not None}
@@ -216,7 +243,7 @@ def _limits(
 def _ends(limits: "Budget") -> CampaignEnds:
     """When a campaign with such a budget ends at the latest."""
     seconds = None if limits.minutes is None else 60.0 * limits.minutes
-    return CampaignEnds(limits.item_evaluations, limits.generations, seconds)
+    return CampaignEnds(limits.item_evaluations, limits.generations, seconds, limits.tokens)
 
 
 def _stoppable_progress(

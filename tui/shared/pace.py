@@ -19,11 +19,13 @@ class CampaignEnds:
         evaluations: item evaluations in all.
         generations: the last generation.
         seconds: of work in all.
+        tokens: that models read, learn or generate in all.
     """
 
     evaluations: int | None = None
     generations: int | None = None
     seconds: float | None = None
+    tokens: int | None = None
 
 
 def part_done(history: "Sequence[Generation]", ends: CampaignEnds) -> float:
@@ -31,6 +33,8 @@ def part_done(history: "Sequence[Generation]", ends: CampaignEnds) -> float:
     parts = [0.0]
     if ends.evaluations is not None:
         parts.append(sum(past.evaluations for past in history) / ends.evaluations)
+    if ends.tokens is not None:
+        parts.append(sum(past.tokens for past in history) / ends.tokens)
     if ends.generations is not None:
         parts.append(len(history) / (ends.generations + 1))
     if ends.seconds is not None:
@@ -62,6 +66,10 @@ def time_left(
     if ends.evaluations is not None and evaluations > 0:
         rest = ends.evaluations - sum(past.evaluations for past in history)
         left.append(rest * seconds / evaluations)
+    tokens = sum(past.tokens for past in recent)
+    if ends.tokens is not None and tokens > 0:
+        rest = ends.tokens - sum(past.tokens for past in history)
+        left.append(rest * seconds / tokens)
     if ends.generations is not None:
         left.append((ends.generations - history[-1].generation) * seconds / len(recent))
     if ends.seconds is not None:

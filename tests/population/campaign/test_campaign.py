@@ -47,7 +47,11 @@ def content(archive: Archive) -> dict[str, list[tuple[object, ...]]]:
     with duckdb.connect(str(archive.path), read_only=True) as db:
         for (table,) in db.execute("SELECT table_name FROM duckdb_tables()").fetchall():
             if table == "generations":
-                query = "SELECT * EXCLUDE (wall_s, forward_s, cpu_s) FROM generations"
+                # What was in flight as generation 0 was interrupted took tokens twice.
+                query = (
+                    "SELECT * EXCLUDE (wall_s, forward_s, cpu_s) "
+                    "REPLACE (if(generation = 0, 0, tokens) AS tokens) FROM generations"
+                )
             elif table == "campaigns":
                 query = "SELECT seed FROM campaigns"
             elif table == "orders":

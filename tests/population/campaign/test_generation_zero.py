@@ -196,7 +196,9 @@ def test_parts_are_kept_by_the_clock_and_when_asked(tmp_path: Path, tiny: Path) 
     now = 0.0
     own = pytest.MonkeyPatch()
     own.setattr(parts, "WRITE_EVERY_S", 5.0)
-    writer = parts.PartWriter(archive, 9, items, items, lambda: (now, 0.0, 0.0), lambda: now)
+    writer = parts.PartWriter(
+        archive, 9, items, items, lambda: (now, 0.0, 0.0, round(10 * now)), lambda: now
+    )
     nothing = np.zeros(2)
     for moment in (1.0, 4.9):
         now = moment
@@ -204,13 +206,13 @@ def test_parts_are_kept_by_the_clock_and_when_asked(tmp_path: Path, tiny: Path) 
         assert unfinished_generation(archive) is None
     now = 5.0
     writer.add_panel_scores(2, nothing, nothing, 2)
-    assert unfinished_generation(archive).effort == Effort(6, 5.0, 0.0, 0.0)  # type: ignore[union-attr]
+    assert unfinished_generation(archive).effort == Effort(6, 5.0, 0.0, 0.0, 50)  # type: ignore[union-attr]
     now = 6.0
     writer.add_panel_scores(3, nothing, nothing, 2)
     assert unfinished_generation(archive).effort.evaluations == 6  # type: ignore[union-attr]
     writer.flush()
     writer.flush()
-    assert unfinished_generation(archive).effort == Effort(8, 6.0, 0.0, 0.0)  # type: ignore[union-attr]
+    assert unfinished_generation(archive).effort == Effort(8, 6.0, 0.0, 0.0, 60)  # type: ignore[union-attr]
     own.undo()
     assert re.match("generation 0 is being made: 0 of 9", unfinished_generation(archive).words)  # type: ignore[union-attr]
 

@@ -113,19 +113,33 @@ def test_what_the_first_population_takes_is_what_is_asked_of_a_budget(config: Co
 def test_a_rehearsal_tells_what_a_budget_pays_for_and_writes_nothing(
     config: Config, tmp_path: Path
 ) -> None:
-    limits = config.budget.model_copy(update={"item_evaluations": 50_000, "generations": None})
+    limits = config.budget.model_copy(
+        update={"item_evaluations": 50_000, "generations": None, "minutes": 1e6, "tokens": 40_000}
+    )
     found = rehearsed(config, limits, report=False)
-    assert found.generations == (50_000 - found.founding) // found.generation > 0
-    each = found.candidate_s / found.items
-    assert found.seconds == pytest.approx(50_000 * each)
+    items, minutes, tokens = found.pays
+    assert items.generations == (50_000 - found.founding) // found.generation > 0
+    assert items.seconds == pytest.approx(50_000 * found.candidate_s / found.items)
+    assert minutes.seconds == pytest.approx(6e7, rel=1e-4)
+    # A model reads each token but the last, once.
+    sequences = open_context(config).evaluator.prepare_keys(open_context(config).split("search"))
+    assert found.candidate_tokens == pytest.approx(
+        found.items * sequences.tokens / sequences.size, rel=0.2
+    )
+    assert tokens.evaluations == 40_000 * found.items // found.candidate_tokens
+    assert found.first_limit == tokens
     cramped = config.model_copy(update={"run": config.run.model_copy(update={"memory_gb": 1e-6})})
     with pytest.raises(CampaignError, match="do not fit: they take up to"):
         rehearsed(cramped, limits, report=False)
     path = written(config, tmp_path / "my.toml")
     archive = tmp_path / "a.duckdb"
-    code, told, _ = colony("run", path, "--dry-run", "--no-report", "--archive", archive)
+    command = ("run", path, "--dry-run", "--no-report", "--archive", archive)
+    code, told, _ = colony(*command)
     assert code == 0
     assert "a candidate" in told
+    code, told, _ = colony(*command, "--json", "--tokens", 10**6)
+    assert code == 0
+    assert [one["limit"] for one in json.loads(told)["pays"]][-1] == "1,000,000 tokens"
     assert not archive.exists()
 
 

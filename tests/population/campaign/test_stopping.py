@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from population.campaign.stopping import CampaignStanding, StoppingLimits, reason_to_stop
+from population.config import Budget
 
 YOUNG = CampaignStanding(
     generation=3, spent=900, elapsed_s=60.0, selection_history=(0.2, 0.3, 0.4, 0.5)
@@ -50,6 +51,23 @@ def test_every_limit_is_named_in_a_sentence(limits: StoppingLimits, reason: str)
 )
 def test_a_limit_that_is_not_reached_stops_nothing(limits: StoppingLimits) -> None:
     assert reason_to_stop(YOUNG, limits) is None
+
+
+def test_a_budget_in_tokens_must_pay_for_the_next_generation_as_the_last_ones_took() -> None:
+    standing = replace(YOUNG, next_cost=100, tokens=9_000)
+    assert reason_to_stop(standing, StoppingLimits(tokens=10_000)) is None
+    assert reason_to_stop(standing, StoppingLimits(tokens=9_999)) == (
+        "9,000 of 9,999 tokens are spent, and the next generation may take 1,000"
+    )
+    assert reason_to_stop(standing, StoppingLimits(tokens=9_000)) == (
+        "9,000 of 9,000 tokens are spent"
+    )
+
+
+def test_hours_are_kept_as_minutes_and_the_shorter_limit_counts() -> None:
+    assert Budget(hours=2).minutes == 120.0
+    assert Budget(hours=2, minutes=90).minutes == 90.0
+    assert Budget.model_validate(Budget(hours=2).model_dump()) == Budget(minutes=120)
 
 
 def test_a_budget_must_pay_for_the_next_generation() -> None:

@@ -111,8 +111,19 @@ def test_batches_and_company_do_not_change_a_score() -> None:
     apart = narrow.score(narrow.prepare_keys(items))
     for got in (np.array(backwards)[:, ::-1], np.array(apart)):
         np.testing.assert_allclose(got, np.array(together), atol=1e-5)
-    again = wide.score(wide.prepare_keys(items))
+    prepared = wide.prepare_keys(items)
+    again = wide.score(prepared)
     assert [a.tolist() for a in again] == [a.tolist() for a in together]
+    # Tokens are counted without padding.
+    read = [len(q.prompt.ids) + len(q.answer_ids) - 1 for q in prepared.questions]
+    prompts = sum(len(q.prompt.ids) for q in prepared.questions[:9])
+    for evaluator in (wide, narrow):
+        before = evaluator.meter.tokens
+        evaluator.read(evaluator.prepare_keys(items))
+        assert evaluator.meter.tokens - before == sum(read)
+        said = [answer.text for answer in evaluator.answer_freely(items[:9], beyond=1)]
+        ended = [len(evaluator.tokenizer.tokenizer.encode(text)) + 1 for text in said]
+        assert prompts < evaluator.meter.tokens - before - sum(read) <= prompts + sum(ended)
 
 
 def test_every_item_counts_against_the_budget_whoever_asks() -> None:
