@@ -402,8 +402,11 @@ def test_the_cost_of_a_candidate_is_told_by_stage(tmp_path: Path) -> None:
     out = tmp_path / "out.json"
     arguments = ["--shapes", "tiny", "--siblings", "2", "--repeat", "1", "--budget", "0"]
     assert candidate.main([*arguments, "--device", "cpu", "--json", str(out)]) == 0
-    found = json.loads(out.read_text())["candidate"]
-    assert set(found) == {"shipped", "tiny"}
+    results = json.loads(out.read_text())
+    found, steps = results["candidate"], results["step"]
+    assert set(found) == set(steps) == {"shipped", "tiny"}
+    for step in steps.values():
+        assert step["line_overhead"] == pytest.approx(step["line_s"] / step["passes_s"])
     for cost in found.values():
         stages = [cost[f"{stage}_s"] for stage in ("make", "identify", "place", "forward")]
         assert stages[0] > 0

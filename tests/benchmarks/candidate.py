@@ -7,6 +7,11 @@
   the recipe), `identify_s` (fingerprint), `place_s` (into the network), `forward_s` (the floor:
   weights that are there already read the items and their keys; weights of chance would decode for
   ever), all cores at work on 28 of them. `overhead` is their sum divided by `forward_s`.
+- `step`: seconds for one gradient step on 12 items. `passes_s` is the floor: forward and backward
+  passes on weights that are there already, one network for each core; `brood_s` is a step of one of
+  four descents side by side, and `line_s` of one that is alone: items sampled, weights made, both
+  passes, the gradient by the genome. `brood_overhead` and `line_overhead` are these divided by the
+  floor.
 - `campaign`: a campaign on the shipped founders: `wall_s`, and `floor_s`, what its item evaluations
   take if every evaluator does nothing but forward passes on weights that it has. `ratio` is wall to
   floor; `forward_fraction` is the share of the wall time in which a forward pass was running.
@@ -34,12 +39,14 @@ import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from lineage.records import Item
-from population.campaign.context import Context
+from population.campaign.context import Context, silent
+from population.campaign.local_search import LocalSearch
 from population.campaign.loop import Campaign
 from population.campaign.opening_context import open_context
 from population.config import Config, load_config
 from population.evaluation.batching import PreparedItems
 from population.evaluation.evaluator import Evaluator
+from population.gradient.descent import START, descend_together, new_descent
 from population.weights.fingerprint import fingerprint
 from population.weights.materialise import State
 from tests.benchmarks.harness import told
@@ -47,6 +54,9 @@ from tests.benchmarks.search import changed
 from tests.conftest import SHIPPED
 
 SIBLINGS, ITEMS = 28, 36
+
+BROOD, STEPS, STEP_ITEMS = 4, 4, 12
+"""Descents side by side, steps of each that are measured together, and items of a step."""
 
 SHAPES: dict[str, dict[str, Any]] = {
     "tiny": {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2},
@@ -104,13 +114,58 @@ def cost_of_a_candidate(context: Context, siblings: int, repeat: int, tokens: in
     return Cost(make_s, identify_s, place_s, forward_s, total / forward_s)
 
 
+@dataclass(frozen=True)
+class StepCost:
+    """Seconds for a gradient step, in a brood and alone, and for its passes alone."""
+
+    passes_s: float
+    brood_s: float
+    line_s: float
+    brood_overhead: float
+    line_overhead: float
+
+
+def cost_of_a_step(context: Context, repeat: int, tokens: int = 0) -> StepCost:
+    """What a step of local search costs, beside its passes forward and back."""
+    search = LocalSearch(context, lambda generation: (), 0, silent)
+    pool, maker = search.pool, context.factory.unrounded
+    evaluator, items = context.evaluator, sampled_items(context, STEP_ITEMS, tokens)
+    settings = search.settings
+    genome = np.full(context.factory.space.space.genes, START)
+
+    def steps(descents: int) -> float:
+        def descend() -> None:
+            begun = [new_descent(genome, seed) for seed in range(descents)]
+            samplers = [lambda seed, step: items] * descents
+            descend_together(pool, maker, begun, samplers, [settings] * descents, STEPS)
+
+        return least(descend, evaluator, repeat) / STEPS / descents
+
+    def passes() -> float:
+        state = maker.one(genome)
+
+        def forward_and_back(worker: Evaluator) -> None:
+            prepared = worker.prepare_targets(items)
+            for _ in range(STEPS):
+                worker.loss(state, prepared, lambda name, gradient: None, room=settings.room)
+
+        jobs = [forward_and_back] * pool.size
+        return least(lambda: pool.run(jobs), evaluator, repeat) / STEPS / pool.size
+
+    passes_s, brood_s, line_s = passes(), steps(BROOD), steps(1)
+    return StepCost(passes_s, brood_s, line_s, brood_s / passes_s, line_s / passes_s)
+
+
 def prepared_items(context: Context, tokens: int = 0) -> PreparedItems:
     """Items of all tasks, as a generation samples them, with prompts of at least so many tokens."""
+    return context.evaluator.prepare_keys(sampled_items(context, ITEMS, tokens))
+
+
+def sampled_items(context: Context, count: int, tokens: int) -> list[Item]:
+    """So many items, of all tasks, with prompts of at least so many tokens."""
     items = context.split("search")
-    items = items[:: max(1, len(items) // ITEMS)][:ITEMS]
-    return context.evaluator.prepare_keys(
-        [longer(context.evaluator, items, number, tokens) for number in range(len(items))]
-    )
+    items = items[:: max(1, len(items) // count)][:count]
+    return [longer(context.evaluator, items, number, tokens) for number in range(len(items))]
 
 
 def longer(evaluator: Evaluator, items: Sequence[Item], number: int, tokens: int) -> Item:
@@ -190,12 +245,14 @@ def founders_of_chance(shape: str, folder: Path, count: int = 4, device: str = "
 
 
 def measured(
-    config: Config, founders: Sequence[Path], siblings: int, repeat: int, tokens: int = 0
-) -> Cost:
-    """The cost of a candidate of some founders, the first of which is the base."""
-    paths = [str(path.resolve()) for path in founders]
-    own = changed(founders={"paths": paths, "base": founders[0].name})(config)
-    return cost_of_a_candidate(open_context(own), siblings, repeat, tokens)
+    config: Config, founders: Sequence[str], siblings: int, repeat: int, tokens: int = 0
+) -> tuple[Cost, StepCost]:
+    """The costs of a candidate and of a step of some founders, the first of which is the base."""
+    paths = ["+".join(str(Path(part).resolve()) for part in one.split("+")) for one in founders]
+    own = changed(founders={"paths": paths, "base": Path(founders[0]).name})(config)
+    context = open_context(own)
+    candidate = cost_of_a_candidate(context, siblings, repeat, tokens)
+    return candidate, cost_of_a_step(context, repeat, tokens)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -205,9 +262,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--founders", nargs="+", type=Path, help="folders, the base first")
+    parser.add_argument("--founders", nargs="+", help="folders or BASE+ADAPTER, the base first")
     parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=[], help="to be made")
-    parser.add_argument("--tokens", type=int, default=0, help="of prompts for --shapes, about")
+    parser.add_argument(
+        "--tokens", type=int, default=0, help="of prompts, at least; not for shipped"
+    )
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, help="CPU threads; all by default")
     parser.add_argument("--siblings", type=int, default=SIBLINGS, help="made together")
@@ -216,19 +275,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, help="where results go; printed in any case")
     given = parser.parse_args(arguments)
     config = changed(run={"device": given.device, "threads": given.threads})(load_config())
-    shipped = [Path(path) for path in config.founders.paths]
-    shipped.sort(key=lambda path: path.name != "base")
-    candidates = {"shipped": measured(config, shipped, given.siblings, given.repeat)}
+    shipped = sorted(config.founders.paths, key=lambda path: Path(path).name != "base")
+    costs = {"shipped": measured(config, shipped, given.siblings, given.repeat)}
     if given.founders:
-        own = measured(config, given.founders, given.siblings, given.repeat)
-        candidates[given.founders[0].name] = own
+        own = measured(config, given.founders, given.siblings, given.repeat, given.tokens)
+        costs[Path(given.founders[0]).name] = own
     device = "cpu" if given.device == "auto" else given.device
     for shape in given.shapes:
         with TemporaryDirectory() as folder:
-            made = founders_of_chance(shape, Path(folder), device=device)
-            candidates[shape] = measured(config, made, given.siblings, given.repeat, given.tokens)
+            made = [str(path) for path in founders_of_chance(shape, Path(folder), device=device)]
+            costs[shape] = measured(config, made, given.siblings, given.repeat, given.tokens)
     results: dict[str, Any] = {
-        "candidate": {name: asdict(cost) for name, cost in candidates.items()},
+        "candidate": {name: asdict(cost) for name, (cost, _) in costs.items()},
+        "step": {name: asdict(cost) for name, (_, cost) in costs.items()},
         "device": given.device,
         "cores": os.cpu_count(),
     }
