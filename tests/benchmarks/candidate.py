@@ -39,14 +39,15 @@ import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from lineage.records import Item
-from population.campaign.context import Context, silent
-from population.campaign.local_search import LocalSearch
+from population.campaign.context import Context
+from population.campaign.descent_pool import DescentPool
 from population.campaign.loop import Campaign
 from population.campaign.opening_context import open_context
 from population.config import Config, load_config
 from population.evaluation.batching import PreparedItems
 from population.evaluation.evaluator import Evaluator
-from population.gradient.descent import START, descend_together, new_descent
+from population.evaluation.pool import EvaluatorPool
+from population.gradient.descent import START, DescentSettings, new_descent
 from population.weights.fingerprint import fingerprint
 from population.weights.materialise import State
 from tests.benchmarks.harness import told
@@ -127,27 +128,29 @@ class StepCost:
 
 def cost_of_a_step(context: Context, repeat: int, tokens: int = 0) -> StepCost:
     """What a step of local search costs, beside its passes forward and back."""
-    search = LocalSearch(context, lambda generation: (), 0, silent)
-    pool, maker = search.pool, context.factory.unrounded
+    run, maker = context.config.run, context.factory.unrounded
+    descending = DescentPool(lambda: context.evaluator, context.factory, run)
     evaluator, items = context.evaluator, sampled_items(context, STEP_ITEMS, tokens)
-    settings = search.settings
+    settings = DescentSettings(parts=context.config.gradient.parts)
     genome = np.full(context.factory.space.space.genes, START)
 
     def steps(descents: int) -> float:
         def descend() -> None:
             begun = [new_descent(genome, seed) for seed in range(descents)]
             samplers = [lambda seed, step: items] * descents
-            descend_together(pool, maker, begun, samplers, [settings] * descents, STEPS)
+            own = [settings] * descents
+            descending.descended(begun, samplers, own, STEPS, lambda done: None)
 
         return least(descend, evaluator, repeat) / STEPS / descents
 
     def passes() -> float:
+        pool = EvaluatorPool(evaluator.clone("float32"), run.threads)
         state = maker.one(genome)
 
         def forward_and_back(worker: Evaluator) -> None:
             prepared = worker.prepare_targets(items)
             for _ in range(STEPS):
-                worker.loss(state, prepared, lambda name, gradient: None, room=settings.room)
+                worker.loss(state, prepared, lambda name, gradient: None)
 
         jobs = [forward_and_back] * pool.size
         return least(lambda: pool.run(jobs), evaluator, repeat) / STEPS / pool.size
