@@ -29,6 +29,9 @@ DEFAULT_ANSWER_TOKENS = 64
 CACHED_PROMPTS = 1 << 14
 """Items whose prompts are kept as tokens."""
 
+CACHED_TARGETS = 1 << 14
+"""Items that are kept as tokens with the answer that models learn: steps sample them again."""
+
 NO_KEY = 'has no key to score models by; with [search] merit = "jury" the colony judges itself'
 """What is said of an item that models cannot be scored on."""
 
@@ -48,6 +51,7 @@ class QuestionBuilder:
         self.tokenizer, self.limits = tokenizer, limits
         self._tasks = tasks
         self._prompts: dict[Item, tuple[EncodedPrompt, int]] = {}
+        self._targets: dict[Item, Question] = {}
 
     def clone(self) -> "QuestionBuilder":
         """Another one with a tokenizer and a cache of its own, for another thread."""
@@ -123,9 +127,15 @@ class QuestionBuilder:
         Raises:
             PopulationError: there is none.
         """
-        if item.choices:
-            return self.choices(item)[self._place(item, item.key)]
-        return self.with_key(item)
+        if item not in self._targets:
+            if len(self._targets) >= CACHED_TARGETS:
+                self._targets.clear()
+            self._targets[item] = (
+                self.choices(item)[self._place(item, item.key)]
+                if item.choices
+                else self.with_key(item)
+            )
+        return self._targets[item]
 
     # Batches
 
