@@ -100,6 +100,13 @@ class FounderRows:
             self._kept[name] = list(self._read(name))
         yield from self._kept[name]
 
+    def whole(self, name: str) -> Slab | None:
+        """All rows of a tensor of every founder, if they are kept in one piece."""
+        if self._kept is None:
+            return None
+        slabs = list(self.slabs(name))
+        return slabs[0] if len(slabs) == 1 and len(slabs[0].runs) else None
+
     def release(self, name: str) -> None:
         """Free the memory of a mapped tensor, where the founders' files are large."""
         if self._release_files:

@@ -17,18 +17,20 @@ by the weights of the block (AdaMerging, Yang et al. 2024, arXiv 2310.02575; aTL
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
-from typing import TypeVar
+from functools import cache, partial
+from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from lineage.records import Floats
 from population.models.blocks import Layout
 from population.models.checkpoints import Checkpoint, weights_sha256
 from population.models.dtypes import BY_NAME, F16, F32, F64, Dtype, Raw, narrow, to_torch
+from population.weights.bundles import Bundle, bundled
 from population.weights.device_sums import Coefficients, DeviceFounders
 from population.weights.founder_rows import FounderRows
 from population.weights.genomes import Basis
@@ -86,6 +88,7 @@ class Materialiser:
             found = {name: adapters_of(founders, basis.base, name) for name in first.tensors}
             self._adapters = {name: one for name, one in found.items() if one is not None}
         self._rows = FounderRows(founders, layout)
+        self._bundles: dict[tuple[str, ...], tuple[list[Bundle], list[int]]] = {}
         size = sum(header.size for header in first.tensors.values())
         self.batch = batch or max(1, SIBLINGS_IN_MEMORY // max(size, 1))
         """How many siblings fit into memory together."""
@@ -138,17 +141,31 @@ class Materialiser:
         self, genome: Floats, by_tensors: Iterable[tuple[str, torch.Tensor]], gradient: Floats
     ) -> None:
         """As `add_gradient`, of several tensors side by side; they are added in their order."""
-        slopes = side_by_side(
-            lambda one: self._slope(genome, one[0], one[1].detach()),
-            [one for one in by_tensors if self.founders[0].tensors[one[0]].dtype.floating],
-            self._threads,
-        )
-        for slope in slopes:
-            self._add_slope(slope, gradient)
+        headers = self.founders[0].tensors
+        floating = [(name, by.detach()) for name, by in by_tensors if headers[name].dtype.floating]
+        for slope, blocks in self._slopes(genome, floating):
+            self._add_slope(slope, blocks, gradient)
 
-    def _add_slope(self, slope: Floats, gradient: Floats) -> None:
-        """Add the gradient by coefficients, shape [vectors, blocks], to one by a genome."""
-        gradient += slope.reshape(gradient.shape)
+    def _add_slope(self, slope: Floats, blocks: slice, gradient: Floats) -> None:
+        """Add the gradient by some coefficients, shape [vectors, blocks], to one by a genome."""
+        gradient.reshape(len(self.basis.vectors), -1)[:, blocks] += slope
+
+    def _slopes(
+        self, genome: Floats, by_tensors: Sequence[tuple[str, torch.Tensor]]
+    ) -> Iterable[tuple[Floats, slice]]:
+        """For each tensor a gradient by coefficients, and the blocks that these are of."""
+        bundles, single = self._bundles_of([name for name, _ in by_tensors])
+
+        def of_bundle(bundle: Bundle) -> list[tuple[Floats, slice]]:
+            wide = bundle.slabs[0].wide
+            gradients = [contiguous(by_tensors[place][1], wide) for place in bundle.places]
+            found = bundle.inner_products(gradients, self.basis.base or 0)
+            return [(self.basis.gradient(products), blocks) for blocks, products in found]
+
+        def of_one(place: int) -> list[tuple[Floats, slice]]:
+            return [(self._slope(genome, *by_tensors[place]), slice(None))]
+
+        return self._by_bundles(of_bundle, of_one, bundles, single)
 
     def _slope(self, genome: Floats, name: str, by_tensor: torch.Tensor) -> Floats:
         """The gradient by coefficients, shape [vectors, blocks], through one tensor."""
@@ -162,10 +179,9 @@ class Materialiser:
             self._device.inner_products(name, segments, by_tensor, first, products)
         else:
             for slab in self._rows.slabs(name):
-                part = by_tensor[slab.rows].to(getattr(torch, slab.wide.name))
                 inner_products(
                     slab.addresses,
-                    np.ascontiguousarray(part.numpy()).ravel(),
+                    contiguous(by_tensor[slab.rows], slab.wide).ravel(),
                     slab.runs,
                     first,
                     products,
@@ -197,14 +213,8 @@ class Materialiser:
         if self._device:
             states = self._device.siblings(dtypes, coefficients)
         else:
-            used = into or {}
-            made = side_by_side(
-                lambda name: self._merged_on_cpu(name, coefficients, used.get(name)),
-                dtypes,
-                self._threads,
-            )
             states = [{} for _ in range(len(coefficients))]
-            for name, tensors in zip(dtypes, made, strict=True):
+            for name, tensors in zip(dtypes, self._made(dtypes, coefficients, into), strict=True):
                 for state, tensor in zip(states, tensors, strict=True):
                     state[name] = tensor
         for name in set(names) - set(dtypes):
@@ -220,16 +230,75 @@ class Materialiser:
             return stored
         return F64 if stored is F64 else F32
 
+    def _made(
+        self, dtypes: Mapping[str, Dtype], coefficients: Coefficients, into: State | None
+    ) -> Iterable[list[torch.Tensor]]:
+        """Each tensor of every sibling, made on a CPU."""
+        names, used = list(dtypes), into or {}
+        bundles, single = self._bundles_of(names)
+
+        def of_bundle(bundle: Bundle) -> list[list[torch.Tensor]]:
+            own = [names[place] for place in bundle.places]
+            targets = [self._targets(name, len(coefficients), used.get(name)) for name in own]
+            bundle.weighted_sums(targets, coefficients)
+            return [
+                [finished(target, dtypes[name]) for target in of_name]
+                for name, of_name in zip(own, targets, strict=True)
+            ]
+
+        def of_one(place: int) -> list[list[torch.Tensor]]:
+            name = names[place]
+            return [self._merged_on_cpu(name, coefficients, used.get(name))]
+
+        return self._by_bundles(of_bundle, of_one, bundles, single)
+
+    def _by_bundles(
+        self,
+        of_bundle: Callable[[Bundle], list[T]],
+        of_one: Callable[[int], list[T]],
+        bundles: Sequence[Bundle],
+        single: Sequence[int],
+    ) -> list[T]:
+        """What is made of tensors, in their order, in bundles and one by one."""
+        jobs = [
+            *(partial(of_bundle, one) for one in bundles),
+            *(partial(of_one, n) for n in single),
+        ]
+        places = [*(one.places for one in bundles), *((place,) for place in single)]
+        made: dict[int, T] = {}
+        for own, results in zip(places, side_by_side(_call, jobs, self._threads), strict=True):
+            made.update(zip(own, results, strict=True))
+        return [made[place] for place in range(len(made))]
+
+    def _bundles_of(self, names: Sequence[str]) -> tuple[Sequence[Bundle], Sequence[int]]:
+        """Bundles of tensors, and the places of those that are in none."""
+        key = tuple(names)
+        if key not in self._bundles:
+            plain = [n for n in range(len(names)) if names[n] not in self._adapters]
+            slabs = {n: self._rows.whole(names[n]) for n in plain if not self._device}
+            kept = {n: slab for n, slab in slabs.items() if slab is not None}
+            dtypes = [self._dtype(names[n]).name for n in kept]
+            found = [
+                Bundle(tuple(list(kept)[place] for place in one.places), one.slabs)
+                for one in bundled(list(kept.values()), dtypes, self._threads)
+            ]
+            self._bundles[key] = found, [n for n in range(len(names)) if n not in kept]
+        return self._bundles[key]
+
+    def _targets(self, name: str, count: int, used: torch.Tensor | None = None) -> list[Raw]:
+        """Where a tensor of so many siblings is written; of a single one where another was."""
+        dtype = self._dtype(name)
+        if used is not None and dtype in {F32, F64}:
+            return [used.numpy()]
+        shape = self.founders[0].tensors[name].shape
+        return [np.empty(shape, computed(dtype).raw) for _ in range(count)]
+
     def _merged_on_cpu(
         self, name: str, coefficients: Coefficients, used: torch.Tensor | None = None
     ) -> list[torch.Tensor]:
         """One tensor of every sibling; of a single one where an unrounded one was, if there is."""
-        header, dtype = self.founders[0].tensors[name], self._dtype(name)
-        segments = self.layout.segments[name]
-        if used is not None and dtype in {F32, F64}:
-            into = [used.numpy()]
-        else:
-            into = [np.empty(header.shape, computed(dtype).raw) for _ in range(len(coefficients))]
+        dtype, segments = self._dtype(name), self.layout.segments[name]
+        into = self._targets(name, len(coefficients), used)
         if name in self._adapters:
             base = self.founders[coefficients.first]
             for target, weights in zip(into, coefficients.weights, strict=True):
@@ -249,7 +318,7 @@ class Materialiser:
                 np.empty(0, slab.wide),
                 np.empty(0, into[0].dtype),
             )
-        return [to_torch(narrow(raw, dtype) if dtype is F16 else raw, dtype) for raw in into]
+        return [finished(raw, dtype) for raw in into]
 
     def _copied(self, name: str) -> torch.Tensor:
         tensor = self.founders[0].tensor(name)
@@ -269,6 +338,20 @@ def side_by_side(work: Callable[[S], T], tensors: Iterable[S], threads: int) -> 
 
 # A forked process has no threads but its own.
 os.register_at_fork(after_in_child=workers.cache_clear)
+
+
+def _call(job: Callable[[], T]) -> T:
+    return job()
+
+
+def contiguous(tensor: torch.Tensor, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """A tensor as an array of a dtype, in one piece."""
+    return np.ascontiguousarray(tensor.to(getattr(torch, dtype.name)).numpy())
+
+
+def finished(raw: Raw, dtype: Dtype) -> torch.Tensor:
+    """What the loop wrote, as a tensor."""
+    return to_torch(narrow(raw, dtype) if dtype is F16 else raw, dtype)
 
 
 def computed(dtype: Dtype) -> Dtype:

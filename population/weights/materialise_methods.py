@@ -11,7 +11,7 @@ functions where they are normalised. So they have a gradient almost everywhere.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,10 +27,16 @@ from population.merging.methods.sce import taking_part
 from population.merging.methods.task_vectors import divisor_of
 from population.models.blocks import Layout
 from population.models.checkpoints import Checkpoint
-from population.models.dtypes import F16, narrow, to_torch
 from population.weights.device_sums import Coefficients
 from population.weights.genomes import Basis
-from population.weights.materialise import Materialiser, State, computed, side_by_side
+from population.weights.materialise import (
+    Materialiser,
+    State,
+    computed,
+    contiguous,
+    finished,
+    side_by_side,
+)
 from population.weights.method_settings import selected_share, task_vector_method
 from population.weights.sibling_kernel import (
     ALL_KEPT,
@@ -111,9 +117,14 @@ class MethodMaterialiser(Materialiser):
                 state[name] = tensor.to(self._left_on)
         return states
 
-    def _add_slope(self, slope: Floats, gradient: Floats) -> None:
-        of_coefficients = self.space.coefficients(gradient)
-        of_coefficients += slope
+    def _add_slope(self, slope: Floats, blocks: slice, gradient: Floats) -> None:
+        self.space.coefficients(gradient)[:, blocks] += slope
+
+    def _slopes(
+        self, genome: Floats, by_tensors: Sequence[tuple[str, torch.Tensor]]
+    ) -> Iterable[tuple[Floats, slice]]:
+        slopes = side_by_side(lambda one: self._slope(genome, *one), by_tensors, self._threads)
+        return ((slope, slice(None)) for slope in slopes)
 
     def _slope(self, genome: Floats, name: str, by_tensor: torch.Tensor) -> Floats:
         """Masks, and signs that were elected, count as given. Genes of the structure have none."""
@@ -125,11 +136,10 @@ class MethodMaterialiser(Materialiser):
         products = np.zeros((len(self.founders), len(self.layout.blocks)))
         columns = math.prod(self.founders[0].tensors[name].shape[1:])
         for slab in self._rows.slabs(name):
-            part = by_tensor[slab.rows].to(getattr(torch, slab.wide.name))
             sparse_products(
                 slab.addresses,
                 *merge.kept(slab.start * columns, slab.wide),
-                np.ascontiguousarray(part.numpy()).ravel(),
+                contiguous(by_tensor[slab.rows], slab.wide).ravel(),
                 slab.runs,
                 *merge.summed(slab.wide),
                 products,
@@ -156,7 +166,7 @@ class MethodMaterialiser(Materialiser):
                 np.empty(0, slab.wide),
                 np.empty(0, into.dtype),
             )
-        return to_torch(narrow(into, dtype) if dtype is F16 else into, dtype)
+        return finished(into, dtype)
 
     def _merge(self, name: str, how: RegionMethod, coefficients: Floats) -> "_SparseMerge":
         if how.method == SCE:

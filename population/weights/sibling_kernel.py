@@ -204,6 +204,83 @@ def inner_products(
 
 
 @_jit
+def weighted_sums_of_several(
+    sources: Any,
+    targets: Any,
+    sizes: Any,
+    runs: Any,
+    ends: Any,
+    weights: Any,
+    alone: Any,
+    first: int,
+    like_source: Any,
+    like_wide: Any,
+    like_target: Any,
+) -> None:
+    """`weighted_sums` of several tensors.
+
+    Args:
+        sources: int64, shape (tensors, founders).
+        targets: int64, shape (tensors, siblings).
+        sizes: int64, shape (tensors,).
+        runs: of all tensors, one behind the other.
+        ends: int64, shape (tensors + 1,): where those of each begin, and of the last end.
+        weights: as there, and so is what follows.
+        alone: as there.
+        first: as there.
+        like_source: as there.
+        like_wide: as there.
+        like_target: as there.
+    """
+    for tensor in range(sizes.size):
+        own = runs[ends[tensor] : ends[tensor + 1]]
+        weighted_sums(
+            sources[tensor], targets[tensor], sizes[tensor], own, weights, alone, first,
+            like_source, like_wide, like_target,
+        )  # fmt: skip
+
+
+@_jit
+def inner_products_of_several(
+    sources: Any,
+    gradients: Any,
+    sizes: Any,
+    runs: Any,
+    ends: Any,
+    first: int,
+    products: Any,
+    places: Any,
+    lowest: Any,
+    like_source: Any,
+    like_gradient: Any,
+) -> None:
+    """`inner_products` of several tensors.
+
+    Args:
+        sources: int64, shape (tensors, founders).
+        gradients: int64, shape (tensors,): addresses of the gradients by them.
+        sizes: int64, shape (tensors,).
+        runs: of all tensors, one behind the other.
+        ends: int64, shape (tensors + 1,): where those of each begin, and of the last end.
+        first: as there.
+        products: fp64, flat: for each tensor those of all founders in its blocks.
+        places: int64, shape (tensors + 1,): where those of each begin, and of the last end.
+        lowest: int64, shape (tensors,): the first block of each.
+        like_source: as there.
+        like_gradient: an array of the dtype of the gradients.
+    """
+    founders = sources.shape[1]
+    for tensor in range(sizes.size):
+        own = runs[ends[tensor] : ends[tensor + 1]].copy()
+        own[:, 2] -= lowest[tensor]
+        flat = products[places[tensor] : places[tensor + 1]]
+        size = sizes[tensor]
+        gradient = _part(gradients[tensor], size, 0, size, like_gradient)
+        of_founders = flat.reshape((founders, flat.size // founders))
+        inner_products(sources[tensor], gradient, own, first, of_founders, like_source)
+
+
+@_jit
 def _halved(terms: Any) -> float:
     """The sum of some numbers, which are overwritten: one half is added to the other, and so on."""
     count = terms.size
