@@ -1,6 +1,7 @@
 """What a `task.toml` says: its keys, checked."""
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,32 +29,45 @@ MOST_SHOTS = 100
 
 _TEXTS = ("name", "kind", "description", "generator", "answer", "extract", "compare", "system")
 _SAMPLING = ("samples", "pass_at", "temperature")
-_KNOWN = (*_TEXTS, "stop", "longest", "chat", "shots", "score", "tolerance", *_SAMPLING)
+KNOWN = (*_TEXTS, "stop", "longest", "chat", "shots", "score", "tolerance", *_SAMPLING)
 
 
 class Description:
-    """The keys of a `task.toml`.
+    """The keys of a `task.toml`, or of another place that says the same.
 
     Args:
-        path: of the file.
+        values: by key.
+        where: they stand, for messages.
 
     Raises:
-        TaskError: it is missing or broken, or has an unknown key or a wrong value.
+        TaskError: there is an unknown key or a wrong value.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, values: Mapping[str, Any], where: str) -> None:
+        self._values, self._where = values, where
+        if unknown := sorted(set(self._values) - set(KNOWN)):
+            raise self._wrong(f"unknown key {unknown[0]!r}; known are {', '.join(sorted(KNOWN))}")
+        for key in _TEXTS:
+            if not isinstance(self._values.get(key, ""), str):
+                raise self._wrong(f"{key!r} must be a text")
+
+    @classmethod
+    def read(cls, path: Path) -> "Description":
+        """The description in a file.
+
+        Args:
+            path: of the file.
+
+        Raises:
+            TaskError: it is missing or broken, or has an unknown key or a wrong value.
+        """
         try:
-            self._values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+            values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         except (FileNotFoundError, NotADirectoryError):
             raise TaskError(f"{path.parent} is not a task: it has no task.toml") from None
         except (OSError, ValueError, RecursionError) as error:  # also a number of 5,000 digits
             raise TaskError(f"{path} cannot be read: {error}") from None
-        if unknown := sorted(set(self._values) - set(_KNOWN)):
-            raise self._wrong(f"unknown key {unknown[0]!r}; known are {', '.join(sorted(_KNOWN))}")
-        for key in _TEXTS:
-            if not isinstance(self._values.get(key, ""), str):
-                raise self._wrong(f"{key!r} must be a text")
+        return cls(values, str(path))
 
     def text(self, key: str, default: str) -> str:
         """A text; what is given instead where there is none."""
@@ -185,4 +199,4 @@ class Description:
         return number
 
     def _wrong(self, what: str) -> TaskError:
-        return TaskError(f"{self._path}: {what}")
+        return TaskError(f"{self._where}: {what}")

@@ -127,7 +127,7 @@ def folder_task(folder: Path) -> FolderTask:
     Raises:
         TaskError: the folder or its description is missing, broken or has an unknown key.
     """
-    described = Description(folder / "task.toml")
+    described = Description.read(folder / "task.toml")
     return FolderTask(
         name=described.text("name", folder.name),
         kind=described.text("kind", "skill"),

@@ -14,6 +14,7 @@ from typing import Any
 from arena.errors import TaskError
 from arena.tasks.checked import Checked, error_text
 from arena.tasks.folder import folder_task
+from arena.tasks.gym_reference import GYM, gym_task
 from arena.tasks.task import Task
 
 ENTRY_POINTS = "colony.tasks"
@@ -35,7 +36,8 @@ def load_task(reference: str | Path) -> Task:
     """Load a task.
 
     Args:
-        reference: a folder, `FILE.py:NAME`, or `plugin:NAME` for an entry point. A name may stand
+        reference: a folder, `FILE.py:NAME`, `plugin:NAME` for an entry point, or
+            `reasoning_gym:NAME` (see `arena.tasks.gym_reference`). A name may stand
             for a task or for a callable without arguments that makes one.
 
     Raises:
@@ -44,6 +46,8 @@ def load_task(reference: str | Path) -> Task:
     text = str(reference)
     if text.startswith(PLUGIN):
         task = _installed(text.removeprefix(PLUGIN))
+    elif text.startswith(GYM):
+        task = Checked(gym_task(text), text)
     elif is_file_reference(text) and not Path(text).is_dir():
         task = _from_file(*text.rsplit(":", 1))
     else:

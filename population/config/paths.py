@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from arena.tasks.gym_reference import GYM
 from arena.tasks.loading import PLUGIN, is_file_reference
 from population.config.harness_references import YAML, split_metric
 from population.config.sections import Config, Founders
@@ -84,7 +85,7 @@ def _matches(pattern: str, folder: Path, section: str) -> list[str]:
     if paths:
         return paths
     if section == "tasks":
-        if pattern.startswith(PLUGIN):
+        if pattern.startswith((PLUGIN, GYM)):
             return [pattern]
         if is_file_reference(pattern):
             return [str(folder / expand_user(pattern, folder))]
@@ -114,7 +115,7 @@ def _no_match_message(pattern: str, folder: Path, section: str) -> str:
     expected = (
         "a checkpoint folder, a .gguf file or BASE+ADAPTER"
         if section == "founders"
-        else "a folder with a task.toml, FILE.py:NAME or plugin:NAME"
+        else "a folder with a task.toml, FILE.py:NAME, plugin:NAME or reasoning_gym:NAME"
     )
     files = matching_paths(pattern, folder)
     if files:

@@ -73,7 +73,8 @@ class Tasks(_Section):
 
     paths: list[str] = ["shipped:tasks/*"]
     """Task folders (globs allowed), each with a task.toml and one JSONL file per split. A task of
-    your own code is FILE.py:NAME, an installed one plugin:NAME; both run as code."""
+    your own code is FILE.py:NAME, an installed one plugin:NAME; both run as code. Those of
+    reasoning-gym are reasoning_gym:NAME."""
     lm_eval: list[str] = []
     """Tasks of lm-evaluation-harness (pip install 'model-colony[lm-eval]'): YAML files or names
     ("my_task.yaml", "arc_easy"), with a metric and a filter if not the first ones are meant

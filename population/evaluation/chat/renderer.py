@@ -1,24 +1,14 @@
 """Renders chats in a chat template, in a process of its own that can be given up."""
 
-import json
-import os
-import select
-import subprocess
-import sys
-import time
-import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from arena.confined.line_process import PATIENCE_S, LineProcess
 from arena.errors import TaskError
 from lineage.records import Message
 from population.evaluation.chat import worker
-
-PATIENCE_S = 120.0
-"""Waited for one chat, in seconds. The worker's own limit is in processor time, so that no result
-depends on how busy a machine is; this is for one that does not run at all."""
 
 CACHED = 1 << 14
 """Chats that are kept as they were rendered."""
@@ -46,7 +36,7 @@ class ChatRenderer:
         self._seconds = seconds
         self._task = {"template": template, "variables": dict(variables), "seconds": seconds}
         self._owner = owner
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: LineProcess | None = None
         self._broken: str | None = None
         self._texts: dict[tuple[tuple[Message, ...], bool], str] = {}
         self._lock = Lock()
@@ -84,65 +74,22 @@ class ChatRenderer:
         """What the worker answers; what is wrong where it does not."""
         process = self._running()
         try:
-            _write(process, line)
-            answer: dict[str, str] = json.loads(_read_line(process))
-        except (OSError, EOFError, TimeoutError) as error:
+            answer: dict[str, str] = process.ask(line)
+        except (OSError, EOFError) as error:
             process.kill()
-            process.wait()
             self._process = None
             # One that was ended once would end again, item by item.
             self._broken = (
-                f"takes more than {self._seconds:g} s for a chat, or {worker.SPARE_S:.0f} s for "
-                "several, or more memory than it may; give the founders another one"
-                if isinstance(error, (EOFError, OSError))
-                else f"gave no answer for {PATIENCE_S:.0f} s"
+                f"gave no answer for {PATIENCE_S:.0f} s"
+                if isinstance(error, TimeoutError)
+                else f"takes more than {self._seconds:g} s for a chat, or {worker.SPARE_S:.0f} s "
+                "for several, or more memory than it may; give the founders another one"
             )
             return {"error": self._broken}
         return answer
 
-    def _running(self) -> subprocess.Popen[bytes]:
+    def _running(self) -> LineProcess:
         if self._process is None:
-            self._process = subprocess.Popen(  # noqa: S603 - this project's own program
-                [sys.executable, "-P", str(Path(worker.__file__))],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,  # what interrupts the campaign is no error of the template
-            )
-            weakref.finalize(self, _end, self._process)
-            _write(self._process, self._task)
+            self._process = LineProcess(Path(worker.__file__))
+            self._process.tell(self._task)
         return self._process
-
-
-def _write(process: subprocess.Popen[bytes], value: dict[str, Any]) -> None:
-    assert process.stdin is not None
-    process.stdin.write(json.dumps(value).encode("ascii") + b"\n")
-    process.stdin.flush()
-
-
-def _read_line(process: subprocess.Popen[bytes]) -> bytes:
-    """A line that a process writes.
-
-    Raises:
-        EOFError: it ended.
-        TimeoutError: it writes nothing for too long.
-    """
-    assert process.stdout is not None
-    deadline, line = time.monotonic() + PATIENCE_S, b""
-    while not line.endswith(b"\n"):
-        left = deadline - time.monotonic()
-        if left <= 0.0 or not select.select([process.stdout], [], [], left)[0]:
-            raise TimeoutError
-        part = os.read(process.stdout.fileno(), 1 << 16)
-        if not part:
-            raise EOFError
-        line += part
-    return line
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.kill()
-    process.wait()
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            pipe.close()

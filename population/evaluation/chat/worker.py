@@ -6,12 +6,10 @@ bounded time and memory, write nothing, start nothing and open no files but thos
 The system ends it if it takes more.
 
 `renderer` starts it. The first line is the template and what it may use; each other line is a chat.
-It imports nothing of this project, and starts in a second, as it does without torch.
+It imports nothing of this project but `confinement`, and starts in a second, without torch.
 """
 
 import json
-import resource
-import signal
 import sys
 import time
 from datetime import datetime
@@ -19,6 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from transformers.utils import chat_template_utils
+
+sys.path.append(str(Path(__file__).resolve().parents[3] / "arena" / "confined"))
+from confinement import allow_seconds, confine  # type: ignore[import-not-found]
 
 SECONDS = 5.0
 """Processor time that a chat may take; those in use take a thousandth of a second."""
@@ -37,23 +38,15 @@ TODAY = datetime(2024, 7, 26)
 must be the same tokens tomorrow."""
 
 
-_REFUSED = frozenset({
-    *("os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system"),
-    *("subprocess.Popen", "socket.connect", "socket.bind"),
-})  # fmt: skip
-"""Events of Python's audit that no template brings about, unless it got out of the sandbox."""
-
-
 def main() -> None:
     """Answer every line until there are no more."""
     task = json.loads(sys.stdin.readline())
-    _confine()
+    confine(MEMORY)
     left = SPARE_S
     for line in sys.stdin:
         asked = json.loads(line)
         left, before = left + EACH_S, time.process_time()
-        # By default its signal ends a process.
-        signal.setitimer(signal.ITIMER_VIRTUAL, min(task["seconds"], max(left, EACH_S)))
+        allow_seconds(min(task["seconds"], max(left, EACH_S)))
         try:
             answer = {"text": _rendered(task, asked)}
         except MemoryError:
@@ -61,7 +54,7 @@ def main() -> None:
         except Exception as error:  # noqa: BLE001 - whatever a template raises
             reason = " ".join(f"{error}".split()) or type(error).__name__
             answer = {"error": f"fails: {reason[:200]}"}
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0.0)
+        allow_seconds(0.0)
         left -= time.process_time() - before
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
@@ -76,34 +69,6 @@ def _rendered(task: dict[str, Any], asked: dict[str, Any]) -> str:
         raise ValueError(f"it makes a text of {len(text):,} characters")
     text.encode("utf-8")  # half of a surrogate pair is no text
     return text
-
-
-def _confine() -> None:
-    """Give up what a template has no use for."""
-    used = 0
-    if sys.platform == "linux":
-        with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123
-            used = int(file.read().split()[0]) * resource.getpagesize()
-    for limit, most in (
-        (resource.RLIMIT_AS, used + MEMORY),
-        (resource.RLIMIT_FSIZE, 0),
-    ):
-        _, hard = resource.getrlimit(limit)
-        allowed = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(limit, (allowed, hard))
-    libraries = tuple(
-        f"{Path(folder).resolve()}/"
-        for folder in {sys.prefix, sys.base_prefix, *sys.path}
-        if folder
-    )
-
-    def refuse(event: str, args: tuple[Any, ...]) -> None:
-        if event == "open" and not str(args[0]).startswith(libraries):
-            raise PermissionError("it opens a file")
-        if event in _REFUSED:
-            raise PermissionError("it starts something")
-
-    sys.addaudithook(refuse)
 
 
 if __name__ == "__main__":
