@@ -5,16 +5,19 @@ from typing import Any
 
 import torch
 from transformers import (
+    AutoTokenizer,
     CLIPVisionConfig,
     LlamaConfig,
     LlamaForCausalLM,
     LlavaConfig,
     LlavaForConditionalGeneration,
+    LlavaProcessor,
     Qwen2Config,
     Qwen2ForCausalLM,
     Qwen2VLConfig,
     Qwen2VLForConditionalGeneration,
 )
+from transformers.models.clip import CLIPImageProcessorPil
 
 from tests.merge_helpers import TOKENS, give_tokenizer
 
@@ -40,7 +43,7 @@ def _llava(extra: int) -> Any:
     config = LlavaConfig(
         vision_config=tower,
         text_config=text,
-        image_token_index=TOKENS - 1,
+        image_token_index=TOKENS if extra else TOKENS - 1,
         vision_feature_layer=-1,
     )
     return LlavaForConditionalGeneration(config)
@@ -48,7 +51,7 @@ def _llava(extra: int) -> Any:
 
 def _qwen2_vl(extra: int) -> Any:
     rope = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [1, 1, 2]}
-    ids = {"image_token_id": TOKENS - 1, "video_token_id": TOKENS - 2}
+    ids = {"image_token_id": TOKENS if extra else TOKENS - 1, "video_token_id": TOKENS - 2}
     ids |= {"vision_start_token_id": TOKENS - 3, "vision_end_token_id": TOKENS - 4}
     vision = {"depth": 2, "embed_dim": 8, "hidden_size": 16, "num_heads": 2, "patch_size": 4}
     text = TEXT | {"vocab_size": TOKENS + extra, "rope_parameters": rope}
@@ -81,3 +84,18 @@ def write_model(folder: Path, kind: str, seed: int, *, sees: bool = True, extra:
     model.save_pretrained(folder)
     give_tokenizer(folder)
     return folder
+
+
+def give_processor(folder: Path) -> None:
+    """Put a processor beside a LLaVA whose last row of embeddings is that of `<image>`."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<image>"]})
+    pixels = CLIPImageProcessorPil(size={"height": 8, "width": 8}, do_center_crop=False)
+    LlavaProcessor(
+        pixels,
+        tokenizer,
+        patch_size=4,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        image_token="<image>",
+    ).save_pretrained(folder)

@@ -37,6 +37,8 @@ class Asking:
         Raises:
             TaskError: there are fewer examples than are wanted.
         """
+        if item.images and self.shots:
+            raise TaskError(f"task {item.task!r}: 'shots' are text; items with images have none")
         examples = self._examples(item, pool) if self.shots else []
         turns = self._turns(item)
         if not turns:

@@ -110,7 +110,7 @@ class FolderTask(Questions):
         items: dict[str, Item] = {}
         lines: dict[str, int] = {}
         for number, row in read_rows(path):
-            item = item_of(f"{path}:{number}", number, row, self.name, split)
+            item = item_of(f"{path}:{number}", number, row, self.name, split, self.folder)
             if item.id in items:
                 raise TaskError(
                     f"{path}:{number}: the id {item.id!r} is used before, in line {lines[item.id]}"

@@ -1,12 +1,15 @@
 """A line of a split as an item."""
 
+from pathlib import Path
+
 from arena.errors import TaskError
 from arena.tasks.chats import chat_of, transcript
+from arena.tasks.images import images_of
 from arena.tasks.lines import Row, checked_text
 from lineage.records import Item, Message
 
 
-def item_of(where: str, number: int, row: Row, task: str, split: str) -> Item:
+def item_of(where: str, number: int, row: Row, task: str, split: str, folder: Path) -> Item:
     """The item that a line holds.
 
     Args:
@@ -15,6 +18,7 @@ def item_of(where: str, number: int, row: Row, task: str, split: str) -> Item:
         row: the line.
         task: name of the task.
         split: that the file is of.
+        folder: of the task, which images are relative to.
 
     Raises:
         TaskError: something in it is not what it should be; says what.
@@ -51,6 +55,7 @@ def item_of(where: str, number: int, row: Row, task: str, split: str) -> Item:
         messages=messages,
         keys=keys,
         choices=choices,
+        images=images_of(where, folder, row.get("images"), texts["prompt"]),
     )
 
 

@@ -10,7 +10,7 @@ from lineage.records.generations import (
     OperatorRecord,
     SearchRecord,
 )
-from lineage.records.items import Item, Message, stored_item
+from lineage.records.items import IMAGE_MARK, ImageFile, Item, Message, stored_item
 from lineage.records.judges import Audit, Evidence, Juror, Label, Trust
 from lineage.records.models import Birth, Block, Death, Founder, Model, Parent, parent_roles
 from lineage.records.rounds import (
@@ -28,6 +28,7 @@ from lineage.records.rounds import (
 from lineage.records.scores import Scores
 
 __all__ = [
+    "IMAGE_MARK",
     "PAUSED",
     "Allowance",
     "Answer",
@@ -45,6 +46,7 @@ __all__ = [
     "Founder",
     "Generation",
     "GenerationRecord",
+    "ImageFile",
     "Item",
     "Juror",
     "Label",

@@ -4,6 +4,9 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+IMAGE_MARK = "<image>"
+"""Where in a prompt or a chat an image stands."""
+
 
 @dataclass(frozen=True)
 class Message:
@@ -16,6 +19,19 @@ class Message:
 
     role: str
     content: str
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """An image that an item shows.
+
+    Attributes:
+        path: where it lies.
+        sha256: of the file's bytes: another file of that path is another image.
+    """
+
+    path: str
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -35,6 +51,8 @@ class Item:
         keys: other answers that are as right as the key.
         choices: answers of which the model picks one, by likelihood, the key among them; where
             there are none it answers freely.
+        images: what is shown, in the order of the `IMAGE_MARK`s in the prompt or the chat, or
+            before it where there are none.
     """
 
     id: str
@@ -47,6 +65,7 @@ class Item:
     messages: tuple[Message, ...] = ()
     keys: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
+    images: tuple[ImageFile, ...] = ()
 
     @property
     def accepted(self) -> tuple[str, ...]:
@@ -65,6 +84,8 @@ class Item:
         for name, texts in (("keys", self.keys), ("choices", self.choices)):
             if texts:
                 kept[name] = list(texts)
+        if self.images:
+            kept["images"] = [[image.path, image.sha256] for image in self.images]
         return json.dumps(kept, ensure_ascii=False) if kept else None
 
 
@@ -89,4 +110,5 @@ def stored_item(
         messages=tuple(Message(*turn) for turn in kept.get("messages", ())),
         keys=tuple(kept.get("keys", ())),
         choices=tuple(kept.get("choices", ())),
+        images=tuple(ImageFile(*image) for image in kept.get("images", ())),
     )

@@ -134,7 +134,7 @@ CREATE TABLE items (
     prompt VARCHAR NOT NULL,
     key VARCHAR,                              -- NULL where only judges can tell
     statement VARCHAR,                        -- what judges read answers in; holds one {}
-    details VARCHAR                           -- JSON: messages, other keys, choices
+    details VARCHAR                           -- JSON: messages, other keys, choices, images
 );
 -- Search items are dealt in panels; everyone of a generation is scored on the same panel.
 CREATE TABLE panels (epoch INTEGER NOT NULL, position INTEGER NOT NULL, item VARCHAR NOT NULL,

@@ -7,7 +7,7 @@ from arena.labels.approval import relative_trust
 from arena.labels.confident_answer import ConfidentAnswer
 from lineage import Archive
 from lineage.queries.rounds import trust_record
-from lineage.records import Item, Model
+from lineage.records import ImageFile, Item, Model
 from population.campaign.context import Context, Progress, genome_of, silent
 from population.campaign.failure_handling import map_tolerantly
 from population.evaluation.evaluator import Evaluator
@@ -40,6 +40,7 @@ def ask(
     models: Sequence[Model],
     task: str = "",
     progress: Progress = silent,
+    images: Sequence[ImageFile] = (),
 ) -> list[Reply]:
     """The replies of some models, who is to be heard first.
 
@@ -50,8 +51,9 @@ def ask(
         models: to be asked; one that fails says nothing, and why is reported.
         task: what the prompt asks for, where trust was earned; otherwise trust in general counts.
         progress: called while they answer; may raise to stop.
+        images: what is shown, where the prompt says `<image>`, or before it.
     """
-    item = Item("asked", task, "search", prompt, None)
+    item = Item("asked", task, "search", prompt, None, images=tuple(images))
 
     def answer(model: int, evaluator: Evaluator) -> tuple[str, float]:
         return evaluator.answer_confidently([item])[0]

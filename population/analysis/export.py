@@ -16,6 +16,7 @@ from population.merging.engine import Progress
 from population.merging.merge import Merged, merge
 from population.merging.model_card import CardFacts
 from population.merging.recipe import Blocks, Recipe, Source
+from population.models.grafts import part_that_merges
 from population.weights.genomes import recipe_of, route_recipe
 from population.weights.method_recipes import method_recipe
 
@@ -32,7 +33,8 @@ def recipe_of_model(archive: Archive, context: Context, model: Model) -> Recipe:
         for founder, path in archive.founder_paths().items()
     ]
     search, basis, layout = context.config.search, context.factory.basis, context.factory.layout
-    cut = Blocks(granularity=search.blocks, groups=search.groups)
+    part = part_that_merges(context.founders)
+    cut = Blocks(granularity=search.blocks, groups=search.groups, part=part)
     genome, space = genome_of(archive, context, model), context.factory.space
     if isinstance(space, MethodSpace):
         recipe = method_recipe(basis, layout, cut, space, genome, sources)

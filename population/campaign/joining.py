@@ -5,6 +5,7 @@ from population.errors import CheckpointError
 from population.models.canonical_form import form_like, form_with_hash
 from population.models.checkpoints import Checkpoint
 from population.models.compatibility import check_compatible
+from population.models.grafts import frame_among, in_frame
 from population.models.sources import open_source
 
 
@@ -28,7 +29,8 @@ def open_newcomer(archive: Archive, reference: str) -> tuple[Checkpoint, str]:
         )
     first = open_source(paths[founders[0].id], founders[0].name)
     first = form_with_hash(first, hashes[founders[0].id]) or first
-    newcomer = form_like(first, newcomer)
+    frame = frame_among([first])
+    newcomer = form_like(first, newcomer if frame is None else in_frame(frame, newcomer))
     check_compatible([first, newcomer])
     newcomer.check_finite()
     sha256 = newcomer.sha256()

@@ -1,6 +1,6 @@
 """Opens the context of a campaign: founders checked against each other, or against an archive."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -10,11 +10,13 @@ from population.campaign.context import Context, Progress, silent
 from population.config import Config, parse_config
 from population.errors import CampaignError, CheckpointError, ConfigError
 from population.evolution.extensions import Extensions
+from population.families import family_of
 from population.models.blocks import Layout, layout_of
 from population.models.canonical_form import form_with_hash, with_equal_tensors
 from population.models.checked_hashes import ReadProgress, checked_sha256
 from population.models.checkpoints import Checkpoint
 from population.models.compatibility import check_compatible
+from population.models.grafts import frame_among, in_frame, part_that_merges
 from population.models.near_copies import near_copies
 from population.models.sources import open_source
 from population.weights.fingerprint import checkpoint_fingerprint
@@ -54,18 +56,18 @@ def open_context(
         )
     if len(founders) < 2:
         raise ConfigError("[founders] a colony needs at least two founders")
-    founders = with_equal_tensors(founders)
+    base = None if config.founders.base is None else names.index(config.founders.base)
+    founders = with_equal_tensors(_in_one_frame(founders, base, say))
     check_compatible(founders)
     sha256 = tuple(
         checked_sha256(founder, _reading(progress, f"checking {founder.name}"))
         for founder in founders
     )
-    base = None if config.founders.base is None else names.index(config.founders.base)
     for line in near_copies(
         founders, base, lambda done, total: progress(done, total, "comparing the founders")
     ):
         say(f"note: {line}")
-    basis, layout = Basis(tuple(names), base), _layout(config, founders[0])
+    basis, layout = Basis(tuple(names), base), _layout(config, founders)
     hashes = FounderHashes(sha256, tuple(checkpoint_fingerprint(founder) for founder in founders))
     return Context(config, founders, basis, layout, hashes, extensions)
 
@@ -103,7 +105,7 @@ def reopen_context(
         founders.append(founder)
     names = tuple(founder.name for founder in founders)
     base = None if config.founders.base is None else names.index(config.founders.base)
-    layout = _layout(config, founders[0])
+    layout = _layout(config, founders)
     if list(layout.blocks) != archive.blocks():
         raise CampaignError(
             f"{archive.path} was bred on other blocks than this version of colony cuts"
@@ -127,13 +129,38 @@ def _reading(progress: Progress, what: str) -> ReadProgress:
     return lambda done, total: progress(done // 10**6, total // 10**6, f"{what}, MB")
 
 
-def _layout(config: Config, founder: Checkpoint) -> Layout:
+def _layout(config: Config, founders: Sequence[Checkpoint]) -> Layout:
     return layout_of(
-        {name: header.shape for name, header in founder.tensors.items()},
-        founder.config,
+        {name: header.shape for name, header in founders[0].tensors.items()},
+        founders[0].config,
         config.search.blocks,
         config.search.groups,
+        part=part_that_merges(founders),
     )
+
+
+def _in_one_frame(
+    founders: Sequence[Checkpoint], base: int | None, say: Callable[[str], None]
+) -> list[Checkpoint]:
+    """Founders with one tower and projector: those of the base, or of the first that has them."""
+    frame = frame_among(founders, base)
+    if frame is None:
+        return list(founders)
+    framed = [in_frame(frame, founder) for founder in founders]
+    changed = any(one is not founder for one, founder in zip(framed, founders, strict=True))
+    seeing = [
+        founder.name
+        for one, founder in zip(framed, founders, strict=True)
+        if one is not founder and family_of(founder.config).composed
+    ]
+    if changed:
+        say(
+            f"note: offspring merge the {family_of(frame.config).merged}; what sees stays that of "
+            f"{frame.name!r}"
+        )
+    if seeing:
+        say(f"note: {', '.join(map(repr, seeing))} will see with it, and not with their own")
+    return framed
 
 
 def found_archive(path: Path, context: Context) -> Archive:

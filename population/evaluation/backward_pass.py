@@ -59,7 +59,7 @@ def answer_loss(
                     hand_on = partial(_hand_on, take, name)
                     hook = leaf.register_post_accumulate_grad_hook(hand_on)  # type: ignore[no-untyped-call]
                     hooks.callback(hook.remove)
-            logits = logits_at(model, batch.tokens, batch.logit_positions)
+            logits = logits_at(model, batch.tokens, batch.logit_positions, **batch.shown)
             logs = log_probabilities(logits, batch.targets.flatten()[batch.target_positions])
             loss = -logs.sum() / count
             loss.backward()  # type: ignore[no-untyped-call]

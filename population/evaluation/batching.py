@@ -1,6 +1,6 @@
 """Items with given answers, tokenised and batched: the input of forward passes."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -15,6 +15,7 @@ from lineage.records import Floats, Item
 from population.errors import PopulationError
 from population.evaluation.alternatives import Alternatives
 from population.evaluation.examinations import Examination
+from population.evaluation.images import ImageInputs, batched
 from population.evaluation.prompt_tokenizer import EncodedPrompt
 
 MAX_LOGITS = 1 << 27
@@ -66,6 +67,7 @@ class Batch:
         logit_positions: shape (predictions,): the positions that predict them, as indices into the
             flat `tokens`.
         answer_start: shape (sequences,): where in `targets` a sequence's first prediction stands.
+        shown: what the network gets of images beside the tokens, by name.
     """
 
     rows: np.ndarray[Any, np.dtype[np.int64]]
@@ -74,19 +76,30 @@ class Batch:
     target_positions: torch.Tensor
     logit_positions: torch.Tensor
     answer_start: torch.Tensor
+    shown: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel as plain arrays: another process has other devices, see `landing_on`."""
         tensors = (getattr(self, name).cpu().numpy() for name in _TENSORS)
-        return _unpacked, (self.rows, *tensors)
+        shown = {name: tensor.cpu().numpy() for name, tensor in self.shown.items()}
+        return _unpacked, (self.rows, shown, *tensors)
 
 
 _TENSORS = ("tokens", "targets", "target_positions", "logit_positions", "answer_start")
 
 
-def _unpacked(rows: np.ndarray[Any, np.dtype[np.int64]], *arrays: np.ndarray[Any, Any]) -> Batch:
-    device = _LANDING.get() or torch.device("cpu")  # arrays that were sent may be read-only
-    return Batch(rows, *(torch.from_numpy(array.copy()).to(device) for array in arrays))
+def _unpacked(
+    rows: np.ndarray[Any, np.dtype[np.int64]],
+    shown: Mapping[str, np.ndarray[Any, Any]],
+    *arrays: np.ndarray[Any, Any],
+) -> Batch:
+    device = _LANDING.get() or torch.device("cpu")
+
+    def placed(array: np.ndarray[Any, Any]) -> torch.Tensor:
+        return torch.from_numpy(array.copy()).to(device)  # what was sent may be read-only
+
+    landed = {name: placed(array) for name, array in shown.items()}
+    return Batch(rows, *map(placed, arrays), landed)
 
 
 _LANDING: ContextVar[torch.device | None] = ContextVar("landing", default=None)
@@ -151,11 +164,13 @@ class TokenSequence:
         number: index among all that are prepared together.
         context: tokens that are read.
         continuation: tokens to be predicted after them.
+        shown: what the network gets of images in the context.
     """
 
     number: int
     context: Sequence[int]
     continuation: Sequence[int]
+    shown: ImageInputs | None = None
 
     def __len__(self) -> int:
         """Tokens in all."""
@@ -280,4 +295,5 @@ def _batch(rows: Sequence[TokenSequence], device: torch.device) -> Batch:
         target_positions=target_mask.flatten().nonzero()[:, 0].to(device),
         logit_positions=logit_mask.flatten().nonzero()[:, 0].to(device),
         answer_start=target_mask.int().argmax(dim=1).to(device),
+        shown=batched([row.shown for row in rows], [0] * len(rows), length, device),
     )

@@ -313,8 +313,10 @@ class Evaluator:
             prepared: texts.
             counted: item evaluations that this costs; None for one for each that was asked.
         """
+        # No pass with images is recorded.
+        shown = any(batch.shown for batch in prepared.batches)
         with self.meter.forward(prepared.asked if counted is None else counted, prepared.tokens):
-            return read_answers(self._model, prepared, self._networks.reader)
+            return read_answers(self._model, prepared, None if shown else self._networks.reader)
 
     def loss(
         self,

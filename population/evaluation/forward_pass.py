@@ -82,7 +82,7 @@ def read_batches(
 
 
 def _read_batch(model: Any, batch: Batch, cache: Any) -> torch.Tensor:
-    options = {} if cache is None else {"past_key_values": cache}
+    options = {**batch.shown, **({} if cache is None else {"past_key_values": cache})}
     logits = logits_at(model, batch.tokens, batch.logit_positions, **options)
     targets, places = batch.targets, batch.target_positions
     greedy = targets.flatten().index_copy(0, places, logits.argmax(dim=-1)).view_as(targets)

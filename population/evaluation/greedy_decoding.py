@@ -19,6 +19,7 @@ from transformers import (
 )
 
 from arena.tasks.correctness import can_become
+from population.evaluation.images import batched
 from population.evaluation.output_head import narrowed
 from population.evaluation.prompt_tokenizer import EncodedPrompt, PromptTokenizer
 
@@ -137,9 +138,11 @@ def _decode_batch(
     drawing = LogitsProcessorList()
     if any(request.temperature is not None for request in requests):
         drawing.append(_Drawing(requests, width))
+    shown = batched([r.prompt.shown for r in requests], padding, width, device)
     with narrowed(model):
         out = model.generate(
             tokens.to(device),
+            **shown,
             attention_mask=mask.to(device),
             max_new_tokens=max_new_tokens,
             do_sample=False,

@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from torch.overrides import TorchFunctionMode
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig
 
 from population.errors import CheckpointError
 from population.evaluation.backward_pass import TakeGradient
 from population.evaluation.replay import ReplayingReader
 from population.evaluation.weight_conversion import Conversion, conversion_for
+from population.families import family_of
 from population.models.architectures import architecture_of
 from population.weights.materialise import State
 from population.weights.materialise_routes import RoutedState
@@ -244,7 +246,7 @@ class Networks:
         fp32; weights bring their own dtype, and buffers are cast where they are used.
         """
         with _BUILDING, _NoWeights():
-            module = AutoModelForCausalLM.from_config(
+            module = loader_of(self._config).from_config(
                 type(self._config).from_dict(dict(config)),
                 trust_remote_code=False,
                 dtype=torch.float32,
@@ -273,6 +275,11 @@ def network_of(path: Path, state: State) -> Any:
     networks = Networks(config, dtype, torch.device("cpu"))
     networks.load_weights(state)
     return networks.working
+
+
+def loader_of(config: Any) -> Any:
+    """The class of transformers that makes networks of a config, as transformers reads it."""
+    return getattr(transformers, family_of(config.to_dict()).loader)
 
 
 def _kept_wide(module: Any, dtype: torch.dtype) -> re.Pattern[str] | None:
@@ -322,7 +329,7 @@ def _without_chance(config: Any, dtype: torch.dtype, device: torch.device) -> An
 
     Of an architecture that cannot be built so, weights are drawn, on the CPU.
     """
-    build = partial(AutoModelForCausalLM.from_config, config, trust_remote_code=False, dtype=dtype)
+    build = partial(loader_of(config).from_config, config, trust_remote_code=False, dtype=dtype)
     try:
         with _BUILDING, _NoWeights():
             module = build()

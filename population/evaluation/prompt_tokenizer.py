@@ -9,7 +9,7 @@ beyond the prompt's own, and the text of generated tokens is what they add to th
 import copy
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 from string import ascii_letters, digits
@@ -19,9 +19,10 @@ from transformers import AutoTokenizer
 
 from arena.errors import TaskError
 from arena.tasks.answers import canonical
-from lineage.records import Item, Message
+from lineage.records import IMAGE_MARK, Item, Message
 from population.errors import CheckpointError
 from population.evaluation.chat.renderer import ChatRenderer
+from population.evaluation.images import ImageInputs, ImageReader, inputs_of
 from population.models.chat_templates import ChatTemplate, shared_template, stated_ends
 
 _ANCHORS = ("=", ":", "\n", ".", ")", "-", "1", "x")
@@ -49,6 +50,9 @@ class EncodedPrompt:
             makes one token of it and the first word of the answer.
         plain: whether control tokens in the text are encoded as text.
         rendered: whether a chat template made the text, with all control tokens that a model needs.
+        images: hashes of what it shows.
+        shown: what the network gets of them.
+        begins: tokens up to the last image, which no text begins before.
     """
 
     text: str
@@ -56,6 +60,9 @@ class EncodedPrompt:
     trailing_space: str = ""
     plain: bool = False
     rendered: bool = False
+    images: tuple[str, ...] = ()
+    shown: ImageInputs | None = field(default=None, compare=False, repr=False)
+    begins: int = 1
 
 
 def stopped_at(text: str, stops: Sequence[str]) -> tuple[str, bool]:
@@ -66,6 +73,16 @@ def stopped_at(text: str, stops: Sequence[str]) -> tuple[str, bool]:
     """
     places = [place for stop in stops if (place := text.find(stop)) >= 0]
     return (text[: min(places)], True) if places else (text, False)
+
+
+def _with_marks(chat: Sequence[Message], images: int) -> tuple[Message, ...]:
+    """A chat with a mark for each image; without any they come before what the user says first."""
+    if sum(turn.content.count(IMAGE_MARK) for turn in chat) == images:
+        return tuple(chat)
+    bare = [Message(turn.role, turn.content.replace(IMAGE_MARK, "")) for turn in chat]
+    first = next(place for place, turn in enumerate(bare) if turn.role == "user")
+    bare[first] = Message("user", IMAGE_MARK * images + bare[first].content)
+    return tuple(bare)
 
 
 class PromptTokenizer:
@@ -118,6 +135,7 @@ class PromptTokenizer:
             else None
         )
         self._stated_ends = stated_ends(path)
+        self._images = ImageReader(path)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "PromptTokenizer":
         """Another one with a tokenizer of its own: two threads cannot share one."""
@@ -143,8 +161,11 @@ class PromptTokenizer:
         """The prompt of an item, as models get it.
 
         Raises:
-            TaskError: it is a chat, and there is no chat template, or it fails on this one.
+            TaskError: it is a chat, and there is no chat template, or it fails on this one; or it
+                shows an image that cannot be read, or founders that see none.
         """
+        if item.images:
+            return self._encode_shown(item)
         if item.messages:
             return self._encode_chat(item.messages)
         text = item.prompt
@@ -262,6 +283,49 @@ class PromptTokenizer:
             )
         ]
         return EncodedPrompt(text, tuple(ids), rendered=True)
+
+    def _encode_shown(self, item: Item) -> EncodedPrompt:
+        """A prompt or a chat with images: they take the places of its marks, or come first."""
+        mark = self._images.mark
+        if item.messages:
+            if self._renderer is None:
+                raise TaskError("it is a chat, and no founder has a chat template")
+            turns = _with_marks(item.messages, len(item.images))
+            text = self._renderer.rendered(turns, images=True)
+            if text.count(mark) != len(item.images):  # a template that knows no images
+                text = self._renderer.rendered(turns).replace(IMAGE_MARK, mark)
+            texts, plain = text.split(mark), False
+        else:
+            texts, plain = item.prompt.split(IMAGE_MARK), item.plain
+            if len(texts) != len(item.images) + 1:
+                between = [""] * len(item.images)
+                texts = [*between, "\n" + "".join(texts)]
+        if len(texts) != len(item.images) + 1:
+            raise TaskError(
+                f"it shows {len(item.images)} images, and the chat template has room for "
+                f"{len(texts) - 1}"
+            )
+        text = mark.join(texts)
+        trailing_space = "" if item.messages else self._trailing_space(text)
+        texts[-1] = texts[-1][: len(texts[-1]) - len(trailing_space)]
+        opened = bool(item.messages)
+        parts = [
+            self._encode_open(texts[0], plain=plain, rendered=opened),
+            *(self._encode(text, plain=plain) for text in texts[1:]),
+        ]
+        images = [self._images.read(image) for image in item.images]
+        mixed = [part for pair in zip(parts, images, strict=False) for part in pair] + [parts[-1]]
+        ids, shown = inputs_of(mixed)
+        return EncodedPrompt(
+            text,
+            tuple(ids),
+            trailing_space,
+            plain,
+            rendered=opened,
+            images=tuple(image.sha256 for image in item.images),
+            shown=shown,
+            begins=len(ids) - len(parts[-1]),
+        )
 
     @cached_property
     def _turn_end(self) -> int:

@@ -197,7 +197,8 @@ class QuestionBuilder:
             PopulationError: a prompt and its answer are longer than the model's context.
         """
         sequences = [
-            TokenSequence(number, q.prompt.ids, q.answer_ids) for number, q in enumerate(questions)
+            TokenSequence(number, q.prompt.ids, q.answer_ids, q.prompt.shown)
+            for number, q in enumerate(questions)
         ]
         self.limits.check(sequences, [question.item for question in questions])
         read = [sequence for sequence in sequences if sequence.continuation]
@@ -211,15 +212,18 @@ class QuestionBuilder:
     def prepare_texts(self, items: Sequence[Item]) -> PreparedItems:
         """Batch items as running texts: prompt, key and end, all tokens after the first.
 
+        What stands before an image, and the tokens that stand for it, nobody has to predict.
+
         Raises:
             PopulationError: a text is longer than the model's context.
         """
-        texts = []
-        for item in items:
+        sequences = []
+        for number, item in enumerate(items):
             prompt = self.tokenizer.encode_prompt(item)
             key = "" if item.key is None else item.key
-            texts.append([*prompt.ids, *self.tokenizer.encode_answer(item, key, prompt)])
-        sequences = [TokenSequence(n, text[:1], text[1:]) for n, text in enumerate(texts)]
+            text = [*prompt.ids, *self.tokenizer.encode_answer(item, key, prompt)]
+            begins = prompt.begins
+            sequences.append(TokenSequence(number, text[:begins], text[begins:], prompt.shown))
         self.limits.check(sequences, items)
         return PreparedItems(
             len(sequences), batch_by_length(sequences, self.limits), tokens=tokens_read(sequences)

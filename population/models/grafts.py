@@ -120,6 +120,12 @@ def frame_among(checkpoints: Sequence[Checkpoint], base: int | None = None) -> C
     return chosen.frame if isinstance(chosen, GraftedCheckpoint) else chosen
 
 
+def part_that_merges(founders: Sequence[Checkpoint]) -> str | None:
+    """The part of the founders that offspring merge; None where it is all of them."""
+    grafted = any(isinstance(founder, GraftedCheckpoint) for founder in founders)
+    return family_of(founders[0].config).merged if grafted else None
+
+
 def in_frame(frame: Checkpoint, other: Checkpoint) -> Checkpoint:
     """A model in the form of the frame: itself, where it has the frame's own tower and projector.
 

@@ -1,9 +1,11 @@
 """`colony ask`: a prompt is answered by the champion, by another model, or by the living as one."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from arena.tasks.images import image_file
 from lineage.errors import ArchiveError
 from tui.cli.lineage_tables import plain_table, safe
 from tui.shared.console import (
@@ -34,6 +36,7 @@ app = typer.Typer()
         'colony ask "rev:hryku="',
         'colony ask "sum:42+21=" --colony --explain     (who says what, and how sure)',
         'colony ask "cap:qncxrp=" --model capital --json | jq -r .answer',
+        'colony ask "How many circles?" --image scene.png   (models that see)',
     )
 )
 def ask(
@@ -46,12 +49,17 @@ def ask(
     task: Annotated[
         str, typer.Option(help="What is asked for: trust earned there counts, and its stop text.")
     ] = "",
+    image: Annotated[
+        list[Path] | None,
+        typer.Option(help="Show this, where the prompt says <image>, or before it; repeatable."),
+    ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Show every reply.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     with clear_errors():
         if colony and model is not None:
             raise ArchiveError("choose one of --colony and --model")
+        images = [image_file(path) for path in image or ()]
         opened = open_archive(archive)
         asked = opened.models(living=True) if colony else [opened.find(model or "champion")]
         with progress_bar() as progress:
@@ -64,7 +72,7 @@ def ask(
             names = [known.name for known in context.tasks]
             if task and task not in names:
                 raise ArchiveError(f"no task {task!r} here; there are {', '.join(names)}")
-            replies = ask_models(opened, context, prompt, asked, task, progress)
+            replies = ask_models(opened, context, prompt, asked, task, progress, images)
         if not replies:
             raise ArchiveError("nobody could answer")
         if as_json:

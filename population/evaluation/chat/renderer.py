@@ -7,7 +7,7 @@ from typing import Any
 
 from arena.confined.line_process import PATIENCE_S, LineProcess
 from arena.errors import TaskError
-from lineage.records import Message
+from lineage.records import IMAGE_MARK, Message
 from population.evaluation.chat import worker
 
 CACHED = 1 << 14
@@ -38,31 +38,37 @@ class ChatRenderer:
         self._owner = owner
         self._process: LineProcess | None = None
         self._broken: str | None = None
-        self._texts: dict[tuple[tuple[Message, ...], bool], str] = {}
+        self._texts: dict[tuple[tuple[Message, ...], bool, bool], str] = {}
         self._lock = Lock()
 
-    def rendered(self, chat: Sequence[Message], *, open_end: bool = True) -> str:
+    def rendered(
+        self, chat: Sequence[Message], *, open_end: bool = True, images: bool = False
+    ) -> str:
         """A chat as text, as a model reads it.
 
         Args:
             chat: its turns.
             open_end: whether an assistant's turn is begun at its end.
+            images: whether contents are lists of texts and images, which stand where its marks are.
 
         Raises:
             TaskError: the template fails on this chat, or takes too much; says why.
         """
-        key = (tuple(chat), open_end)
+        key = (tuple(chat), open_end, images)
         with self._lock:
             if key not in self._texts:
-                text = self._ask(key[0], open_end)
+                text = self._ask(key[0], open_end, images)
                 if len(self._texts) >= CACHED:
                     self._texts.clear()
                 self._texts[key] = text
             return self._texts[key]
 
-    def _ask(self, chat: Sequence[Message], open_end: bool) -> str:
+    def _ask(self, chat: Sequence[Message], open_end: bool, images: bool) -> str:
         if self._broken is None:
-            messages = [{"role": turn.role, "content": turn.content} for turn in chat]
+            messages = [
+                {"role": turn.role, "content": _parts(turn.content) if images else turn.content}
+                for turn in chat
+            ]
             line = {"messages": messages, "add_generation_prompt": open_end}
             answer = self._answer(line)
             if "text" in answer:
@@ -93,3 +99,14 @@ class ChatRenderer:
             self._process = LineProcess(Path(worker.__file__))
             self._process.tell(self._task)
         return self._process
+
+
+def _parts(content: str) -> list[dict[str, str]]:
+    """Texts and images of a turn, as templates of vision-language models read them."""
+    parts: list[dict[str, str]] = []
+    for number, text in enumerate(content.split(IMAGE_MARK)):
+        if number:
+            parts.append({"type": "image"})
+        if text:
+            parts.append({"type": "text", "text": text})
+    return parts
