@@ -99,7 +99,8 @@ def _unpacked(
         return torch.from_numpy(array.copy()).to(device)  # what was sent may be read-only
 
     landed = {name: placed(array) for name, array in shown.items()}
-    return Batch(rows, *map(placed, arrays), landed)
+    tensors = dict(zip(_TENSORS, map(placed, arrays), strict=True))
+    return Batch(rows, shown=landed, **tensors)
 
 
 _LANDING: ContextVar[torch.device | None] = ContextVar("landing", default=None)
