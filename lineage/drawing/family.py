@@ -9,6 +9,25 @@ from lineage.records import Model
 
 
 @dataclass(frozen=True)
+class RaisedLine:
+    """A line that is drawn as its newest model.
+
+    Attributes:
+        founding: id of the model that it began with.
+        steps: how many were born of one parent since.
+        gain: in fitness over the founding; None if not both were scored.
+    """
+
+    founding: int
+    steps: int
+    gain: float | None
+
+    def __str__(self) -> str:
+        gained = "" if self.gain is None else f" {self.gain:+.3f}"
+        return f"{self.steps} step{'s' * (self.steps != 1)} from #{self.founding}{gained}"
+
+
+@dataclass(frozen=True)
 class Family:
     """Models that are drawn together.
 
@@ -18,6 +37,7 @@ class Family:
         children: by id, the number of children in the whole archive.
         champion: id of the champion of the archive.
         names: by id, of all founders, since parents that are not drawn may be founders.
+        raised: by id, the lines of models that stand for all of theirs (`folding`).
     """
 
     models: Mapping[int, Model]
@@ -25,6 +45,7 @@ class Family:
     children: Mapping[int, int] = field(default_factory=dict)
     champion: int | None = None
     names: Mapping[int, str] = field(default_factory=dict)
+    raised: Mapping[int, RaisedLine] = field(default_factory=dict)
 
     def parents(self, model: int) -> list[int]:
         """Ids of all parents of a model, the fittest first; of equals, the larger share first."""
@@ -40,6 +61,17 @@ class Family:
         while line[-1] in self.models and (parents := self.parents(line[-1])):
             line.append(parents[0])
         return [node for node in line if node in self.models]
+
+    def gain(self, model: int, other: int) -> float | None:
+        """The fitness of a model minus that of another; None if not both were scored."""
+        if model not in self.fitness or other not in self.fitness:
+            return None
+        return self.fitness[model] - self.fitness[other]
+
+    def how(self, model: int) -> str:
+        """The operator that made a model, escaped; and of a line what it came to since."""
+        raised = f", {self.raised[model]}" if model in self.raised else ""
+        return shown(self.models[model].operator) + raised
 
     def label(self, model: int) -> str:
         """A founder's name or `#id`, escaped and cut short."""

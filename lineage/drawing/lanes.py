@@ -8,7 +8,7 @@ parent that is not drawn yet; further children of that parent join it instead of
 from dataclasses import dataclass, field
 
 from lineage.drawing.family import Family
-from lineage.drawing.text import Drawing, Row, Span, Style, columns, shown, width_of
+from lineage.drawing.text import Drawing, Row, Span, Style, columns, width_of
 from lineage.glyphs import Glyphs
 
 MOST_LANES = 12
@@ -100,7 +100,7 @@ def lanes(family: Family, focus: int, style: Style | None = None) -> Drawing:
                 Span(family.score(node)),
                 Span(note, "dim"),
                 Span(f"gen {row.generation}", "dim"),
-                Span(shown(row.operator), "dim"),
+                Span(family.how(node), "dim"),
             ]
         )
     reach = max(width_of(graph) for graph in graphs)

@@ -25,7 +25,7 @@ def line(
     nodes = family.line(model)
     # The founder that a line ends in is always worth its row.
     cut = len(nodes) if steps is None or steps + 2 >= len(nodes) else steps + 1
-    gains = [_gain(family, child, parent) for child, parent in pairwise(nodes)]
+    gains = [family.gain(child, parent) for child, parent in pairwise(nodes)]
     most = max((abs(gain) for gain in gains if gain is not None), default=0.0)
     cells = [
         step(family, node, gain, most, style)
@@ -74,9 +74,3 @@ def step(family: Family, node: int, gain: float | None, most: float, style: Styl
         Span(f"kids {family.children.get(node, 0)}", "dim"),
         Span(beside, "dim"),
     ]
-
-
-def _gain(family: Family, child: int, parent: int) -> float | None:
-    if child not in family.fitness or parent not in family.fitness:
-        return None
-    return family.fitness[child] - family.fitness[parent]

@@ -39,6 +39,8 @@ def tree(family: Family, model: int, depth: int, style: Style | None = None) -> 
         details = f"  {shown(row.operator)}, gen {row.generation}" if row.parents else ""
         if node in family.fitness:
             details += f"  {family.fitness[node]:.3f}"
+        if node in family.raised:
+            details += f"  {family.raised[node]}"
         if row.parents and (left == 0 or not parents):
             rows.append([*text, Span(details, "dim"), Span(f" {glyphs.more}")])
             continue

@@ -5,9 +5,12 @@ The page forbids itself to load anything, so that even a hostile name could do n
 odd.
 """
 
+from dataclasses import replace
 from html import escape
+from typing import Any
 
 from lineage.drawing.family import Family
+from lineage.drawing.folding import folded
 from lineage.drawing.text import shown
 from lineage.formats.plain import edges, nodes
 
@@ -46,7 +49,8 @@ _PAGE = """<!DOCTYPE html>
 <body>
 <h1>{title}</h1>
 <p>{count} models, {links} parents. Filled: living; hollow: fossil; blue: founder; green: champion.
-The youngest generation is at the top; point at a model for what is known, click for its row.</p>
+The youngest generation is at the top; point at a model for what is known, click for its row. A line
+that was raised is drawn once, as its newest model; the table has all of its steps.</p>
 {drawing}
 {table}
 </body>
@@ -56,16 +60,16 @@ The youngest generation is at the top; point at a model for what is known, click
 
 def html(family: Family, title: str = "A lineage of a colony") -> str:
     """A family as a page of HTML: a drawing (up to `MOST_DRAWN` models) and a table."""
-    drawing = ""
-    if len(family.models) <= MOST_DRAWN:
-        drawing = f'<div class="drawing">{_drawing(family)}</div>'
+    drawing, drawn = "", folded(family)
+    if len(drawn.models) <= MOST_DRAWN:
+        drawing = f'<div class="drawing">{_drawing(drawn)}</div>'
     return _PAGE.format(
         title=escape(shown(title, 80)),
         style=_STYLE,
         count=f"{len(family.models):,}",
         links=f"{len(edges(family)):,}",
         drawing=drawing,
-        table=_table(family),
+        table=_table(replace(family, raised=drawn.raised)),
     )
 
 
@@ -86,7 +90,7 @@ def _drawing(family: Family) -> str:
         label = escape(shown(node["label"], 12))
         parts.append(
             f'<a href="#m{node["id"]}" class="{family.tone(node["id"])}">'
-            f"<title>{escape(_tooltip(node))}</title>"
+            f"<title>{escape(_tooltip(node, family))}</title>"
             f'<circle cx="{x:.0f}" cy="{y:.0f}" r="5"/>'
             f'<text x="{x + 8:.0f}" y="{y + 4:.0f}">{label}</text></a>'
         )
@@ -115,10 +119,10 @@ def _places(family: Family) -> dict[int, tuple[float, float]]:
     return places
 
 
-def _tooltip(node: dict[str, object]) -> str:
+def _tooltip(node: dict[str, Any], family: Family) -> str:
     fitness = node["fitness"]
     score = f", fitness {fitness:.3f}" if isinstance(fitness, float) else ""
-    born = f"{node['operator']}, gen {node['generation']}"
+    born = f"{family.how(node['id'])}, gen {node['generation']}"
     return shown(f"{node['label']}: {born}{score}, {_state(node)}", 200)
 
 
@@ -141,7 +145,7 @@ def _table(family: Family) -> str:
         rows.append(
             f'<tr id="m{node["id"]}" class="{family.tone(node["id"])}">'
             f"<td>{escape(shown(node['label']))}"
-            f"<td class=text>{escape(shown(node['operator']))}<td>{node['generation']}"
+            f"<td class=text>{escape(family.how(node['id']))}<td>{node['generation']}"
             f"<td>{fitness}<td>{node['children']}<td class=text>{escape(shown(_state(node), 80))}"
             f"<td class=text>{links}</tr>"
         )

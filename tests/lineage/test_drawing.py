@@ -18,11 +18,13 @@ from lineage.ancestry import graph as ancestry
 from lineage.drawing import ASCII, UNICODE, Drawing, Family, Style, plain
 from lineage.drawing.birth_map import birth_field, birth_map
 from lineage.drawing.descendants import descendants
+from lineage.drawing.folding import ancestors_through_lines, folded
 from lineage.drawing.lanes import lanes
 from lineage.drawing.line import line
 from lineage.drawing.pedigree import pedigree, slots
 from lineage.drawing.text import cells, shown
 from lineage.drawing.tree import tree
+from lineage.formats.html import html
 from lineage.records import Model, Parent
 from tests.lineage.test_ancestry import COUSINS, HALF, families, family
 from tests.lineages import colony, part
@@ -102,6 +104,61 @@ def test_the_line_follows_the_fitter_parent_and_says_what_steps_won() -> None:
     assert "+0.050" in rows[1]
     assert "f2 0.400" in rows[1]
     assert len(rows) == 3
+
+
+RAISED = family(
+    ((1, HALF), (2, HALF)),  # 4: a founding
+    ((4, 1.0),),  # 5 and 6: raised
+    ((5, 1.0),),
+    ((6, 0.6), (3, 0.4)),  # 7: a founding
+    ((7, 1.0),),  # 8: raised; two come of it
+    ((8, 1.0),),  # 9: raised
+    ((8, HALF), (9, HALF)),  # 10: a founding
+)
+"""Three founders and the lines that they founded."""
+
+
+def test_a_line_that_was_raised_is_one_row_with_what_it_gained() -> None:
+    fitness = {4: 0.3, 6: 0.55, 7: 0.6, 8: 0.7, 9: 0.75, 10: 0.8}
+    whole = Family({model.id: model for model in RAISED}, fitness)
+    assert plain(tree(folded(whole), 10, 9)).splitlines() == [
+        "● #10  blend, gen 7  0.800",
+        "├─ ● #8  50%  blend, gen 5  0.700  1 step from #7 +0.100",
+        "│  ├─ ● #6  60%  blend, gen 3  0.550  2 steps from #4 +0.250",
+        "│  │  ├─ ◆ f1  50%",
+        "│  │  └─ ◆ f2  50%",
+        "│  └─ ◆ f3  40%",
+        "└─ ● #9  50%  blend, gen 6  0.750",
+        "   └─ ● #8  100%  see above",
+    ]
+    assert folded(whole, keep=[5]).models.keys() - folded(whole).models.keys() == {5}
+    assert "2 steps from #4 +0.250" in plain(lanes(folded(whole), 10))
+    page = html(whole)
+    assert page.count("2 steps from #4 +0.250") == 2  # in the drawing and in the table
+    assert page.count("<circle") == 7
+    assert page.count("<tr id") == 10
+
+
+def test_a_line_counts_as_one_generation() -> None:
+    parents = {model.id: [parent.id for parent in model.parents] for model in RAISED}
+    found = [ancestors_through_lines(parents.__getitem__, 9, depth) for depth in (0, 1, 2, None)]
+    assert found[0] == ({9, 8, 7}, 0)
+    assert found[1] == ({9, 8, 7, 6, 5, 4, 3}, 1)
+    assert found[2] == found[3] == ({*range(1, 10)}, 2)
+    assert ancestors_through_lines(parents.__getitem__, 9, None, most=8) == found[1]
+
+
+@given(families())
+@settings(max_examples=80, deadline=None)
+def test_folding_hides_steps_alone(models: list[Model]) -> None:
+    whole = Family({model.id: model for model in models})
+    drawn = folded(whole)
+    hidden = whole.models.keys() - drawn.models.keys()
+    assert len(hidden) == sum(line.steps for line in drawn.raised.values())
+    for model, row in drawn.models.items():
+        first = drawn.raised[model].founding if model in drawn.raised else model
+        assert row.parents == whole.models[first].parents
+        assert not {parent.id for parent in row.parents} & hidden
 
 
 def test_lineages_of_thousands_of_generations_are_drawn() -> None:

@@ -56,7 +56,7 @@ async def asked(app: ColonyApp, pilot: Pilot[None], text: str) -> None:
 FRAMES = {
     "lineage-line": (("4",), "steps back"),
     "lineage-pedigree": (("t",), "pedigree of"),
-    "lineage-graph": (("g", "plus", "plus", "down"), "6 generations"),
+    "lineage-graph": (("g", "plus", "plus", "down"), "ancestors of"),
     "lineage-map": (("a", "left"), "birth 1"),
     "lineage-children": (("l", "G", "c"), "children of"),
     "model": (("escape", "h", "enter"), "made by"),

@@ -33,11 +33,16 @@ DEPTHS = {"tree": 3, "pedigree": 4, "graph": 4}
 """Generations that are drawn by default; the other drawings draw all."""
 
 
+FOLDED = ("tree", "graph")
+"""Drawings in which a line that was raised is one row."""
+
+
 @app.command(
     help=help_text(
         "Draw where a model comes from: its ancestors as a tree, a line, a pedigree or a graph.",
         "colony lineage champion",
         "colony lineage 40 --pedigree --depth 6",
+        "colony lineage --graph --steps              (all births, those within lines too)",
         "colony lineage --line                       (of the champion: what each step won)",
         "colony lineage --map                        (all births by birth and fitness)",
         "colony lineage kanji --descendants          (who came of it)",
@@ -59,6 +64,14 @@ def lineage(
     ] = False,
     graph: Annotated[
         bool, typer.Option("--graph", help="Ancestors with lanes, as git draws history.")
+    ] = False,
+    steps: Annotated[
+        bool,
+        typer.Option(
+            "--steps",
+            help="Draw every birth in trees and graphs; otherwise a line that was raised (steps of "
+            "one parent each) is one row, with what it gained.",
+        ),
     ] = False,
     birth_map: Annotated[
         bool, typer.Option("--map", help="All births, with the model's line over them.")
@@ -98,7 +111,8 @@ def lineage(
         row = colony.find(model)
         ancestry = colony.ancestry()
         if as_json or export:
-            family = _family_shown(colony, ancestry, row.id, "all" if everybody else view, depth)
+            what = "all" if everybody else view
+            family = _family_shown(colony, ancestry, row.id, what, depth, steps=True)
             if export:
                 from lineage.formats import write_family
 
@@ -114,15 +128,23 @@ def lineage(
         if everybody:
             raise ArchiveError("--all needs --export FILE or --json; --map draws everybody")
         style = style_for(out, ascii_only)
-        drawing = _draw(colony, ancestry, row.id, view, depth or DEPTHS.get(view), style)
+        depth = depth or DEPTHS.get(view)
+        drawing = _draw(colony, ancestry, row.id, view, depth, style, steps=steps)
         out.print(coloured(drawing), soft_wrap=True, highlight=False)
         out.print(_footer(colony, ancestry, row.id, view, style), soft_wrap=True, highlight=False)
 
 
 def _family_shown(
-    colony: "Archive", ancestry: "Ancestry", model: int, view: str, depth: int | None
+    colony: "Archive",
+    ancestry: "Ancestry",
+    model: int,
+    view: str,
+    depth: int | None,
+    *,
+    steps: bool,
 ) -> "Family":
     """The models that a view shows, or all of them for "all"."""
+    from lineage.drawing.folding import ancestors_through_lines, folded
     from lineage.queries.family import family_of, line_of_fitter_parents
     from lineage.queries.fitness import fitness_of_all
 
@@ -135,6 +157,9 @@ def _family_shown(
         ids: Any = range(1, ancestry.newest + 1)
     elif view == "descendants":
         ids = [model, *ancestry.descendants(model, depth).tolist()]
+    elif view in FOLDED and not steps:
+        ids, _ = ancestors_through_lines(ancestry.parents, model, depth)
+        return folded(family_of(colony, ids, ancestry), keep=[model])
     else:
         ids = [model, *ancestry.ancestors(model, depth).tolist()]
     return family_of(colony, ids, ancestry)
@@ -147,10 +172,12 @@ def _draw(
     view: str,
     depth: int | None,
     style: "Style",
+    *,
+    steps: bool,
 ) -> "Drawing":
     if view == "map":
         return _map(colony, ancestry, model, style)
-    family = _family_shown(colony, ancestry, model, view, depth)
+    family = _family_shown(colony, ancestry, model, view, depth, steps=steps)
     if view == "line":
         from lineage.drawing.line import line
 

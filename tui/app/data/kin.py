@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from lineage.ancestry.parent_edges import Ids
+from lineage.drawing import folding
 from lineage.drawing.family import Family
 from lineage.records import Floats, Model, Parent
 from tui.app.data.snapshot import Snapshot
@@ -62,6 +63,14 @@ def ancestors(snapshot: Snapshot, model: int, depth: int, most: int = MOST) -> t
         members |= further
         edge = sorted(further)
     return _descending(members), depth
+
+
+def ancestors_through_lines(
+    snapshot: Snapshot, model: int, depth: int, most: int = MOST
+) -> tuple[Ids, int]:
+    """The same as `ancestors`, where a line that was raised counts as one generation."""
+    members, reached = folding.ancestors_through_lines(snapshot.parents, model, depth, most)
+    return _descending(members), reached
 
 
 def _descending(ids: Iterable[int]) -> Ids:

@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 
 from lineage.ancestry.parent_edges import Ids
-from lineage.drawing import Style
+from lineage.drawing import Family, Style
 from lineage.drawing.lanes import lanes
 from lineage.drawing.line import PRIORITY, step
 from lineage.drawing.text import Span, aligned, cells, fitting, shown
@@ -84,14 +84,14 @@ class GraphRows(YoungestFirstRows):
 
     Args:
         snapshot: knows them.
-        ids: of the models, the youngest first, shape (models,).
+        family: the models.
         focus: id of the model whose line keeps lane 0.
         style: width and signs.
     """
 
-    def __init__(self, snapshot: Snapshot, ids: Ids, focus: int, style: Style) -> None:
-        super().__init__(snapshot, ids)
-        self._drawn = lanes(family_of(snapshot, ids.tolist()), focus, style)
+    def __init__(self, snapshot: Snapshot, family: Family, focus: int, style: Style) -> None:
+        super().__init__(snapshot, np.array(sorted(family.models, reverse=True), np.int32))
+        self._drawn = lanes(family, focus, style)
 
     def draw(self, row: int, width: int) -> list[Span | Piece]:
         """A row of the graph; the list cuts it off."""

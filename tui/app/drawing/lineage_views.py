@@ -7,9 +7,10 @@ import numpy as np
 from lineage.ancestry.parent_edges import Ids
 from lineage.drawing import ASCII, UNICODE, Style
 from lineage.drawing.birth_map import AXIS, BirthField, birth_field
+from lineage.drawing.folding import folded
 from lineage.drawing.pedigree import DEEPEST, layout
 from lineage.glyphs import Glyphs
-from tui.app.data.kin import ancestors, family_of
+from tui.app.data.kin import ancestors, ancestors_through_lines, family_of
 from tui.app.data.snapshot import Snapshot
 from tui.app.drawing.charts import MapChart, PedigreeChart
 from tui.app.drawing.lineage_rows import GraphRows, LineRows, YoungestFirstRows
@@ -74,12 +75,16 @@ def graph_view(
     Args:
         snapshot: knows the models.
         model: its id.
-        depth: generations at most; fewer if there were too many models.
+        depth: generations at most; fewer if there were too many models. A line that was raised
+            is one row, and counts as one generation.
         style: width and signs.
     """
-    near, reached = ancestors(snapshot, model, depth)
-    summary = f"{_many(reached, 'generation')}, {_many(len(near), 'model')}"
-    rows = GraphRows(snapshot, near, model, style)
+    near, reached = ancestors_through_lines(snapshot, model, depth)
+    family = folded(family_of(snapshot, near.tolist()), keep=[model])
+    summary = f"{_many(reached, 'generation')}, {_many(len(family.models), 'model')}"
+    if steps := len(near) - len(family.models):
+        summary += f" and {_many(steps, 'step')} of their lines"
+    rows = GraphRows(snapshot, family, model, style)
     return rows, f"ancestors of {snapshot.name(model)}: {summary}"
 
 
@@ -93,7 +98,8 @@ def path_view(snapshot: Snapshot, path: Ids, style: Style) -> tuple[YoungestFirs
     """
     first, last, top = (snapshot.name(int(at)) for at in (path[0], path[-1], path.min()))
     summary = f"path from {first} to {last}: {_many(len(path) - 1, 'step')} through {top}"
-    return GraphRows(snapshot, np.sort(path)[::-1], int(path[0]), style), summary
+    family = family_of(snapshot, path.tolist())
+    return GraphRows(snapshot, family, int(path[0]), style), summary
 
 
 def map_view(births: BirthCounts, model: int, glyphs: Glyphs) -> tuple[MapChart, str]:
