@@ -1,5 +1,6 @@
 """Exporting a model of the archive as a recipe, or as a plain transformers checkpoint."""
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,12 +11,14 @@ from lineage.queries.family import family_of
 from lineage.records import Model
 from population.campaign.context import Context, genome_of
 from population.campaign.kept_weights import with_sha256
+from population.errors import PopulationError
 from population.evolution.spaces.methods import MethodSpace
 from population.evolution.spaces.parameter import ParameterSpace
 from population.merging.engine import Progress
 from population.merging.merge import Merged, merge
 from population.merging.model_card import CardFacts
 from population.merging.recipe import Blocks, Recipe, Source
+from population.models.gguf_writing import GgufType, check_gguf, write_gguf
 from population.models.grafts import part_that_merges
 from population.weights.genomes import recipe_of, route_recipe
 from population.weights.method_recipes import method_recipe
@@ -80,6 +83,42 @@ def export(
         progress=progress,
         say=say,
     )
+
+
+def export_gguf(
+    archive: Archive,
+    context: Context,
+    model: Model,
+    target: Path,
+    kind: GgufType,
+    progress: Progress = lambda *_: None,
+    say: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Write a model as a GGUF file, with its tokenizer; see `write_gguf`.
+
+    Args:
+        archive: where the model is.
+        context: of that archive; its founders were checked by hash.
+        model: founder or offspring, living or fossil.
+        target: the file; must not exist. A checkpoint lies beside it meanwhile.
+        kind: how matrices are stored.
+        progress: called with (bytes done, bytes in all, what).
+        say: called with a line before what takes long, and with notes for the user.
+
+    Raises:
+        PopulationError: the file is there already or cannot be written, or a package is missing.
+        CheckpointError: the weights are not those that were committed, or GGUF is not written of
+            such models.
+    """
+    check_gguf(context.founders[0].path, target)
+    try:
+        beside = tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.")
+    except OSError as error:
+        raise PopulationError(f"{target} cannot be written: {error}") from None
+    with beside as folder:
+        checkpoint = Path(folder) / "checkpoint"
+        export(archive, context, model, checkpoint, progress, say)
+        write_gguf(checkpoint, target, kind, progress)
 
 
 def _facts(archive: Archive, model: Model) -> CardFacts:

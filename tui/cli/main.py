@@ -248,10 +248,18 @@ class RecipeForm(StrEnum):
     yaml = "yaml"
 
 
+class GgufForm(StrEnum):
+    """How a GGUF file stores matrices."""
+
+    f16 = "f16"
+    q8_0 = "q8_0"
+
+
 @app.command(
     help=help_text(
-        "Write a model as a plain transformers checkpoint, or only its recipe.",
+        "Write a model as a plain transformers checkpoint, a GGUF file, or only its recipe.",
         "colony export champion ./champion",
+        "colony export champion champion.gguf --gguf q8_0     (for llama.cpp and Ollama)",
         "colony export champion champion.json --recipe json   (for colony merge)",
         "colony export champion champion.yml --recipe yaml    (for mergekit)",
     )
@@ -263,21 +271,31 @@ def export(
     recipe: Annotated[
         RecipeForm | None, typer.Option(help="Write the recipe instead of the weights.")
     ] = None,
+    gguf: Annotated[
+        GgufForm | None, typer.Option(help="Write a GGUF file (Llama-type models) instead.")
+    ] = None,
 ) -> None:
     path = expand_home(path)
     with clear_errors(), Interruptible() as stop:
+        if gguf is not None and recipe is not None:
+            raise PopulationError("--gguf has the weights, --recipe none; have one")
         colony = open_archive(archive)
         row = colony.find(model)
         with progress_bar() as progress:
             progress(0, 1, "loading torch")
             from population.analysis.export import export as export_model
-            from population.analysis.export import recipe_of_model
+            from population.analysis.export import export_gguf, recipe_of_model
             from population.campaign.opening_context import reopen_context
             from population.merging.mergekit import to_yaml
             from population.weights.genomes import with_filters
 
             context = reopen_context(colony, progress)
         stop.begin_writing()
+        if gguf is not None:
+            with bytes_bar() as progress:
+                export_gguf(colony, context, row, path, gguf.value, stop.checked(progress), hint)
+            out.print(f"{escaped(row.label)} is in {path}", soft_wrap=True)
+            return
         if recipe is None:
             with bytes_bar() as progress:
                 export_model(colony, context, row, path, stop.checked(progress), hint)
