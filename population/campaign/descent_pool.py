@@ -30,11 +30,19 @@ class DescentPool:
     Args:
         evaluator: gives the network that theirs are like, when it is first needed.
         factory: makes weights.
-        run: threads and memory.
+        run: cores and memory.
+        evaluators: how many there are at most; None for one for each core.
     """
 
-    def __init__(self, evaluator: Callable[[], Evaluator], factory: ModelFactory, run: Run) -> None:
+    def __init__(
+        self,
+        evaluator: Callable[[], Evaluator],
+        factory: ModelFactory,
+        run: Run,
+        evaluators: int | None = None,
+    ) -> None:
         self._like, self._factory, self._run = evaluator, factory, run
+        self._most = evaluators
 
     def descended(
         self,
@@ -66,6 +74,7 @@ class DescentPool:
     @cached_property
     def _pool(self) -> EvaluatorPool:
         evaluators = max(1, int(self._room / (PER_NETWORK * self._evaluator.bytes)))
+        evaluators = min(evaluators, self._most or evaluators)
         return EvaluatorPool(self._evaluator, self._run.threads, evaluators)
 
     @cached_property

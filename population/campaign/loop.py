@@ -25,6 +25,7 @@ from population.campaign.commands import (
     wait_for_change,
 )
 from population.campaign.context import Context, Progress, genome_of, silent
+from population.campaign.engine_choice import equip
 from population.campaign.first_generation import first_generation
 from population.campaign.generation import FinalistScorer, panel_of
 from population.campaign.generation_commit import GenerationOutcome
@@ -259,6 +260,9 @@ class Campaign:
             )
         if not done.lives_changed:
             return session
+        if done.context is not self.context:  # other founders, which workers have to open
+            self.context.engine.close()
+            equip(done.context)
         self.context = done.context
         return self._opened()
 

@@ -9,6 +9,7 @@ from lineage import Archive
 from lineage.storage.atomic_file import discard
 from lineage.storage.locations import check_free
 from population.campaign.context import Context, Progress, silent
+from population.campaign.engine_choice import equip
 from population.campaign.opening_context import found_archive, open_context, reopen_context
 from population.campaign.readiness import check_ready, check_run
 from population.config import Budget, Config
@@ -63,6 +64,7 @@ def started(
         check_free(path)  # before founders are read, which takes its time
     context = open_context(pinned(config), progress, say, extensions)
     context.progress = progress
+    equip(context)
     notes = (*context.check_items(), *check_ready(context, limits, report=report))
     if anew:
         discard(path)
@@ -82,6 +84,7 @@ def continued(
     """
     context = reopen_context(archive, progress, extensions)
     context.progress = progress
+    equip(context)
     # Generation 0 tells what was left out, whether or not it was interrupted.
     notes = () if archive.generations() else tuple(context.check_items())
     check_run(context)

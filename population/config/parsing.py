@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from population.config.paths import resolve_paths
 from population.config.sections import Config
@@ -59,12 +59,13 @@ def parse_config(content: dict[str, Any], source: str) -> Config:
             got = "" if hide_input else f", got {_shortened(repr(first['input']))}"
             raise ConfigError(f"{source}: {where}: {first['msg']}{got}") from None
         *section, unknown = (str(part) for part in first["loc"])
-        fields = (
-            type(getattr(Config(), section[0])).model_fields if section else Config.model_fields
-        )
+        place_of: BaseModel = Config()
+        for name in section:
+            place_of = getattr(place_of, name)
+        fields = type(place_of).model_fields
         close = difflib.get_close_matches(unknown, fields, n=1, cutoff=0.5)
         hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(fields)}"
-        place = f" in [{section[0]}]" if section else ""
+        place = f" in [{'.'.join(section)}]" if section else ""
         raise ConfigError(f"{source}: unknown key {unknown!r}{place}; {hint}") from None
 
 

@@ -358,8 +358,27 @@ class ArenaSettings(_Section):
         return self
 
 
+class RaySettings(_Section):
+    """The Ray cluster that engine = "ray" works on."""
+
+    section: ClassVar[str] = "run.ray"
+
+    address: str | None = None
+    """auto, or ray://HOST:PORT; default: a cluster of this machine's own, while it runs."""
+    workers: int | None = Field(None, gt=0)
+    """How many there are to be; default: as many as there is room for."""
+    num_cpus: float | None = Field(None, gt=0)
+    """Cores of a worker; default: as many as a forward pass has threads; 1 with a GPU."""
+    num_gpus: float = Field(0.0, ge=0)
+    """GPUs of a worker, such as 0.25: four workers share one. 0: they compute on the CPU."""
+    resources: dict[str, float] = Field(default_factory=dict)
+    """Custom resources of a worker, such as { node_type_a = 1 }."""
+    runtime_env: dict[str, Any] = Field(default_factory=dict)
+    """The environment of the workers' processes, as Ray takes it."""
+
+
 class Run(_Section):
-    """Seed, device, precision, threads and memory."""
+    """Seed, device, precision, threads, memory and engine."""
 
     seed: int = Field(0, ge=0)
     device: str = "auto"
@@ -373,6 +392,10 @@ class Run(_Section):
     memory_gb: float | None = Field(None, gt=0)
     """Memory that a campaign may take, in 10^9 bytes; default: 2.8, or what large models need. More
     makes large models sooner, and the same ones. May be changed when a campaign is continued."""
+    engine: Literal["local", "ray"] = "local"
+    """Where models are made and scored: in this process, or by the workers of a Ray cluster, which
+    come to the same models. May be changed when a campaign is continued."""
+    ray: RaySettings = Field(default_factory=RaySettings)
 
 
 class Weights(_Section):

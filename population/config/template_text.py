@@ -25,12 +25,24 @@ def template(name: str) -> str:
         if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
             continue
         lines += ["", f"[{section}]  # {' '.join((kind.__doc__ or '').split())}"]
-        values = getattr(Config(), section).model_dump()
-        for key, setting in kind.model_fields.items():
-            if setting.description:
-                lines.append(f"# {' '.join(setting.description.split())}")
-            lines.append(_toml_line(key, values[key]))
+        lines += _settings(getattr(Config(), section), section)
     return "\n".join(lines) + "\n"
+
+
+def _settings(values: BaseModel, section: str) -> list[str]:
+    """The lines of a section; those of sections within it come last."""
+    lines: list[str] = []
+    within: list[str] = []
+    for key, setting in type(values).model_fields.items():
+        value = getattr(values, key)
+        if isinstance(value, BaseModel):
+            meaning = " ".join((type(value).__doc__ or "").split())
+            within += ["", f"[{section}.{key}]  # {meaning}", *_settings(value, f"{section}.{key}")]
+            continue
+        if setting.description:
+            lines.append(f"# {' '.join(setting.description.split())}")
+        lines.append(_toml_line(key, value))
+    return lines + within
 
 
 def _toml_line(key: str, value: object) -> str:

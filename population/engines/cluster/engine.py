@@ -1,0 +1,184 @@
+"""The driver's side of the `ray` engine: it sends work out, and hands the results back in order."""
+
+import pickle
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import ray
+from ray import cloudpickle
+
+from lineage.records import Floats
+from population.engines.bench import BenchPlan
+from population.engines.cluster.connection import connect, disconnect
+from population.engines.cluster.fleet import Call, RayFleet
+from population.engines.cluster.settings import ClusterRequest
+from population.engines.cluster.worker import DescentTask, Reply
+from population.engines.dispatch import MAX_KILLED, Dispatcher
+from population.engines.interface import Engine, Lost, OnResult, Watch, Work
+from population.errors import CampaignError
+from population.evaluation.meter import Meter
+from population.gradient.descent import Descent, DescentSettings, DescentStep, ItemSampler
+
+T = TypeVar("T")
+
+MOST_TOGETHER = 8
+"""Siblings that are one task at most: together they are made sooner, and a task should end soon."""
+
+
+class Driver:
+    """What the engine needs of the campaign.
+
+    Args:
+        plan: says how workers get ready.
+        local: does here what cannot be sent.
+        meter: counts what workers spend.
+        report: called with a sentence for each item, worker or model that was passed over.
+        waiting: called while there are no workers; may raise to stop.
+    """
+
+    def __init__(
+        self,
+        plan: Callable[[], BenchPlan],
+        local: Engine,
+        meter: Callable[[], Meter],
+        report: Callable[[str], None],
+        waiting: Callable[[], None],
+    ) -> None:
+        self.plan, self.local, self.meter = plan, local, meter
+        self.report, self.waiting = report, waiting
+
+
+class RayEngine:
+    """Has the workers of a Ray cluster make models and work with them.
+
+    What of a work cannot be pickled, as a judge of somebody's own, is done by the local engine.
+
+    Args:
+        request: says, when it is first needed, which cluster and which workers.
+        cores: of this machine, for a cluster of its own.
+        driver: the campaign.
+    """
+
+    def __init__(self, request: Callable[[], ClusterRequest], cores: int, driver: Driver) -> None:
+        self._request, self._cores, self._driver = request, cores, driver
+        self._fleet: RayFleet | None = None
+        self._dispatcher: Dispatcher | None = None
+
+    @property
+    def in_flight(self) -> int:
+        """Models that were in flight when the last work ended."""
+        return self._dispatcher.in_flight if self._dispatcher else 0
+
+    @property
+    def workers(self) -> int:
+        """Workers that are ready or at work."""
+        return self._dispatcher.workers if self._dispatcher else 0
+
+    def start(self) -> None:
+        """Connect, and wait for the first worker.
+
+        Raises:
+            CampaignError: there is no cluster, or no worker can work.
+        """
+        self._ready()
+
+    def map(
+        self,
+        genomes: Sequence[Floats],
+        work: Work[T],
+        progress: Watch,
+        on_result: OnResult[T],
+        lost: Lost[T] | None = None,
+    ) -> list[T]:
+        """See `Engine.map`."""
+        try:
+            pickled: bytes = cloudpickle.dumps(work)  # type: ignore[no-untyped-call]
+        except (TypeError, AttributeError, ValueError, pickle.PicklingError):
+            return self._driver.local.map(genomes, work, progress, on_result, lost)
+        dispatcher, _ = self._ready()
+        shared = ray.put(pickled)
+        together = -(-len(genomes) // max(1, dispatcher.workers))
+        return self._run(
+            genomes,
+            min(together, MOST_TOGETHER),
+            lambda actor, task: actor.map.remote([shared], task.first, task.payloads),
+            progress,
+            on_result,
+            lost,
+        )
+
+    def descended(
+        self,
+        descents: Sequence[Descent],
+        samplers: Sequence[ItemSampler],
+        settings: Sequence[DescentSettings],
+        steps: int,
+        progress: Watch,
+    ) -> list[list[DescentStep]]:
+        """See `Descender.descended`: a worker for each descent."""
+        tasks = [
+            DescentTask(descent, sampler, own, steps)
+            for descent, sampler, own in zip(descents, samplers, settings, strict=True)
+        ]
+        self._ready()
+        return self._run(
+            tasks,
+            1,
+            lambda actor, task: actor.descend.remote(task.payloads),
+            lambda done: progress(done * steps),
+            lambda number, result, evaluations: None,
+            lambda number, cause: [DescentStep(descents[number], float("nan"), 0)],
+        )
+
+    def close(self) -> None:
+        """End the workers, and leave the cluster."""
+        if self._fleet is not None:
+            self._fleet.close()
+            disconnect()
+        self._fleet = self._dispatcher = None
+
+    def _run(
+        self,
+        payloads: Sequence[Any],
+        together: int,
+        call: Call,
+        progress: Watch,
+        on_result: OnResult[T],
+        lost: Lost[T] | None,
+    ) -> list[T]:
+        dispatcher, fleet = self._ready()
+        fleet.call = call
+        meter = self._driver.meter()
+
+        def given_up(number: int, cause: str) -> tuple[T, int]:
+            told = f"its work ended {MAX_KILLED} workers: {cause}"
+            if lost is None:
+                raise CampaignError(f"a model cannot be worked with: {told}")
+            return lost(number, told), 0
+
+        def counted(number: int, found: tuple[T, int]) -> None:
+            meter.add(found[1], 0.0, 0.0)
+            on_result(number, *found)
+
+        found: list[tuple[T, int]] = dispatcher.run(payloads, together, progress, counted, given_up)
+        return [result for result, _ in found]
+
+    def _ready(self) -> tuple[Dispatcher, RayFleet]:
+        if self._dispatcher is None or self._fleet is None:
+            plan = cloudpickle.dumps(self._driver.plan())  # type: ignore[no-untyped-call]
+            request = self._request()
+            self._driver.waiting()
+            connect(request, self._cores)
+            self._fleet = RayFleet(request, plan, self._driver.report)
+            self._fleet.on_reply = self._note
+            self._dispatcher = Dispatcher(self._fleet, time.monotonic)
+        self._dispatcher.wait_for_workers(self._driver.waiting)
+        return self._dispatcher, self._fleet
+
+    def _note(self, reply: Reply) -> None:
+        """Count what workers did beside each other, and tell what they passed over."""
+        spent = reply.spent
+        self._driver.meter().add(0, spent.forward_s / max(1, self.workers), spent.cpu_s)
+        for sentence in reply.failures:
+            self._driver.report(sentence)
