@@ -195,7 +195,12 @@ class Context:
     def engine(self) -> Engine:
         """Makes models of the campaign's genomes and works with them."""
         descents = DescentPool(lambda: self.evaluator, self.factory, self.config.run)
-        return LocalEngine(lambda: self.pool, lambda: self.factory.maker, descents)
+        return LocalEngine(
+            lambda: self.pool,
+            lambda: self.factory.maker,
+            descents,
+            lambda: self.factory.plan.words,
+        )
 
     def split(self, name: str) -> list[Item]:
         """All items of a split, task by task. Asking for `test` breaks its seal: reports only."""

@@ -92,6 +92,16 @@ class Engine(Descender, Protocol):
         """Models that were in flight when the last work ended: none, unless it was stopped."""
         ...
 
+    @property
+    def words(self) -> str:
+        """What it works with, in a line."""
+        ...
+
+    @property
+    def workers(self) -> int | None:
+        """Processes that work for it elsewhere now; None if there are never any."""
+        ...
+
     def start(self) -> None:
         """Make sure that it can work.
 

@@ -18,6 +18,7 @@ class LocalEngine:
         pool: opens the pool, when it is first needed.
         maker: of weights, as `pool`.
         descender: improves genomes.
+        words: what it works with, in a line.
     """
 
     def __init__(
@@ -25,13 +26,25 @@ class LocalEngine:
         pool: Callable[[], EvaluatorPool],
         maker: Callable[[], WeightMaker],
         descender: Descender,
+        words: Callable[[], str] = lambda: "",
     ) -> None:
+        self._words = words
         self._pool, self._maker, self._descender = pool, maker, descender
 
     @property
     def in_flight(self) -> int:
         """Models that were in flight when the last work ended."""
         return self._pool().in_flight
+
+    @property
+    def words(self) -> str:
+        """What it works with, in a line."""
+        return self._words()
+
+    @property
+    def workers(self) -> None:
+        """None: threads are no processes."""
+        return
 
     def start(self) -> None:
         """Open the pool, which makes a forward pass with each network."""

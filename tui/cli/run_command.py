@@ -15,6 +15,7 @@ import typer
 from population.errors import CampaignError
 from tui.cli import tables
 from tui.cli.dry_run import dry_run_view
+from tui.cli.engine_options import EngineOptions, engine_options
 from tui.cli.progress import CampaignProgress
 from tui.cli.progress_line import ProgressLine, cleared
 from tui.shared.console import (
@@ -49,6 +50,8 @@ app = typer.Typer()
         "colony run --headless > report.txt                (no app; a line per generation)",
         "colony run my.toml --dry-run                      (memory and time, before it starts)",
         "colony run my.toml --dry-run --json | jq .generations",
+        "colony run my.toml --engine ray --workers 4       (a Ray cluster of this machine's own)",
+        "colony run my.toml --address auto                 (the Ray cluster that this node is of)",
     )
 )
 def run(
@@ -77,6 +80,20 @@ def run(
     device: Annotated[
         str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps, ... of a new campaign.")
     ] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            help="local, or ray: processes of a Ray cluster make and score the models.",
+            show_default="local",
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=100_000, help="Workers on the Ray cluster.")
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(help="Of a Ray cluster: auto, ray://HOST:PORT; default: one of its own."),
+    ] = None,
     headless: Annotated[
         bool, typer.Option("--headless", help="A line per generation instead of the screen.")
     ] = False,
@@ -99,12 +116,13 @@ def run(
                 report_after, as_json,
             )  # fmt: skip
             return
+        where = engine_options(engine, workers, address)
         from lineage.archive.unfinished import why_no_generation
         from lineage.storage.lock import campaign_lock
 
         if not headless and _on_terminal():
             with campaign_lock(archive):  # what is wrong must be said before the screen opens
-                _configured(archive, config, seed, device)
+                _configured(archive, config, seed, device, where)
             from tui.cli.screen_command import campaign_on_screen, exit_at_once
 
             exit_at_once(campaign_on_screen(archive, sys.argv[1:]))
@@ -116,7 +134,7 @@ def run(
             begun = archive.exists()
             line = ProgressLine(err)
             step = _stoppable_progress(line, heartbeat, stop)
-            asked, anew = _configured(archive, config, seed, device)
+            asked, anew = _configured(archive, config, seed, device, where)
             limits = _limits(asked, budget, generations, minutes, tokens)
             line.say(_opening_line(archive, asked, continued=begun))
             with cleared(line):
@@ -137,11 +155,10 @@ def run(
                 stop.check()
                 _tell(line, ready.notes)
                 last = colony.latest()
-                if last:
-                    line.say(f"continuing {archive} after generation {last.generation}")
-                elif begun and not anew:
-                    line.say(f"continuing {archive}: {why_no_generation(colony)}")
-                line.say(context.factory.plan.words)
+                if begun and not anew:
+                    after = f" after generation {last.generation}" if last else ""
+                    line.say(f"continuing {archive}{after or f': {why_no_generation(colony)}'}")
+                line.say(context.engine.words)
                 shown = CampaignProgress(
                     line, _ends(limits), stop, heartbeat, last.generation if last else None
                 )
@@ -196,7 +213,7 @@ def _rehearse(
         raise CampaignError(
             f"{archive} is there already: a dry run is of a new campaign; name another --archive"
         )
-    asked = _overridden(load_config(path), seed, device)
+    asked = EngineOptions("local").applied(_overridden(load_config(path), seed, device))
     line = ProgressLine(err)
     with cleared(line):
         line.step(0, 1, "loading torch")
@@ -269,18 +286,23 @@ def _opening_line(archive: Path, asked: "Config", *, continued: bool) -> str:
 
 
 def _configured(
-    archive: Path, path: Path | None, seed: int | None, device: str | None
+    archive: Path,
+    path: Path | None,
+    seed: int | None,
+    device: str | None,
+    where: EngineOptions,
 ) -> tuple["Config", bool]:
     """The configuration to run with, and whether an archive that is there is started anew.
 
     A new archive's is that of the file, an old one's its own. What an archive was started with
-    cannot be changed, except for its budget and the limits of memory and weights: the same seed
-    must give the same archive. Before the first candidate is kept, everything can still be changed.
+    cannot be changed, except for its budget, its engine, and the limits of memory and weights: the
+    same seed must give the same archive. Before the first candidate is kept, everything can still
+    be changed.
     """
     from lineage.archive.unfinished import unfinished_generation
     from population.config import load_config, parse_config
 
-    given = _overridden(load_config(path), seed, device)
+    given = where.applied(_overridden(load_config(path), seed, device))
     if not archive.exists():
         return given, False
     colony = open_archive(archive)
@@ -313,12 +335,13 @@ def _configured(
                     f"{archive} was started with another [{section}] than {path} has{kept}; "
                     f"continue without a config, or {otherwise} for a new campaign"
                 )
-        run = stored.run.model_copy(update={"memory_gb": given.run.memory_gb})
+        free = {key: getattr(given.run, key) for key in ("memory_gb", "engine", "ray")}
+        run = stored.run.model_copy(update=free)
         given = stored.model_copy(
             update={"budget": given.budget, "weights": given.weights, "run": run}
         )
         return given, False
-    return stored, False
+    return where.applied(stored), False
 
 
 def _overridden(config: "Config", seed: int | None, device: str | None) -> "Config":
@@ -333,7 +356,7 @@ def _settings_that_breed(config: "Config") -> tuple[object, ...]:
 
 
 def _with_new_limits(archive: Path, asked: "Config") -> "Archive":
-    """The archive, with new limits of memory and disk recorded: disks fill up during campaigns."""
+    """The archive, with another engine and new limits of memory and disk recorded."""
     from population.config import parse_config
 
     colony = open_archive(archive)
@@ -347,6 +370,9 @@ def _with_new_limits(archive: Path, asked: "Config") -> "Archive":
             for size in (asked.run.memory_gb, memory)
         )
         colony.intervene(content, f"memory may take {now}; it was {before}")
+    if (asked.run.engine, asked.run.ray) != (stored.run.engine, stored.run.ray):
+        content["run"] |= asked.run.model_dump(mode="json", include={"engine", "ray"})
+        colony.intervene(content, f"engine {asked.run.engine}; it was {stored.run.engine}")
     if asked.weights.quota_gb != quota:
         content["weights"] = asked.weights.model_dump(mode="json")
         colony.intervene(

@@ -75,6 +75,17 @@ class RayEngine:
         """Workers that are ready or at work."""
         return self._dispatcher.workers if self._dispatcher else 0
 
+    @property
+    def words(self) -> str:
+        """Where the workers are, in a line."""
+        if self._fleet is None:
+            return "no worker of a Ray cluster yet"
+        nodes = len(self._fleet.nodes)
+        return (
+            f"{_counted(self.workers, 'worker')} on {_counted(nodes, 'node')} of a Ray cluster; "
+            "others may join"
+        )
+
     def start(self) -> None:
         """Connect, and wait for the first worker.
 
@@ -182,3 +193,7 @@ class RayEngine:
         self._driver.meter().add(0, spent.forward_s / max(1, self.workers), spent.cpu_s)
         for sentence in reply.failures:
             self._driver.report(sentence)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Hashable, Sequence
+from itertools import count
 from typing import Any
 
 import ray
@@ -37,14 +38,20 @@ class RayFleet:
         self._request, self._plan, self._say = request, plan, say
         self._actors: dict[Hashable, Any] = {}
         self._calls: dict[Any, tuple[Hashable, bool]] = {}
-        self._started = 0
+        self._nodes: dict[Hashable, str] = {}
         self._refused: list[str] = []
         self._died_early = 0
         self._room = _Room(request.needs)
+        self._numbers = count()
         self.call: Call = lambda actor, task: None
         """How a worker is given a task; set before tasks are handed out."""
         self.on_reply: Callable[[Reply], None] = lambda reply: None
         """Called with each reply, also of tasks that somebody else was sooner with."""
+
+    @property
+    def nodes(self) -> set[str]:
+        """Names of the nodes that workers are on."""
+        return {node for worker, node in self._nodes.items() if worker in self._actors}
 
     def submit(self, worker: Hashable, task: Any) -> None:
         """See `Fleet.submit`."""
@@ -94,6 +101,7 @@ class RayFleet:
             return []
         if isinstance(value, Opened):
             self._died_early = 0
+            self._nodes[worker] = value.node
             return [Joined(worker)]
         if isinstance(value, Raised):
             raise value.error
@@ -103,7 +111,6 @@ class RayFleet:
     def _start_missing(self) -> None:
         wanted = self._request.workers or max(1, self._room.count())
         for _ in range(wanted - len(self._refused) - len(self._actors)):
-            self._started += 1
             needs = self._request.needs
             actor: Any = (
                 ray.remote(BenchWorker)
@@ -116,8 +123,9 @@ class RayFleet:
                 )
                 .remote()
             )
-            self._actors[self._started] = actor
-            self._calls[actor.open.remote(dict(versions()), self._plan)] = self._started, True
+            worker = next(self._numbers)
+            self._actors[worker] = actor
+            self._calls[actor.open.remote(dict(versions()), self._plan)] = worker, True
         if not self._actors:
             raise CampaignError(self._refused[0])
 
