@@ -265,6 +265,7 @@ SLOW = (
     "population/analysis/test_coverage.py",
     "population/analysis/test_report.py",
     "population/campaign/",
+    "population/engines/test_ray_engine.py",
     "population/evaluation/test_prompt_tokenizer.py",
     "population/merging/test_merge_companions.py",
     "population/merging/test_merge_killed.py",

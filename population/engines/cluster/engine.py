@@ -62,6 +62,7 @@ class RayEngine:
 
     def __init__(self, request: Callable[[], ClusterRequest], cores: int, driver: Driver) -> None:
         self._request, self._cores, self._driver = request, cores, driver
+        self._connected = False
         self._fleet: RayFleet | None = None
         self._dispatcher: Dispatcher | None = None
 
@@ -146,7 +147,9 @@ class RayEngine:
         """End the workers, and leave the cluster."""
         if self._fleet is not None:
             self._fleet.close()
+        if self._connected:
             disconnect()
+        self._connected = False
         self._fleet = self._dispatcher = None
 
     def _run(
@@ -180,7 +183,7 @@ class RayEngine:
             plan = cloudpickle.dumps(self._driver.plan())  # type: ignore[no-untyped-call]
             request = self._request()
             self._driver.waiting()
-            connect(request, self._cores)
+            self._connected = connect(request, self._cores)
             self._fleet = RayFleet(request, plan, self._driver.report)
             self._fleet.on_reply = self._note
             self._dispatcher = Dispatcher(self._fleet, time.monotonic)

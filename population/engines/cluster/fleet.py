@@ -8,6 +8,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
+from population.engines.cluster.connection import HeadWatch
 from population.engines.cluster.settings import ClusterRequest, WorkerNeeds
 from population.engines.cluster.versions import versions
 from population.engines.cluster.worker import BenchWorker, Opened, Raised, Refused, Reply
@@ -41,6 +42,7 @@ class RayFleet:
         self._nodes: dict[Hashable, str] = {}
         self._refused: list[str] = []
         self._died_early = 0
+        self._head = HeadWatch()
         self._room = _Room(request.needs)
         self._numbers = count()
         self.call: Call = lambda actor, task: None
@@ -65,6 +67,7 @@ class RayFleet:
             Exception: what a worker's work raised.
         """
         try:
+            self._head.look()
             self._start_missing()
             waiting = list(self._calls)
             ready, _ = ray.wait(waiting, num_returns=1, timeout=patience)

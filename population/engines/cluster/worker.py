@@ -171,11 +171,13 @@ class BenchWorker:
 
         def job() -> Sequence[Any]:
             made: list[tuple[list[DescentStep], int]] = []
+            meter = bench.evaluator.meter
             for task in tasks:
+                before = meter.evaluations
                 (steps,) = bench.engine.descended(
                     [task.descent], [task.sampler], [task.settings], task.steps, lambda done: None
                 )
-                made.append((steps, 0))
+                made.append((steps, meter.evaluations - before))
             return made
 
         return self._measured(job)
