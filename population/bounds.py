@@ -47,6 +47,7 @@ BOUNDS: dict[tuple[str, str], Bound] = {
     ("run.ray", "workers"): Bound(100_000, "no cluster has more processes"),
     ("run.ray", "num_cpus"): Bound(4_096, "no node has more cores"),
     ("run.ray", "num_gpus"): Bound(64, "no node has more GPUs"),
+    ("run.ray", "resources"): Bound(1e12, "no node has more of anything"),
     ("search", "population"): Bound(10_000, _PAIRS),
     ("search", "first"): Bound(10_000, _PAIRS),
     ("search", "brood"): Bound(10_000, _PAIRS),

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +18,23 @@ from tests.command_helpers import colony
 DEFAULTS = Config().model_dump()
 
 
-def settings() -> list[tuple[str, str]]:
-    """Every setting that holds numbers."""
+def settings(model: type[BaseModel] = Config, section: str = "") -> list[tuple[str, str]]:
+    """Every setting that holds numbers, by section; sections within others have a dot."""
     found = []
-    for section, field in Config.model_fields.items():
-        kind = field.annotation
-        assert isinstance(kind, type)
-        assert issubclass(kind, BaseModel)
-        for name, setting in kind.model_fields.items():
-            words = str(setting.annotation)
-            if re.search(r"\b(int|float)\b", words):
-                found.append((section, name))
+    for name, setting in model.model_fields.items():
+        kind = setting.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            found += settings(kind, f"{section}.{name}".lstrip("."))
+        elif re.search(r"\b(int|float)\b", str(kind)):
+            found.append((section, name))
     return found
+
+
+def nested(section: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """The content of a configuration with some settings in one section."""
+    for name in reversed(section.split(".")):
+        settings = {name: settings}
+    return settings
 
 
 NUMBERS = [math.nan, math.inf, -math.inf, 10.0**40, 10**40]
@@ -36,7 +42,7 @@ NUMBERS = [math.nan, math.inf, -math.inf, 10.0**40, 10**40]
 
 def given(section: str, name: str, number: float) -> Any:
     """A value that a setting could have, with a number in it."""
-    default = DEFAULTS[section][name]
+    default = reduce(lambda content, part: content[part], section.split("."), DEFAULTS)[name]
     if isinstance(default, dict):
         return default | {next(iter(default), "sort"): number}
     if isinstance(default, list | tuple):
@@ -53,7 +59,7 @@ def test_every_number_has_a_bound_with_a_reason() -> None:
 @pytest.mark.parametrize("number", NUMBERS, ids=str)
 def test_what_no_machine_could_do_is_refused(section: str, name: str, number: float) -> None:
     with pytest.raises(ConfigError, match=name) as caught:
-        parse_config({section: {name: given(section, name, number)}}, "my.toml")
+        parse_config(nested(section, {name: given(section, name, number)}), "my.toml")
     assert len(str(caught.value).splitlines()) == 1
 
 
@@ -63,7 +69,7 @@ def test_beyond_a_bound_the_reason_is_told(section: str, name: str) -> None:
     if bound.limit <= 1:
         pytest.skip("a part: no more than 1, as its type says")
     with pytest.raises(ConfigError) as caught:
-        parse_config({section: {name: given(section, name, 2 * bound.limit)}}, "my.toml")
+        parse_config(nested(section, {name: given(section, name, 2 * bound.limit)}), "my.toml")
     message = str(caught.value)
     assert bound.reason in message or "cannot exceed" in message
 

@@ -13,7 +13,7 @@ from population.engines.bench import BenchPlan
 from population.engines.cluster.connection import connect, disconnect
 from population.engines.cluster.fleet import Call, RayFleet
 from population.engines.cluster.settings import ClusterRequest
-from population.engines.cluster.worker import DescentTask, Reply
+from population.engines.cluster.worker import DescentTask, ModelResult, Reply
 from population.engines.dispatch import MAX_KILLED, Dispatcher
 from population.engines.interface import Engine, Lost, OnResult, Watch, Work
 from population.errors import CampaignError
@@ -165,18 +165,18 @@ class RayEngine:
         fleet.call = call
         meter = self._driver.meter()
 
-        def given_up(number: int, cause: str) -> tuple[T, int]:
+        def given_up(number: int, cause: str) -> ModelResult:
             told = f"its work ended {MAX_KILLED} workers: {cause}"
             if lost is None:
                 raise CampaignError(f"a model cannot be worked with: {told}")
-            return lost(number, told), 0
+            return ModelResult(lost(number, told))
 
-        def counted(number: int, found: tuple[T, int]) -> None:
-            meter.add(found[1], 0.0, 0.0)
-            on_result(number, *found)
+        def counted(number: int, found: ModelResult) -> None:
+            meter.add(found.evaluations, 0.0, 0.0, found.tokens)
+            on_result(number, found.value, found.evaluations)
 
-        found: list[tuple[T, int]] = dispatcher.run(payloads, together, progress, counted, given_up)
-        return [result for result, _ in found]
+        found: list[ModelResult] = dispatcher.run(payloads, together, progress, counted, given_up)
+        return [result.value for result in found]
 
     def _ready(self) -> tuple[Dispatcher, RayFleet]:
         if self._dispatcher is None or self._fleet is None:
@@ -192,8 +192,7 @@ class RayEngine:
 
     def _note(self, reply: Reply) -> None:
         """Count what workers did beside each other, and tell what they passed over."""
-        spent = reply.spent
-        self._driver.meter().add(0, spent.forward_s / max(1, self.workers), spent.cpu_s)
+        self._driver.meter().add(0, reply.forward_s / max(1, self.workers), reply.cpu_s, 0)
         for sentence in reply.failures:
             self._driver.report(sentence)
 

@@ -20,7 +20,7 @@ from population.errors import PopulationError
 from population.evaluation.batching import landing_on
 from population.evaluation.evaluator import Evaluator
 from population.failures import one_line
-from population.gradient.descent import Descent, DescentSettings, DescentStep, ItemSampler
+from population.gradient.descent import Descent, DescentSettings, ItemSampler
 
 KEPT_WORK = 4
 """Pieces of work that are kept unpickled: all tasks of a generation's step share one."""
@@ -53,18 +53,18 @@ class Refused:
 
 
 @dataclass(frozen=True)
-class Spent:
-    """What a task took.
+class ModelResult:
+    """What comes of a model.
 
     Attributes:
-        evaluations: item evaluations.
-        forward_s: seconds in forward passes.
-        cpu_s: processor time in seconds.
+        value: the result of its work.
+        evaluations: item evaluations that it took.
+        tokens: that it read, learned or generated.
     """
 
-    evaluations: int
-    forward_s: float
-    cpu_s: float
+    value: Any
+    evaluations: int = 0
+    tokens: int = 0
 
 
 @dataclass(frozen=True)
@@ -72,13 +72,15 @@ class Reply:
     """What comes of a task.
 
     Attributes:
-        results: for each model, the result and the item evaluations that it took.
-        spent: in all.
+        results: for each model.
+        forward_s: seconds in forward passes.
+        cpu_s: processor time in seconds.
         failures: sentences about what was passed over.
     """
 
-    results: tuple[tuple[Any, int], ...]
-    spent: Spent
+    results: tuple[ModelResult, ...]
+    forward_s: float
+    cpu_s: float
     failures: tuple[str, ...]
 
 
@@ -147,17 +149,14 @@ class BenchWorker:
         """
         bench = self._opened()
 
-        def numbered(number: int, evaluator: Evaluator, state: Any) -> Any:
-            return own(first + number, evaluator, state)
+        def counted(number: int, evaluator: Evaluator, state: Any) -> ModelResult:
+            evaluations, tokens = evaluator.meter.evaluations, evaluator.meter.tokens
+            result = own(first + number, evaluator, state)
+            meter = evaluator.meter
+            return ModelResult(result, meter.evaluations - evaluations, meter.tokens - tokens)
 
-        taken: list[int] = []
-
-        def count(number: int, result: Any, evaluations: int) -> None:
-            taken.append(evaluations)
-
-        def job() -> Sequence[Any]:
-            results = bench.engine.map(genomes, numbered, lambda done: None, count)
-            return list(zip(results, taken, strict=True))
+        def job() -> Sequence[ModelResult]:
+            return bench.engine.map(genomes, counted, lambda done: None, lambda *_: None)
 
         try:
             own: Work[Any] = self._work(work[0], bench)
@@ -169,15 +168,16 @@ class BenchWorker:
         """Take the steps of some descents."""
         bench = self._opened()
 
-        def job() -> Sequence[Any]:
-            made: list[tuple[list[DescentStep], int]] = []
+        def job() -> Sequence[ModelResult]:
+            made: list[ModelResult] = []
             meter = bench.evaluator.meter
             for task in tasks:
-                before = meter.evaluations
+                evaluations, tokens = meter.evaluations, meter.tokens
                 (steps,) = bench.engine.descended(
                     [task.descent], [task.sampler], [task.settings], task.steps, lambda done: None
                 )
-                made.append((steps, meter.evaluations - before))
+                evaluations, tokens = meter.evaluations - evaluations, meter.tokens - tokens
+                made.append(ModelResult(steps, evaluations, tokens))
             return made
 
         return self._measured(job)
@@ -190,17 +190,13 @@ class BenchWorker:
     def _measured(self, job: Any) -> Reply | Raised:
         bench = self._opened()
         meter = bench.evaluator.meter
-        evaluations, forward_s, cpu_s = meter.evaluations, meter.forward_s, time.process_time()
+        forward_s, cpu_s = meter.forward_s, time.process_time()
         try:
             results = tuple(job())
         except Exception as error:  # noqa: BLE001 - it is raised where it can be told
             return Raised(_portable(error))
-        spent = Spent(
-            meter.evaluations - evaluations,
-            meter.forward_s - forward_s,
-            time.process_time() - cpu_s,
-        )
-        return Reply(results, spent, bench.failures.drain())
+        forward_s, cpu_s = meter.forward_s - forward_s, time.process_time() - cpu_s
+        return Reply(results, forward_s, cpu_s, bench.failures.drain())
 
     def _work(self, reference: Any, bench: Bench) -> Any:
         key = reference.hex()
