@@ -13,7 +13,7 @@ from population.engines.bench import BenchPlan
 from population.engines.cluster.connection import connect, disconnect
 from population.engines.cluster.fleet import Call, RayFleet
 from population.engines.cluster.settings import ClusterRequest
-from population.engines.cluster.worker import DescentTask, ModelResult, Reply
+from population.engines.cluster.worker import DescentTask, ModelResult, TaskReply
 from population.engines.dispatch import MAX_KILLED, Dispatcher
 from population.engines.interface import Engine, Lost, OnResult, Watch, Work
 from population.errors import CampaignError
@@ -190,7 +190,7 @@ class RayEngine:
         self._dispatcher.wait_for_workers(self._driver.waiting)
         return self._dispatcher, self._fleet
 
-    def _note(self, reply: Reply) -> None:
+    def _note(self, reply: TaskReply) -> None:
         """Count what workers did beside each other, and tell what they passed over."""
         self._driver.meter().add(0, reply.forward_s / max(1, self.workers), reply.cpu_s, 0)
         for sentence in reply.failures:

@@ -11,7 +11,13 @@ from ray.exceptions import RayActorError, RayError, RayTaskError
 from population.engines.cluster.connection import HeadWatch
 from population.engines.cluster.settings import ClusterRequest, WorkerNeeds
 from population.engines.cluster.versions import versions
-from population.engines.cluster.worker import BenchWorker, Opened, Raised, Refused, Reply
+from population.engines.cluster.worker import (
+    BenchWorker,
+    TaskRaised,
+    TaskReply,
+    WorkerOpened,
+    WorkerRefused,
+)
 from population.engines.dispatch import Done, Gone, Happening, Joined
 from population.errors import CampaignError
 from population.failures import one_line
@@ -47,7 +53,7 @@ class RayFleet:
         self._numbers = count()
         self.call: Call = lambda actor, task: None
         """How a worker is given a task; set before tasks are handed out."""
-        self.on_reply: Callable[[Reply], None] = lambda reply: None
+        self.on_reply: Callable[[TaskReply], None] = lambda reply: None
         """Called with each reply, also of tasks that somebody else was sooner with."""
 
     @property
@@ -99,14 +105,14 @@ class RayFleet:
             return [Gone(worker, _cause(error))]
         except RayTaskError as error:
             raise CampaignError(f"a worker of the Ray cluster failed: {one_line(error)}") from None
-        if isinstance(value, Refused):
+        if isinstance(value, WorkerRefused):
             self._refuse(worker, value)
             return []
-        if isinstance(value, Opened):
+        if isinstance(value, WorkerOpened):
             self._died_early = 0
             self._nodes[worker] = value.node
             return [Joined(worker)]
-        if isinstance(value, Raised):
+        if isinstance(value, TaskRaised):
             raise value.error
         self.on_reply(value)
         return [Done(worker, value.results)]
@@ -132,7 +138,7 @@ class RayFleet:
         if not self._actors:
             raise CampaignError(self._refused[0])
 
-    def _refuse(self, worker: Hashable, refused: Refused) -> None:
+    def _refuse(self, worker: Hashable, refused: WorkerRefused) -> None:
         sentence = f"node {refused.node} cannot work for this campaign: {refused.reason}"
         self._refused.append(sentence)
         ray.kill(self._actors.pop(worker))

@@ -27,7 +27,7 @@ KEPT_WORK = 4
 
 
 @dataclass(frozen=True)
-class Opened:
+class WorkerOpened:
     """A worker is ready.
 
     Attributes:
@@ -40,7 +40,7 @@ class Opened:
 
 
 @dataclass(frozen=True)
-class Refused:
+class WorkerRefused:
     """A worker cannot work as the driver does.
 
     Attributes:
@@ -68,7 +68,7 @@ class ModelResult:
 
 
 @dataclass(frozen=True)
-class Reply:
+class TaskReply:
     """What comes of a task.
 
     Attributes:
@@ -85,7 +85,7 @@ class Reply:
 
 
 @dataclass(frozen=True)
-class Raised:
+class TaskRaised:
     """The work raised an error, which stops the campaign.
 
     Attributes:
@@ -119,7 +119,7 @@ class BenchWorker:
         self._works: OrderedDict[str, Any] = OrderedDict()
         self._bench: Bench | None = None
 
-    def open(self, wanted: Mapping[str, str], plan: bytes) -> Opened | Refused:
+    def open(self, wanted: Mapping[str, str], plan: bytes) -> WorkerOpened | WorkerRefused:
         """Get ready.
 
         Args:
@@ -128,18 +128,20 @@ class BenchWorker:
         """
         node = socket.gethostname()
         if differs := difference(versions(), wanted):
-            return Refused(node, differs)
+            return WorkerRefused(node, differs)
         try:
             opener: BenchPlan = cloudpickle.loads(plan)
             self._bench = opener.open()
             self._bench.engine.start()
         except PopulationError as error:
-            return Refused(node, str(error))
+            return WorkerRefused(node, str(error))
         except Exception as error:  # noqa: BLE001 - whatever it is, this node cannot work
-            return Refused(node, one_line(error))
-        return Opened(node, os.getpid())
+            return WorkerRefused(node, one_line(error))
+        return WorkerOpened(node, os.getpid())
 
-    def map(self, work: Sequence[Any], first: int, genomes: Sequence[Floats]) -> Reply | Raised:
+    def map(
+        self, work: Sequence[Any], first: int, genomes: Sequence[Floats]
+    ) -> TaskReply | TaskRaised:
         """Make some models and work with each.
 
         Args:
@@ -161,10 +163,10 @@ class BenchWorker:
         try:
             own: Work[Any] = self._work(work[0], bench)
         except Exception as error:  # noqa: BLE001 - it is raised where it can be told
-            return Raised(error)
+            return TaskRaised(error)
         return self._measured(job)
 
-    def descend(self, tasks: Sequence[DescentTask]) -> Reply | Raised:
+    def descend(self, tasks: Sequence[DescentTask]) -> TaskReply | TaskRaised:
         """Take the steps of some descents."""
         bench = self._opened()
 
@@ -187,16 +189,16 @@ class BenchWorker:
             raise RuntimeError("a worker was given a task before it was ready")
         return self._bench
 
-    def _measured(self, job: Any) -> Reply | Raised:
+    def _measured(self, job: Any) -> TaskReply | TaskRaised:
         bench = self._opened()
         meter = bench.evaluator.meter
         forward_s, cpu_s = meter.forward_s, time.process_time()
         try:
             results = tuple(job())
         except Exception as error:  # noqa: BLE001 - it is raised where it can be told
-            return Raised(_portable(error))
+            return TaskRaised(_portable(error))
         forward_s, cpu_s = meter.forward_s - forward_s, time.process_time() - cpu_s
-        return Reply(results, forward_s, cpu_s, bench.failures.drain())
+        return TaskReply(results, forward_s, cpu_s, bench.failures.drain())
 
     def _work(self, reference: Any, bench: Bench) -> Any:
         key = reference.hex()

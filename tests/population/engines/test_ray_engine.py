@@ -134,7 +134,7 @@ def test_what_cannot_be_sent_is_done_here(engaged: Context) -> None:
 def test_a_node_that_differs_is_refused_by_name(engaged: Context, tasks_folder: Path) -> None:
     """With another version, and with another founder."""
     here = worker.BenchWorker().open({**versions(), "torch": "0.1"}, b"")
-    assert isinstance(here, worker.Refused)
+    assert isinstance(here, worker.WorkerRefused)
     assert re.fullmatch(r"torch is \S+, and 0.1 where the campaign runs", here.reason)
     other = context_of(tasks_folder, **ENGINE)
     other.hashes = replace(other.hashes, sha256=("0" * 64, *other.hashes.sha256[1:]))
