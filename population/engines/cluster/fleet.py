@@ -9,7 +9,7 @@ import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from population.engines.cluster.connection import HeadWatch
-from population.engines.cluster.settings import ClusterRequest, WorkerNeeds
+from population.engines.cluster.settings import ClusterRequest
 from population.engines.cluster.versions import versions
 from population.engines.cluster.worker import (
     BenchWorker,
@@ -42,15 +42,12 @@ class RayFleet:
     """
 
     def __init__(self, request: ClusterRequest, plan: bytes, say: Callable[[str], None]) -> None:
-        self._request, self._plan, self._say = request, plan, say
+        self._needs, self._plan, self._say = request.needs, plan, say
         self._actors: dict[Hashable, Any] = {}
         self._calls: dict[Any, tuple[Hashable, bool]] = {}
         self._nodes: dict[Hashable, str] = {}
-        self._refused: list[str] = []
-        self._died_early = 0
+        self._starts = _Starts(request)
         self._head = HeadWatch()
-        self._room = _Room(request.needs)
-        self._numbers = count()
         self.call: Call = lambda actor, task: None
         """How a worker is given a task; set before tasks are handed out."""
         self.on_reply: Callable[[TaskReply], None] = lambda reply: None
@@ -109,7 +106,7 @@ class RayFleet:
             self._refuse(worker, value)
             return []
         if isinstance(value, WorkerOpened):
-            self._died_early = 0
+            self._starts.died_early = 0
             self._nodes[worker] = value.node
             return [Joined(worker)]
         if isinstance(value, TaskRaised):
@@ -118,9 +115,8 @@ class RayFleet:
         return [Done(worker, value.results)]
 
     def _start_missing(self) -> None:
-        wanted = self._request.workers or max(1, self._room.count())
-        for _ in range(wanted - len(self._refused) - len(self._actors)):
-            needs = self._request.needs
+        needs = self._needs
+        for _ in range(self._starts.wanted() - len(self._actors)):
             actor: Any = (
                 ray.remote(BenchWorker)
                 .options(
@@ -132,39 +128,50 @@ class RayFleet:
                 )
                 .remote()
             )
-            worker = next(self._numbers)
+            worker = next(self._starts.numbers)
             self._actors[worker] = actor
             self._calls[actor.open.remote(dict(versions()), self._plan)] = worker, True
         if not self._actors:
-            raise CampaignError(self._refused[0])
+            raise CampaignError(self._starts.refused[0])
 
     def _refuse(self, worker: Hashable, refused: WorkerRefused) -> None:
         sentence = f"node {refused.node} cannot work for this campaign: {refused.reason}"
-        self._refused.append(sentence)
+        self._starts.refused.append(sentence)
         ray.kill(self._actors.pop(worker))
         if self._actors:
             self._say(sentence)
 
     def _count_early_death(self, error: RayActorError) -> None:
-        self._died_early += 1
-        if self._died_early >= DIED_EARLY:
+        self._starts.died_early += 1
+        if self._starts.died_early >= DIED_EARLY:
             raise CampaignError(f"workers of the Ray cluster cannot start: {_cause(error)}")
 
 
-class _Room:
-    """How many workers a cluster has room for."""
+class _Starts:
+    """How many workers there are to be.
 
-    def __init__(self, needs: WorkerNeeds) -> None:
-        self._needs: dict[str, float] = {
-            "CPU": needs.cpus,
-            "GPU": needs.gpus,
-            **needs.resources,
-        }
+    Attributes:
+        numbers: of workers that are started.
+        refused: sentences about those that cannot work.
+        died_early: workers in a row that died before they were ready.
+    """
+
+    def __init__(self, request: ClusterRequest) -> None:
+        self.numbers = count()
+        self.refused: list[str] = []
+        self.died_early = 0
+        needs = request.needs
+        self._asked = request.workers
+        self._needs = {"CPU": needs.cpus, "GPU": needs.gpus, **needs.resources}
         self._counted = -COUNTED_S
         self._count = 1
 
-    def count(self) -> int:
-        """As of a few seconds ago."""
+    def wanted(self) -> int:
+        """How many, without those that were refused."""
+        return (self._asked or max(1, self._room())) - len(self.refused)
+
+    def _room(self) -> int:
+        """For how many a cluster has room, as of a few seconds ago."""
         if time.monotonic() - self._counted > COUNTED_S:
             there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
             fits = [there.get(name, 0.0) / each for name, each in self._needs.items() if each > 0]
