@@ -31,6 +31,7 @@ bench: $(READY)  ## every benchmark in its quick form, as JSON in $(OUT)
 	$(BIN)/python -m tests.benchmarks.digits --passes 200 --seeds 1 --methods colony,cma_es --json $(OUT)/digits.json
 	$(BIN)/python -m tests.benchmarks.search --budget 24000 --seeds 1 --methods colony,cma_es --json $(OUT)/search.json
 	$(BIN)/python -m tests.benchmarks.improvement --budget 20000 --seeds 1 --methods keyless --json $(OUT)/improvement.json
+	$(BIN)/python -m tests.benchmarks.foundings --generations 2 --json $(OUT)/foundings.json
 	$(BIN)/python -m tests.benchmarks.arena --budget 24000 --items 60 --seeds 1 --generations 1 --json $(OUT)/arena.json
 	$(BIN)/python -m tests.benchmarks.candidate --budget 24000 --repeat 2 --json $(OUT)/candidate.json
 	$(BIN)/python -m tests.benchmarks.ratings --seeds 2 --json $(OUT)/ratings.json

@@ -9,12 +9,15 @@ from pathlib import Path
 from shutil import copy
 from typing import Any
 
+import networkx as nx
 import numpy as np
 import pytest
 import torch
 
+from lineage import Archive
+from population.campaign.opening_context import reopen_context
 from population.config import Config, resolve_paths
-from tests.benchmarks import candidate, digits, harness, mlp, search
+from tests.benchmarks import candidate, digits, foundings, harness, mlp, search
 from tests.benchmarks.encodings import Merged, Plain, PlainSpace
 from tests.benchmarks.harness import BenchmarkError, Budgeted, Results, Run, Trail
 from tests.benchmarks.rivals.problem import Spent
@@ -336,6 +339,8 @@ def test_search(small: search.Experiment) -> None:
             assert kept["spent"][0] == 18 + (BUDGET - 18) // (3 * 18) * (3 * 18)
         assert ("coverage" in kept) == (name == "colony")
         assert mean_over_tasks(kept, "test") == pytest.approx(kept["test"][str(BUDGET)][0])
+    (descended,) = found["colony"]["foundings/descended"][str(BUDGET)]
+    assert 0.0 <= descended <= 1.0
     together = found["colony"]["coverage"][str(BUDGET)][0]
     assert 0.0 < together <= 1.0
     assert mean_over_tasks(found["colony"], "coverage") == pytest.approx(together)
@@ -346,6 +351,24 @@ def test_search(small: search.Experiment) -> None:
 def mean_over_tasks(kept: dict[str, Any], what: str) -> float:
     tasks = [f"{what}/{task}" for task in ("capital", "double", "reverse")]
     return float(np.mean([kept[task][str(BUDGET)][0] for task in tasks]))
+
+
+def test_foundings_are_counted_as_the_archive_has_them(small_archive: Archive) -> None:
+    born = [model for model in small_archive.models() if model.generation > 0]
+    made = [model for model in born if model.operator not in {"centre", "emitter", "raise"}]
+    (row,) = foundings.by_hundreds(small_archive)
+    assert (row["generations"], row["births"], row["foundings"]) == ([1, 3], len(born), len(made))
+    stayed = [model for model in made if model.died is None or model.died > model.generation]
+    assert 0 <= row["places"] == len(stayed) <= len(made)
+    found = foundings.foundings_of(small_archive, reopen_context(small_archive))
+    champion = small_archive.find("champion").id
+    graph = small_archive.graph()
+    line = {champion, *nx.ancestors(graph, champion)}
+    assert found.in_champion == len(line & {model.id for model in made})
+    founded = {model.id for model in made}
+    heirs = {heir for one in founded for heir in nx.descendants(graph, one)}
+    assert found.descended == pytest.approx(len(founded | heirs) / len(born))
+    assert 1 <= found.large_founders <= 3
 
 
 def test_fine_tuning_learns_more_than_the_merge_that_it_starts_at(small: search.Experiment) -> None:

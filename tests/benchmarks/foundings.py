@@ -1,6 +1,6 @@
 """Foundings in a long campaign: whether new lines keep earning places, and what a generation takes.
 
-    python -m tests.benchmarks.foundings --generations 300 --json OUT
+    python -m tests.benchmarks.foundings --generations 300 --config FILE --json OUT
 
 A founding is the birth of a model that an operator made of parents which the arena picked; the
 line that it begins lasts for as long as its newest model is taken further. A place is earned by a
@@ -27,7 +27,7 @@ from lineage.records import Model
 from population.campaign.context import Context, genome_of
 from population.campaign.loop import Campaign
 from population.campaign.opening_context import found_archive, open_context
-from population.config import load_config
+from population.config import Budget, load_config
 from population.errors import PopulationError
 from population.evolution.proposals import CENTRE, EMITTER, RAISE
 from population.weights.founder_shares import vector_shares
@@ -35,6 +35,9 @@ from tests.benchmarks.harness import parser_of, positive, told
 
 EVERY = 100
 """Generations that are counted together."""
+
+ENDLESS = 1 << 40
+"""Item evaluations: generations alone end the campaign."""
 
 LARGE = 0.05
 """The part of a model's weights above which a founder is counted."""
@@ -125,16 +128,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run a long campaign and print what foundings were worth."""
     parser = parser_of(__doc__)
     parser.add_argument("--generations", type=positive, default=300)
-    parser.add_argument("--steps", type=positive, help="[gradient] steps; default: the colony's")
+    parser.add_argument("--config", type=Path, help="of another campaign than the default one")
     args = parser.parse_args(arguments)
-    asked: dict[str, Any] = {
-        "run": {"threads": args.threads},
-        "budget": {"generations": args.generations, "item_evaluations": 1 << 40},
-    }
-    if args.steps:
-        asked["gradient"] = {"steps": args.steps}
+    budget = Budget(item_evaluations=ENDLESS, generations=args.generations)
     try:
-        context = open_context(load_config(asked))
+        config = load_config(args.config)
+        run = config.run.model_copy(update={"threads": args.threads})
+        context = open_context(config.model_copy(update={"run": run, "budget": budget}))
         with TemporaryDirectory() as folder:
             archive = found_archive(Path(folder) / "colony.duckdb", context)
 
