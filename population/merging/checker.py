@@ -13,6 +13,7 @@ from types import TracebackType
 
 from population.errors import CheckpointError
 from population.memory import available_memory
+from population.merging.known_agreements import agreement_of, remember
 from population.merging.library_check import MAX_LISTED, Shapes, compare_faults
 from population.models.checkpoints import Checkpoint
 
@@ -35,24 +36,27 @@ _Request = tuple[Path, Shapes, Path, Shapes, Sequence[tuple[Path, Shapes]]]
 class Checker:
     """Checks with transformers whether the files of a checkpoint agree with each other.
 
-    In this process if torch is loaded here, else in one that starts at once and is ready by the
-    time that it is needed, so that a merge does not wait for imports.
+    In this process if torch is loaded here, else in one that imports it while weights are written.
+    What was found without fault before is not checked again, see `known_agreements`.
     """
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
-        self._request: tuple[Path, Shapes, Path, Shapes, Sequence[tuple[Path, Shapes]]] | None = (
-            None
-        )
+        self._request: _Request | None = None
         self._unavailable_reason: str | None = None
+        self._entry: Path | None = None
 
     def __enter__(self) -> Checker:
+        return self
+
+    def _start(self) -> None:
+        """Start the other process, unless torch is loaded here or there is no memory for it."""
         if "torch" in sys.modules:
-            return self
+            return
         free = available_memory()
         if free is not None and free < MIN_FREE_BYTES:
             self._unavailable_reason = "there is too little memory"
-            return self
+            return
         root = str(Path(__file__).parents[2])
         quiet = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error", "OMP_NUM_THREADS": "1"}
         try:
@@ -66,7 +70,6 @@ class Checker:
             )
         except OSError as error:
             self._unavailable_reason = error.strerror or str(error)
-        return self
 
     def __exit__(
         self,
@@ -97,6 +100,9 @@ class Checker:
             source: the source of the config; its own faults are not blamed on the result.
             others: further sources; tensors that they have in excess are not blamed on it either.
         """
+        self._entry = agreement_of(folder, shapes)
+        if self._entry.exists():
+            return
         source_shapes = _shapes(source)
         added = shapes.keys() - source_shapes.keys()
         other_sources = [  # mostly none, so that what is asked stays short
@@ -111,6 +117,7 @@ class Checker:
             source_shapes,
             other_sources,
         )
+        self._start()
         if self._process is None or self._process.stdin is None:
             return
         keys = ("folder", "shapes", "source", "source_shapes", "others")
@@ -138,6 +145,8 @@ class Checker:
                 f"transformers was not asked whether these files agree: {self._unavailable_reason}"
             ]
         new_faults, known_faults = faults
+        if self._entry is not None and not (new_faults or known_faults):
+            remember(self._entry)
         if new_faults:
             count = f" (and {len(new_faults) - 1} more)" if len(new_faults) > 1 else ""
             raise CheckpointError(

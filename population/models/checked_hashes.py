@@ -12,12 +12,11 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from lineage.storage.atomic_file import whole_file
 from population.errors import CheckpointError
 from population.models.adapters import AdaptedCheckpoint
+from population.models.cache_entries import keep, version_of
 from population.models.checkpoints import Checkpoint, weights_sha256
 from population.models.dtypes import Dtype, Raw, all_finite
 from population.models.grafts import GraftedCheckpoint
@@ -31,9 +30,6 @@ MIN_CACHED_BYTES = 64 << 20
 
 SETTLED_S = 2.0
 """Seconds since their last change after which files count as unchanging."""
-
-MAX_ENTRIES = 1000
-"""Checkpoints in the cache at most; the oldest entries are removed."""
 
 
 def checked_sha256(
@@ -56,7 +52,7 @@ def checked_sha256(
                 return cached
     sha256 = _read(checkpoint, progress)
     if cache_file is not None and cache_file == _cache_file(checkpoint):
-        _write(cache_file, sha256)
+        keep(cache_file, sha256)
     return sha256
 
 
@@ -107,28 +103,10 @@ def _cache_file(checkpoint: Checkpoint) -> Path | None:
     if time.time() - newest < SETTLED_S:
         return None
     identity = [
-        _version(),
+        version_of("model-colony"),
         [(p, s.st_size, s.st_ino, s.st_dev, s.st_mtime_ns, s.st_ctime_ns) for p, s in stats],
         [(name, header.dtype.code, header.shape) for name, header in sorted(headers.items())],
         changes,
     ]
     key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
     return cache_folder() / "fingerprints" / key
-
-
-def _version() -> str:
-    try:
-        return version("model-colony")
-    except PackageNotFoundError:
-        return "unknown"
-
-
-def _write(cache_file: Path, sha256: str) -> None:
-    """Write a hash to the cache; a failure to do so is ignored."""
-    with suppress(OSError):
-        cache_file.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(cache_file) as draft:
-            draft.write_text(sha256 + "\n", encoding="ascii")
-        entries = sorted(cache_file.parent.iterdir(), key=lambda path: path.stat().st_mtime)
-        for old in entries[: max(0, len(entries) - MAX_ENTRIES)]:
-            old.unlink()

@@ -14,7 +14,7 @@ import pytest
 
 from population.campaign.memory_plan import MemoryNeeds, free_memory, planned
 from population.errors import CheckpointError
-from population.models import checked_hashes
+from population.models import cache_entries, checked_hashes
 from population.models.blocks import layout_of
 from population.models.checked_hashes import checked_sha256
 from population.models.opening import open_checkpoint
@@ -113,7 +113,7 @@ shapes = {name: header.shape for name, header in founders[0].tensors.items()}
 layout = layout_of(shapes, founders[0].config, "half", 1)
 maker = Materialiser(founders, Basis(("a", "b"), 0), layout, int(sys.argv[1]))
 genomes = [np.full(len(layout.blocks), 0.1 * k) for k in range(6)]
-next(maker.siblings(genomes[:1]))
+next(maker.siblings(genomes[1:2]))  # of both founders, whose pages count as memory
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for state in maker.siblings(genomes):
     del state
@@ -169,7 +169,7 @@ def test_a_hash_is_written_down_until_the_file_is_another(
     for place in (tmp_path / "cache" / "colony" / "fingerprints").iterdir():
         place.write_text("nonsense")
     assert known() == changed
-    monkeypatch.setattr(checked_hashes, "MAX_ENTRIES", 2)
+    monkeypatch.setattr(cache_entries, "MAX_ENTRIES", 2)
     for copy in ("two", "three", "four"):
         shutil.copytree(folder, tmp_path / copy)
         checked_sha256(open_checkpoint(tmp_path / copy))

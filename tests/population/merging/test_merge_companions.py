@@ -14,6 +14,7 @@ from safetensors.numpy import load_file, save_file
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 from transformers import AutoConfig, AutoTokenizer, GenerationConfig, PreTrainedTokenizerFast
 
+from population.merging import checker as checking
 from population.merging.checker import Checker
 from population.merging.library_check import compare_faults, find_faults
 from population.merging.special_ids import TokenIds, with_ids
@@ -249,7 +250,40 @@ def test_a_result_that_transformers_would_not_load_is_not_written(tmp_path: Path
         refused(checker.result, "config.json asks for", "nothing was written")
 
 
-def test_where_torch_is_not_loaded_another_process_is_asked(tmp_path: Path) -> None:
+def test_what_was_found_without_fault_is_not_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    asked = list[Path]()
+
+    def compare(folder: Path, *rest: Any) -> tuple[list[str], list[str]]:
+        asked.append(folder)
+        return compare_faults(folder, *rest)
+
+    monkeypatch.setattr(checking, "compare_faults", compare)
+    one, other = laid(tmp_path / "a"), laid(tmp_path / "b")
+    broken = {name: [9, 9] if name == "lm_head.weight" else size for name, size in SHAPES.items()}
+
+    def check(folder: Path, shapes: Any) -> list[str]:
+        with Checker() as asking:
+            asking.submit(folder, shapes, open_checkpoint(one))
+            return asking.result()
+
+    assert check(one, SHAPES) == check(other, SHAPES) == []
+    assert asked == [one]
+    for _ in range(2):
+        refused(lambda: check(other, broken), "config.json asks for")
+    assert asked == [one, other, other]
+    told = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps(told | {"rms_norm_eps": 1e-4}))
+    assert check(other, SHAPES) == []
+    assert len(asked) == 4
+
+
+def test_where_torch_is_not_loaded_another_process_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     laid(tmp_path / "a")
     laid(tmp_path / "b")
     told = json.loads((tmp_path / "b" / "config.json").read_text())
@@ -259,6 +293,7 @@ import json, sys
 from pathlib import Path
 from population.models.opening import open_checkpoint
 from population.errors import CheckpointError
+from population.merging import checker as checking
 from population.merging.checker import Checker
 source = open_checkpoint(Path("a"))
 shapes = {name: header.shape for name, header in source.tensors.items()}
