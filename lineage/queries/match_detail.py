@@ -7,6 +7,7 @@ from lineage.archive.archive import Archive
 from lineage.errors import ArchiveError
 from lineage.queries.judges import reliabilities
 from lineage.queries.matches import MATCHES, Match, MatchName, match_of
+from lineage.records import ImageFile, images_in
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class MatchDetail:
         prompt: of the item.
         key: of the item, where it was checkable in that round.
         hidden: whether the item is used nowhere but in the arena.
+        images: that the item shows.
         judgements: verdicts, by mode, the most trusted judge of each mode first.
     """
 
@@ -54,6 +56,7 @@ class MatchDetail:
     prompt: str
     key: str | None
     hidden: bool
+    images: tuple[ImageFile, ...]
     judgements: tuple[Judgement, ...]
 
     @property
@@ -68,7 +71,7 @@ WHERE m.round = $round AND item = $item AND model_a = $a AND model_b = $b
 """
 
 _LAST_PLAYED = """
-SELECT va.round, rounds.generation, prompt, CASE WHEN checkable THEN key END, hidden
+SELECT va.round, rounds.generation, prompt, CASE WHEN checkable THEN key END, hidden, details
 FROM verdicts va JOIN verdicts vb USING (round, item) JOIN rounds USING (round)
 JOIN round_items USING (round, item) JOIN items ON items.id = item
 WHERE item = $item AND va.model = $a AND vb.model = $b
@@ -108,7 +111,7 @@ def match_detail(archive: Archive, name: MatchName) -> MatchDetail:
         raise ArchiveError(
             f"#{name.a} and #{name.b} gave the same answer to {name.item!r}: that is no match"
         )
-    _, generation, prompt, key, hidden = played
+    _, generation, prompt, key, hidden, details = played
     match = match_of(rows[0])
     reliability = reliabilities(archive, match.task)
     judgements = []
@@ -117,4 +120,6 @@ def match_detail(archive: Archive, name: MatchName) -> MatchDetail:
         judgements.append(
             Judgement(judge, mode, prefers, trust, favour, admitted, of_task.hits, of_task.misses)
         )
-    return MatchDetail(match, generation, prompt, key, hidden, tuple(judgements))
+    return MatchDetail(
+        match, generation, prompt, key, hidden, images_in(details), tuple(judgements)
+    )

@@ -10,7 +10,14 @@ from lineage.records.generations import (
     OperatorRecord,
     SearchRecord,
 )
-from lineage.records.items import IMAGE_MARK, ImageFile, Item, Message, stored_item
+from lineage.records.items import (
+    IMAGE_MARK,
+    ImageFile,
+    Item,
+    Message,
+    images_in,
+    stored_item,
+)
 from lineage.records.judges import Audit, Evidence, Juror, Label, Trust
 from lineage.records.models import Birth, Block, Death, Founder, Model, Parent, parent_roles
 from lineage.records.rounds import (
@@ -66,6 +73,7 @@ __all__ = [
     "Verdict",
     "Vote",
     "allowance_of",
+    "images_in",
     "parent_roles",
     "stored_item",
 ]

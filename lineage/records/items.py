@@ -89,6 +89,12 @@ class Item:
         return json.dumps(kept, ensure_ascii=False) if kept else None
 
 
+def images_in(details: str | None) -> tuple[ImageFile, ...]:
+    """The images of an item, by what an archive keeps of it; see `Item.details`."""
+    kept: dict[str, Any] = json.loads(details) if details else {}
+    return tuple(ImageFile(*image) for image in kept.get("images", ()))
+
+
 def stored_item(
     identity: str,
     task: str,
@@ -110,5 +116,5 @@ def stored_item(
         messages=tuple(Message(*turn) for turn in kept.get("messages", ())),
         keys=tuple(kept.get("keys", ())),
         choices=tuple(kept.get("choices", ())),
-        images=tuple(ImageFile(*image) for image in kept.get("images", ())),
+        images=images_in(details),
     )

@@ -11,6 +11,7 @@ from rich.text import Text
 from lineage.drawing.text import shown
 from lineage.glyphs import ASCII
 from tui.cli.lineage_tables import natural_width, plain_table, safe
+from tui.shared.half_blocks import half_blocks
 from tui.shared.verdict import verdict
 
 if TYPE_CHECKING:
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from lineage.queries.leaderboard import LeaderboardRow
     from lineage.queries.match_detail import MatchDetail
     from lineage.queries.matches import Match, Side
+
+
+WIDEST = 48
+"""Cells that an image may take."""
 
 
 def leaderboard_json(standings: "Sequence[LeaderboardRow]") -> list[dict[str, Any]]:
@@ -165,6 +170,7 @@ def match_detail_json(detail: "MatchDetail", closer: Mapping[int, int | None]) -
         "generation": detail.generation,
         "prompt": detail.prompt,
         "key": detail.key,
+        "images": [vars(image) for image in detail.images],
         "hidden": detail.hidden,
         "judgements": [
             {**vars(judgement), "closer_to": closer[judgement.judge]}
@@ -188,6 +194,8 @@ def match_detail_view(detail: "MatchDetail", closer: Mapping[int, int | None]) -
         Text("round", "dim"), f"{match.round}, after generation {detail.generation}{hidden}"
     )
     head.add_row(Text("prompt", "dim"), safe(detail.prompt))
+    if detail.images:
+        head.add_row(Text("shown", "dim"), _shown(detail))
     head.add_row(Text("key", "dim"), safe(detail.key) if detail.key else "nobody looked at it")
     for letter, side in (("A", match.a), ("B", match.b)):
         head.add_row(Text(f"{letter} #{side.model}", "bold"), _answer(side))
@@ -215,6 +223,14 @@ def match_detail_view(detail: "MatchDetail", closer: Mapping[int, int | None]) -
         "favours: how likely its mistakes are nobody's favour"
     )
     return Group(head, Text(), table, Text(words, style="dim"))
+
+
+def _shown(detail: "MatchDetail") -> Text:
+    """The images of a match's item."""
+    rows = half_blocks(detail.images, WIDEST)
+    return Text("\n").join(
+        Text.assemble(*((piece.text, piece.tone) for piece in row)) for row in rows
+    )
 
 
 def _answer(side: "Side") -> Text:

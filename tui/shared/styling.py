@@ -52,7 +52,7 @@ _TONES: dict[str, tuple[str, str]] = {
 
 
 class Piece(NamedTuple):
-    """A span whose tone is one of the app's own (see `_TONES`)."""
+    """A span whose tone is one of the app's own (see `_TONES`), or `#rrggbb on #rrggbb`."""
 
     text: str
     tone: str = "plain"
@@ -205,6 +205,11 @@ def link_to(model: int) -> Style:
     return Style.from_meta({"@click": f"app.go({model})"})
 
 
+def _painted(tone: str) -> Style | None:
+    """The style of a tone that is two colours, as those of images are; None for any other."""
+    return Style.parse(tone) if tone.startswith("#") else None
+
+
 def segments(row: "Iterable[Span | Piece]", styles: Mapping[str, Style]) -> list[Segment]:
     """A row of spans as styled segments.
 
@@ -220,7 +225,7 @@ def segments(row: "Iterable[Span | Piece]", styles: Mapping[str, Style]) -> list
         if pending:
             if not pending.isprintable():
                 pending = escaped(pending)
-            style = styles.get(pending_tone, plain)
+            style = styles.get(pending_tone) or _painted(pending_tone) or plain
             painted += linked(pending, style) if "#" in pending else [Segment(pending, style)]
         pending, pending_tone = text, tone
     return painted

@@ -9,6 +9,7 @@ from tui.app.data.snapshot import Snapshot
 from tui.app.drawing.judge_rows import rate
 from tui.app.drawing.labelled_text import DrawnRow, cropped, gap, wrapped
 from tui.app.drawing.rows import ListedRows
+from tui.shared.half_blocks import half_blocks
 from tui.shared.styling import Piece, Signs
 from tui.shared.verdict import verdict
 
@@ -96,6 +97,8 @@ def match_rows(
         *wrapped("round", f"{match.round}, after generation {detail.generation}{hidden}", width),
     ]
     rows += wrapped("prompt", detail.prompt, width)
+    shown = half_blocks(detail.images, width)
+    rows += [(f"shown {number}", None, list(row)) for number, row in enumerate(shown)]
     rows += wrapped("key", detail.key or "nobody looked at it", width)
     for letter, side, tone in zip("AB", (match.a, match.b), tones, strict=True):
         rows.append(gap(letter))
