@@ -17,7 +17,7 @@ import torch
 from lineage import Archive
 from population.campaign.opening_context import reopen_context
 from population.config import Config, resolve_paths
-from tests.benchmarks import candidate, digits, foundings, harness, mlp, search
+from tests.benchmarks import candidate, cluster, digits, foundings, harness, mlp, search
 from tests.benchmarks.encodings import Merged, Plain, PlainSpace
 from tests.benchmarks.harness import BenchmarkError, Budgeted, Results, Run, Trail
 from tests.benchmarks.rivals.problem import Spent
@@ -435,3 +435,9 @@ def test_the_cost_of_a_candidate_is_told_by_stage(tmp_path: Path) -> None:
         assert stages[0] > 0
         assert stages[-1] > 0
         assert cost["overhead"] == pytest.approx(sum(stages) / stages[-1])
+
+
+def test_many_workers_are_as_busy_as_their_driver_is_fast() -> None:
+    swift, slow = (cluster.utilisation(20, [0.25], driver_ms, 1.0) for driver_ms in (0.1, 50.0))
+    assert 0.6 < swift <= 1.0
+    assert slow == pytest.approx(0.25 / 50e-3 / 20, rel=0.1)

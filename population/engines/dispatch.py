@@ -26,6 +26,26 @@ REMEMBERED = 32
 """Durations of tasks that tell how long one takes."""
 
 
+TASKS_EACH = 4
+"""Tasks for each worker that work is cut into: who is slow does fewer of them."""
+
+MOST_TOGETHER = 8
+"""Payloads that are one task at most: together siblings are made sooner, and a task should end."""
+
+
+def together(payloads: int, workers: int) -> int:
+    """How many payloads are one task.
+
+    >>> [together(count, workers=2) for count in (4, 28, 1000)]
+    [1, 3, 8]
+
+    Args:
+        payloads: how many there are.
+        workers: that they are for.
+    """
+    return max(1, min(payloads // (TASKS_EACH * max(1, workers)), MOST_TOGETHER))
+
+
 @dataclass(frozen=True)
 class Joined:
     """A worker is ready.
@@ -154,7 +174,7 @@ class Dispatcher:
     def run(
         self,
         payloads: Sequence[P],
-        together: int,
+        size: int,
         progress: Callable[[int], None],
         on_result: Callable[[int, R], None],
         lost: Callable[[int, str], R],
@@ -163,7 +183,7 @@ class Dispatcher:
 
         Args:
             payloads: what there is to do; workers get `Batched` ones, and give a list of results.
-            together: how many of them are one task at most.
+            size: how many of them are one task at most.
             progress: called with the number of results so far, before each and while there is
                 nothing new; may raise to stop.
             on_result: called with each result, in order.
@@ -174,8 +194,8 @@ class Dispatcher:
             The results in the order of the payloads.
         """
         tasks = [
-            _Task(first, min(first + together, len(payloads)))
-            for first in range(0, len(payloads), max(1, together))
+            _Task(first, min(first + size, len(payloads)))
+            for first in range(0, len(payloads), max(1, size))
         ]
         run = _Run(deque(tasks), len(tasks))
         found: dict[int, R] = {}

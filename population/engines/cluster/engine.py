@@ -14,16 +14,13 @@ from population.engines.cluster.connection import connect, disconnect
 from population.engines.cluster.fleet import Call, RayFleet
 from population.engines.cluster.settings import ClusterRequest
 from population.engines.cluster.worker import DescentTask, ModelResult, TaskReply
-from population.engines.dispatch import MAX_KILLED, Dispatcher
+from population.engines.dispatch import MAX_KILLED, Dispatcher, together
 from population.engines.interface import Engine, Lost, OnResult, Watch, Work
 from population.errors import CampaignError
 from population.evaluation.meter import Meter
 from population.gradient.descent import Descent, DescentSettings, DescentStep, ItemSampler
 
 T = TypeVar("T")
-
-MOST_TOGETHER = 8
-"""Siblings that are one task at most: together they are made sooner, and a task should end soon."""
 
 
 class Driver:
@@ -110,10 +107,9 @@ class RayEngine:
             return self._driver.local.map(genomes, work, progress, on_result, lost)
         dispatcher, _ = self._ready()
         shared = ray.put(pickled)
-        together = -(-len(genomes) // max(1, dispatcher.workers))
         return self._run(
             genomes,
-            min(together, MOST_TOGETHER),
+            together(len(genomes), dispatcher.workers),
             lambda actor, task: actor.map.remote([shared], task.first, task.payloads),
             progress,
             on_result,
@@ -155,7 +151,7 @@ class RayEngine:
     def _run(
         self,
         payloads: Sequence[Any],
-        together: int,
+        size: int,
         call: Call,
         progress: Watch,
         on_result: OnResult[T],
@@ -175,7 +171,7 @@ class RayEngine:
             meter.add(found.evaluations, 0.0, 0.0, found.tokens)
             on_result(number, found.value, found.evaluations)
 
-        found: list[ModelResult] = dispatcher.run(payloads, together, progress, counted, given_up)
+        found: list[ModelResult] = dispatcher.run(payloads, size, progress, counted, given_up)
         return [result.value for result in found]
 
     def _ready(self) -> tuple[Dispatcher, RayFleet]:

@@ -47,13 +47,13 @@ class Script:
         return [self._coming.pop(0)[1]]
 
 
-def run(script: Script, payloads: Sequence[int], together: int = 1) -> tuple[list[Any], list[int]]:
+def run(script: Script, payloads: Sequence[int], size: int = 1) -> tuple[list[Any], list[int]]:
     """The results, and the order in which they were handed on."""
     order: list[int] = []
     dispatcher = Dispatcher(script, lambda: script.now)
     results: list[Any] = dispatcher.run(
         payloads,
-        together,
+        size,
         lambda done: None,
         lambda number, result: order.append(number),
         lambda number, cause: f"{number} {cause}",
@@ -69,7 +69,7 @@ def test_results_are_handed_on_in_order_whoever_is_first() -> None:
 
 def test_a_worker_that_joins_late_is_given_tasks() -> None:
     script = Script({"a": 0, "late": 1.5})
-    assert run(script, range(4), together=2)[0] == [0, 10, 20, 30]
+    assert run(script, range(4), size=2)[0] == [0, 10, 20, 30]
     script = Script({"a": 0, "late": 1.5})
     run(script, range(6))
     assert {worker for worker, _ in script.done} == {"a", "late"}
@@ -77,7 +77,7 @@ def test_a_worker_that_joins_late_is_given_tasks() -> None:
 
 def test_who_kills_workers_is_found_among_siblings_and_given_up() -> None:
     script = Script({"a": 0, "b": 0}, kills={2})
-    results, order = run(script, range(6), together=3)
+    results, order = run(script, range(6), size=3)
     assert results == [0, 10, "2 killed", 30, 40, 50]
     assert order == [0, 1, 2, 3, 4, 5]
     assert sum(2 in payloads for _, payloads in script.done) == 3
