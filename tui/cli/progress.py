@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from tui.cli.progress_line import ProgressLine
 from tui.shared.heartbeat import HeartbeatWriter
 from tui.shared.interrupts import StopRequest
-from tui.shared.pace import CampaignEnds, clock, part_done, time_left
+from tui.shared.pace import CampaignEnds, clock, on_workers, part_done, time_left
 
 if TYPE_CHECKING:
     from lineage.records import CommandOutcome
+    from population.campaign.loop import Campaign
     from population.campaign.state import PopulationState
 
 
@@ -43,7 +44,14 @@ class CampaignProgress:
         self._at = now()
         self.spent: Callable[[], int] = lambda: 0
         """Item evaluations so far, including those in flight."""
+        self.workers: Callable[[], int | None] = lambda: None
+        """Processes of a cluster that work for the campaign."""
         heartbeat.update(budget=ends.evaluations, generations=ends.generations)
+
+    def watch(self, campaign: "Campaign") -> None:
+        """Tell of a campaign what it has spent, and who works for it."""
+        self.spent = lambda: campaign.spent
+        self.workers = lambda: campaign.context.engine.workers
 
     def on_step(self, done: int, total: int, what: str) -> None:
         """Called between two models.
@@ -66,10 +74,16 @@ class CampaignProgress:
         else:
             if self._step != PAUSED and self._left is not None:
                 self._left = max(0.0, self._left - (now - self._at))
-            self._line.step(done, total, what)
+            self._line.step(done, total, what + on_workers(self.workers()))
         self._step, self._at = what, now
         self._heartbeat.step(
-            done, total, what, left_s=self._left, step_left_s=self._line.left, spent=self.spent()
+            done,
+            total,
+            what,
+            left_s=self._left,
+            step_left_s=self._line.left,
+            spent=self.spent(),
+            workers=self.workers(),
         )
 
     def on_command(self, result: "CommandOutcome") -> None:

@@ -171,7 +171,7 @@ def run(
                     shown.on_command,
                     shown.on_trouble,
                 )
-                shown.spent = lambda: campaign.spent
+                shown.watch(campaign)
                 reason = campaign.run()
                 line.say(f"stopped: {reason}")
                 if report_after:

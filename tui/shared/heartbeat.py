@@ -37,6 +37,7 @@ class Heartbeat:
         left_s: seconds until its end; None where that is not known.
         ended: why it is over; None while it runs.
         step_left_s: seconds until `what` is done; None where that is not known.
+        workers: processes of a cluster that work for it; None where there are never any.
     """
 
     pid: int
@@ -53,6 +54,7 @@ class Heartbeat:
     left_s: float | None = None
     ended: str | None = None
     step_left_s: float | None = None
+    workers: int | None = None
 
     @property
     def running(self) -> bool:

@@ -101,6 +101,17 @@ class Steps:
         return (now - since) / (done - first) * max(0, total - done)
 
 
+def on_workers(count: int | None) -> str:
+    """Who does what is done, to follow it; nothing where that is this process.
+
+    >>> "offspring" + on_workers(1), "offspring" + on_workers(12), "offspring" + on_workers(None)
+    ('offspring on 1 worker', 'offspring on 12 workers', 'offspring')
+    """
+    if not count:
+        return ""
+    return f" on {count:,} worker" if count == 1 else f" on {count:,} workers"
+
+
 def clock(seconds: float) -> str:
     """A duration as minutes and seconds, or hours as well: 4:05 or 1:04:05."""
     minutes, rest = divmod(max(0, int(seconds)), 60)

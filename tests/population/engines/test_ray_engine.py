@@ -131,6 +131,12 @@ def test_what_cannot_be_sent_is_done_here(engaged: Context) -> None:
     assert engaged.map_models([engaged.genome_of_founder(0)], work) == [os.getpid()]
 
 
+def test_without_the_extra_it_is_named(tasks_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "population.engines.cluster.engine", None)
+    with pytest.raises(CampaignError, match=r"pip install 'model-colony\[ray\]'"):
+        equip(context_of(tasks_folder, **ENGINE))
+
+
 def test_a_node_that_differs_is_refused_by_name(engaged: Context, tasks_folder: Path) -> None:
     """With another version, and with another founder."""
     here = worker.BenchWorker().open({**versions(), "torch": "0.1"}, b"")

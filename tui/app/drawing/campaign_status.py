@@ -4,6 +4,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from tui.shared.heartbeat import Heartbeat
+from tui.shared.pace import on_workers
 from tui.shared.styling import Piece, Signs, bar
 
 if TYPE_CHECKING:
@@ -75,7 +76,10 @@ def activity(
     rows: list[list[Piece]] = []
     if heartbeat is not None and heartbeat.running:
         done = f"{heartbeat.done}/{heartbeat.total}" if heartbeat.total else ""
-        doing = [Piece("doing  ", "dim"), Piece(f"{heartbeat.what} {done}", "strong")]
+        doing = [
+            Piece("doing  ", "dim"),
+            Piece(f"{heartbeat.what}{on_workers(heartbeat.workers)} {done}", "strong"),
+        ]
         if heartbeat.step_left_s is not None and heartbeat.step_left_s >= 1.0:
             doing.append(Piece(f"   {duration_text(heartbeat.step_left_s)} to go", "dim"))
         rows.append(doing)
