@@ -103,7 +103,8 @@ class Report:
         """The stable dictionary that scripts read; a baseline's own keys are its test results."""
 
         def splits(entry: ReportEntry) -> dict[str, Any]:
-            return {split: entry.results[split].as_json() for split in reversed(SPLITS)}
+            found = {split: entry.results.get(split) for split in reversed(SPLITS)}
+            return {split: one.as_json() if one else None for split, one in found.items()}
 
         founders, spent = self.origin.founders, self.spent
         return {

@@ -37,7 +37,7 @@ class ReportEntry:
     Attributes:
         name: of the model.
         detail: what it is.
-        results: by split.
+        results: by split; nothing on the search split where that is not at hand.
         exact_on_test: exact match on the test split, shape [items].
         id: of the model, if it is in the archive.
     """

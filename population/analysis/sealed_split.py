@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from arena.errors import TaskError
 from arena.tasks.generators import SPLITS
 from lineage import Archive
 from lineage.records import Floats, Item, Scores
@@ -21,6 +22,7 @@ from population.campaign.failure_handling import items_with_usable_keys
 from population.engines.interface import WeightMaker
 from population.errors import CampaignError
 from population.evaluation.intervals import Interval, mean_over_tasks, scores_by_task
+from population.failures import one_line
 from population.weights.materialise import state_sha256
 
 
@@ -34,13 +36,22 @@ class SplitMeasurements:
 
     Raises:
         CampaignError: no task has keys.
-        TaskError: the file of a split is missing or broken.
+        TaskError: the file of another split than search is missing or broken.
     """
 
     def __init__(self, archive: Archive, context: Context, progress: Progress) -> None:
         self._archive, self._context, self._progress = archive, context, progress
-        everything = [item for split in SPLITS for item in context.split(split)]
-        everything = keyed_by_labels(archive, everything)
+        self.splits: tuple[str, ...] = tuple(s for s in SPLITS if s != "search")
+        """Those that are at hand: breeding is done, so a report can do without search items."""
+        try:
+            bred_on = context.split("search")
+            self.splits = SPLITS
+        except TaskError as error:
+            bred_on = []
+            context.failures.add(f"the report is without the search split: {one_line(error)}")
+        measured = [item for split in self.splits if split != "search"
+                    for item in context.split(split)]  # fmt: skip
+        everything = keyed_by_labels(archive, [*bred_on, *measured])
         keyed = [item for item in everything if item.key is not None]
         self._items: list[Item] = items_with_usable_keys(context, keyed)
         if not self._items:
@@ -169,7 +180,7 @@ class SplitMeasurements:
         """
         exact = self._exact[genome.tobytes()]
         results = {}
-        for split in SPLITS:
+        for split in self.splits:
             in_split = self._splits == split
             tasks = self._tasks_in(split)
             by_task = sorted(scores_by_task(exact[in_split], tasks).items())

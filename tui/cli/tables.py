@@ -29,11 +29,12 @@ def report_view(report: "Report") -> RenderableType:
     )
     overall.add_column("model", min_width=15)
     overall.add_column("how")
-    for split in ("search", "selection", "test"):
+    splits = [split for split in ("search", "selection", "test") if split in rows[0].results]
+    for split in splits:
         overall.add_column(split, justify="right")
     for number, entry in enumerate(rows):
         title = "champion " + entry.name if entry is report.champion else entry.name
-        cells = [str(entry.results[split].interval) for split in ("search", "selection", "test")]
+        cells = [str(entry.results[split].interval) for split in splits]
         style = "bold green" if number == 0 else None
         overall.add_row(
             safe(title),

@@ -187,6 +187,32 @@ def test_a_second_report_says_the_same_and_asks_nothing_again(
     assert context.evaluator.meter.evaluations % items == 0
 
 
+def test_without_the_search_split_the_others_are_reported(
+    reported: tuple[Archive, Report], with_test_split: Path, tmp_path: Path
+) -> None:
+    archive, report = reported
+    search = next(with_test_split.iterdir()) / "search.jsonl"
+    away = search.rename(tmp_path / "search.jsonl")
+    said: list[str] = []
+    try:
+        context = reopen_context(archive)
+        context.failures.on_failure = said.append
+        without = make_report(archive, context)
+    finally:
+        away.rename(search)
+    (told,) = said
+    assert told.startswith("the report is without the search split: ")
+    assert f"{search}" in told
+    before, after = report.as_json(), without.as_json()
+    assert after["champion"]["search"] is None
+    assert after["coverage"] == before["coverage"]
+    assert after["founders"][0]["test"] == before["founders"][0]["test"]
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(report_view(without))
+    (heads,) = [line for line in console.export_text().splitlines() if "selection" in line][:1]
+    assert heads.split() == ["model", "how", "selection", "test"]
+
+
 def test_a_founder_scores_what_plain_transformers_says(reported: tuple[Archive, Report]) -> None:
     """The whole chain against the simplest possible one: load, generate, compare with the key."""
     archive, report = reported
