@@ -33,6 +33,7 @@ bench: $(READY)  ## every benchmark in its quick form, as JSON in $(OUT)
 	$(BIN)/python -m tests.benchmarks.improvement --budget 20000 --seeds 1 --methods keyless --json $(OUT)/improvement.json
 	$(BIN)/python -m tests.benchmarks.foundings --generations 2 --json $(OUT)/foundings.json
 	$(BIN)/python -m tests.benchmarks.arena --budget 24000 --items 60 --seeds 1 --generations 1 --json $(OUT)/arena.json
+	$(BIN)/python -m tests.benchmarks.item_choice --generations 4 --fewest 12 --json $(OUT)/item_choice.json
 	$(BIN)/python -m tests.benchmarks.candidate --budget 24000 --repeat 2 --json $(OUT)/candidate.json
 	$(BIN)/python -m tests.benchmarks.cluster --repeat 1 --simulate-workers 1,10,100 --json $(OUT)/cluster.json
 	$(BIN)/python -m tests.benchmarks.ratings --seeds 2 --json $(OUT)/ratings.json

@@ -17,7 +17,16 @@ import torch
 from lineage import Archive
 from population.campaign.opening_context import reopen_context
 from population.config import Config, resolve_paths
-from tests.benchmarks import candidate, cluster, digits, foundings, harness, mlp, search
+from tests.benchmarks import (
+    candidate,
+    cluster,
+    digits,
+    foundings,
+    harness,
+    item_choice,
+    mlp,
+    search,
+)
 from tests.benchmarks.encodings import Merged, Plain, PlainSpace
 from tests.benchmarks.harness import BenchmarkError, Budgeted, Results, Run, Trail
 from tests.benchmarks.rivals.problem import Spent
@@ -46,6 +55,22 @@ BENCHMARKS = sorted(
 def test_make_bench_runs_every_benchmark(name: str) -> None:
     assert f"-m tests.benchmarks.{name} " in (ROOT / "Makefile").read_text(encoding="utf-8")
     assert callable(importlib.import_module(f"tests.benchmarks.{name}").main)
+
+
+def test_items_are_chosen_on_what_archives_hold(
+    small_archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(item_choice, "DRAWS", 3)
+    found = item_choice.measure([small_archive.path], 0.25, 8)
+    twice = item_choice.measure([small_archive.path] * 2, 0.25, 8)
+    assert twice["panels"] == found["panels"] >= 1
+    ways = found["ways"]
+    assert ways[item_choice.CHANCE]["lead"] == 0.0
+    assert all(-1.0 <= one["rank_correlation"] <= 1.0 for one in ways.values())
+    everything = item_choice.measure([small_archive.path], 1.0, 8)["ways"]
+    for way in (item_choice.CHANCE, "information, 2-PL of 1", "adaptive, 2-PL of 3"):
+        assert everything[way]["rank_correlation"] == pytest.approx(1.0)
+        assert everything[way]["mean_absolute_error"] == pytest.approx(0.0, abs=1e-9)
 
 
 # What they share
