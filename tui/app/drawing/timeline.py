@@ -1,12 +1,13 @@
 """The history of a campaign as curves and rows: fitness, champions, events, diversity."""
 
+from itertools import zip_longest
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from lineage.ancestry.parent_edges import Ids
-from lineage.drawing.text import Span, padded, shown
+from lineage.drawing.text import Span, cells, padded, shown
 from lineage.queries.columns import LIVING
 from tui.app.data.snapshot import Snapshot
 from tui.app.drawing.braille import Curve
@@ -165,29 +166,57 @@ def _with_fitness(s: Snapshot, model: int) -> str:
     return f"#{model}" if fitness is None else f"#{model} {fitness:.3f}"
 
 
+FIRST = (
+    ("founders alive", "founder_entropy"),
+    ("kinship", "mean_kinship"),
+    ("items solved", "item_coverage"),
+)
+TOGETHER = (
+    ("by weight", "founders_by_weight"),
+    ("QD-score", "qd_score"),
+    ("coverage", "task_coverage"),
+)
+"""Measures of diversity with their columns; archives from before schema 10 have the first alone."""
+
+TWO = 54
+"""Cells from which on two measures stand side by side."""
+
+
 def diversity(snapshot: Snapshot, signs: Signs, width: int) -> list[list[Piece]]:
-    """Measures of diversity in rows of `width` cells, with their trends, and the last alarm."""
-    past = snapshot.columns.history
-    rows = []
-    for name, column in (
-        ("founders alive", "founder_entropy"),
-        ("kinship", "mean_kinship"),
-        ("items solved", "item_coverage"),
-        ("coverage", "task_coverage"),
-        ("QD-score", "qd_score"),
-        ("by weight", "founders_by_weight"),
-    ):
-        values = past[column][-max(1, min(40, width - 21)) :]
-        values = values[np.isfinite(values)]
-        if len(values):
-            trend = steps(tuple(values.tolist()), signs)
-            rows.append(
-                [Piece(f"{name:<15}", "dim"), Piece(f"{values[-1]:.2f}  "), Piece(trend, "median")]
-            )
+    """Measures of diversity in rows of `width` cells, with their trends, and the last alarm.
+
+    Where two measures do not fit beside each other, the alarm comes before those that may be cut
+    off.
+    """
+    one = width if width < TWO else width // 2
+    later = [
+        row for name, column in TOGETHER if (row := _measure(snapshot, name, column, signs, one))
+    ]
+    if width < TWO or not later:
+        first = [_measure(snapshot, name, column, signs, width) for name, column in FIRST]
+        return [*filter(None, first), _alarm(snapshot), *later]
+    first = [_measure(snapshot, name, column, signs, one) for name, column in FIRST]
+    rows, nothing = [], list[Piece]()
+    # Paths have no founders by weight.
+    for left, right in zip_longest(first, later, fillvalue=nothing):
+        used = sum(cells(piece.text) for piece in left)
+        rows.append([*left, Piece(" " * (one - used)), *right])
+    return [*rows, _alarm(snapshot)]
+
+
+def _measure(snapshot: Snapshot, name: str, column: str, signs: Signs, width: int) -> list[Piece]:
+    """A measure and its trend in `width` cells; nothing where it was never recorded."""
+    values = snapshot.columns.history[column][-max(1, min(40, width - 21)) :]
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return []
+    trend = steps(tuple(values.tolist()), signs)
+    return [Piece(f"{name:<15}", "dim"), Piece(f"{values[-1]:.2f}  "), Piece(trend, "median")]
+
+
+def _alarm(snapshot: Snapshot) -> list[Piece]:
     alarms = [(at, event) for at, event in snapshot.columns.events if event.kind == "alarm"]
-    if alarms:
-        at, event = alarms[-1]
-        rows.append([Piece(f"alarm in {at}: ", "alarm"), Piece(shown(event.detail, 120))])
-    else:
-        rows.append([Piece("no alarm", "dim")])
-    return rows
+    if not alarms:
+        return [Piece("no alarm", "dim")]
+    at, event = alarms[-1]
+    return [Piece(f"alarm in {at}: ", "alarm"), Piece(shown(event.detail, 120))]
