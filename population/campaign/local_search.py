@@ -83,7 +83,8 @@ class LocalSearch:
         settings = DescentSettings(
             self._settings.rate,
             self._settings.steps,
-            parts=self._settings.parts,
+            # A brood keeps all cores busy, and a pass over few items costs more for each.
+            parts=-(-self._settings.parts // len(rows)),
             low=self._context.factory.space.space.low,
             high=self._context.factory.space.space.high,
         )

@@ -291,8 +291,8 @@ class GradientSettings(_Section):
     niches: float = Field(0.25, ge=0, le=1)
     """Part of the children that are improved on one task alone, one that nobody solves well."""
     parts: int = Field(1, ge=1)
-    """Parts that the items of a step are cut into on a CPU, each with a pass of its own: as many
-    cores can work on a child that is raised alone. Last bits depend on it, and not on cores."""
+    """Passes of a generation that may run side by side on a CPU: where fewer children than that
+    take steps, the items of each are cut into parts. Last bits depend on it, and not on cores."""
 
 
 class CoherenceSettings(_Section):

@@ -247,6 +247,8 @@ def descend_together(
     """
     made: list[list[DescentStep]] = [[] for _ in descents]
     helpers = Helpers(len(descents))
+    if len(descents) >= pool.size:  # nobody is idle
+        maker = maker.in_one_thread()
 
     def taken(
         descent: Descent,

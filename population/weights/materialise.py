@@ -19,8 +19,9 @@ by the weights of the block (AdaMerging, Yang et al. 2024, arXiv 2310.02575; aTL
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from functools import cache, partial
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -92,6 +93,12 @@ class Materialiser:
         size = sum(header.size for header in first.tensors.values())
         self.batch = batch or max(1, SIBLINGS_IN_MEMORY // max(size, 1))
         """How many siblings fit into memory together."""
+
+    def in_one_thread(self) -> Self:
+        """The same, for callers that work side by side themselves."""
+        own = copy(self)
+        own._threads, own._bundles = 1, {}
+        return own
 
     def siblings(self, genomes: Sequence[Floats]) -> Iterator[State]:
         """The weights for each genome, in order.

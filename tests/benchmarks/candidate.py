@@ -131,14 +131,14 @@ def cost_of_a_step(context: Context, repeat: int, tokens: int = 0) -> StepCost:
     run, maker = context.config.run, context.factory.unrounded
     descending = DescentPool(lambda: context.evaluator, context.factory, run)
     evaluator, items = context.evaluator, sampled_items(context, STEP_ITEMS, tokens)
-    settings = DescentSettings(parts=context.config.gradient.parts)
+    side_by_side = context.config.gradient.parts
     genome = np.full(context.factory.space.space.genes, START)
 
     def steps(descents: int) -> float:
         def descend() -> None:
             begun = [new_descent(genome, seed) for seed in range(descents)]
             samplers = [lambda seed, step: items] * descents
-            own = [settings] * descents
+            own = [DescentSettings(parts=-(-side_by_side // descents))] * descents
             descending.descended(begun, samplers, own, STEPS, lambda done: None)
 
         return least(descend, evaluator, repeat) / STEPS / descents
