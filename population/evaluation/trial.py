@@ -5,16 +5,23 @@ not decode several prompts together, or may take no gradients in evaluation mode
 by name, before anything is written.
 """
 
+import hashlib
+import struct
 import sys
+import zlib
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 
-from lineage.records import Item
+from lineage.records import ImageFile, Item
 from population.errors import CheckpointError
 from population.evaluation.evaluator import Evaluator
 from population.failures import one_line
+from population.families import family_of
 from population.models.checkpoints import Checkpoint
 from population.weights.materialise import State
 
@@ -23,6 +30,27 @@ ITEMS = (
     Item("trial/search/2", "trial", "search", "What is 10+10? Answer: ", "20"),
 )
 """Prompts of two lengths."""
+
+
+def _grey(side: int) -> bytes:
+    """A grey picture as a PNG file."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(content))
+            + kind
+            + content
+            + struct.pack(">I", zlib.crc32(kind + content))
+        )
+
+    rows = (b"\0" + b"\x80" * side) * side
+    header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    start = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header)
+    return start + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+GREY = _grey(64)
+"""What models that see are asked about."""
 
 
 def try_out(evaluator: Evaluator, state: State, items: Sequence[Item], name: str) -> None:
@@ -68,11 +96,32 @@ def what_runs(checkpoint: Checkpoint) -> str:
             try_out(evaluator, state, ITEMS, checkpoint.name)
         except CheckpointError as error:
             return f"no: {error}"
+        without = []
         try:
             try_gradient(evaluator, state, ITEMS, checkpoint.name)
         except CheckpointError as error:
-            return f"yes, without gradients: {error}"
-    return "yes"
+            without.append(f"gradients: {error}")
+        if "see" in family_of(checkpoint.config).asks:
+            try:
+                _try_image(evaluator, state, checkpoint.name)
+            except CheckpointError as error:
+                without.append(f"images: {error}")
+    return f"yes, without {'; without '.join(without)}" if without else "yes"
+
+
+def _try_image(evaluator: Evaluator, state: State, name: str) -> None:
+    """Let a model answer about a grey picture.
+
+    Raises:
+        CheckpointError: it cannot; says what fails.
+    """
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "grey.png"
+        path.write_bytes(GREY)
+        shown = ImageFile(str(path), hashlib.sha256(GREY).hexdigest())
+        items = [replace(item, images=(shown,)) for item in ITEMS]
+        _attempt(name, evaluator, "see", lambda: evaluator.prepare_texts(items))
+        try_out(evaluator, state, items, name)
 
 
 def _attempt(name: str, evaluator: Evaluator, what: str, act: Callable[[], object]) -> None:

@@ -14,6 +14,7 @@ from arena.errors import TaskError
 from lineage.records import ImageFile, Item, Message
 from population.evaluation.evaluator import Evaluator
 from population.evaluation.greedy_decoding import DecodingRequest
+from population.evaluation.trial import what_runs
 from population.models.sources import open_source
 from tests.merge_helpers import give_tokenizer
 from tests.vision_models import give_processor, write_model
@@ -140,3 +141,11 @@ def test_what_cannot_be_seen_is_named(folder: Path, evaluator: Evaluator, tmp_pa
     blind = Evaluator(tmp_path, stored=torch.float32, device="cpu")
     with pytest.raises(TaskError, match="sees none"):
         blind.tokenizer.encode_prompt(Item("a/b/1", "a", "b", "x=", "1", images=(shown,)))
+
+
+def test_inspect_tries_a_picture(folder: Path, tmp_path: Path) -> None:
+    assert what_runs(open_source(str(folder / "sees"))) == "yes"
+    write_model(tmp_path / "sees", "llava", 0, extra=1)
+    said = what_runs(open_source(str(tmp_path / "sees")))
+    assert said.startswith("yes, without images:")
+    assert "no processor" in said or "sees none" in said
