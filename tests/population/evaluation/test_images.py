@@ -1,6 +1,7 @@
 """Items that show images are asked as transformers' own processor and network ask them."""
 
 import hashlib
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,13 @@ def test_another_image_is_another_question(folder: Path, evaluator: Evaluator) -
         for n, one in enumerate(pictures)
     ]
     assert len(set(evaluator.loglikelihood(asked))) == len(pictures)
+
+
+def test_what_is_shown_travels_to_another_process(folder: Path, evaluator: Evaluator) -> None:
+    prepared = evaluator.prepare_keys(items_in(folder))
+    sent = pickle.loads(pickle.dumps(prepared))
+    for mine, theirs in zip(evaluator.score(prepared), evaluator.score(sent), strict=True):
+        assert mine.tolist() == theirs.tolist()
 
 
 def test_gradients_reach_the_language_part(folder: Path, evaluator: Evaluator) -> None:
