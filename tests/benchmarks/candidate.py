@@ -13,8 +13,9 @@
   passes, the gradient by the genome. `brood_overhead` and `line_overhead` are these divided by the
   floor.
 - `campaign`: a campaign on the shipped founders: `wall_s`, and `floor_s`, what its item evaluations
-  take if every evaluator does nothing but forward passes on weights that it has. `ratio` is wall to
-  floor; `forward_fraction` is the share of the wall time in which a forward pass was running.
+  take if every evaluator does nothing but forward passes on weights that it has, and those of
+  gradient steps but passes forward and back. `ratio` is wall to floor; `forward_fraction` is the
+  share of the wall time in which a pass was running.
 
 Founders are the shipped ones, folders of your own (`--founders`), or weights of chance in the shape
 of larger models (`--shapes`), made on the spot and thrown away; `--tokens` gives those longer
@@ -41,9 +42,11 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 from lineage.records import Item
 from population.campaign.context import Context
 from population.campaign.descent_pool import DescentPool
+from population.campaign.local_search import cost_of_steps
 from population.campaign.loop import Campaign
 from population.campaign.opening_context import open_context
 from population.config import Config, load_config
+from population.evaluation.backward_pass import COST
 from population.evaluation.batching import PreparedItems
 from population.evaluation.evaluator import Evaluator
 from population.evaluation.pool import EvaluatorPool
@@ -128,8 +131,7 @@ class StepCost:
 
 def cost_of_a_step(context: Context, repeat: int, tokens: int = 0) -> StepCost:
     """What a step of local search costs, beside its passes forward and back."""
-    run, maker = context.config.run, context.factory.unrounded
-    descending = DescentPool(lambda: context.evaluator, context.factory, run)
+    descending = DescentPool(lambda: context.evaluator, context.factory, context.config.run)
     evaluator, items = context.evaluator, sampled_items(context, STEP_ITEMS, tokens)
     side_by_side = context.config.gradient.parts
     genome = np.full(context.factory.space.space.genes, START)
@@ -143,20 +145,24 @@ def cost_of_a_step(context: Context, repeat: int, tokens: int = 0) -> StepCost:
 
         return least(descend, evaluator, repeat) / STEPS / descents
 
-    def passes() -> float:
-        pool = EvaluatorPool(evaluator.clone("float32"), run.threads)
-        state = maker.one(genome)
-
-        def forward_and_back(worker: Evaluator) -> None:
-            prepared = worker.prepare_targets(items)
-            for _ in range(STEPS):
-                worker.loss(state, prepared, lambda name, gradient: None)
-
-        jobs = [forward_and_back] * pool.size
-        return least(lambda: pool.run(jobs), evaluator, repeat) / STEPS / pool.size
-
-    passes_s, brood_s, line_s = passes(), steps(BROOD), steps(1)
+    passes_s = passes_of_a_step(context, repeat, tokens)
+    brood_s, line_s = steps(BROOD), steps(1)
     return StepCost(passes_s, brood_s, line_s, brood_s / passes_s, line_s / passes_s)
+
+
+def passes_of_a_step(context: Context, repeat: int, tokens: int = 0) -> float:
+    """Seconds for the passes of a step, forward and back, on weights that are there already."""
+    pool = EvaluatorPool(context.evaluator.clone("float32"), context.config.run.threads)
+    items = sampled_items(context, STEP_ITEMS, tokens)
+    state = context.factory.unrounded.one(np.full(context.factory.space.space.genes, START))
+
+    def forward_and_back(worker: Evaluator) -> None:
+        prepared = worker.prepare_targets(items)
+        for _ in range(STEPS):
+            worker.loss(state, prepared, lambda name, gradient: None)
+
+    jobs = [forward_and_back] * pool.size
+    return least(lambda: pool.run(jobs), context.evaluator, repeat) / STEPS / pool.size
 
 
 def prepared_items(context: Context, tokens: int = 0) -> PreparedItems:
@@ -195,12 +201,17 @@ def cost_of_a_campaign(config: Config, budget: int, repeat: int) -> dict[str, fl
             worker.score(prepared)
 
         floor = least(lambda: pool.map(iter(states), pass_forward), context.evaluator, repeat)
+        of_step = passes_of_a_step(context, repeat)
         before, start = context.evaluator.meter.forward_s, time.perf_counter()
         evaluations = context.evaluator.meter.evaluations
         campaign.run()
         wall = time.perf_counter() - start
         meter = context.evaluator.meter
-        floor_s = (meter.evaluations - evaluations) / (SIBLINGS * ITEMS) * floor
+        evaluations = meter.evaluations - evaluations
+        born = campaign.archive.relation("SELECT count(*) FROM models WHERE generation > 0")
+        stepped = cost_of_steps(context, born.fetchall()[0][0])
+        floor_s = (evaluations - stepped) / (SIBLINGS * ITEMS) * floor
+        floor_s += stepped / (COST * STEP_ITEMS) * of_step
         return {
             "wall_s": wall,
             "floor_s": floor_s,
