@@ -20,9 +20,12 @@ from population.failures import one_line
 OBJECT_STORE = 128 << 20
 """Bytes of shared memory of a cluster of one's own: what travels is small."""
 
-LOOK_S, LOST_S = 5.0, 30.0
+LOOK_S, LOST_S = 2.0, 30.0
 """Seconds between two looks whether the head of a cluster is there, and until it is given up: one
 that keeps its state elsewhere may be started again."""
+
+OWN_LOST_S = 10.0
+"""Until that of a cluster of one's own is given up, which nobody starts again."""
 
 
 def connect(request: ClusterRequest, cores: int) -> bool:
@@ -65,10 +68,11 @@ def connect(request: ClusterRequest, cores: int) -> bool:
                         object_store_memory=OBJECT_STORE,
                         **quiet,
                     )
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError, OSError) as error:
+    except (ImportError, RuntimeError, ValueError, OSError) as error:
         if address:
             raise CampaignError(
-                f"no Ray cluster at {address!r}: {one_line(error)}; `ray start --head` starts one"
+                f"no Ray cluster at {address!r}: {one_line(error).rstrip('.')}; `ray start --head` "
+                "starts one"
             ) from None
         raise CampaignError(f"Ray cannot be started here: {one_line(error)}") from None
     # What has become of a worker is told by whoever waits for it; Ray would print it on stdout.
@@ -86,9 +90,13 @@ class HeadWatch:
     """Looks whether the head of a cluster is there.
 
     Ray itself ends a process that has not reached it for a minute, without a word to that.
+
+    Args:
+        address: of the cluster, as it was asked for; None for one of this machine's own.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, address: str | None) -> None:
+        self._lost_s = LOST_S if address else OWN_LOST_S
         self._address = _head()
         self._looked = self._seen = time.monotonic()
 
@@ -106,7 +114,7 @@ class HeadWatch:
         try:
             socket.create_connection((host.strip("[]"), int(port)), LOOK_S).close()
         except OSError:
-            if now - self._seen > LOST_S:
+            if now - self._seen > self._lost_s:
                 raise ConnectionError(f"its head at {self._address} does not answer") from None
         else:
             self._seen = now
@@ -125,17 +133,24 @@ def _on_loopback() -> Iterator[None]:
     On Linux Ray takes the machine's address for every process, even where it is told another; on
     other systems it takes the loopback interface's, by this setting.
     """
-    name, constants = ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR, ray_constants
-    before, was = os.environ.get(name), constants.ENABLE_RAY_CLUSTER
-    os.environ[name], constants.ENABLE_RAY_CLUSTER = "0", False
+    settings = {
+        ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR: "0",
+        # Agents of a node want to tell its end to the head; where all was killed, nobody hears it.
+        "RAY_gcs_rpc_server_reconnect_timeout_s": str(int(2 * OWN_LOST_S)),
+    }
+    before = {name: os.environ.get(name) for name in settings}
+    was = ray_constants.ENABLE_RAY_CLUSTER
+    os.environ.update(settings)
+    ray_constants.ENABLE_RAY_CLUSTER = False
     try:
         yield
     finally:
-        constants.ENABLE_RAY_CLUSTER = was
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
+        ray_constants.ENABLE_RAY_CLUSTER = was
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 @contextmanager

@@ -47,7 +47,7 @@ class RayFleet:
         self._calls: dict[Any, tuple[Hashable, bool]] = {}
         self._nodes: dict[Hashable, str] = {}
         self._starts = _Starts(request)
-        self._head = HeadWatch()
+        self._head = HeadWatch(request.address)
         self.call: Call = lambda actor, task: None
         """How a worker is given a task; set before tasks are handed out."""
         self.on_reply: Callable[[TaskReply], None] = lambda reply: None

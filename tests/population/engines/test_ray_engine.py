@@ -6,9 +6,11 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ray import cloudpickle
@@ -18,16 +20,22 @@ from population.campaign.context import Context
 from population.campaign.engine_choice import equip
 from population.campaign.loop import Campaign
 from population.campaign.model_work import Failed, Tolerant, failure
-from population.campaign.opening_context import found_archive, open_context
+from population.campaign.opening_context import found_archive, open_context, reopen_context
 from population.config import Budget, load_config
 from population.engines.cluster import worker
 from population.engines.cluster.connection import connect, disconnect
 from population.engines.cluster.settings import ClusterRequest, WorkerNeeds
 from population.engines.cluster.versions import versions
 from population.errors import CampaignError
-from tests.conftest import small_settings
+from tests.command_helpers import started
+from tests.conftest import small_settings, small_toml
 from tests.population.campaign.test_campaign import assert_same
 
+CHANGES: dict[str, dict[str, Any]] = {
+    "gradient": {"steps": 2, "items": 3},
+    "search": {"panel": 12},
+}
+LIMITS = Budget(item_evaluations=10**9, generations=2)
 ENGINE = {"engine": "ray", "threads": 2, "ray": {"workers": 2}}
 
 
@@ -41,10 +49,7 @@ def cluster() -> Iterator[None]:
 
 
 def context_of(tasks: Path, **run: object) -> Context:
-    settings = small_settings(
-        tasks, gradient={"steps": 2, "items": 3}, search={"panel": 12}, run={"threads": 2, **run}
-    )
-    return open_context(load_config(settings))
+    return open_context(load_config(small_settings(tasks, **CHANGES, run={"threads": 2, **run})))
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +64,14 @@ def engaged(tasks_folder: Path) -> Iterator[Context]:
 
 def run(context: Context, path: Path, **options: object) -> Archive:
     archive = found_archive(path, context)
-    budget = Budget(item_evaluations=10**9, generations=2)
-    Campaign(archive, context, budget, **options).run()  # type: ignore[arg-type]
+    Campaign(archive, context, LIMITS, **options).run()  # type: ignore[arg-type]
     return archive
+
+
+@pytest.fixture(scope="module")
+def on_one_machine(tasks_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Archive:
+    """What the campaign comes to without a cluster."""
+    return run(context_of(tasks_folder), tmp_path_factory.mktemp("here") / "local.duckdb")
 
 
 class Pid:
@@ -91,7 +101,7 @@ class Divides:
 
 
 def test_a_campaign_comes_to_the_same_archive_though_a_worker_is_killed(
-    engaged: Context, tasks_folder: Path, tmp_path: Path
+    engaged: Context, on_one_machine: Archive, tmp_path: Path
 ) -> None:
     pids = engaged.map_models([engaged.genome_of_founder(0)] * 8, Pid())
     assert os.getpid() not in pids
@@ -104,8 +114,7 @@ def test_a_campaign_comes_to_the_same_archive_though_a_worker_is_killed(
 
     on_cluster = run(engaged, tmp_path / "ray.duckdb", progress=kill_one)
     assert killed
-    here = run(context_of(tasks_folder), tmp_path / "local.duckdb")
-    assert_same(on_cluster, here)
+    assert_same(on_cluster, on_one_machine)
 
 
 def test_a_model_that_kills_three_workers_is_given_up_with_the_cause(engaged: Context) -> None:
@@ -129,6 +138,46 @@ def test_what_cannot_be_sent_is_done_here(engaged: Context) -> None:
             return os.getpid()
 
     assert engaged.map_models([engaged.genome_of_founder(0)], work) == [os.getpid()]
+
+
+def test_a_driver_that_is_killed_leaves_nobody_and_its_campaign_goes_on(
+    on_one_machine: Archive, tasks_folder: Path, tmp_path: Path
+) -> None:
+    config, path = tmp_path / "my.toml", tmp_path / "killed.duckdb"
+    config.write_text(small_toml(tasks_folder, **CHANGES))
+    options = ("--archive", path, "--headless", "--no-report", "--generations", "2")
+    with started("run", config, *options, "--workers", "1") as driver:
+        assert driver.stderr
+        while not driver.stderr.readline().startswith("generation 0"):
+            pass
+        processes = descendants(driver.pid)
+        driver.kill()
+    assert any("raylet" in name for name in processes.values())
+    while any(map(runs, processes)):
+        time.sleep(0.05)
+    archive = Archive.open(path)
+    assert archive.generations()
+    Campaign(archive, reopen_context(archive), LIMITS).run()
+    assert_same(archive, on_one_machine)
+
+
+def descendants(pid: int) -> dict[int, str]:
+    """Names of the processes that a process has started, and those that they have, by id."""
+    found: dict[int, str] = {}
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in map(int, (task / "children").read_text().split()):
+            found[child] = Path(f"/proc/{child}/comm").read_text().strip()
+            found |= descendants(child)
+    return found
+
+
+def runs(pid: int) -> bool:
+    """Whether a process runs; one that has ended may wait for somebody to ask how."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in {"Z", "X"}
 
 
 def test_without_the_extra_it_is_named(tasks_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
