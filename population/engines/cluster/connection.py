@@ -133,24 +133,17 @@ def _on_loopback() -> Iterator[None]:
     On Linux Ray takes the machine's address for every process, even where it is told another; on
     other systems it takes the loopback interface's, by this setting.
     """
-    settings = {
-        ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR: "0",
-        # Agents of a node want to tell its end to the head; where all was killed, nobody hears it.
-        "RAY_gcs_rpc_server_reconnect_timeout_s": str(int(2 * OWN_LOST_S)),
-    }
-    before = {name: os.environ.get(name) for name in settings}
-    was = ray_constants.ENABLE_RAY_CLUSTER
-    os.environ.update(settings)
-    ray_constants.ENABLE_RAY_CLUSTER = False
+    name = ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR
+    before, was = os.environ.get(name), ray_constants.ENABLE_RAY_CLUSTER
+    os.environ[name], ray_constants.ENABLE_RAY_CLUSTER = "0", False
     try:
         yield
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = was
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 @contextmanager
