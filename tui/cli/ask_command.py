@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from arena.tasks.images import image_file
 from lineage.errors import ArchiveError
 from tui.cli.lineage_tables import plain_table, safe
 from tui.shared.console import (
@@ -57,6 +56,8 @@ def ask(
     as_json: JsonOption = False,
 ) -> None:
     with clear_errors():
+        from arena.tasks.images import image_file
+
         if colony and model is not None:
             raise ArchiveError("choose one of --colony and --model")
         images = [image_file(path) for path in image or ()]
