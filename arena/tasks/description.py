@@ -14,6 +14,7 @@ from arena.tasks.extractors.expression import Expression
 from arena.tasks.generators import GENERATORS
 from arena.tasks.marking import DEFAULT_TOLERANCE, Marking
 from arena.tasks.sampling import DEFAULT_TEMPERATURE, Sampling
+from arena.tasks.steps import Steps
 
 LONGEST = 100_000
 """Tokens of an answer that a task may ask for, at most."""
@@ -27,9 +28,14 @@ HOTTEST = 100.0
 MOST_SHOTS = 100
 """Examples before an item, at most."""
 
-_TEXTS = ("name", "kind", "description", "generator", "answer", "extract", "compare", "system")
+MOST_STEPS = 16
+"""Steps to an answer, at most: each takes the time of an answer."""
+
+_TEXTS = ("name", "kind", "description", "generator", "answer", "extract", "compare", "system",
+          "reads")  # fmt: skip
 _SAMPLING = ("samples", "pass_at", "temperature")
-KNOWN = (*_TEXTS, "stop", "longest", "chat", "shots", "score", "tolerance", *_SAMPLING)
+KNOWN = (*_TEXTS, "stop", "longest", "chat", "shots", "score", "tolerance", "steps",
+         *_SAMPLING)  # fmt: skip
 
 
 class Description:
@@ -177,6 +183,27 @@ class Description:
             )
         pass_at = self._number("pass_at", 1, samples, "(no more than 'samples') ")
         return Sampling(samples, pass_at or 1, float(temperature))
+
+    @property
+    def steps(self) -> Steps | None:
+        """What is asked one after the other to answer an item; None where it is asked at once.
+
+        Raises:
+            TaskError: they are no list of texts, or have names without a value.
+        """
+        prompts, reads = self._values.get("steps"), self._values.get("reads")
+        if prompts is None:
+            if reads is not None:
+                raise self._wrong("'reads' goes with 'steps', the prompts to ask in turn")
+            return None
+        if not (isinstance(prompts, list) and all(isinstance(one, str) for one in prompts)):
+            raise self._wrong(f"'steps' must be a list of prompts, got {prompts!r:.60}")
+        if not 1 <= len(prompts) <= MOST_STEPS:
+            raise self._wrong(f"'steps' must be from 1 to {MOST_STEPS} prompts")
+        try:
+            return Steps(tuple(prompts), reads)
+        except TaskError as error:
+            raise self._wrong(str(error)) from None
 
     @property
     def _extractor(self) -> Extractor | None:

@@ -13,7 +13,8 @@ for a fixed list of questions; a task without one samples its search items from 
 """
 
 import random
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from arena.errors import TaskError
@@ -24,6 +25,7 @@ from arena.tasks.lines import read_rows
 from arena.tasks.marking import AS_IT_STANDS, Marking
 from arena.tasks.rows import item_of
 from arena.tasks.sampling import Sampling
+from arena.tasks.steps import Steps
 from arena.tasks.task import Questions
 from lineage.records import Item
 
@@ -45,6 +47,7 @@ class FolderTask(Questions):
         asking: whether items are asked as chats, and with how many examples.
         marking: what finds the answer, and what makes it right.
         sampling: how answers are sampled; None where one is decoded greedily.
+        steps: what a colony without keys asks one after the other for a label; None: all at once.
     """
 
     name: str
@@ -58,6 +61,7 @@ class FolderTask(Questions):
     asking: Asking = AS_THEY_ARE
     marking: Marking = AS_IT_STANDS
     sampling: Sampling | None = None
+    steps: Steps | None = None
 
     def items(self, split: str, seed: int | None = None, limit: int | None = None) -> list[Item]:
         """All items of a split, from its file; or `limit` of them sampled for a seed.
@@ -79,6 +83,20 @@ class FolderTask(Questions):
         if seed is not None:
             items = random.Random(f"{self.name}/{seed}").sample(items, len(items))
         return self._asked(items[:limit])
+
+    def step(self, item: Item, answers: Sequence[str]) -> Item | None:
+        """What is asked next for a label of an item, see `Task`."""
+        if self.steps is None or len(answers) == len(self.steps.prompts):
+            return None
+        prompt = self.steps.prompt(self._plain(item), answers)
+        if prompt is None:
+            return None
+        own = Item(f"{item.id}>{len(answers) + 1}", self.name, item.split, prompt, None)
+        return replace(self.asking, shots=0).asked(own)
+
+    def _plain(self, item: Item) -> str:
+        """The prompt of an item; of a chat, what the user said last."""
+        return item.messages[-1].content if item.messages else item.prompt
 
     def _asked(self, items: list[Item]) -> list[Item]:
         """Items as models are asked them."""
@@ -140,4 +158,5 @@ def folder_task(folder: Path) -> FolderTask:
         asking=described.asking,
         marking=described.marking,
         sampling=described.sampling,
+        steps=described.steps,
     )

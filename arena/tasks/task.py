@@ -13,11 +13,13 @@ class Task(Protocol):
     To bring your own: a folder (see `arena.tasks.folder`), or an object with these methods, named
     by file (`my_tasks.py:riddles`) or by entry point (`plugin:riddles`). `Questions` is a base.
 
-    More attributes are optional: `literal`, whether an answer is right if and only if it is a key
-    (otherwise every answer is decoded in full and given to `verify`), `longest`, the tokens that an
-    answer may take where that is not so, `score`, how the choices of items are scored, `sampling`,
-    how several answers are sampled (`arena.tasks.sampling`), and `examiner`, what says itself which
-    texts models read or continue and what that is worth (`population.evaluation.examinations`).
+    More attributes are optional: `literal`, whether an answer is right if and only if it is a
+    key (otherwise every answer is decoded in full and given to `verify`), `longest`, the tokens
+    that an answer may take where that is not so, `score`, how the choices of items are scored,
+    `sampling`, how several answers are sampled (`arena.tasks.sampling`), `step`, what is asked
+    next, after some answers, for a label of an item that nobody can answer at once
+    (`arena.tasks.steps`), and `examiner`, what says itself which texts models read or continue
+    and what that is worth (`population.evaluation.examinations`).
     """
 
     @property

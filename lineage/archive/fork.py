@@ -28,6 +28,7 @@ DELETE FROM scores WHERE rowid >= (SELECT min(rowid) FROM scores WHERE model > $
 DELETE FROM panels WHERE epoch > $epoch;
 DELETE FROM juries WHERE epoch > $epoch;
 DELETE FROM labels WHERE epoch > $epoch;
+DELETE FROM studies WHERE generation > $generation;
 DELETE FROM items WHERE id NOT IN (
     SELECT item FROM scores UNION SELECT item FROM panels UNION SELECT item FROM labels UNION
     SELECT item FROM round_items JOIN rounds USING (round) WHERE generation <= $generation);

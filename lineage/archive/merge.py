@@ -280,6 +280,7 @@ def _insert_history(db: duckdb.DuckDBPyConnection, side: ModelOrigin, goes_on: b
         ("audits", ("judge",)),
         ("juries", ("judge",)),
         ("labels", ("model",)),
+        ("studies", ("model", "pupil")),
         ("ratings", ("model",)),
         ("generations", ("champion",)),
         ("operators", ()),

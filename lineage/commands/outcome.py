@@ -5,36 +5,13 @@ complete generation, and a fork at that generation includes it.
 """
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
-import duckdb
-
 from lineage.archive.archive import Archive
-from lineage.archive.creation import insert_founder
-from lineage.archive.generation_writer import (
-    insert_scores,
-    last_generation,
-    write_outcome,
-    write_round,
-)
+from lineage.archive.generation_writer import last_generation, write_outcome, write_round
+from lineage.archive.newcomers import NewFounder, add_founder
 from lineage.commands.validation import CULLED, refusal
-from lineage.records import Command, CommandOutcome, Founder, Round, Scores
-
-
-@dataclass(frozen=True)
-class NewFounder:
-    """A founder that joins a campaign in the middle.
-
-    Attributes:
-        founder: its checkpoint and hash.
-        scores: of this one model on the present panel, under its new id.
-        evaluations: item evaluations that scoring took; they are added to the last generation.
-    """
-
-    founder: Founder
-    scores: Scores
-    evaluations: int
+from lineage.records import Command, CommandOutcome, Round
 
 
 def current_refusal(archive: Archive, command: Command) -> str | None:
@@ -73,17 +50,6 @@ def record_outcome(
         if config is not None:
             db.execute("UPDATE campaigns SET config = ? WHERE id = 1", [json.dumps(config)])
         if new_founder is not None:
-            _add_founder(db, new_founder, last)
+            add_founder(db, new_founder, last)
         if offline_round is not None:
             write_round(db, offline_round, last, None)
-
-
-def _add_founder(db: duckdb.DuckDBPyConnection, new_founder: NewFounder, last: int) -> None:
-    (model,) = new_founder.scores.models
-    insert_founder(db, model, new_founder.founder, last)
-    db.execute("INSERT INTO basis SELECT max(position) + 1, ? FROM basis", [model])
-    insert_scores(db, new_founder.scores)
-    db.execute(
-        "UPDATE generations SET evaluations = evaluations + ? WHERE generation = ?",
-        [new_founder.evaluations, last],
-    )

@@ -21,6 +21,7 @@ from lineage.migrations.to_8 import to_8
 from lineage.migrations.to_9 import to_9
 from lineage.migrations.to_10 import to_10
 from lineage.migrations.to_11 import to_11
+from lineage.migrations.to_12 import to_12
 from lineage.storage.lease import ArchiveConnection
 from lineage.storage.lock import campaign_lock
 from lineage.storage.schema import SCHEMA_VERSION
@@ -35,6 +36,7 @@ STEPS: dict[int, Callable[[duckdb.DuckDBPyConnection], None]] = {
     8: to_9,
     9: to_10,
     10: to_11,
+    11: to_12,
 }
 """By the schema that a step starts from."""
 

@@ -33,6 +33,7 @@ from lineage.records.rounds import (
     Vote,
 )
 from lineage.records.scores import Scores
+from lineage.records.studies import Study
 
 __all__ = [
     "IMAGE_MARK",
@@ -69,6 +70,7 @@ __all__ = [
     "RoundItem",
     "Scores",
     "SearchRecord",
+    "Study",
     "Trust",
     "Verdict",
     "Vote",

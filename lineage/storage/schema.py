@@ -15,6 +15,7 @@
       │
       ├── scores ────── items ── panels                     who solves what, of which epoch
       ├── labels ───── items                                what the colony holds for answers
+      ├── studies                                           who learned them
       ├── answers ───┬─ readings, comparisons, canaries     what was said, and what judges heard
       │              └─ views `matches`, `judgements`       who met whom, and who judged it how
       └── rounds ────── round_items, verdicts, outcomes,    what a round of the arena came to
@@ -47,7 +48,7 @@ was born before a founder came has no coefficients for it: its row stays as it w
 through layers, with scales.
 """
 
-SCHEMA_VERSION = 11
+SCHEMA_VERSION = 12
 
 ROUND_TABLES = (
     "round_items",
@@ -225,6 +226,16 @@ CREATE TABLE labels (
     confidence DOUBLE NOT NULL,               -- mean log-probability of its tokens to that model
     kept       BOOLEAN NOT NULL,              -- whether it is sure enough to breed by
     PRIMARY KEY (epoch, item)
+);
+-- Who learned them. What came of it is a founder, one more task vector; NULL where it forgot.
+CREATE TABLE studies (
+    model       INTEGER UNIQUE,
+    pupil       INTEGER NOT NULL,
+    generation  INTEGER NOT NULL,             -- after which it studied
+    epoch       INTEGER NOT NULL,             -- of the labels
+    items       INTEGER NOT NULL,
+    steps       INTEGER NOT NULL,
+    evaluations BIGINT NOT NULL
 );
 CREATE TABLE ratings (
     round INTEGER NOT NULL, model INTEGER NOT NULL,

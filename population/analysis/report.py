@@ -12,6 +12,7 @@ from arena.tasks.generators import SPLITS
 from lineage import Archive
 from lineage.ancestry.pedigree_size import PedigreeSize, pedigree_size
 from lineage.archive.unfinished import why_no_generation
+from lineage.queries.studies import StudyRow, studies
 from lineage.records import Generation, Model
 from lineage.task_weights import EQUAL, TaskWeights
 from population.analysis.baselines import baselines
@@ -57,6 +58,10 @@ class ChampionOrigin:
     founders: FounderShares | None
 
 
+STUDIED = "study"
+"""What a founder is called that came of a study."""
+
+
 @dataclass(frozen=True)
 class Report:
     """The content of a report.
@@ -74,6 +79,7 @@ class Report:
         spent: by the campaign.
         labels: the audit of those that the colony made for itself; None if it made none.
         weights: of the tasks, in all means over them.
+        studies: who learned what from whom.
     """
 
     champion: ReportEntry
@@ -88,16 +94,17 @@ class Report:
     spent: CampaignSpending
     labels: OwnLabels | None = None
     weights: TaskWeights = EQUAL
+    studies: tuple[StudyRow, ...] = ()
 
     @property
     def best_founder(self) -> ReportEntry:
-        """The founder that is best on the test split."""
-        return max(self.founders, key=lambda entry: entry.test.interval.mean)
+        """The founder that is best on the test split, of those that were brought in."""
+        return best_of(brought_in(self.founders))
 
     @property
     def best_merge(self) -> ReportEntry:
         """The standard merge that is best on the test split."""
-        return max(self.baselines, key=lambda entry: entry.test.interval.mean)
+        return best_of(self.baselines)
 
     def as_json(self) -> dict[str, Any]:
         """The stable dictionary that scripts read; a baseline's own keys are its test results."""
@@ -140,8 +147,19 @@ class Report:
             },
             "generations": spent.generations,
             "labels": self.labels.as_json() if self.labels else None,
+            "studies": [study.as_json() for study in self.studies],
             "weights": {task: self.weights.of(task) for task in self.champion.test.tasks},
         }
+
+
+def brought_in(founders: Sequence[ReportEntry]) -> list[ReportEntry]:
+    """The founders without those that came of a study."""
+    return [entry for entry in founders if entry.detail != STUDIED]
+
+
+def best_of(entries: Sequence[ReportEntry]) -> ReportEntry:
+    """The best on the test split."""
+    return max(entries, key=lambda entry: entry.test.interval.mean)
 
 
 def make_report(archive: Archive, context: Context, progress: Progress = silent) -> Report:
@@ -159,8 +177,12 @@ def make_report(archive: Archive, context: Context, progress: Progress = silent)
     rows = archive.models(ids=archive.founder_paths())
     genomes = [context.genome_of_founder(row) for row in range(len(rows))]
     measurements.measure(genomes, "founders")
+    learned = tuple(studies(archive))
+    came_of = {study.model for study in learned}
     founders = tuple(
-        measurements.entry(genome, model.label, "founder", model.id)
+        measurements.entry(
+            genome, model.label, STUDIED if model.id in came_of else "founder", model.id
+        )
         for model, genome in zip(rows, genomes, strict=True)
     )
     merges = baselines(
@@ -178,8 +200,7 @@ def make_report(archive: Archive, context: Context, progress: Progress = silent)
     (crowned,) = archive.models(ids=[history[-1].champion])
     champion = _champion(archive, crowned, measurements, context)
     offspring = [one.id for one in archive.models(living=True) if one.kind == "offspring"]
-    best_founder = max(founders, key=lambda entry: entry.test.interval.mean)
-    best_merge = max(entries, key=lambda entry: entry.test.interval.mean)
+    best_founder, best_merge = best_of(brought_in(founders)), best_of(entries)
     return Report(
         champion=champion,
         origin=_origin(archive, crowned, context),
@@ -193,6 +214,7 @@ def make_report(archive: Archive, context: Context, progress: Progress = silent)
         spent=_spending(history),
         labels=own_labels(archive, context),
         weights=context.weights,
+        studies=learned,
     )
 
 

@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lineage import Archive, ArchiveError
+from lineage.archive.newcomers import NewFounder
 from lineage.commands.definitions import all_commands, paused
-from lineage.commands.outcome import NewFounder, current_refusal, record_outcome
+from lineage.commands.outcome import current_refusal, record_outcome
 from lineage.records import (
     PAUSED,
     Allowance,
@@ -24,11 +25,10 @@ from lineage.records import (
     allowance_of,
 )
 from population.campaign.context import Context, Progress
-from population.campaign.joining import open_newcomer
+from population.campaign.joining import joined_context, open_newcomer
 from population.campaign.offline_arena import play_offline_round
 from population.errors import CampaignError, Interrupted
 from population.failures import one_line
-from population.weights.genomes import Basis
 
 OnCommand = Callable[[CommandOutcome], None]
 """Called with a command and what came of it."""
@@ -223,19 +223,14 @@ def _joined(
 ) -> tuple[Context, CommandOutcome]:
     """Let a founder join: it is scored on the panel that the living are compared on.
 
-    Everybody's recipe stays as it is, with nothing of the newcomer in it, so all make the same bits
-    as before. What depends on who the founders are is in the context, which is made anew.
+    What depends on who the founders are is in the context, which is made anew.
     """
     if context.config.search.merit == "jury":
         raise CampaignError(
             "the jury of this epoch is seated already, and no founder can join what is judged by it"
         )
     newcomer, sha256 = open_newcomer(archive, command.argument or "")
-    before, extensions = context.factory, context.components.extensions
-    basis = Basis((*before.basis.founders, newcomer.name), before.basis.base)
-    founders = (*before.founders, newcomer)
-    hashes = context.hashes.joined(newcomer, sha256)
-    joined = Context(context.config, founders, basis, before.layout, hashes, extensions)
+    joined = joined_context(context, newcomer, sha256)
     model = archive.newest_id() + 1
     items = archive.panel(archive.generations()[-1].epoch)
     scored = joined.score(
@@ -250,7 +245,9 @@ def _joined(
         archive,
         settled,
         new_founder=NewFounder(
-            Founder(newcomer.name, newcomer.reference, sha256, hashes.stored_fingerprints[-1]),
+            Founder(
+                newcomer.name, newcomer.reference, sha256, joined.hashes.stored_fingerprints[-1]
+            ),
             Scores((model,), tuple(i.id for i in items), scored.exact, scored.probability),
             len(items),
         ),

@@ -1,4 +1,9 @@
-"""Checks a checkpoint that is to join the founders. Nothing here loads torch."""
+"""Checks a checkpoint that is to join the founders, and makes the context that it is in.
+
+Nothing here loads torch before somebody joins.
+"""
+
+from typing import TYPE_CHECKING
 
 from lineage import Archive
 from population.errors import CheckpointError
@@ -7,6 +12,9 @@ from population.models.checkpoints import Checkpoint
 from population.models.compatibility import check_compatible
 from population.models.grafts import frame_among, in_frame
 from population.models.sources import open_source
+
+if TYPE_CHECKING:
+    from population.campaign.context import Context
 
 
 def open_newcomer(archive: Archive, reference: str) -> tuple[Checkpoint, str]:
@@ -38,3 +46,28 @@ def open_newcomer(archive: Archive, reference: str) -> tuple[Checkpoint, str]:
     if twins:
         raise CheckpointError(f"{newcomer.name!r} has the weights of the founder {twins[0]!r}")
     return newcomer, sha256
+
+
+def joined_context(context: "Context", newcomer: Checkpoint, sha256: str) -> "Context":
+    """The context with one more founder, the last one.
+
+    Everybody's recipe stays as it is, with nothing of the newcomer in it, so all make the same bits
+    as before. What depends on who the founders are is made anew.
+
+    Args:
+        context: without it.
+        newcomer: by `open_newcomer`.
+        sha256: of its weights.
+    """
+    from population.campaign.context import Context  # noqa: PLC0415 - torch
+    from population.weights.genomes import Basis  # noqa: PLC0415
+
+    before = context.factory
+    return Context(
+        context.config,
+        (*before.founders, newcomer),
+        Basis((*before.basis.founders, newcomer.name), before.basis.base),
+        before.layout,
+        context.hashes.joined(newcomer, sha256),
+        context.components.extensions,
+    )

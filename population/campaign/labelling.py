@@ -139,17 +139,10 @@ class LabelScorer:
             for item in task.items("selection", limit=each[name])
         )
         trust = relative_trust(trust_record(self._archive, epoch))
-        founders = list(self._archive.founder_paths())
-        probes = _first_of_each_task(search, PROBES)
-        answers = self._ask(dict.fromkeys(founders, probes))
-        kinship = self._kinship.relationship(founders)
-        speakers = speakers_by_task(answers, founders, kinship, trust, arena.speakers)
-        probed = {item.id for item in probes}
-        rest = [item for item in (*search, *selection) if item.id not in probed]
-        answers = [one for one in answers if one.model in speakers[one.task]]
-        answers += self._ask(
-            {model: [item for item in rest if model in speakers[item.task]] for model in founders}
-        )
+        every = [*search, *selection]
+        in_steps = [item for item in every if self._next(item, []) is not None]
+        at_once = [item for item in every if self._next(item, []) is None]
+        answers = self._said_by_speakers(at_once, trust) + self._said_in_steps(in_steps, trust)
         rule, labels = ApprovalRule(arena.kept), []
         for items in (search, selection):
             ids = {item.id for item in items}
@@ -161,6 +154,59 @@ class LabelScorer:
             )
         by_id = {item.id: item for item in (*search, *selection)}
         return [(by_id[label.item], label) for label in labels]
+
+    def _said_by_speakers(
+        self,
+        items: Sequence[Item],
+        trust: Mapping[tuple[int, str], float],
+        *,
+        in_steps: bool = False,
+    ) -> list[ConfidentAnswer]:
+        """All founders answer a few items of each task, and the surest of them the rest."""
+        founders = list(self._archive.founder_paths())
+        probes = _first_of_each_task(items, PROBES)
+        answers = self._ask(dict.fromkeys(founders, probes), in_steps=in_steps)
+        kinship = self._kinship.relationship(founders)
+        size = self._context.config.arena.speakers
+        speakers = speakers_by_task(answers, founders, kinship, trust, size)
+        probed = {item.id for item in probes}
+        rest = [item for item in items if item.id not in probed]
+        answers = [one for one in answers if one.model in speakers[one.task]]
+        return answers + self._ask(
+            {model: [item for item in rest if model in speakers[item.task]] for model in founders},
+            in_steps=in_steps,
+        )
+
+    def _said_in_steps(
+        self, items: Sequence[Item], trust: Mapping[tuple[int, str], float]
+    ) -> list[ConfidentAnswer]:
+        """An answer to each item of tasks with steps, each step asked of whoever is surest of it.
+
+        It counts as said by who took the last step, and is as sure as the least sure step.
+        """
+        said: dict[str, list[str]] = {item.id: [] for item in items}
+        whole: dict[str, ConfidentAnswer] = {}
+        while asked := [
+            (item, step) for item in items if (step := self._next(item, said[item.id])) is not None
+        ]:
+            by_step = {step.id: item for item, step in asked}
+            answers = self._said_by_speakers([step for _, step in asked], trust, in_steps=True)
+            for label in approved(answers, trust, ApprovalRule(share=1.0)):
+                item = by_step.pop(label.item)
+                said[item.id].append(label.answer.strip())
+                before = whole[item.id].confidence if item.id in whole else 0.0
+                sure = min(before, label.confidence)
+                whole[item.id] = ConfidentAnswer(
+                    item.id, item.task, label.model, label.answer, sure
+                )
+            lost = {item.id for item in by_step.values()}  # nobody answered
+            items = [item for item in items if item.id not in lost]
+        return [whole[item.id] for item in items]
+
+    def _next(self, item: Item, answers: Sequence[str]) -> Item | None:
+        """What is asked next for an item after some answers; None where its task has no steps."""
+        step = getattr(self._tasks[item.task], "step", None)
+        return None if step is None else step(item, answers)
 
     def _renewed(self, earlier: Sequence[LabelledItem], epoch: int) -> list[tuple[Item, Label]]:
         """The labels of the epoch before; what nobody was sure of, the champion is asked."""
@@ -175,8 +221,13 @@ class LabelScorer:
         labels = renewed([one.label for one in earlier], answers, trust, rule, level)
         return [(one.item, label) for one, label in zip(earlier, labels, strict=True)]
 
-    def _ask(self, items: Mapping[int, Sequence[Item]]) -> list[ConfidentAnswer]:
-        """The answers of some models, each to its own items."""
+    def _ask(
+        self, items: Mapping[int, Sequence[Item]], *, in_steps: bool = False
+    ) -> list[ConfidentAnswer]:
+        """The answers of some models, each to its own items.
+
+        Nobody can be sure of an answer that says nothing to its task; a step's may be anything.
+        """
         models = [model for model, own in items.items() if own]
         rows = {model.id: model for model in self._archive.models(ids=models)}
         asked = {model: [_asked(item) for item in items[model]] for model in models}
@@ -193,14 +244,11 @@ class LabelScorer:
             "labels",
         )
         return [
-            ConfidentAnswer(item.id, item.task, model, text, self._confidence(item, text, sure))
+            ConfidentAnswer(item.id, item.task, model, text, sure if says else -math.inf)
             for model, reply in zip(models, replies, strict=True)
             for item, (text, sure) in zip(asked[model], reply or (), strict=reply is not None)
+            for says in [bool(canonical(text if in_steps else self._form(item, text)))]
         ]
-
-    def _confidence(self, item: Item, text: str, confidence: float) -> float:
-        """The confidence in an answer; none in one that says nothing to its task."""
-        return confidence if canonical(self._form(item, text)) else -math.inf
 
 
 def _asked(item: Item) -> Item:

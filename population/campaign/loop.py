@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lineage import Archive
+from lineage.queries.studies import studies
 from lineage.records import Command
 from population.campaign.activity import Activity
 from population.campaign.arena_rounds import judges_to_keep
@@ -41,6 +42,7 @@ from population.evolution.extensions import Extensions
 from population.evolution.finals import Race, run_race
 from population.evolution.lines import brood_of
 from population.evolution.proposals import Offspring, Outcome
+from population.study.study import cost_of_study, is_due, study
 
 
 class Campaign:
@@ -174,6 +176,7 @@ class Campaign:
             if self._on_generation:
                 self._on_generation(population)
             yield population
+            session, population = self._after_study(session, population)
             session, population, mates = self._after_commands(session, population)
             if reason := self._reason_to_stop(session, population):
                 self.reason = reason
@@ -222,6 +225,24 @@ class Campaign:
         self._activity = Activity(spent_before=population.spent)
         session.keeper.keep(population.champion)
         return population
+
+    def _after_study(
+        self, session: Session, population: PopulationState
+    ) -> tuple[Session, PopulationState]:
+        """Let the champion study if it is time, and the budget pays for that and a generation."""
+        settings = self.context.config.study
+        if not is_due(settings, population, [one.generation for one in studies(self.archive)]):
+            return session, population
+        cost = cost_of_study(settings, len(population.panel)) + self.cost_of_next(population)
+        budget = self._limits.item_evaluations
+        over = budget is not None and population.spent + cost > budget
+        if over or self._reason_to_stop(session, population):
+            return session, population
+        joined = study(self.archive, session, population, self._progress)
+        if joined is not self.context:
+            self.context = joined
+            session = self._opened()
+        return session, self._loaded(session)
 
     def _after_commands(
         self, session: Session, population: PopulationState

@@ -15,6 +15,7 @@ from population.config.sections import (
     GradientSettings,
     Run,
     Search,
+    StudySettings,
     Tasks,
     Weights,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "GradientSettings",
     "Run",
     "Search",
+    "StudySettings",
     "Tasks",
     "Weights",
     "load_config",

@@ -295,6 +295,27 @@ class GradientSettings(_Section):
     take steps, the items of each are cut into parts. Last bits depend on it, and not on cores."""
 
 
+class StudySettings(_Section):
+    """Study: the champion learns the labels that the colony made for itself, with all its weights.
+
+    What it becomes joins the founders, as one more task vector that recipes combine. It needs
+    [search] merit = "jury" with gradients, since labels are made there.
+    """
+
+    section = "study"
+
+    every: int = Field(0, ge=0)
+    """Generations between two studies; 0: nobody studies."""
+    steps: int = Field(240, ge=1)
+    """Steps of a study (Adam's)."""
+    items: int = Field(48, ge=1)
+    """Labelled search items of a step. Each counts three item evaluations."""
+    rate: float = Field(5e-4, gt=0)
+    """Length of the longest step."""
+    forgets: float = Field(0.25, ge=0, le=1)
+    """Who studied is dropped if its score on a task's panel items falls by more than this."""
+
+
 class CoherenceSettings(_Section):
     """The coherence filter: offspring that have lost their language die at birth."""
 
@@ -433,6 +454,10 @@ LATER = {"first", "climb", "methods"}
 there were when it began, and goes on without these if it does not name them."""
 
 
+LATER_SECTIONS = {"gradient", "study"}
+"""Sections that archives of earlier versions do not name."""
+
+
 class Config(_Section):
     """All settings of a campaign."""
 
@@ -441,6 +466,7 @@ class Config(_Section):
     budget: Budget = Budget()
     search: Search = Search()
     gradient: GradientSettings = GradientSettings()
+    study: StudySettings = StudySettings()
     gate: CoherenceSettings = CoherenceSettings()
     arena: ArenaSettings = ArenaSettings()
     run: Run = Run()
@@ -462,7 +488,8 @@ class Config(_Section):
             return given
         gradient = given.get("gradient", {})
         # Archives name every section; one without this one was begun before it existed.
-        if "gradient" not in given and given.keys() >= cls.model_fields.keys() - {"gradient"}:
+        named = given.keys() | LATER_SECTIONS
+        if "gradient" not in given and named >= cls.model_fields.keys():
             gradient = {"steps": 0}
         possible = search.get("space", "parameter") == "parameter"
         if isinstance(gradient, dict) and not possible:
@@ -479,3 +506,12 @@ class Config(_Section):
             if len(search.get("methods", [])) > 1 and "first" not in search:
                 given["search"]["first"] = None
         return given
+
+    @model_validator(mode="after")
+    def _labels_to_study(self) -> "Config":
+        if self.study.every and not self.by_labels:
+            raise ValueError(
+                'study: there are labels to learn with [search] merit = "jury" and gradient steps '
+                "only; with keys, fine-tune on them and add the result with `colony add-founder`"
+            )
+        return self

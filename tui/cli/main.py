@@ -184,6 +184,7 @@ def _facts(colony: "Archive", reference: str) -> dict[str, Any]:
         "fingerprint": row.fingerprint,
         "parents": [{"id": p.id, "share": p.share, "role": p.role} for p in row.parents],
         "founders_by_weight": _founders_by_weight(colony, row),
+        "study": _study(colony, row),
         "score": selection_scores(colony).get(row.id),
         "rating": tables.rating_json(rating),
         **{
@@ -192,6 +193,13 @@ def _facts(colony: "Archive", reference: str) -> dict[str, Any]:
         },
         "recipe": _recipe(colony, row) if row.kind == "offspring" else None,
     }
+
+
+def _study(colony: "Archive", model: "Model") -> dict[str, Any] | None:
+    """The study that a founder came of."""
+    from lineage.queries.studies import studies
+
+    return next((one.as_json() for one in studies(colony) if one.model == model.id), None)
 
 
 def _founders_by_weight(colony: "Archive", model: "Model") -> dict[str, Any] | None:

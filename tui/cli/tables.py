@@ -64,6 +64,7 @@ def report_view(report: "Report") -> RenderableType:
             f"champion over best merge ({safe(report.best_merge.name)}): {report.over_merge}\n"
             f"{covered}"
             f"{own}"
+            f"{_studies_text(report)}"
             f"the champion's pedigree: {report.origin.pedigree}\n"
             f"{held}"
             f"{spent.item_evaluations:,} item evaluations in {spent.generations} generations, "
@@ -72,6 +73,26 @@ def report_view(report: "Report") -> RenderableType:
             f"{spent.cores_busy:.1f} cores busy"
         ),
     )
+
+
+def _studies_text(report: "Report") -> str:
+    """Who learned what from whom, a paragraph for each study."""
+    names = {entry.id: entry.name for entry in (*report.founders, report.champion)}
+
+    def named(model: int) -> str:
+        return str(safe(names.get(model, f"#{model}")))
+
+    lines = []
+    for study in report.studies:
+        what = named(study.model) if study.model else "what was dropped, since it forgot,"
+        lines.append(
+            f"{what} is {named(study.pupil)} after {study.steps} steps on {study.items:,} labels "
+            f"(generation {study.generation}, {study.evaluations:,} item evaluations)"
+        )
+        for teacher, lessons in study.by_teacher.items():
+            told = ", ".join(f"{safe(one.task)} {one.items}" for one in lessons)
+            lines.append(f"  from {named(teacher)}: {told}")
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _living_text(last: "Generation") -> str:
@@ -85,6 +106,8 @@ def _living_text(last: "Generation") -> str:
 
 
 def _tasks_view(report: "Report") -> Table:
+    from population.analysis.report import brought_in  # noqa: PLC0415 - torch, which is loaded
+
     table = Table(
         title="Exact match on the sealed test split, task by task",
         title_style="bold",
@@ -104,7 +127,7 @@ def _tasks_view(report: "Report") -> Table:
         def here(entry: "ReportEntry", task: str = task) -> float:
             return entry.test.tasks[task]
 
-        founder = max(report.founders, key=here)
+        founder = max(brought_in(report.founders), key=here)
         best = report.coverage.tasks.get(task) if report.coverage else None
         composite = " (composite)" if task in report.composites else ""
         table.add_row(
@@ -209,6 +232,12 @@ def model_view(facts: dict[str, Any]) -> RenderableType:
         head.add_row(
             Text("parents", style="dim"),
             ", ".join(f"#{p['id']} {p['share']:.0%} {safe(p['role'])}" for p in facts["parents"]),
+        )
+    if study := facts["study"]:
+        head.add_row(
+            Text("learned", style="dim"),
+            f"#{study['pupil']} after {study['steps']} steps on {study['items']:,} labels that the "
+            f"colony made, in generation {study['generation']}",
         )
     if facts["founders_by_weight"] is not None:
         head.add_row(
