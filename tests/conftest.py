@@ -138,7 +138,7 @@ def small_settings(tasks: Path, /, **changes: dict[str, Any]) -> dict[str, dict[
     }
     return {
         section: {**SMALL.get(section, {}), **paths.get(section, {}), **changes.get(section, {})}
-        for section in (*SMALL, "tasks")
+        for section in dict.fromkeys((*SMALL, "tasks", *changes))
     }
 
 

@@ -50,7 +50,7 @@ from lineage.records import (
 )
 from lineage.storage.atomic_file import drafted
 from lineage.storage.lease import ArchiveConnection
-from lineage.storage.locations import check_free
+from lineage.storage.locations import check_free, founder_path
 
 if TYPE_CHECKING:
     import networkx
@@ -399,9 +399,8 @@ class Archive:
 
     def founder_paths(self) -> dict[int, str]:
         """Paths of the founders' checkpoints, by model id."""
-        return dict(
-            self._rows("SELECT model, path FROM recipes WHERE method = 'source' ORDER BY model")
-        )
+        rows = self._rows("SELECT model, path FROM recipes WHERE method = 'source' ORDER BY model")
+        return {model: founder_path(self.path, stored) for model, stored in rows}
 
     def basis(self) -> list[int]:
         """For each row of a genome, the founder whose task vector it scales."""

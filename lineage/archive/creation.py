@@ -28,7 +28,11 @@ def create_tables(
 
 
 def insert_founder(
-    db: duckdb.DuckDBPyConnection, model: int, founder: Founder, generation: int = 0
+    db: duckdb.DuckDBPyConnection,
+    model: int,
+    founder: Founder,
+    generation: int = 0,
+    operator: str = "founding",
 ) -> None:
     """Write a founder.
 
@@ -37,14 +41,16 @@ def insert_founder(
         model: its id.
         founder: its checkpoint and hash.
         generation: the last one that was complete when it was added.
+        operator: how it came to be.
     """
     db.execute(
-        "INSERT INTO models VALUES (?, 'founder', ?, ?, 'founding', ?, ?, [], [], [], 'source', ?, "
+        "INSERT INTO models VALUES (?, 'founder', ?, ?, ?, ?, ?, [], [], [], 'source', ?, "
         "NULL, NULL, NULL)",
         [
             model,
             founder.name,
             generation,
+            operator,
             founder.fingerprint,
             founder.weights_sha256,
             founder.path,

@@ -17,6 +17,7 @@ from lineage.cleanup import afterwards
 from lineage.errors import ArchiveError
 from lineage.storage.atomic_file import drafted, log_of
 from lineage.storage.lease import ArchiveConnection
+from lineage.storage.locations import BESIDE, folder_beside
 from lineage.storage.schema import ROUND_TABLES
 
 _LATER = """
@@ -44,6 +45,8 @@ UPDATE orders SET settled = NULL, outcome = NULL, answer = NULL
     WHERE kind = 'mate' AND outcome = 'done' AND settled = $generation + 1;
 DELETE FROM orders WHERE coalesce(settled, given) > $generation;
 UPDATE models SET died = NULL, cause = NULL WHERE died > $generation;
+-- What lies beside the archive stays there.
+UPDATE models SET path = $beside || substr(path, $length) WHERE starts_with(path, $mark);
 UPDATE campaigns SET archive = $archive, generation = $generation WHERE id = 1;
 """
 
@@ -110,6 +113,9 @@ def _cut(db: duckdb.DuckDBPyConnection, archive: Archive, generation: int, epoch
         "epoch": epoch,
         "generation": generation,
         "archive": str(archive.path.resolve()),
+        "beside": f"{folder_beside(archive.path.resolve())}/",
+        "mark": BESIDE,
+        "length": len(BESIDE) + 1,
     }
     for table in ROUND_TABLES:
         db.execute(_LATER_ROUNDS.format(table), [generation])

@@ -24,16 +24,19 @@ class NewFounder:
     evaluations: int
 
 
-def add_founder(db: duckdb.DuckDBPyConnection, new_founder: NewFounder, last: int) -> None:
+def add_founder(
+    db: duckdb.DuckDBPyConnection, new_founder: NewFounder, last: int, operator: str = "founding"
+) -> None:
     """Write a founder whose task vector becomes the last row of genomes.
 
     Args:
         db: a lease for writing.
         new_founder: with its scores.
         last: the last generation that is complete.
+        operator: how it came to be.
     """
     (model,) = new_founder.scores.models
-    insert_founder(db, model, new_founder.founder, last)
+    insert_founder(db, model, new_founder.founder, last, operator)
     db.execute("INSERT INTO basis SELECT max(position) + 1, ? FROM basis", [model])
     insert_scores(db, new_founder.scores)
     db.execute(

@@ -46,7 +46,7 @@ def record_study(
             ],
         )
         if new_founder is not None:
-            add_founder(db, new_founder, study.generation)
+            add_founder(db, new_founder, study.generation, "study")
         db.execute(
             "INSERT INTO events VALUES (?, 'intervention', ?, ?)",
             [study.generation, None if new_founder is None else study.model, words],

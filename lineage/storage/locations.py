@@ -4,6 +4,31 @@ from pathlib import Path
 
 from lineage.errors import ArchiveError
 
+BESIDE = "beside:"
+"""Begins the path of a founder whose checkpoint lies in the folder beside the archive, which is
+moved and copied together with it."""
+
+
+def folder_beside(archive: Path) -> Path:
+    """The folder of checkpoints that came of studies in an archive.
+
+    >>> folder_beside(Path("my.duckdb"))
+    PosixPath('my.duckdb.studies')
+    """
+    return archive.with_name(f"{archive.name}.studies")
+
+
+def founder_path(archive: Path, stored: str) -> str:
+    """The path of a founder's checkpoint, as it can be opened.
+
+    Args:
+        archive: that names it.
+        stored: as the archive has it.
+    """
+    if not stored.startswith(BESIDE):
+        return stored
+    return str(folder_beside(archive.resolve()) / stored.removeprefix(BESIDE))
+
 
 def check_free(archive: Path) -> None:
     """Make sure that an archive can be started at a path.

@@ -206,7 +206,8 @@ class LabelScorer:
     def _next(self, item: Item, answers: Sequence[str]) -> Item | None:
         """What is asked next for an item after some answers; None where its task has no steps."""
         step = getattr(self._tasks[item.task], "step", None)
-        return None if step is None else step(item, answers)
+        asked: Item | None = None if step is None else step(item, answers)
+        return asked
 
     def _renewed(self, earlier: Sequence[LabelledItem], epoch: int) -> list[tuple[Item, Label]]:
         """The labels of the epoch before; what nobody was sure of, the champion is asked."""

@@ -6,7 +6,7 @@ checked as they leave their task. A new campaign is refused if its files hold su
 `[tasks] unusable = "leave out"`; later ones are left out, with a message.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -123,6 +123,11 @@ class Usable:
     def verify(self, item: Item, answer: str) -> float | None:
         """The task's."""
         return self.task.verify(item, answer)
+
+    def step(self, item: Item, answers: Sequence[str]) -> Item | None:
+        """What is asked next for a label, after some answers, if the task has steps."""
+        step = getattr(self.task, "step", None)
+        return None if step is None else step(item, answers)
 
     def items(self, split: str, seed: int | None = None, limit: int | None = None) -> list[Item]:
         """The items that can be asked, in the task's order; others replace those left out.

@@ -18,6 +18,7 @@ from lineage.archive.studies import record_study
 from lineage.merit import merit
 from lineage.records import Floats, Founder, Item, Scores, Study
 from lineage.storage.atomic_file import whole_folder
+from lineage.storage.locations import BESIDE, folder_beside
 from population.campaign.context import Context, Progress
 from population.campaign.joining import joined_context, open_newcomer
 from population.campaign.session import Session
@@ -81,7 +82,7 @@ def study(
     generation, epoch = population.generation, population.epoch
     lessons = session.items.teaching(generation)
     weights = _learned(context, population, lessons, archive.campaign()[0], progress)
-    folder = archive.path.with_name(f"{archive.path.name}.studies") / f"study-{generation}"
+    folder = folder_beside(archive.path.resolve()) / f"study-{generation}"
     _write(context.founders[0], weights, folder)
     newcomer, sha256 = open_newcomer(archive, str(folder))
     joined = joined_context(context, newcomer, sha256)
@@ -124,7 +125,12 @@ def study(
         f"{before.mean():.3f} before, {after.mean():.3f} now on the panel"
     )
     newcomer_row = NewFounder(
-        Founder(newcomer.name, newcomer.reference, sha256, joined.hashes.stored_fingerprints[-1]),
+        Founder(
+            newcomer.name,
+            f"{BESIDE}{folder.name}",
+            sha256,
+            joined.hashes.stored_fingerprints[-1],
+        ),
         Scores((model,), tuple(i.id for i in panel.items), scored.exact, scored.probability),
         0,
     )

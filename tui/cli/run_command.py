@@ -35,7 +35,7 @@ from tui.shared.pace import CampaignEnds
 
 if TYPE_CHECKING:
     from lineage import Archive
-    from population.campaign.context import Progress
+    from population.campaign.context import Context, Progress
     from population.config import Budget, Config
 
 app = typer.Typer()
@@ -48,6 +48,7 @@ app = typer.Typer()
         "colony run my.toml --archive my.duckdb --seed 3",
         "colony run --archive my.duckdb --budget 2000000   (continue, with more budget)",
         "colony run --headless > report.txt                (no app; a line per generation)",
+        "colony run --study --archive study.duckdb         (without keys, and beyond the founders)",
         "colony run my.toml --dry-run                      (memory and time, before it starts)",
         "colony run my.toml --dry-run --json | jq .generations",
         "colony run my.toml --engine ray --workers 4       (a Ray cluster of this machine's own)",
@@ -94,6 +95,14 @@ def run(
         str | None,
         typer.Option(help="Of a Ray cluster: auto, ray://HOST:PORT; default: one of its own."),
     ] = None,
+    study: Annotated[
+        bool,
+        typer.Option(
+            "--study",
+            help="Without CONFIG: the shipped founders breed without any key, and learn tasks that "
+            "none of them was taught.",
+        ),
+    ] = False,
     headless: Annotated[
         bool, typer.Option("--headless", help="A line per generation instead of the screen.")
     ] = False,
@@ -110,6 +119,7 @@ def run(
     ] = False,
 ) -> None:
     with clear_errors():
+        config = _studying(config) if study else config
         if _is_rehearsal(dry_run, as_json):
             _rehearse(
                 archive, config, seed, device, (budget, generations, minutes, tokens),
@@ -139,7 +149,6 @@ def run(
             line.say(_opening_line(archive, asked, continued=begun))
             with cleared(line):
                 step(0, 1, "loading torch")
-                from population.analysis.report import make_report
                 from population.campaign.loop import Campaign
                 from population.campaign.opening import continued, started
 
@@ -175,20 +184,41 @@ def run(
                 reason = campaign.run()
                 line.say(f"stopped: {reason}")
                 if report_after:
-                    stop.kept = (
-                        f"the campaign is complete and kept, its report is not made: "
-                        f"colony report --archive {archive}"
-                    )
-                    line.say("reporting on all splits; what the campaign found is kept already")
-                    finished = make_report(colony, context, step)
-                    line.clear()
-                    out.print(tables.report_view(finished))
+                    _report(line, stop, colony, context, step)
             heartbeat.update(ended=reason)
             err.print(
                 f"archive: {archive}. Next: colony lineage champion, colony export champion DIR",
                 highlight=False,
                 soft_wrap=True,
             )
+
+
+def _report(
+    line: ProgressLine, stop: StopRequest, colony: "Archive", context: "Context", step: "Progress"
+) -> None:
+    """Report on a campaign that is complete."""
+    from population.analysis.report import make_report
+
+    stop.kept = (
+        "the campaign is complete and kept, its report is not made: "
+        f"colony report --archive {colony.path}"
+    )
+    line.say("reporting on all splits; what the campaign found is kept already")
+    finished = make_report(colony, context, step)
+    line.clear()
+    out.print(tables.report_view(finished))
+
+
+def _studying(path: Path | None) -> Path:
+    """The configuration of a colony that studies."""
+    from population.config import shipped_data
+
+    if path is not None:
+        raise CampaignError(
+            "--study is a campaign of the shipped founders; in a CONFIG of your own set [study] "
+            'every, with [search] merit = "jury"'
+        )
+    return shipped_data() / "study.toml"
 
 
 def _is_rehearsal(dry_run: bool, as_json: bool) -> bool:
@@ -329,7 +359,7 @@ def _configured(
             f"arithmetic would make another colony{kept}; {otherwise}"
         )
     if path is not None:
-        for section in ("founders", "tasks", "search", "gate", "arena"):
+        for section in ("founders", "tasks", "search", "study", "gate", "arena"):
             if getattr(given, section) != getattr(stored, section):
                 raise CampaignError(
                     f"{archive} was started with another [{section}] than {path} has{kept}; "
@@ -351,7 +381,7 @@ def _overridden(config: "Config", seed: int | None, device: str | None) -> "Conf
 
 def _settings_that_breed(config: "Config") -> tuple[object, ...]:
     """The settings that offspring depend on; all others say when to stop and how to compute."""
-    parts = config.founders, config.tasks, config.search, config.gate, config.arena
+    parts = config.founders, config.tasks, config.search, config.study, config.gate, config.arena
     return (*parts, config.run.seed, config.run.device, config.run.dtype)
 
 

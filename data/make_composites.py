@@ -1,6 +1,6 @@
 """Make tasks that no founder can do, and no merge of them: two skills at once, without keys.
 
-    python data/examples/study/make_tasks.py --out OUT
+    python data/make_composites.py --out data/composites
 
 Each of the four composites here asks for an operation and a notation that some founder has, in a
 pair that none was ever shown. Search and selection items have no keys; `task.toml` says how to get
@@ -13,7 +13,7 @@ import random
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from arena.tasks.generators import LETTERS, apply, split_of
 
