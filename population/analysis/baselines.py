@@ -1,7 +1,7 @@
 """Baselines: the standard merges of the same founders, as genomes to compare with."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -46,6 +46,40 @@ def baselines(
         task_arithmetic(basis, blocks, on_selection),
         greedy_soup(basis, blocks, founders_on_selection, on_selection),
     ]
+
+
+def baselines_of(
+    some: Sequence[int],
+    basis: Basis,
+    blocks: int,
+    founders_on_selection: Sequence[float],
+    on_selection: Callable[[list[Floats]], list[float]],
+) -> list[Baseline]:
+    """The standard merges of some of the founders, see `baselines`.
+
+    Args:
+        some: rows of the founders, the base among them if there is one.
+        basis: the meaning of a genome's rows, for all founders.
+        blocks: columns of a genome.
+        founders_on_selection: each founder's score on the selection split.
+        on_selection: scores genomes over all founders on the selection split.
+    """
+    base = None if basis.base is None else list(some).index(basis.base)
+    own = Basis(tuple(basis.founders[row] for row in some), base)
+    rows = [list(basis.vectors).index(some[vector]) for vector in own.vectors]
+
+    def widened(genome: Floats) -> Floats:
+        wide = np.zeros((len(basis.vectors), blocks))
+        wide[rows] = genome
+        return wide
+
+    found = baselines(
+        own,
+        blocks,
+        [founders_on_selection[row] for row in some],
+        lambda genomes: on_selection([widened(genome) for genome in genomes]),
+    )
+    return [replace(merge, genome=widened(merge.genome)) for merge in found]
 
 
 def uniform(basis: Basis, blocks: int) -> Baseline:

@@ -15,7 +15,7 @@ from lineage.archive.unfinished import why_no_generation
 from lineage.queries.studies import StudyRow, studies
 from lineage.records import Generation, Model
 from lineage.task_weights import EQUAL, TaskWeights
-from population.analysis.baselines import baselines
+from population.analysis.baselines import baselines_of
 from population.analysis.coverage import Coverage
 from population.analysis.own_labels import OwnLabels, own_labels
 from population.analysis.report_entry import ReportEntry
@@ -185,7 +185,8 @@ def make_report(archive: Archive, context: Context, progress: Progress = silent)
         )
         for model, genome in zip(rows, genomes, strict=True)
     )
-    merges = baselines(
+    merges = baselines_of(
+        [row for row, entry in enumerate(founders) if entry.detail != STUDIED],
         context.factory.basis,
         len(context.factory.layout.blocks),
         [entry.results["selection"].interval.mean for entry in founders],

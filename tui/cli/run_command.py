@@ -184,7 +184,7 @@ def run(
                 reason = campaign.run()
                 line.say(f"stopped: {reason}")
                 if report_after:
-                    _report(line, stop, colony, context, step)
+                    _report(line, stop, colony, campaign.context, step)
             heartbeat.update(ended=reason)
             err.print(
                 f"archive: {archive}. Next: colony lineage champion, colony export champion DIR",
