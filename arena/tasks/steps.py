@@ -2,7 +2,7 @@
 
 Who can reverse a text and who can write capitals can write a reversed text in capitals together.
 A colony without keys labels the items of such a task by asking each step of whoever is surest of
-it, and then learns to answer at once (`population.study`). Decomposing what is too hard and
+it, and then learns to answer at once (`population.campaign.studying`). Decomposing what is too hard and
 learning from the composed answers is iterated amplification (Christiano et al. 2018, arXiv
 1810.08575); here a task's description says how to decompose.
 """

@@ -35,6 +35,7 @@ from population.campaign.opening import continued, started
 from population.campaign.session import Session, open_session
 from population.campaign.state import PopulationState, load_population, selection_score
 from population.campaign.stopping import CampaignStanding, limits_of, reason_to_stop
+from population.campaign.studying import cost_of_study, is_due, study
 from population.config import Budget, Config, load_config
 from population.errors import Interrupted
 from population.evaluation.results import Results
@@ -42,7 +43,6 @@ from population.evolution.extensions import Extensions
 from population.evolution.finals import Race, run_race
 from population.evolution.lines import brood_of
 from population.evolution.proposals import Offspring, Outcome
-from population.study.study import cost_of_study, is_due, study
 
 
 class Campaign:

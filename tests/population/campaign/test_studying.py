@@ -19,8 +19,8 @@ from population.campaign.loop import Campaign
 from population.campaign.opening_context import reopen_context
 from population.campaign.session import open_session
 from population.campaign.state import load_population
+from population.campaign.studying import study
 from population.config import Budget, Config, load_config, shipped_data
-from population.study.study import study
 from tests.conftest import campaign, small_toml
 from tests.population.campaign.test_campaign import assert_same, interrupt
 

@@ -1,5 +1,10 @@
 """A study: the champion learns the labels of an epoch, and joins the founders as what it became.
 
+Merging stays within what the founders' task vectors span. A study goes beyond: the champion takes
+gradient steps on all its weights, on the labels that the colony made without any key
+(`population.campaign.labelling`), and what comes of it is one more founder, whose difference from
+the base is one more task vector that recipes combine.
+
 Self-training may make a model forget. So whoever studied is scored on the panel that the living are
 compared on, and joins only if no task suffered.
 """
@@ -29,12 +34,12 @@ from population.evaluation.backward_pass import COST
 from population.evaluation.intervals import scores_by_task
 from population.evaluation.pool import EvaluatorPool
 from population.gradient.descent import sampler_of
+from population.gradient.fine_tuning import PARTS, FineTuning, fine_tuned
 from population.merging.companions import CONFIG, GENERATION
 from population.merging.writer import copy_files
 from population.models.checkpoints import Checkpoint
 from population.models.tokenizer_files import TOKENIZER_FILES
 from population.randomness import generator
-from population.study.fine_tuning import PARTS, FineTuning, fine_tuned
 from population.weights.materialise import State
 
 
