@@ -14,7 +14,7 @@ from arena.tasks.extractors.expression import Expression
 from arena.tasks.generators import GENERATORS
 from arena.tasks.marking import DEFAULT_TOLERANCE, Marking
 from arena.tasks.sampling import DEFAULT_TEMPERATURE, Sampling
-from arena.tasks.steps import Steps
+from arena.tasks.steps import AnswerSteps
 
 LONGEST = 100_000
 """Tokens of an answer that a task may ask for, at most."""
@@ -29,7 +29,7 @@ MOST_SHOTS = 100
 """Examples before an item, at most."""
 
 MOST_STEPS = 16
-"""Steps to an answer, at most: each takes the time of an answer."""
+"""AnswerSteps to an answer, at most: each takes the time of an answer."""
 
 _TEXTS = ("name", "kind", "description", "generator", "answer", "extract", "compare", "system",
           "reads")  # fmt: skip
@@ -185,7 +185,7 @@ class Description:
         return Sampling(samples, pass_at or 1, float(temperature))
 
     @property
-    def steps(self) -> Steps | None:
+    def steps(self) -> AnswerSteps | None:
         """What is asked one after the other to answer an item; None where it is asked at once.
 
         Raises:
@@ -201,7 +201,7 @@ class Description:
         if not 1 <= len(prompts) <= MOST_STEPS:
             raise self._wrong(f"'steps' must be from 1 to {MOST_STEPS} prompts")
         try:
-            return Steps(tuple(prompts), reads)
+            return AnswerSteps(tuple(prompts), reads)
         except TaskError as error:
             raise self._wrong(str(error)) from None
 

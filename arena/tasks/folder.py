@@ -25,7 +25,7 @@ from arena.tasks.lines import read_rows
 from arena.tasks.marking import AS_IT_STANDS, Marking
 from arena.tasks.rows import item_of
 from arena.tasks.sampling import Sampling
-from arena.tasks.steps import Steps
+from arena.tasks.steps import AnswerSteps
 from arena.tasks.task import Questions
 from lineage.records import Item
 
@@ -61,7 +61,7 @@ class FolderTask(Questions):
     asking: Asking = AS_THEY_ARE
     marking: Marking = AS_IT_STANDS
     sampling: Sampling | None = None
-    steps: Steps | None = None
+    steps: AnswerSteps | None = None
 
     def items(self, split: str, seed: int | None = None, limit: int | None = None) -> list[Item]:
         """All items of a split, from its file; or `limit` of them sampled for a seed.

@@ -2,8 +2,8 @@
 
 Who can reverse a text and who can write capitals can write a reversed text in capitals together.
 A colony without keys labels the items of such a task by asking each step of whoever is surest of
-it, and then learns to answer at once (`population.campaign.studying`). Decomposing what is too hard and
-learning from the composed answers is iterated amplification (Christiano et al. 2018, arXiv
+it, and then learns to answer at once (`population.campaign.studying`). Decomposing what is too hard
+and learning from the composed answers is iterated amplification (Christiano et al. 2018, arXiv
 1810.08575); here a task's description says how to decompose.
 """
 
@@ -20,7 +20,7 @@ _NAME = re.compile(r"\{(\w*)\}")
 
 
 @dataclass(frozen=True)
-class Steps:
+class AnswerSteps:
     r"""What is asked one after the other to answer an item.
 
     Attributes:
@@ -28,7 +28,7 @@ class Steps:
             was answered to the step before, and other names are groups of `reads`.
         reads: a regular expression with named groups that takes a prompt apart, or None.
 
-    >>> steps = Steps(("rev:{text}=", "cap:{answer}="), r"rev\.cap:(?P<text>\w+)=")
+    >>> steps = AnswerSteps(("rev:{text}=", "cap:{answer}="), r"rev\.cap:(?P<text>\w+)=")
     >>> steps.prompt("rev.cap:abc=", []), steps.prompt("rev.cap:abc=", ["cba"])
     ('rev:abc=', 'cap:cba=')
     """
