@@ -29,7 +29,7 @@ MOST_SHOTS = 100
 """Examples before an item, at most."""
 
 MOST_STEPS = 16
-"""AnswerSteps to an answer, at most: each takes the time of an answer."""
+"""Steps to an answer, at most: each takes the time of an answer."""
 
 _TEXTS = ("name", "kind", "description", "generator", "answer", "extract", "compare", "system",
           "reads")  # fmt: skip

@@ -8,15 +8,22 @@ from arena.labels.audit import LabelAudit, audited
 from arena.tasks.correctness import correctness
 from lineage import Archive
 from lineage.queries.labels import LabelledItem, labelled_items
+from lineage.queries.studies import StudyRow, studies
 from lineage.records import Item
 from population.campaign.context import Context
 
 
 @dataclass(frozen=True)
 class OwnLabels:
-    """The audit of a colony's own labels, by task."""
+    """The audit of a colony's own labels, and who learned them.
+
+    Attributes:
+        tasks: the audit by task.
+        studies: who learned what from whom.
+    """
 
     tasks: dict[str, LabelAudit]
+    studies: tuple[StudyRow, ...] = ()
 
     def __str__(self) -> str:
         """One line: how many are kept, and how many of them are right as far as keys can tell."""
@@ -52,7 +59,7 @@ def own_labels(archive: Archive, context: Context) -> OwnLabels | None:
         return correctness(tasks[one.item.task], one.item, one.label.answer) or 0.0
 
     found = [one for one in labelled_items(archive) if one.item.task in tasks]
-    return OwnLabels(audited(found, right)) if found else None
+    return OwnLabels(audited(found, right), tuple(studies(archive))) if found else None
 
 
 def keyed_by_labels(archive: Archive, items: Sequence[Item]) -> list[Item]:

@@ -12,7 +12,7 @@ from arena.tasks.generators import SPLITS
 from lineage import Archive
 from lineage.ancestry.pedigree_size import PedigreeSize, pedigree_size
 from lineage.archive.unfinished import why_no_generation
-from lineage.queries.studies import StudyRow, studies
+from lineage.queries.studies import StudyRow
 from lineage.records import Generation, Model
 from lineage.task_weights import EQUAL, TaskWeights
 from population.analysis.baselines import baselines_of
@@ -79,7 +79,6 @@ class Report:
         spent: by the campaign.
         labels: the audit of those that the colony made for itself; None if it made none.
         weights: of the tasks, in all means over them.
-        studies: who learned what from whom.
     """
 
     champion: ReportEntry
@@ -94,7 +93,11 @@ class Report:
     spent: CampaignSpending
     labels: OwnLabels | None = None
     weights: TaskWeights = EQUAL
-    studies: tuple[StudyRow, ...] = ()
+
+    @property
+    def studies(self) -> tuple[StudyRow, ...]:
+        """Who learned what from whom."""
+        return self.labels.studies if self.labels else ()
 
     @property
     def best_founder(self) -> ReportEntry:
@@ -177,8 +180,8 @@ def make_report(archive: Archive, context: Context, progress: Progress = silent)
     rows = archive.models(ids=archive.founder_paths())
     genomes = [context.genome_of_founder(row) for row in range(len(rows))]
     measurements.measure(genomes, "founders")
-    learned = tuple(studies(archive))
-    came_of = {study.model for study in learned}
+    labels = own_labels(archive, context)
+    came_of = {study.model for study in labels.studies} if labels else set()
     founders = tuple(
         measurements.entry(
             genome, model.label, STUDIED if model.id in came_of else "founder", model.id
@@ -213,9 +216,8 @@ def make_report(archive: Archive, context: Context, progress: Progress = silent)
         over_merge=measurements.gain(champion, best_merge),
         composites=tuple(task.name for task in context.tasks if task.kind == "composite"),
         spent=_spending(history),
-        labels=own_labels(archive, context),
+        labels=labels,
         weights=context.weights,
-        studies=learned,
     )
 
 
