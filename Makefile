@@ -32,6 +32,7 @@ bench: $(READY)  ## every benchmark in its quick form, as JSON in $(OUT)
 	$(BIN)/python -m tests.benchmarks.search --budget 24000 --seeds 1 --methods colony,cma_es --json $(OUT)/search.json
 	$(BIN)/python -m tests.benchmarks.improvement --budget 20000 --seeds 1 --methods keyless --json $(OUT)/improvement.json
 	$(BIN)/python -m tests.benchmarks.foundings --generations 2 --json $(OUT)/foundings.json
+	$(BIN)/python -m tests.benchmarks.study --budget 24000 --seeds 1 --methods merging_alone --json $(OUT)/study.json
 	$(BIN)/python -m tests.benchmarks.arena --budget 24000 --items 60 --seeds 1 --generations 1 --json $(OUT)/arena.json
 	$(BIN)/python -m tests.benchmarks.item_choice --generations 4 --fewest 12 --json $(OUT)/item_choice.json
 	$(BIN)/python -m tests.benchmarks.candidate --budget 24000 --repeat 2 --json $(OUT)/candidate.json

@@ -225,8 +225,8 @@ class Dispatcher:
                     results.append(found.pop(number))
         finally:
             self.in_flight = len(payloads) - len(results)
-            for task, _ in self._busy.values():
-                task.done = True  # nobody waits for it any more
+            for handed in self._busy:
+                self._busy[handed][0].done = True  # nobody waits for it any more
         return results
 
     def _hand_out(self, run: _Run, payloads: Sequence[P]) -> None:

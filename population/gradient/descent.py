@@ -16,6 +16,7 @@ from functools import partial
 
 import numpy as np
 
+from lineage.cleanup import afterwards
 from lineage.records import Floats, Item
 from lineage.task_weights import EQUAL, TaskWeights
 from population.evaluation.backward_pass import TakeGradient
@@ -269,8 +270,6 @@ def descend_together(
     ]
     if any(one.parts > 1 for one in settings):
         jobs += [helpers.help] * (pool.size - 1)
-    try:
+    with afterwards(helpers.let_go):  # where not every descent began, too
         pool.run(jobs, lambda _: progress(sum(map(len, made))), patience=PATIENCE)
-    finally:  # where not every descent began, too
-        helpers.let_go()
     return made

@@ -14,6 +14,7 @@ from threading import Lock
 
 import torch
 
+from lineage.cleanup import afterwards
 from population.evaluation.backward_pass import TakeGradient
 from population.evaluation.evaluator import Evaluator
 
@@ -121,10 +122,11 @@ class Helpers:
     @contextmanager
     def descent(self) -> Iterator[None]:
         """A context that is a descent; at the end of the last one nobody is needed."""
-        try:
+        with afterwards(self._end):
             yield
-        finally:
-            with self._mutex:
-                self._descents -= 1
-            if not self._descents:
-                self.let_go()
+
+    def _end(self) -> None:
+        with self._mutex:
+            self._descents -= 1
+        if not self._descents:
+            self.let_go()

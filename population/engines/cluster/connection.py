@@ -13,6 +13,7 @@ from typing import Any
 import ray
 from ray._private import ray_constants
 
+from lineage.cleanup import afterwards
 from population.engines.cluster.settings import ClusterRequest
 from population.errors import CampaignError
 from population.failures import one_line
@@ -135,15 +136,17 @@ def _on_loopback() -> Iterator[None]:
     """
     name = ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR
     before, was = os.environ.get(name), ray_constants.ENABLE_RAY_CLUSTER
-    os.environ[name], ray_constants.ENABLE_RAY_CLUSTER = "0", False
-    try:
-        yield
-    finally:
+
+    def restore() -> None:
         ray_constants.ENABLE_RAY_CLUSTER = was
         if before is None:
             del os.environ[name]
         else:
             os.environ[name] = before
+
+    os.environ[name], ray_constants.ENABLE_RAY_CLUSTER = "0", False
+    with afterwards(restore):
+        yield
 
 
 @contextmanager
@@ -153,8 +156,10 @@ def _own_signals() -> Iterator[None]:
         yield
         return
     kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
+
+    def restore() -> None:
         for number, handler in kept.items():
             signal.signal(number, handler)
+
+    with afterwards(restore):
+        yield
