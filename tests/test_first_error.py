@@ -90,7 +90,8 @@ def test_a_draft_that_cannot_be_removed_does_not_hide_why_it_was_not_finished(
 def test_no_clean_up_in_the_code_can_raise_in_the_place_of_what_it_follows() -> None:
     """A `finally` may only set, count and release; whatever may fail goes through `afterwards`."""
     harmless = {
-        "_LANDING.reset", "_held.discard", "file.close", "future.cancel", "hook.remove", "leaf.requires_grad_",
+        "_LANDING.reset", "_held.discard", "file.close", "future.cancel", "hook.remove",
+        "leaf.requires_grad_",
         "len", "logging.set_verbosity", "os.close", "process.terminate", "process.wait",
         "self._idle.put", "self._report.close", "library_logging.enable_progress_bar",
         "library_logging.set_verbosity", "time.perf_counter",
