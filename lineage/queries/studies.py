@@ -57,6 +57,13 @@ class StudyRow:
         return {**vars(self), "lessons": [vars(lesson) for lesson in self.lessons]}
 
 
+def studied_after(archive: Archive, generation: int) -> bool:
+    """Whether a study has followed a generation, whatever came of it."""
+    with archive.reading() as db:
+        found = db.execute("SELECT 1 FROM studies WHERE generation = ? LIMIT 1", [generation])
+        return found.fetchone() is not None
+
+
 def studies(archive: Archive) -> list[StudyRow]:
     """The studies of a colony, in their order.
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lineage import Archive
-from lineage.queries.studies import studies
+from lineage.queries.studies import studied_after
 from lineage.records import Command
 from population.campaign.activity import Activity
 from population.campaign.arena_rounds import judges_to_keep
@@ -231,7 +231,8 @@ class Campaign:
     ) -> tuple[Session, PopulationState]:
         """Let the champion study if it is time, and the budget pays for that and a generation."""
         settings = self.context.config.study
-        if not is_due(settings, population, [one.generation for one in studies(self.archive)]):
+        generation = population.generation
+        if not is_due(settings, generation) or studied_after(self.archive, generation):
             return session, population
         cost = cost_of_study(settings, len(population.panel)) + self.cost_of_next(population)
         budget = self._limits.item_evaluations
@@ -240,8 +241,7 @@ class Campaign:
             return session, population
         joined = study(self.archive, session, population, self._progress)
         if joined is not self.context:
-            self.context = joined
-            session = self._opened()
+            session = self._adopt(joined)
         return session, self._loaded(session)
 
     def _after_commands(
@@ -281,10 +281,14 @@ class Campaign:
             )
         if not done.lives_changed:
             return session
-        if done.context is not self.context:  # other founders, which workers have to open
+        return self._adopt(done.context)
+
+    def _adopt(self, context: Context) -> Session:
+        """Go on with a context, of which all parts are opened."""
+        if context is not self.context:  # other founders, which workers have to open
             self.context.engine.close()
-            equip(done.context)
-        self.context = done.context
+            equip(context)
+        self.context = context
         return self._opened()
 
     # When to stop

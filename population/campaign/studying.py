@@ -43,17 +43,9 @@ from population.randomness import generator
 from population.weights.materialise import State
 
 
-def is_due(settings: StudySettings, population: PopulationState, studied: Sequence[int]) -> bool:
-    """Whether somebody is to study now.
-
-    Args:
-        settings: how often.
-        population: after the generation that is to be followed by a study.
-        studied: generations after which somebody has studied already.
-    """
-    generation = population.generation
-    often = bool(settings.every) and generation > 0 and generation % settings.every == 0
-    return often and generation not in studied
+def is_due(settings: StudySettings, generation: int) -> bool:
+    """Whether a generation is one that a study follows."""
+    return bool(settings.every) and generation > 0 and generation % settings.every == 0
 
 
 def cost_of_study(settings: StudySettings, panel: int) -> int:
